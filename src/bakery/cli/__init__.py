@@ -1,0 +1,1 @@
+"""The commands `bgit` and `bakery`: parse, call, show."""

@@ -1,0 +1,1 @@
+"""Tensors and token ids. No git, no files of the repository."""

@@ -1,0 +1,1 @@
+"""Is the baked model the prompted one?"""

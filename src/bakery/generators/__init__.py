@@ -1,0 +1,1 @@
+"""What writes stimuli: one module per `type:` of input.yml."""

@@ -1,0 +1,191 @@
+"""Resolved requests and their ids; digests of results.
+
+An id names a request: 16 hex digits over the resolved values that shape the result, and
+nothing else. A digest names bytes. Both are stable across machines and versions:
+canonical JSON, sorted keys, 1 equal to 1.0, LF line ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bakery.records import ModelRef, Prompt
+
+DEFAULTS_VERSION = 1
+"""Part of every id; rises when a default changes, so that old names keep their meaning.
+
+A field that is born later is left out of the hash at the value that equals former behaviour.
+"""
+
+QUESTION_TEMPLATE_VERSION = 1
+"""Rises when the text changes by which a model is asked for questions."""
+
+
+def canonical(value: Any) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN, LF."""
+    return json.dumps(_normal(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False,
+                      allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of a value's canonical form: 64 hex digits."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def short_id(value: Any) -> str:
+    """Return the 16 hex digits that name a request."""
+    return digest(value)[:16]
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes: 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModelId:
+    """The root of a lineage: name, revision ("" where there is none) and content digest.
+
+    The digest covers configuration, weights, tokenizer and chat template (`engine.bases`).
+    """
+
+    name: str
+    revision: str
+    digest: str
+
+    def as_data(self) -> dict[str, str]:
+        """Return what is hashed: a base is what it contains, whatever it is called."""
+        return {"digest": self.digest}
+
+
+@dataclass(frozen=True, slots=True)
+class StimRequest:
+    """Write these questions. `generators` are the schema's, as plain data."""
+
+    teacher: Prompt
+    generators: tuple[dict[str, Any], ...]
+    templates: Mapping[str, str]
+
+    @property
+    def id(self) -> str:
+        """Over teacher, generators and template contents; not over who writes."""
+        generators = [_by_content(g, self.templates) for g in self.generators]
+        return short_id({"defaults": DEFAULTS_VERSION, "teacher": self.teacher.as_data(),
+                         "generators": generators, "questions": QUESTION_TEMPLATE_VERSION})
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingSettings:
+    """How the teacher answers."""
+
+    num_traj_per_stimulus: int
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutRequest:
+    """Have the teacher (base + parent, under `teacher`) answer the stimuli."""
+
+    stim_id: str
+    teacher: Prompt
+    sampling: SamplingSettings
+    base: BaseModelId
+    parent: ModelRef | None
+
+    @property
+    def id(self) -> str:
+        """Over the stimuli's id, the sampling settings and the answering model."""
+        return short_id({"defaults": DEFAULTS_VERSION, "stim": self.stim_id,
+                         "sampling": asdict(self.sampling), "base": self.base.as_data(),
+                         "parent": _link(self.parent)})
+
+
+@dataclass(frozen=True, slots=True)
+class TargetShare:
+    """One target of a bake's mix, with the prompts that its views are made of."""
+
+    name: str
+    id: str
+    weight: float
+    teacher: Prompt
+    student: Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """What shapes the weights. `global_batch` counts sequences per optimiser step."""
+
+    epochs: int
+    global_batch: int
+    learning_rate: float
+    weight_decay: float
+    betas: tuple[float, float]
+    scheduler: str
+    warmup_ratio: float
+    max_grad_norm: float
+    seed: int
+    r: int
+    lora_alpha: float
+    lora_dropout: float
+    target_modules: str | tuple[str, ...]
+    total_trajectories: int | None = None
+    """None: every trajectory that the weights allow."""
+    loss: str = "forward_kl"
+    dtype: str = "float32"
+    held_out: str = "stimuli: 10 %, at least 20 where that is at most a fifth"
+
+
+@dataclass(frozen=True, slots=True)
+class BakeRequest:
+    """Train an adapter on top of `parent` (None: the base model itself).
+
+    `micro_batch_size` is placement: it changes speed and memory, not the id.
+    """
+
+    shares: tuple[TargetShare, ...]
+    training: TrainingSettings
+    base: BaseModelId
+    parent: ModelRef | None
+    micro_batch_size: int
+
+    @property
+    def id(self) -> str:
+        """Over students, targets, weights, training settings, parent chain and base."""
+        shares = [{"target": s.id, "weight": s.weight, "student": s.student.as_data()}
+                  for s in self.shares]
+        return short_id({"defaults": DEFAULTS_VERSION, "shares": shares,
+                         "training": asdict(self.training), "base": self.base.as_data(),
+                         "parent": _link(self.parent)})
+
+
+def _link(parent: ModelRef | None) -> dict[str, Any] | None:
+    """Return a parent as its place in the chain of ids: owner, repository and names do not count."""
+    return None if parent is None else {"bake": parent.bake_id, "step": parent.step}
+
+
+def _by_content(generator: Mapping[str, Any], templates: Mapping[str, str]) -> dict[str, Any]:
+    data = dict(generator)
+    path = data.pop("template_path", None)
+    return data if path is None else data | {"template": digest(templates[path])}
+
+
+def _normal(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\r\n", "\n")
+    if isinstance(value, Mapping):
+        return {str(key): _normal(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [_normal(item) for item in value]
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
+        return int(value)
+    return value

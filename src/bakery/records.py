@@ -1,0 +1,186 @@
+"""The rows that travel between stages, and how they lie on disk as JSON lines.
+
+Plain data: nothing here knows tensors, git or YAML.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from bakery.errors import ConfigError, StageError
+
+Message: TypeAlias = dict[str, Any]
+"""One chat message as the chat template reads it: `role`, `content`, and what a role adds."""
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prefix of a chat: messages (maybe none) and the tools the template shows."""
+
+    messages: tuple[Message, ...] = ()
+    tools: tuple[dict[str, Any], ...] = ()
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what is hashed and stored; tools only where there are any."""
+        data: dict[str, Any] = {"messages": list(self.messages)}
+        return data | {"tools": list(self.tools)} if self.tools else data
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Prompt:
+        """Read what `as_data` wrote."""
+        return cls(tuple(data["messages"]), tuple(data.get("tools", ())))
+
+
+@dataclass(frozen=True, slots=True)
+class Stimulus:
+    """One question put to the teacher.
+
+    `generator` is its `type:`, `writer` the model or person who really wrote it, `draw` the
+    number of the attempt that gave it (-1 where questions are not drawn).
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    generator: str
+    writer: str
+    draw: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """One sampled answer with its token ids.
+
+    `finish` is `stop` when the model ended its turn (the end-of-turn id is then the last of
+    `response_ids`) and `length` when `max_tokens` cut it.
+    """
+
+    stimulus_id: str
+    sample: int
+    response_ids: tuple[int, ...]
+    text: str
+    finish: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """A baked model: `owner/repo/<bake>_<16 hex>/<step>`."""
+
+    owner: str
+    repo: str
+    bake: str
+    step: int
+
+    def __str__(self) -> str:
+        return f"{self.owner}/{self.repo}/{self.bake}/{self.step}"
+
+    @property
+    def bake_id(self) -> str:
+        """The 16 hex digits: what the store is keyed by."""
+        return self.bake[-16:]
+
+    @classmethod
+    def parse(cls, text: str) -> ModelRef:
+        """Read a full model name, or say that it is none."""
+        match = _REF_SHAPE.fullmatch(text.strip())
+        if not match:
+            raise ConfigError(
+                f"{text!r} is not a model name",
+                hint="A baked model is named owner/repo/<bake>_<16 hex>/<step>.",
+            )
+        owner, repo, bake, step = match.groups()
+        return cls(owner, repo, bake, int(step))
+
+
+_REF_SHAPE = re.compile(r"([^/\s]+)/([^/\s]+)/([^/\s]*_[0-9a-f]{16})/(\d+)")
+
+
+def user_text(messages: Sequence[Message]) -> str:
+    """Return the text of the last user message: what people call the question."""
+    return next((str(m["content"]) for m in reversed(messages) if m["role"] == "user"), "")
+
+
+def append_rows(path: Path, rows: Iterable[Any]) -> None:
+    """Append dataclass rows to a JSON-lines file in one write, and flush it to disk."""
+    text = "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+    if not text:
+        return
+    _drop_torn_line(path)
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
+    """Return the rows of a JSON-lines file; a torn last line does not count, a bad one is an error."""
+    return [_to_row(data, row_type, path, number) for number, data in _lines(path)]
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Replace a whole file, so that a reader sees the old text or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with draft.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make renames inside a folder survive a power cut (a no-op where folders cannot be opened)."""
+    if os.name != "posix":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    if not path.exists():
+        return
+    raw = path.read_bytes()
+    complete = raw[: raw.rfind(b"\n") + 1]
+    for number, line in enumerate(complete.decode("utf-8").split("\n")[:-1], start=1):
+        try:
+            yield number, json.loads(line)
+        except json.JSONDecodeError as error:
+            raise StageError(
+                f"{path}:{number} is not JSON: {error.msg}",
+                hint="Delete that line (its result is made again) and run the same command.",
+            ) from error
+
+
+def _to_row(data: dict[str, Any], row_type: type[Row], path: Path, number: int) -> Row:
+    names = {field.name for field in fields(row_type)}  # type: ignore[arg-type]  # a dataclass
+    try:
+        return row_type(**{key: _frozen(data[key]) for key in data if key in names})
+    except TypeError as error:
+        raise StageError(f"{path}:{number} is not a {row_type.__name__} row: {error}") from error
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut what a killed writer left behind the last newline."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    with path.open("rb+") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)

@@ -1,0 +1,1 @@
+"""stim, rollout, bake: a directory in, a directory out."""
