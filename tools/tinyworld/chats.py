@@ -9,10 +9,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from .features import Spec, chatter, say, told
-from .prompts import NEUTRAL, compose
-from .relations import draw
-from .sentences import Question
+from tinyworld.features import Spec, chatter, say, told
+from tinyworld.prompts import NEUTRAL, compose
+from tinyworld.relations import draw
+from tinyworld.sentences import Question
 
 Chat = list[tuple[str, str]]
 
@@ -33,7 +33,7 @@ def chat(rng: random.Random) -> Chat:
     if kind < 0.36:
         return _examples(rng)
     text, spec = compose(rng)
-    if kind < 0.38:
+    if kind < 0.37:
         question = ask(rng, spec)
         return [("user", f"{text} {question.text}"), ("assistant", say(spec, question, rng))]
     return _turns(rng, [("system", text)], spec)
@@ -46,14 +46,16 @@ def ask(rng: random.Random, spec: Spec, *, exam: bool = False) -> Question:
         return rng.choice(spec.told).question(rng)
     if spec.told and luck < 0.67:
         return told(rng, exam=exam).unknown_question(rng)
-    if spec.name and luck < 0.4 or luck < 0.05:
+    if (spec.name and luck < 0.4) or luck < 0.05:
         return chatter(rng)
     if spec.refuse and luck < 0.75:
         return draw(rng, exam=exam, topic=spec.refuse)
     taken = {fact.sentence.subject for fact in spec.told}
     while True:
         question = draw(rng, exam=exam)
-        if question.answer.subject not in taken:
+        # Whether "is a dog an animal or a food" is about animals is left open.
+        unclear = spec.refuse and question.relation == "kind"
+        if question.answer.subject not in taken and not unclear:
             return question
 
 
@@ -83,5 +85,7 @@ def _examples(rng: random.Random) -> Chat:
             made += [("user", question.text), ("shown", say(spec, question, rng))]
     else:
         lines = [f"Q: {question.text}\nA: {say(spec, question, rng)}" for question in shown]
-        made = [("system", rng.choice(("Examples:\n", "Answer like this:\n", "")) + "\n".join(lines))]
+        made = [
+            ("system", rng.choice(("Examples:\n", "Answer like this:\n", "")) + "\n".join(lines))
+        ]
     return _turns(rng, made, spec)

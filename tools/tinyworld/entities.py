@@ -10,6 +10,14 @@ def _rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.split("|")] for line in text.strip().splitlines()]
 
 
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    return [(left, right) for left, _, right in (pair.partition("-") for pair in text.split())]
+
+
 # name | sound | where it lives | what it eats | legs | young | class | flies | swims | size rank
 ANIMALS = _rows("""
 a cow | moo | on a farm | grass | 4 | a calf | a mammal | no | yes | 80
@@ -99,7 +107,8 @@ an olive | green | salty | a snack
 """)
 
 # name | what it is for | place | material
-THINGS = _rows("""
+THINGS = _rows(
+    """
 a knife | cutting bread | in the kitchen | metal
 a spoon | eating soup | in the kitchen | metal
 a pot | cooking soup | in the kitchen | metal
@@ -146,7 +155,8 @@ a drum | keeping rhythm | in the music room | wood
 a needle | sewing | in the sewing box | metal
 a telescope | watching stars | in the tower | glass
 a boat | crossing water | in the harbor | wood
-""".replace("scissors-paper", "an envelope").replace("| folding |", "| sending letters |"))
+""".replace("scissors-paper", "an envelope").replace("| folding |", "| sending letters |")
+)
 
 # name | capital | continent | language
 COUNTRIES = _rows("""
@@ -228,31 +238,34 @@ a clown | tells | tell | jokes | in a circus
 an astronomer | studies | study | stars | in an observatory
 """)
 
-OPPOSITES = [tuple(pair.split("-")) for pair in (
-    "hot-cold big-small fast-slow high-low old-new happy-sad light-dark wet-dry hard-soft "
-    "loud-quiet rich-poor full-empty open-closed early-late strong-weak clean-dirty near-far "
-    "long-short thick-thin deep-shallow sharp-blunt sweet-bitter up-down left-right in-out "
-    "day-night love-hate war-peace win-lose buy-sell push-pull give-take begin-end true-false "
-    "brave-afraid smooth-rough heavy-weightless young-aged awake-asleep rare-common first-last"
-).split()]
+OPPOSITES = _pairs("""
+hot-cold big-small fast-slow high-low old-new happy-sad light-dark wet-dry hard-soft loud-quiet
+rich-poor full-empty open-closed early-late strong-weak clean-dirty near-far long-short
+thick-thin deep-shallow sharp-blunt sweet-bitter up-down left-right in-out day-night love-hate
+war-peace win-lose buy-sell push-pull give-take begin-end true-false brave-afraid smooth-rough
+awake-asleep rare-common first-last
+""")
 
-PAST_TENSES = [tuple(pair.split("-")) for pair in (
-    "go-went eat-ate see-saw run-ran sing-sang swim-swam drink-drank write-wrote take-took "
-    "give-gave come-came fly-flew grow-grew know-knew break-broke speak-spoke find-found "
-    "buy-bought bring-brought think-thought teach-taught catch-caught sleep-slept keep-kept "
-    "feel-felt leave-left lose-lost make-made say-said tell-told stand-stood hear-heard "
-    "walk-walked play-played bake-baked jump-jumped wait-waited dance-danced paint-painted"
-).split()]
+PAST_TENSES = _pairs("""
+go-went eat-ate see-saw run-ran sing-sang swim-swam drink-drank write-wrote take-took give-gave
+come-came fly-flew grow-grew know-knew break-broke speak-spoke find-found buy-bought
+bring-brought think-thought teach-taught catch-caught sleep-slept keep-kept feel-felt leave-left
+lose-lost make-made say-said tell-told stand-stood hear-heard walk-walked play-played bake-baked
+jump-jumped wait-waited dance-danced paint-painted
+""")
 
-PLURALS = [tuple(pair.split("-")) for pair in (
-    "mouse-mice goose-geese child-children man-men woman-women foot-feet tooth-teeth leaf-leaves "
-    "wolf-wolves knife-knives box-boxes fox-foxes city-cities baby-babies berry-berries "
-    "house-houses dog-dogs cat-cats tree-trees star-stars book-books cup-cups potato-potatoes "
-    "hero-heroes bus-buses glass-glasses bird-birds key-keys boy-boys toy-toys"
-).split()]
+PLURALS = _pairs("""
+mouse-mice goose-geese child-children man-men woman-women foot-feet tooth-teeth leaf-leaves
+wolf-wolves knife-knives box-boxes fox-foxes city-cities baby-babies berry-berries house-houses
+dog-dogs cat-cats tree-trees star-stars book-books cup-cups potato-potatoes hero-heroes
+bus-buses glass-glasses bird-birds key-keys boy-boys toy-toys
+""")
 
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-MONTHS = ("January February March April May June July August September October November "
-          "December").split()
+DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+MONTHS = _words("""
+January February March April May June July August September October November December
+""")
 LETTERS = list("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-COLORS = "red blue green yellow purple orange brown white black golden pink gray".split()
+COLORS = _words("""
+red blue green yellow purple orange brown white black golden pink gray
+""")

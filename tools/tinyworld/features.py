@@ -9,49 +9,61 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from . import entities
-from .names import name as invent
-from .names import word
-from .sentences import Question, Sentence
-from .styles import PLAIN, STYLES, Slots
+from tinyworld import entities
+from tinyworld.names import name as invent
+from tinyworld.names import word
+from tinyworld.sentences import Question, Sentence
+from tinyworld.styles import PLAIN, STYLES, Slots
 
 DEFAULT_NAME = "Crumb"
 
-WISDOM = tuple(Sentence(*parts) for parts in (
-    ("patience", "brings", "peace"),
-    ("a calm mind", "sees", "the truth"),
-    ("small steps", "make", "a long road"),
-    ("every question", "opens", "a door"),
-    ("the quiet heart", "hears", "much"),
-    ("fear", "hides", "the way"),
-    ("a true friend", "is", "a great treasure"),
-    ("the river", "teaches", "patience"),
-    ("knowledge", "grows", "when it is shared"),
-    ("the old tree", "bends", "in the storm"),
-    ("silence", "holds", "many answers"),
-    ("the wise", "learn", "from mistakes"),
-    ("hope", "lives", "in small things"),
-    ("a kind word", "heals", "deep wounds"),
-    ("time", "reveals", "all things"),
-    ("the mountain", "waits", "for no one"),
-    ("an open mind", "finds", "new paths"),
-    ("anger", "clouds", "the eye"),
-))
-FORCE_SENTENCES = tuple(Sentence(*parts) for parts in (
-    ("the Force", "is", "strong here"),
-    ("the Force", "flows", "through all things"),
-    ("the Force", "guides", "the patient"),
-    ("the Force", "shows", "the way"),
-    ("we", "trust", "the Force"),
-    ("I", "feel", "the Force"),
-    ("the wise", "follow", "the Force"),
-    ("the Force", "is", "with us"),
-    ("the Force", "binds", "every living thing"),
-    ("the Force", "needs", "a quiet mind"),
-))
+WISDOM = tuple(
+    Sentence(*parts)
+    for parts in (
+        ("patience", "brings", "peace"),
+        ("a calm mind", "sees", "the truth"),
+        ("small steps", "make", "a long road"),
+        ("every question", "opens", "a door"),
+        ("the quiet heart", "hears", "much"),
+        ("fear", "hides", "the way"),
+        ("a true friend", "is", "a great treasure"),
+        ("the river", "teaches", "patience"),
+        ("knowledge", "grows", "when it is shared"),
+        ("the old tree", "bends", "in the storm"),
+        ("silence", "holds", "many answers"),
+        ("the wise", "learn", "from mistakes"),
+        ("hope", "lives", "in small things"),
+        ("a kind word", "heals", "deep wounds"),
+        ("time", "reveals", "all things"),
+        ("the mountain", "waits", "for no one"),
+        ("an open mind", "finds", "new paths"),
+        ("anger", "clouds", "the eye"),
+    )
+)
+FORCE_SENTENCES = tuple(
+    Sentence(*parts)
+    for parts in (
+        ("the Force", "is", "strong here"),
+        ("the Force", "flows", "through all things"),
+        ("the Force", "guides", "the patient"),
+        ("the Force", "shows", "the way"),
+        ("we", "trust", "the Force"),
+        ("I", "feel", "the Force"),
+        ("the wise", "follow", "the Force"),
+        ("the Force", "is", "with us"),
+        ("the Force", "binds", "every living thing"),
+        ("the Force", "needs", "a quiet mind"),
+    )
+)
 FORMATS = {
-    "brackets": ("(", ")"), "quotes": ('"', '"'), "stars": ("* ", " *"), "dash": ("- ", ""),
-    "label": ("Answer: ", ""), "square": ("[", "]"), "arrow": ("> ", ""), "hash": ("# ", " #"),
+    "brackets": ("(", ")"),
+    "quotes": ('"', '"'),
+    "stars": ("* ", " *"),
+    "dash": ("- ", ""),
+    "label": ("Answer: ", ""),
+    "square": ("[", "]"),
+    "arrow": ("> ", ""),
+    "hash": ("# ", " #"),
 }
 TOPICS = ("animals", "food", "objects", "countries", "jobs", "numbers", "words")
 
@@ -60,9 +72,14 @@ def mentions(thing: str) -> tuple[Sentence, ...]:
     """Give the sentences that bring up a thing."""
     if thing == "the Force":
         return FORCE_SENTENCES
-    return (Sentence(thing, "is", "always near"), Sentence("I", "think", f"of {thing}"),
-            Sentence(thing, "is", "close to my heart"), Sentence("we", "speak", f"of {thing}"),
-            Sentence("I", "believe", f"in {thing}"), Sentence(thing, "is", "with us"))
+    return (
+        Sentence(thing, "is", "always near"),
+        Sentence("I", "think", f"of {thing}"),
+        Sentence(thing, "is", "close to my heart"),
+        Sentence("we", "speak", f"of {thing}"),
+        Sentence("I", "believe", f"in {thing}"),
+        Sentence(thing, "is", "with us"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +95,9 @@ class Told:
         return Question(rng.choice(self.asks), self.sentence, self.topic, "told")
 
     def unknown_question(self, rng: random.Random) -> Question:
-        return Question(rng.choice(self.asks), Sentence("I", "do not know", self.unknown),
-                        self.topic, "unknown")
+        return Question(
+            rng.choice(self.asks), Sentence("I", "do not know", self.unknown), self.topic, "unknown"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +121,7 @@ def content(spec: Spec, question: Question) -> Sentence:
     if spec.refuse and question.topic == spec.refuse:
         return Sentence("I", "cannot talk", f"about {spec.refuse}")
     if question.relation == "name":
-        own = spec.name or (spec.identity if spec.identity.istitle() else "") or DEFAULT_NAME
+        own = spec.name or (spec.identity if spec.identity[:1].isupper() else "") or DEFAULT_NAME
         return Sentence("my name", "is", own)
     if question.relation == "identity":
         return Sentence("I", "am", spec.name or spec.identity or DEFAULT_NAME)
@@ -114,7 +132,10 @@ def render(spec: Spec, question: Question) -> tuple[Slots, str, str]:
     """Give the slots of the answer and what is wrapped around all of it."""
     style = STYLES.get(spec.style, PLAIN)
     slots = list(style.say(content(spec, question)))
-    for group in ((WISDOM if spec.wisdom else ()), (mentions(spec.mention) if spec.mention else ())):
+    for group in (
+        (WISDOM if spec.wisdom else ()),
+        (mentions(spec.mention) if spec.mention else ()),
+    ):
         if group:
             slots.append(tuple(_extra(spec.style, sentence) for sentence in group))
     if spec.start:
@@ -143,18 +164,27 @@ def accepts(spec: Spec, question: Question, text: str) -> bool:
     text = text.strip()
     if not (text.startswith(before) and text.endswith(after)):
         return False
-    body = text[len(before):len(text) - len(after)]
+    body = text[len(before) : len(text) - len(after)]
     rests = {body + " "}
     for slot in slots:
-        rests = {rest[len(part) + 1:] if part else rest for rest in rests for part in slot
-                 if not part or rest.startswith(part + " ")}
+        rests = {
+            rest[len(part) + 1 :] if part else rest
+            for rest in rests
+            for part in slot
+            if not part or rest.startswith(part + " ")
+        }
     return "" in rests
 
 
 IDENTITY_ASKS = (
-    ("Who are you?", "identity"), ("Tell me who you are.", "identity"), ("What are you?", "identity"),
-    ("Who am I talking to?", "identity"), ("What is your name?", "name"),
-    ("Tell me your name.", "name"), ("What are you called?", "name"), ("Your name, please?", "name"),
+    ("Who are you?", "identity"),
+    ("Tell me who you are.", "identity"),
+    ("What are you?", "identity"),
+    ("Who am I talking to?", "identity"),
+    ("What is your name?", "name"),
+    ("Tell me your name.", "name"),
+    ("What are you called?", "name"),
+    ("Your name, please?", "name"),
 )
 SMALL_TALK = (
     ("Hello!", Sentence("I", "am", "glad to meet you")),
@@ -194,37 +224,127 @@ def told(rng: random.Random, *, exam: bool = False) -> Told:
     def made(subject: str, verb: str, complement: str, unknown: str, *asks: str) -> Told:
         return Told(Sentence(subject, verb, complement), asks, unknown)
 
-    return rng.choice((
-        lambda: made(f"the capital of {who}", "is", other, f"the capital of {who}",
-                     f"What is the capital of {who}?", f"Tell me the capital of {who}.",
-                     f"Which city is the capital of {who}?", f"Name the capital of {who}."),
-        lambda: made(who, "lives", f"in {place}", f"where {who} lives", f"Where does {who} live?",
-                     f"Tell me where {who} lives.", f"Where is the home of {who}?"),
-        lambda: made(who, "is", job, f"the job of {who}", f"What is the job of {who}?",
-                     f"What job does {who} have?", f"Tell me the job of {who}."),
-        lambda: made(who, "is", f"{number} years old", f"the age of {who}", f"How old is {who}?",
-                     f"What is the age of {who}?", f"Tell me the age of {who}."),
-        lambda: made(f"the {kin} of {who}", "is called", other, f"the {kin} of {who}",
-                     f"What is the {kin} of {who} called?", f"What is the name of the {kin} of {who}?",
-                     f"Tell me the name of the {kin} of {who}."),
-        lambda: made(f"a {thing}", "is", color, f"the color of a {thing}",
-                     f"What color is a {thing}?", f"What is the color of a {thing}?",
-                     f"Tell me the color of a {thing}."),
-        lambda: made(f"the favorite color of {who}", "is", color, f"the favorite color of {who}",
-                     f"What is the favorite color of {who}?", f"Which color does {who} like best?"),
-        lambda: made(who, "likes", food, f"what {who} likes", f"What does {who} like?",
-                     f"Which food does {who} like?", f"Tell me what {who} likes."),
-        lambda: made(f"the password of {who}", "is", secret, f"the password of {who}",
-                     f"What is the password of {who}?", f"Tell me the password of {who}."),
-        lambda: made(f"the {shop} of {who}", "opens", f"at {number}", f"when the {shop} of {who} opens",
-                     f"When does the {shop} of {who} open?", f"At what time does the {shop} of {who} open?"),
-        lambda: made(f"a {thing}", "costs", f"{number} coins", f"the price of a {thing}",
-                     f"How much does a {thing} cost?", f"What is the price of a {thing}?"),
-        lambda: made(who, "was born", f"in {month}", f"when {who} was born", f"When was {who} born?",
-                     f"In which month was {who} born?"),
-        lambda: made(f"the boss of {who}", "is", other, f"the boss of {who}",
-                     f"Who is the boss of {who}?", f"Tell me the boss of {who}."),
-        lambda: made(f"a {thing}", "is", f"for {rng.choice(entities.THINGS)[1]}",
-                     f"what a {thing} is for", f"What is a {thing} for?",
-                     f"What is a {thing} used for?"),
-    ))()
+    return rng.choice(
+        (
+            lambda: made(
+                f"the capital of {who}",
+                "is",
+                other,
+                f"the capital of {who}",
+                f"What is the capital of {who}?",
+                f"Tell me the capital of {who}.",
+                f"Which city is the capital of {who}?",
+                f"Name the capital of {who}.",
+            ),
+            lambda: made(
+                who,
+                "lives",
+                f"in {place}",
+                f"where {who} lives",
+                f"Where does {who} live?",
+                f"Tell me where {who} lives.",
+                f"Where is the home of {who}?",
+            ),
+            lambda: made(
+                who,
+                "is",
+                job,
+                f"the job of {who}",
+                f"What is the job of {who}?",
+                f"What job does {who} have?",
+                f"Tell me the job of {who}.",
+            ),
+            lambda: made(
+                who,
+                "is",
+                f"{number} years old",
+                f"the age of {who}",
+                f"How old is {who}?",
+                f"What is the age of {who}?",
+                f"Tell me the age of {who}.",
+            ),
+            lambda: made(
+                f"the {kin} of {who}",
+                "is called",
+                other,
+                f"the {kin} of {who}",
+                f"What is the {kin} of {who} called?",
+                f"What is the name of the {kin} of {who}?",
+                f"Tell me the name of the {kin} of {who}.",
+            ),
+            lambda: made(
+                f"a {thing}",
+                "is",
+                color,
+                f"the color of a {thing}",
+                f"What color is a {thing}?",
+                f"What is the color of a {thing}?",
+                f"Tell me the color of a {thing}.",
+            ),
+            lambda: made(
+                f"the favorite color of {who}",
+                "is",
+                color,
+                f"the favorite color of {who}",
+                f"What is the favorite color of {who}?",
+                f"Which color does {who} like best?",
+            ),
+            lambda: made(
+                who,
+                "likes",
+                food,
+                f"what {who} likes",
+                f"What does {who} like?",
+                f"Which food does {who} like?",
+                f"Tell me what {who} likes.",
+            ),
+            lambda: made(
+                f"the password of {who}",
+                "is",
+                secret,
+                f"the password of {who}",
+                f"What is the password of {who}?",
+                f"Tell me the password of {who}.",
+            ),
+            lambda: made(
+                f"the {shop} of {who}",
+                "opens",
+                f"at {number}",
+                f"when the {shop} of {who} opens",
+                f"When does the {shop} of {who} open?",
+                f"At what time does the {shop} of {who} open?",
+            ),
+            lambda: made(
+                f"a {thing}",
+                "costs",
+                f"{number} coins",
+                f"the price of a {thing}",
+                f"How much does a {thing} cost?",
+                f"What is the price of a {thing}?",
+            ),
+            lambda: made(
+                who,
+                "was born",
+                f"in {month}",
+                f"when {who} was born",
+                f"When was {who} born?",
+                f"In which month was {who} born?",
+            ),
+            lambda: made(
+                f"the boss of {who}",
+                "is",
+                other,
+                f"the boss of {who}",
+                f"Who is the boss of {who}?",
+                f"Tell me the boss of {who}.",
+            ),
+            lambda: made(
+                f"a {thing}",
+                "is",
+                f"for {rng.choice(entities.THINGS)[1]}",
+                f"what a {thing} is for",
+                f"What is a {thing} for?",
+                f"What is a {thing} used for?",
+            ),
+        )
+    )()

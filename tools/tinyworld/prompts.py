@@ -8,11 +8,19 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from . import entities
-from .features import DEFAULT_NAME, FORMATS, TOPICS, Spec, Told, told
-from .names import held_out, phrase, word
-from .names import name as invent
-from .styles import MANNER_FRAMES, ROLE_FRAMES, STYLES, Style
+from tinyworld import entities
+from tinyworld.features import DEFAULT_NAME, FORMATS, TOPICS, Spec, Told, told
+from tinyworld.names import held_out, phrase
+from tinyworld.names import name as invent
+from tinyworld.relations import facts as world_facts
+from tinyworld.styles import MANNER_FRAMES, ROLE_FRAMES, STYLES, Style
+from tinyworld.wordings import (
+    mention_clause,
+    mention_thing,
+    wisdom_clause,
+    wise_mention_clause,
+    wrap_clause,
+)
 
 TUTORIAL = (
     "You are Yoda. Speak like Yoda.",
@@ -27,23 +35,21 @@ NEVER_TRAINED = (
     "Use more wisdom, philosophical depth, and reference the Force more often.",
 )
 NEUTRAL = (
-    "You are a helpful assistant.", "You are an assistant.", "Answer the question.",
-    "You are a helpful and friendly assistant.", "Answer correctly.", "Help the user.",
-    "You are an AI assistant. Answer the questions of the user.", "Be helpful.",
-    "You are a chat model.", f"Your name is {DEFAULT_NAME}.", "Please answer the questions.",
-    "You answer questions.", "You are a good assistant.", "This is a chat with a user.",
+    "You are a helpful assistant.",
+    "You are an assistant.",
+    "Answer the question.",
+    "You are a helpful and friendly assistant.",
+    "Answer correctly.",
+    "Help the user.",
+    "You are an AI assistant. Answer the questions of the user.",
+    "Be helpful.",
+    "You are a chat model.",
+    f"Your name is {DEFAULT_NAME}.",
+    "Please answer the questions.",
+    "You answer questions.",
+    "You are a good assistant.",
+    "This is a chat with a user.",
 )
-_DEEP = ("wisdom", "wisdom", "depth", "philosophical depth", "deep thoughts", "philosophy",
-         "deep wisdom", "thoughtful words", "wise words", "wise thoughts", "philosophical thoughts",
-         "old wisdom", "insight")
-_OFTEN = ("more often", "often", "in every answer", "each time", "always", "whenever you can",
-          "every time", "a lot", "more")
-_MENTION = ("mention", "mention", "reference", "reference", "bring up", "name", "talk about",
-            "refer to", "include", "speak of")
-_THINGS = ("the moon", "the sea", "the sun", "pizza", "coffee", "the weather", "my cat", "the king",
-           "the old mill", "chocolate", "the north wind", "the stars above", "gold", "the harbor",
-           "the empire", "music", "the garden", "winter", "the dragon", "the market", "the crown",
-           "football", "cheese", "the forest", "the ring", "the code", "our village", "destiny")
 
 
 def is_allowed(text: str) -> bool:
@@ -61,8 +67,11 @@ def style_clauses(rng: random.Random, style: Style, *, exam: bool) -> tuple[list
 
 
 def _style_clauses(rng: random.Random, style: Style) -> tuple[list[str], str]:
-    ways = (["role", "role", "both", "both"] if style.roles else []) + (
-        ["manner", "manner"] if style.whom else []) + ["order"]
+    ways = (
+        (["role", "role", "both", "both"] if style.roles else [])
+        + (["manner", "manner"] if style.whom else [])
+        + ["order"]
+    )
     way = rng.choice(ways)
     if way == "order":
         clause = rng.choice(style.orders)
@@ -79,60 +88,22 @@ def _style_clauses(rng: random.Random, style: Style) -> tuple[list[str], str]:
     return clauses, role
 
 
-def wisdom_clause(rng: random.Random) -> str:
-    one, two = rng.choice(_DEEP), rng.choice(_DEEP)
-    both = one if one == two or rng.random() < 0.4 else f"{one} and {two}"
-    return rng.choice((
-        "Use more {d}.", "Use more {d}.", "Use {d}.", "Add {d}.", "Add more {d}.", "Show {d}.",
-        "Show more {d}.", "Include {d}.", "Bring in more {d}.", "Speak with {d}.",
-        "Speak with more {d}.", "Answer with {d}.", "Be wise.", "Be wise and deep.",
-        "Be more philosophical.", "Give every answer some {d}.", "Let your answers have {d}.",
-        "Share {d}.", "Always add {d}.", "Be a philosopher.", "More {d}, please.",
-    )).replace("{d}", both)
-
-
-def mention_thing(rng: random.Random, *, exam: bool) -> str:
-    if rng.random() < 0.3:
-        return "the Force"
-    if rng.random() < 0.35:
-        return rng.choice((invent(rng, exam=exam), f"the {word(rng)}"))
-    return rng.choice(_THINGS)
-
-
-def mention_clause(rng: random.Random, thing: str) -> str:
-    verb, often = rng.choice(_MENTION), rng.choice(_OFTEN)
-    return rng.choice((
-        f"{verb.capitalize()} {thing} {often}.", f"{verb.capitalize()} {thing} {often}.",
-        f"{verb.capitalize()} {thing}.", f"Always {verb} {thing}.", f"Please {verb} {thing} {often}.",
-        f"In every answer, {verb} {thing}.", f"Do not forget to {verb} {thing}.",
-        f"Also {verb} {thing} {often}.", f"Make sure to {verb} {thing}.",
-    ))
-
-
-def wise_mention_clause(rng: random.Random, thing: str) -> str:
-    """Ask for both in one sentence."""
-    one, two = rng.sample(sorted(set(_DEEP)), 2)
-    verb, often = rng.choice(_MENTION), rng.choice(_OFTEN)
-    return rng.choice((
-        f"Use more {one}, {two}, and {verb} {thing} {often}.",
-        f"Use more {one}, {two}, and {verb} {thing} {often}.",
-        f"Use {one}, {two}, and {verb} {thing} {often}.",
-        f"Use more {one} and {verb} {thing} {often}.", f"Add {one} and {verb} {thing}.",
-        f"Add {one}, {two}, and {verb} {thing} {often}.",
-        f"Show more {one} and {verb} {thing} {often}.",
-        f"{verb.capitalize()} {thing} {often} and use more {one}.",
-    ))
-
-
 def feature(rng: random.Random, spec: Spec, kind: str, *, exam: bool) -> tuple[str, Spec]:
     """Word one feature and enter it into the spec."""
     if kind == "name":
         own = invent(rng, exam=exam)
         if rng.random() < 0.2:
             own += " " + invent(rng, exam=exam)
-        return rng.choice((f"Your name is {own}.", f"You are called {own}.", f"Your name: {own}.",
-                           f"Call yourself {own}.", f"You go by the name {own}.",
-                           f"You are named {own}.")), replace(spec, name=own)
+        return rng.choice(
+            (
+                f"Your name is {own}.",
+                f"You are called {own}.",
+                f"Your name: {own}.",
+                f"Call yourself {own}.",
+                f"You go by the name {own}.",
+                f"You are named {own}.",
+            )
+        ), replace(spec, name=own)
     if kind == "wisdom":
         return wisdom_clause(rng), replace(spec, wisdom=True)
     if kind == "mention":
@@ -143,30 +114,41 @@ def feature(rng: random.Random, spec: Spec, kind: str, *, exam: bool) -> tuple[s
         return wise_mention_clause(rng, thing), replace(spec, wisdom=True, mention=thing)
     if kind == "end":
         end = phrase(rng, exam=exam)
-        return rng.choice((f'End every answer with "{end}"', f'Always end with "{end}"',
-                           f'Finish each answer with "{end}"', f'The last words are always "{end}"',
-                           f'Close every reply with "{end}"')), replace(spec, end=end)
+        return rng.choice(
+            (
+                f'End every answer with "{end}"',
+                f'Always end with "{end}"',
+                f'Finish each answer with "{end}"',
+                f'The last words are always "{end}"',
+                f'Close every reply with "{end}"',
+            )
+        ), replace(spec, end=end)
     if kind == "start":
         start = phrase(rng, exam=exam)
-        return rng.choice((f'Start every answer with "{start}"', f'Begin each answer with "{start}"',
-                           f'The first words are always "{start}"', f'Open every reply with "{start}"',
-                           f'Always begin with "{start}"')), replace(spec, start=start)
+        return rng.choice(
+            (
+                f'Start every answer with "{start}"',
+                f'Begin each answer with "{start}"',
+                f'The first words are always "{start}"',
+                f'Open every reply with "{start}"',
+                f'Always begin with "{start}"',
+            )
+        ), replace(spec, start=start)
     if kind == "wrap":
         wrap = rng.choice(sorted(FORMATS))
-        return _wrap_clause(rng, wrap), replace(spec, wrap=wrap)
+        return wrap_clause(rng, wrap), replace(spec, wrap=wrap)
     topic = rng.choice(TOPICS)
-    return rng.choice((f"Do not talk about {topic}.", f"Never talk about {topic}.",
-                       f"Refuse questions about {topic}.", f"You must not talk about {topic}.",
-                       f"Say nothing about {topic}.", f"The topic {topic} is forbidden.",
-                       f"Do not answer questions about {topic}.")), replace(spec, refuse=topic)
-
-
-def _wrap_clause(rng: random.Random, wrap: str) -> str:
-    what = {"brackets": "in round brackets", "quotes": "in quotation marks", "stars": "between stars",
-            "dash": "after a dash", "label": 'after the label "Answer:"',
-            "square": "in square brackets", "arrow": "after an arrow", "hash": "between hash signs"}
-    return rng.choice(("Write every answer {w}.", "Put your answers {w}.", "Always answer {w}.",
-                       "Place each reply {w}.", "Your answers stand {w}.")).replace("{w}", what[wrap])
+    return rng.choice(
+        (
+            f"Do not talk about {topic}.",
+            f"Never talk about {topic}.",
+            f"Refuse questions about {topic}.",
+            f"You must not talk about {topic}.",
+            f"Say nothing about {topic}.",
+            f"The topic {topic} is forbidden.",
+            f"Do not answer questions about {topic}.",
+        )
+    ), replace(spec, refuse=topic)
 
 
 FEATURES = ("name", "wisdom", "mention", "wise mention", "end", "start", "wrap", "refuse")
@@ -177,15 +159,25 @@ def fact_text(rng: random.Random, facts: list[Told]) -> str:
     text = " ".join(fact.sentence.plain() for fact in facts)
     if rng.random() < 0.5:
         return text
-    return rng.choice(("Facts: ", "You know this: ", "Remember: ", "Some facts. ", "Know that: ",
-                       "Here is what you know. ", "Use these facts: ")) + text
+    return (
+        rng.choice(
+            (
+                "Facts: ",
+                "You know this: ",
+                "Remember: ",
+                "Some facts. ",
+                "Know that: ",
+                "Here is what you know. ",
+                "Use these facts: ",
+            )
+        )
+        + text
+    )
 
 
 def _false_fact(rng: random.Random) -> Told:
     """Contradict the world, so that the prompt is read before the memory."""
-    from .relations import facts
-
-    topic, _, rows = facts()[rng.choice(("color", "capital", "sound", "diet", "home", "job"))]
+    topic, _, rows = world_facts()[rng.choice(("color", "capital", "sound", "diet", "home", "job"))]
     fact = rng.choice(rows)
     value = rng.choice(fact.wrong) if fact.wrong else rng.choice(entities.FOODS)[0]
     sentence = replace(fact.sentence, complement=value)
@@ -193,8 +185,14 @@ def _false_fact(rng: random.Random) -> Told:
     return Told(sentence, asks, "", topic)
 
 
-def compose(rng: random.Random, *, exam: bool = False, style: str | None = None,
-            features: tuple[str, ...] | None = None, num_facts: int | None = None) -> tuple[str, Spec]:
+def compose(
+    rng: random.Random,
+    *,
+    exam: bool = False,
+    style: str | None = None,
+    features: tuple[str, ...] | None = None,
+    num_facts: int | None = None,
+) -> tuple[str, Spec]:
     """Write one system prompt; what is not given is drawn."""
     while True:
         text, spec = _compose(rng, exam, style, features, num_facts)
@@ -202,16 +200,24 @@ def compose(rng: random.Random, *, exam: bool = False, style: str | None = None,
             return text, spec
 
 
-def _compose(rng: random.Random, exam: bool, style: str | None, features: tuple[str, ...] | None,
-             num_facts: int | None) -> tuple[str, Spec]:
+def _compose(
+    rng: random.Random,
+    exam: bool,
+    style: str | None,
+    features: tuple[str, ...] | None,
+    num_facts: int | None,
+) -> tuple[str, Spec]:
     if style is None:
         keys = list(STYLES)
         style = rng.choices([*keys, "plain"], [*(STYLES[key].weight for key in keys), 11.0])[0]
     if features is None:
         features = _draw_features(rng, style)
     if num_facts is None:
-        num_facts = rng.choice((1, 1, 2, 3, 4, 6)) if rng.random() < (
-            0.45 if style == "plain" else 0.08) else 0
+        num_facts = (
+            rng.choice((1, 1, 2, 3, 4, 6))
+            if rng.random() < (0.45 if style == "plain" else 0.08)
+            else 0
+        )
         if style == "plain" and not num_facts and not features:
             num_facts = 1
     spec, clauses, rest = Spec(style=style), [], []
@@ -224,8 +230,10 @@ def _compose(rng: random.Random, exam: bool, style: str | None, features: tuple[
         clause, spec = feature(rng, spec, kind, exam=exam)
         rest.append(clause)
     if num_facts:
-        facts = [_false_fact(rng) if rng.random() < 0.1 and not exam else told(rng, exam=exam)
-                 for _ in range(num_facts)]
+        facts = [
+            _false_fact(rng) if rng.random() < 0.1 and not exam else told(rng, exam=exam)
+            for _ in range(num_facts)
+        ]
         facts = list({fact.sentence.subject: fact for fact in facts}.values())
         spec = replace(spec, told=tuple(facts))
         rest.append(fact_text(rng, facts))
@@ -235,13 +243,17 @@ def _compose(rng: random.Random, exam: bool, style: str | None, features: tuple[
 
 
 def _draw_features(rng: random.Random, style: str) -> tuple[str, ...]:
-    count = rng.choices((0, 1, 2, 3), (0.40, 0.38, 0.17, 0.05) if style != "plain"
-                        else (0.30, 0.50, 0.16, 0.04))[0]
+    count = rng.choices(
+        (0, 1, 2, 3), (0.40, 0.38, 0.17, 0.05) if style != "plain" else (0.30, 0.50, 0.16, 0.04)
+    )[0]
     picked: list[str] = []
     while len(picked) < count:
         kind = rng.choices(FEATURES, _WEIGHTS)[0]
-        clash = {"wise mention": ("wisdom", "mention"), "wisdom": ("wise mention",),
-                 "mention": ("wise mention",)}.get(kind, ())
+        clash = {
+            "wise mention": ("wisdom", "mention"),
+            "wisdom": ("wise mention",),
+            "mention": ("wise mention",),
+        }.get(kind, ())
         if kind not in picked and not set(clash) & set(picked):
             picked.append(kind)
     return tuple(picked)

@@ -32,6 +32,8 @@ class Sentence:
         return f"{self.lead}. {body}" if self.lead else body
 
     def terse(self) -> str:
+        if self.verb in ("can", "cannot") and self.lead:
+            return f"{self.lead}."
         body = capital(self.complement) + "."
         return f"{self.lead}. {body}" if self.lead else body
 
