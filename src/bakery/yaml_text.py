@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from bakery.errors import ConfigError
 
@@ -26,6 +26,9 @@ def parse(text: str, source: str) -> Any:
         return loader.load(text)
     except MarkedYAMLError as error:
         raise _syntax_error(error, text, source) from error
+    except YAMLError as error:
+        raise ConfigError(f"{source} is not YAML: {error}",
+                          hint="Is there a character in it that is no text?") from error
 
 
 def plain(node: Any) -> Any:
@@ -47,6 +50,7 @@ def validation_error(error: ValidationError, document: Any, source: str,
     # A list whose every item is wrong is also "too short" to pydantic: say only the cause.
     items = [i for i in items if i["type"] != "too_short" or not any(
         o is not i and o["loc"][: len(i["loc"])] == i["loc"] for o in items)]
+    items.sort(key=lambda i: position(document, i["loc"], key=i["type"] == "extra_forbidden"))
     lines = [_problem(item, document, source, model) for item in items]
     return ConfigError("\n".join(dict.fromkeys(lines)),
                        hint=f"Mend {source} and run the same command again.")
@@ -87,14 +91,17 @@ def _problem(item: Any, document: Any, source: str, model: type[BaseModel]) -> s
         name = ".".join(filter(None, [dotted, str(item["loc"][-1]) if missing else ""]))
         return f"{where}: {name}: {_sentence(item)}"
     known = _fields_at(model, item["loc"][:-1])
+    name = dotted or str(item["loc"][-1])
     guess = nearest(str(item["loc"][-1]), known)
     advice = f"did you mean `{guess}`?" if guess else f"known here: {', '.join(sorted(known))}"
-    return f"{where}: unknown key `{dotted}`: {advice}"
+    return f"{where}: unknown key `{name}`: {advice}"
 
 
 def _sentence(item: Any) -> str:
     if item["type"] == "missing":
         return "is required"
+    if item["type"] in ("model_type", "dict_type"):
+        return "expected keys with values here"
     text = str(item["msg"]).removeprefix("Value error, ")
     given = item.get("input")
     shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""

@@ -1,0 +1,136 @@
+"""The door `bgit`: finds the command, hands every other verb to git, and says what went wrong.
+
+The only place that catches errors. No command is imported before it is called.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from bakery import __version__
+from bakery.errors import BakeryError
+
+INTERRUPTED = 130
+"""What a shell expects of a program that was stopped with Ctrl-C."""
+
+# section → command → what it does. Shown by --help without importing anything.
+SECTIONS: Mapping[str, Mapping[str, str]] = {
+    "Bake": {
+        "init": "Make a model repository.",
+        "run": "Run stages of the pipeline: stim, rollout, bake.",
+        "status": "Show where the repository stands and what `run` would do.",
+    },
+    "Look": {
+        "stim": "Show the questions of the configured target.",
+        "rollout": "Show the teacher's answers of the configured target.",
+        "metrics": "Show how the loss of a bake fell.",
+        "models": "List the baked models, oldest first.",
+        "tree": "Show which model was baked on which, over all branches.",
+        "chat": "Talk to a model.",
+    },
+    "Undo": {
+        "revert": "Take bakes back, or revert any other commit as git does.",
+    },
+}
+
+GIT_LINE = "Every other verb is git's: bgit add, commit, log, diff, switch, push, …"
+
+
+class LazyGroup(click.Group):
+    """Commands that are imported when they are called; any other verb goes to git unchanged."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of our own commands."""
+        return [name for commands in SECTIONS.values() for name in commands]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import a command at the moment it is asked for."""
+        if name not in self.list_commands(ctx):
+            return None
+        command = getattr(importlib.import_module(f"bakery.cli.{name}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by what people want to do."""
+        for section, commands in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl(list(commands.items()))
+        with formatter.section("Git"):
+            formatter.write_text(GIT_LINE)
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
+        """Run one command line, and end the process with its exit code."""
+        _never_fail_to_print()
+        extra["standalone_mode"] = False
+        try:
+            code = self._run(list(sys.argv[1:] if args is None else args), *rest, **extra)
+        except BakeryError as error:
+            code = _say(error.message, error.hint, error.exit_code)
+        except click.UsageError as error:
+            path = error.ctx.command_path if error.ctx else "bgit"
+            code = _say(
+                error.format_message(), f"`{path} --help` shows what it takes.", error.exit_code
+            )
+        except click.ClickException as error:
+            code = _say(error.format_message(), None, error.exit_code)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("\nstopped; run the same command again to go on from here", err=True)
+            code = INTERRUPTED
+        sys.exit(code)
+
+    def _run(self, arguments: list[str], *rest: Any, **extra: Any) -> int:
+        verb = arguments[0] if arguments else "--help"
+        ours = verb in self.list_commands(click.Context(self))
+        if not verb.startswith("-") and not (ours and "--help" in arguments):
+            _finish_pending()
+        if not verb.startswith("-") and not ours:
+            from bakery.cli import passthrough
+
+            return passthrough.hand_to_git(arguments)
+        result = super().main(arguments, *rest, **extra)
+        return result if isinstance(result, int) else 0
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="bgit", message="%(prog)s %(version)s")
+def bgit() -> None:
+    """Git for model weights: say in input.yml what to bake in, commit it, run it."""
+
+
+def _finish_pending() -> None:
+    """Record a bake whose commit could not be made before; trouble there stops no other command."""
+    from bakery.repo.model_repo import ModelRepo
+    from bakery.ui.progress import reporter
+
+    try:
+        repo = ModelRepo.find()
+    except BakeryError:
+        return  # Outside a model repository nothing can be pending.
+    with reporter() as shown:
+        try:
+            repo.finish_pending(shown)
+        except BakeryError as error:
+            shown.note(f"a finished bake is not recorded yet: {error.message}")
+
+
+def _say(message: str, hint: str | None, code: int) -> int:
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(message, err=True)
+    if hint:
+        click.secho("hint: ", fg="cyan", nl=False, err=True)
+        click.echo(hint, err=True)
+    return code
+
+
+def _never_fail_to_print() -> None:
+    """Show a sign that the terminal's encoding lacks as `?`: better than ending there."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # not every stream

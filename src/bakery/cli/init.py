@@ -1,0 +1,32 @@
+"""`bgit init`: a new model repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bakery.repo.model_repo import ModelRepo
+from bakery.ui import console
+from bakery.ui.progress import reporter
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--base-model",
+    metavar="REF",
+    default="tiny",
+    show_default=True,
+    help="Weights to start from: `tiny` (shipped), a Hugging Face id, or a folder.",
+)
+@click.option("--owner", help="First part of every model's name; by default from git's user.name.")
+def init(name: str, base_model: str, owner: str | None) -> None:
+    """Make a model repository."""
+    from bakery import jobs  # Late: `bgit init --help` needs no tensors.
+
+    folder = Path(name)
+    with reporter() as shown:
+        base = jobs.base_model(base_model, shown)
+    repo = ModelRepo.init(folder, name=folder.resolve().name, owner=owner, base=base)
+    console.show_created(folder, repo.state())

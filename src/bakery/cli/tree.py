@@ -1,0 +1,15 @@
+"""`bgit tree`: which model was baked on which."""
+
+from __future__ import annotations
+
+import click
+
+from bakery.repo.model_repo import ModelRepo
+from bakery.ui import console
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def tree(as_json: bool) -> None:
+    """Show which model was baked on which, over all branches."""
+    console.show_tree(ModelRepo.find().lineage(), as_json=as_json)
