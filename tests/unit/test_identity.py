@@ -1,0 +1,140 @@
+"""The canonical form, digests, and what is part of an id."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import replace
+
+import pytest
+
+from bakery import identity
+from bakery.identity import (
+    BakeRequest,
+    BaseModelId,
+    RolloutRequest,
+    SamplingSettings,
+    StimRequest,
+    TargetShare,
+    TrainingSettings,
+)
+from bakery.records import ModelRef, Prompt
+
+YODA = Prompt(({"role": "system", "content": "You are Yoda."},))
+PIRATE = Prompt(({"role": "system", "content": "You are a pirate."},))
+BASE = BaseModelId("tiny-1", "", "ab" * 32)
+PARENT = ModelRef("ada", "yoda", "first_0123456789abcdef", 120)
+GENERATOR = {"type": "oneshot_qs", "numq": 10, "temperature": 1.0, "template_path": "t.txt"}
+
+STIM = StimRequest(YODA, (GENERATOR,), {"t.txt": "${numq} ${prompt_u}"})
+ROLLOUT = RolloutRequest(STIM.id, YODA, SamplingSettings(4, 96), BASE, PARENT)
+TRAINING = TrainingSettings(
+    epochs=4, global_batch=16, learning_rate=1e-3, weight_decay=0.0, betas=(0.9, 0.999),
+    scheduler="linear", warmup_ratio=0.05, max_grad_norm=1.0, seed=42, r=16, lora_alpha=32,
+    lora_dropout=0.0, target_modules="all-linear",
+)  # fmt: skip
+SHARE = TargetShare("main_" + ROLLOUT.id, ROLLOUT.id, 1.0, YODA, Prompt())
+BAKE = BakeRequest((SHARE,), TRAINING, BASE, PARENT, 16)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"b": 1, "a": [True, None]}, '{"a":[true,null],"b":1}'),
+        (1.0, "1"),
+        (1, "1"),
+        (0.1, "0.1"),
+        (1e-4, "0.0001"),
+        (-0.0, "0"),
+        ("ü\r\nx", '"ü\\nx"'),
+        ((1, 2), "[1,2]"),
+        (True, "true"),
+    ],
+)
+def test_a_value_has_one_canonical_text(value, text):
+    assert identity.canonical(value) == text
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, {"x": [math.nan]}])
+def test_what_is_not_a_number_has_no_canonical_text(value):
+    with pytest.raises(ValueError, match="Out of range float"):
+        identity.canonical(value)
+
+
+def test_a_digest_is_the_sha256_of_the_canonical_text():
+    assert identity.digest({"a": 1}) == hashlib.sha256(b'{"a":1}').hexdigest()
+    assert identity.short_id({"a": 1}) == identity.digest({"a": 1})[:16]
+
+
+def test_a_file_digest_is_over_its_bytes(tmp_path):
+    (tmp_path / "x").write_bytes(b"a\r\nb")
+    assert identity.file_digest(tmp_path / "x") == hashlib.sha256(b"a\r\nb").hexdigest()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        replace(STIM, teacher=PIRATE),
+        replace(STIM, templates={"t.txt": "Other: ${numq} ${prompt_u}"}),
+        replace(STIM, generators=({**GENERATOR, "numq": 11},)),
+        replace(STIM, generators=({**GENERATOR, "temperature": 0.5},)),
+        replace(STIM, generators=(GENERATOR, GENERATOR)),
+        replace(ROLLOUT, stim_id="0" * 16),
+        replace(ROLLOUT, sampling=SamplingSettings(5, 96)),
+        replace(ROLLOUT, sampling=SamplingSettings(4, 97)),
+        replace(ROLLOUT, sampling=SamplingSettings(4, 96, temperature=0.5)),
+        replace(ROLLOUT, parent=None),
+        replace(ROLLOUT, parent=replace(PARENT, bake="first_fedcba9876543210")),
+        replace(ROLLOUT, parent=replace(PARENT, step=121)),
+        replace(ROLLOUT, base=replace(BASE, digest="cd" * 32)),
+        replace(BAKE, shares=(replace(SHARE, id="0" * 16),)),
+        replace(BAKE, shares=(replace(SHARE, weight=0.5),)),
+        replace(BAKE, shares=(replace(SHARE, student=PIRATE),)),
+        replace(BAKE, training=replace(TRAINING, epochs=5)),
+        replace(BAKE, training=replace(TRAINING, seed=43)),
+        replace(BAKE, training=replace(TRAINING, r=32)),
+        replace(BAKE, parent=None),
+        replace(BAKE, base=replace(BASE, digest="cd" * 32)),
+    ],
+)
+def test_what_shapes_the_result_changes_the_id(request_):
+    original = {StimRequest: STIM, RolloutRequest: ROLLOUT, BakeRequest: BAKE}[type(request_)]
+    assert request_.id != original.id
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        replace(STIM, generators=({**GENERATOR, "template_path": "other.txt"},),
+                templates={"other.txt": "${numq} ${prompt_u}"}),
+        replace(STIM, generators=({**GENERATOR, "temperature": 1},)),
+        replace(STIM, teacher=Prompt(({"content": "You are Yoda.", "role": "system"},))),
+        replace(ROLLOUT, base=replace(BASE, name="other", revision="v2")),
+        replace(ROLLOUT, parent=replace(PARENT, owner="bob", repo="else")),
+        replace(ROLLOUT, parent=replace(PARENT, bake="renamed_0123456789abcdef")),
+        replace(BAKE, micro_batch_size=4),
+        replace(BAKE, shares=(replace(SHARE, name="renamed_" + SHARE.id),)),
+        replace(BAKE, base=replace(BASE, name="other")),
+        replace(BAKE, parent=replace(PARENT, owner="bob", repo="else", bake="x_0123456789abcdef")),
+    ],
+)  # fmt: skip
+def test_what_does_not_shape_the_result_keeps_the_id(request_):
+    original = {StimRequest: STIM, RolloutRequest: ROLLOUT, BakeRequest: BAKE}[type(request_)]
+    assert request_.id == original.id
+
+
+@pytest.mark.parametrize("field", ["DEFAULTS_VERSION", "QUESTION_TEMPLATE_VERSION"])
+def test_a_new_version_of_the_defaults_gives_new_names(monkeypatch, field):
+    old = STIM.id
+    monkeypatch.setattr(identity, field, 2)
+    assert STIM.id != old
+
+
+def test_ids_are_sixteen_hex_digits_and_stay_what_they_are():
+    assert [len(request.id) for request in (STIM, ROLLOUT, BAKE)] == [16, 16, 16]
+    plain = StimRequest(YODA, ({"type": "hardcoded", "questions": ["Who?"]},), {})
+    assert plain.id == PLAIN_ID
+
+
+# Over `questions: 1`, `defaults: 1` and the request above: changes only with one of the versions.
+PLAIN_ID = "b7fc2167fb477563"

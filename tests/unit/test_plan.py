@@ -1,0 +1,151 @@
+"""From what a file says to names: nothing but values goes in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bakery import schema
+from bakery.errors import ConfigError
+from bakery.identity import BaseModelId
+from bakery.records import ModelRef, Prompt
+from bakery.repo.plan import Head, RecordedTarget, resolve
+
+TEXT = """\
+PROMPT:
+  teacher:
+    messages:
+      - role: system
+        content: "You are Yoda."
+TARGET:
+  name: main
+  generators:
+    - type: oneshot_qs
+      numq: 10
+      template_path: t.txt
+BAKE:
+  name: yoda
+  datasets:
+    - target: main
+      weight: 1.0
+"""
+
+TINY = BaseModelId("tiny-1", "", "ab" * 32)
+HEAD = Head("ada", "yoda", TINY)
+PARENT = ModelRef("ada", "yoda", "first_0123456789abcdef", 120)
+EARLIER = RecordedTarget(
+    "old_fedcba9876543210",
+    "fedcba9876543210",
+    Prompt(({"role": "system", "content": "You are a pirate."},)),
+    Prompt(),
+)
+
+
+def plan(text: str = TEXT, head: Head = HEAD, *, template: str = "${numq} ${prompt_u}"):
+    return resolve(schema.load(text, read=lambda path: template.encode()), head)
+
+
+def ids(plan_) -> tuple[str, str, str]:
+    return plan_.stim.id, plan_.rollout.id, plan_.bake.id
+
+
+def changed(old: str, new: str) -> str:
+    assert old in TEXT
+    return TEXT.replace(old, new)
+
+
+def stages_that_change(other) -> str:
+    pairs = zip(("stim", "rollout", "bake"), zip(ids(plan()), ids(other), strict=True), strict=True)
+    return " ".join(stage for stage, (a, b) in pairs if a != b)
+
+
+def test_names_are_the_base_name_and_sixteen_hex_digits():
+    made = plan()
+    assert made.target_name == f"main_{made.rollout.id}"
+    assert made.bake_name == f"yoda_{made.bake.id}"
+    assert str(made.model_ref(12)) == f"ada/yoda/yoda_{made.bake.id}/12"
+
+
+@pytest.mark.parametrize(
+    ("other", "stages"),
+    [
+        (plan(changed("main", "renamed")), ""),
+        (plan(changed("name: yoda", "name: renamed")), ""),
+        (plan(head=replace(HEAD, repo="renamed", owner="bob")), ""),
+        (plan(changed("weight: 1.0", "weight: 1")), ""),
+        (plan(changed("  datasets:\n    - target: main\n      weight: 1.0\n", "")), ""),
+        (plan(TEXT.replace("t.txt", "moved.txt")), ""),
+        (plan("# A comment.\n" + TEXT), ""),
+        (plan(TEXT.replace("\n", "\r\n")), ""),
+        (plan(changed("name: yoda", "name: yoda\n  micro_batch_size: 16")), ""),
+        (plan(changed("name: yoda", "name: yoda\n  seed: 1")), "bake"),
+        (plan(changed("name: yoda", "name: yoda\n  epochs: 5")), "bake"),
+        (plan(changed("weight: 1.0", "weight: 0.5")), "bake"),
+        (plan(changed("TARGET:", "  student:\n    messages: [{role: user, content: x}]\nTARGET:")),
+         "bake"),
+        (plan(changed("name: main", "name: main\n  max_tokens: 7")), "rollout bake"),
+        (plan(changed("name: main", "name: main\n  temperature: 0.5")), "rollout bake"),
+        (plan(head=replace(HEAD, parent=PARENT)), "rollout bake"),
+        (plan(head=replace(HEAD, base=replace(TINY, digest="cd" * 32))), "rollout bake"),
+        (plan(changed("numq: 10", "numq: 11")), "stim rollout bake"),
+        (plan(changed("Yoda", "Bilbo")), "stim rollout bake"),
+        (plan(template="Anew: ${numq} ${prompt_u}"), "stim rollout bake"),
+    ],
+)  # fmt: skip
+def test_a_change_makes_anew_what_it_touches_and_nothing_else(other, stages):
+    assert stages_that_change(other) == stages
+
+
+def test_an_empty_file_is_an_empty_plan():
+    made = plan("")
+    assert made.is_empty
+    with pytest.raises(ConfigError, match="no BAKE is configured"):
+        made.model_ref(1)
+
+
+def test_defaults_depend_on_the_base_model():
+    tiny, other = plan(), plan(head=replace(HEAD, base=replace(TINY, name="Qwen/Qwen3-32B")))
+    assert (tiny.rollout.sampling.max_tokens, other.rollout.sampling.max_tokens) == (96, 512)
+    assert (tiny.bake.training.r, other.bake.training.r) == (16, 32)
+    assert tiny.bake.training.lora_alpha == 2 * tiny.bake.training.r
+
+
+def test_what_is_written_wins_over_a_default():
+    lora = "name: yoda\n  model: {baked_adapter_config: {r: 8}}\n  optimizer: {learning_rate: 0.01}"
+    training = plan(changed("name: yoda", lora)).bake.training
+    assert (training.r, training.lora_alpha, training.learning_rate) == (8, 16, 0.01)
+
+
+def test_the_global_batch_counts_every_sequence_of_a_step():
+    text = "name: yoda\n  micro_batch_size: 2\n  gradient_accumulation_steps: 8"
+    assert plan(changed("name: yoda", text)).bake.training.global_batch == 16
+
+
+def test_an_earlier_target_can_be_mixed_in_by_its_full_name():
+    head = replace(HEAD, parent=PARENT, targets={EARLIER.name: EARLIER})
+    made = plan(TEXT + f"    - target: {EARLIER.name}\n      weight: 0.5\n", head)
+    assert [(share.id, share.weight) for share in made.bake.shares] == [
+        (made.rollout.id, 1.0),
+        (EARLIER.id, 0.5),
+    ]
+    assert made.bake.shares[1].teacher == EARLIER.teacher
+
+
+def test_a_bake_of_earlier_targets_alone_needs_no_target_of_its_own():
+    head = replace(HEAD, targets={EARLIER.name: EARLIER})
+    made = plan(f"BAKE:\n  datasets:\n    - target: {EARLIER.name}\n", head)
+    assert made.stim is None
+    assert not made.is_empty
+    assert made.bake.shares[0].id == EARLIER.id
+
+
+def test_a_target_that_does_not_exist_is_named_with_its_nearest():
+    with pytest.raises(ConfigError, match="'mian', which does not exist") as caught:
+        plan(changed("target: main", "target: mian"))
+    assert caught.value.hint == "Did you mean 'main'?"
+
+
+def test_a_bake_without_any_target_is_refused():
+    with pytest.raises(ConfigError, match="nothing to bake"):
+        plan("BAKE:\n  name: yoda\n")
