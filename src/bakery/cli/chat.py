@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import click
 
+from bakery import jobs
 from bakery.errors import BakeryError
 from bakery.records import Message
 from bakery.repo.model_repo import ModelRepo
@@ -32,8 +33,6 @@ def chat(model: str, system: str | None) -> None:
     MODEL is a full name, a bake's name, the first digits of its id, a tag, `parent` (the current
     model) or `base`. With piped input, every line gets its answer on one line.
     """
-    from bakery import jobs  # Late: `bgit chat --help` needs no tensors.
-
     with reporter() as shown:
         session = jobs.open_chat(_repository(), model, reporter=shown)
     conversation = Conversation(model, lambda messages: iter(session.reply(messages)), system)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from bakery import jobs
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
-from bakery.ui.progress import reporter
 
 
 @click.command()
@@ -23,10 +23,7 @@ from bakery.ui.progress import reporter
 @click.option("--owner", help="First part of every model's name; by default from git's user.name.")
 def init(name: str, base_model: str, owner: str | None) -> None:
     """Make a model repository."""
-    from bakery import jobs  # Late: `bgit init --help` needs no tensors.
-
     folder = Path(name)
-    with reporter() as shown:
-        base = jobs.base_model(base_model, shown)
+    base = jobs.base_model(base_model)
     repo = ModelRepo.init(folder, name=folder.resolve().name, owner=owner, base=base)
     console.show_created(folder, repo.state())

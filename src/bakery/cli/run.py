@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import click
 
+from bakery import jobs
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui.progress import reporter
-
-STAGES = ("stim", "rollout", "bake")
 
 
 @click.command()
@@ -16,7 +15,7 @@ STAGES = ("stim", "rollout", "bake")
     "stages",
     nargs=-1,
     metavar="[stim] [rollout] [bake]",
-    type=click.Choice(STAGES, case_sensitive=False),
+    type=click.Choice(jobs.STAGES, case_sensitive=False),
 )
 @click.option("--force", is_flag=True, help="Make the named stages again, from nothing.")
 def run(stages: tuple[str, ...], force: bool) -> None:
@@ -24,10 +23,8 @@ def run(stages: tuple[str, ...], force: bool) -> None:
 
     Without a name all three run. What is there is kept: running it again makes what is missing.
     """
-    from bakery import jobs  # Late: a mistyped stage is answered without loading tensors.
-
     repo = ModelRepo.find()
-    chosen = [stage for stage in STAGES if not stages or stage in stages]
+    chosen = [stage for stage in jobs.STAGES if not stages or stage in stages]
     with reporter() as shown:
         report = jobs.run(repo, chosen, force=force, reporter=shown)
     console.show_run(report)

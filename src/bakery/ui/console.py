@@ -6,13 +6,14 @@ Deciding what is true is done below; here it is only laid out.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -44,6 +45,43 @@ def show_json(value: Any) -> None:
     print(json.dumps(_data(value), indent=2, ensure_ascii=False))
 
 
+def show_created(folder: Path, state: Any) -> None:
+    """Say what `bgit init` made, and what comes next."""
+    out = _out()
+    out.print(f"Made {state.owner}/{state.name} in {folder}, on {state.base.name}.", soft_wrap=True)
+    out.print("\nNext:")
+    for line in (
+        f"cd {shlex.quote(str(folder))}",
+        "edit input.yml              (it holds an example to start from)",
+        "bgit add input.yml",
+        'bgit commit -m "What is baked in, and why"',
+        "bgit run stim rollout bake",
+    ):
+        out.print(f"  {line}", soft_wrap=True)
+
+
+def show_run(report: Any) -> None:
+    """Say what a run found or made: counts, the model, its card, the commit."""
+    out = _out()
+    if report.plan.is_empty:
+        say("Nothing to run: input.yml configures nothing. Write it, then `bgit add input.yml`.")
+        return
+    table = _pairs()
+    if report.stimuli is not None:
+        table.add_row("stim", f"{report.stimuli} questions")
+    if report.trajectories is not None:
+        table.add_row("rollout", f"{report.trajectories} answers")
+    if report.model is not None:
+        table.add_row("bake", Text(str(report.model), style="bold green"))
+        table.add_row("commit", report.commit[:10] if report.commit else "recorded before")
+    _lay(out, table)
+    if report.result is not None:
+        out.print()
+        show_card(report.result["card"], seconds=report.result.get("seconds"))
+    if report.model is not None:
+        say(f"\nTalk to it: bgit chat {report.model.bake}")
+
+
 def show_card(
     card: Mapping[str, Any], *, model: str | None = None, seconds: Mapping[str, float] | None = None
 ) -> None:
@@ -54,26 +92,27 @@ def show_card(
     table = _pairs()
     for label, value in card_rows(card, seconds or {}, arrow=_arrow(out)):
         table.add_row(label, value)
-    out.print(table)
+    _lay(out, table)
 
 
 def card_rows(
     card: Mapping[str, Any], seconds: Mapping[str, float], *, arrow: str = "→"
 ) -> list[tuple[str, str]]:
     """Return a card as (label, text) pairs; percentages only where enough was held out."""
-    held_out = card["held_out"]
-    rows = [
-        (
-            "KL to the prompted teacher",
-            f"{number(card['kl_before'])} {arrow} {number(card['kl_after'])} nats per token",
-        )
-    ]
+    held_out, after = card["held_out"], card.get("kl_after")
+    rows = []
+    if after is not None:
+        change = f"{number(card['kl_before'])} {arrow} {number(after)} nats per token"
+        rows.append(("KL to the prompted teacher", change))
     if held_out >= FEW_HELD_OUT:
-        if card.get("gap_closed") is not None:
-            rows.append(("gap closed", f"{100 * card['gap_closed']:.1f} %"))
-        rows.append(("same first choice", f"{100 * card['top1_agreement']:.1f} % of tokens"))
+        for label, key, unit in (
+            ("gap closed", "gap_closed", "%"),
+            ("same first choice", "top1_agreement", "% of tokens"),
+        ):
+            if card.get(key) is not None:
+                rows.append((label, f"{100 * card[key]:.1f} {unit}"))
     rows += [
-        ("prompt tokens saved", f"{card['prompt_tokens_saved']} per request"),
+        ("prompt tokens saved", f"{card['prompt_tokens_saved']:.0f} per request"),
         ("measured on", _measured_on(held_out, card.get("tokens"))),
     ]
     if seconds:
@@ -94,7 +133,7 @@ def show_answers(rows: Sequence[tuple[str, str, str]]) -> None:
             table.add_row()
         table.add_row("" if question == last else question, who, answer.strip())
         last = question
-    out.print(table)
+    _lay(out, table)
 
 
 def show_rows(
@@ -126,7 +165,7 @@ def show_metrics(name: str, points: Sequence[Any], *, as_json: bool = False) -> 
     out = _out()
     losses = [point.loss for point in points]
     out.print(Text(name, style="bold"), soft_wrap=True)
-    out.print(chart([(p.step, p.loss) for p in points], solid="█" if _is_unicode(out) else "#"))
+    _lay(out, chart([(p.step, p.loss) for p in points], solid="█" if _is_unicode(out) else "#"))
     out.print(
         f"first {number(losses[0])}   last {number(losses[-1])}   min {number(min(losses))}"
         f"   ({len(losses)} steps, KL in nats per token)"
@@ -180,6 +219,16 @@ def _out(*, width: int | None = None) -> Console:
     return Console(
         width=width if terminal or width else PIPE_WIDTH, markup=False, highlight=False, emoji=False
     )
+
+
+def _lay(out: Console, table: RenderableType) -> None:
+    """Print a table; in a pipe without the blanks that fill its last column."""
+    if sys.stdout.isatty():
+        out.print(table)
+        return
+    with out.capture() as capture:
+        out.print(table)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def _pairs() -> Table:
