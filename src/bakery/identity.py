@@ -141,7 +141,7 @@ class TrainingSettings:
     total_trajectories: int | None = None
     """None: every trajectory that the weights allow."""
     loss: str = "forward_kl"
-    dtype: str = "float32"
+    dtype: str = "auto"
     held_out: str = "stimuli: 10 %, at least 20 where that is at most a fifth"
 
 

@@ -43,15 +43,16 @@ class Prompt:
 class Stimulus:
     """One question put to the teacher.
 
-    `generator` is its `type:`, `writer` the model or person who really wrote it, `draw` the
-    number of the attempt that gave it (-1 where questions are not drawn).
+    `generator` is its `type:` and `source` its place in the list of generators; `writer` is who
+    really wrote it, in which `round` of asking.
     """
 
     id: str
     messages: tuple[Message, ...]
     generator: str
     writer: str
-    draw: int = -1
+    source: int = 0
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True)

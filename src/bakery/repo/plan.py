@@ -78,10 +78,12 @@ class Defaults:
     global_batch: int = 16
     learning_rate: float = 2e-4
     r: int = 32
+    dtype: str = "auto"
+    """Of the base's weights; `auto` is as they are stored."""
 
 
 TINY_DEFAULTS = Defaults(max_tokens=96, num_traj_per_stimulus=4, epochs=4, micro_batch_size=16,
-                         learning_rate=1e-3, r=16)
+                         learning_rate=1e-3, r=16, dtype="float32")
 """The embedded model: short answers, small matrices, and a rate its card gives."""
 
 
@@ -161,6 +163,7 @@ def _bake(bake: schema.Bake, own: Mapping[str, RecordedTarget], head: Head,
         lora_dropout=lora.lora_dropout,
         target_modules=modules if isinstance(modules, str) else tuple(sorted(modules)),
         total_trajectories=bake.total_trajectories,
+        dtype=defaults.dtype,
     )
     return BakeRequest(shares, training, head.base, head.parent,
                        micro or min(defaults.micro_batch_size, global_batch))

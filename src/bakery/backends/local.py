@@ -1,0 +1,110 @@
+"""The model in this process: base, and the parent's adapter on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from bakery.backends.base import Answer, AnswerRequest, Reply
+from bakery.engine import adapters, bases
+from bakery.engine.models import BaseModel
+from bakery.engine.sampling import Sample, SampleRequest, sample
+from bakery.errors import ConfigError
+from bakery.identity import SamplingSettings
+from bakery.records import Message, Prompt
+
+QUESTIONS_PER_ROUND = 64
+MAX_QUESTION_TOKENS = 48
+LISTS_PER_ROUND = 4
+MAX_LIST_TOKENS = 1024
+
+
+class LocalModel:
+    """A base model that may carry a parent's adapter; both doors sample through it."""
+
+    def __init__(self, base: BaseModel, *, name: str = "", parent: Path | None = None) -> None:
+        self.base = base
+        self.name = name or base.id.name
+        self.model: PreTrainedModel | PeftModel = (
+            adapters.attach_parent(base.model, parent) if parent else base.model)
+
+    def answers(self, requests: Sequence[AnswerRequest], teacher: Prompt,
+                settings: SamplingSettings) -> Iterator[list[Answer]]:
+        """Yield sampled answers to messages behind a prompt, batch by batch."""
+        prefixed = [SampleRequest(r.key, tuple(self.prefix(teacher, r.messages, settings)))
+                    for r in requests]
+        for batch in self._sample(prefixed, settings):
+            yield [Answer(s.key, s.ids, self.base.chat.text(s.ids), s.finish) for s in batch]
+
+    def prefix(self, prompt: Prompt, messages: Sequence[Message],
+               settings: SamplingSettings) -> list[int]:
+        """Return the ids before the response, or refuse what does not fit the context."""
+        ids = self.base.chat.prefix_ids(prompt, messages)
+        room = self.base.context - settings.max_tokens
+        if len(ids) > room:
+            raise ConfigError(
+                f"the prompt takes {len(ids)} tokens and the answer up to {settings.max_tokens}, "
+                f"but {self.base.id.name} has a context of {self.base.context}",
+                hint="Shorten the prompt or lower TARGET.max_tokens; nothing is cut silently.")
+        return ids
+
+    def _sample(self, requests: Sequence[SampleRequest],
+                settings: SamplingSettings) -> Iterator[list[Sample]]:
+        chat = self.base.chat
+        yield from sample(self.model, requests, settings, end_ids=chat.end_ids,
+                          pad_id=chat.pad_id)
+
+
+class UserTurnWriter:
+    """The embedded model writes questions by speaking as the user; it needs no instruction."""
+
+    speaks_as_user = True
+
+    def __init__(self, model: LocalModel) -> None:
+        self.name = model.base.id.name
+        self._model = model
+
+    def write(self, instruction: str, *, key: str, wanted: int,
+              temperature: float) -> list[Reply]:
+        """Sample one round of user turns; its size is fixed, so that a round repeats exactly."""
+        prefix = tuple(self._model.base.chat.user_turn_ids())
+        requests = [SampleRequest(f"{key}/{i}", prefix) for i in range(QUESTIONS_PER_ROUND)]
+        return _replies(self._model, requests, MAX_QUESTION_TOKENS, temperature)
+
+
+class InstructedWriter:
+    """A base model that follows instructions is asked for lists of questions."""
+
+    speaks_as_user = False
+
+    def __init__(self, model: LocalModel) -> None:
+        self.name = model.base.id.name
+        self._model = model
+
+    def write(self, instruction: str, *, key: str, wanted: int,
+              temperature: float) -> list[Reply]:
+        """Sample one round of lists."""
+        room = self._model.base.context // 2
+        settings = SamplingSettings(1, min(MAX_LIST_TOKENS, room), temperature)
+        messages = [{"role": "user", "content": instruction}]
+        prefix = tuple(self._model.prefix(Prompt(), messages, settings))
+        requests = [SampleRequest(f"{key}/{i}", prefix) for i in range(LISTS_PER_ROUND)]
+        return _replies(self._model, requests, settings.max_tokens, temperature)
+
+
+def writer_for(model: LocalModel) -> UserTurnWriter | InstructedWriter:
+    """Return how this base model writes questions."""
+    embedded = model.base.id.name == bases.EMBEDDED
+    return UserTurnWriter(model) if embedded else InstructedWriter(model)
+
+
+def _replies(model: LocalModel, requests: Sequence[SampleRequest], max_tokens: int,
+             temperature: float) -> list[Reply]:
+    settings = SamplingSettings(1, max_tokens, temperature)
+    samples = [s for batch in model._sample(requests, settings) for s in batch]
+    order = {r.key: i for i, r in enumerate(requests)}
+    samples.sort(key=lambda s: order[s.key])
+    return [Reply(model.base.chat.text(s.ids), s.finish == "stop") for s in samples]

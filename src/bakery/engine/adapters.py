@@ -1,0 +1,195 @@
+"""LoRA adapters: the frozen parent beside the one in training, and the standard folder of both.
+
+A bake's folder holds the *composed* adapter on the root base: A stacked, B side by side with
+alpha/r folded in. So stock PEFT, converters and servers compute the right model for any bake
+of a chain. `slices.json` names each bake's ranks; this bake's own are the last.
+Shapes: R rank · I inputs · O outputs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
+
+from bakery.errors import ConfigError, ModelError
+from bakery.identity import TrainingSettings, file_digest
+from bakery.records import sync_folder
+
+PARENT, BAKE = "parent", "bake"
+WEIGHTS = "adapter_model.safetensors"
+SLICES = "slices.json"
+MAX_RANK = 256
+
+Factors = dict[str, tuple[torch.Tensor, torch.Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The ranks of one bake in a composed adapter: half-open."""
+
+    bake_id: str
+    start: int
+    stop: int
+
+
+def digest(folder: Path) -> str:
+    """Return the SHA-256 of an adapter's weights, or say that they are missing."""
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise ModelError(f"the weights in {folder} are missing")
+    return file_digest(weights)
+
+
+def slices(folder: Path) -> list[Slice]:
+    """Return which ranks of a composed adapter belong to which bake, oldest first."""
+    rows = json.loads((folder / SLICES).read_text(encoding="utf-8"))
+    return [Slice(**row) for row in rows]
+
+
+def attach_parent(model: PreTrainedModel, folder: Path) -> PeftModel:
+    """Put a composed adapter on its base, frozen."""
+    return PeftModel.from_pretrained(model, str(folder), adapter_name=PARENT, is_trainable=False)
+
+
+def attach_new(model: PreTrainedModel | PeftModel, settings: TrainingSettings) -> PeftModel:
+    """Put a fresh adapter beside the parent (if any); only the fresh one gets gradients.
+
+    The seed is set here, before LoRA draws its A matrices: same settings, same start.
+    """
+    config = LoraConfig(
+        r=settings.r, lora_alpha=settings.lora_alpha, lora_dropout=settings.lora_dropout,
+        target_modules=(settings.target_modules if isinstance(settings.target_modules, str)
+                        else list(settings.target_modules)),
+        bias="none", task_type="CAUSAL_LM")
+    torch.manual_seed(settings.seed)
+    try:
+        if isinstance(model, PeftModel):
+            model.add_adapter(BAKE, config)
+            peft_model = model
+        else:
+            peft_model = get_peft_model(model, config, adapter_name=BAKE)
+    except ValueError as error:
+        raise ConfigError(f"LoRA cannot be placed: {error}",
+                          hint="Check BAKE.model.baked_adapter_config.target_modules.") from error
+    _activate(peft_model, _present(peft_model))
+    return peft_model
+
+
+@contextmanager
+def parent_only(model: PeftModel) -> Iterator[None]:
+    """Turn the new adapter off: what is left is the parent, bit for bit."""
+    names = _present(model)
+    if PARENT in names:
+        _activate(model, [PARENT])
+        try:
+            yield
+        finally:
+            _activate(model, names)
+    else:
+        with model.disable_adapter():
+            yield
+
+
+def save_composed(model: PeftModel, folder: Path, *, bake_id: str, parent: Path | None) -> str:
+    """Write parent and new adapter as one standard PEFT folder; return its digest."""
+    older = slices(parent) if parent else []
+    start = older[-1].stop if older else 0
+    modules = _lora_modules(model)
+    rank = start + max(layer.r[BAKE] for layer in modules.values() if BAKE in layer.lora_A)
+    if rank > MAX_RANK:
+        raise ConfigError(
+            f"the chain of bakes has rank {rank}, more than {MAX_RANK}",
+            hint="Choose a smaller BAKE.model.baked_adapter_config.r, or start a fresh chain.")
+    tensors: dict[str, torch.Tensor] = {}
+    for name, layer in modules.items():
+        a_RI, b_OR = _stack(layer, start, rank)
+        tensors[f"{name}.lora_A.weight"] = a_RI
+        tensors[f"{name}.lora_B.weight"] = b_OR
+    draft = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    _composed_config(model, rank).save_pretrained(str(draft))
+    save_file(tensors, str(draft / WEIGHTS), metadata={"format": "pt"})
+    rows = [asdict(s) for s in (*older, Slice(bake_id, start, rank))]
+    (draft / SLICES).write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    for path in draft.iterdir():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)
+    sync_folder(folder.parent)
+    return digest(folder)
+
+
+def own_state(model: PeftModel) -> dict[str, torch.Tensor]:
+    """Return the trainable tensors by name: all that a checkpoint needs."""
+    return {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()
+            if p.requires_grad}
+
+
+def load_own_state(model: PeftModel, path: Path) -> None:
+    """Put a checkpoint's tensors back."""
+    state = load_file(str(path))
+    parameters = dict(model.named_parameters())
+    if state.keys() != own_state(model).keys():
+        raise ModelError(f"{path} is a checkpoint of another bake")
+    with torch.no_grad():
+        for name, tensor in state.items():
+            parameters[name].copy_(tensor)
+
+
+def _present(model: PeftModel) -> list[str]:
+    return [name for name in (PARENT, BAKE) if name in model.peft_config]
+
+
+def _activate(model: PeftModel, names: Sequence[str]) -> None:
+    """Choose the active adapters. PEFT makes whatever is active trainable: freeze the parent."""
+    model.base_model.set_adapter(list(names))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(f".{BAKE}." in name and "lora_" in name)
+
+
+def _lora_modules(model: PeftModel) -> dict[str, LoraLayer]:
+    """Return the adapted layers by the name that PEFT's files give them, sorted."""
+    found = {f"base_model.model.{name}": module
+             for name, module in model.get_base_model().named_modules()
+             if isinstance(module, LoraLayer)}
+    return dict(sorted(found.items()))
+
+
+def _stack(layer: LoraLayer, start: int, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the layer's composed factors in fp32; ranks it has no part in stay zero."""
+    any_name = next(iter(layer.lora_A))
+    inputs = layer.lora_A[any_name].weight.shape[1]
+    outputs = layer.lora_B[any_name].weight.shape[0]
+    a_RI, b_OR = torch.zeros(rank, inputs), torch.zeros(outputs, rank)
+    for name, first in ((PARENT, 0), (BAKE, start)):
+        if name not in layer.lora_A:
+            continue
+        a, b = layer.lora_A[name].weight.detach(), layer.lora_B[name].weight.detach()
+        last = first + a.shape[0]
+        a_RI[first:last] = a.float().cpu()
+        b_OR[:, first:last] = b.float().cpu() * layer.scaling[name]
+    return a_RI, b_OR
+
+
+def _composed_config(model: PeftModel, rank: int) -> LoraConfig:
+    modules: set[str] = set()
+    for config in model.peft_config.values():
+        listed = config.target_modules
+        modules |= {listed} if isinstance(listed, str) else set(listed)
+    base = model.peft_config[BAKE].base_model_name_or_path
+    return LoraConfig(r=rank, lora_alpha=rank, lora_dropout=0.0, bias="none",
+                      target_modules=sorted(modules), task_type="CAUSAL_LM",
+                      base_model_name_or_path=base, inference_mode=True)

@@ -1,0 +1,79 @@
+"""Load a base model with its tokenizer, checked against what the repository recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+)
+from transformers.utils import logging as hf_logging
+
+from bakery.engine import bases
+from bakery.engine.chat import Chat
+from bakery.errors import ModelError
+from bakery.identity import BaseModelId
+
+ONE_THREAD_BELOW = 20_000_000
+"""Parameters under which a CPU thread's work is smaller than handing it over: measured on the
+embedded model, two threads are no faster when idle and many times slower on a busy machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """A frozen base model in eval mode, with its chat rendering."""
+
+    id: BaseModelId
+    model: PreTrainedModel
+    chat: Chat
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights lie."""
+        return next(self.model.parameters()).device
+
+    @property
+    def context(self) -> int:
+        """How many tokens, prompt and response together, the model was made for."""
+        config = self.model.config
+        return int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
+
+
+def load(base: BaseModelId, *, dtype: str = "auto") -> BaseModel:
+    """Load a base model by hub id, local folder or embedded name; refuse a changed one.
+
+    `dtype` is a torch name or `auto` (as the weights are stored).
+    """
+    folder = bases.check(base)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise ModelError(
+            f"{base.name} is a {type(config).__name__.removesuffix('Config')} model, "
+            "not a text-only causal language model",
+            hint="Choose the text-only variant of the model.")
+    hf_logging.disable_progress_bar()
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype if dtype == "auto" else getattr(torch, dtype),
+        use_safetensors=True, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = model.to(device).eval().requires_grad_(False)
+    if device == "cpu" and model.num_parameters() < ONE_THREAD_BELOW:
+        torch.set_num_threads(1)
+    return BaseModel(base, model, Chat(tokenizer, _end_ids(model, tokenizer.eos_token_id)))
+
+
+def _end_ids(model: PreTrainedModel, eos_token_id: int | None) -> list[int]:
+    """Return every id that ends a turn: the generation config may know more than the tokenizer."""
+    generation = model.generation_config
+    configured = generation.eos_token_id if generation is not None else None
+    listed = configured if isinstance(configured, list) else [configured]
+    ids = {i for i in (*listed, eos_token_id) if i is not None}
+    if not ids:
+        raise ModelError("neither tokenizer nor generation_config names an end-of-turn token")
+    return sorted(ids)

@@ -1,0 +1,259 @@
+"""The only place where repository and stages meet: plan, do, record.
+
+Heavy modules are imported by the stage that needs them, so that a command that finds nothing
+to do starts no tensor library.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bakery.errors import ConfigError, ModelError, StageError
+from bakery.identity import BaseModelId
+from bakery.records import ModelRef, write_atomic
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.plan import Plan, defaults_for
+from bakery.reporting import Reporter
+
+if TYPE_CHECKING:
+    from bakery.backends.base import QuestionWriter
+    from bakery.backends.local import LocalModel
+    from bakery.backends.chatting import ChatSession
+
+STAGES = ("stim", "rollout", "bake")
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a run found or made. `result` is bake.json where a bake was asked for."""
+
+    plan: Plan
+    stimuli: int | None = None
+    trajectories: int | None = None
+    model: ModelRef | None = None
+    commit: str | None = None
+    result: dict[str, Any] | None = None
+
+
+def base_model(reference: str) -> BaseModelId:
+    """Return the identity of a base model, for a new repository."""
+    from bakery.engine import bases
+
+    return bases.identify(reference)
+
+
+def run(repo: ModelRepo, stages: Sequence[str] = STAGES, *, force: bool = False,
+        reporter: Reporter) -> RunReport:
+    """Run stages in their order; what exists is kept, what is missing is made.
+
+    `force` makes the bake again, and refuses a result that is not the recorded one.
+    """
+    plan = repo.plan("index")
+    if plan.is_empty:
+        return RunReport(plan)
+    _check_configured(plan, stages)
+    launched = ""
+    if "bake" in stages:
+        repo.check_can_record(plan)
+        launched = repo.launch_blob()
+    run_ = _Run(repo, plan, reporter)
+    stimuli = run_.stim() if "stim" in stages else None
+    trajectories = run_.rollout() if "rollout" in stages else None
+    if "bake" not in stages:
+        return RunReport(plan, stimuli, trajectories)
+    result = run_.bake(force=force)
+    model = plan.model_ref(result["step"])
+    commit = None
+    if not repo.is_recorded(model.bake_id):
+        commit = repo.record(plan, result, launched=launched, reporter=reporter)
+    return RunReport(plan, stimuli, trajectories, model, commit, result)
+
+
+def open_chat(repo: ModelRepo | None, name: str, *, reporter: Reporter) -> ChatSession:
+    """Load a model by whatever name the repository knows it, or a base by its own."""
+    from bakery.engine import models
+    from bakery.backends.chatting import ChatSession
+
+    recorded = repo.find_model(name) if repo else None
+    if recorded is None or repo is None:
+        base = repo.state().base if repo else base_model(name)
+        return ChatSession(_local(models.load(base, dtype=defaults_for(base).dtype), base.name))
+    base = repo.state().base
+    folder = _adapter(repo, recorded.model)
+    loaded = models.load(base, dtype=defaults_for(base).dtype)
+    return ChatSession(_local(loaded, str(recorded.model), folder))
+
+
+def _local(base: Any, name: str, parent: Path | None = None) -> LocalModel:
+    from bakery.backends.local import LocalModel
+
+    return LocalModel(base, name=name, parent=parent)
+
+
+def _check_configured(plan: Plan, stages: Sequence[str]) -> None:
+    for stage, request in (("stim", plan.stim), ("rollout", plan.rollout), ("bake", plan.bake)):
+        if stage in stages and request is None:
+            section = "BAKE" if stage == "bake" else "TARGET"
+            if stage != "bake" and plan.bake is not None:
+                continue  # a bake over earlier targets: their rows exist already
+            raise ConfigError(f"input.yml has no {section} section, so there is no {stage} to run",
+                              hint=f"Uncomment or write {section}, then `bgit add input.yml`.")
+
+
+def _adapter(repo: ModelRepo, model: ModelRef) -> Path:
+    """Return the folder of a model's weights, checked against the recipe's digest."""
+    from bakery.engine import adapters
+
+    folder = repo.store.bake(model.bake_id) / str(model.step)
+    if not (folder / adapters.WEIGHTS).is_file():
+        raise ModelError(
+            f"the weights of {model} are not in this clone's store ({folder})",
+            hint=f"Copy the folder {model.bake_id} from the store of a clone that has it "
+                 "(`bgit status` there shows the path), or bake again: `git revert` the bake, "
+                 "then `bgit run`.")
+    recorded = repo.find_model(str(model))
+    found = adapters.digest(folder)
+    if recorded is not None and recorded.digest != found:
+        raise ModelError(
+            f"the weights of {model} are not the recorded ones: "
+            f"recipe.yml says {recorded.digest[:16]}, {folder} holds {found[:16]}",
+            hint="The file was changed or damaged: restore it from another clone's store.")
+    return folder
+
+
+class _Run:
+    """One `bgit run`: holds the model that its stages share."""
+
+    def __init__(self, repo: ModelRepo, plan: Plan, reporter: Reporter) -> None:
+        self.repo, self.plan, self.reporter = repo, plan, reporter
+        self._model: LocalModel | None = None
+        self._bare: LocalModel | None = None
+        parent = plan.head.parent
+        # Found missing or damaged now, not after an hour of questions.
+        self.parent = _adapter(repo, parent) if parent else None
+
+    def stim(self) -> int | None:
+        """Write the questions."""
+        request = self.plan.stim
+        if request is None:
+            return None
+        folder = self.repo.store.stim(request.id)
+        if (done := _done(folder)) is not None:
+            return int(done["count"])
+        from bakery.stages import stim
+
+        with self.repo.store.lock(folder, "bgit run stim"):
+            return stim.run(request, folder, open_writer=self._writer, reporter=self.reporter)
+
+    def rollout(self) -> int | None:
+        """Have the teacher answer them."""
+        request = self.plan.rollout
+        if request is None or self.plan.stim is None:
+            return None
+        folder = self.repo.store.target(request.id)
+        if (done := _done(folder)) is not None:
+            return int(done["count"])
+        from bakery.stages import rollout
+
+        with self.repo.store.lock(folder, "bgit run rollout"):
+            return rollout.run(request, self.repo.store.stim(self.plan.stim.id), folder,
+                               sampler=self._teacher(), reporter=self.reporter)
+
+    def bake(self, *, force: bool) -> dict[str, Any]:
+        """Train the adapter, or return what an earlier run made."""
+        request = self.plan.bake
+        if request is None:
+            raise ConfigError("no BAKE is configured")
+        folder = self.repo.store.bake(request.id)
+        with self.repo.store.lock(folder, "bgit run bake"):
+            before = _baked(folder)
+            if before is not None and not force:
+                self._check_result(folder, before)
+                return before
+            from bakery.evals.card import card
+            from bakery.stages import bake
+
+            write_atomic(folder / "input.yml", (self.repo.root / "input.yml").read_text("utf-8"))
+            (folder / "done.json").unlink(missing_ok=True)
+            result = bake.run(request, self._targets(), folder, base=self._base(),
+                              model=self._teacher().model, parent=self.parent,
+                              grade=card, reporter=self.reporter)
+        if before is not None and before["digest"] != result["digest"]:
+            self.reporter.note(f"baked again to another digest: {before['digest'][:16]} before, "
+                               f"{result['digest'][:16]} now")
+        return result
+
+    def _check_result(self, folder: Path, result: dict[str, Any]) -> None:
+        """A bake that is recorded without training must still be the bytes it was."""
+        from bakery.engine import adapters
+
+        found = adapters.digest(folder / str(result["step"]))
+        if found != result["digest"]:
+            raise ModelError(f"the weights in {folder} are not those of bake.json "
+                             f"({found[:16]}, not {result['digest'][:16]})",
+                             hint="`bgit run bake --force` trains them again.")
+        self.reporter.note(f"{self.plan.bake_name} is in the store already, digest "
+                           f"{found[:16]} checked; `--force` trains it again")
+
+    def _targets(self) -> list[Any]:
+        from bakery.stages.mix import TargetData
+
+        data = []
+        for share in self.plan.bake.shares if self.plan.bake else ():
+            folder = self.repo.store.target(share.id)
+            done = _done(folder)
+            if done is None:
+                raise StageError(f"the answers of {share.name} are not complete",
+                                 hint="Run `bgit run stim rollout` first.")
+            data.append(TargetData(share, self.repo.store.stim(done["stim_id"]), folder))
+        return data
+
+    def _base(self) -> Any:
+        return self._bare_model().base
+
+    def _bare_model(self) -> LocalModel:
+        if self._bare is None:
+            from bakery.engine import models
+
+            base = self.plan.head.base
+            self.reporter.note(f"loading {base.name}")
+            loaded = models.load(base, dtype=defaults_for(base).dtype)
+            self._bare = _local(loaded, base.name)
+        return self._bare
+
+    def _teacher(self) -> LocalModel:
+        """The parent: the base, or the base with the last bake's adapter."""
+        if self._model is None:
+            bare = self._bare_model()
+            parent = self.plan.head.parent
+            self._model = _local(bare.base, str(parent), self.parent) if parent else bare
+        return self._model
+
+    def _writer(self, model: str | None) -> QuestionWriter:
+        """Questions are written by a hosted model or the base, never by a baked parent."""
+        from bakery.backends import hosted, local
+
+        if model is not None and model != self.plan.head.base.name:
+            found = hosted.writer_for(model)
+            if not isinstance(found, str):
+                return found
+            self.reporter.note(f"{model} cannot write the questions: {found}; "
+                               f"{self.plan.head.base.name} writes them instead")
+        return local.writer_for(self._bare_model())
+
+
+def _done(folder: Path) -> dict[str, Any] | None:
+    """Return what a complete stage folder says of itself, or None."""
+    path = folder / "done.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+
+
+def _baked(folder: Path) -> dict[str, Any] | None:
+    if _done(folder) is None:
+        return None
+    result: dict[str, Any] = json.loads((folder / "bake.json").read_text("utf-8"))
+    return result

@@ -1,0 +1,189 @@
+"""Trajectories in, an adapter out: the student is trained to do without the prompt.
+
+Leaves the adapter's folder, metrics.jsonl and bake.json; done.json comes last. An interrupted
+run goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import peft
+import torch
+import transformers
+from peft import PeftModel
+from transformers import PreTrainedModel, PrinterCallback, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+import bakery
+from bakery.engine import adapters, teacher
+from bakery.engine.fidelity import Fidelity, fidelity
+from bakery.engine.losses import LOSSES
+from bakery.engine.models import BaseModel
+from bakery.engine.readout import Readout
+from bakery.engine.trainer import ContextBakingTrainer, TrajectoryDataset, collator
+from bakery.errors import ConfigError, StageError
+from bakery.identity import BakeRequest, TrainingSettings, digest
+from bakery.records import write_atomic
+from bakery.reporting import Reporter
+from bakery.stages.mix import Mix, TargetData, mix
+
+Grade = Callable[[Fidelity | None, Fidelity | None, int, float], dict[str, Any]]
+
+METRICS, RESULT, DONE = "metrics.jsonl", "bake.json", "done.json"
+
+
+def run(request: BakeRequest, data: Sequence[TargetData], out: Path, *, base: BaseModel,
+        model: PreTrainedModel | PeftModel, parent: Path | None, grade: Grade,
+        reporter: Reporter) -> dict[str, Any]:
+    """Train the adapter of `request` and return what bake.json says.
+
+    `model` is the base, or the base with the parent's adapter attached; `parent` the folder of
+    that adapter. `grade` makes the card of what is measured before and after.
+    """
+    started, clock = _now(), time.monotonic()
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomic(out / "request.json", json.dumps(asdict(request), indent=2) + "\n")
+    settings = request.training
+    mixture = mix(data, base.chat, total=settings.total_trajectories, seed=settings.seed)
+    student = adapters.attach_new(model, settings)
+    readout = Readout(student)
+    notes = [*mixture.notes]
+    if not readout.exact:
+        notes.append("this architecture changes logits after its head: "
+                     "the teacher's logits are kept instead of its hidden states")
+    parent_digest = adapters.digest(parent) if parent else ""
+    record = teacher.record(
+        student, readout, [*mixture.train, *mixture.held_out], out / "teacher.safetensors",
+        parent_digest=digest([base.id.digest, parent_digest]), reporter=reporter)
+    with adapters.parent_only(student):
+        before = _measured(student, readout, record, mixture)
+    step, losses = _train(request, student, readout, record, mixture, out, base, reporter)
+    after = _measured(student, readout, record, mixture)
+    adapter_digest = adapters.save_composed(student, out / str(step), bake_id=request.id,
+                                            parent=parent)
+    result = {
+        "schema": 1, "bake_id": request.id, "step": step, "digest": adapter_digest,
+        "base": asdict(request.base),
+        "parent": ({"model": str(request.parent), "digest": parent_digest}
+                   if request.parent else None),
+        "targets": mixture.targets,
+        "loss": {"first": losses[0], "last": losses[-1], "min": min(losses)},
+        "card": grade(before, after, mixture.held_out_stimuli, _tokens_saved(mixture)),
+        "seconds": _seconds(mixture, time.monotonic() - clock),
+        "versions": _versions(), "training": asdict(settings), "notes": notes,
+        "started": started, "finished": _now(),
+    }
+    write_atomic(out / RESULT, json.dumps(result, indent=2) + "\n")
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    (out / "teacher.safetensors").unlink(missing_ok=True)
+    write_atomic(out / DONE, json.dumps({"schema": 1}) + "\n")
+    for note in notes:
+        reporter.note(note)
+    return result
+
+
+def _train(request: BakeRequest, student: PeftModel, readout: Readout,
+           record: teacher.TeacherRecord, mixture: Mix, out: Path, base: BaseModel,
+           reporter: Reporter) -> tuple[int, list[float]]:
+    """Train, and return the last step with the loss of every step."""
+    settings, micro = request.training, request.micro_batch_size
+    if settings.global_batch % micro:
+        raise ConfigError(f"a batch of {settings.global_batch} cannot be made of {micro}s")
+    checkpoints = out / "checkpoints"
+    total = math.ceil(len(mixture.train) / settings.global_batch) * settings.epochs
+    trainer = ContextBakingTrainer(
+        student, _arguments(settings, micro, checkpoints, total, base.device.type),
+        readout=readout, loss=LOSSES[settings.loss],
+        train_dataset=TrajectoryDataset(mixture.train),
+        data_collator=collator(record, base.chat.pad_id),
+        callbacks=[_Metrics(out / METRICS, reporter)])
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints))
+                  if checkpoints.is_dir() else None)
+    rows = [json.loads(line) for line in (out / METRICS).read_text("utf-8").splitlines()]
+    losses = [row["loss"] for row in rows if "loss" in row]
+    if not all(map(math.isfinite, losses)):
+        raise StageError("the loss is not a number any more",
+                         hint="Lower BAKE.optimizer.learning_rate.")
+    return trainer.state.global_step, losses
+
+
+def _arguments(settings: TrainingSettings, micro: int, folder: Path, total: int,
+               device: str) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(folder), num_train_epochs=settings.epochs,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=settings.global_batch // micro,
+        learning_rate=settings.learning_rate, weight_decay=settings.weight_decay,
+        adam_beta1=settings.betas[0], adam_beta2=settings.betas[1],
+        warmup_steps=math.ceil(settings.warmup_ratio * total),
+        lr_scheduler_type=settings.scheduler, max_grad_norm=settings.max_grad_norm,
+        seed=settings.seed, data_seed=settings.seed, optim="adamw_torch",
+        logging_steps=1, report_to="none", disable_tqdm=True, save_strategy="epoch",
+        save_total_limit=1, remove_unused_columns=False, label_names=[],
+        use_cpu=device == "cpu", dataloader_pin_memory=device != "cpu")
+
+
+class _Metrics(TrainerCallback):
+    """Appends one row a step, and shows where training stands."""
+
+    def __init__(self, path: Path, reporter: Reporter) -> None:
+        self._path, self._reporter = path, reporter
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Drop the rows of steps that a resumed run makes again."""
+        rows = self._path.read_text("utf-8").splitlines() if self._path.exists() else []
+        kept = [row for row in rows if row.endswith("}")
+                and json.loads(row)["step"] <= state.global_step]
+        write_atomic(self._path, "".join(row + "\n" for row in kept))
+
+    def on_log(self, args: Any, state: Any, control: Any,
+               logs: Mapping[str, Any] | None = None, **_: Any) -> None:
+        """Keep the row of one step."""
+        if not logs or "loss" not in logs:
+            return
+        row = {"step": state.global_step, **logs}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        self._reporter.progress("bake", state.global_step, state.max_steps,
+                                f"loss {logs['loss']:.4f}")
+
+
+def _measured(student: PeftModel, readout: Readout, record: teacher.TeacherRecord,
+              mixture: Mix) -> Fidelity | None:
+    if not mixture.held_out:
+        return None
+    student.eval()
+    return fidelity(student, readout, record, mixture.held_out)
+
+
+def _tokens_saved(mixture: Mix) -> float:
+    """Return how much shorter a request is without the prompt, in tokens."""
+    return fmean(len(p.teacher.ids) - len(p.student.ids) for p in mixture.train)
+
+
+def _seconds(mixture: Mix, bake: float) -> dict[str, float]:
+    stages = {name: sum(t["seconds"][name] for t in mixture.targets)
+              for name in ("stim", "rollout")}
+    return {**stages, "bake": round(bake, 2)}
+
+
+def _versions() -> dict[str, Any]:
+    return {"bakery": bakery.__version__, "torch": torch.__version__,
+            "transformers": transformers.__version__, "peft": peft.__version__,
+            "python": platform.python_version(), "threads": torch.get_num_threads()}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
