@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 # B batch, T time, D hidden, H heads, K head dimension, N selected positions, V vocabulary
 
@@ -80,7 +79,7 @@ class FeedForward(nn.Module):
         self.down_proj = nn.Linear(shape.ff, shape.hidden, bias=False)
 
     def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))
+        return self.down_proj(nn.functional.silu(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))
 
 
 class Layer(nn.Module):
@@ -136,6 +135,6 @@ class TinyQwen3(nn.Module):
         for layer in self.model.layers:
             x_BTD = layer(x_BTD, cos, sin, mask_TT)
         x_ND = self.model.norm(x_BTD).flatten(0, 1)[at_N]
-        logits_NV = F.linear(x_ND, self.model.embed_tokens.weight).float()
-        loss_N = F.cross_entropy(logits_NV, target_N, reduction="none")
+        logits_NV = nn.functional.linear(x_ND, self.model.embed_tokens.weight).float()
+        loss_N = nn.functional.cross_entropy(logits_NV, target_N, reduction="none")
         return (loss_N * weight_N).sum(), loss_N.detach()
