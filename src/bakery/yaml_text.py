@@ -27,8 +27,9 @@ def parse(text: str, source: str) -> Any:
     except MarkedYAMLError as error:
         raise _syntax_error(error, text, source) from error
     except YAMLError as error:
-        raise ConfigError(f"{source} is not YAML: {error}",
-                          hint="Is there a character in it that is no text?") from error
+        raise ConfigError(
+            f"{source} is not YAML: {error}", hint="Is there a character in it that is no text?"
+        ) from error
 
 
 def plain(node: Any) -> Any:
@@ -43,17 +44,23 @@ def plain(node: Any) -> Any:
     return node
 
 
-def validation_error(error: ValidationError, document: Any, source: str,
-                     model: type[BaseModel]) -> ConfigError:
+def validation_error(
+    error: ValidationError, document: Any, source: str, model: type[BaseModel]
+) -> ConfigError:
     """Return one ConfigError that lists every problem by line, column and path."""
     items = error.errors()
     # A list whose every item is wrong is also "too short" to pydantic: say only the cause.
-    items = [i for i in items if i["type"] != "too_short" or not any(
-        o is not i and o["loc"][: len(i["loc"])] == i["loc"] for o in items)]
+    items = [
+        i
+        for i in items
+        if i["type"] != "too_short"
+        or not any(o is not i and o["loc"][: len(i["loc"])] == i["loc"] for o in items)
+    ]
     items.sort(key=lambda i: position(document, i["loc"], key=i["type"] == "extra_forbidden"))
     lines = [_problem(item, document, source, model) for item in items]
-    return ConfigError("\n".join(dict.fromkeys(lines)),
-                       hint=f"Mend {source} and run the same command again.")
+    return ConfigError(
+        "\n".join(dict.fromkeys(lines)), hint=f"Mend {source} and run the same command again."
+    )
 
 
 def position(document: Any, path: Sequence[Any], *, key: bool = False) -> tuple[int, int]:
@@ -113,7 +120,8 @@ def _exists(document: Any, loc: Sequence[Any], part: Any) -> bool:
     node = document
     for step in loc:
         inside = (isinstance(node, Mapping) and step in node) or (
-            isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node))
+            isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node)
+        )
         if step == part:
             return inside
         if inside:
@@ -137,7 +145,7 @@ def _fields_at(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:
 def _variant(model: type[BaseModel]) -> Any:
     """Return the value of a union member's `type` field, which names it in pydantic paths."""
     field = model.model_fields.get("type")
-    values = getattr(field.annotation, "__args__", ()) if field else ()
+    values: tuple[Any, ...] = getattr(field.annotation, "__args__", ()) if field else ()
     return values[0] if len(values) == 1 else None
 
 
