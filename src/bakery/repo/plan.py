@@ -82,8 +82,15 @@ class Defaults:
     """Of the base's weights; `auto` is as they are stored."""
 
 
-TINY_DEFAULTS = Defaults(max_tokens=96, num_traj_per_stimulus=4, epochs=4, micro_batch_size=16,
-                         learning_rate=1e-3, r=16, dtype="float32")
+TINY_DEFAULTS = Defaults(
+    max_tokens=96,
+    num_traj_per_stimulus=4,
+    epochs=4,
+    micro_batch_size=16,
+    learning_rate=1e-3,
+    r=16,
+    dtype="float32",
+)
 """The embedded model: short answers, small matrices, and a rate its card gives."""
 
 
@@ -101,8 +108,7 @@ def resolve(spec: schema.InputSpec, head: Head) -> Plan:
         stim = _stim(spec, spec.prompt, spec.target)
         rollout = _rollout(stim, spec.target, head, defaults)
         target_name = f"{spec.target.name}_{rollout.id}"
-        target = RecordedTarget(target_name, rollout.id, stim.teacher,
-                                spec.prompt.student.prompt())
+        target = RecordedTarget(target_name, rollout.id, stim.teacher, spec.prompt.student.prompt())
         own = {spec.target.name: target, target_name: target}
     if spec.bake is None:
         return Plan(head, stim, rollout, target_name)
@@ -122,8 +128,9 @@ def _generator_data(generator: schema.Generator) -> dict[str, object]:
     return data
 
 
-def _rollout(stim: StimRequest, target: schema.Target, head: Head,
-             defaults: Defaults) -> RolloutRequest:
+def _rollout(
+    stim: StimRequest, target: schema.Target, head: Head, defaults: Defaults
+) -> RolloutRequest:
     sampling = SamplingSettings(
         num_traj_per_stimulus=target.num_traj_per_stimulus or defaults.num_traj_per_stimulus,
         max_tokens=target.max_tokens or defaults.max_tokens,
@@ -134,19 +141,26 @@ def _rollout(stim: StimRequest, target: schema.Target, head: Head,
     return RolloutRequest(stim.id, stim.teacher, sampling, head.base, head.parent)
 
 
-def _bake(bake: schema.Bake, own: Mapping[str, RecordedTarget], head: Head,
-          defaults: Defaults) -> BakeRequest:
+def _bake(
+    bake: schema.Bake, own: Mapping[str, RecordedTarget], head: Head, defaults: Defaults
+) -> BakeRequest:
     known = {**head.targets, **own}
     entries = bake.datasets or tuple(
-        schema.Dataset(target=name) for name in own if name != own[name].name)
+        schema.Dataset(target=name) for name in own if name != own[name].name
+    )
     if not entries:
-        raise ConfigError("BAKE has no datasets and the file no TARGET: there is nothing to bake",
-                          hint="Add a TARGET section, or name an earlier target in BAKE.datasets.")
+        raise ConfigError(
+            "BAKE has no datasets and the file no TARGET: there is nothing to bake",
+            hint="Add a TARGET section, or name an earlier target in BAKE.datasets.",
+        )
     shares = tuple(_share(entry, known) for entry in entries)
     lora, micro = bake.model.baked_adapter_config, bake.micro_batch_size
     r = lora.r or defaults.r
-    global_batch = (micro * bake.gradient_accumulation_steps if micro
-                    else defaults.global_batch * bake.gradient_accumulation_steps)
+    global_batch = (
+        micro * bake.gradient_accumulation_steps
+        if micro
+        else defaults.global_batch * bake.gradient_accumulation_steps
+    )
     modules = lora.target_modules
     training = TrainingSettings(
         epochs=bake.epochs or defaults.epochs,
@@ -165,8 +179,13 @@ def _bake(bake: schema.Bake, own: Mapping[str, RecordedTarget], head: Head,
         total_trajectories=bake.total_trajectories,
         dtype=defaults.dtype,
     )
-    return BakeRequest(shares, training, head.base, head.parent,
-                       micro or min(defaults.micro_batch_size, global_batch))
+    return BakeRequest(
+        shares,
+        training,
+        head.base,
+        head.parent,
+        micro or min(defaults.micro_batch_size, global_batch),
+    )
 
 
 def _share(entry: schema.Dataset, known: Mapping[str, RecordedTarget]) -> TargetShare:
@@ -175,8 +194,11 @@ def _share(entry: schema.Dataset, known: Mapping[str, RecordedTarget]) -> Target
         guess = yaml_text.nearest(entry.target, list(known))
         raise ConfigError(
             f"BAKE.datasets names the target {entry.target!r}, which does not exist",
-            hint=(f"Did you mean {guess!r}?" if guess else
-                  "Name the TARGET of this file, or an earlier one by its full name "
-                  "(`bgit show recipe.yml` lists them).")
+            hint=(
+                f"Did you mean {guess!r}?"
+                if guess
+                else "Name the TARGET of this file, or an earlier one by its full name "
+                "(`bgit show recipe.yml` lists them)."
+            ),
         )
     return TargetShare(target.name, target.id, entry.weight, target.teacher, target.student)

@@ -1,0 +1,106 @@
+"""What has to hold before a bake is made or recorded; every refusal says what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bakery.errors import RepoError
+from bakery.repo.git import Git, plain_path
+
+if TYPE_CHECKING:
+    from bakery.repo.plan import Plan
+
+BREAD, RECIPE, INPUT = ".bread", "recipe.yml", "input.yml"
+
+_UNDER_WAY = {
+    "MERGE_HEAD": ("merge", "git merge"),
+    "rebase-merge": ("rebase", "git rebase"),
+    "rebase-apply": ("rebase", "git rebase"),
+    "CHERRY_PICK_HEAD": ("cherry-pick", "git cherry-pick"),
+    "REVERT_HEAD": ("revert", "git revert"),
+    "sequencer": ("cherry-pick or revert", "git revert"),
+}
+
+
+def can_record(git: Git, plan: Plan) -> None:
+    """Refuse what would make a bake unrecordable, before anything expensive is done."""
+    can_commit(git)
+    own_files_are_clean(git)
+    templates = plan.stim.templates if plan.stim is not None else {}
+    configuration_is_committed(git, [INPUT, *map(plain_path, templates)])
+
+
+def can_commit(git: Git) -> str:
+    """Return the branch that a commit would go to; RepoError where none can be made."""
+    for name, (what, command) in _UNDER_WAY.items():
+        if (git.git_dir / name).exists():
+            raise RepoError(
+                f"a {what} is in progress",
+                hint=f"End it with `{command} --continue`, or drop it with `{command} --abort`.",
+            )
+    branch = git.branch()
+    if branch is None:
+        raise RepoError(
+            "HEAD is detached: a bake belongs to a branch",
+            hint="`git switch <branch>`, or `git switch -c <new branch>` to start one here.",
+        )
+    if git.head() is None:
+        raise RepoError(
+            f"branch {branch!r} has no commit yet",
+            hint='`bgit add -A`, then `bgit commit -m "Start"`.',
+        )
+    has_identity(git)
+    return branch
+
+
+def has_identity(git: Git) -> None:
+    """Refuse where git does not know whose commits these are."""
+    for who in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
+        if git.ask("var", who) is None:
+            raise RepoError(
+                "git does not know who you are",
+                hint='`git config --global user.name "Your Name"` and '
+                "`git config --global user.email you@example.org`.",
+            )
+
+
+def own_files_are_clean(git: Git) -> None:
+    """Refuse where .bread or recipe.yml differ between HEAD, index and folder."""
+    changed = sorted(git.statuses([BREAD, RECIPE]))
+    if changed:
+        raise RepoError(
+            f"changed and not committed: {', '.join(changed)}",
+            hint=f"bgit writes these. `git restore --staged --worktree -- {' '.join(changed)}` "
+            "drops the change; `bgit commit` keeps it.",
+        )
+
+
+def configuration_is_committed(git: Git, paths: Sequence[str]) -> None:
+    """Refuse where input.yml or a template differs between HEAD, index and folder."""
+    statuses = git.statuses(paths)
+    committed = git.ids([f"HEAD:{path}" for path in paths])
+    for path, blob in zip(paths, committed, strict=True):
+        if blob is None and path not in statuses:
+            raise RepoError(f"{path} is missing", hint=f"Write {path}, then `bgit add {path}`.")
+    if not statuses:
+        return
+    add = [path for path, xy in statuses.items() if xy[1] != " "]
+    gone = [path for path in add if not (git.root / path).exists()]
+    if gone:
+        raise RepoError(
+            f"{', '.join(gone)}: deleted, and not committed",
+            hint=f"`git restore --staged --worktree -- {_quoted(gone)}` brings it back.",
+        )
+    commit = '`bgit commit -m "<what is baked>"`'
+    force = "-f " if "!!" in statuses.values() else ""
+    first = f"`bgit add {force}{_quoted(add)}`, then " if add else ""
+    raise RepoError(
+        f"{', '.join(sorted(statuses))}: changed and not committed. A bake is made from what is "
+        "committed, so that its configuration is never lost",
+        hint=f"{first}{commit}.",
+    )
+
+
+def _quoted(paths: Sequence[str]) -> str:
+    return " ".join(f'"{path}"' if " " in path else path for path in paths)

@@ -1,0 +1,97 @@
+"""The files of a new model repository, as `bgit init` writes them."""
+
+from __future__ import annotations
+
+from bakery.repo import recipe, state
+from bakery.repo.checks import BREAD, INPUT, RECIPE
+from bakery.repo.state import State
+
+
+def of_new_repository(repository: State) -> dict[str, str]:
+    """Return path and text of everything that the first commit holds."""
+    return {
+        INPUT: _INPUT,
+        BREAD: state.new(repository),
+        RECIPE: recipe.new(repository.base.name),
+        ".gitattributes": _ATTRIBUTES,
+        ".gitignore": _IGNORED,
+        "README.md": _README.format(
+            name=repository.name, owner=repository.owner, base=repository.base.name
+        ),
+    }
+
+
+_INPUT = """\
+# What to bake next. Edit it, then:
+#   bgit add input.yml
+#   bgit commit -m "Speak like Yoda"
+#   bgit run stim rollout bake
+
+# The context that becomes weights. A `student` prompt may stand beside `teacher`;
+# without one the behaviour is always on and costs no tokens.
+PROMPT:
+  teacher:
+    messages:
+      - role: system
+        content: "You are Yoda. Speak like Yoda."
+
+# Questions for the teacher. Its answers are what the student learns from.
+TARGET:
+  name: yoda_target
+  generators:
+    - type: oneshot_qs    # written by a language model; the base model, if none is named
+      numq: 40
+    - type: hardcoded
+      questions:
+        - "What should I do today?"
+        - "How do I learn to be patient?"
+
+# The training. What is left out has a default that fits the base model.
+BAKE:
+  name: yoda_bake
+  datasets:
+    - target: yoda_target
+      weight: 1.0
+"""
+
+_ATTRIBUTES = """\
+# One side of a merge wins whole: weights cannot be merged line by line.
+/.bread     text eol=lf -merge
+/recipe.yml text eol=lf -merge
+/input.yml  text eol=lf -merge
+"""
+
+_IGNORED = """\
+# Weights live in the store inside .git; exports do not belong into history.
+*.safetensors
+*.gguf
+
+# Keys
+.env
+
+# Leftovers of tools
+__pycache__/
+.DS_Store
+*.swp
+"""
+
+_README = """\
+# {name}
+
+A model, kept with bgit: every bake is a commit, and the history of this repository is the
+history of its weights. It starts from `{base}`.
+
+    bgit status                     where things stand
+    bgit run stim rollout bake      bake what input.yml says
+    bgit chat                       talk to the current model
+    bgit tree                       every model there is, and what it was baked on
+    bgit revert <bake>              take a bake back
+
+| file | what it says |
+|---|---|
+| `input.yml` | what to bake next; yours to edit |
+| `recipe.yml` | how every bake was made; written by bgit |
+| `.bread` | which model is current; written by bgit |
+
+Models are named `{owner}/{name}/<bake>/<step>`.
+"""

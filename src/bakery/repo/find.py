@@ -1,0 +1,116 @@
+"""From what a person types to the model that is meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from bakery.errors import ConfigError, RepoError
+from bakery.records import ModelRef
+from bakery.repo import state
+from bakery.repo.checks import BREAD
+from bakery.repo.git import Git
+from bakery.repo.lineage import Lineage
+from bakery.repo.recipe import RecordedBake
+from bakery.repo.state import State
+
+MIN_PREFIX = 4
+
+
+def find(
+    git: Git, here: State, lineage: Lineage, own: Collection[str], text: str
+) -> RecordedBake | None:
+    """Return the bake that `text` names; None for the base model.
+
+    A name is a full model name, a bake's name or what input.yml called it, the beginning of its
+    id, `parent` (the current model), `base`, or a revision of git: a tag, branch or `HEAD~1`.
+    `own` are the ids of this branch's bakes; they win where the same name is on another, too.
+    """
+    if text in ("base", here.base.name):
+        return None
+    if text == "parent":
+        return _recorded(here.parent, lineage)
+    full = _full(text, lineage)
+    if full is not None:
+        return full
+    matches = _matches(text, lineage.bakes.values(), own)
+    is_revision, at_revision = _at_revision(git, text, lineage)
+    if not matches and is_revision:
+        return at_revision
+    if at_revision is not None and at_revision not in matches:
+        matches.append(at_revision)
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise RepoError(f"{text!r} may mean:\n" + _listed(matches), hint="Give the whole name.")
+    raise _unknown(text, here, lineage)
+
+
+def _full(text: str, lineage: Lineage) -> RecordedBake | None:
+    try:
+        model = ModelRef.parse(text)
+    except ConfigError:
+        return None
+    bake = lineage.bakes.get(model.bake_id)
+    if bake is None:
+        return None
+    steps = {known.step: known for known in bake.models}
+    if model.step not in steps:
+        raise RepoError(
+            f"{bake.name} has no step {model.step}",
+            hint="It has: " + ", ".join(map(str, bake.models)),
+        )
+    return replace(bake, models=(steps[model.step],))
+
+
+def _matches(text: str, bakes: Iterable[RecordedBake], own: Collection[str]) -> list[RecordedBake]:
+    bakes = list(bakes)
+    named = [b for b in bakes if text in (b.name, b.id)]
+    if named:
+        return named
+    called = [b for b in bakes if b.base_name == text]
+    started = [b for b in bakes if len(text) >= MIN_PREFIX and b.id.startswith(text.lower())]
+    return ([b for b in called if b.id in own] or called) + [b for b in started if b not in called]
+
+
+def _at_revision(git: Git, text: str, lineage: Lineage) -> tuple[bool, RecordedBake | None]:
+    """Tell whether a revision of git is meant, and return the model that was current there."""
+    if text.startswith("-") or any(c.isspace() for c in text):
+        return False, None
+    blob = git.blob(f"{text}:{BREAD}")
+    if blob is None:
+        return False, None
+    return True, _recorded(state.parse(blob.text, f"{text}:{BREAD}").parent, lineage)
+
+
+def _recorded(model: ModelRef | None, lineage: Lineage) -> RecordedBake | None:
+    if model is None:
+        return None
+    bake = lineage.bakes.get(model.bake_id)
+    if bake is None:
+        raise RepoError(
+            f"{model} is in no branch's recipe.yml",
+            hint="`git log --all -p -- recipe.yml` shows where it was recorded.",
+        )
+    return replace(bake, models=(model,)) if model in bake.models else bake
+
+
+def _unknown(text: str, here: State, lineage: Lineage) -> RepoError:
+    bakes = list(lineage.bakes.values())
+    if not bakes:
+        return RepoError(
+            f"there is no model {text!r}: nothing is baked here yet",
+            hint=f"`base` is {here.base.name}; `bgit run` bakes the first.",
+        )
+    names = {name: bake for bake in bakes for name in (bake.name, bake.base_name)}
+    near = difflib.get_close_matches(text, names, n=3, cutoff=0.5)
+    candidates = list({names[n].id: names[n] for n in near}.values()) or bakes[-5:]
+    return RepoError(
+        f"there is no model {text!r}",
+        hint="There is:\n" + _listed(candidates) + "\n`bgit tree` shows all.",
+    )
+
+
+def _listed(bakes: Iterable[RecordedBake]) -> str:
+    return "\n".join(f"  {bake.model}" for bake in bakes)

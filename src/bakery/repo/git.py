@@ -1,0 +1,277 @@
+"""The user's own git, called and believed.
+
+Nothing is decided here: a call gives git's answer, or an error with git's own words.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from bakery.errors import RepoError
+
+# Set by git for its hooks: they would point a call at another repository, index or pathspec.
+_FOREIGN = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX",
+    "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE",
+    "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A file's content as git keeps it."""
+
+    id: str
+    data: bytes
+
+    @property
+    def text(self) -> str:
+        """The content as text with LF line ends."""
+        return self.data.decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How one path differs from one place to the next; ids and modes as `git diff --raw` has them.
+
+    Where a path does not exist, its id is all zeros.
+    """
+
+    path: str
+    old: str
+    new: str
+    new_mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """One working tree: calls run in its top folder."""
+
+    root: Path
+    git_dir: Path
+    common_dir: Path
+
+    @classmethod
+    def find(cls, start: Path) -> Git:
+        """Return the working tree that `start` is in; RepoError where there is none."""
+        out = _checked(
+            [
+                "rev-parse",
+                "--path-format=absolute",
+                "--show-toplevel",
+                "--absolute-git-dir",
+                "--git-common-dir",
+            ],
+            cwd=start,
+        )
+        root, git_dir, common = (Path(line) for line in os.fsdecode(out).splitlines())
+        return cls(root, git_dir, common)
+
+    @classmethod
+    def init(cls, folder: Path) -> Git:
+        """Make a repository in `folder`; its branch is the user's default, or `main`."""
+        asked = _call(["config", "init.defaultBranch"], cwd=folder)
+        _checked(["init", "-q", *([] if asked.returncode == 0 else ["-b", "main"])], cwd=folder)
+        return cls.find(folder)
+
+    def run(self, *arguments: str, stdin: bytes = b"", index: Path | None = None) -> str:
+        """Return what git prints, without the line end; `index` stands in for the real one."""
+        extra = {} if index is None else {"GIT_INDEX_FILE": str(index)}
+        return os.fsdecode(_checked(arguments, cwd=self.root, stdin=stdin, extra=extra)).rstrip(
+            "\n"
+        )
+
+    def ask(self, *arguments: str) -> str | None:
+        """Return what git prints; None where git answers no (an exit status other than 0)."""
+        done = _call(arguments, cwd=self.root)
+        return os.fsdecode(done.stdout).rstrip("\n") if done.returncode == 0 else None
+
+    def commit(self, message: str, *, index: Path | None = None) -> None:
+        """Run `git commit`, with the user's hooks, signing and language; RepoError if refused.
+
+        Its output goes through a file: a hook that leaves a process behind would keep a pipe open.
+        """
+        extra = {} if index is None else {"GIT_INDEX_FILE": str(index)}
+        with tempfile.TemporaryFile() as output:
+            done = subprocess.run(
+                _argv(["commit", "-q", "-m", message]),
+                cwd=self.root,
+                check=False,
+                env=_environment(extra, locale=False),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            output.seek(0)
+            words = os.fsdecode(output.read()).strip()
+        if done.returncode:
+            raise RepoError(
+                f"git commit was refused:\n{words}"
+                if words
+                else "git commit was refused, without a word (a hook?)"
+            )
+
+    def head(self) -> str | None:
+        """Return the current commit; None on a branch without commits."""
+        return self.ask("rev-parse", "-q", "--verify", "HEAD^{commit}")
+
+    def branch(self) -> str | None:
+        """Return the current branch; None when HEAD is detached."""
+        return self.ask("symbolic-ref", "-q", "--short", "HEAD")
+
+    def blobs(self, names: Sequence[str]) -> list[Blob | None]:
+        """Return the blobs that `<rev>:<path>` names mean, in one call; None for each missing."""
+        if not names:
+            return []
+        asked = "".join(name + "\n" for name in names).encode("utf-8", "surrogateescape")
+        out = _checked(["cat-file", "--batch"], cwd=self.root, stdin=asked)
+        found: list[Blob | None] = []
+        at = 0
+        for _ in names:
+            end = out.index(b"\n", at)
+            header, at = out[at:end].split(b" "), end + 1
+            if len(header) != 3 or not header[2].isdigit():
+                found.append(None)
+                continue
+            size = int(header[2])
+            data, at = out[at : at + size], at + size + 1
+            found.append(Blob(header[0].decode(), data) if header[1] == b"blob" else None)
+        return found
+
+    def blob(self, name: str) -> Blob | None:
+        """Return one blob; None where it is missing."""
+        return self.blobs([name])[0]
+
+    def ids(self, names: Sequence[str]) -> list[str | None]:
+        """Return the object ids of names, in one call; None for each missing."""
+        if not names:
+            return []
+        asked = "".join(name + "\n" for name in names).encode("utf-8", "surrogateescape")
+        out = os.fsdecode(
+            _checked(["cat-file", "--batch-check=%(objectname)"], cwd=self.root, stdin=asked)
+        )
+        return [None if " " in line else line for line in out.splitlines()]
+
+    def write_blob(self, text: str) -> str:
+        """Store text as it is, and return its id."""
+        return self.run("hash-object", "-w", "--stdin", stdin=text.encode("utf-8"))
+
+    def statuses(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return `XY` of `git status` for those paths that HEAD, index and folder differ in.
+
+        `??` is not added, `!!` not added and ignored.
+        """
+        out = self.run(
+            "--literal-pathspecs",
+            "status",
+            "--porcelain",
+            "-z",
+            "--no-renames",
+            "--untracked-files=all",
+            "--ignored=matching",
+            "--",
+            *paths,
+        )
+        return {row[3:]: row[:2] for row in out.split("\0") if row}
+
+    def staged(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return the blob ids that the index holds for paths."""
+        out = self.run("--literal-pathspecs", "ls-files", "-s", "-z", "--", *paths)
+        rows = (row.split("\t", 1) for row in out.split("\0") if row)
+        return {path: info.split(" ")[1] for info, path in rows if info.endswith(" 0")}
+
+    def in_folder(self, path: str) -> str | None:
+        """Return the blob id that a file would be added as; None where there is no such file."""
+        if not (self.root / path).is_file():
+            return None
+        return self.run("hash-object", "--path", path, "--", path)
+
+    def changes(self, before: str, after: str) -> list[Change]:
+        """Return how two commits differ."""
+        out = self.run("diff-tree", "-r", "-z", "--raw", "--no-renames", before, after)
+        fields = out.split("\0")
+        rows = zip(fields[::2], fields[1::2], strict=False)
+        return [
+            Change(path, info.split(" ")[2], info.split(" ")[3], info.split(" ")[1])
+            for info, path in rows
+            if info
+        ]
+
+    def update_index(self, changes: Sequence[Change], *, index: Path | None = None) -> None:
+        """Put the new side of changes into an index."""
+        rows = "".join(f"{c.new_mode} {c.new} 0\t{c.path}\0" for c in changes)
+        self.run(
+            "update-index",
+            "-z",
+            "--index-info",
+            index=index,
+            stdin=rows.encode("utf-8", "surrogateescape"),
+        )
+
+
+def plain_path(path: str) -> str:
+    """Return a path of input.yml as git spells it: `./a//b` is `a/b`."""
+    return PurePosixPath(path).as_posix()
+
+
+def _checked(
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    stdin: bytes = b"",
+    extra: Mapping[str, str] | None = None,
+) -> bytes:
+    done = _call(arguments, cwd=cwd, stdin=stdin, extra=extra)
+    if done.returncode == 0:
+        return done.stdout
+    words = os.fsdecode(done.stderr or done.stdout).strip().removeprefix("fatal: ")
+    if "not a git repository" in words:
+        raise RepoError(
+            f"{cwd} is not in a git repository",
+            hint="Make one with `bgit init <name>`, or go into one.",
+        )
+    verb = next((a for a in arguments if not a.startswith("-")), "")
+    raise RepoError(f"git {verb}: {words or f'exit status {done.returncode}'}")
+
+
+def _call(
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    stdin: bytes = b"",
+    extra: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(
+            _argv(arguments),
+            cwd=cwd,
+            check=False,
+            input=stdin,
+            capture_output=True,
+            env=_environment(extra or {}, locale=True),
+        )
+    except FileNotFoundError as error:
+        if not cwd.is_dir():
+            raise RepoError(f"there is no folder {cwd}") from error
+        raise RepoError(
+            "git is not installed, or not on PATH",
+            hint="Install git (https://git-scm.com) and try again.",
+        ) from error
+
+
+def _argv(arguments: Sequence[str]) -> list[str]:
+    return ["git", *arguments]
+
+
+def _environment(extra: Mapping[str, str], *, locale: bool) -> dict[str, str]:
+    """Return the user's environment, less what git sets for hooks.
+
+    `locale`: answer in English. Not for commits: hooks inherit what is set here.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    words = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"} if locale else {}
+    return kept | words | dict(extra)

@@ -1,0 +1,55 @@
+"""What is under way between a result and its commit, so that a kill loses and doubles nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from bakery.errors import RepoError
+from bakery.records import write_atomic
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """One commit that shall be made: a bake recorded, or taken back.
+
+    It is made when, on `branch`, the recipe has (or, for a revert, has no longer) the bake.
+    """
+
+    action: Literal["record", "revert"]
+    bake_id: str
+    repository: str
+    """git's common folder: a store may serve several repositories."""
+    branch: str
+    head: str
+    """The commit before: what index and folder hold until they are refreshed."""
+    block: str = ""
+    launched: str = ""
+    message: str = ""
+
+    def is_made(self, blocks: Mapping[str, str]) -> bool:
+        """Tell from the blocks of a recipe whether the commit exists."""
+        return (self.bake_id in blocks) == (self.action == "record")
+
+    def write(self, path: Path) -> None:
+        """Put the journal on disk, whole."""
+        write_atomic(path, json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Journal:
+        """Read what `write` wrote."""
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if data.pop("schema") != SCHEMA:
+                raise ValueError("it is of another version of bgit")
+            return cls(**data)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RepoError(
+                f"{path} cannot be read: {error}",
+                hint="Delete it; `bgit run bake` records the bake.",
+            ) from error

@@ -1,0 +1,258 @@
+"""The repository of a model: the only writer of its tracked files.
+
+Ties git, store, state and recipe together; what each does is written in its own module.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bakery.errors import ConfigError, RepoError
+from bakery.identity import BaseModelId
+from bakery.records import Prompt
+from bakery.repo import checks, files, find, lineage, recipe, record, revert, state
+from bakery.repo.checks import BREAD, INPUT, RECIPE
+from bakery.repo.emptied import has_active_lines
+from bakery.repo.git import Git, plain_path
+from bakery.repo.lineage import Lineage
+from bakery.repo.recipe import RecordedBake
+from bakery.repo.state import State
+from bakery.repo.store import Store
+from bakery.reporting import Reporter
+
+# The schema and plan are imported where they are used: what needs neither starts sooner.
+if TYPE_CHECKING:
+    from bakery.repo.plan import Head, Plan, RecordedTarget
+    from bakery.schema import InputSpec
+
+Place = Literal["index", "worktree"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class ModelRepo:
+    """One working tree of a model repository, and the store beside it."""
+
+    def __init__(self, git: Git) -> None:
+        self.git = git
+        self.root = git.root
+        self.store = Store.beside(git.common_dir)
+        self._launch_branch: str | None = None  # None: no bake was launched by this object
+
+    @classmethod
+    def init(cls, folder: Path, *, name: str, owner: str | None, base: BaseModelId) -> ModelRepo:
+        """Make a repository with an example to bake; nothing is left behind where that fails."""
+        _check_name(name, "repository")
+        if owner is not None:
+            _check_name(owner, "owner")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RepoError(
+                f"{folder} exists and is not empty", hint="Give another name, or make it empty."
+            )
+        existed = folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            git = Git.init(folder)
+            checks.has_identity(git)
+            new = State(owner or _slug(git.ask("config", "user.name")), name, base)
+            texts = files.of_new_repository(new)
+            for path, text in texts.items():
+                (folder / path).write_text(text, encoding="utf-8", newline="\n")
+            git.run("add", "--", *texts)
+            git.commit(f"init: {name}")
+        except BaseException:
+            _remove(folder, keep=existed)
+            raise
+        return cls(git)
+
+    @classmethod
+    def find(cls, start: Path | None = None) -> ModelRepo:
+        """Return the repository that a folder (else the current one) is in."""
+        git = Git.find(start or Path.cwd())
+        if not (git.root / BREAD).exists():
+            if git.blob(f":{BREAD}") is not None:
+                raise RepoError(
+                    f"{BREAD} is missing in {git.root}",
+                    hint=f"`git restore {BREAD}` brings it back.",
+                )
+            raise RepoError(
+                f"{git.root} is not a bgit repository: it has no {BREAD}",
+                hint="Make one with `bgit init <name>`.",
+            )
+        return cls(git)
+
+    def state(self) -> State:
+        """Return what .bread in the folder says."""
+        return state.parse(_text(self.root / BREAD))
+
+    def bakes(self) -> list[RecordedBake]:
+        """Return the bakes of recipe.yml in the folder, in order."""
+        return recipe.parse(_text(self.root / RECIPE))
+
+    def head(self) -> Head:
+        """Return where the branch stands, with the targets of its earlier bakes."""
+        from bakery.repo.plan import Head
+
+        now = self.state()
+        return Head(now.owner, now.name, now.base, now.parent, self._targets())
+
+    def spec(self, of: Place = "index") -> InputSpec:
+        """Return what input.yml says, with its templates, in the index or in the folder."""
+        from bakery import schema
+
+        text = self._input(of)
+        if not has_active_lines(text):
+            return schema.InputSpec()
+        return schema.load(text, source=INPUT, read=self._reader(of))
+
+    def plan(self, of: Place = "index") -> Plan:
+        """Return every name and request that input.yml means on this branch."""
+        from bakery.repo.plan import Head, resolve
+
+        spec, now = self.spec(of), self.state()
+        own = {spec.target.name} if spec.target else set()
+        named = {entry.target for entry in spec.bake.datasets} if spec.bake else set()
+        # Earlier targets are read from whole recipe blocks: only where one is named.
+        targets = self._targets() if named - own else {}
+        return resolve(spec, Head(now.owner, now.name, now.base, now.parent, targets))
+
+    def check_can_record(self, plan: Plan) -> None:
+        """Refuse what would make the bake unrecordable, before anything expensive is done."""
+        checks.can_record(self.git, plan)
+
+    def launch_blob(self) -> str:
+        """Return the blob of the committed input.yml, and remember the branch it is baked on."""
+        self._launch_branch = self.git.branch()
+        return self.git.run("rev-parse", "--verify", f"HEAD:{INPUT}")
+
+    def record(
+        self, plan: Plan, result: Mapping[str, Any], *, launched: str, reporter: Reporter
+    ) -> str:
+        """Commit a finished bake to the branch it was launched on; return the commit."""
+        branch = self._launch_branch or checks.can_commit(self.git)
+        return record.record(
+            self.git,
+            self.store,
+            result,
+            model=plan.model_ref(result["step"]),
+            launched=launched,
+            branch=branch,
+            reporter=reporter,
+        )
+
+    def finish_pending(self, reporter: Reporter) -> None:
+        """Complete what a killed command left between a result and its commit."""
+        record.finish(self.git, self.store, reporter)
+
+    def is_recorded(self, bake_id: str) -> bool:
+        """Tell whether the branch's committed recipe has a bake."""
+        blob = self.git.blob(f"HEAD:{RECIPE}")
+        return blob is not None and bake_id in recipe.blocks(blob.text)
+
+    def lineage(self) -> Lineage:
+        """Return the tree of bakes over all branches and tags."""
+        return lineage.read(self.git, self.state().base.name)
+
+    def find_model(self, text: str) -> RecordedBake | None:
+        """Return the bake that a name means; None for the base model."""
+        own = {bake.id for bake in self.bakes()}
+        return find.find(self.git, self.state(), self.lineage(), own, text)
+
+    def names_bakes(self, arguments: Sequence[str]) -> list[RecordedBake] | None:
+        """Return the bakes that arguments name, newest first; None where one is something else."""
+        return revert.named(self.git, arguments)
+
+    def revert(self, arguments: Sequence[str], reporter: Reporter) -> str:
+        """Take bakes back in one commit, and return it; every argument has to name a bake."""
+        bakes = self.names_bakes(arguments)
+        if bakes is None:
+            raise RepoError(
+                f"not every one of {' '.join(arguments)!r} names a bake",
+                hint="`bgit tree` lists the bakes; `git revert` reverts commits.",
+            )
+        return revert.revert(self.git, self.store, bakes, reporter)
+
+    def _targets(self) -> dict[str, RecordedTarget]:
+        from bakery.repo.plan import RecordedTarget
+
+        return {
+            target["name"]: RecordedTarget(
+                target["name"],
+                target["id"],
+                Prompt.from_data(target["teacher"]),
+                Prompt.from_data(target["student"]),
+            )
+            for bake in self.bakes()
+            for target in bake.data["targets"]
+        }
+
+    def _input(self, of: Place) -> str:
+        if of == "worktree":
+            return _text(self.root / INPUT)
+        blob = self.git.blob(f":{INPUT}")
+        if blob is None:
+            raise RepoError(
+                f"{INPUT} is not added, or in a merge conflict",
+                hint=f"Write it, then `bgit add {INPUT}`.",
+            )
+        return blob.text
+
+    def _reader(self, of: Place) -> Callable[[str], bytes]:
+        """Return what reads a template from the same place as input.yml."""
+
+        def read(path: str) -> bytes:
+            if of == "worktree":
+                return (self.root / path).read_bytes()
+            blob = self.git.blob(f":{plain_path(path)}")
+            if blob is None:
+                raise RepoError("it is not added")
+            return blob.data
+
+        return read
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise RepoError(
+            f"{path.name} is missing in {path.parent}",
+            hint=f"`git restore {path.name}` brings it back.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise RepoError(
+            f"{path.name} is not UTF-8 text: {error}",
+            hint=f"Save it as UTF-8, or `git restore {path.name}`.",
+        ) from error
+
+
+def _check_name(name: str, what: str) -> None:
+    if not _NAME.fullmatch(name) or name.endswith((".", ".git", ".lock")):
+        raise ConfigError(
+            f"{name!r} cannot name a {what}: it becomes part of model names",
+            hint="Letters, digits, `-`, `_` and `.`, beginning with a letter or digit.",
+        )
+
+
+def _slug(user_name: str | None) -> str:
+    """Return an owner from a person's name; `local` where nothing of it can be spelt."""
+    plain = unicodedata.normalize("NFKD", user_name or "").encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:100] or "local"
+
+
+def _remove(folder: Path, *, keep: bool) -> None:
+    """Delete what was made in a folder, and the folder unless it was there before."""
+    if not keep:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            Path(entry.path).unlink(missing_ok=True)

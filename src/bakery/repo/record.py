@@ -1,0 +1,227 @@
+"""A finished bake becomes one commit: recipe.yml grows, .bread moves on, input.yml is emptied.
+
+The journal is written first. Whatever is killed after that, the next command completes it, and
+never twice: a bake whose block is in the branch's recipe has been recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from bakery.errors import RepoError
+from bakery.records import ModelRef
+from bakery.repo import checks, commit, recipe, state
+from bakery.repo.checks import BREAD, INPUT, RECIPE
+from bakery.repo.emptied import emptied
+from bakery.repo.git import Blob, Git
+from bakery.repo.journal import Journal
+from bakery.repo.store import Store
+from bakery.reporting import Reporter
+
+OWN = (BREAD, RECIPE, INPUT)
+
+LOCK_WAIT_S = 30.0
+
+
+def record(
+    git: Git,
+    store: Store,
+    result: Mapping[str, Any],
+    *,
+    model: ModelRef,
+    launched: str,
+    branch: str,
+    reporter: Reporter,
+) -> str:
+    """Commit a finished bake (`result` is its bake.json) to `branch`; return the commit.
+
+    `launched` is the blob of the input.yml that it was baked from.
+    """
+    journal = Journal(
+        "record",
+        model.bake_id,
+        str(git.common_dir),
+        branch,
+        git.head() or "",
+        block=recipe.block(result, model=model, input_blob=launched),
+        launched=launched,
+        message=_message(result, model),
+    )
+    with store.lock(store.root / "record", "bgit run bake", wait_s=LOCK_WAIT_S):
+        journal.write(store.pending(model.bake_id))
+        return _complete(git, store, journal, reporter)
+
+
+def finish(git: Git, store: Store, reporter: Reporter) -> None:
+    """Complete what a killed process left between a result and its commit.
+
+    Never raises what a person has to act on: it is announced, and the command goes on.
+    """
+    for path in store.journals():
+        try:
+            journal = Journal.read(path)
+            if journal.repository != str(git.common_dir):
+                continue
+            if git.branch() != journal.branch:
+                _wait(git, store, journal, reporter)
+                continue
+            with store.lock(store.root / "record", "bgit"):
+                if path.exists():
+                    made = _complete(git, store, journal, reporter)
+                    what = "completed" if made else "not begun, so run it again"
+                    subject = journal.message.splitlines()[0]
+                    reporter.note(f"`{subject}` was interrupted; it is {what}")
+        except RepoError as error:
+            if "is in use" not in error.message:
+                reporter.note(f"{error.message}. {error.hint or ''}".strip())
+
+
+def commit_journal(
+    git: Git, store: Store, journal: Journal, files: Mapping[str, str], reporter: Reporter
+) -> str:
+    """Make the journal's commit of `files` on its `head`, refresh, and drop the journal.
+
+    A refused commit drops the journal and leaves index and folder as they were.
+    """
+    pending = store.pending(journal.bake_id)
+    journal.write(pending)
+    try:
+        made = commit.make(git, journal.head, files, journal.message)
+    except RepoError:
+        # A commit that outlived its killed parent may have been first.
+        now = git.head() or journal.head
+        if not journal.is_made(_blocks(git, now)):
+            pending.unlink(missing_ok=True)
+            raise
+        made = now
+    return _refreshed(git, store, journal, made, reporter)
+
+
+def _complete(git: Git, store: Store, journal: Journal, reporter: Reporter) -> str:
+    """Return the journal's commit, made now or before; "" for a revert that was not begun."""
+    head = git.head()
+    if git.branch() == journal.branch and head and journal.is_made(_blocks(git, head)):
+        return _refreshed(git, store, journal, head, reporter)
+    if journal.action == "revert":
+        store.pending(journal.bake_id).unlink(missing_ok=True)
+        return ""
+    _check(git, journal)
+    head = git.run("rev-parse", "HEAD")
+    try:
+        files = _files(git, head, journal, reporter)
+    except RepoError:
+        store.pending(journal.bake_id).unlink(missing_ok=True)
+        raise
+    try:
+        return commit_journal(git, store, replace(journal, head=head), files, reporter)
+    except RepoError as error:
+        kept = f"The bake is kept: `bgit run bake` records it without training. {error.hint or ''}"
+        raise RepoError(error.message, hint=kept.strip()) from error
+
+
+def _check(git: Git, journal: Journal) -> None:
+    """Refuse for now: the journal stays, and a later command completes it."""
+    now = git.branch()
+    if now is not None and now != journal.branch:
+        raise RepoError(
+            f"the bake is done, but branch {journal.branch!r} was left for {now!r}",
+            hint=f"It is recorded as soon as you `git switch {journal.branch}` and "
+            "run any bgit command.",
+        )
+    try:
+        checks.can_commit(git)
+        checks.own_files_are_clean(git)
+    except RepoError as error:
+        raise RepoError(
+            f"the bake is done, but cannot be recorded yet: {error.message}",
+            hint=f"{error.hint} Any bgit command then records it.",
+        ) from error
+
+
+def _files(git: Git, head: str, journal: Journal, reporter: Reporter) -> dict[str, str]:
+    """Return the new blobs of the three files."""
+    bread, recipe_blob, configuration = git.blobs([f"{head}:{path}" for path in OWN])
+    if bread is None or recipe_blob is None:
+        raise RepoError(
+            f"{BREAD} or {RECIPE} is not committed on this branch",
+            hint="`git log --stat` shows where it was lost; `git restore --source "
+            "<commit> -- .bread recipe.yml` brings it back.",
+        )
+    bake = recipe.read(journal.bake_id, journal.block)
+    parent = state.parse(bread.text).parent
+    if _link(parent) != _link(bake.parent):
+        raise RepoError(
+            f"{bake.name} was baked on {bake.parent or 'the base model'}, but the branch has moved "
+            f"to {parent or 'the base model'}",
+            hint="The bake is kept. Record it where its parent is the current model: `git switch "
+            "-c <new branch> <commit before>`, then `bgit run bake`.",
+        )
+    recipe.parse(recipe_blob.text)
+    files = {
+        BREAD: git.write_blob(state.with_parent(bread.text, bake.model)),
+        RECIPE: git.write_blob(recipe.append(recipe_blob.text, journal.block)),
+    }
+    if configuration is not None and _still_launched(git, configuration, journal.launched):
+        files[INPUT] = git.write_blob(emptied(configuration.text))
+    else:
+        reporter.note(f"{INPUT} is not the one that was baked: it is left as it is")
+    return files
+
+
+def _still_launched(git: Git, configuration: Blob, launched: str) -> bool:
+    return configuration.id == launched and not git.statuses([INPUT])
+
+
+def _refreshed(git: Git, store: Store, journal: Journal, made: str, reporter: Reporter) -> str:
+    """Refresh index and folder; where git cannot just now, the next command does."""
+    try:
+        commit.refresh(git, journal.head, made, OWN, reporter)
+    except RepoError as error:
+        reporter.note(
+            f"recorded, but index and folder could not follow yet: {error.message}. "
+            "The next bgit command does it."
+        )
+        return made
+    store.pending(journal.bake_id).unlink(missing_ok=True)
+    return made
+
+
+def _wait(git: Git, store: Store, journal: Journal, reporter: Reporter) -> None:
+    if git.ask("rev-parse", "-q", "--verify", f"refs/heads/{journal.branch}") is None:
+        store.pending(journal.bake_id).unlink(missing_ok=True)
+        reporter.note(
+            f"bake {journal.bake_id} waited for branch {journal.branch!r}, which is gone; "
+            "its weights stay in the store"
+        )
+    else:
+        reporter.note(
+            f"bake {journal.bake_id} waits to be recorded on branch {journal.branch!r}: "
+            f"`git switch {journal.branch}`"
+        )
+
+
+def _blocks(git: Git, commit_id: str) -> dict[str, str]:
+    blob = git.blob(f"{commit_id}:{RECIPE}")
+    return recipe.blocks(blob.text) if blob is not None else {}
+
+
+def _link(model: ModelRef | None) -> tuple[str, int] | None:
+    """Return what makes a parent the same one, whatever it is called."""
+    return (model.bake_id, model.step) if model else None
+
+
+def _message(result: Mapping[str, Any], model: ModelRef) -> str:
+    card = result.get("card") or {}
+    before, after = card.get("kl_before"), card.get("kl_after")
+    measured = (
+        f" (KL {before:.3g} → {after:.3g})" if before is not None and after is not None else ""
+    )
+    parent = result.get("parent")
+    return (
+        f"bake: {model.bake[:-17]}{measured}\n\n"
+        f"Model:  {model}\n"
+        f"Parent: {parent['model'] if parent else result['base']['name'] + ' (base model)'}\n"
+        f"Digest: sha256:{result['digest']}\n"
+    )

@@ -1,0 +1,180 @@
+"""Bakes taken back: out of the recipe, with their parent and configuration restored.
+
+Works from recipe.yml, not from the commits that made the bakes, so it works for any number of
+them, in any order, and after a squash. The weights stay in the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bakery.errors import RepoError
+from bakery.records import ModelRef
+from bakery.repo import checks, recipe, record, state
+from bakery.repo.checks import BREAD, INPUT, RECIPE
+from bakery.repo.emptied import has_active_lines
+from bakery.repo.git import Blob, Git
+from bakery.repo.journal import Journal
+from bakery.repo.recipe import RecordedBake
+from bakery.repo.store import Store
+from bakery.reporting import Reporter
+
+
+def named(git: Git, arguments: Sequence[str]) -> list[RecordedBake] | None:
+    """Return the bakes that arguments name, newest first; None where one is something else.
+
+    A bake is named by the commit that made it, its model, its name or its id; `--all` names
+    every bake of the branch.
+    """
+    blob = git.blob(f"HEAD:{RECIPE}")
+    bakes = recipe.parse(blob.text) if blob is not None else []
+    words = [word for word in arguments if word != "--no-edit"]
+    if words == ["--all"]:
+        if not bakes:
+            raise RepoError("nothing is baked on this branch: there is nothing to revert")
+        return bakes[::-1]
+    if not words or any(word.startswith("-") for word in words):
+        return None
+    chosen: set[str] = set()
+    for word in words:
+        ids = _ids(git, word, bakes)
+        if not ids:
+            return None
+        chosen |= ids
+    gone = chosen - {bake.id for bake in bakes}
+    if gone:
+        raise RepoError(
+            f"bake {', '.join(sorted(gone))} is not in this branch's {RECIPE}",
+            hint="It was reverted before, or is on another branch: `bgit tree`.",
+        )
+    return [bake for bake in reversed(bakes) if bake.id in chosen]
+
+
+def revert(git: Git, store: Store, bakes: Sequence[RecordedBake], reporter: Reporter) -> str:
+    """Take bakes (newest first) out of the current branch in one commit; return the commit."""
+    branch = checks.can_commit(git)
+    checks.own_files_are_clean(git)
+    with store.lock(store.root / "record", "bgit revert", wait_s=record.LOCK_WAIT_S):
+        head = git.run("rev-parse", "HEAD")
+        bread, recipe_blob = git.blobs([f"{head}:{BREAD}", f"{head}:{RECIPE}"])
+        if bread is None or recipe_blob is None:
+            raise RepoError(f"{BREAD} or {RECIPE} is not committed on this branch")
+        _refuse_orphans(recipe.parse(recipe_blob.text), bakes)
+        parent = _parent_without(state.parse(bread.text).parent, bakes)
+        files = {
+            BREAD: git.write_blob(state.with_parent(bread.text, parent)),
+            RECIPE: git.write_blob(recipe.remove(recipe_blob.text, {bake.id for bake in bakes})),
+        }
+        configuration = _configuration(git, store, bakes[-1], reporter)
+        if configuration is not None:
+            files[INPUT] = configuration
+        journal = Journal(
+            "revert",
+            bakes[-1].id,
+            str(git.common_dir),
+            branch,
+            head,
+            message=_message(bakes, parent),
+        )
+        return record.commit_journal(git, store, journal, files, reporter)
+
+
+def _ids(git: Git, word: str, bakes: Sequence[RecordedBake]) -> set[str]:
+    """Return the ids of the bakes that one argument names."""
+    named = {bake.id for bake in bakes if word in _names(bake)}
+    if len(named) > 1:
+        raise _ambiguous(word, [bake for bake in bakes if bake.id in named])
+    if named:
+        return named
+    started = (
+        {bake.id for bake in bakes if bake.id.startswith(word.lower())} if len(word) >= 4 else set()
+    )
+    made = _made_by(git, word)
+    if len(started) > 1 or (started and made and started != made):
+        raise _ambiguous(word, [bake for bake in bakes if bake.id in started | made])
+    return started or made
+
+
+def _names(bake: RecordedBake) -> set[str]:
+    return {bake.name, bake.base_name, bake.id, *map(str, bake.models)}
+
+
+def _made_by(git: Git, revision: str) -> set[str]:
+    """Return the ids of the bakes that a commit added to the recipe."""
+    commit = git.ask("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    if commit is None or git.ids([f"{commit}^2"])[0] is not None:
+        return set()
+    after, before = git.blobs([f"{commit}:{RECIPE}", f"{commit}^:{RECIPE}"])
+    return _block_ids(after) - _block_ids(before)
+
+
+def _block_ids(blob: Blob | None) -> set[str]:
+    return set(recipe.blocks(blob.text)) if blob is not None else set()
+
+
+def _ambiguous(word: str, bakes: Sequence[RecordedBake]) -> RepoError:
+    return RepoError(
+        f"{word!r} may mean {' or '.join(bake.name for bake in bakes)}", hint="Give the whole name."
+    )
+
+
+def _refuse_orphans(recorded: Sequence[RecordedBake], going: Sequence[RecordedBake]) -> None:
+    """Refuse where a bake that stays was built on one that goes."""
+    gone = {bake.id for bake in going}
+    first = next(
+        (b for b in recorded if b.id not in gone and b.parent and b.parent.bake_id in gone), None
+    )
+    if first is None:
+        return
+    # Bakes are recorded after their parents, so one pass in order finds all that depends.
+    for bake in recorded:
+        if bake.parent and bake.parent.bake_id in gone:
+            gone.add(bake.id)
+    names = " ".join(bake.name for bake in reversed(recorded) if bake.id in gone)
+    raise RepoError(
+        f"{first.name} was baked on top of {first.parent} and would lose its parent",
+        hint=f"Take both, newest first, with `bgit revert {names}`.",
+    )
+
+
+def _parent_without(parent: ModelRef | None, going: Sequence[RecordedBake]) -> ModelRef | None:
+    """Return the nearest ancestor that stays."""
+    parents = {bake.id: bake.parent for bake in going}
+    while parent is not None and parent.bake_id in parents:
+        parent = parents[parent.bake_id]
+    return parent
+
+
+def _configuration(git: Git, store: Store, bake: RecordedBake, reporter: Reporter) -> str | None:
+    """Return the blob to restore input.yml from; None where it stays as it is, which is said."""
+    if git.statuses([INPUT]):
+        reporter.note(
+            f"{INPUT} has changes that are not committed and is left as it is; the one "
+            f"of {bake.base_name}: `git show {bake.input_blob}`"
+        )
+        return None
+    current = git.blob(f"HEAD:{INPUT}")
+    if current is not None and has_active_lines(current.text):
+        if current.id != bake.input_blob:
+            reporter.note(
+                f"{INPUT} holds a newer configuration and is left as it is; the one of "
+                f"{bake.base_name}: `git show {bake.input_blob}`"
+            )
+        return None
+    if git.blob(bake.input_blob) is not None:
+        return bake.input_blob
+    copy = store.bake(bake.id) / INPUT
+    if copy.is_file():
+        return git.write_blob(copy.read_text(encoding="utf-8"))
+    reporter.note(
+        f"the {INPUT} of {bake.base_name} is neither in git nor in the store: "
+        f"{INPUT} is left as it is"
+    )
+    return None
+
+
+def _message(bakes: Sequence[RecordedBake], parent: ModelRef | None) -> str:
+    names = [bake.base_name for bake in bakes]
+    subject = ", ".join(names) if len(", ".join(names)) <= 50 else f"{len(bakes)} bakes"
+    lines = "".join(f"Reverts: {bake.model}\n" for bake in bakes)
+    return f"revert: {subject}\n\n{lines}Parent:  {parent or 'the base model'}\n"

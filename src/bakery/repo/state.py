@@ -1,0 +1,119 @@
+""".bread: who the model is, and which model the next bake starts from.
+
+Changed by editing one line of text, never by writing the file anew: blank and comment
+lines between the keys keep merges and reverts of unrelated changes apart.
+"""
+
+from __future__ import annotations
+
+import configparser
+import re
+from dataclasses import dataclass
+
+from bakery.errors import ConfigError, RepoError
+from bakery.identity import BaseModelId
+from bakery.records import ModelRef
+
+SCHEMA = 1
+
+_PARENT_LINE = re.compile(r"^PARENT_MODEL[ \t]*=.*$", re.MULTILINE)
+
+_CONFLICT = re.compile(r"^(<{7}|={7}|>{7}|\|{7})( |$)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What .bread says. `parent` is None before the first bake: the base model itself."""
+
+    owner: str
+    name: str
+    base: BaseModelId
+    parent: ModelRef | None = None
+
+
+def new(state: State) -> str:
+    """Return the text of a new .bread."""
+    return f"""\
+# The state of this model repository. bgit writes this file.
+
+[REPO]
+name = {state.name}
+
+owner = {state.owner}
+
+base_model = {state.base.name}
+revision = {state.base.revision}
+digest = {state.base.digest}
+
+schema = {SCHEMA}
+
+# The model that the next bake starts from; empty: the base model.
+
+[STATE]
+PARENT_MODEL = {state.parent or ""}
+""".replace(" \n", "\n")
+
+
+def parse(text: str, source: str = ".bread") -> State:
+    """Read .bread; RepoError says what to do where it does not parse."""
+    refuse_conflict(text, source)
+    parser = configparser.ConfigParser(
+        delimiters=("=",), comment_prefixes=("#",), interpolation=None, empty_lines_in_values=False
+    )
+    parser.optionxform = str  # type: ignore[assignment, method-assign]  # keeps the case of keys
+    try:
+        parser.read_string(text)
+        repo, parent = parser["REPO"], parser["STATE"].get("PARENT_MODEL", "")
+        refuse_newer(repo.get("schema", str(SCHEMA)), source)
+        base = BaseModelId(repo["base_model"], repo.get("revision", ""), repo.get("digest", ""))
+        return State(repo["owner"], repo["name"], base, ModelRef.parse(parent) if parent else None)
+    except KeyError as error:
+        raise damaged(source, f"{error.args[0]} is missing") from error
+    except configparser.Error as error:
+        raise damaged(source, " ".join(str(error).split())) from error
+    except ConfigError as error:
+        raise damaged(source, f"PARENT_MODEL: {error.message}") from error
+
+
+def with_parent(text: str, parent: ModelRef | None, source: str = ".bread") -> str:
+    """Return the text with its one PARENT_MODEL line changed."""
+    line = f"PARENT_MODEL = {parent}" if parent else "PARENT_MODEL ="
+    edited, count = _PARENT_LINE.subn(lambda _: line, text)
+    if count != 1:
+        raise damaged(source, f"it has {count} lines `PARENT_MODEL = …` instead of one")
+    return edited
+
+
+def refuse_conflict(text: str, source: str) -> None:
+    """Raise RepoError where a merge left its markers in a file."""
+    match = _CONFLICT.search(text)
+    if match:
+        line = text.count("\n", 0, match.start()) + 1
+        raise RepoError(
+            f"{source}:{line}: a merge conflict is not resolved",
+            hint="Weights cannot be merged: keep one side. `git checkout --ours -- .bread "
+            "recipe.yml` (or --theirs), then `git add .bread recipe.yml` and commit.",
+        )
+
+
+def refuse_newer(schema: object, source: str) -> None:
+    """Raise RepoError where a file is of a later format than this program knows."""
+    number = str(schema)
+    if not number.isdigit():
+        raise damaged(source, f"schema is {number!r}, which is no number")
+    if int(number) > SCHEMA:
+        raise RepoError(
+            f"{source} has schema {number}; this bgit reads up to {SCHEMA}",
+            hint="It was written by a newer bgit: `pip install -U bakery`.",
+        )
+
+
+def damaged(source: str, what: str) -> RepoError:
+    """Return the error for a file of ours that was changed by other means."""
+    path = source.rsplit(":", 1)[-1]
+    return RepoError(
+        f"{source} cannot be read: {what}",
+        hint=f"bgit writes this file. `git restore --staged --worktree -- {path}` "
+        f"brings back the committed one; `git log -p -- {path}` shows earlier "
+        "ones.",
+    )
