@@ -29,8 +29,9 @@ QUESTION_TEMPLATE_VERSION = 1
 
 def canonical(value: Any) -> str:
     """Return the one JSON text of a value: sorted keys, no spaces, no NaN, LF."""
-    return json.dumps(_normal(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False,
-                      allow_nan=False)
+    return json.dumps(
+        _normal(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def digest(value: Any) -> str:
@@ -77,8 +78,14 @@ class StimRequest:
     def id(self) -> str:
         """Over teacher, generators and template contents; not over who writes."""
         generators = [_by_content(g, self.templates) for g in self.generators]
-        return short_id({"defaults": DEFAULTS_VERSION, "teacher": self.teacher.as_data(),
-                         "generators": generators, "questions": QUESTION_TEMPLATE_VERSION})
+        return short_id(
+            {
+                "defaults": DEFAULTS_VERSION,
+                "teacher": self.teacher.as_data(),
+                "generators": generators,
+                "questions": QUESTION_TEMPLATE_VERSION,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +112,15 @@ class RolloutRequest:
     @property
     def id(self) -> str:
         """Over the stimuli's id, the sampling settings and the answering model."""
-        return short_id({"defaults": DEFAULTS_VERSION, "stim": self.stim_id,
-                         "sampling": asdict(self.sampling), "base": self.base.as_data(),
-                         "parent": _link(self.parent)})
+        return short_id(
+            {
+                "defaults": DEFAULTS_VERSION,
+                "stim": self.stim_id,
+                "sampling": asdict(self.sampling),
+                "base": self.base.as_data(),
+                "parent": _link(self.parent),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,15 +174,23 @@ class BakeRequest:
     @property
     def id(self) -> str:
         """Over students, targets, weights, training settings, parent chain and base."""
-        shares = [{"target": s.id, "weight": s.weight, "student": s.student.as_data()}
-                  for s in self.shares]
-        return short_id({"defaults": DEFAULTS_VERSION, "shares": shares,
-                         "training": asdict(self.training), "base": self.base.as_data(),
-                         "parent": _link(self.parent)})
+        shares = [
+            {"target": s.id, "weight": s.weight, "student": s.student.as_data()}
+            for s in self.shares
+        ]
+        return short_id(
+            {
+                "defaults": DEFAULTS_VERSION,
+                "shares": shares,
+                "training": asdict(self.training),
+                "base": self.base.as_data(),
+                "parent": _link(self.parent),
+            }
+        )
 
 
 def _link(parent: ModelRef | None) -> dict[str, Any] | None:
-    """Return a parent as its place in the chain of ids: owner, repository and names do not count."""
+    """Return a parent as its place in the chain of ids; owner and names do not count."""
     return None if parent is None else {"bake": parent.bake_id, "step": parent.step}
 
 

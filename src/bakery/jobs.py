@@ -21,8 +21,8 @@ from bakery.reporting import Reporter
 
 if TYPE_CHECKING:
     from bakery.backends.base import QuestionWriter
-    from bakery.backends.local import LocalModel
     from bakery.backends.chatting import ChatSession
+    from bakery.backends.local import LocalModel
 
 STAGES = ("stim", "rollout", "bake")
 
@@ -46,8 +46,9 @@ def base_model(reference: str) -> BaseModelId:
     return bases.identify(reference)
 
 
-def run(repo: ModelRepo, stages: Sequence[str] = STAGES, *, force: bool = False,
-        reporter: Reporter) -> RunReport:
+def run(
+    repo: ModelRepo, stages: Sequence[str] = STAGES, *, force: bool = False, reporter: Reporter
+) -> RunReport:
     """Run stages in their order; what exists is kept, what is missing is made.
 
     `force` makes the bake again, and refuses a result that is not the recorded one.
@@ -75,8 +76,8 @@ def run(repo: ModelRepo, stages: Sequence[str] = STAGES, *, force: bool = False,
 
 def open_chat(repo: ModelRepo | None, name: str, *, reporter: Reporter) -> ChatSession:
     """Load a model by whatever name the repository knows it, or a base by its own."""
-    from bakery.engine import models
     from bakery.backends.chatting import ChatSession
+    from bakery.engine import models
 
     recorded = repo.find_model(name) if repo else None
     if recorded is None or repo is None:
@@ -100,8 +101,10 @@ def _check_configured(plan: Plan, stages: Sequence[str]) -> None:
             section = "BAKE" if stage == "bake" else "TARGET"
             if stage != "bake" and plan.bake is not None:
                 continue  # a bake over earlier targets: their rows exist already
-            raise ConfigError(f"input.yml has no {section} section, so there is no {stage} to run",
-                              hint=f"Uncomment or write {section}, then `bgit add input.yml`.")
+            raise ConfigError(
+                f"input.yml has no {section} section, so there is no {stage} to run",
+                hint=f"Uncomment or write {section}, then `bgit add input.yml`.",
+            )
 
 
 def _adapter(repo: ModelRepo, model: ModelRef) -> Path:
@@ -113,15 +116,17 @@ def _adapter(repo: ModelRepo, model: ModelRef) -> Path:
         raise ModelError(
             f"the weights of {model} are not in this clone's store ({folder})",
             hint=f"Copy the folder {model.bake_id} from the store of a clone that has it "
-                 "(`bgit status` there shows the path), or bake again: `git revert` the bake, "
-                 "then `bgit run`.")
+            "(`bgit status` there shows the path), or bake again: `git revert` the bake, "
+            "then `bgit run`.",
+        )
     recorded = repo.find_model(str(model))
     found = adapters.digest(folder)
     if recorded is not None and recorded.digest != found:
         raise ModelError(
             f"the weights of {model} are not the recorded ones: "
             f"recipe.yml says {recorded.digest[:16]}, {folder} holds {found[:16]}",
-            hint="The file was changed or damaged: restore it from another clone's store.")
+            hint="The file was changed or damaged: restore it from another clone's store.",
+        )
     return folder
 
 
@@ -160,8 +165,13 @@ class _Run:
         from bakery.stages import rollout
 
         with self.repo.store.lock(folder, "bgit run rollout"):
-            return rollout.run(request, self.repo.store.stim(self.plan.stim.id), folder,
-                               sampler=self._teacher(), reporter=self.reporter)
+            return rollout.run(
+                request,
+                self.repo.store.stim(self.plan.stim.id),
+                folder,
+                sampler=self._teacher(),
+                reporter=self.reporter,
+            )
 
     def bake(self, *, force: bool) -> dict[str, Any]:
         """Train the adapter, or return what an earlier run made."""
@@ -179,12 +189,21 @@ class _Run:
 
             write_atomic(folder / "input.yml", (self.repo.root / "input.yml").read_text("utf-8"))
             (folder / "done.json").unlink(missing_ok=True)
-            result = bake.run(request, self._targets(), folder, base=self._base(),
-                              model=self._teacher().model, parent=self.parent,
-                              grade=card, reporter=self.reporter)
+            result = bake.run(
+                request,
+                self._targets(),
+                folder,
+                base=self._base(),
+                model=self._teacher().model,
+                parent=self.parent,
+                grade=card,
+                reporter=self.reporter,
+            )
         if before is not None and before["digest"] != result["digest"]:
-            self.reporter.note(f"baked again to another digest: {before['digest'][:16]} before, "
-                               f"{result['digest'][:16]} now")
+            self.reporter.note(
+                f"baked again to another digest: {before['digest'][:16]} before, "
+                f"{result['digest'][:16]} now"
+            )
         return result
 
     def _check_result(self, folder: Path, result: dict[str, Any]) -> None:
@@ -193,11 +212,15 @@ class _Run:
 
         found = adapters.digest(folder / str(result["step"]))
         if found != result["digest"]:
-            raise ModelError(f"the weights in {folder} are not those of bake.json "
-                             f"({found[:16]}, not {result['digest'][:16]})",
-                             hint="`bgit run bake --force` trains them again.")
-        self.reporter.note(f"{self.plan.bake_name} is in the store already, digest "
-                           f"{found[:16]} checked; `--force` trains it again")
+            raise ModelError(
+                f"the weights in {folder} are not those of bake.json "
+                f"({found[:16]}, not {result['digest'][:16]})",
+                hint="`bgit run bake --force` trains them again.",
+            )
+        self.reporter.note(
+            f"{self.plan.bake_name} is in the store already, digest "
+            f"{found[:16]} checked; `--force` trains it again"
+        )
 
     def _targets(self) -> list[Any]:
         from bakery.stages.mix import TargetData
@@ -207,8 +230,10 @@ class _Run:
             folder = self.repo.store.target(share.id)
             done = _done(folder)
             if done is None:
-                raise StageError(f"the answers of {share.name} are not complete",
-                                 hint="Run `bgit run stim rollout` first.")
+                raise StageError(
+                    f"the answers of {share.name} are not complete",
+                    hint="Run `bgit run stim rollout` first.",
+                )
             data.append(TargetData(share, self.repo.store.stim(done["stim_id"]), folder))
         return data
 
@@ -241,8 +266,10 @@ class _Run:
             found = hosted.writer_for(model)
             if not isinstance(found, str):
                 return found
-            self.reporter.note(f"{model} cannot write the questions: {found}; "
-                               f"{self.plan.head.base.name} writes them instead")
+            self.reporter.note(
+                f"{model} cannot write the questions: {found}; "
+                f"{self.plan.head.base.name} writes them instead"
+            )
         return local.writer_for(self._bare_model())
 
 

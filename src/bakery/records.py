@@ -122,7 +122,7 @@ def append_rows(path: Path, rows: Iterable[Any]) -> None:
 
 
 def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
-    """Return the rows of a JSON-lines file; a torn last line does not count, a bad one is an error."""
+    """Return the rows of a JSON-lines file; a torn last line does not count."""
     return [_to_row(data, row_type, path, number) for number, data in _lines(path)]
 
 

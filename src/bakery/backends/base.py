@@ -28,8 +28,7 @@ class QuestionWriter(Protocol):
     speaks_as_user: bool
     """True: each reply is itself a question. False: each reply is a list of questions."""
 
-    def write(self, instruction: str, *, key: str, wanted: int,
-              temperature: float) -> list[Reply]:
+    def write(self, instruction: str, *, key: str, wanted: int, temperature: float) -> list[Reply]:
         """Reply to the instruction; `key` seeds the round, `wanted` says how many are missing."""
 
 
@@ -56,6 +55,7 @@ class Sampler(Protocol):
 
     name: str
 
-    def answers(self, requests: Sequence[AnswerRequest], teacher: Prompt,
-                settings: SamplingSettings) -> Iterator[list[Answer]]:
+    def answers(
+        self, requests: Sequence[AnswerRequest], teacher: Prompt, settings: SamplingSettings
+    ) -> Iterator[list[Answer]]:
         """Yield answers in batches, in whatever order they are ready."""

@@ -29,8 +29,10 @@ class ChatSession:
         settings = SamplingSettings(1, min(MAX_TOKENS, context // 2), self._temperature)
         ids = self._model.prefix(Prompt(), messages, settings)
         streamer = TextIteratorStreamer(
-            chat.tokenizer, skip_prompt=True,  # type: ignore[arg-type]  # the base class serves
-            skip_special_tokens=True)
+            chat.tokenizer,
+            skip_prompt=True,  # type: ignore[arg-type]  # the base class serves
+            skip_special_tokens=True,
+        )
         failed: list[BaseException] = []
         worker = Thread(target=self._generate, args=(ids, settings, streamer, failed), daemon=True)
         worker.start()
@@ -39,17 +41,30 @@ class ChatSession:
         if failed:
             raise failed[0]
 
-    def _generate(self, ids: list[int], settings: SamplingSettings,
-                  streamer: TextIteratorStreamer, failed: list[BaseException]) -> None:
+    def _generate(
+        self,
+        ids: list[int],
+        settings: SamplingSettings,
+        streamer: TextIteratorStreamer,
+        failed: list[BaseException],
+    ) -> None:
         chat = self._model.base.chat
         inputs = torch.as_tensor([ids], device=self._model.base.device)
-        sampled: dict[str, Any] = ({"do_sample": True, "temperature": settings.temperature}
-                                   if settings.temperature else {"do_sample": False})
+        sampled: dict[str, Any] = (
+            {"do_sample": True, "temperature": settings.temperature}
+            if settings.temperature
+            else {"do_sample": False}
+        )
         try:
             self._model.model.generate(
-                input_ids=inputs, attention_mask=torch.ones_like(inputs), streamer=streamer,
-                max_new_tokens=settings.max_tokens, eos_token_id=sorted(chat.end_ids),
-                pad_token_id=chat.pad_id, **sampled)
-        except BaseException as error:  # noqa: BLE001  # handed to the reader's thread, as it is
+                input_ids=inputs,
+                attention_mask=torch.ones_like(inputs),
+                streamer=streamer,
+                max_new_tokens=settings.max_tokens,
+                eos_token_id=sorted(chat.end_ids),
+                pad_token_id=chat.pad_id,
+                **sampled,
+            )
+        except BaseException as error:  # handed to the reader's thread, as it is
             failed.append(error)
             streamer.end()

@@ -27,10 +27,20 @@ class Provider:
 
 
 PROVIDERS = (
-    Provider("Anthropic", ("claude",), "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL",
-             "https://api.anthropic.com/v1/"),
-    Provider("OpenAI", ("gpt-", "chatgpt-", "o1", "o3", "o4"), "OPENAI_API_KEY",
-             "OPENAI_BASE_URL", "https://api.openai.com/v1"),
+    Provider(
+        "Anthropic",
+        ("claude",),
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_BASE_URL",
+        "https://api.anthropic.com/v1/",
+    ),
+    Provider(
+        "OpenAI",
+        ("gpt-", "chatgpt-", "o1", "o3", "o4"),
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "https://api.openai.com/v1",
+    ),
 )
 ANY_SERVER = Provider("the server at OPENAI_BASE_URL", (), "OPENAI_API_KEY", "OPENAI_BASE_URL", "")
 """A server of the user's own (vLLM, llama.cpp, Ollama …) for every other model name."""
@@ -50,20 +60,24 @@ class HostedWriter:
         self.name = model
         self._provider, self._key, self._url = provider, key, url
 
-    def write(self, instruction: str, *, key: str, wanted: int,
-              temperature: float) -> list[Reply]:
+    def write(self, instruction: str, *, key: str, wanted: int, temperature: float) -> list[Reply]:
         """Ask once; the endpoint's own errors say what is wrong."""
         from openai import APIError, OpenAI
 
         client = OpenAI(api_key=self._key, base_url=self._url)
         try:
             answer = client.chat.completions.create(
-                model=self.name, messages=[{"role": "user", "content": instruction}],
-                temperature=temperature, max_tokens=MAX_LIST_TOKENS)
+                model=self.name,
+                messages=[{"role": "user", "content": instruction}],
+                temperature=temperature,
+                max_tokens=MAX_LIST_TOKENS,
+            )
         except APIError as error:
-            raise StageError(f"{self._provider.name} did not write questions: {_reason(error)}",
-                             hint=f"Check {self._provider.key} and the model's name, or leave "
-                                  "`model` out: then the base model writes them.") from error
+            raise StageError(
+                f"{self._provider.name} did not write questions: {_reason(error)}",
+                hint=f"Check {self._provider.key} and the model's name, or leave "
+                "`model` out: then the base model writes them.",
+            ) from error
         choice = answer.choices[0]
         return [Reply(choice.message.content or "", choice.finish_reason != "length")]
 

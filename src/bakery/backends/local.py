@@ -29,18 +29,23 @@ class LocalModel:
         self.base = base
         self.name = name or base.id.name
         self.model: PreTrainedModel | PeftModel = (
-            adapters.attach_parent(base.model, parent) if parent else base.model)
+            adapters.attach_parent(base.model, parent) if parent else base.model
+        )
 
-    def answers(self, requests: Sequence[AnswerRequest], teacher: Prompt,
-                settings: SamplingSettings) -> Iterator[list[Answer]]:
+    def answers(
+        self, requests: Sequence[AnswerRequest], teacher: Prompt, settings: SamplingSettings
+    ) -> Iterator[list[Answer]]:
         """Yield sampled answers to messages behind a prompt, batch by batch."""
-        prefixed = [SampleRequest(r.key, tuple(self.prefix(teacher, r.messages, settings)))
-                    for r in requests]
+        prefixed = [
+            SampleRequest(r.key, tuple(self.prefix(teacher, r.messages, settings)))
+            for r in requests
+        ]
         for batch in self._sample(prefixed, settings):
             yield [Answer(s.key, s.ids, self.base.chat.text(s.ids), s.finish) for s in batch]
 
-    def prefix(self, prompt: Prompt, messages: Sequence[Message],
-               settings: SamplingSettings) -> list[int]:
+    def prefix(
+        self, prompt: Prompt, messages: Sequence[Message], settings: SamplingSettings
+    ) -> list[int]:
         """Return the ids before the response, or refuse what does not fit the context."""
         ids = self.base.chat.prefix_ids(prompt, messages)
         room = self.base.context - settings.max_tokens
@@ -48,14 +53,15 @@ class LocalModel:
             raise ConfigError(
                 f"the prompt takes {len(ids)} tokens and the answer up to {settings.max_tokens}, "
                 f"but {self.base.id.name} has a context of {self.base.context}",
-                hint="Shorten the prompt or lower TARGET.max_tokens; nothing is cut silently.")
+                hint="Shorten the prompt or lower TARGET.max_tokens; nothing is cut silently.",
+            )
         return ids
 
-    def _sample(self, requests: Sequence[SampleRequest],
-                settings: SamplingSettings) -> Iterator[list[Sample]]:
+    def _sample(
+        self, requests: Sequence[SampleRequest], settings: SamplingSettings
+    ) -> Iterator[list[Sample]]:
         chat = self.base.chat
-        yield from sample(self.model, requests, settings, end_ids=chat.end_ids,
-                          pad_id=chat.pad_id)
+        yield from sample(self.model, requests, settings, end_ids=chat.end_ids, pad_id=chat.pad_id)
 
 
 class UserTurnWriter:
@@ -67,8 +73,7 @@ class UserTurnWriter:
         self.name = model.base.id.name
         self._model = model
 
-    def write(self, instruction: str, *, key: str, wanted: int,
-              temperature: float) -> list[Reply]:
+    def write(self, instruction: str, *, key: str, wanted: int, temperature: float) -> list[Reply]:
         """Sample one round of user turns; its size is fixed, so that a round repeats exactly."""
         prefix = tuple(self._model.base.chat.user_turn_ids())
         requests = [SampleRequest(f"{key}/{i}", prefix) for i in range(QUESTIONS_PER_ROUND)]
@@ -84,8 +89,7 @@ class InstructedWriter:
         self.name = model.base.id.name
         self._model = model
 
-    def write(self, instruction: str, *, key: str, wanted: int,
-              temperature: float) -> list[Reply]:
+    def write(self, instruction: str, *, key: str, wanted: int, temperature: float) -> list[Reply]:
         """Sample one round of lists."""
         room = self._model.base.context // 2
         settings = SamplingSettings(1, min(MAX_LIST_TOKENS, room), temperature)
@@ -101,8 +105,9 @@ def writer_for(model: LocalModel) -> UserTurnWriter | InstructedWriter:
     return UserTurnWriter(model) if embedded else InstructedWriter(model)
 
 
-def _replies(model: LocalModel, requests: Sequence[SampleRequest], max_tokens: int,
-             temperature: float) -> list[Reply]:
+def _replies(
+    model: LocalModel, requests: Sequence[SampleRequest], max_tokens: int, temperature: float
+) -> list[Reply]:
     settings = SamplingSettings(1, max_tokens, temperature)
     samples = [s for batch in model._sample(requests, settings) for s in batch]
     order = {r.key: i for i, r in enumerate(requests)}

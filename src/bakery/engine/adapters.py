@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -57,21 +58,38 @@ def slices(folder: Path) -> list[Slice]:
     return [Slice(**row) for row in rows]
 
 
+@contextmanager
+def _peft_on_new_transformers() -> Iterator[None]:
+    """Hide a deprecation that PEFT trips over inside transformers: no user can act on it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+        yield
+
+
+@_peft_on_new_transformers()
 def attach_parent(model: PreTrainedModel, folder: Path) -> PeftModel:
     """Put a composed adapter on its base, frozen."""
     return PeftModel.from_pretrained(model, str(folder), adapter_name=PARENT, is_trainable=False)
 
 
+@_peft_on_new_transformers()
 def attach_new(model: PreTrainedModel | PeftModel, settings: TrainingSettings) -> PeftModel:
     """Put a fresh adapter beside the parent (if any); only the fresh one gets gradients.
 
     The seed is set here, before LoRA draws its A matrices: same settings, same start.
     """
     config = LoraConfig(
-        r=settings.r, lora_alpha=settings.lora_alpha, lora_dropout=settings.lora_dropout,
-        target_modules=(settings.target_modules if isinstance(settings.target_modules, str)
-                        else list(settings.target_modules)),
-        bias="none", task_type="CAUSAL_LM")
+        r=settings.r,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules=(
+            settings.target_modules
+            if isinstance(settings.target_modules, str)
+            else list(settings.target_modules)
+        ),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
     torch.manual_seed(settings.seed)
     try:
         if isinstance(model, PeftModel):
@@ -80,8 +98,10 @@ def attach_new(model: PreTrainedModel | PeftModel, settings: TrainingSettings) -
         else:
             peft_model = get_peft_model(model, config, adapter_name=BAKE)
     except ValueError as error:
-        raise ConfigError(f"LoRA cannot be placed: {error}",
-                          hint="Check BAKE.model.baked_adapter_config.target_modules.") from error
+        raise ConfigError(
+            f"LoRA cannot be placed: {error}",
+            hint="Check BAKE.model.baked_adapter_config.target_modules.",
+        ) from error
     _activate(peft_model, _present(peft_model))
     return peft_model
 
@@ -110,7 +130,8 @@ def save_composed(model: PeftModel, folder: Path, *, bake_id: str, parent: Path 
     if rank > MAX_RANK:
         raise ConfigError(
             f"the chain of bakes has rank {rank}, more than {MAX_RANK}",
-            hint="Choose a smaller BAKE.model.baked_adapter_config.r, or start a fresh chain.")
+            hint="Choose a smaller BAKE.model.baked_adapter_config.r, or start a fresh chain.",
+        )
     tensors: dict[str, torch.Tensor] = {}
     for name, layer in modules.items():
         a_RI, b_OR = _stack(layer, start, rank)
@@ -134,8 +155,11 @@ def save_composed(model: PeftModel, folder: Path, *, bake_id: str, parent: Path 
 
 def own_state(model: PeftModel) -> dict[str, torch.Tensor]:
     """Return the trainable tensors by name: all that a checkpoint needs."""
-    return {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()
-            if p.requires_grad}
+    return {
+        name: p.detach().cpu().contiguous()
+        for name, p in model.named_parameters()
+        if p.requires_grad
+    }
 
 
 def load_own_state(model: PeftModel, path: Path) -> None:
@@ -162,9 +186,11 @@ def _activate(model: PeftModel, names: Sequence[str]) -> None:
 
 def _lora_modules(model: PeftModel) -> dict[str, LoraLayer]:
     """Return the adapted layers by the name that PEFT's files give them, sorted."""
-    found = {f"base_model.model.{name}": module
-             for name, module in model.get_base_model().named_modules()
-             if isinstance(module, LoraLayer)}
+    found = {
+        f"base_model.model.{name}": module
+        for name, module in model.get_base_model().named_modules()
+        if isinstance(module, LoraLayer)
+    }
     return dict(sorted(found.items()))
 
 
@@ -190,6 +216,13 @@ def _composed_config(model: PeftModel, rank: int) -> LoraConfig:
         listed = config.target_modules
         modules |= {listed} if isinstance(listed, str) else set(listed)
     base = model.peft_config[BAKE].base_model_name_or_path
-    return LoraConfig(r=rank, lora_alpha=rank, lora_dropout=0.0, bias="none",
-                      target_modules=sorted(modules), task_type="CAUSAL_LM",
-                      base_model_name_or_path=base, inference_mode=True)
+    return LoraConfig(
+        r=rank,
+        lora_alpha=rank,
+        lora_dropout=0.0,
+        bias="none",
+        target_modules=sorted(modules),
+        task_type="CAUSAL_LM",
+        base_model_name_or_path=base,
+        inference_mode=True,
+    )

@@ -16,9 +16,17 @@ from bakery.identity import BaseModelId, digest, file_digest
 EMBEDDED = "tiny-1"
 ALIASES = {"tiny": EMBEDDED}
 
-_CONTENT = ("config.json", "tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt",
-            "tokenizer_config.json", "chat_template.jinja", "chat_template.json",
-            "special_tokens_map.json")
+_CONTENT = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "special_tokens_map.json",
+)
 _BLOB = re.compile(r"[0-9a-f]{64}")
 
 
@@ -43,8 +51,10 @@ def locate(name: str, revision: str = "") -> tuple[Path, str]:
     if path.is_dir():
         return path.resolve(), ""
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise ModelError(f"no base model in the folder {name}",
-                         hint="Give a folder with config.json, or a hub id like Qwen/Qwen3-0.6B.")
+        raise ModelError(
+            f"no base model in the folder {name}",
+            hint="Give a folder with config.json, or a hub id like Qwen/Qwen3-0.6B.",
+        )
     return _from_hub(name, revision)
 
 
@@ -54,8 +64,10 @@ def content_digest(folder: Path) -> str:
         raise ModelError(f"{folder} holds no config.json: not a model folder")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        raise ModelError(f"{folder} holds no *.safetensors weights",
-                         hint="Only safetensors are read: other formats can run code.")
+        raise ModelError(
+            f"{folder} holds no *.safetensors weights",
+            hint="Only safetensors are read: other formats can run code.",
+        )
     files = [folder / name for name in _CONTENT if (folder / name).is_file()]
     return digest({path.name: _content(path) for path in (*files, *weights)})
 
@@ -69,7 +81,8 @@ def check(base: BaseModelId) -> Path:
             f"base model {base.name} has changed: its digest is {found[:16]}, "
             f"the repository was made with {base.digest[:16]}",
             hint="Bakes only fit the base they were made on. Restore its weights, tokenizer and "
-                 "chat template, or `bgit init` a new repository on the new base.")
+            "chat template, or `bgit init` a new repository on the new base.",
+        )
     return folder
 
 
@@ -93,14 +106,13 @@ def _from_hub(name: str, revision: str) -> tuple[Path, str]:
 
     patterns = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model", "merges.txt"]
     try:
-        folder = Path(snapshot_download(name, revision=revision or None,
-                                        allow_patterns=patterns))
+        folder = Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
     except HFValidationError as error:
         raise ModelError(f"{name!r} is neither a folder nor a hub id: {error}") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"base model {name} cannot be fetched from the hub: {reason}",
-            hint="Check the name and the network, or give a local folder; `tiny` needs neither."
+            hint="Check the name and the network, or give a local folder; `tiny` needs neither.",
         ) from error
     return folder, folder.name

@@ -20,11 +20,18 @@ _MARK = "§bakery§"
 class Chat:
     """A tokenizer with its template, and the ids that end a turn."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, end_ids: Sequence[int], *,
-                 template_kwargs: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        end_ids: Sequence[int],
+        *,
+        template_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
         if not tokenizer.chat_template:
-            raise ModelError("this model has no chat template, so it is no chat model",
-                             hint="Use an instruction-tuned variant, or add chat_template.jinja.")
+            raise ModelError(
+                "this model has no chat template, so it is no chat model",
+                hint="Use an instruction-tuned variant, or add chat_template.jinja.",
+            )
         self.tokenizer = tokenizer
         self.end_ids = frozenset(end_ids)
         self.template_kwargs = dict(template_kwargs or {})
@@ -40,14 +47,20 @@ class Chat:
         conversation = [*prompt.messages, *messages]
         try:
             encoded = self.tokenizer.apply_chat_template(
-                conversation, tools=list(prompt.tools) or None, add_generation_prompt=True,
-                tokenize=True, return_dict=True, **self.template_kwargs)
+                conversation,
+                tools=list(prompt.tools) or None,
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=True,
+                **self.template_kwargs,
+            )
         except TemplateError as error:
             roles = ", ".join(str(m.get("role")) for m in conversation)
             raise ConfigError(
                 f"the base model's chat template refuses these messages ({roles}): {error}",
                 hint="Some templates know no system role, or want user and assistant in turn: "
-                     "put the text into a user message.") from error
+                "put the text into a user message.",
+            ) from error
         return list(encoded["input_ids"])
 
     def answer_ids(self, text: str) -> list[int]:
@@ -62,6 +75,7 @@ class Chat:
     def user_turn_ids(self) -> list[int]:
         """Return the ids that come before a user's first words, so that a user can be sampled."""
         rendered = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": _MARK}], tokenize=False, **self.template_kwargs)
+            [{"role": "user", "content": _MARK}], tokenize=False, **self.template_kwargs
+        )
         before = str(rendered).split(_MARK)[0]
         return list(self.tokenizer.encode(before, add_special_tokens=False))

@@ -23,12 +23,13 @@ class Fidelity:
 
 
 @torch.no_grad()
-def fidelity(model: torch.nn.Module, readout: Readout, record: TeacherRecord,
-             pairs: Sequence[Pair]) -> Fidelity:
+def fidelity(
+    model: torch.nn.Module, readout: Readout, record: TeacherRecord, pairs: Sequence[Pair]
+) -> Fidelity:
     """Score the student views of `pairs` by `model` as it stands against the teacher's record."""
     kl, agreed, tokens, at = 0.0, 0, 0, 0
     for views, features in view_features(model, readout, [p.student for p in pairs]):
-        batch = pairs[at:at + len(views)]
+        batch = pairs[at : at + len(views)]
         at += len(views)
         teacher = torch.cat([record.features(p.key) for p in batch]).to(features.device)
         student_NV, teacher_NV = readout.logits(features), readout.logits(teacher)

@@ -55,11 +55,15 @@ def load(base: BaseModelId, *, dtype: str = "auto") -> BaseModel:
         raise ModelError(
             f"{base.name} is a {type(config).__name__.removesuffix('Config')} model, "
             "not a text-only causal language model",
-            hint="Choose the text-only variant of the model.")
+            hint="Choose the text-only variant of the model.",
+        )
     hf_logging.disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype if dtype == "auto" else getattr(torch, dtype),
-        use_safetensors=True, trust_remote_code=False)
+        folder,
+        dtype=dtype if dtype == "auto" else getattr(torch, dtype),
+        use_safetensors=True,
+        trust_remote_code=False,
+    )
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device).eval().requires_grad_(False)

@@ -25,8 +25,14 @@ class Readout:
         self._head: nn.Module = model.get_output_embeddings()  # type: ignore[operator]
         self.exact = self._probe(model)
 
-    def features(self, model: nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor,
-                 rows: torch.Tensor, cols: torch.Tensor) -> torch.Tensor:
+    def features(
+        self,
+        model: nn.Module,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        rows: torch.Tensor,
+        cols: torch.Tensor,
+    ) -> torch.Tensor:
         """Return what is known at positions (rows, cols): hidden states, else logits."""
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if not self.exact:

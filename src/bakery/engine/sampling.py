@@ -44,8 +44,14 @@ class Sample:
     finish: str
 
 
-def sample(model: PreTrainedModel, requests: Sequence[SampleRequest], settings: SamplingSettings,
-           *, end_ids: frozenset[int], pad_id: int) -> Iterator[list[Sample]]:
+def sample(
+    model: PreTrainedModel,
+    requests: Sequence[SampleRequest],
+    settings: SamplingSettings,
+    *,
+    end_ids: frozenset[int],
+    pad_id: int,
+) -> Iterator[list[Sample]]:
     """Yield finished batches. Temperature 0 is greedy."""
     ordered = sorted(requests, key=lambda r: (len(r.prefix_ids), r.key))
     for batch in _batches(ordered, settings.max_tokens):
@@ -65,9 +71,13 @@ def _batches(requests: Sequence[SampleRequest], max_tokens: int) -> Iterator[lis
 
 
 @torch.inference_mode()
-def _sample_batch(model: PreTrainedModel, batch: Sequence[SampleRequest],
-                  settings: SamplingSettings, end_ids: frozenset[int],
-                  pad_id: int) -> list[Sample]:
+def _sample_batch(
+    model: PreTrainedModel,
+    batch: Sequence[SampleRequest],
+    settings: SamplingSettings,
+    end_ids: frozenset[int],
+    pad_id: int,
+) -> list[Sample]:
     device = next(model.parameters()).device
     input_BT, mask_BT = _left_padded([r.prefix_ids for r in batch], pad_id, device)
     uniforms_BT = np.stack([_uniforms(r.key, settings.max_tokens) for r in batch])
@@ -77,8 +87,14 @@ def _sample_batch(model: PreTrainedModel, batch: Sequence[SampleRequest],
     position_BT = (mask_BT.cumsum(-1) - 1).clamp(min=0)
     cache = None
     for step in range(settings.max_tokens):
-        out = model(input_ids=input_BT, attention_mask=mask_BT, position_ids=position_BT,
-                    past_key_values=cache, use_cache=True, logits_to_keep=1)
+        out = model(
+            input_ids=input_BT,
+            attention_mask=mask_BT,
+            position_ids=position_BT,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
         cache = out.past_key_values
         u_B = torch.as_tensor(uniforms_BT[alive, step], device=device)
         next_B = _choose(out.logits[:, -1].float(), u_B, settings, warpers)
@@ -103,15 +119,16 @@ def _finished(key: str, ids: list[int], end_ids: frozenset[int]) -> Sample:
     return Sample(key, tuple(ids), "stop" if ids[-1] in end_ids else "length")
 
 
-def _left_padded(rows: Sequence[Sequence[int]], pad_id: int,
-                 device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _left_padded(
+    rows: Sequence[Sequence[int]], pad_id: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Right-align the prefixes, so that every row's next token is in the same column."""
     width = max(len(row) for row in rows)
     ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
     mask = torch.zeros(len(rows), width, dtype=torch.long)
     for i, row in enumerate(rows):
-        ids[i, width - len(row):] = torch.as_tensor(row)
-        mask[i, width - len(row):] = 1
+        ids[i, width - len(row) :] = torch.as_tensor(row)
+        mask[i, width - len(row) :] = 1
     return ids.to(device), mask.to(device)
 
 
@@ -132,8 +149,12 @@ def _warpers(settings: SamplingSettings) -> LogitsProcessorList:
     return warpers
 
 
-def _choose(logits_BV: torch.Tensor, u_B: torch.Tensor, settings: SamplingSettings,
-            warpers: LogitsProcessorList) -> torch.Tensor:
+def _choose(
+    logits_BV: torch.Tensor,
+    u_B: torch.Tensor,
+    settings: SamplingSettings,
+    warpers: LogitsProcessorList,
+) -> torch.Tensor:
     """Draw from the distribution by its inverse CDF, summed in fp64."""
     if settings.temperature == 0:
         return logits_BV.argmax(dim=-1)

@@ -41,8 +41,15 @@ class TeacherRecord:
         return self._rows[start:stop]
 
 
-def record(model: PeftModel, readout: Readout, pairs: Sequence[Pair], path: Path, *,
-           parent_digest: str, reporter: Reporter) -> TeacherRecord:
+def record(
+    model: PeftModel,
+    readout: Readout,
+    pairs: Sequence[Pair],
+    path: Path,
+    *,
+    parent_digest: str,
+    reporter: Reporter,
+) -> TeacherRecord:
     """Open the record at `path`, or make it, by one pass of the parent over the teacher views.
 
     A record made for other trajectories or another parent is made again.
@@ -63,19 +70,21 @@ def record(model: PeftModel, readout: Readout, pairs: Sequence[Pair], path: Path
 
 
 @torch.no_grad()
-def view_features(model: torch.nn.Module, readout: Readout,
-                  views: Sequence[View]) -> Iterator[tuple[Sequence[View], torch.Tensor]]:
+def view_features(
+    model: torch.nn.Module, readout: Readout, views: Sequence[View]
+) -> Iterator[tuple[Sequence[View], torch.Tensor]]:
     """Yield batches of views in order, each with the features (N, D) of its targets."""
     device = next(model.parameters()).device
     for start in range(0, len(views), ROWS):
-        batch = views[start:start + ROWS]
+        batch = views[start : start + ROWS]
         inputs = padded(batch, 0)
         features = readout.features(model, *(t.to(device) for t in inputs))
         yield batch, features
 
 
-def padded(views: Sequence[View], pad_id: int
-           ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+def padded(
+    views: Sequence[View], pad_id: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return ids (B, T) padded on the right, mask (B, T), and rows and columns (N,) that predict.
 
     The last target is never an input: nothing is predicted from it.

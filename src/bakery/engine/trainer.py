@@ -44,8 +44,13 @@ def collator(record: TeacherRecord, pad_id: int) -> Callable[[Sequence[Pair]], d
     def collate(pairs: Sequence[Pair]) -> dict[str, Any]:
         ids, mask, rows, cols = padded([p.student for p in pairs], pad_id)
         teacher = torch.cat([record.features(p.key) for p in pairs])
-        return {"input_ids": ids, "attention_mask": mask, "rows": rows, "cols": cols,
-                "teacher": teacher}
+        return {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "rows": rows,
+            "cols": cols,
+            "teacher": teacher,
+        }
 
     return collate
 
@@ -56,17 +61,30 @@ class ContextBakingTrainer(Trainer):
     # The loss is divided by the targets of the whole optimiser step, on all processes.
     loss_is_scaled_for_ga = True
 
-    def __init__(self, model: PeftModel, args: TrainingArguments, *, readout: Readout,
-                 loss: Loss, train_dataset: Dataset[Pair],
-                 data_collator: Callable[[Sequence[Pair]], dict[str, Any]],
-                 callbacks: list[Any] | None = None) -> None:
+    def __init__(
+        self,
+        model: PeftModel,
+        args: TrainingArguments,
+        *,
+        readout: Readout,
+        loss: Loss,
+        train_dataset: Dataset[Pair],
+        data_collator: Callable[[Sequence[Pair]], dict[str, Any]],
+        callbacks: list[Any] | None = None,
+    ) -> None:
         self.readout = readout
         self.loss = loss
-        super().__init__(model=model, args=args, train_dataset=train_dataset,
-                         data_collator=data_collator, callbacks=callbacks)
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=train_dataset,
+            data_collator=data_collator,
+            callbacks=callbacks,
+        )
 
-    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int,
-                          device: torch.device) -> tuple[list[Any], torch.Tensor]:
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], torch.Tensor]:
         """Return the micro-batches of one optimiser step, and how many targets they hold."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         count = torch.tensor(sum(len(batch["rows"]) for batch in batches), device=device)
@@ -74,12 +92,17 @@ class ContextBakingTrainer(Trainer):
             count = self.accelerator.gather(count).sum()
         return batches, count
 
-    def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any],
-                     return_outputs: bool = False,
-                     num_items_in_batch: torch.Tensor | int | None = None) -> Any:
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
         """Return the summed divergence over the step's number of targets."""
-        features = self.readout.features(model, inputs["input_ids"], inputs["attention_mask"],
-                                         inputs["rows"], inputs["cols"])
+        features = self.readout.features(
+            model, inputs["input_ids"], inputs["attention_mask"], inputs["rows"], inputs["cols"]
+        )
         with torch.no_grad():
             teacher_NV = self.readout.logits(inputs["teacher"])
         total = self.loss(self.readout.logits(features), teacher_NV)

@@ -44,9 +44,11 @@ class Pair:
 
     def __post_init__(self) -> None:
         if self.teacher.target_ids != self.student.target_ids:
-            raise StageError(f"trajectory {self.key}: teacher and student targets differ",
-                             hint="The chat template renders this answer differently behind the "
-                                  "two prompts; its ids cannot be compared.")
+            raise StageError(
+                f"trajectory {self.key}: teacher and student targets differ",
+                hint="The chat template renders this answer differently behind the "
+                "two prompts; its ids cannot be compared.",
+            )
         if any(start < 1 for start, _ in (*self.teacher.spans, *self.student.spans)):
             raise StageError(f"trajectory {self.key}: a target has nothing before it")
 
@@ -56,11 +58,20 @@ class Pair:
         return len(self.student.predicting)
 
 
-def pair_up(chat: Chat, key: str, teacher: Prompt, student: Prompt, messages: Sequence[Message],
-            response_ids: Sequence[int]) -> Pair:
+def pair_up(
+    chat: Chat,
+    key: str,
+    teacher: Prompt,
+    student: Prompt,
+    messages: Sequence[Message],
+    response_ids: Sequence[int],
+) -> Pair:
     """Put the same response behind the teacher's prefix and behind the student's."""
-    return Pair(key, _view(chat.prefix_ids(teacher, messages), response_ids),
-                _view(chat.prefix_ids(student, messages), response_ids))
+    return Pair(
+        key,
+        _view(chat.prefix_ids(teacher, messages), response_ids),
+        _view(chat.prefix_ids(student, messages), response_ids),
+    )
 
 
 def _view(prefix_ids: Sequence[int], response_ids: Sequence[int]) -> View:

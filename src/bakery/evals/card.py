@@ -27,12 +27,22 @@ class Card:
     prompt_tokens_saved: float
 
 
-def card(before: Fidelity | None, after: Fidelity | None, held_out: int,
-         prompt_tokens_saved: float) -> dict[str, Any]:
+def card(
+    before: Fidelity | None, after: Fidelity | None, held_out: int, prompt_tokens_saved: float
+) -> dict[str, Any]:
     """Return the card as stored; ratios only where there are enough held-out stimuli."""
     if before is None or after is None:
         return asdict(Card(held_out, 0, None, None, None, None, prompt_tokens_saved))
     enough = held_out >= FEWEST_STIMULI
     closed = 1 - after.kl / before.kl if enough and before.kl > 0 else None
-    return asdict(Card(held_out, after.tokens, before.kl, after.kl, closed,
-                       after.top1_agreement if enough else None, prompt_tokens_saved))
+    return asdict(
+        Card(
+            held_out,
+            after.tokens,
+            before.kl,
+            after.kl,
+            closed,
+            after.top1_agreement if enough else None,
+            prompt_tokens_saved,
+        )
+    )

@@ -41,7 +41,9 @@ _INSTRUCTION = re.compile(
     r"speak|talk |talk$|respond|reply|answer (as|in|like|with|every|all|only|the way)|"
     r"from now on|always|never|use |end (each|every|all|your)|start (each|every|all|your)|"
     r"begin (each|every|all|your)|call me|be (a|an|more|very)\b|remember|note:|fact|when i|"
-    r"if i|system:|assistant:)", re.IGNORECASE)
+    r"if i|system:|assistant:)",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"^\s*(?:\d+[.):]|[-*•])\s+")
 
 
@@ -54,9 +56,17 @@ class Round:
     rejected: tuple[tuple[str, str], ...]
 
 
-def rounds(generator: dict[str, Any], teacher: Prompt, template: str | None,
-           writer: QuestionWriter, *, key: str, known: set[str], first: int,
-           have: int) -> Iterator[Round]:
+def rounds(
+    generator: dict[str, Any],
+    teacher: Prompt,
+    template: str | None,
+    writer: QuestionWriter,
+    *,
+    key: str,
+    known: set[str],
+    first: int,
+    have: int,
+) -> Iterator[Round]:
     """Yield rounds until `numq` questions exist that are not in `known`, or the writer is dry.
 
     `known` holds the normal forms of all questions so far and grows with each round.
@@ -65,9 +75,11 @@ def rounds(generator: dict[str, Any], teacher: Prompt, template: str | None,
     while have < generator["numq"] and fruitless < MAX_FRUITLESS_ROUNDS:
         missing = generator["numq"] - have
         instruction = Template(template or QUESTION_TEMPLATE).safe_substitute(
-            numq=str(missing), prompt_u=as_text(teacher))
-        replies = writer.write(instruction, key=f"{key}/{number}", wanted=missing,
-                               temperature=generator["temperature"])
+            numq=str(missing), prompt_u=as_text(teacher)
+        )
+        replies = writer.write(
+            instruction, key=f"{key}/{number}", wanted=missing, temperature=generator["temperature"]
+        )
         accepted, rejected = sift(replies, known, list_like=not writer.speaks_as_user)
         accepted = accepted[:missing]
         known.update(normal(q) for q in accepted)
@@ -77,8 +89,9 @@ def rounds(generator: dict[str, Any], teacher: Prompt, template: str | None,
         number += 1
 
 
-def sift(replies: Sequence[Reply], known: set[str], *,
-         list_like: bool) -> tuple[list[str], list[tuple[str, str]]]:
+def sift(
+    replies: Sequence[Reply], known: set[str], *, list_like: bool
+) -> tuple[list[str], list[tuple[str, str]]]:
     """Split replies into new questions and (text, reason) for what is left out."""
     accepted: list[str] = []
     rejected: list[tuple[str, str]] = []

@@ -43,9 +43,17 @@ Grade = Callable[[Fidelity | None, Fidelity | None, int, float], dict[str, Any]]
 METRICS, RESULT, DONE = "metrics.jsonl", "bake.json", "done.json"
 
 
-def run(request: BakeRequest, data: Sequence[TargetData], out: Path, *, base: BaseModel,
-        model: PreTrainedModel | PeftModel, parent: Path | None, grade: Grade,
-        reporter: Reporter) -> dict[str, Any]:
+def run(
+    request: BakeRequest,
+    data: Sequence[TargetData],
+    out: Path,
+    *,
+    base: BaseModel,
+    model: PreTrainedModel | PeftModel,
+    parent: Path | None,
+    grade: Grade,
+    reporter: Reporter,
+) -> dict[str, Any]:
     """Train the adapter of `request` and return what bake.json says.
 
     `model` is the base, or the base with the parent's adapter attached; `parent` the folder of
@@ -60,29 +68,44 @@ def run(request: BakeRequest, data: Sequence[TargetData], out: Path, *, base: Ba
     readout = Readout(student)
     notes = [*mixture.notes]
     if not readout.exact:
-        notes.append("this architecture changes logits after its head: "
-                     "the teacher's logits are kept instead of its hidden states")
+        notes.append(
+            "this architecture changes logits after its head: "
+            "the teacher's logits are kept instead of its hidden states"
+        )
     parent_digest = adapters.digest(parent) if parent else ""
     record = teacher.record(
-        student, readout, [*mixture.train, *mixture.held_out], out / "teacher.safetensors",
-        parent_digest=digest([base.id.digest, parent_digest]), reporter=reporter)
+        student,
+        readout,
+        [*mixture.train, *mixture.held_out],
+        out / "teacher.safetensors",
+        parent_digest=digest([base.id.digest, parent_digest]),
+        reporter=reporter,
+    )
     with adapters.parent_only(student):
         before = _measured(student, readout, record, mixture)
     step, losses = _train(request, student, readout, record, mixture, out, base, reporter)
     after = _measured(student, readout, record, mixture)
-    adapter_digest = adapters.save_composed(student, out / str(step), bake_id=request.id,
-                                            parent=parent)
+    adapter_digest = adapters.save_composed(
+        student, out / str(step), bake_id=request.id, parent=parent
+    )
     result = {
-        "schema": 1, "bake_id": request.id, "step": step, "digest": adapter_digest,
+        "schema": 1,
+        "bake_id": request.id,
+        "step": step,
+        "digest": adapter_digest,
         "base": asdict(request.base),
-        "parent": ({"model": str(request.parent), "digest": parent_digest}
-                   if request.parent else None),
+        "parent": (
+            {"model": str(request.parent), "digest": parent_digest} if request.parent else None
+        ),
         "targets": mixture.targets,
         "loss": {"first": losses[0], "last": losses[-1], "min": min(losses)},
         "card": grade(before, after, mixture.held_out_stimuli, _tokens_saved(mixture)),
         "seconds": _seconds(mixture, time.monotonic() - clock),
-        "versions": _versions(), "training": asdict(settings), "notes": notes,
-        "started": started, "finished": _now(),
+        "versions": _versions(),
+        "training": asdict(settings),
+        "notes": notes,
+        "started": started,
+        "finished": _now(),
     }
     write_atomic(out / RESULT, json.dumps(result, indent=2) + "\n")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
@@ -93,9 +116,16 @@ def run(request: BakeRequest, data: Sequence[TargetData], out: Path, *, base: Ba
     return result
 
 
-def _train(request: BakeRequest, student: PeftModel, readout: Readout,
-           record: teacher.TeacherRecord, mixture: Mix, out: Path, base: BaseModel,
-           reporter: Reporter) -> tuple[int, list[float]]:
+def _train(
+    request: BakeRequest,
+    student: PeftModel,
+    readout: Readout,
+    record: teacher.TeacherRecord,
+    mixture: Mix,
+    out: Path,
+    base: BaseModel,
+    reporter: Reporter,
+) -> tuple[int, list[float]]:
     """Train, and return the last step with the loss of every step."""
     settings, micro = request.training, request.micro_batch_size
     if settings.global_batch % micro:
@@ -103,36 +133,57 @@ def _train(request: BakeRequest, student: PeftModel, readout: Readout,
     checkpoints = out / "checkpoints"
     total = math.ceil(len(mixture.train) / settings.global_batch) * settings.epochs
     trainer = ContextBakingTrainer(
-        student, _arguments(settings, micro, checkpoints, total, base.device.type),
-        readout=readout, loss=LOSSES[settings.loss],
+        student,
+        _arguments(settings, micro, checkpoints, total, base.device.type),
+        readout=readout,
+        loss=LOSSES[settings.loss],
         train_dataset=TrajectoryDataset(mixture.train),
         data_collator=collator(record, base.chat.pad_id),
-        callbacks=[_Metrics(out / METRICS, reporter)])
+        callbacks=[_Metrics(out / METRICS, reporter)],
+    )
     trainer.remove_callback(PrinterCallback)
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints))
-                  if checkpoints.is_dir() else None)
+    trainer.train(
+        resume_from_checkpoint=get_last_checkpoint(str(checkpoints))
+        if checkpoints.is_dir()
+        else None
+    )
     rows = [json.loads(line) for line in (out / METRICS).read_text("utf-8").splitlines()]
     losses = [row["loss"] for row in rows if "loss" in row]
     if not all(map(math.isfinite, losses)):
-        raise StageError("the loss is not a number any more",
-                         hint="Lower BAKE.optimizer.learning_rate.")
+        raise StageError(
+            "the loss is not a number any more", hint="Lower BAKE.optimizer.learning_rate."
+        )
     return trainer.state.global_step, losses
 
 
-def _arguments(settings: TrainingSettings, micro: int, folder: Path, total: int,
-               device: str) -> TrainingArguments:
+def _arguments(
+    settings: TrainingSettings, micro: int, folder: Path, total: int, device: str
+) -> TrainingArguments:
     return TrainingArguments(
-        output_dir=str(folder), num_train_epochs=settings.epochs,
+        output_dir=str(folder),
+        num_train_epochs=settings.epochs,
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=settings.global_batch // micro,
-        learning_rate=settings.learning_rate, weight_decay=settings.weight_decay,
-        adam_beta1=settings.betas[0], adam_beta2=settings.betas[1],
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        adam_beta1=settings.betas[0],
+        adam_beta2=settings.betas[1],
         warmup_steps=math.ceil(settings.warmup_ratio * total),
-        lr_scheduler_type=settings.scheduler, max_grad_norm=settings.max_grad_norm,
-        seed=settings.seed, data_seed=settings.seed, optim="adamw_torch",
-        logging_steps=1, report_to="none", disable_tqdm=True, save_strategy="epoch",
-        save_total_limit=1, remove_unused_columns=False, label_names=[],
-        use_cpu=device == "cpu", dataloader_pin_memory=device != "cpu")
+        lr_scheduler_type=settings.scheduler,
+        max_grad_norm=settings.max_grad_norm,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        optim="adamw_torch",
+        logging_steps=1,
+        report_to="none",
+        disable_tqdm=True,
+        save_strategy="epoch",
+        save_total_limit=1,
+        remove_unused_columns=False,
+        label_names=[],
+        use_cpu=device == "cpu",
+        dataloader_pin_memory=device != "cpu",
+    )
 
 
 class _Metrics(TrainerCallback):
@@ -144,24 +195,30 @@ class _Metrics(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Drop the rows of steps that a resumed run makes again."""
         rows = self._path.read_text("utf-8").splitlines() if self._path.exists() else []
-        kept = [row for row in rows if row.endswith("}")
-                and json.loads(row)["step"] <= state.global_step]
+        kept = [
+            row
+            for row in rows
+            if row.endswith("}") and json.loads(row)["step"] <= state.global_step
+        ]
         write_atomic(self._path, "".join(row + "\n" for row in kept))
 
-    def on_log(self, args: Any, state: Any, control: Any,
-               logs: Mapping[str, Any] | None = None, **_: Any) -> None:
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any
+    ) -> None:
         """Keep the row of one step."""
         if not logs or "loss" not in logs:
             return
         row = {"step": state.global_step, **logs}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        self._reporter.progress("bake", state.global_step, state.max_steps,
-                                f"loss {logs['loss']:.4f}")
+        self._reporter.progress(
+            "bake", state.global_step, state.max_steps, f"loss {logs['loss']:.4f}"
+        )
 
 
-def _measured(student: PeftModel, readout: Readout, record: teacher.TeacherRecord,
-              mixture: Mix) -> Fidelity | None:
+def _measured(
+    student: PeftModel, readout: Readout, record: teacher.TeacherRecord, mixture: Mix
+) -> Fidelity | None:
     if not mixture.held_out:
         return None
     student.eval()
@@ -174,15 +231,21 @@ def _tokens_saved(mixture: Mix) -> float:
 
 
 def _seconds(mixture: Mix, bake: float) -> dict[str, float]:
-    stages = {name: sum(t["seconds"][name] for t in mixture.targets)
-              for name in ("stim", "rollout")}
+    stages = {
+        name: sum(t["seconds"][name] for t in mixture.targets) for name in ("stim", "rollout")
+    }
     return {**stages, "bake": round(bake, 2)}
 
 
 def _versions() -> dict[str, Any]:
-    return {"bakery": bakery.__version__, "torch": torch.__version__,
-            "transformers": transformers.__version__, "peft": peft.__version__,
-            "python": platform.python_version(), "threads": torch.get_num_threads()}
+    return {
+        "bakery": bakery.__version__,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "peft": peft.__version__,
+        "python": platform.python_version(),
+        "threads": torch.get_num_threads(),
+    }
 
 
 def _now() -> str:

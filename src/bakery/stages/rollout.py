@@ -20,9 +20,10 @@ from bakery.stages import stim
 TRAJECTORIES, DONE = "trajectories.jsonl", "done.json"
 
 
-def run(request: RolloutRequest, stim_dir: Path, out: Path, *, sampler: Sampler,
-        reporter: Reporter) -> int:
-    """Answer every stimulus in `stim_dir` that has no answer in `out`; return how many there are."""
+def run(
+    request: RolloutRequest, stim_dir: Path, out: Path, *, sampler: Sampler, reporter: Reporter
+) -> int:
+    """Answer every stimulus that has no answer in `out`; return how many answers there are."""
     started = time.monotonic()
     if not (stim_dir / stim.DONE).is_file():
         raise StageError("the questions are not complete", hint="Run `bgit run stim` first.")
@@ -30,26 +31,48 @@ def run(request: RolloutRequest, stim_dir: Path, out: Path, *, sampler: Sampler,
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "request.json", json.dumps(asdict(request), indent=2) + "\n")
     have = {(t.stimulus_id, t.sample) for t in read_rows(out / TRAJECTORIES, Trajectory)}
-    wanted = {_key(request.id, s.id, k): (s, k) for s in stimuli
-              for k in range(request.sampling.num_traj_per_stimulus)}
-    missing = [AnswerRequest(key, s.messages) for key, (s, k) in wanted.items()
-               if (s.id, k) not in have]
+    wanted = {
+        _key(request.id, s.id, k): (s, k)
+        for s in stimuli
+        for k in range(request.sampling.num_traj_per_stimulus)
+    }
+    missing = [
+        AnswerRequest(key, s.messages) for key, (s, k) in wanted.items() if (s.id, k) not in have
+    ]
     done, tokens, clock = len(wanted) - len(missing), 0, time.monotonic()
     for batch in sampler.answers(missing, request.teacher, request.sampling):
-        append_rows(out / TRAJECTORIES, [_trajectory(a, *wanted[a.key], sampler.name)
-                                         for a in batch])
+        append_rows(
+            out / TRAJECTORIES, [_trajectory(a, *wanted[a.key], sampler.name) for a in batch]
+        )
         done += len(batch)
         tokens += sum(len(a.ids) for a in batch)
         rate = tokens / max(time.monotonic() - clock, 1e-9)
         reporter.progress("rollout", done, len(wanted), f"{rate:,.0f} tokens/s")
     rows = read_rows(out / TRAJECTORIES, Trajectory)
     cut = sum(row.finish == "length" for row in rows)
-    notes = [f"{cut} of {len(rows)} answers were cut at max_tokens "
-             f"= {request.sampling.max_tokens}"] if cut else []
-    write_atomic(out / DONE, json.dumps({
-        "schema": 1, "stim_id": request.stim_id, "count": len(rows), "stimuli": len(stimuli),
-        "digest": file_digest(out / TRAJECTORIES), "model": sampler.name, "cut": cut,
-        "seconds": round(time.monotonic() - started, 2), "notes": notes}, indent=2) + "\n")
+    notes = (
+        [f"{cut} of {len(rows)} answers were cut at max_tokens = {request.sampling.max_tokens}"]
+        if cut
+        else []
+    )
+    write_atomic(
+        out / DONE,
+        json.dumps(
+            {
+                "schema": 1,
+                "stim_id": request.stim_id,
+                "count": len(rows),
+                "stimuli": len(stimuli),
+                "digest": file_digest(out / TRAJECTORIES),
+                "model": sampler.name,
+                "cut": cut,
+                "seconds": round(time.monotonic() - started, 2),
+                "notes": notes,
+            },
+            indent=2,
+        )
+        + "\n",
+    )
     for note in notes:
         reporter.note(note)
     return len(rows)

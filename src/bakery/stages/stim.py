@@ -33,8 +33,13 @@ class Rejected:
     round: int
 
 
-def run(request: StimRequest, out: Path, *, open_writer: Callable[[str | None], QuestionWriter],
-        reporter: Reporter) -> int:
+def run(
+    request: StimRequest,
+    out: Path,
+    *,
+    open_writer: Callable[[str | None], QuestionWriter],
+    reporter: Reporter,
+) -> int:
     """Write every stimulus that `out` does not have yet; return how many there are.
 
     `open_writer` gives whoever writes questions for a generator's `model` (None: the base).
@@ -51,13 +56,27 @@ def run(request: StimRequest, out: Path, *, open_writer: Callable[[str | None], 
             _oneshot(request, out, source, open_writer, reporter, notes, total)
     stimuli = read_rows(out / STIMULI, Stimulus)
     if not stimuli:
-        raise StageError("no question was written",
-                         hint=f"See why in {out / REJECTED}, or write some with type: hardcoded.")
+        raise StageError(
+            "no question was written",
+            hint=f"See why in {out / REJECTED}, or write some with type: hardcoded.",
+        )
     rejected = Counter(row.reason for row in read_rows(out / REJECTED, Rejected))
-    write_atomic(out / DONE, json.dumps({
-        "schema": 1, "count": len(stimuli), "digest": file_digest(out / STIMULI),
-        "writers": Counter(s.writer for s in stimuli), "rejected": rejected,
-        "seconds": round(time.monotonic() - started, 2), "notes": notes}, indent=2) + "\n")
+    write_atomic(
+        out / DONE,
+        json.dumps(
+            {
+                "schema": 1,
+                "count": len(stimuli),
+                "digest": file_digest(out / STIMULI),
+                "writers": Counter(s.writer for s in stimuli),
+                "rejected": rejected,
+                "seconds": round(time.monotonic() - started, 2),
+                "notes": notes,
+            },
+            indent=2,
+        )
+        + "\n",
+    )
     for note in notes:
         reporter.note(note)
     if rejected:
@@ -84,9 +103,15 @@ def _hardcoded(out: Path, source: int, generator: dict[str, Any]) -> None:
         append_rows(out / STIMULI, rows)
 
 
-def _oneshot(request: StimRequest, out: Path, source: int,
-             open_writer: Callable[[str | None], QuestionWriter], reporter: Reporter,
-             notes: list[str], total: int) -> None:
+def _oneshot(
+    request: StimRequest,
+    out: Path,
+    source: int,
+    open_writer: Callable[[str | None], QuestionWriter],
+    reporter: Reporter,
+    notes: list[str],
+    total: int,
+) -> None:
     generator = request.generators[source]
     rows = read_rows(out / STIMULI, Stimulus)
     mine = [r for r in rows if r.source == source]
@@ -99,20 +124,34 @@ def _oneshot(request: StimRequest, out: Path, source: int,
     sifted = {r.round for r in read_rows(out / REJECTED, Rejected) if r.source == source}
     have, done = len(mine), len(rows)
     for round_ in oneshot.rounds(
-            generator, request.teacher, request.templates[path] if path else None, writer,
-            key=f"{request.id}/{source}", known=_known(rows),
-            first=max((r.round for r in mine), default=-1) + 1, have=have):
+        generator,
+        request.teacher,
+        request.templates[path] if path else None,
+        writer,
+        key=f"{request.id}/{source}",
+        known=_known(rows),
+        first=max((r.round for r in mine), default=-1) + 1,
+        have=have,
+    ):
         if round_.number not in sifted:  # an interrupted round repeats itself exactly
-            append_rows(out / REJECTED, [Rejected(text, reason, source, round_.number)
-                                         for text, reason in round_.rejected])
-        append_rows(out / STIMULI, [
-            _stimulus(text, generator["type"], writer.name, source, round_.number)
-            for text in round_.questions])
+            append_rows(
+                out / REJECTED,
+                [Rejected(text, reason, source, round_.number) for text, reason in round_.rejected],
+            )
+        append_rows(
+            out / STIMULI,
+            [
+                _stimulus(text, generator["type"], writer.name, source, round_.number)
+                for text in round_.questions
+            ],
+        )
         have, done = have + len(round_.questions), done + len(round_.questions)
         reporter.progress("stim", done, total)
     if have < generator["numq"]:
-        notes.append(f"{writer.name} wrote only {have} different questions of "
-                     f"{generator['numq']}: the last rounds gave nothing new")
+        notes.append(
+            f"{writer.name} wrote only {have} different questions of "
+            f"{generator['numq']}: the last rounds gave nothing new"
+        )
         reporter.progress("stim", total, total)
 
 

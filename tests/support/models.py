@@ -1,0 +1,89 @@
+"""Small random models with a real tokenizer and template, made on the spot."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
+from transformers import (
+    AutoModelForCausalLM,
+    GenerationConfig,
+    PreTrainedConfig,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+)
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+THINKING = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n"
+    "{{ m['content'].split('</think>')[-1] if m['role'] == 'assistant' else m['content'] }}"
+    "<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n\n</think>\n\n{% endif %}"
+)
+SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+
+
+def byte_tokenizer(template: str = CHATML) -> PreTrainedTokenizerFast:
+    """One token a byte, three special tokens, and a chat template."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = {token: i for i, token in enumerate([*SPECIALS, *alphabet])}
+    tokenizer = Tokenizer(BPE(vocab=vocab, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(list(SPECIALS))
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=SPECIALS[0], eos_token=SPECIALS[2]
+    )
+    fast.chat_template = template
+    return fast
+
+
+def qwen3_config(**changes: object) -> Qwen3Config:
+    """A two-layer Qwen3 that any CPU runs in milliseconds."""
+    settings: dict[str, object] = {
+        "vocab_size": 259,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "max_position_embeddings": 512,
+        "tie_word_embeddings": True,
+    }
+    return Qwen3Config(**{**settings, **changes})
+
+
+def make_model(
+    folder: Path, config: PreTrainedConfig | None = None, *, template: str = CHATML, seed: int = 0
+) -> Path:
+    """Write a random model with its tokenizer to a folder, as a hub snapshot has it."""
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(config or qwen3_config())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            # Sharp enough that prompts move the output.
+            parameter.mul_(3.0 if parameter.dim() > 1 else 1.0)
+    model.generation_config = GenerationConfig(eos_token_id=2, pad_token_id=0)
+    model.save_pretrained(folder)
+    byte_tokenizer(template).save_pretrained(folder)
+    return folder
+
+
+@functools.cache
+def _cached(template: str) -> Path:
+    return make_model(Path(tempfile.mkdtemp(prefix="bakery-model-")), template=template)
+
+
+def random_model(folder: Path, template: str = CHATML) -> Path:
+    """Copy the session's random model to a folder of the test's own."""
+    shutil.copytree(_cached(template), folder, dirs_exist_ok=True)
+    return folder
