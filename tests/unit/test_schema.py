@@ -107,7 +107,9 @@ def test_a_teacher_without_messages_is_refused(messages):
 
 
 def test_every_problem_is_said_at_once():
-    text = change("numq: 10", "numq: 0").replace("weight", "wieght").replace("  name: main", "  x: 1")
+    text = (
+        change("numq: 10", "numq: 0").replace("weight", "wieght").replace("  name: main", "  x: 1")
+    )
     with pytest.raises(ConfigError) as caught:
         schema.load(text)
     assert [line.split(": ")[0] for line in caught.value.message.splitlines()] == [
@@ -148,7 +150,9 @@ def test_a_syntax_error_shows_its_line_with_a_caret():
     ],
 )
 def test_what_looks_like_an_api_key_is_refused_and_not_repeated(key):
-    with pytest.raises(ConfigError, match=r"input\.yml:5:\d+: this looks like an API key") as caught:
+    with pytest.raises(
+        ConfigError, match=r"input\.yml:5:\d+: this looks like an API key"
+    ) as caught:
         schema.load(change("You are Yoda.", f"You know {key}."))
     assert key not in str(caught.value)
 

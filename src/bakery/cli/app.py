@@ -86,7 +86,8 @@ class LazyGroup(click.Group):
         sys.exit(code)
 
     def _run(self, arguments: list[str], *rest: Any, **extra: Any) -> int:
-        verb = arguments[0] if arguments else "--help"
+        arguments = arguments or ["--help"]
+        verb = arguments[0]
         ours = verb in self.list_commands(click.Context(self))
         if not verb.startswith("-") and not (ours and "--help" in arguments):
             _finish_pending()

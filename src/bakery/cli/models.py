@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bakery.repo.model_repo import ModelRepo
-from bakery.ui import console
+from bakery.ui import lineage
 
 
 @click.command()
@@ -13,4 +13,4 @@ from bakery.ui import console
 def models(as_json: bool) -> None:
     """List the baked models, oldest first."""
     repo = ModelRepo.find()
-    console.show_models(repo.bakes(), repo.state(), as_json=as_json)
+    lineage.show_models(repo.bakes(), repo.state(), as_json=as_json)

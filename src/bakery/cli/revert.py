@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from bakery.cli import passthrough
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui.progress import reporter
@@ -13,13 +14,17 @@ from bakery.ui.progress import reporter
 @click.argument(
     "arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMIT|MODEL... | --all"
 )
-def revert(arguments: tuple[str, ...]) -> None:
+@click.pass_context
+def revert(context: click.Context, arguments: tuple[str, ...]) -> None:
     """Take bakes back, or revert any other commit as git does.
 
-    Bakes may be named by commit, model name or id; --all takes back every bake. Parent,
+    Bakes are named by commit, model name or id; --all takes back every bake. Parent,
     recipe.yml and input.yml return to what they were, in one commit.
     """
     repo = ModelRepo.find()
+    bakes = repo.names_bakes(arguments)
+    if bakes is None:
+        context.exit(passthrough.hand_to_git(["revert", *arguments]))
     with reporter() as shown:
-        done = repo.revert(arguments, shown)
-    console.say(done)
+        commit = repo.revert(arguments, shown)
+    console.show_reverted(bakes, commit, repo.state())

@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from bakery.repo.model_repo import ModelRepo
-from bakery.ui import console
+from bakery.ui import lineage
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def tree(as_json: bool) -> None:
     """Show which model was baked on which, over all branches."""
-    console.show_tree(ModelRepo.find().lineage(), as_json=as_json)
+    lineage.show_tree(ModelRepo.find().lineage(), as_json=as_json)

@@ -32,7 +32,7 @@ FEW_HELD_OUT = 20
 
 def say(text: str) -> None:
     """Print text as it is, without wrapping it."""
-    _out().print(text, soft_wrap=True)
+    open_console().print(text, soft_wrap=True)
 
 
 def note(text: str) -> None:
@@ -47,7 +47,7 @@ def show_json(value: Any) -> None:
 
 def show_created(folder: Path, state: Any) -> None:
     """Say what `bgit init` made, and what comes next."""
-    out = _out()
+    out = open_console()
     out.print(f"Made {state.owner}/{state.name} in {folder}, on {state.base.name}.", soft_wrap=True)
     out.print("\nNext:")
     for line in (
@@ -62,11 +62,11 @@ def show_created(folder: Path, state: Any) -> None:
 
 def show_run(report: Any) -> None:
     """Say what a run found or made: counts, the model, its card, the commit."""
-    out = _out()
+    out = open_console()
     if report.plan.is_empty:
         say("Nothing to run: input.yml configures nothing. Write it, then `bgit add input.yml`.")
         return
-    table = _pairs()
+    table = pairs()
     if report.stimuli is not None:
         table.add_row("stim", f"{report.stimuli} questions")
     if report.trajectories is not None:
@@ -74,7 +74,7 @@ def show_run(report: Any) -> None:
     if report.model is not None:
         table.add_row("bake", Text(str(report.model), style="bold green"))
         table.add_row("commit", report.commit[:10] if report.commit else "recorded before")
-    _lay(out, table)
+    lay(out, table)
     if report.result is not None:
         out.print()
         show_card(report.result["card"], seconds=report.result.get("seconds"))
@@ -82,27 +82,34 @@ def show_run(report: Any) -> None:
         say(f"\nTalk to it: bgit chat {report.model.bake}")
 
 
+def show_reverted(bakes: Sequence[Any], commit: str, state: Any) -> None:
+    """Say which bakes were taken back, and where the next one starts."""
+    for bake in bakes:
+        say(f"took back {bake.model}")
+    say(f"the model is now {state.parent or state.base.name}  (commit {commit[:10]})")
+
+
 def show_card(
     card: Mapping[str, Any], *, model: str | None = None, seconds: Mapping[str, float] | None = None
 ) -> None:
     """Print what a bake's card says: is the baked model the prompted one?"""
-    out = _out()
+    out = open_console()
     if model:
         out.print(Text(model, style="bold green"), soft_wrap=True)
-    table = _pairs()
-    for label, value in card_rows(card, seconds or {}, arrow=_arrow(out)):
+    table = pairs()
+    for label, value in card_rows(card, seconds or {}, arrow_sign=arrow(out)):
         table.add_row(label, value)
-    _lay(out, table)
+    lay(out, table)
 
 
 def card_rows(
-    card: Mapping[str, Any], seconds: Mapping[str, float], *, arrow: str = "→"
+    card: Mapping[str, Any], seconds: Mapping[str, float], *, arrow_sign: str = "→"
 ) -> list[tuple[str, str]]:
     """Return a card as (label, text) pairs; percentages only where enough was held out."""
     held_out, after = card["held_out"], card.get("kl_after")
     rows = []
     if after is not None:
-        change = f"{number(card['kl_before'])} {arrow} {number(after)} nats per token"
+        change = f"{number(card['kl_before'])} {arrow_sign} {number(after)} nats per token"
         rows.append(("KL to the prompted teacher", change))
     if held_out >= FEW_HELD_OUT:
         for label, key, unit in (
@@ -122,7 +129,7 @@ def card_rows(
 
 def show_answers(rows: Sequence[tuple[str, str, str]]) -> None:
     """Print (question, who, answer) rows; a question is shown once for all who answered it."""
-    out = _out(width=None if sys.stdout.isatty() else PAGE_WIDTH)
+    out = open_console(width=None if sys.stdout.isatty() else PAGE_WIDTH)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("question", ratio=5, style="cyan")
     table.add_column("who", no_wrap=True)
@@ -133,11 +140,11 @@ def show_answers(rows: Sequence[tuple[str, str, str]]) -> None:
             table.add_row()
         table.add_row("" if question == last else question, who, answer.strip())
         last = question
-    _lay(out, table)
+    lay(out, table)
 
 
 def show_rows(
-    rows: Sequence[records.Stimulus] | Sequence[records.Trajectory],
+    rows: Sequence[records.Stimulus | records.Trajectory],
     *,
     questions: Mapping[str, records.Stimulus] | None = None,
     limit: int | None = None,
@@ -162,10 +169,10 @@ def show_metrics(name: str, points: Sequence[Any], *, as_json: bool = False) -> 
     if as_json:
         show_json({"bake": name, "metrics": list(points)})
         return
-    out = _out()
+    out = open_console()
     losses = [point.loss for point in points]
     out.print(Text(name, style="bold"), soft_wrap=True)
-    _lay(out, chart([(p.step, p.loss) for p in points], solid="█" if _is_unicode(out) else "#"))
+    lay(out, chart([(p.step, p.loss) for p in points], solid="█" if is_unicode(out) else "#"))
     out.print(
         f"first {number(losses[0])}   last {number(losses[-1])}   min {number(min(losses))}"
         f"   ({len(losses)} steps, KL in nats per token)"
@@ -177,7 +184,7 @@ def _show_row(
     row: records.Stimulus | records.Trajectory,
     questions: Mapping[str, records.Stimulus],
 ) -> None:
-    out = _out()
+    out = open_console()
     if isinstance(row, records.Stimulus):
         out.print(
             Text.assemble((f"{index:>4}  ", "dim"), records.user_text(row.messages)), soft_wrap=True
@@ -213,7 +220,7 @@ def _data(value: Any) -> Any:
     return value
 
 
-def _out(*, width: int | None = None) -> Console:
+def open_console(*, width: int | None = None) -> Console:
     """Return the console for stdout as it is now (a test or a caller may have redirected it)."""
     terminal = sys.stdout.isatty()
     return Console(
@@ -221,7 +228,7 @@ def _out(*, width: int | None = None) -> Console:
     )
 
 
-def _lay(out: Console, table: RenderableType) -> None:
+def lay(out: Console, table: RenderableType) -> None:
     """Print a table; in a pipe without the blanks that fill its last column."""
     if sys.stdout.isatty():
         out.print(table)
@@ -231,7 +238,7 @@ def _lay(out: Console, table: RenderableType) -> None:
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
-def _pairs() -> Table:
+def pairs() -> Table:
     """Return a table of labels and values, without lines."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
@@ -239,9 +246,11 @@ def _pairs() -> Table:
     return table
 
 
-def _is_unicode(out: Console) -> bool:
+def is_unicode(out: Console) -> bool:
+    """Tell whether the terminal's encoding has more than ASCII."""
     return not out.options.ascii_only
 
 
-def _arrow(out: Console) -> str:
-    return "→" if _is_unicode(out) else "->"
+def arrow(out: Console) -> str:
+    """Return an arrow that the terminal can show."""
+    return "→" if is_unicode(out) else "->"

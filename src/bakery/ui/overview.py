@@ -1,0 +1,138 @@
+"""`bgit status` on one page: where the repository stands, and what comes next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from bakery.repo.overview import StageStatus, Status
+from bakery.ui.chart import number
+from bakery.ui.console import arrow, lay, open_console, pairs, say, show_json
+from bakery.ui.progress import duration
+
+CHAIN_SHOWN = 4
+"""Earlier bakes that are named; `bgit models` lists them all."""
+
+_STATES = {
+    "not_started": ("not started", "dim"),
+    "partial": ("partial", "yellow"),
+    "complete": ("complete", "green"),
+}
+_UNITS = {"stim": "questions", "rollout": "answers", "bake": "steps"}
+
+
+def show_status(status: Status, *, as_json: bool = False) -> None:
+    """Print everything that `bgit status` knows, and the next command."""
+    if as_json:
+        show_json(_as_data(status))
+        return
+    out = open_console()
+    lay(out, _repository(status, arrow(out)))
+    if status.stages:
+        say("")
+        lay(out, _stages(status))
+    if status.problem:
+        say(f"\ninput.yml cannot be run:\n{status.problem}")
+    for change in status.changes:
+        say(f"\n{change}" if change == status.changes[0] else change)
+    for branch in status.waiting:
+        say(f"\na finished bake waits to be recorded on {branch}")
+    say(f"\nnext: {_next(status)}")
+
+
+def _repository(status: Status, sign: str) -> Table:
+    table = pairs()
+    where = f"on {status.branch}" if status.branch else "no branch (HEAD is detached)"
+    table.add_row("repository", f"{status.repository}, {where}")
+    table.add_row("base", f"{status.base.name}  {status.base.digest[:16]}".rstrip())
+    current = str(status.parent) if status.parent else f"{status.base.name} (nothing baked yet)"
+    table.add_row("model", Text(current, style="bold"))
+    if len(status.chain) > 1:
+        names = [bake.base_name for bake in status.chain[-CHAIN_SHOWN:]]
+        more = ["..."] if len(status.chain) > CHAIN_SHOWN else []
+        table.add_row("baked from", f" {sign} ".join([status.base.name, *more, *names]))
+    for line in _result(status, sign):
+        table.add_row("its card", line)
+    table.add_row("store", f"{status.store}  ({size(status.store_bytes)})")
+    return table
+
+
+def _result(status: Status, sign: str) -> list[str]:
+    card = (status.last.data.get("card") or {}) if status.last else {}
+    if card.get("kl_after") is None:
+        return []
+    line = f"KL {number(card['kl_before'])} {sign} {number(card['kl_after'])} nats per token"
+    closed = card.get("gap_closed")
+    return [line if closed is None else f"{line}, gap closed {100 * closed:.1f} %"]
+
+
+def _stages(status: Status) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column(overflow="fold", style="dim")
+    for stage in status.stages:
+        word, style = _STATES[stage.state]
+        seconds = "" if stage.seconds is None else duration(stage.seconds)
+        table.add_row(stage.stage, Text(word, style=style), _count(stage), seconds, stage.name)
+    return table
+
+
+def _count(stage: StageStatus) -> str:
+    unit = _UNITS[stage.stage]
+    if stage.state == "complete" or stage.expected is None:
+        return f"{stage.done} {unit}" if stage.done else ""
+    return f"{stage.done} of {stage.expected} {unit}"
+
+
+def _next(status: Status) -> str:
+    """Return the one thing to do now."""
+    changed = any(change.startswith("input.yml") for change in status.changes)
+    if status.problem:
+        return "mend input.yml, then `bgit add input.yml`"
+    if changed:
+        return 'bgit add input.yml && bgit commit -m "..."'
+    if status.unrecorded:
+        return f"bgit run bake   (records {status.unrecorded}, which is baked already)"
+    if not status.is_configured:
+        return "write in input.yml what to bake, then `bgit add input.yml`"
+    open_stages = [stage.stage for stage in status.stages if stage.state != "complete"]
+    return f"bgit run {' '.join(open_stages)}" if open_stages else "nothing: all of this is baked"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people say it."""
+    amount, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{count} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
+
+
+def _as_data(status: Status) -> dict[str, Any]:
+    plan, last = status.plan, status.last
+    return {
+        "repository": status.repository,
+        "root": status.root,
+        "branch": status.branch,
+        "base": status.base,
+        "parent": status.parent,
+        "chain": [bake.model for bake in status.chain],
+        "is_configured": status.is_configured,
+        "problem": status.problem,
+        "target": plan.target_name if plan else None,
+        "bake": plan.bake_name if plan else None,
+        "stages": status.stages,
+        "changes": status.changes,
+        "unrecorded": status.unrecorded,
+        "waiting": status.waiting,
+        "card": last.data.get("card") if last else None,
+        "loss": last.data.get("loss") if last else None,
+        "seconds": last.data.get("seconds") if last else None,
+        "store": status.store,
+        "store_bytes": status.store_bytes,
+    }

@@ -1,0 +1,287 @@
+"""bgit as it is typed: exit codes, streams, and what is handed to git."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from bakery import __version__
+from bakery.cli.app import SECTIONS, bgit
+from bakery.cli.chat import Conversation
+from bakery.identity import BaseModelId
+from bakery.records import Stimulus, Trajectory, append_rows
+from bakery.repo.model_repo import ModelRepo
+
+PROGRAM = "from bakery.cli.app import bgit; bgit(prog_name='bgit')"
+
+INPUT = """\
+PROMPT:
+  teacher:
+    messages:
+      - role: system
+        content: "You are Yoda."
+TARGET:
+  name: main
+  generators:
+    - type: hardcoded
+      questions: ["Who are you?", "Why?"]
+BAKE:
+  name: yoda
+"""
+
+
+@pytest.fixture
+def repo(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> ModelRepo:
+    """A model repository, stood in, with a configuration in the index."""
+    made = ModelRepo.init(
+        workplace / "yoda", name="yoda", owner="ann", base=BaseModelId("tiny-1", "", "ab" * 32)
+    )
+    monkeypatch.chdir(made.root)
+    (made.root / "input.yml").write_text(INPUT, encoding="utf-8")
+    subprocess.run(["git", "add", "input.yml"], check=True)
+    return made
+
+
+def typed(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def git(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+
+
+def store(path: Path, rows: list[Stimulus] | list[Trajectory]) -> None:
+    path.parent.mkdir(parents=True)
+    append_rows(path, rows)
+
+
+def stimuli() -> list[Stimulus]:
+    texts = ["Who are you?", "Why?"]
+    return [
+        Stimulus(f"{i}" * 16, ({"role": "user", "content": text},), "hardcoded", "author")
+        for i, text in enumerate(texts)
+    ]
+
+
+def test_the_version_is_that_of_the_package():
+    assert CliRunner().invoke(bgit, ["--version"]).output == f"bgit {__version__}\n"
+
+
+def test_help_groups_every_command():
+    shown = CliRunner().invoke(bgit, ["--help"])
+    assert shown.exit_code == 0
+    for section, commands in SECTIONS.items():
+        assert f"{section}:" in shown.output
+        assert all(f"  {name} " in shown.output for name in commands)
+
+
+def test_no_words_show_the_help():
+    assert CliRunner().invoke(bgit, []).output == CliRunner().invoke(bgit, ["--help"]).output
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["run", "stmi"], 2, "error: .*'stmi' is not one of 'stim', 'rollout', 'bake'"),
+        (["status", "--jsn"], 2, "error: No such option"),
+        (["--frobnicate"], 2, "error: No such option"),
+        (["stim", "--limit", "0"], 2, "error: Invalid value"),
+        (["chat"], 2, "error: Missing argument"),
+        (["status"], 3, "error: .* is not in a git repository"),
+        (["run"], 3, "error: .* is not in a git repository"),
+        (["models"], 3, "error: .* is not in a git repository"),
+    ],
+)
+def test_a_mistake_gives_one_error_a_hint_and_its_exit_code(words, code, message):
+    done = CliRunner().invoke(bgit, words)
+    assert done.exit_code == code
+    assert done.stdout == ""
+    error, hint = done.stderr.splitlines()
+    assert re.match(message, error)
+    assert hint.startswith("hint: ")
+
+
+def test_stages_may_be_written_in_capitals(repo):
+    (repo.root / "input.yml").write_text("", encoding="utf-8")
+    subprocess.run(["git", "add", "input.yml"], check=True)
+    done = CliRunner().invoke(bgit, ["run", "STIM"])
+    assert done.exit_code == 0
+    assert "Nothing to run" in done.stdout
+
+
+def test_a_stopped_command_says_how_to_go_on():
+    @click.command()
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    group = type(bgit)(name="bgit", commands={"run": stopped})
+    group.get_command = lambda ctx, name: stopped
+    done = CliRunner().invoke(group, ["run"])
+    assert done.exit_code == 130
+    assert "run the same command again" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["log", "--oneline", "--stat"],
+        ["diff", "--cached", "--", "input.yml"],
+        ["rev-parse", "--show-toplevel"],
+        ["log", "--no-such-option"],
+        ["frobnicate"],
+        ["switch", "nowhere"],
+        ["config", "--get", "no.such.key"],
+        ["log", "--format=%H %s", "-1"],
+    ],
+)
+def test_every_other_verb_is_gits_own_to_the_letter(repo, words):
+    ours, own = typed(*words), git(*words)
+    assert (ours.returncode, ours.stdout, ours.stderr) == (own.returncode, own.stdout, own.stderr)
+
+
+def test_git_gets_the_input_of_the_terminal(repo):
+    assert (
+        typed("hash-object", "--stdin", stdin="x\n").stdout
+        == subprocess.run(
+            ["git", "hash-object", "--stdin"],
+            input="x\n",
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    )
+
+
+def test_a_commit_is_made_by_git(repo):
+    done = typed("commit", "-q", "-m", "Speak like Yoda: --amend is only text")
+    assert done.returncode == 0
+    assert git("log", "-1", "--format=%s").stdout == "Speak like Yoda: --amend is only text\n"
+
+
+def test_git_verbs_work_outside_of_any_repository():
+    assert typed("--version").stdout == f"bgit {__version__}\n"
+    done = typed("rev-parse", "--git-dir")
+    assert done.returncode == 128
+    assert "not a git repository" in done.stderr
+
+
+def test_status_answers_in_json(repo):
+    done = CliRunner().invoke(bgit, ["status", "--json"])
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)
+
+
+def test_status_names_what_it_is_about(repo):
+    done = CliRunner().invoke(bgit, ["status"])
+    assert done.exit_code == 0
+    for word in ("ann/yoda", "tiny-1", "stim", "rollout", "bake", repo.plan().bake_name):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize("command", ["models", "tree"])
+def test_a_repository_without_bakes_has_something_to_say(repo, command):
+    done = CliRunner().invoke(bgit, [command])
+    assert done.exit_code == 0
+    assert "tiny-1" in done.stdout
+    assert json.loads(CliRunner().invoke(bgit, [command, "--json"]).stdout) is not None
+
+
+def test_stim_shows_counts_and_limits_the_questions(repo):
+    store(repo.store.stim(repo.plan().stim.id) / "stimuli.jsonl", stimuli())
+    invoke = CliRunner().invoke
+    assert invoke(bgit, ["stim"]).stdout == "   1  Who are you?\n   2  Why?\n"
+    assert invoke(bgit, ["stim", "--count"]).stdout == "2\n"
+    limited = invoke(bgit, ["stim", "--limit", "1"])
+    assert (limited.stdout, limited.stderr) == ("   1  Who are you?\n", "note: 1 of 2 shown\n")
+    rows = json.loads(invoke(bgit, ["stim", "--json"]).stdout)
+    assert [row["messages"][0]["content"] for row in rows] == ["Who are you?", "Why?"]
+
+
+def test_rollout_shows_the_question_above_its_answer(repo):
+    plan = repo.plan()
+    store(repo.store.stim(plan.stim.id) / "stimuli.jsonl", stimuli())
+    row = Trajectory("1" * 16, 0, (5, 2), "Hmm.", "stop", "tiny-1")
+    store(repo.store.target(plan.rollout.id) / "trajectories.jsonl", [row])
+    assert CliRunner().invoke(bgit, ["rollout"]).stdout == "   1  Why?\n      Hmm.\n"
+    assert (
+        json.loads(CliRunner().invoke(bgit, ["rollout", "--json"]).stdout)[0]["question"] == "Why?"
+    )
+
+
+def test_metrics_shows_first_last_and_smallest_loss(repo):
+    path = repo.store.bake(repo.plan().bake.id) / "metrics.jsonl"
+    path.parent.mkdir(parents=True)
+    rows = [{"step": i, "loss": loss, "extra": 1} for i, loss in enumerate((0.5, 0.1, 0.2), 1)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    shown = CliRunner().invoke(bgit, ["metrics"])
+    assert "first 0.5000   last 0.2000   min 0.1000" in shown.stdout
+    data = json.loads(CliRunner().invoke(bgit, ["metrics", "--json"]).stdout)
+    assert [point["loss"] for point in data["metrics"]] == [0.5, 0.1, 0.2]
+
+
+def test_metrics_of_nothing_is_an_error(repo):
+    done = CliRunner().invoke(bgit, ["metrics"])
+    assert done.exit_code == 4
+    assert "has no metrics" in done.stderr
+
+
+def test_init_tells_what_to_do_next(workplace):
+    # An unknown base is refused before anything is made.
+    done = CliRunner().invoke(bgit, ["init", "yoda", "--base-model", "./nowhere"])
+    assert done.exit_code != 0
+    assert not (workplace / "yoda").exists()
+
+
+def echo(messages):
+    """Reply with the roles and the last text that were sent, in two pieces."""
+    yield "/".join(message["role"][0] for message in messages)
+    yield f" {messages[-1]['content']}"
+
+
+def test_a_conversation_is_remembered_until_it_is_cleared():
+    talk = Conversation("m", echo)
+    assert "".join(talk.reply("one")) == "u one"
+    assert "".join(talk.reply("two")) == "u/a/u two"
+    talk.command("/clear")
+    assert "".join(talk.reply("three")) == "u three"
+
+
+def test_the_system_prompt_is_the_whole_rest_of_the_line():
+    talk = Conversation("m", echo)
+    talk.command("/system You are Yoda. Speak  so.")
+    assert talk.system == "You are Yoda. Speak  so."
+    assert "".join(talk.reply("one")) == "s/u one"
+    talk.command("/system")
+    assert talk.system is None
+
+
+def test_an_answer_that_is_stopped_is_forgotten():
+    talk = Conversation("m", echo)
+    next(talk.reply("one"))
+    assert talk.turns == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("/help", "/system TEXT"), ("/status", "model   m"), ("/hlep", "There is no /hlep")],
+)
+def test_a_slash_command_answers(line, said):
+    assert said in Conversation("m", echo).command(line)
+
+
+@pytest.mark.parametrize("line", ["/quit", "/exit"])
+def test_quitting_leaves(line):
+    assert Conversation("m", echo).command(line) is None

@@ -1,0 +1,59 @@
+"""What may be loaded when: tensors sleep until a model is needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "bakery"
+HEAVY = ("torch", "transformers", "peft", "accelerate", "openai")
+
+LIGHT = [
+    "bakery",
+    "bakery.schema",
+    "bakery.identity",
+    "bakery.records",
+    "bakery.jobs",
+    "bakery.repo.model_repo",
+    "bakery.repo.overview",
+    "bakery.ui.console",
+    "bakery.ui.progress",
+    *(f"bakery.cli.{path.stem}" for path in sorted((SOURCE / "cli").glob("[a-z]*.py"))),
+]
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_torch_sleeps_behind(module):
+    assert loaded_by(f"import {module}", HEAVY) == []
+
+
+def test_help_imports_no_command_and_no_screen():
+    code = "from bakery.cli.app import bgit; bgit(['--help'], standalone_mode=False)"
+    assert loaded_by(code, (*HEAVY, "rich", "pydantic", "ruamel", "bakery.repo")) == []
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: path.name)
+def test_a_module_says_first_what_it_is(path):
+    assert path.read_text(encoding="utf-8").startswith('"""')
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: path.name)
+def test_a_file_ends_before_it_is_too_long(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:
+    """Return which of the named packages a fresh interpreter has loaded after some code."""
+    program = (
+        "import contextlib, io, sys\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        f"    {code}\n"
+        f"print(*[name for name in {names!r} if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()

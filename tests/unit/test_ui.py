@@ -1,0 +1,110 @@
+"""What people read: plain where it is piped, and no figure that means nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from bakery.records import ModelRef
+from bakery.ui import console
+from bakery.ui.chart import number, stretches
+from bakery.ui.progress import Lines, duration, reporter
+
+CARD = {
+    "held_out": 25,
+    "tokens": 4321,
+    "kl_before": 0.82,
+    "kl_after": 0.0312,
+    "gap_closed": 0.962,
+    "top1_agreement": 0.971,
+    "prompt_tokens_saved": 23.0,
+}
+
+
+def test_a_card_says_how_close_the_baked_model_is(capsys):
+    console.show_card(CARD, seconds={"stim": 2.5, "bake": 205})
+    assert capsys.readouterr().out.splitlines() == [
+        "KL to the prompted teacher  0.8200 → 0.0312 nats per token",
+        "gap closed                  96.2 %",
+        "same first choice           97.1 % of tokens",
+        "prompt tokens saved         23 per request",
+        "measured on                 25 held-out questions, 4321 tokens",
+        "time                        stim 2.5 s, bake 3 min 25 s",
+    ]
+
+
+def test_few_questions_give_no_percentages(capsys):
+    console.show_card({**CARD, "held_out": 19})
+    shown = capsys.readouterr().out
+    assert "19 held-out questions, 4321 tokens (n < 20: no percentages)" in shown
+    assert " % " not in shown
+
+
+def test_a_bake_without_held_out_questions_has_no_divergence(capsys):
+    none = dict.fromkeys(("kl_before", "kl_after", "gap_closed", "top1_agreement"))
+    console.show_card({**CARD, **none, "held_out": 0, "tokens": 0})
+    assert "KL" not in capsys.readouterr().out
+
+
+def test_a_question_is_shown_once_for_all_who_answer(capsys):
+    console.show_answers([("Who?", "tiny-1", "Crumb."), ("Who?", "yoda", "Yoda I am [yes].")])
+    assert capsys.readouterr().out.splitlines() == [
+        "question  who     answer",
+        "Who?      tiny-1  Crumb.",
+        "          yoda    Yoda I am [yes].",
+    ]
+
+
+def test_json_gives_a_model_by_its_name(capsys):
+    console.show_json({"model": ModelRef("ann", "yoda", "b_0123456789abcdef", 12)})
+    assert '"model": "ann/yoda/b_0123456789abcdef/12"' in capsys.readouterr().out
+
+
+def test_a_pipe_gets_a_line_at_the_start_and_one_at_the_end(capsys):
+    lines = Lines()
+    for done in range(4):
+        lines.progress("stim", done, 3, f"row {done}")
+    first, last = capsys.readouterr().err.splitlines()
+    assert first == "stim: 0/3 … (row 0)"
+    assert last.startswith("stim: 3/3 in ")
+    assert last.endswith(" (row 3)")
+
+
+def test_a_pipe_gets_notes_as_lines_and_nothing_on_stdout(capsys):
+    with reporter() as shown:
+        shown.note("two answers were cut")
+    assert capsys.readouterr() == ("", "note: two answers were cut\n")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (12.4, "12 s"),
+        (59.6, "1 min"),
+        (205, "3 min 25 s"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_a_duration_is_said_as_people_say_it(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        (0.0, "0.0000"),
+        (0.00012, "1.2e-04"),
+        (0.0312, "0.0312"),
+        (1.2345, "1.234"),
+    ],
+)
+def test_a_loss_has_the_digits_that_mean_something(value, text):
+    assert number(value) == text
+
+
+def test_a_chart_has_a_row_for_every_stretch():
+    points = [(step, float(step)) for step in range(1, 11)]
+    assert stretches(points, 5) == [(2, 1.5), (4, 3.5), (6, 5.5), (8, 7.5), (10, 9.5)]
+    assert stretches(points[:2], 5) == [(1, 1.0), (2, 2.0)]
