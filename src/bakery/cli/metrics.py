@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
@@ -29,8 +30,7 @@ class Point:
 def metrics(bake: str | None, as_json: bool) -> None:
     """Show how the loss of a bake fell: of BAKE, or of the one that is configured or current."""
     repo = ModelRepo.find()
-    name, bake_id = _which(repo, bake)
-    path = repo.store.bake(bake_id) / "metrics.jsonl"
+    name, path = _which(repo, bake)
     points = [point for point in read_rows(path, Point) if point.loss is not None]
     if not points:
         raise StageError(
@@ -40,16 +40,22 @@ def metrics(bake: str | None, as_json: bool) -> None:
     console.show_metrics(name, points, as_json=as_json)
 
 
-def _which(repo: ModelRepo, bake: str | None) -> tuple[str, str]:
+def _which(repo: ModelRepo, bake: str | None) -> tuple[str, Path]:
+    """Return a bake's name and the file of its metrics."""
+
+    def path(bake_id: str) -> Path:
+        return repo.store.bake(bake_id) / "metrics.jsonl"
+
     if bake is not None:
         found = repo.find_model(bake)
         if found is None:
             raise StageError(f"{bake} is the base model: it was not baked here")
-        return found.name, found.id
-    plan = repo.plan()
+        return found.name, path(found.id)
+    plan, bakes = repo.plan(), repo.bakes()
     if plan.bake is not None and plan.bake_name is not None:
-        return plan.bake_name, plan.bake.id
-    bakes = repo.bakes()
+        configured = path(plan.bake.id)
+        if configured.exists() or not bakes:
+            return plan.bake_name, configured
     if not bakes:
         raise StageError("nothing has been baked yet", hint="`bgit run` bakes what input.yml says.")
-    return bakes[-1].name, bakes[-1].id
+    return bakes[-1].name, path(bakes[-1].id)
