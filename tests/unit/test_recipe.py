@@ -1,0 +1,168 @@
+"""recipe.yml: appended text, read fast, and never guessed at."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import yaml
+
+from bakery import yaml_text
+from bakery.errors import RepoError
+from bakery.records import ModelRef
+from bakery.repo import recipe
+
+NASTY = [
+    "",
+    " ",
+    "yes",
+    "1e-4",
+    "12:30",
+    "2030-01-01",
+    "~",
+    "- a",
+    "a: b",
+    "a # b",
+    "'q\"",
+    "one\ntwo",
+    "one\n\n two\n",
+    "\nx",
+    " lead\nx",
+    "trail \nx",
+    "x\n\n\n",
+    "tab\n\ty",
+    "a\r\nb",
+    "a\x85b\u2028c\ufeff",
+    "日本語\n行 😀",
+    "\x00\x7f",
+    "<<<<<<< HEAD\n=======\n>>>>>>> x",
+    "x\n    # >>> bake 0123456789abcdef\n    # <<< bake 0123456789abcdef\ny",
+    "---\n...",
+    "word " * 3000,
+]
+
+
+def model(number: int) -> ModelRef:
+    return ModelRef("ann", "yoda", f"bake_{number:016x}", 12)
+
+
+def result(teacher: str = "You are Yoda.", parent: ModelRef | None = None) -> dict[str, object]:
+    return {
+        "digest": "ab" * 32,
+        "parent": {"model": str(parent), "digest": "cd" * 32} if parent else None,
+        "targets": [
+            {
+                "name": f"t_{'a' * 16}",
+                "id": "a" * 16,
+                "stimuli": 2,
+                "trajectories": 8,
+                "writers": {"tiny-1": 2},
+                "teacher": {"messages": [{"role": "system", "content": teacher}]},
+                "student": {"messages": []},
+            }
+        ],
+        "notes": [teacher],
+    }
+
+
+def block(number: int, **extra: object) -> str:
+    return recipe.block(result(**extra), model=model(number), input_blob="c" * 40)  # type: ignore[arg-type]
+
+
+EMPTY = recipe.new("tiny-1")
+TWO = recipe.append(recipe.append(EMPTY, block(1)), block(2, parent=model(1)))
+
+
+def test_a_new_recipe_has_no_bakes():
+    assert recipe.parse(EMPTY) == []
+
+
+def test_the_bakes_read_as_on_the_seed_page():
+    assert f"""\
+resources:
+  bakes:
+    # >>> bake {1:016x}
+    - bake_name: bake_{1:016x}
+      model_names:
+        - ann/yoda/bake_{1:016x}/12
+""" in TWO
+
+
+def test_bakes_come_in_order_with_their_parents():
+    one, two = recipe.parse(TWO)
+    assert (one.model, one.parent) == (model(1), None)
+    assert (two.model, two.parent) == (model(2), model(1))
+    assert (two.id, two.base_name, two.input_blob) == (f"{2:016x}", "bake", "c" * 40)
+
+
+def test_the_steps_are_numbered_from_prompt_to_bake():
+    steps = recipe.parse(TWO)[0].data["steps"]
+    assert [(s["step"], s["operation"]) for s in steps] == [
+        (1, "add_prompt"),
+        (2, "run_stim"),
+        (3, "run_rollout"),
+        (4, "bake"),
+    ]
+
+
+def test_the_whole_file_is_yaml_to_any_reader():
+    document = yaml_text.plain(yaml_text.parse(TWO, "recipe.yml"))
+    assert [b["bake_name"] for b in document["resources"]["bakes"]] == [
+        model(1).bake,
+        model(2).bake,
+    ]
+    assert document == yaml.safe_load(TWO)
+
+
+def test_removing_what_was_appended_leaves_the_same_bytes():
+    assert recipe.remove(TWO, [model(2).bake_id]) == recipe.append(EMPTY, block(1))
+    assert recipe.remove(TWO, [model(1).bake_id, model(2).bake_id]) == EMPTY
+
+
+def test_a_removed_block_leaves_the_others():
+    assert [b.model for b in recipe.parse(recipe.remove(TWO, [model(1).bake_id]))] == [model(2)]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_any_prompt_comes_back_as_it_was(text):
+    written = recipe.append(TWO, block(3, teacher=text))
+    data = recipe.parse(written)[2].data
+    assert data["targets"][0]["teacher"]["messages"][0]["content"] == text
+    assert data["notes"] == [text]
+
+
+def test_any_mixture_of_signs_comes_back_as_it_was():
+    draw = random.Random(7)
+    for _ in range(300):
+        text = "".join(draw.choices(" \n\t#:-'\"a1é😀\x85\u2028\r|>%{}[]&*!", k=8))
+        assert recipe.read(f"{3:016x}", block(3, teacher=text)).data["notes"] == [text]
+
+
+def test_several_lines_stay_readable():
+    assert "content: |-\n                  Be kind.\n                  Be brief.\n" in block(
+        1, teacher="Be kind.\nBe brief."
+    )
+
+
+def test_windows_line_ends_read_the_same():
+    assert [b.model for b in recipe.parse(TWO.replace("\n", "\r\n"))] == [model(1), model(2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (TWO.replace("schema: 1", "schema: 2"), "schema 2; this bgit reads up to 1"),
+        ("<<<<<<< HEAD\n" + TWO, "recipe.yml:1: a merge conflict"),
+        (TWO.replace(f"    # <<< bake {1:016x}\n", ""), "is not whole, or there twice"),
+        (recipe.append(TWO, block(1)), "is not whole, or there twice"),
+        (TWO + "    - bake_name: mine\n", "outside the blocks"),
+        (TWO.replace("bake_name: bake_", "bake_name: other", 1), "holds other"),
+        (TWO.replace("    - bake_name", "   - - bake_name", 1), "cannot be read"),
+        (TWO + "steps: [\n", "cannot be read"),
+        ("", "cannot be read"),
+    ],
+)
+def test_what_bgit_did_not_write_is_refused(text, says):
+    with pytest.raises(RepoError, match=says) as caught:
+        recipe.parse(text)
+    assert caught.value.hint

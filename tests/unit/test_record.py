@@ -1,0 +1,340 @@
+"""One bake, one commit: whole, once, and with nothing of anyone else's in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bakery.errors import RepoError
+from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Quiet
+from tests.support.recorded import STEP, baked, committed, git, made, result_of, stored
+
+
+@pytest.fixture
+def repo(workplace: Path) -> ModelRepo:
+    return made(workplace / "a model")
+
+
+def record(repo: ModelRepo, plan, notes: Quiet | None = None) -> str:
+    return repo.record(
+        plan, result_of(plan), launched=repo.launch_blob(), reporter=notes or Quiet()
+    )
+
+
+def hook(repo: ModelRepo, name: str, script: str) -> Path:
+    path = repo.git.common_dir / "hooks" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def subjects(repo: ModelRepo) -> list[str]:
+    return git(repo.root, "log", "--format=%s").splitlines()
+
+
+def test_a_bake_is_one_commit_that_holds_recipe_state_and_configuration(repo):
+    plan = committed(repo, "yoda_bake")
+    commit = record(repo, plan)
+    assert subjects(repo) == [
+        "bake: yoda_bake (KL 1.23 → 0.0457)",
+        "Configure yoda_bake",
+        "init: yoda",
+    ]
+    assert git(repo.root, "show", "--format=", "--name-only", commit).split() == [
+        ".bread",
+        "input.yml",
+        "recipe.yml",
+    ]
+    assert git(repo.root, "status", "--porcelain") == ""
+    assert repo.state().parent == plan.model_ref(STEP)
+    assert repo.is_recorded(plan.bake.id)
+    assert repo.plan().is_empty
+    assert repo.store.journals() == []
+
+
+def test_the_body_names_model_parent_and_digest(repo):
+    first, second = baked(repo, "one"), baked(repo, "two")
+    body = git(repo.root, "log", "-1", "--format=%b")
+    assert f"Model:  {second}\nParent: {first}\nDigest: sha256:{second.bake_id * 4}" in body
+
+
+def test_the_seed_page_s_grep_shows_the_parent(repo):
+    bread = repo.root / ".bread"
+    grep = ["grep", "PARENT_MODEL", str(bread)]
+    assert subprocess.check_output(grep, text=True) == "PARENT_MODEL =\n"
+    model = baked(repo, "yoda")
+    assert subprocess.check_output(grep, text=True) == f"PARENT_MODEL = {model}\n"
+
+
+def test_what_the_user_has_staged_stays_staged_and_out_of_the_commit(repo):
+    plan = committed(repo, "yoda")
+    (repo.root / "notes.txt").write_text("mine\n", encoding="utf-8")
+    git(repo.root, "add", "notes.txt")
+    (repo.root / "README.md").write_text("edited\n", encoding="utf-8")
+    record(repo, plan)
+    assert git(repo.root, "status", "--porcelain").splitlines() == [" M README.md", "A  notes.txt"]
+    assert "notes.txt" not in git(repo.root, "ls-tree", "--name-only", "HEAD")
+
+
+def test_the_next_configuration_is_kept_where_it_is_being_written(repo):
+    plan = committed(repo, "yoda")
+    launched = repo.launch_blob()
+    (repo.root / "input.yml").write_text("# later\nBAKE:\n  name: next\n", encoding="utf-8")
+    notes = Quiet()
+    repo.record(plan, result_of(plan), launched=launched, reporter=notes)
+    assert (repo.root / "input.yml").read_text("utf-8") == "# later\nBAKE:\n  name: next\n"
+    assert git(repo.root, "status", "--porcelain") == " M input.yml"
+    assert any("left as it is" in note for note in notes.notes)
+
+
+def test_a_staged_next_configuration_is_kept(repo):
+    plan = committed(repo, "yoda")
+    launched = repo.launch_blob()
+    (repo.root / "input.yml").write_text("BAKE:\n  name: next\n", encoding="utf-8")
+    git(repo.root, "add", "input.yml")
+    repo.record(plan, result_of(plan), launched=launched, reporter=Quiet())
+    assert git(repo.root, "status", "--porcelain") == "M  input.yml"
+
+
+def test_a_refusing_hook_leaves_all_as_it_was_and_the_bake_can_be_recorded_again(repo):
+    plan = committed(repo, "yoda")
+    before = git(repo.root, "ls-files", "-s")
+    refuses = hook(repo, "pre-commit", "echo 'no bakes on Fridays' >&2; exit 1")
+    with pytest.raises(RepoError, match="no bakes on Fridays") as caught:
+        record(repo, plan)
+    assert "bgit run bake" in (caught.value.hint or "")
+    assert git(repo.root, "ls-files", "-s") == before
+    assert git(repo.root, "status", "--porcelain") == ""
+    assert repo.store.journals() == []
+    assert not list(repo.git.git_dir.glob("bakery-index*"))
+    refuses.unlink()
+    record(repo, plan)
+    assert repo.is_recorded(plan.bake.id)
+
+
+def test_a_commit_msg_hook_is_asked_too(repo):
+    plan = committed(repo, "yoda")
+    hook(repo, "commit-msg", 'grep -q "^feat:" "$1" || { echo "want feat:"; exit 1; }')
+    with pytest.raises(RepoError, match="want feat:"):
+        record(repo, plan)
+
+
+def test_a_failing_signature_is_an_error_with_git_s_words(repo):
+    plan = committed(repo, "yoda")
+    git(repo.root, "config", "commit.gpgsign", "true")
+    git(repo.root, "config", "gpg.program", "false")
+    with pytest.raises(RepoError, match="gpg failed to sign"):
+        record(repo, plan)
+    assert git(repo.root, "status", "--porcelain") == ""
+
+
+def test_a_hook_that_rewrites_what_is_recorded_is_taken_back(repo):
+    plan = committed(repo, "yoda")
+    head = repo.git.head()
+    hook(repo, "pre-commit", "git add -u")
+    with pytest.raises(RepoError, match="taken back"):
+        record(repo, plan)
+    assert repo.git.head() == head
+    assert git(repo.root, "status", "--porcelain") == ""
+
+
+def test_a_hook_that_leaves_a_process_behind_does_not_hold_the_command(repo):
+    plan = committed(repo, "yoda")
+    hook(repo, "post-commit", "sleep 30 &\necho $! > sleeper")
+    record(repo, plan)
+    pid = (repo.root / "sleeper").read_text("utf-8").strip()
+    subprocess.run(["kill", pid], check=True)
+
+
+def test_a_file_that_a_hook_adds_is_not_left_staged_as_deleted(repo):
+    plan = committed(repo, "yoda")
+    hook(repo, "pre-commit", "echo stamp > stamp.txt; git add stamp.txt")
+    record(repo, plan)
+    assert git(repo.root, "status", "--porcelain") == ""
+
+
+def test_bgit_in_its_own_hook_does_not_record_twice(repo):
+    plan = committed(repo, "yoda")
+    hook(repo, "pre-commit", f'"{sys.executable}" -c "{FINISH}" || exit 1')
+    record(repo, plan)
+    assert subjects(repo)[1] == "Configure yoda"
+
+
+def test_a_parent_that_moved_is_an_error_and_the_bake_is_kept(repo):
+    plan = committed(repo, "one")
+    launched = repo.launch_blob()
+    baked(repo, "two")
+    with pytest.raises(RepoError, match="the branch has moved"):
+        repo.record(plan, result_of(plan), launched=launched, reporter=Quiet())
+    assert repo.store.journals() == []
+    assert git(repo.root, "status", "--porcelain") == ""
+
+
+def test_a_recorded_bake_is_not_recorded_twice(repo):
+    plan = committed(repo, "yoda")
+    launched = repo.launch_blob()
+    first = repo.record(plan, result_of(plan), launched=launched, reporter=Quiet())
+    assert repo.record(plan, result_of(plan), launched=launched, reporter=Quiet()) == first
+
+
+def test_a_changed_bread_waits_with_its_journal_and_then_is_recorded(repo):
+    plan = committed(repo, "yoda")
+    with (repo.root / ".bread").open("a", encoding="utf-8") as bread:
+        bread.write("# mine\n")
+    with pytest.raises(RepoError, match=r"changed and not committed: \.bread"):
+        record(repo, plan)
+    git(repo.root, "restore", ".bread")
+    repo.finish_pending(Quiet())
+    assert repo.is_recorded(plan.bake.id)
+    assert git(repo.root, "status", "--porcelain") == ""
+
+
+def test_on_another_branch_a_bake_waits_for_its_own(repo):
+    plan = committed(repo, "yoda")
+    launched = repo.launch_blob()
+    git(repo.root, "switch", "-qc", "other")
+    with pytest.raises(RepoError, match="branch 'main' was left for 'other'"):
+        repo.record(plan, result_of(plan), launched=launched, reporter=Quiet())
+    notes = Quiet()
+    repo.finish_pending(notes)
+    assert any("`git switch main`" in note for note in notes.notes)
+    assert not repo.is_recorded(plan.bake.id)
+    git(repo.root, "switch", "-q", "main")
+    repo.finish_pending(Quiet())
+    assert repo.is_recorded(plan.bake.id)
+    assert git(repo.root, "status", "--porcelain") == ""
+
+
+def test_a_bake_for_a_branch_that_is_gone_is_let_go(repo):
+    plan = committed(repo, "yoda")
+    launched = repo.launch_blob()
+    git(repo.root, "switch", "-qc", "other")
+    with pytest.raises(RepoError):  # noqa: PT011  # the test above says which
+        repo.record(plan, result_of(plan), launched=launched, reporter=Quiet())
+    git(repo.root, "branch", "-qD", "main")
+    notes = Quiet()
+    repo.finish_pending(notes)
+    assert "which is gone" in notes.notes[0]
+    assert repo.store.journals() == []
+
+
+def test_a_conflict_in_the_recipe_is_refused_before_anything_is_written(repo):
+    plan = committed(repo, "yoda")
+    recipe = repo.root / "recipe.yml"
+    recipe.write_text("<<<<<<< ours\n" + recipe.read_text("utf-8"), encoding="utf-8")
+    git(repo.root, "commit", "-qam", "Oops")
+    with pytest.raises(RepoError, match="recipe.yml:1: a merge conflict"):
+        record(repo, plan)
+    assert git(repo.root, "status", "--porcelain") == ""
+
+
+FINISH = (
+    "from bakery.repo.model_repo import ModelRepo; from bakery.reporting import Quiet; "
+    "ModelRepo.find().finish_pending(Quiet())"
+)
+
+CHILD = """
+import os
+from pathlib import Path
+from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Quiet
+from tests.support.recorded import result_of
+repo = ModelRepo.find()
+(repo.git.git_dir / "bgit.pid").write_text(str(os.getpid()))
+plan = repo.plan()
+repo.record(plan, result_of(plan), launched=repo.launch_blob(), reporter=Quiet())
+"""
+
+KILL_BGIT = "kill -9 $(cat .git/bgit.pid)"
+
+
+def killed_recording(repo: ModelRepo, *, at: str) -> None:
+    """Record in a process of its own, which git's hook `at` kills."""
+    killer = hook(repo, at, KILL_BGIT)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD],
+        cwd=repo.root,
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == -9, done.stderr
+    killer.unlink()
+
+
+@pytest.mark.parametrize("at", ["pre-commit", "commit-msg", "post-commit"])
+def test_a_killed_recording_is_completed_once(repo, at):
+    plan = committed(repo, "yoda")
+    stored(repo, plan)
+    (repo.root / "mine.txt").write_text("mine\n", encoding="utf-8")
+    git(repo.root, "add", "mine.txt")
+    killed_recording(repo, at=at)
+    wait_for_git(repo)
+    for _ in range(2):
+        repo.finish_pending(Quiet())
+        assert subjects(repo) == [
+            "bake: yoda (KL 1.23 → 0.0457)",
+            "Configure yoda",
+            "init: yoda",
+        ]
+        assert git(repo.root, "status", "--porcelain") == "A  mine.txt"
+        assert repo.state().parent == plan.model_ref(STEP)
+        assert repo.store.journals() == []
+
+
+def test_a_commit_that_outlives_its_killed_parent_is_not_made_twice(repo):
+    plan = committed(repo, "yoda")
+    killed_recording(repo, at="pre-commit")
+    repo.finish_pending(Quiet())  # the orphaned git may still be at work
+    wait_for_git(repo)
+    repo.finish_pending(Quiet())
+    assert subjects(repo)[1:] == ["Configure yoda", "init: yoda"]
+    assert repo.is_recorded(plan.bake.id)
+    assert git(repo.root, "status", "--porcelain") == ""
+
+
+def test_killed_between_result_and_journal_the_next_run_records(repo):
+    plan = committed(repo, "yoda")
+    result = stored(repo, plan)
+    repo.finish_pending(Quiet())
+    assert not repo.is_recorded(plan.bake.id)
+    repo.record(plan, result, launched=repo.launch_blob(), reporter=Quiet())
+    assert repo.is_recorded(plan.bake.id)
+
+
+def test_an_edit_made_between_commit_and_refresh_is_kept(repo):
+    committed(repo, "yoda")
+    killed_recording(repo, at="post-commit")
+    wait_for_git(repo)
+    (repo.root / "input.yml").write_text("BAKE:\n  name: mine\n", encoding="utf-8")
+    repo.finish_pending(Quiet())
+    assert (repo.root / "input.yml").read_text("utf-8") == "BAKE:\n  name: mine\n"
+    assert git(repo.root, "status", "--porcelain") == " M input.yml"
+
+
+def test_a_locked_index_after_the_commit_is_caught_up_by_the_next_command(repo):
+    plan = committed(repo, "yoda")
+    hook(repo, "post-commit", "touch .git/index.lock")
+    notes = Quiet()
+    record(repo, plan, notes)
+    assert any("could not follow yet" in note for note in notes.notes)
+    (repo.git.git_dir / "index.lock").unlink()
+    repo.finish_pending(Quiet())
+    assert git(repo.root, "status", "--porcelain") == ""
+
+
+def wait_for_git(repo: ModelRepo) -> None:
+    """Give a git that lost its parent time to end; either may be first."""
+    for _ in range(100):
+        locks = list(repo.git.git_dir.glob("bakery-index.*.lock"))
+        if not locks:
+            return
+        time.sleep(0.02)

@@ -1,0 +1,57 @@
+""".bread: one line moves, the rest stays."""
+
+from __future__ import annotations
+
+import pytest
+
+from bakery.errors import RepoError
+from bakery.identity import BaseModelId
+from bakery.records import ModelRef
+from bakery.repo import state
+from bakery.repo.state import State
+
+MODEL = ModelRef("ann", "yoda", "bake_" + "0" * 16, 120)
+HERE = State("ann", "yoda", BaseModelId("Qwen/Qwen3-0.6B", "abc%def", "ab" * 32))
+TEXT = state.new(HERE)
+
+
+def test_what_is_written_is_read():
+    assert state.parse(TEXT) == HERE
+
+
+def test_a_parent_is_one_changed_line():
+    changed = state.with_parent(TEXT, MODEL)
+    assert state.parse(changed).parent == MODEL
+    assert changed == TEXT.replace("PARENT_MODEL =", f"PARENT_MODEL = {MODEL}")
+    assert state.with_parent(changed, None) == TEXT
+
+
+def test_comments_of_the_user_stay():
+    assert "# mine" in state.with_parent(TEXT + "# mine\n", MODEL)
+
+
+def test_windows_line_ends_read_the_same():
+    assert state.parse(TEXT.replace("\n", "\r\n")) == HERE
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("<<<<<<< HEAD\n" + TEXT, "a merge conflict is not resolved"),
+        (TEXT.replace("schema = 1", "schema = 2"), "schema 2; this bgit reads up to 1"),
+        (TEXT.replace("schema = 1", "schema = new"), "is no number"),
+        (TEXT.replace("[REPO]", "REPO"), "cannot be read"),
+        (TEXT.replace("owner = ann", ""), "owner is missing"),
+        (TEXT.replace("PARENT_MODEL =", "PARENT_MODEL = yoda"), "'yoda' is not a model name"),
+        ("", "REPO is missing"),
+    ],
+)
+def test_what_cannot_be_read_says_what_to_do(text, says):
+    with pytest.raises(RepoError, match=says) as caught:
+        state.parse(text)
+    assert caught.value.hint
+
+
+def test_a_missing_parent_line_is_refused():
+    with pytest.raises(RepoError, match="0 lines `PARENT_MODEL"):
+        state.with_parent(TEXT.replace("PARENT_MODEL", "PARENT"), MODEL)
