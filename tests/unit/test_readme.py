@@ -74,16 +74,28 @@ def test_the_example_of_the_quickstart_is_valid():
     assert schema.load(example).bake.name == "yoda_bake"
 
 
-def test_the_architecture_names_only_files_that_exist():
+def architecture() -> set[str]:
+    """Return every path in the tree of the architecture page."""
     tree = blocks(ROOT / "docs" / "architecture.md", "text")[1]
-    folders, missing = [], []
+    folders, paths = [], set()
     for line in tree.splitlines():
         match = re.match(r"([│├└─ ]*)(\S+)", line)
-        depth, name = len(match[1]) // 4, match[2]
-        folders = [*folders[:depth], name.rstrip("/")]
-        if depth and not (ROOT / Path(*folders[1:])).exists():
-            missing.append("/".join(folders[1:]))
-    assert missing == []
+        folders = [*folders[: len(match[1]) // 4], match[2].rstrip("/")]
+        paths.add("/".join(folders[1:]))
+    return paths
+
+
+def test_the_architecture_names_only_files_that_exist():
+    assert [path for path in sorted(architecture()) if not (ROOT / path).exists()] == []
+
+
+def test_the_architecture_names_every_module():
+    modules = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "src").rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert modules - architecture() == set()
 
 
 def test_the_test_command_of_the_documents_is_the_one_that_ci_runs():

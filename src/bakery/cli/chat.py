@@ -114,11 +114,14 @@ def _talk(conversation: Conversation) -> None:
 
 
 def _stream(conversation: Conversation, line: str) -> None:
+    """Print an answer as it comes; what goes wrong ends the answer, not the conversation."""
     try:
         for piece in conversation.reply(line):
             click.echo(piece, nl=False)
     except KeyboardInterrupt:
-        click.echo(" … stopped", nl=False)
+        click.echo(" (stopped)", nl=False)
+    except BakeryError as error:
+        click.echo(f"error: {error.message}\nhint: /clear forgets what was said so far.", nl=False)
     click.echo()
 
 

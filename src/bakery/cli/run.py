@@ -17,7 +17,9 @@ from bakery.ui.progress import reporter
     metavar="[stim] [rollout] [bake]",
     type=click.Choice(jobs.STAGES, case_sensitive=False),
 )
-@click.option("--force", is_flag=True, help="Train a bake that exists again, and compare the digests.")
+@click.option(
+    "--force", is_flag=True, help="Train a bake that exists again, and compare the digests."
+)
 def run(stages: tuple[str, ...], force: bool) -> None:
     """Run stages of the pipeline: stim, rollout, bake.
 
