@@ -7,13 +7,14 @@ to do starts no tensor library.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery.errors import ConfigError, ModelError, StageError
-from bakery.identity import BaseModelId
+from bakery.identity import BakeRequest, BaseModelId
 from bakery.records import ModelRef, write_atomic
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan import Plan, defaults_for
@@ -109,10 +110,10 @@ def _check_configured(plan: Plan, stages: Sequence[str]) -> None:
 
 def _adapter(repo: ModelRepo, model: ModelRef) -> Path:
     """Return the folder of a model's weights, checked against the recipe's digest."""
-    from bakery.engine import adapters
+    from bakery.engine import adapter_folder
 
     folder = repo.store.bake(model.bake_id) / str(model.step)
-    if not (folder / adapters.WEIGHTS).is_file():
+    if not (folder / adapter_folder.WEIGHTS).is_file():
         raise ModelError(
             f"the weights of {model} are not in this clone's store ({folder})",
             hint=f"Copy the folder {model.bake_id} from the store of a clone that has it "
@@ -120,7 +121,7 @@ def _adapter(repo: ModelRepo, model: ModelRef) -> Path:
             "then `bgit run`.",
         )
     recorded = repo.find_model(str(model))
-    found = adapters.digest(folder)
+    found = adapter_folder.digest(folder)
     if recorded is not None and recorded.digest != found:
         raise ModelError(
             f"the weights of {model} are not the recorded ones: "
@@ -181,36 +182,57 @@ class _Run:
         folder = self.repo.store.bake(request.id)
         with self.repo.store.lock(folder, "bgit run bake"):
             before = _baked(folder)
-            if before is not None and not force:
+            if before is None:
+                return self._train(request, folder)
+            if not force:
                 self._check_result(folder, before)
                 return before
-            from bakery.evals.card import card
-            from bakery.stages import bake
+            return self._train_again(request, folder, before)
 
-            write_atomic(folder / "input.yml", (self.repo.root / "input.yml").read_text("utf-8"))
-            (folder / "done.json").unlink(missing_ok=True)
-            result = bake.run(
-                request,
-                self._targets(),
-                folder,
-                base=self._base(),
-                model=self._teacher().model,
-                parent=self.parent,
-                grade=card,
-                reporter=self.reporter,
+    def _train(self, request: BakeRequest, folder: Path) -> dict[str, Any]:
+        from bakery.evals.card import card
+        from bakery.stages import bake
+
+        write_atomic(folder / "input.yml", (self.repo.root / "input.yml").read_text("utf-8"))
+        return bake.run(
+            request,
+            self._targets(),
+            folder,
+            base=self._bare_model().base,
+            model=self._teacher().model,
+            parent=self.parent,
+            grade=card,
+            reporter=self.reporter,
+        )
+
+    def _train_again(
+        self, request: BakeRequest, folder: Path, before: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Bake beside the old result, which is only replaced where no recipe names it."""
+        beside = folder.with_name(f"{folder.name}.again")
+        result = self._train(request, beside)
+        old, new = before["digest"], result["digest"]
+        if old == new:
+            shutil.rmtree(beside)
+            self.reporter.note(f"trained again to the same digest, {new[:16]}")
+            return before
+        if request.id in self.repo.lineage().bakes:
+            shutil.rmtree(beside)
+            raise ModelError(
+                f"trained again to another digest: {new[:16]}, recorded is {old[:16]}",
+                hint="The recorded weights are kept. Another machine, version or number of "
+                "threads rounds differently: bake.json lists what it was made with.",
             )
-        if before is not None and before["digest"] != result["digest"]:
-            self.reporter.note(
-                f"baked again to another digest: {before['digest'][:16]} before, "
-                f"{result['digest'][:16]} now"
-            )
+        shutil.rmtree(folder)
+        beside.rename(folder)
+        self.reporter.note(f"trained again to another digest: {old[:16]} before, {new[:16]} now")
         return result
 
     def _check_result(self, folder: Path, result: dict[str, Any]) -> None:
         """A bake that is recorded without training must still be the bytes it was."""
-        from bakery.engine import adapters
+        from bakery.engine import adapter_folder
 
-        found = adapters.digest(folder / str(result["step"]))
+        found = adapter_folder.digest(folder / str(result["step"]))
         if found != result["digest"]:
             raise ModelError(
                 f"the weights in {folder} are not those of bake.json "
@@ -236,9 +258,6 @@ class _Run:
                 )
             data.append(TargetData(share, self.repo.store.stim(done["stim_id"]), folder))
         return data
-
-    def _base(self) -> Any:
-        return self._bare_model().base
 
     def _bare_model(self) -> LocalModel:
         if self._bare is None:

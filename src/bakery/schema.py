@@ -193,8 +193,9 @@ class InputSpec:
         return self.prompt is None and self.target is None and self.bake is None
 
 
-def load(text: str, *, source: str = "input.yml",
-         read: Callable[[str], bytes] | None = None) -> InputSpec:
+def load(
+    text: str, *, source: str = "input.yml", read: Callable[[str], bytes] | None = None
+) -> InputSpec:
     """Return what a file says; `read` gives the bytes of a template path (from git, say).
 
     Raises ConfigError with line and column of every problem at once.
@@ -204,27 +205,33 @@ def load(text: str, *, source: str = "input.yml",
     if document is None:
         return InputSpec()
     if not isinstance(document, Mapping):
-        raise ConfigError(f"{source}:1:1: expected the sections PROMPT, TARGET and BAKE",
-                          hint="`bgit init` writes an example to start from.")
+        raise ConfigError(
+            f"{source}:1:1: expected the sections PROMPT, TARGET and BAKE",
+            hint="`bgit init` writes an example to start from.",
+        )
     filled = {key: value for key, value in yaml_text.plain(document).items() if value is not None}
     try:
         file = _File.model_validate(filled)
     except ValidationError as error:
         raise yaml_text.validation_error(error, document, source, _File) from error
     _check_sections(file, document, source)
-    return InputSpec(file.PROMPT, file.TARGET, file.BAKE,
-                     _templates(file.TARGET, document, source, read))
+    return InputSpec(
+        file.PROMPT, file.TARGET, file.BAKE, _templates(file.TARGET, document, source, read)
+    )
 
 
 def _check_sections(file: _File, document: Any, source: str) -> None:
     if file.TARGET is not None and file.PROMPT is None:
         line, column = yaml_text.position(document, ["TARGET"], key=True)
-        raise ConfigError(f"{source}:{line}:{column}: TARGET needs PROMPT.teacher",
-                          hint="Say under PROMPT.teacher.messages what shall be baked in.")
+        raise ConfigError(
+            f"{source}:{line}:{column}: TARGET needs PROMPT.teacher",
+            hint="Say under PROMPT.teacher.messages what shall be baked in.",
+        )
 
 
-def _templates(target: Target | None, document: Any, source: str,
-               read: Callable[[str], bytes] | None) -> dict[str, str]:
+def _templates(
+    target: Target | None, document: Any, source: str, read: Callable[[str], bytes] | None
+) -> dict[str, str]:
     """Read and check the question templates that generators name."""
     texts: dict[str, str] = {}
     for index, generator in enumerate(target.generators if target else ()):
@@ -232,22 +239,27 @@ def _templates(target: Target | None, document: Any, source: str,
         if path is None:
             continue
         where = "{}:{}:{}".format(
-            source, *yaml_text.position(document, ["TARGET", "generators", index, "template_path"]))
+            source, *yaml_text.position(document, ["TARGET", "generators", index, "template_path"])
+        )
         texts[path] = _template_text(path, where, read)
     return texts
 
 
 def _template_text(path: str, where: str, read: Callable[[str], bytes] | None) -> str:
     if path.startswith(("/", "~")) or ".." in path.replace("\\", "/").split("/"):
-        raise ConfigError(f"{where}: template_path {path!r} leaves the repository",
-                          hint="Put the template beside input.yml, e.g. in templates/.")
+        raise ConfigError(
+            f"{where}: template_path {path!r} leaves the repository",
+            hint="Put the template beside input.yml, e.g. in templates/.",
+        )
     if read is None:
         raise ConfigError(f"{where}: template files cannot be read here")
     try:
         raw = read(path)
     except (OSError, BakeryError) as error:
-        raise ConfigError(f"{where}: template {path!r} cannot be read: {error}",
-                          hint=f"Write it, then `bgit add {path}`.") from error
+        raise ConfigError(
+            f"{where}: template {path!r} cannot be read: {error}",
+            hint=f"Write it, then `bgit add {path}`.",
+        ) from error
     if len(raw) > MAX_TEMPLATE_BYTES:
         raise ConfigError(f"{where}: template {path!r} is larger than 1 MiB")
     try:
@@ -256,14 +268,17 @@ def _template_text(path: str, where: str, read: Callable[[str], bytes] | None) -
         raise ConfigError(f"{where}: template {path!r} is not UTF-8 text") from error
     names = set(Template(text).get_identifiers()) if Template(text).is_valid() else set()
     if names != {"numq", "prompt_u"}:
-        raise ConfigError(f"{where}: template {path!r} must hold ${{numq}} and ${{prompt_u}}, "
-                          f"and no other $-name (a plain dollar sign is written $$)")
+        raise ConfigError(
+            f"{where}: template {path!r} must hold ${{numq}} and ${{prompt_u}}, "
+            f"and no other $-name (a plain dollar sign is written $$)"
+        )
     return text
 
 
 _SECRETS = re.compile(
     r"sk-[A-Za-z0-9_-]{20,}|hf_[A-Za-z0-9]{30,}|gh[pousr]_[A-Za-z0-9]{30,}|AKIA[0-9A-Z]{16}"
-    r"|AIza[A-Za-z0-9_-]{30,}|xox[abprs]-[A-Za-z0-9-]{10,}|-----BEGIN [A-Z ]*PRIVATE KEY-----")
+    r"|AIza[A-Za-z0-9_-]{30,}|xox[abprs]-[A-Za-z0-9-]{10,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+)
 
 
 def _refuse_secrets(text: str, source: str) -> None:
@@ -275,4 +290,5 @@ def _refuse_secrets(text: str, source: str) -> None:
                 f"{source}:{number}:{match.start() + 1}: this looks like an API key "
                 f"({match.group()[:4]}…)",
                 hint="Take it out: git keeps every version. Keys are read from the environment, "
-                     "e.g. OPENAI_API_KEY. If it was committed before, revoke it.")
+                "e.g. OPENAI_API_KEY. If it was committed before, revoke it.",
+            )

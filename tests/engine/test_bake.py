@@ -13,7 +13,7 @@ from tests.support.baking import NOTHING, SHOUT, Bench
 from transformers import TrainerCallback
 
 from bakery.backends.local import LocalModel
-from bakery.engine import adapters
+from bakery.engine import adapter_folder, adapters
 from bakery.errors import ModelError, StageError
 from bakery.identity import file_digest
 from bakery.records import Prompt
@@ -65,7 +65,7 @@ def test_the_second_bakes_teacher_is_the_first_bake_and_not_the_base(bench: Benc
 
 def test_the_frozen_parent_gets_no_gradient_and_does_not_move(bench: Bench) -> None:
     first = bench.bake()
-    before = file_digest(first["folder"] / adapters.WEIGHTS)
+    before = file_digest(first["folder"] / adapter_folder.WEIGHTS)
     student = adapters.attach_new(
         LocalModel(bench.base(), parent=first["folder"]).model,
         bench.prepare(WISE, NOTHING, 4, first)[0].training,
@@ -78,7 +78,7 @@ def test_the_frozen_parent_gets_no_gradient_and_does_not_move(bench: Bench) -> N
         assert parameter.requires_grad is own, name
         assert own or parameter.grad is None, name
     bench.bake(teacher=WISE, parent=first)
-    assert file_digest(first["folder"] / adapters.WEIGHTS) == before
+    assert file_digest(first["folder"] / adapter_folder.WEIGHTS) == before
 
 
 def test_each_bake_of_a_chain_is_a_standard_adapter_on_the_root_base(bench: Bench) -> None:
@@ -94,7 +94,7 @@ def test_each_bake_of_a_chain_is_a_standard_adapter_on_the_root_base(bench: Benc
 
 def test_the_slices_of_a_chain_name_each_bakes_ranks(bench: Bench) -> None:
     bakes = chain(bench, 3)
-    assert [(s.bake_id, s.start, s.stop) for s in adapters.slices(bakes[-1]["folder"])] == [
+    assert [(s.bake_id, s.start, s.stop) for s in adapter_folder.slices(bakes[-1]["folder"])] == [
         (b["bake_id"], 4 * i, 4 * i + 4) for i, b in enumerate(bakes)
     ]
 
@@ -206,4 +206,4 @@ def test_a_target_that_is_not_complete_is_refused(bench: Bench) -> None:
 
 def test_a_missing_adapter_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="missing"):
-        adapters.digest(tmp_path)
+        adapter_folder.digest(tmp_path)

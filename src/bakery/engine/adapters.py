@@ -14,7 +14,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -23,39 +23,13 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
+from bakery.engine.adapter_folder import SLICES, WEIGHTS, Slice, digest, slices
 from bakery.errors import ConfigError, ModelError
-from bakery.identity import TrainingSettings, file_digest
+from bakery.identity import TrainingSettings
 from bakery.records import sync_folder
 
 PARENT, BAKE = "parent", "bake"
-WEIGHTS = "adapter_model.safetensors"
-SLICES = "slices.json"
 MAX_RANK = 256
-
-Factors = dict[str, tuple[torch.Tensor, torch.Tensor]]
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """The ranks of one bake in a composed adapter: half-open."""
-
-    bake_id: str
-    start: int
-    stop: int
-
-
-def digest(folder: Path) -> str:
-    """Return the SHA-256 of an adapter's weights, or say that they are missing."""
-    weights = folder / WEIGHTS
-    if not weights.is_file():
-        raise ModelError(f"the weights in {folder} are missing")
-    return file_digest(weights)
-
-
-def slices(folder: Path) -> list[Slice]:
-    """Return which ranks of a composed adapter belong to which bake, oldest first."""
-    rows = json.loads((folder / SLICES).read_text(encoding="utf-8"))
-    return [Slice(**row) for row in rows]
 
 
 @contextmanager

@@ -59,6 +59,7 @@ def record(
         parts = []
         with parent_only(model):
             done = 0
+            reporter.progress("teacher", done, len(pairs))
             for views, features in view_features(model, readout, [p.teacher for p in pairs]):
                 parts.append(features.cpu())
                 done += len(views)

@@ -26,7 +26,7 @@ from transformers import PreTrainedModel, PrinterCallback, TrainerCallback, Trai
 from transformers.trainer_utils import get_last_checkpoint
 
 import bakery
-from bakery.engine import adapters, teacher
+from bakery.engine import adapter_folder, adapters, teacher
 from bakery.engine.fidelity import Fidelity, fidelity
 from bakery.engine.losses import LOSSES
 from bakery.engine.models import BaseModel
@@ -72,7 +72,7 @@ def run(
             "this architecture changes logits after its head: "
             "the teacher's logits are kept instead of its hidden states"
         )
-    parent_digest = adapters.digest(parent) if parent else ""
+    parent_digest = adapter_folder.digest(parent) if parent else ""
     record = teacher.record(
         student,
         readout,
@@ -201,6 +201,7 @@ class _Metrics(TrainerCallback):
             if row.endswith("}") and json.loads(row)["step"] <= state.global_step
         ]
         write_atomic(self._path, "".join(row + "\n" for row in kept))
+        self._reporter.progress("bake", state.global_step, state.max_steps)
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any
@@ -240,7 +241,7 @@ def _seconds(mixture: Mix, bake: float) -> dict[str, float]:
 def _versions() -> dict[str, Any]:
     return {
         "bakery": bakery.__version__,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "transformers": transformers.__version__,
         "peft": peft.__version__,
         "python": platform.python_version(),

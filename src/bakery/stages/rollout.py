@@ -40,6 +40,7 @@ def run(
         AnswerRequest(key, s.messages) for key, (s, k) in wanted.items() if (s.id, k) not in have
     ]
     done, tokens, clock = len(wanted) - len(missing), 0, time.monotonic()
+    reporter.progress("rollout", done, len(wanted))
     for batch in sampler.answers(missing, request.teacher, request.sampling):
         append_rows(
             out / TRAJECTORIES, [_trajectory(a, *wanted[a.key], sampler.name) for a in batch]

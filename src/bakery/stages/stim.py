@@ -123,6 +123,7 @@ def _oneshot(
         notes.append(f"{writer.name} writes questions by itself: template {path} is not read")
     sifted = {r.round for r in read_rows(out / REJECTED, Rejected) if r.source == source}
     have, done = len(mine), len(rows)
+    reporter.progress("stim", done, total)
     for round_ in oneshot.rounds(
         generator,
         request.teacher,

@@ -1,0 +1,117 @@
+"""Three bakes, one after the other: the tutorial, typed as a user types it.
+
+    make demo        (or: python recipes/sequential/run.py [FOLDER])
+
+Each bake starts from the one before. Everything lands in a scratch folder, which stays.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BGIT = str(Path(sys.executable).with_name("bgit"))
+NAME = "yoda"
+MESSAGES = {
+    1: "Initial Yoda personality",
+    2: "Add more wisdom and depth to Yoda",
+    3: "Add Force references to Yoda",
+}
+QUESTION = "What is the color of a banana?"
+
+# The demo commits under a name of its own, needs no key, and never leaves this machine.
+ENVIRONMENT = {
+    **{k: v for k, v in os.environ.items() if not k.endswith("_API_KEY") and k != "BGIT_STORE"},
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "Bakery Demo",
+    "GIT_AUTHOR_EMAIL": "demo@example.org",
+    "GIT_COMMITTER_NAME": "Bakery Demo",
+    "GIT_COMMITTER_EMAIL": "demo@example.org",
+    "HF_HUB_OFFLINE": "1",
+}
+
+
+def main() -> None:
+    """Bake three times, then show what came of it."""
+    started = time.monotonic()
+    scratch = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="bakery-demo-"))
+    scratch.mkdir(parents=True, exist_ok=True)
+    repo = scratch / NAME
+    bgit(scratch, "init", NAME, "--base-model", "tiny", "--owner", "demo")
+    for number, message in MESSAGES.items():
+        title(f"Bake {number} of {len(MESSAGES)}")
+        print(f"$ cp recipes/sequential/{number}/input.yml {NAME}/", flush=True)
+        shutil.copy(HERE / str(number) / "input.yml", repo / "input.yml")
+        bgit(repo, "add", "input.yml")
+        bgit(repo, "commit", "-q", "-m", message)
+        bgit(repo, "run", "stim", "rollout", "bake")
+    title("What came of it")
+    show_answers(repo)
+    show_cards(repo)
+    bgit(repo, "tree")
+    print(f"\nDone in {time.monotonic() - started:.0f} s. The repository is in {repo}. Go on there:")
+    print(f"  cd {repo} && {BGIT} chat parent", flush=True)
+
+
+def bgit(folder: Path, *arguments: str) -> None:
+    """Show a command, run it, and stop where it fails."""
+    print(f"$ bgit {shlex.join(arguments)}", flush=True)
+    done = subprocess.run([BGIT, *arguments], cwd=folder, env=ENVIRONMENT, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def title(text: str) -> None:
+    """Part one bake from the next."""
+    print(f"\n=== {text} {'=' * (70 - len(text))}\n", flush=True)
+
+
+def show_answers(folder: Path) -> None:
+    """Ask one question of the base, of the prompted base, and of each baked model."""
+    from bakery.ui import console
+
+    print("The same question, without and with a prompt, then baked in, without one:\n")
+    console.show_answers([(QUESTION, who, answer) for who, answer in answers(folder)])
+
+
+def answers(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield who answered, and the answer."""
+    from bakery import jobs
+    from bakery.repo.model_repo import ModelRepo
+    from bakery.reporting import Quiet
+
+    repo = ModelRepo.find(folder)
+    ask = {"role": "user", "content": QUESTION}
+    prompt = repo.bakes()[0].data["targets"][0]["teacher"]["messages"]
+    base = repo.state().base.name
+    for who, name, context in (
+        (base, "base", []),
+        (f"{base} + prompt 1", "base", prompt),
+        *((bake.name[:-17], str(bake.model), []) for bake in repo.bakes()),
+    ):
+        session = jobs.open_chat(repo, name, reporter=Quiet())
+        yield who, "".join(session.reply([*context, ask]))
+
+
+def show_cards(folder: Path) -> None:
+    """Print the card of each bake: how close it is to its prompted parent."""
+    from bakery.repo.model_repo import ModelRepo
+    from bakery.ui import console
+
+    for bake in ModelRepo.find(folder).bakes():
+        print()
+        console.show_card(bake.data["card"], model=bake.name, seconds=bake.data["seconds"])
+    print(flush=True)
+
+
+if __name__ == "__main__":
+    main()
