@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from tests.support.baking import Bench
 from tests.support.models import random_model
 

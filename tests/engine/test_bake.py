@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
-from tests.support.baking import NOTHING, SHOUT, Bench
 from transformers import TrainerCallback
 
 from bakery.backends.local import LocalModel
@@ -18,6 +17,7 @@ from bakery.errors import ModelError, StageError
 from bakery.identity import file_digest
 from bakery.records import Prompt
 from bakery.stages import bake
+from tests.support.baking import NOTHING, SHOUT, Bench
 
 IDS = torch.arange(10, 30)[None]
 WISE = Prompt(({"role": "system", "content": "Be wise."},))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.models import CHATML, THINKING, byte_tokenizer
 
 from bakery.engine.chat import Chat
 from bakery.engine.views import Pair, View, pair_up
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.records import Prompt
+from tests.support.models import CHATML, THINKING, byte_tokenizer
 
 SYSTEM = Prompt(({"role": "system", "content": "Be brief."},))
 QUESTION = ({"role": "user", "content": "Hi?"},)
@@ -66,7 +66,7 @@ def test_text_drops_the_end_of_turn() -> None:
 
 def test_a_template_that_refuses_a_role_is_a_clear_error() -> None:
     strict = "{{ raise_exception('System role not supported') }}"
-    with pytest.raises(ConfigError, match="refuses these messages .*System role not supported"):
+    with pytest.raises(ConfigError, match=r"refuses these messages .*System role not supported"):
         chat(strict).prefix_ids(SYSTEM, QUESTION)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.support.models import qwen3_config
 from transformers import (
     AutoModelForCausalLM,
     CohereConfig,
@@ -15,6 +14,7 @@ from transformers import (
 )
 
 from bakery.engine.readout import Readout
+from tests.support.models import qwen3_config
 
 SMALL = {
     "vocab_size": 64,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.support.baking import Bench
 
 from bakery.engine import sampling
 from bakery.engine.sampling import Sample, SampleRequest
 from bakery.identity import SamplingSettings
+from tests.support.baking import Bench
 
 PREFIXES = [tuple(range(10, 10 + n)) for n in (3, 9, 5, 7, 4, 6)]
 REQUESTS = [SampleRequest(f"k{i}", prefix) for i, prefix in enumerate(PREFIXES)]

@@ -1,0 +1,168 @@
+"""Who writes the questions, what of their replies is one, and that asking again asks nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bakery.backends import hosted
+from bakery.backends.base import QuestionWriter, Reply
+from bakery.backends.local import InstructedWriter, LocalModel, UserTurnWriter
+from bakery.errors import StageError
+from bakery.generators import oneshot
+from bakery.identity import StimRequest
+from bakery.records import Stimulus, read_rows, user_text
+from bakery.reporting import Quiet
+from bakery.stages import stim
+from tests.support.baking import SHOUT, Bench
+from tests.support.endpoint import serve
+
+
+class Scripted:
+    """A writer that replies from a list, round by round."""
+
+    name = "scripted"
+
+    def __init__(self, *rounds: list[Reply], speaks_as_user: bool = True) -> None:
+        self.rounds = list(rounds)
+        self.speaks_as_user = speaks_as_user
+        self.asked: list[tuple[str, int]] = []
+
+    def write(self, instruction: str, *, key: str, wanted: int, temperature: float) -> list[Reply]:
+        number = int(key.rsplit("/", 1)[1])
+        self.asked.append((instruction, wanted))
+        return self.rounds[number] if number < len(self.rounds) else []
+
+
+def ask(folder: Path, writer: QuestionWriter, numq: int, **generator: object) -> list[str]:
+    made = {"type": "oneshot_qs", "numq": numq, "temperature": 1.0, **generator}
+    request = StimRequest(SHOUT, (made,), {"t.txt": "Ask ${numq} about ${prompt_u}"})
+    stim.run(request, folder, open_writer=lambda _: writer, reporter=Quiet())
+    return [user_text(s.messages) for s in read_rows(folder / stim.STIMULI, Stimulus)]
+
+
+def said(*texts: str) -> list[Reply]:
+    return [Reply(text, finished=True) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (Reply("What is", finished=False), "cut off"),
+        (Reply("You are a pirate.", finished=True), "instruction"),
+        (Reply("Speak like a pirate!", finished=True), "instruction"),
+        (Reply("what IS  salt?", finished=True), "duplicate"),
+        (Reply("", finished=True), "not one message"),
+        (Reply("one\ntwo", finished=True), "not one message"),
+    ],
+)
+def test_what_is_no_question_is_left_out_with_its_reason(reply: Reply, reason: str) -> None:
+    accepted, rejected = oneshot.sift([reply], {"what is salt?"}, list_like=False)
+    assert (accepted, [why for _, why in rejected]) == ([], [reason])
+
+
+def test_a_numbered_list_is_taken_apart_and_its_cut_end_left_out() -> None:
+    reply = Reply('Sure!\n1. What is salt?\n2) "Who are you?"\n3. How do', finished=False)
+    accepted, rejected = oneshot.sift([reply], set(), list_like=True)
+    assert accepted == ["What is salt?", "Who are you?"]
+    assert rejected == [("How do", "cut off")]
+
+
+def test_rounds_go_on_until_there_are_enough_different_questions(tmp_path: Path) -> None:
+    writer = Scripted(said("a?", "b?"), said("b?", "c?"), said("d?"))
+    assert ask(tmp_path, writer, 4) == ["a?", "b?", "c?", "d?"]
+    assert [wanted for _, wanted in writer.asked] == [4, 2, 1]
+
+
+def test_a_dry_writer_is_announced_and_what_there_is_is_kept(tmp_path: Path) -> None:
+    assert ask(tmp_path, Scripted(said("a?", "a?")), 3) == ["a?"]
+    assert "only 1 different questions of 3" in (tmp_path / "done.json").read_text()
+
+
+def test_no_question_at_all_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="no question was written"):
+        ask(tmp_path, Scripted(), 3)
+
+
+def test_running_again_asks_nothing(tmp_path: Path) -> None:
+    ask(tmp_path, Scripted(said("a?", "b?")), 2)
+    again = Scripted(said("x?"))
+    assert ask(tmp_path, again, 2) == ["a?", "b?"]
+    assert again.asked == []
+
+
+def test_an_interrupted_stage_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    rounds = (said("a?", "b?"), said("a?", "c?"), said("d?"))
+    whole = ask(tmp_path / "whole", Scripted(*rounds), 4)
+    ask(tmp_path / "cut", Scripted(*rounds[:1]), 4)
+    path = tmp_path / "cut" / stim.STIMULI
+    path.write_text(path.read_text() + '{"id": "to')  # a torn line
+    assert ask(tmp_path / "cut", Scripted(*rounds), 4) == whole
+
+
+def test_the_writer_and_its_round_are_in_each_row(tmp_path: Path) -> None:
+    ask(tmp_path, Scripted(said("a?"), said("b?")), 2)
+    rows = read_rows(tmp_path / stim.STIMULI, Stimulus)
+    assert [(r.writer, r.generator, r.round) for r in rows] == [
+        ("scripted", "oneshot_qs", 0),
+        ("scripted", "oneshot_qs", 1),
+    ]
+
+
+def test_a_users_template_is_what_is_asked(tmp_path: Path) -> None:
+    writer = Scripted(said("1. a?\n2. b?"), speaks_as_user=False)
+    ask(tmp_path, writer, 2, template_path="t.txt")
+    assert writer.asked == [("Ask 2 about SHOUT!", 2)]
+
+
+def test_a_hosted_model_is_asked_when_its_key_is_set(tmp_path: Path) -> None:
+    with serve(["1. What is salt?\n2. Who are you?"]) as endpoint:
+        environment = {"ANTHROPIC_API_KEY": "secret", "ANTHROPIC_BASE_URL": endpoint.url}
+        writer = hosted.writer_for("claude-sonnet-4-5-20250929", environment)
+        assert not isinstance(writer, str)
+        assert ask(tmp_path / "s", writer, 2) == ["What is salt?", "Who are you?"]
+    assert endpoint.requests[0]["model"] == "claude-sonnet-4-5-20250929"
+    assert "SHOUT!" in endpoint.requests[0]["messages"][0]["content"]
+    assert endpoint.keys == ["Bearer secret"]
+    assert "secret" not in "".join(p.read_text() for p in (tmp_path / "s").iterdir())
+
+
+def test_a_refused_key_is_an_error_and_not_a_fallback(tmp_path: Path) -> None:
+    with serve(["x"], status=401) as endpoint:
+        environment = {"OPENAI_API_KEY": "wrong", "OPENAI_BASE_URL": endpoint.url}
+        writer = hosted.writer_for("gpt-5", environment)
+        assert not isinstance(writer, str)
+        with pytest.raises(StageError, match=r"OpenAI did not write questions.*invalid x-api-key"):
+            ask(tmp_path, writer, 2)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("claude-sonnet-4-5-20250929", "no ANTHROPIC_API_KEY is set"),
+        ("gpt-5", "no OPENAI_API_KEY is set"),
+        ("my-server-model", "no OPENAI_BASE_URL is set for it"),
+    ],
+)
+def test_without_a_key_the_reason_is_said(model: str, reason: str) -> None:
+    assert hosted.writer_for(model, {}) == reason
+
+
+def test_a_server_of_ones_own_needs_no_key() -> None:
+    writer = hosted.writer_for("my-model", {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
+    assert isinstance(writer, hosted.HostedWriter)
+
+
+def test_the_embedded_way_samples_user_turns_and_repeats_a_round_exactly(bench: Bench) -> None:
+    writer = UserTurnWriter(LocalModel(bench.base()))
+    first = writer.write("", key="k/0", wanted=5, temperature=1.0)
+    assert len(first) == 64
+    assert writer.write("", key="k/0", wanted=9, temperature=1.0) == first
+    assert writer.write("", key="k/1", wanted=5, temperature=1.0) != first
+
+
+def test_other_bases_are_asked_by_instruction(bench: Bench) -> None:
+    writer = InstructedWriter(LocalModel(bench.base()))
+    replies = writer.write("Write 3 questions.", key="k/0", wanted=3, temperature=1.0)
+    assert len(replies) == 4
