@@ -78,14 +78,17 @@ def test_a_new_recipe_has_no_bakes():
 
 
 def test_the_bakes_read_as_on_the_seed_page():
-    assert f"""\
+    assert (
+        f"""\
 resources:
   bakes:
     # >>> bake {1:016x}
     - bake_name: bake_{1:016x}
       model_names:
         - ann/yoda/bake_{1:016x}/12
-""" in TWO
+"""
+        in TWO
+    )
 
 
 def test_bakes_come_in_order_with_their_parents():
@@ -156,7 +159,7 @@ def test_windows_line_ends_read_the_same():
         (TWO.replace(f"    # <<< bake {1:016x}\n", ""), "is not whole, or there twice"),
         (recipe.append(TWO, block(1)), "is not whole, or there twice"),
         (TWO + "    - bake_name: mine\n", "outside the blocks"),
-        (TWO.replace("bake_name: bake_", "bake_name: other", 1), "holds other"),
+        (TWO.replace("bake_name: bake_", "bake_name: other_", 1), "holds other_"),
         (TWO.replace("    - bake_name", "   - - bake_name", 1), "cannot be read"),
         (TWO + "steps: [\n", "cannot be read"),
         ("", "cannot be read"),

@@ -216,7 +216,7 @@ def test_a_bake_for_a_branch_that_is_gone_is_let_go(repo):
     plan = committed(repo, "yoda")
     launched = repo.launch_blob()
     git(repo.root, "switch", "-qc", "other")
-    with pytest.raises(RepoError):  # noqa: PT011  # the test above says which
+    with pytest.raises(RepoError):  # the test above says which
         repo.record(plan, result_of(plan), launched=launched, reporter=Quiet())
     git(repo.root, "branch", "-qD", "main")
     notes = Quiet()

@@ -72,7 +72,7 @@ def new(base_model: str) -> str:
 
 schema: {SCHEMA}
 
-base_model: {_dump(base_model)}
+{_dump({"base_model": base_model})}
 
 resources:
   bakes:
@@ -139,7 +139,7 @@ def read(bake_id: str, block: str, source: str = "recipe.yml") -> RecordedBake:
     bake = _head(block)
     if isinstance(bake, str):
         raise state.damaged(source, f"bake {bake_id}: {bake}")
-    if bake.id != bake_id:
+    if bake.id != bake_id or bake.model.bake != bake.name:
         raise state.damaged(source, f"the block of bake {bake_id} holds {bake.name}")
     return bake
 
@@ -258,7 +258,7 @@ def _dump(data: Any) -> str:
         width=1 << 30,
         default_flow_style=False,
     )
-    return text.removesuffix("...\n").rstrip("\n")
+    return text.rstrip("\n")
 
 
 def _plain(data: Any) -> Any:

@@ -1,0 +1,126 @@
+"""What `bgit status` knows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.overview import Status, status
+from tests.support.recorded import BASE, baked, committed, git, made, result_of, stored
+
+
+@pytest.fixture
+def repo(workplace: Path) -> ModelRepo:
+    return made(workplace / "yoda")
+
+
+def stages(now: Status) -> list[tuple[str, str, int, int | None]]:
+    return [(s.stage, s.state, s.done, s.expected) for s in now.stages]
+
+
+def test_a_new_repository_stands_at_its_base(repo):
+    now = status(repo)
+    assert (now.repository, now.branch, now.base, now.parent) == ("ann/yoda", "main", BASE, None)
+    assert now.is_configured
+    assert now.chain == ()
+    assert now.last is None
+    assert now.changes == ()
+    assert now.store == repo.store.root
+
+
+def test_nothing_done_is_not_started(repo):
+    committed(repo, "one")
+    assert stages(status(repo)) == [
+        ("stim", "not_started", 0, 2),
+        ("rollout", "not_started", 0, None),
+        ("bake", "not_started", 0, None),
+    ]
+
+
+def test_rows_are_counted_until_a_stage_is_done(repo):
+    plan = committed(repo, "one")
+    assert plan.stim is not None
+    assert plan.rollout is not None
+    assert plan.bake is not None
+    stim = repo.store.stim(plan.stim.id)
+    target = repo.store.target(plan.rollout.id)
+    bake = repo.store.bake(plan.bake.id)
+    for folder in (stim, target, bake):
+        folder.mkdir(parents=True)
+    (stim / "done.json").write_text('{"count": 2, "seconds": 1.5}', encoding="utf-8")
+    (target / "trajectories.jsonl").write_text("{}\n{}\n{", encoding="utf-8")
+    (bake / "metrics.jsonl").write_text('{"step": 3}\n{"st', encoding="utf-8")
+    now = status(repo)
+    assert stages(now) == [
+        ("stim", "complete", 2, 2),
+        ("rollout", "partial", 2, 8),
+        ("bake", "partial", 3, None),
+    ]
+    assert now.stages[0].seconds == 1.5
+    assert now.store_bytes > 0
+
+
+def test_a_bake_that_is_done_and_not_recorded_is_said(repo):
+    plan = committed(repo, "one")
+    stored(repo, plan)
+    now = status(repo)
+    assert now.unrecorded == plan.bake_name
+    assert now.stages[2].seconds == result_of(plan)["seconds"]["bake"]
+
+
+def test_after_a_bake_nothing_is_configured_and_the_card_is_there(repo):
+    first, second = baked(repo, "one"), baked(repo, "two")
+    now = status(repo)
+    assert not now.is_configured
+    assert now.plan is None
+    assert [bake.model for bake in now.chain] == [first, second]
+    assert now.last is not None
+    assert now.last.data["card"]["kl_after"] == 0.045678
+    assert now.unrecorded is None
+
+
+def test_a_configuration_that_cannot_be_read_is_a_problem_not_an_error(repo):
+    (repo.root / "input.yml").write_text("BAKE:\n  nam: x\n", encoding="utf-8")
+    git(repo.root, "add", "input.yml")
+    now = status(repo)
+    assert now.is_configured
+    assert "did you mean `name`" in (now.problem or "")
+
+
+@pytest.mark.parametrize(
+    ("commands", "says"),
+    [
+        ([], "input.yml: changed in the folder, not added"),
+        ([["add", "input.yml"]], "input.yml: added, not committed"),
+        ([["rm", "-q", "--cached", "input.yml"]], "input.yml: not added"),
+    ],
+)
+def test_changes_are_said_in_words(repo, commands, says):
+    (repo.root / "input.yml").write_text("BAKE:\n  name: x\n", encoding="utf-8")
+    for command in commands:
+        git(repo.root, *command, "-f") if "rm" in command else git(repo.root, *command)
+    assert says in status(repo).changes
+
+
+def test_a_recording_that_waits_for_another_branch_is_said(repo):
+    plan = committed(repo, "one")
+    pending = repo.store.pending(plan.bake.id)
+    pending.parent.mkdir(parents=True)
+    journal = {
+        "schema": 1,
+        "action": "record",
+        "bake_id": plan.bake.id,
+        "repository": str(repo.git.common_dir),
+        "branch": "exp",
+        "head": "",
+    }
+    pending.write_text(json.dumps(journal), encoding="utf-8")
+    assert status(repo).waiting == ("exp",)
+
+
+def test_a_detached_head_has_no_branch(repo):
+    git(repo.root, "switch", "-q", "--detach")
+    assert status(repo).branch is None
