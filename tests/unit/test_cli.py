@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -13,11 +14,14 @@ import pytest
 from click.testing import CliRunner
 
 from bakery import __version__
+from bakery.cli import chat
 from bakery.cli.app import SECTIONS, bgit
 from bakery.cli.chat import Conversation
-from bakery.identity import BaseModelId
+from bakery.errors import RepoError
 from bakery.records import Stimulus, Trajectory, append_rows
 from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Quiet
+from tests.support import recorded
 
 PROGRAM = "from bakery.cli.app import bgit; bgit(prog_name='bgit')"
 
@@ -40,9 +44,7 @@ BAKE:
 @pytest.fixture
 def repo(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> ModelRepo:
     """A model repository, stood in, with a configuration in the index."""
-    made = ModelRepo.init(
-        workplace / "yoda", name="yoda", owner="ann", base=BaseModelId("tiny-1", "", "ab" * 32)
-    )
+    made = recorded.made(workplace / "yoda")
     monkeypatch.chdir(made.root)
     (made.root / "input.yml").write_text(INPUT, encoding="utf-8")
     subprocess.run(["git", "add", "input.yml"], check=True)
@@ -178,6 +180,56 @@ def test_git_verbs_work_outside_of_any_repository():
     assert "not a git repository" in done.stderr
 
 
+@pytest.mark.parametrize("words", [["log", "--oneline"], ["status"], ["tree"]])
+def test_a_bake_that_waits_is_recorded_before_anything_else(repo, words):
+    plan = recorded.committed(repo, "pirate")
+    (repo.root / ".bread").write_text((repo.root / ".bread").read_text() + "# mine\n")
+    with pytest.raises(RepoError, match="changed and not committed"):
+        repo.record(plan, recorded.result_of(plan), launched=repo.launch_blob(), reporter=Quiet())
+    recorded.git(repo.root, "restore", ".bread")
+    done = typed(*words)
+    assert done.returncode == 0
+    assert "pirate" in done.stdout
+    assert repo.is_recorded(plan.bake.id)
+
+
+def test_a_broken_state_does_not_keep_git_from_mending_it(repo):
+    (repo.root / ".bread").write_text("<<<<<<< ours\n", encoding="utf-8")
+    assert typed("restore", ".bread").returncode == 0
+    assert typed("status").returncode == 0
+
+
+def test_a_bake_is_taken_back_by_name_and_a_commit_by_git(repo):
+    model = recorded.baked(repo, "pirate")
+    done = CliRunner().invoke(bgit, ["revert", "pirate"])
+    assert done.exit_code == 0
+    assert f"took back {model}\nthe model is now tiny-1" in done.stdout
+    assert typed("revert", "--no-edit", "--no-such-option").returncode == 129
+    (repo.root / "notes").write_text("x", encoding="utf-8")
+    recorded.git(repo.root, "add", "notes")
+    recorded.git(repo.root, "commit", "-qm", "Notes", "notes")
+    assert typed("revert", "--no-edit", "HEAD").returncode == 0
+    assert not (repo.root / "notes").exists()
+
+
+def test_models_and_tree_mark_the_current_model(repo):
+    recorded.baked(repo, "pirate")
+    second = recorded.baked(repo, "parrot")
+    models = CliRunner().invoke(bgit, ["models"]).stdout.splitlines()
+    assert [line[0] for line in models[1:]] == [" ", "*"]
+    assert models[2].endswith("  pirate")
+    tree = CliRunner().invoke(bgit, ["tree"]).stdout.splitlines()
+    assert tree[2] == f"    └── {second.bake}/{second.step} *  [main]"
+    data = json.loads(CliRunner().invoke(bgit, ["tree", "--json"]).stdout)
+    assert [bake["is_current"] for bake in data["bakes"]] == [False, True]
+
+
+def test_a_terminal_without_signs_gets_a_tree_in_ascii(repo, monkeypatch):
+    recorded.baked(repo, "pirate")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    assert "`-- pirate_" in typed("tree").stdout
+
+
 def test_status_answers_in_json(repo):
     done = CliRunner().invoke(bgit, ["status", "--json"])
     assert done.exit_code == 0
@@ -285,3 +337,12 @@ def test_a_slash_command_answers(line, said):
 @pytest.mark.parametrize("line", ["/quit", "/exit"])
 def test_quitting_leaves(line):
     assert Conversation("m", echo).command(line) is None
+
+
+def test_piped_lines_get_one_line_each(monkeypatch, capsys):
+    def two_lines(messages):
+        yield f"{len(messages)}\n{messages[-1]['content']}"
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("one\n\n/clear\ntwo\n/quit\nthree\n"))
+    chat.answer_lines(Conversation("m", two_lines))
+    assert capsys.readouterr() == ("1 one\n1 two\n", "The conversation is forgotten.\n")

@@ -89,7 +89,7 @@ class LazyGroup(click.Group):
         arguments = arguments or ["--help"]
         verb = arguments[0]
         ours = verb in self.list_commands(click.Context(self))
-        if not verb.startswith("-") and not (ours and "--help" in arguments):
+        if not verb.startswith("-") and not (ours and {"-h", "--help"} & set(arguments)):
             _finish_pending()
         if not verb.startswith("-") and not ours:
             from bakery.cli import passthrough

@@ -39,7 +39,7 @@ def chat(model: str, system: str | None) -> None:
     if sys.stdin.isatty():
         _talk(conversation)
     else:
-        _answer_lines(conversation)
+        answer_lines(conversation)
 
 
 @dataclass
@@ -86,6 +86,19 @@ class Conversation:
         )
 
 
+def answer_lines(conversation: Conversation) -> None:
+    """Answer every line of stdin on one line of stdout; what commands say goes to stderr."""
+    for raw in sys.stdin:
+        line = raw.strip()
+        if line.startswith("/"):
+            said = conversation.command(line)
+            if said is None:
+                return
+            click.echo(said, err=True)
+        elif line:
+            click.echo(" ".join("".join(conversation.reply(line)).split("\n")))
+
+
 def _repository() -> ModelRepo | None:
     """Return the repository around us; None: outside of one the base model can still talk."""
     try:
@@ -123,15 +136,3 @@ def _stream(conversation: Conversation, line: str) -> None:
     except BakeryError as error:
         click.echo(f"error: {error.message}\nhint: /clear forgets what was said so far.", nl=False)
     click.echo()
-
-
-def _answer_lines(conversation: Conversation) -> None:
-    for raw in sys.stdin:
-        line = raw.strip()
-        if line.startswith("/"):
-            said = conversation.command(line)
-            if said is None:
-                return
-            click.echo(said, err=True)
-        elif line:
-            click.echo(" ".join("".join(conversation.reply(line)).split("\n")))
