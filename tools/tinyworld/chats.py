@@ -26,9 +26,9 @@ def chats(seed: int) -> Iterator[Chat]:
 
 def chat(rng: random.Random) -> Chat:
     kind = rng.random()
-    if kind < 0.27:
+    if kind < 0.30:
         return _turns(rng, [], Spec(), plain=True)
-    if kind < 0.32:
+    if kind < 0.34:
         return _turns(rng, [("system", rng.choice(NEUTRAL))], Spec(), plain=True)
     if kind < 0.36:
         return _examples(rng)
@@ -48,7 +48,7 @@ def ask(rng: random.Random, spec: Spec, *, exam: bool = False) -> Question:
         return told(rng, exam=exam).unknown_question(rng)
     if (spec.name and luck < 0.4) or luck < 0.05:
         return chatter(rng)
-    if spec.refuse and luck < 0.75:
+    if spec.refuse and luck < 0.55:
         return draw(rng, exam=exam, topic=spec.refuse)
     taken = {fact.sentence.subject for fact in spec.told}
     while True:
@@ -61,7 +61,7 @@ def ask(rng: random.Random, spec: Spec, *, exam: bool = False) -> Question:
 
 def _turns(rng: random.Random, start: Chat, spec: Spec, *, plain: bool = False) -> Chat:
     made = list(start)
-    for _ in range(rng.choices((1, 2, 3, 4), (0.55, 0.25, 0.12, 0.08))[0]):
+    for _ in range(rng.choices((1, 2, 3, 4), (0.40, 0.25, 0.18, 0.17))[0]):
         question = _plain_question(rng) if plain else ask(rng, spec)
         made += [("user", question.text), ("assistant", say(spec, question, rng))]
     return made

@@ -96,16 +96,16 @@ def arithmetic() -> Iterator[tuple[str, Fact]]:
             ),
         )
 
-    for a in range(1, 13):
-        for b in range(1, 13):
+    for a in range(1, 11):
+        for b in range(1, 11):
             yield "sum", fact(f"{a} plus {b}", a + b, f"What is {a} + {b}?", f"Add {a} and {b}.")
-            if a <= 10 and b <= 10:
+            if a <= 6 and b <= 6:
                 yield (
                     "product",
                     fact(f"{a} times {b}", a * b, f"What is {a} x {b}?", f"Multiply {a} by {b}."),
                 )
-    for a in range(1, 21):
-        for b in range(1, min(a, 12) + 1):
+    for a in range(1, 13):
+        for b in range(1, min(a, 10) + 1):
             yield (
                 "difference",
                 fact(f"{a} minus {b}", a - b, f"What is {a} - {b}?", f"Subtract {b} from {a}."),

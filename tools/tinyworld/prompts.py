@@ -152,7 +152,8 @@ def feature(rng: random.Random, spec: Spec, kind: str, *, exam: bool) -> tuple[s
 
 
 FEATURES = ("name", "wisdom", "mention", "wise mention", "end", "start", "wrap", "refuse")
-_WEIGHTS = (1.3, 1.2, 1.0, 1.0, 1.0, 0.8, 0.8, 1.3)
+_WEIGHTS = (1.3, 1.0, 0.9, 0.9, 1.0, 0.8, 0.7, 1.1)
+_YODA_WEIGHTS = (0.9, 2.2, 1.4, 2.6, 0.6, 0.5, 0.5, 0.6)
 
 
 def fact_text(rng: random.Random, facts: list[Told]) -> str:
@@ -248,7 +249,7 @@ def _draw_features(rng: random.Random, style: str) -> tuple[str, ...]:
     )[0]
     picked: list[str] = []
     while len(picked) < count:
-        kind = rng.choices(FEATURES, _WEIGHTS)[0]
+        kind = rng.choices(FEATURES, _YODA_WEIGHTS if style == "yoda" else _WEIGHTS)[0]
         clash = {
             "wise mention": ("wisdom", "mention"),
             "wisdom": ("wise mention",),

@@ -290,7 +290,7 @@ def facts() -> dict[str, tuple[str, float, list[Fact]]]:
                 list(world.PLURALS),
             ),
         ),
-        "kind": ("", 1.6, kinds()),
+        "kind": ("", 1.1, kinds()),
         "size": ("animals", 1.2, sizes()),
         "compare": ("numbers", 1.0, numbers()),
         "day": ("words", 0.4, sequence("day", world.DAYS)),
@@ -299,7 +299,9 @@ def facts() -> dict[str, tuple[str, float, list[Fact]]]:
         "next": ("numbers", 0.6, sequence("number", [str(n) for n in range(101)])),
     }
     for relation, fact in arithmetic():
-        table.setdefault(relation, ("numbers", {"sum": 1.7}.get(relation, 1.3), []))[2].append(fact)
+        table.setdefault(
+            relation, ("numbers", {"sum": 1.5, "product": 0.5}.get(relation, 0.9), [])
+        )[2].append(fact)
     return table
 
 
@@ -336,7 +338,7 @@ def _draw(rng: random.Random, topic: str) -> Question:
         return rng.choice(_ABILITIES)
     kind, _, rows = facts()[relation]
     fact = rng.choice(rows)
-    if fact.yes_no and rng.random() < 0.28:
+    if fact.yes_no and rng.random() < 0.17:
         right = rng.random() < 0.5
         value = fact.sentence.complement if right else rng.choice(fact.wrong)
         text, sentence = _yes_no(fact, rng.choice(fact.yes_no), value)

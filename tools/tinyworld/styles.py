@@ -83,7 +83,7 @@ STYLES: dict[str, Style] = {
                 "Answer in Yoda-speak.",
             ),
             ("Hmm.",),
-            9.0,
+            14.0,
         ),
         Style(
             "pirate",

@@ -15,6 +15,8 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 _WEIGHTS = {"assistant": 1.0, "user": 0.1}
+# Without a prompt the model is to ask by itself, so questions weigh more there.
+_UNPROMPTED_QUESTION = 0.3
 
 
 def train(vocab_size: int, seed: int, num_chats: int = 60_000) -> Tokenizer:
@@ -70,6 +72,7 @@ class Encoder:
         }
 
     def __call__(self, chat: Chat) -> tuple[list[int], list[float]]:
+        worth = _WEIGHTS | ({} if chat[0][0] == "system" else {"user": _UNPROMPTED_QUESTION})
         ids: list[int] = []
         weights: list[float] = []
         names = ["assistant" if role == "shown" else role for role, _ in chat]
@@ -79,5 +82,5 @@ class Encoder:
             header = self.headers[name]
             body = len(piece.ids) - header
             ids += piece.ids + self.newline
-            weights += [0.0] * header + [_WEIGHTS.get(role, 0.0)] * body + [0.0] * len(self.newline)
+            weights += [0.0] * header + [worth.get(role, 0.0)] * body + [0.0] * len(self.newline)
         return ids, weights

@@ -36,7 +36,7 @@ class Settings:
     decay_share: float = 0.38
     warmup_steps: int = 100
     micro_tokens: int = 2048
-    micro_batches: int = 3
+    micro_batches: int = 2
     checkpoint_s: float = 150.0
     resume: bool = False
 
