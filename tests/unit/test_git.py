@@ -42,7 +42,7 @@ def test_a_path_is_never_a_pattern(repository):
 
 
 def test_a_refusal_has_git_s_words(repository):
-    with pytest.raises(RepoError, match="git rev-parse: .*unknown revision"):
+    with pytest.raises(RepoError, match=r"git rev-parse: .*unknown revision"):
         repository.run("rev-parse", "nothing")
 
 

@@ -230,7 +230,7 @@ def test_a_conflict_in_the_recipe_is_refused_before_anything_is_written(repo):
     recipe = repo.root / "recipe.yml"
     recipe.write_text("<<<<<<< ours\n" + recipe.read_text("utf-8"), encoding="utf-8")
     git(repo.root, "commit", "-qam", "Oops")
-    with pytest.raises(RepoError, match="recipe.yml:1: a merge conflict"):
+    with pytest.raises(RepoError, match=r"recipe\.yml:1: a merge conflict"):
         record(repo, plan)
     assert git(repo.root, "status", "--porcelain") == ""
 

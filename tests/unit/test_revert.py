@@ -186,7 +186,7 @@ def test_no_edit_is_what_bgit_does_anyway(repo):
 def test_a_name_that_two_bakes_have_is_ambiguous(repo):
     baked(repo, "same")
     baked(repo, "same")
-    with pytest.raises(RepoError, match="'same' may mean same_.* or same_"):
+    with pytest.raises(RepoError, match=r"'same' may mean same_.* or same_"):
         repo.revert(["same"], Quiet())
 
 

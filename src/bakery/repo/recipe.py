@@ -165,7 +165,8 @@ def _split(text: str, source: str) -> tuple[str, list[tuple[str, str]]]:
     seen: set[str] = set()
     start = text.find("\n" + _OPEN)
     while start >= 0:
-        bake_id = text[start + 1 + len(_OPEN) :][:16]
+        named = start + 1 + len(_OPEN)
+        bake_id = text[named : named + 16]
         closing = f"\n{_CLOSE}{bake_id}\n"
         end = text.find(closing, start)
         following = text.find("\n" + _OPEN, start + 1)

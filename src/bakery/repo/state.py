@@ -20,6 +20,8 @@ _PARENT_LINE = re.compile(r"^PARENT_MODEL[ \t]*=.*$", re.MULTILINE)
 
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7}|\|{7})( |$)", re.MULTILINE)
 
+_MARKS = ("<<<<<<<", ">>>>>>>")
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -86,7 +88,8 @@ def with_parent(text: str, parent: ModelRef | None, source: str = ".bread") -> s
 
 def refuse_conflict(text: str, source: str) -> None:
     """Raise RepoError where a merge left its markers in a file."""
-    match = _CONFLICT.search(text)
+    # Looked for as plain text first: a recipe may have megabytes.
+    match = _CONFLICT.search(text) if any(mark in text for mark in _MARKS) else None
     if match:
         line = text.count("\n", 0, match.start()) + 1
         raise RepoError(
