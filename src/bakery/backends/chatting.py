@@ -30,7 +30,7 @@ class ChatSession:
         ids = self._model.prefix(Prompt(), messages, settings)
         streamer = TextIteratorStreamer(
             chat.tokenizer,
-            skip_prompt=True,  # type: ignore[arg-type]  # the base class serves
+            skip_prompt=True,
             skip_special_tokens=True,
         )
         failed: list[BaseException] = []

@@ -57,7 +57,7 @@ class Readout:
             kept.append(hidden)
             return hidden[..., :1]
 
-        self._head.forward = stub  # type: ignore[method-assign]  # on the instance, for one call
+        self._head.forward = stub  # on the instance, for one call
         try:
             yield lambda: kept[0]
         finally:
