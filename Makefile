@@ -4,7 +4,8 @@
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 # Tensors of this size lose more to a second thread than they gain; tests share the cores instead.
-TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2
+# A file stays on one of them, so that what its tests share is made once.
+TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
 .PHONY: demo test test-slow fix clean
