@@ -136,7 +136,7 @@ def test_any_prompt_comes_back_as_it_was(text):
 
 def test_any_mixture_of_signs_comes_back_as_it_was():
     draw = random.Random(7)
-    for _ in range(300):
+    for _ in range(100):
         text = "".join(draw.choices(" \n\t#:-'\"a1é😀\x85\u2028\r|>%{}[]&*!", k=8))
         assert recipe.read(f"{3:016x}", block(3, teacher=text)).data["notes"] == [text]
 

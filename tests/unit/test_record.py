@@ -252,14 +252,23 @@ plan = repo.plan()
 repo.record(plan, result_of(plan), launched=repo.launch_blob(), reporter=Quiet())
 """
 
+REVERT = """
+import os
+from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Quiet
+repo = ModelRepo.find()
+(repo.git.git_dir / "bgit.pid").write_text(str(os.getpid()))
+repo.revert(["yoda"], Quiet())
+"""
+
 KILL_BGIT = "kill -9 $(cat .git/bgit.pid)"
 
 
-def killed_recording(repo: ModelRepo, *, at: str) -> None:
-    """Record in a process of its own, which git's hook `at` kills."""
-    killer = hook(repo, at, KILL_BGIT)
+def killed_recording(repo: ModelRepo, *, at: str, code: str = CHILD, more: str = "") -> None:
+    """Record (or what `code` does) in a process of its own, which git's hook `at` kills."""
+    killer = hook(repo, at, KILL_BGIT + more)
     done = subprocess.run(
-        [sys.executable, "-c", CHILD],
+        [sys.executable, "-c", code],
         cwd=repo.root,
         check=False,
         capture_output=True,
@@ -310,6 +319,35 @@ def test_killed_between_result_and_journal_the_next_run_records(repo):
     assert repo.is_recorded(plan.bake.id)
 
 
+def test_killed_between_index_and_folder_the_folder_follows(repo):
+    committed(repo, "yoda")
+    killed_recording(repo, at="post-commit")
+    wait_for_git(repo)
+    git(repo.root, "read-tree", "HEAD")
+    repo.finish_pending(Quiet())
+    assert git(repo.root, "status", "--porcelain") == ""
+    assert repo.plan("worktree").is_empty
+
+
+def test_a_killed_revert_is_completed_where_its_commit_was_made(repo):
+    baked(repo, "yoda")
+    killed_recording(repo, at="post-commit", code=REVERT)
+    repo.finish_pending(Quiet())
+    assert subjects(repo)[0] == "revert: yoda"
+    assert git(repo.root, "status", "--porcelain") == ""
+    assert repo.state().parent is None
+
+
+def test_a_revert_that_was_killed_before_its_commit_is_let_go(repo):
+    model = baked(repo, "yoda")
+    killed_recording(repo, at="pre-commit", code=REVERT, more="; exit 1")
+    notes = Quiet()
+    repo.finish_pending(notes)
+    assert notes.notes == ["`revert: yoda` was interrupted; it is not begun, so run it again"]
+    assert repo.state().parent == model
+    assert repo.store.journals() == []
+
+
 def test_an_edit_made_between_commit_and_refresh_is_kept(repo):
     committed(repo, "yoda")
     killed_recording(repo, at="post-commit")
@@ -331,10 +369,8 @@ def test_a_locked_index_after_the_commit_is_caught_up_by_the_next_command(repo):
     assert git(repo.root, "status", "--porcelain") == ""
 
 
-def wait_for_git(repo: ModelRepo) -> None:
-    """Give a git that lost its parent time to end; either may be first."""
-    for _ in range(100):
-        locks = list(repo.git.git_dir.glob("bakery-index.*.lock"))
-        if not locks:
-            return
+def wait_for_git(repo: ModelRepo, subject: str = "bake: yoda") -> None:
+    """Let a git that lost its parent make its commit."""
+    until = time.monotonic() + 20
+    while not subjects(repo)[0].startswith(subject) and time.monotonic() < until:
         time.sleep(0.02)

@@ -197,7 +197,8 @@ _SENTENCES = {
 def _changes(repo: ModelRepo) -> tuple[str, ...]:
     found = repo.git.statuses([INPUT, BREAD, RECIPE])
     return tuple(
-        f"{path}: {_SENTENCES.get(xy[1], 'added, not committed')}" for path, xy in found.items()
+        f"{path}: {_SENTENCES.get('U' if xy == 'AA' else xy[1], 'added, not committed')}"
+        for path, xy in found.items()
     )
 
 

@@ -17,7 +17,7 @@ from bakery.repo.checks import BREAD, INPUT, RECIPE
 from bakery.repo.emptied import emptied
 from bakery.repo.git import Blob, Git
 from bakery.repo.journal import Journal
-from bakery.repo.store import Store
+from bakery.repo.store import BusyError, Store
 from bakery.reporting import Reporter
 
 OWN = (BREAD, RECIPE, INPUT)
@@ -71,11 +71,12 @@ def finish(git: Git, store: Store, reporter: Reporter) -> None:
                 if path.exists():
                     made = _complete(git, store, journal, reporter)
                     what = "completed" if made else "not begun, so run it again"
-                    subject = journal.message.splitlines()[0]
+                    subject = journal.message.split("\n")[0]
                     reporter.note(f"`{subject}` was interrupted; it is {what}")
+        except BusyError:
+            continue  # it is being recorded right now, maybe by whoever called this
         except RepoError as error:
-            if "is in use" not in error.message:
-                reporter.note(f"{error.message}. {error.hint or ''}".strip())
+            reporter.note(f"{error.message}. {error.hint or ''}".strip())
 
 
 def commit_journal(
@@ -108,7 +109,7 @@ def _complete(git: Git, store: Store, journal: Journal, reporter: Reporter) -> s
         store.pending(journal.bake_id).unlink(missing_ok=True)
         return ""
     _check(git, journal)
-    head = git.run("rev-parse", "HEAD")
+    assert head is not None  # checked: the branch has a commit
     try:
         files = _files(git, head, journal, reporter)
     except RepoError:
@@ -189,17 +190,14 @@ def _refreshed(git: Git, store: Store, journal: Journal, made: str, reporter: Re
 
 
 def _wait(git: Git, store: Store, journal: Journal, reporter: Reporter) -> None:
-    if git.ask("rev-parse", "-q", "--verify", f"refs/heads/{journal.branch}") is None:
+    subject, branch = journal.message.split("\n")[0], journal.branch
+    if git.ask("rev-parse", "-q", "--verify", f"refs/heads/{branch}") is None:
         store.pending(journal.bake_id).unlink(missing_ok=True)
         reporter.note(
-            f"bake {journal.bake_id} waited for branch {journal.branch!r}, which is gone; "
-            "its weights stay in the store"
+            f"`{subject}` waited for branch {branch!r}, which is gone; weights stay in the store"
         )
     else:
-        reporter.note(
-            f"bake {journal.bake_id} waits to be recorded on branch {journal.branch!r}: "
-            f"`git switch {journal.branch}`"
-        )
+        reporter.note(f"`{subject}` waits for branch {branch!r}: `git switch {branch}`")
 
 
 def _blocks(git: Git, commit_id: str) -> dict[str, str]:

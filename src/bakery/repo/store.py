@@ -18,6 +18,10 @@ from bakery.errors import RepoError
 from bakery.records import write_atomic
 
 
+class BusyError(RepoError):
+    """Another process holds a folder."""
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """A folder of results. Worktrees of one repository share it; `git clean` cannot reach it."""
@@ -61,7 +65,7 @@ class Store:
 
     @contextmanager
     def lock(self, folder: Path, command: str, *, wait_s: float = 0) -> Iterator[None]:
-        """Hold a folder for one process; RepoError names who has it.
+        """Hold a folder for one process; BusyError names who has it.
 
         The lock is the operating system's: that of a dead process is free. The file beside it
         only says who holds it.
@@ -75,7 +79,7 @@ class Store:
         try:
             held.acquire(timeout=wait_s)
         except filelock.Timeout as error:
-            raise RepoError(
+            raise BusyError(
                 f"{folder} is in use{_named(holder)}",
                 hint="Wait for it, or stop it; what it has written is kept.",
             ) from error
