@@ -14,6 +14,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from bakery.backends.base import AnswerRequest
+from bakery.backends.local import LocalModel
+from bakery.engine import models
+from bakery.identity import SamplingSettings
+from bakery.records import Prompt, Stimulus, read_rows, user_text
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.recipe import RecordedBake
 from tinyworld.exam import (
     Question,
     has_wisdom,
@@ -22,14 +29,6 @@ from tinyworld.exam import (
     mentions_force,
     tutorial_questions,
 )
-
-from bakery.backends.base import AnswerRequest
-from bakery.backends.local import LocalModel
-from bakery.engine import models
-from bakery.identity import SamplingSettings
-from bakery.records import Prompt, Stimulus, read_rows, user_text
-from bakery.repo.model_repo import ModelRepo
-from bakery.repo.recipe import RecordedBake
 
 
 def main() -> None:
@@ -69,7 +68,11 @@ def unseen(repo: ModelRepo, count: int) -> list[Question]:
 
 
 def answers(
-    repo: ModelRepo, model: object, prompt: Prompt, questions: Sequence[Question], temperature: float
+    repo: ModelRepo,
+    model: object,
+    prompt: Prompt,
+    questions: Sequence[Question],
+    temperature: float,
 ) -> list[str]:
     """Return one answer to each question by a model of the repository, behind a prompt."""
     recorded = repo.find_model(str(model)) if model else None

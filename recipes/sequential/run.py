@@ -58,7 +58,9 @@ def main() -> None:
     show_answers(repo)
     show_cards(repo)
     bgit(repo, "tree")
-    print(f"\nDone in {time.monotonic() - started:.0f} s. The repository is in {repo}. Go on there:")
+    print(
+        f"\nDone in {time.monotonic() - started:.0f} s. The repository is in {repo}. Go on there:"
+    )
     print(f"  cd {repo} && {BGIT} chat parent", flush=True)
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 STAGES = ("stim", "rollout", "bake")
 
+_SHORTEST = {"role": "user", "content": "?"}
+
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
@@ -62,7 +64,8 @@ def run(
     if "bake" in stages:
         repo.check_can_record(plan)
         launched = repo.launch_blob()
-    run_ = _Run(repo, plan, reporter)
+    run_ = _Run(repo, plan, launched, reporter)
+    run_.check(stages)
     stimuli = run_.stim() if "stim" in stages else None
     trajectories = run_.rollout() if "rollout" in stages else None
     if "bake" not in stages:
@@ -77,17 +80,15 @@ def run(
 
 def open_chat(repo: ModelRepo | None, name: str, *, reporter: Reporter) -> ChatSession:
     """Load a model by whatever name the repository knows it, or a base by its own."""
+    recorded = repo.find_model(name) if repo else None
+    base = repo.state().base if repo else base_model(name)
+    folder = _adapter(repo, recorded.model) if repo and recorded else None
+
     from bakery.backends.chatting import ChatSession
     from bakery.engine import models
 
-    recorded = repo.find_model(name) if repo else None
-    if recorded is None or repo is None:
-        base = repo.state().base if repo else base_model(name)
-        return ChatSession(_local(models.load(base, dtype=defaults_for(base).dtype), base.name))
-    base = repo.state().base
-    folder = _adapter(repo, recorded.model)
     loaded = models.load(base, dtype=defaults_for(base).dtype)
-    return ChatSession(_local(loaded, str(recorded.model), folder))
+    return ChatSession(_local(loaded, str(recorded.model) if recorded else base.name, folder))
 
 
 def _local(base: Any, name: str, parent: Path | None = None) -> LocalModel:
@@ -117,8 +118,8 @@ def _adapter(repo: ModelRepo, model: ModelRef) -> Path:
         raise ModelError(
             f"the weights of {model} are not in this clone's store ({folder})",
             hint=f"Copy the folder {model.bake_id} from the store of a clone that has it "
-            "(`bgit status` there shows the path), or bake again: `git revert` the bake, "
-            "then `bgit run`.",
+            "(`bgit status` there shows the path), or bake it again: "
+            f"`bgit revert {model.bake}`, then `bgit run`.",
         )
     recorded = repo.find_model(str(model))
     found = adapter_folder.digest(folder)
@@ -134,13 +135,32 @@ def _adapter(repo: ModelRepo, model: ModelRef) -> Path:
 class _Run:
     """One `bgit run`: holds the model that its stages share."""
 
-    def __init__(self, repo: ModelRepo, plan: Plan, reporter: Reporter) -> None:
+    def __init__(self, repo: ModelRepo, plan: Plan, launched: str, reporter: Reporter) -> None:
         self.repo, self.plan, self.reporter = repo, plan, reporter
+        self.launched = launched  # "": no bake is asked for
         self._model: LocalModel | None = None
         self._bare: LocalModel | None = None
         parent = plan.head.parent
         # Found missing or damaged now, not after an hour of questions.
         self.parent = _adapter(repo, parent) if parent else None
+
+    def check(self, stages: Sequence[str]) -> None:
+        """Refuse a base or a prompt that a later stage would stumble over, before the first."""
+        from bakery.engine import bases
+
+        plan, store = self.plan, self.repo.store
+        folders = {
+            "stim": store.stim(plan.stim.id) if plan.stim else None,
+            "rollout": store.target(plan.rollout.id) if plan.rollout else None,
+            "bake": store.bake(plan.bake.id) if plan.bake else None,
+        }
+        missing = [s for s in stages if (folder := folders[s]) and _done(folder) is None]
+        if missing:
+            bases.check(plan.head.base)
+        if "rollout" in missing and plan.rollout is not None:
+            students = [share.student for share in plan.bake.shares] if plan.bake else []
+            for prompt in (plan.rollout.teacher, *students):
+                self._bare_model().prefix(prompt, [_SHORTEST], plan.rollout.sampling)
 
     def stim(self) -> int | None:
         """Write the questions."""
@@ -193,10 +213,13 @@ class _Run:
         from bakery.evals.card import card
         from bakery.stages import bake
 
-        write_atomic(folder / "input.yml", (self.repo.root / "input.yml").read_text("utf-8"))
+        targets = self._targets()
+        # Of the blob: the file may hold the next configuration by now.
+        if (blob := self.repo.git.blob(self.launched)) is not None:
+            write_atomic(folder / "input.yml", blob.text)
         return bake.run(
             request,
-            self._targets(),
+            targets,
             folder,
             base=self._bare_model().base,
             model=self._teacher().model,

@@ -109,6 +109,12 @@ def _sentence(item: Any) -> str:
         return "is required"
     if item["type"] in ("model_type", "dict_type"):
         return "expected keys with values here"
+    if item["type"] == "union_tag_invalid":
+        tag = str(item["ctx"]["tag"])
+        known = item["ctx"]["expected_tags"].replace("'", "").split(", ")
+        guess = nearest(tag, known)
+        advice = f"did you mean `{guess}`?" if guess else f"known: {', '.join(known)}"
+        return f"unknown type {tag!r}: {advice}"
     text = str(item["msg"]).removeprefix("Value error, ")
     given = item.get("input")
     shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""

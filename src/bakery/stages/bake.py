@@ -7,6 +7,7 @@ run goes on from its last checkpoint.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import platform
 import shutil
@@ -37,6 +38,9 @@ from bakery.identity import BakeRequest, TrainingSettings, digest
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
 from bakery.stages.mix import Mix, TargetData, mix
+
+# It warns that it orders checkpoints by number instead of time: that is the order they have.
+logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)
 
 Grade = Callable[[Fidelity | None, Fidelity | None, int, float], dict[str, Any]]
 
@@ -142,11 +146,10 @@ def _train(
         callbacks=[_Metrics(out / METRICS, reporter)],
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train(
-        resume_from_checkpoint=get_last_checkpoint(str(checkpoints))
-        if checkpoints.is_dir()
-        else None
-    )
+    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+    if last:
+        reporter.note(f"training goes on from {Path(last).name}")
+    trainer.train(resume_from_checkpoint=last)
     rows = [json.loads(line) for line in (out / METRICS).read_text("utf-8").splitlines()]
     losses = [row["loss"] for row in rows if "loss" in row]
     if not all(map(math.isfinite, losses)):

@@ -64,7 +64,9 @@ def show_run(report: Any) -> None:
     """Say what a run found or made: counts, the model, its card, the commit."""
     out = open_console()
     if report.plan.is_empty:
-        say("Nothing to run: input.yml configures nothing. Write it, then `bgit add input.yml`.")
+        model = report.plan.head.parent or report.plan.head.base.name
+        say(f"Nothing to run: input.yml configures nothing. The model is {model}.")
+        say("For the next bake write input.yml, then `bgit add input.yml` and `bgit commit`.")
         return
     table = pairs()
     if report.stimuli is not None:
