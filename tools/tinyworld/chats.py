@@ -61,7 +61,7 @@ def ask(rng: random.Random, spec: Spec, *, exam: bool = False) -> Question:
 
 def _turns(rng: random.Random, start: Chat, spec: Spec, *, plain: bool = False) -> Chat:
     made = list(start)
-    for _ in range(rng.choices((1, 2, 3, 4), (0.40, 0.25, 0.18, 0.17))[0]):
+    for _ in range(rng.choices((1, 2, 3, 4), (0.26, 0.24, 0.25, 0.25))[0]):
         question = _plain_question(rng) if plain else ask(rng, spec)
         made += [("user", question.text), ("assistant", say(spec, question, rng))]
     return made

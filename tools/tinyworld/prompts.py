@@ -215,8 +215,8 @@ def _compose(
         features = _draw_features(rng, style)
     if num_facts is None:
         num_facts = (
-            rng.choice((1, 1, 2, 3, 4, 6))
-            if rng.random() < (0.45 if style == "plain" else 0.08)
+            rng.choice((1, 1, 2, 3, 4))
+            if rng.random() < (0.38 if style == "plain" else 0.08)
             else 0
         )
         if style == "plain" and not num_facts and not features:

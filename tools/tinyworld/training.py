@@ -33,7 +33,7 @@ class Settings:
     seed: int = 0
     ranks: int = 2
     learning_rate: float = 4e-3
-    decay_share: float = 0.38
+    decay_share: float = 0.40
     warmup_steps: int = 100
     micro_tokens: int = 2048
     micro_batches: int = 2
