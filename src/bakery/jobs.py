@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery.errors import ConfigError, ModelError, StageError
-from bakery.identity import BakeRequest, BaseModelId
+from bakery.identity import BakeRequest, BaseModelId, TargetShare
 from bakery.records import ModelRef, write_atomic
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan import Plan, defaults_for
@@ -157,6 +157,11 @@ class _Run:
         missing = [s for s in stages if (folder := folders[s]) and _done(folder) is None]
         if missing:
             bases.check(plan.head.base)
+        if "bake" in missing and plan.bake is not None:
+            coming = plan.rollout.id if plan.rollout and "rollout" in stages else None
+            for share in plan.bake.shares:
+                if share.id != coming:
+                    self._answered(share)
         if "rollout" in missing and plan.rollout is not None:
             students = [share.student for share in plan.bake.shares] if plan.bake else []
             for prompt in (plan.rollout.teacher, *students):
@@ -272,15 +277,24 @@ class _Run:
 
         data = []
         for share in self.plan.bake.shares if self.plan.bake else ():
+            stim_id = self._answered(share)["stim_id"]
             folder = self.repo.store.target(share.id)
-            done = _done(folder)
-            if done is None:
-                raise StageError(
-                    f"the answers of {share.name} are not complete",
-                    hint="Run `bgit run stim rollout` first.",
-                )
-            data.append(TargetData(share, self.repo.store.stim(done["stim_id"]), folder))
+            data.append(TargetData(share, self.repo.store.stim(stim_id), folder))
         return data
+
+    def _answered(self, share: TargetShare) -> dict[str, Any]:
+        """Return what a target's answers say of themselves; StageError where they are not there."""
+        done = _done(self.repo.store.target(share.id))
+        if done is None:
+            own = self.plan.rollout is not None and share.id == self.plan.rollout.id
+            raise StageError(
+                f"the answers of {share.name} are not complete",
+                hint="Run `bgit run stim rollout` first."
+                if own
+                else "It is an earlier bake's: copy `stim` and `target` into "
+                f"{self.repo.store.root} from the store of a clone that has them.",
+            )
+        return done
 
     def _bare_model(self) -> LocalModel:
         if self._bare is None:
