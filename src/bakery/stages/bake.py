@@ -146,7 +146,7 @@ def _train(
         callbacks=[_Metrics(out / METRICS, reporter)],
     )
     trainer.remove_callback(PrinterCallback)
-    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+    last = _last_whole(checkpoints)
     if last:
         reporter.note(f"training goes on from {Path(last).name}")
     trainer.train(resume_from_checkpoint=last)
@@ -157,6 +157,16 @@ def _train(
             "the loss is not a number any more", hint="Lower BAKE.optimizer.learning_rate."
         )
     return trainer.state.global_step, losses
+
+
+def _last_whole(checkpoints: Path) -> str | None:
+    """Return the newest checkpoint, after dropping one that a kill left half written."""
+    for folder in checkpoints.glob("checkpoint-*"):
+        try:
+            json.loads((folder / "trainer_state.json").read_text("utf-8"))  # written last
+        except (OSError, ValueError):
+            shutil.rmtree(folder)
+    return get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
 
 
 def _arguments(
