@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 from tests.support.models import random_model
 
 BGIT = str(Path(sys.executable).with_name("bgit"))
+
+IDENTITY = "[user]\n    name = Ann Example\n    email = ann@example.org\n"
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,29 @@ BAKE:
       weight: 1.0
 """
 
+# No datasets: this file's target; a rank of its own keeps the parent, too.
+INPUT_WITH_RANK = """\
+PROMPT:
+  teacher:
+    messages:
+      - role: system
+        content: "Whisper, please."
+TARGET:
+  name: main_target
+  num_traj_per_stimulus: 2
+  max_tokens: 12
+  generators:
+    - type: hardcoded
+      questions: ["Who?", "What?", "When?", "Where?", "Why?", "How?"]
+BAKE:
+  name: second
+  epochs: 1
+  micro_batch_size: 8
+  model:
+    baked_adapter_config:
+      r: 4
+"""
+
 
 def input_yml(prompt: str = "SHOUT!", bake: str = "first", questions: int = 12) -> str:
     """Return a configuration that a random model bakes in a second."""
@@ -73,9 +100,10 @@ class Typist:
     """A repository on a small random model, and the commands in it."""
 
     root: Path
+    env: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, *arguments: str, stdin: str = "", **env: str) -> Typed:
-        return bgit(*arguments, cwd=self.root, stdin=stdin, **env)
+        return bgit(*arguments, cwd=self.root, stdin=stdin, **{**self.env, **env})
 
     def must(self, *arguments: str) -> str:
         """Run a command that has to succeed; return what it printed."""
@@ -83,29 +111,98 @@ class Typist:
         assert done.code == 0, f"bgit {' '.join(arguments)}: {done.out}\n{done.err}"
         return done.out
 
-    def configure(self, prompt: str = "SHOUT!", bake: str = "first", **more: int) -> None:
-        """Write and commit a configuration."""
-        (self.root / "input.yml").write_text(input_yml(prompt, bake, **more), encoding="utf-8")
-        self.must("add", "input.yml")
-        self.must("commit", "-q", "-m", f"Configure {bake}")
+    def git(self, *arguments: str) -> str:
+        """Run plain git, which has to succeed; return what it printed."""
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self.root,
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
+        )
+        assert done.returncode == 0, f"git {' '.join(arguments)}: {done.stdout}\n{done.stderr}"
+        return done.stdout.rstrip("\n")
 
-    def bake(self, prompt: str = "SHOUT!", bake: str = "first") -> str:
-        """Configure and run all stages; return the bake's commit."""
-        self.configure(prompt, bake)
-        self.must("run", "stim", "rollout", "bake")
-        return self.must("rev-parse", "HEAD").strip()
+    def write(self, text: str, path: str = "input.yml") -> None:
+        """Write a file of the repository."""
+        (self.root / path).write_text(text, encoding="utf-8")
+
+    def read(self, path: str = "input.yml") -> str:
+        """Return the text of a file of the repository."""
+        return (self.root / path).read_text(encoding="utf-8")
+
+    def commit(self, text: str, subject: str = "Configure") -> None:
+        """Write and commit a configuration."""
+        self.write(text)
+        self.git("add", "input.yml")
+        self.git("commit", "-q", "-m", subject, "--", "input.yml")
 
     def parent(self) -> str:
         """What `grep PARENT_MODEL .bread` says behind the equals sign."""
-        lines = (self.root / ".bread").read_text(encoding="utf-8").splitlines()
-        (line,) = [line for line in lines if line.startswith("PARENT_MODEL")]
+        (line,) = [x for x in self.read(".bread").splitlines() if x.startswith("PARENT_MODEL")]
         return line.partition("=")[2].strip()
+
+    def subjects(self) -> list[str]:
+        """Return the subjects of all commits, newest first, without what was measured."""
+        lines = self.git("log", "--format=%s").splitlines()
+        return [line.partition(" (KL")[0] for line in lines]
+
+    def changes(self) -> str:
+        """Return what `git status` says is changed."""
+        return self.git("status", "--porcelain")
+
+    def hook(self, name: str, script: str) -> Path:
+        """Write a hook of git."""
+        path = self.root / ".git/hooks" / name
+        path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        path.chmod(0o755)
+        return path
+
+    @property
+    def store(self) -> Path:
+        """Where questions, answers and weights lie."""
+        return self.root / ".git/bakery"
+
+
+@pytest.fixture(scope="session")
+def new_repository(tmp_path_factory: pytest.TempPathFactory) -> Typist:
+    """A repository in which nothing was done yet; for copies only."""
+    folder = tmp_path_factory.mktemp("new")
+    config = folder / "gitconfig"
+    config.write_text(IDENTITY, encoding="utf-8")
+    env = {"GIT_CONFIG_GLOBAL": str(config), "GIT_CONFIG_NOSYSTEM": "1", "HF_HUB_OFFLINE": "1"}
+    base = random_model(folder / "base")
+    made = bgit("init", "demo", "--base-model", str(base), "--owner", "ann", cwd=folder, **env)
+    assert made.code == 0, made.err
+    return Typist(folder / "demo", env)
+
+
+@pytest.fixture(scope="session")
+def baked_repository(new_repository: Typist, tmp_path_factory: pytest.TempPathFactory) -> Typist:
+    """A repository with two bakes, `second` on top of `first`; for reading and for copies."""
+    made = copied(new_repository, tmp_path_factory.mktemp("baked") / "demo")
+    made.commit(input_yml(), "Configure first")
+    made.must("run", "stim", "rollout", "bake")
+    made.commit(INPUT_WITH_RANK, "Configure second")
+    made.must("run", "stim", "rollout", "bake")
+    return made
 
 
 @pytest.fixture
-def typist(tmp_path: Path) -> Typist:
+def typist(new_repository: Typist, workplace: Path) -> Typist:
     """A fresh repository on a random model."""
-    base = random_model(tmp_path / "base")
-    made = bgit("init", "demo", "--base-model", str(base), "--owner", "ann")
-    assert made.code == 0, made.err
-    return Typist(Path.cwd() / "demo")
+    return copied(new_repository, workplace / "demo")
+
+
+@pytest.fixture
+def baked(baked_repository: Typist, workplace: Path) -> Typist:
+    """A repository of the test's own with two bakes."""
+    return copied(baked_repository, workplace / "demo")
+
+
+def copied(repository: Typist, folder: Path) -> Typist:
+    """Copy a repository with its store, as `cp -a` does."""
+    shutil.copytree(repository.root, folder, symlinks=True)
+    return Typist(folder, repository.env)
