@@ -1,4 +1,4 @@
-"""How close a student is to the recorded teacher: means over response tokens, in nats."""
+"""How close a student is to the recorded teacher: means over target tokens, in nats."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from bakery.engine.losses import forward_kl, top1_agreement
+from bakery.engine.examples import Features
+from bakery.engine.losses import Loss, forward_kl, top1_agreement
 from bakery.engine.readout import Readout
-from bakery.engine.teacher import TeacherRecord, view_features
+from bakery.engine.teacher import view_features
 from bakery.engine.views import Pair
 
 
@@ -22,18 +23,30 @@ class Fidelity:
     tokens: int
 
 
-@torch.no_grad()
 def fidelity(
-    model: torch.nn.Module, readout: Readout, record: TeacherRecord, pairs: Sequence[Pair]
+    model: torch.nn.Module, readout: Readout, record: Features, pairs: Sequence[Pair]
 ) -> Fidelity:
     """Score the student views of `pairs` by `model` as it stands against the teacher's record."""
-    kl, agreed, tokens, at = 0.0, 0, 0, 0
+    kl, agreed, tokens = totals(model, readout, record, pairs, forward_kl)
+    return Fidelity(kl / tokens, agreed / tokens, tokens)
+
+
+@torch.no_grad()
+def totals(
+    model: torch.nn.Module,
+    readout: Readout,
+    record: Features,
+    pairs: Sequence[Pair],
+    loss: Loss,
+) -> tuple[float, int, int]:
+    """Return summed divergence, agreeing positions and target positions of `pairs`."""
+    total, agreed, tokens, at = 0.0, 0, 0, 0
     for views, features in view_features(model, readout, [p.student for p in pairs]):
         batch = pairs[at : at + len(views)]
         at += len(views)
         teacher = torch.cat([record.features(p.key) for p in batch]).to(features.device)
         student_NV, teacher_NV = readout.logits(features), readout.logits(teacher)
-        kl += float(forward_kl(student_NV, teacher_NV))
+        total += float(loss(student_NV, teacher_NV).sum())
         agreed += int(top1_agreement(student_NV, teacher_NV))
         tokens += len(features)
-    return Fidelity(kl / tokens, agreed / tokens, tokens)
+    return total, agreed, tokens

@@ -7,7 +7,9 @@ logits: D numbers a token instead of |V|. Shapes: N target positions · D featur
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -24,21 +26,24 @@ ROWS = 32
 
 
 class TeacherRecord:
-    """Features of many trajectories in one memory-mapped file, addressed by trajectory."""
+    """Features of many pairs in memory-mapped files, addressed by the pair's key.
 
-    def __init__(self, path: Path, pairs: Sequence[Pair]) -> None:
-        self._file = safe_open(str(path), framework="pt")
-        self._rows = self._file.get_slice("features")
-        self._span: dict[str, tuple[int, int]] = {}
-        at = 0
-        for pair in pairs:
-            self._span[pair.key] = (at, at + pair.num_targets)
-            at += pair.num_targets
+    Several files, where several processes each made a share.
+    """
+
+    def __init__(self, shares: Sequence[tuple[Path, Sequence[Pair]]]) -> None:
+        self._found: dict[str, tuple[Any, int, int]] = {}
+        for path, pairs in shares:
+            rows = safe_open(str(path), framework="pt").get_slice("features")
+            at = 0
+            for pair in pairs:
+                self._found[pair.key] = (rows, at, at + pair.num_targets)
+                at += pair.num_targets
 
     def features(self, key: str) -> torch.Tensor:
-        """Return the features (N, D) of one trajectory's targets."""
-        start, stop = self._span[key]
-        return self._rows[start:stop]
+        """Return the features (N, D) of one pair's targets."""
+        rows, start, stop = self._found[key]
+        return rows[start:stop]
 
 
 def record(
@@ -47,27 +52,41 @@ def record(
     pairs: Sequence[Pair],
     path: Path,
     *,
-    parent_digest: str,
+    of: str,
     reporter: Reporter,
 ) -> TeacherRecord:
     """Open the record at `path`, or make it, by one pass of the parent over the teacher views.
 
-    A record made for other trajectories or another parent is made again.
+    `of` identifies the weights: a record made for others, or for other pairs, is made again.
     """
-    key = digest([parent_digest, [[p.key, p.teacher.ids, p.teacher.spans] for p in pairs]])
+    key = digest([of, [[p.key, p.teacher.ids, p.teacher.spans] for p in pairs]])
     if not _is_for(path, key):
         parts = []
-        with parent_only(model):
+        with teaching(model):
             done = 0
             reporter.progress("teacher", done, len(pairs))
             for views, features in view_features(model, readout, [p.teacher for p in pairs]):
                 parts.append(features.cpu())
                 done += len(views)
                 reporter.progress("teacher", done, len(pairs))
+        path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.tmp")
-        save_file({"features": torch.cat(parts)}, str(draft), metadata={"key": key})
+        tensors = {"features": torch.cat(parts) if parts else torch.zeros(0, 1)}
+        save_file(tensors, str(draft), metadata={"key": key})
         draft.replace(path)
-    return TeacherRecord(path, pairs)
+    return TeacherRecord([(path, pairs)])
+
+
+@contextmanager
+def teaching(model: PeftModel) -> Iterator[None]:
+    """Make the model its own teacher: the parent alone, without dropout."""
+    was_training = model.training
+    model.eval()
+    try:
+        with parent_only(model):
+            yield
+    finally:
+        model.train(was_training)
 
 
 @torch.no_grad()
@@ -88,19 +107,20 @@ def padded(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return ids (B, T) padded on the right, mask (B, T), and rows and columns (N,) that predict.
 
-    The last target is never an input: nothing is predicted from it.
+    The last target is never an input: nothing is predicted from it. No views give one empty row.
     """
-    lengths = [max(view.predicting) + 1 for view in views]
-    ids = torch.full((len(views), max(lengths)), pad_id, dtype=torch.long)
+    lengths = [max(view.predicting) + 1 for view in views] or [1]
+    ids = torch.full((len(lengths), max(lengths)), pad_id, dtype=torch.long)
     mask = torch.zeros_like(ids)
+    mask[:, 0] = 1
     rows: list[int] = []
     cols: list[int] = []
-    for i, (view, length) in enumerate(zip(views, lengths, strict=True)):
-        ids[i, :length] = torch.as_tensor(view.ids[:length])
-        mask[i, :length] = 1
+    for i, view in enumerate(views):
+        ids[i, : lengths[i]] = torch.as_tensor(view.ids[: lengths[i]])
+        mask[i, : lengths[i]] = 1
         rows += [i] * len(view.predicting)
         cols += view.predicting
-    return ids, mask, torch.as_tensor(rows), torch.as_tensor(cols)
+    return ids, mask, torch.tensor(rows, dtype=torch.long), torch.tensor(cols, dtype=torch.long)
 
 
 def _is_for(path: Path, key: str) -> bool:

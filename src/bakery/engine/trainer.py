@@ -1,64 +1,35 @@
 """A `transformers.Trainer` whose loss is the divergence from the recorded teacher.
 
-Only loss, batches and checkpoints of the one trainable adapter; every `TrainingArguments`
-field works as it does in transformers.
+Only loss, batches, evaluation and checkpoints of the one trainable adapter; every
+`TrainingArguments` field works as it does in transformers. Where examples come from is
+somebody else's business: `stages.bake` for bgit, `context_trainer` for the library.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
 from safetensors.torch import save_file
-from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments
+from transformers.trainer_utils import EvalLoopOutput
 
-from bakery.engine.adapters import load_own_state, own_state
+from bakery.engine.adapters import BAKE, load_own_state, own_state
+from bakery.engine.examples import Examples, collator
+from bakery.engine.fidelity import totals
 from bakery.engine.losses import Loss
 from bakery.engine.readout import Readout
-from bakery.engine.teacher import TeacherRecord, padded
-from bakery.engine.views import Pair
 
 OWN_WEIGHTS = "own.safetensors"
 
 
-class TrajectoryDataset(Dataset[Pair]):
-    """Pairs by index."""
-
-    def __init__(self, pairs: Sequence[Pair]) -> None:
-        self.pairs = pairs
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> Pair:
-        return self.pairs[index]
-
-
-def collator(record: TeacherRecord, pad_id: int) -> Callable[[Sequence[Pair]], dict[str, Any]]:
-    """Return the function that turns pairs into one padded batch with its teacher features."""
-
-    def collate(pairs: Sequence[Pair]) -> dict[str, Any]:
-        ids, mask, rows, cols = padded([p.student for p in pairs], pad_id)
-        teacher = torch.cat([record.features(p.key) for p in pairs])
-        return {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "rows": rows,
-            "cols": cols,
-            "teacher": teacher,
-        }
-
-    return collate
-
-
-class ContextBakingTrainer(Trainer):
+class BakingTrainer(Trainer):
     """Fit the student to the teacher's recorded distribution at every target position."""
 
-    # The loss is divided by the targets of the whole optimiser step, on all processes.
+    # The loss is divided by the weight of the whole optimiser step, on all processes.
     loss_is_scaled_for_ga = True
 
     def __init__(
@@ -68,9 +39,11 @@ class ContextBakingTrainer(Trainer):
         *,
         readout: Readout,
         loss: Loss,
-        train_dataset: Dataset[Pair],
-        data_collator: Callable[[Sequence[Pair]], dict[str, Any]],
-        callbacks: list[Any] | None = None,
+        train_dataset: Examples,
+        eval_dataset: Examples | None = None,
+        pad_id: int = 0,
+        weighting: str = "token",
+        **more: Any,
     ) -> None:
         self.readout = readout
         self.loss = loss
@@ -78,19 +51,18 @@ class ContextBakingTrainer(Trainer):
             model=model,
             args=args,
             train_dataset=train_dataset,
-            data_collator=data_collator,
-            callbacks=callbacks,
+            eval_dataset=eval_dataset,
+            data_collator=collator(train_dataset, pad_id, weighting=weighting),
+            **more,
         )
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], torch.Tensor]:
-        """Return the micro-batches of one optimiser step, and how many targets they hold."""
+        """Return the micro-batches of one optimiser step, and what their targets weigh."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        count = torch.tensor(sum(len(batch["rows"]) for batch in batches), device=device)
-        if self.args.world_size > 1:
-            count = self.accelerator.gather(count).sum()
-        return batches, count
+        weight = torch.stack([batch["weights"].sum() for batch in batches]).sum().to(device)
+        return batches, self._over_processes(weight)
 
     def compute_loss(
         self,
@@ -99,25 +71,57 @@ class ContextBakingTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Return the summed divergence over the step's number of targets."""
+        """Return the weighted divergence over the weight of the whole optimiser step."""
         features = self.readout.features(
             model, inputs["input_ids"], inputs["attention_mask"], inputs["rows"], inputs["cols"]
         )
         with torch.no_grad():
             teacher_NV = self.readout.logits(inputs["teacher"])
-        total = self.loss(self.readout.logits(features), teacher_NV)
-        count = num_items_in_batch if num_items_in_batch is not None else len(inputs["rows"])
+        each_N = self.loss(self.readout.logits(features), teacher_NV)
+        total = (each_N * inputs["weights"]).sum()
+        weight = inputs["weights"].sum() if num_items_in_batch is None else num_items_in_batch
         # Processes average their gradients; each has only its own share of the sum.
-        loss = total / count * self.args.world_size
+        loss = total / max(float(weight), 1e-9) * self.args.world_size
         return (loss, {}) if return_outputs else loss
 
+    def evaluation_loop(
+        self,
+        dataloader: Any,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """Measure the divergence per target token, each token counted once on all processes."""
+        examples: Examples = dataloader.dataset
+        pairs = examples.pairs[self.args.process_index :: self.args.world_size]
+        self.model.eval()
+        found = totals(self.model, self.readout, examples.record, pairs, self.loss)
+        loss, agreed, tokens = self._over_processes(
+            torch.tensor(found, dtype=torch.float64).float().to(self.args.device)
+        ).tolist()
+        metrics = {
+            f"{metric_key_prefix}_loss": loss / max(tokens, 1),
+            f"{metric_key_prefix}_top1_agreement": agreed / max(tokens, 1),
+        }
+        return EvalLoopOutput(None, None, metrics, len(examples))
+
+    def _over_processes(self, values: torch.Tensor) -> torch.Tensor:
+        return values if self.args.world_size == 1 else self.accelerator.reduce(values, "sum")
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Checkpoint the trainable tensors: base and parent are elsewhere, and frozen."""
+        """Checkpoint a bake's own tensors alone: base and parent are elsewhere, and frozen."""
+        if BAKE not in self.model.peft_config:
+            super()._save(output_dir, state_dict)
+            return
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        model = self.accelerator.unwrap_model(self.model)
-        save_file(own_state(model), str(folder / OWN_WEIGHTS))
+        save_file(own_state(self.model), str(folder / OWN_WEIGHTS))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Put the trainable tensors of a checkpoint back."""
-        load_own_state(model or self.model, Path(resume_from_checkpoint) / OWN_WEIGHTS)
+        own = Path(resume_from_checkpoint) / OWN_WEIGHTS
+        if own.is_file():
+            load_own_state(model or self.model, own)
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)

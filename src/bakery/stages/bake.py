@@ -28,11 +28,12 @@ from transformers.trainer_utils import get_last_checkpoint
 
 import bakery
 from bakery.engine import adapter_folder, adapters, teacher
+from bakery.engine.examples import Examples
 from bakery.engine.fidelity import Fidelity, fidelity
-from bakery.engine.losses import LOSSES
+from bakery.engine.losses import make_loss
 from bakery.engine.models import BaseModel
 from bakery.engine.readout import Readout
-from bakery.engine.trainer import ContextBakingTrainer, TrajectoryDataset, collator
+from bakery.engine.trainer import BakingTrainer
 from bakery.errors import ConfigError, StageError
 from bakery.identity import BakeRequest, TrainingSettings, digest
 from bakery.records import write_atomic
@@ -82,7 +83,7 @@ def run(
         readout,
         [*mixture.train, *mixture.held_out],
         out / "teacher.safetensors",
-        parent_digest=digest([base.id.digest, parent_digest]),
+        of=digest([base.id.digest, parent_digest]),
         reporter=reporter,
     )
     with adapters.parent_only(student):
@@ -136,13 +137,13 @@ def _train(
         raise ConfigError(f"a batch of {settings.global_batch} cannot be made of {micro}s")
     checkpoints = out / "checkpoints"
     total = math.ceil(len(mixture.train) / settings.global_batch) * settings.epochs
-    trainer = ContextBakingTrainer(
+    trainer = BakingTrainer(
         student,
         _arguments(settings, micro, checkpoints, total, base.device.type),
         readout=readout,
-        loss=LOSSES[settings.loss],
-        train_dataset=TrajectoryDataset(mixture.train),
-        data_collator=collator(record, base.chat.pad_id),
+        loss=make_loss(settings.loss),
+        train_dataset=Examples([[pair] for pair in mixture.train], record),
+        pad_id=base.chat.pad_id,
         callbacks=[_Metrics(out / METRICS, reporter)],
     )
     trainer.remove_callback(PrinterCallback)
@@ -188,6 +189,7 @@ def _arguments(
         data_seed=settings.seed,
         optim="adamw_torch",
         logging_steps=1,
+        logging_nan_inf_filter=False,  # a loss that is no number has to be seen
         report_to="none",
         disable_tqdm=True,
         save_strategy="epoch",
