@@ -21,6 +21,8 @@ HELP = """\
 /status       model, system prompt, length of the conversation
 /quit         leave (so do /exit and Ctrl-D)"""
 
+FORGET = "/clear forgets what was said so far."
+
 Reply = Callable[[Sequence[Message]], Iterator[str]]
 
 
@@ -96,7 +98,11 @@ def answer_lines(conversation: Conversation) -> None:
                 return
             click.echo(said, err=True)
         elif line:
-            click.echo(" ".join("".join(conversation.reply(line)).split("\n")))
+            try:
+                answer = "".join(conversation.reply(line))
+            except BakeryError as error:
+                raise type(error)(error.message, hint=FORGET) from error
+            click.echo(" ".join(answer.split("\n")))
 
 
 def _repository() -> ModelRepo | None:
@@ -134,5 +140,5 @@ def _stream(conversation: Conversation, line: str) -> None:
     except KeyboardInterrupt:
         click.echo(" (stopped)", nl=False)
     except BakeryError as error:
-        click.echo(f"error: {error.message}\nhint: /clear forgets what was said so far.", nl=False)
+        click.echo(f"error: {error.message}\nhint: {FORGET}", nl=False)
     click.echo()
