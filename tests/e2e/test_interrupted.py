@@ -106,11 +106,10 @@ def kill_in_bake(typist: Typist) -> int:
 
 def tear_a_checkpoint(typist: Typist) -> None:
     """Leave what a kill in the middle of writing a checkpoint leaves."""
-    (last,) = typist.store.glob("bake/*/checkpoints/checkpoint-*")
-    torn = last.with_name("checkpoint-9999")
+    (checkpoints,) = typist.store.glob("bake/*/checkpoints")
+    torn = checkpoints / "checkpoint-9999"
     torn.mkdir()
-    weights = (last / "adapter_model.safetensors").read_bytes()
-    (torn / "adapter_model.safetensors").write_bytes(weights[:1000])
+    (torn / "optimizer.pt").write_bytes(b"PK")
 
 
 def kill_after_commit(typist: Typist) -> None:
