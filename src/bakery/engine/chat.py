@@ -6,6 +6,8 @@ The only caller of `apply_chat_template`. Ids are the truth; text is for people.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from jinja2.exceptions import TemplateError
@@ -15,6 +17,21 @@ from bakery.errors import ConfigError, ModelError
 from bakery.records import Message, Prompt
 
 _MARK = "§bakery§"
+_SPACE = "Ġ"  # How byte-level tokenizers write a space.
+_THOUGHT = "<think>\nhm\n</think>\n\n"
+_TOOL = {"type": "function", "function": {"name": "now", "description": "", "parameters": {}}}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids of a text; `begins` and `ends` say which characters each token stands for.
+
+    Both never fall. Tokens that are parts of one character share its place.
+    """
+
+    ids: list[int]
+    begins: list[int]
+    ends: list[int]
 
 
 class Chat:
@@ -35,6 +52,7 @@ class Chat:
         self.tokenizer = tokenizer
         self.end_ids = frozenset(end_ids)
         self.template_kwargs = dict(template_kwargs or {})
+        self._changes: dict[frozenset[str], bool] = {}
 
     @property
     def pad_id(self) -> int:
@@ -44,24 +62,101 @@ class Chat:
 
     def prefix_ids(self, prompt: Prompt, messages: Sequence[Message]) -> list[int]:
         """Return all ids before the response: prompt, messages, and the assistant's header."""
-        conversation = [*prompt.messages, *messages]
-        try:
-            encoded = self.tokenizer.apply_chat_template(
-                conversation,
-                tools=list(prompt.tools) or None,
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=True,
-                **self.template_kwargs,
+        encoded = self._apply(
+            [*prompt.messages, *messages],
+            prompt.tools,
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+        )
+        return list(encoded["input_ids"])
+
+    def rendered(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str:
+        """Return the text of a finished conversation."""
+        return str(self._apply(messages, tools, tokenize=False))
+
+    def encoded(self, text: str) -> Encoded:
+        """Return the ids of rendered text, and where each token lies in it."""
+        if not self.tokenizer.is_fast:
+            raise ModelError(
+                "this tokenizer cannot say where its tokens lie in the text",
+                hint="Finished conversations need a fast tokenizer (tokenizer.json).",
             )
-        except TemplateError as error:
-            roles = ", ".join(str(m.get("role")) for m in conversation)
+        out = self.tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+        ids = list(out["input_ids"])
+        return Encoded(ids, *self._places(ids, out["offset_mapping"]))
+
+    @cached_property
+    def generation_prompt(self) -> str:
+        """What the template puts before an answer: the header, and thinking opened or shut."""
+        question: list[Message] = [{"role": "user", "content": "?"}]
+        asked = str(self._apply(question, (), add_generation_prompt=True, tokenize=False))
+        told = self.rendered(question)
+        return asked[len(told) :] if asked.startswith(told) else ""
+
+    def changes_earlier_turns(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> bool:
+        """Whether a later turn changes how an earlier answer, or what is before it, is rendered.
+
+        A short conversation with the same features decides, once for each set of features. Where
+        the template refuses that conversation the answer is yes, which is always safe.
+        """
+        traits = _traits(messages, tools)
+        if traits not in self._changes:
+            self._changes[traits] = self._probe(traits)
+        return self._changes[traits]
+
+    def _probe(self, traits: frozenset[str]) -> bool:
+        first: Message = {"role": "assistant", "content": "a"}
+        if "thought" in traits:
+            first["content"] = f"{_THOUGHT}a"
+        if "reasoning_content" in traits:
+            first["reasoning_content"] = "hm"
+        head = [{"role": "system", "content": "s"}] if "system" in traits else []
+        begun = [*head, {"role": "user", "content": "q"}, first]
+        later = [{"role": "user", "content": "r"}, {"role": "assistant", "content": "b"}]
+        tools = [_TOOL] if "tools" in traits else []
+        try:
+            whole = self.rendered([*begun, *later], tools)
+            return not whole.startswith(self.rendered(begun, tools))
+        except ConfigError:
+            return True
+
+    def _apply(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], **how: Any
+    ) -> Any:
+        if not messages:
+            raise ConfigError("there is no message to render")
+        try:
+            return self.tokenizer.apply_chat_template(
+                list(messages), tools=list(tools) or None, **how, **self.template_kwargs
+            )
+        # Templates that join text raise TypeError where a message has none.
+        except (TemplateError, TypeError) as error:
+            roles = ", ".join(str(m.get("role")) for m in messages)
             raise ConfigError(
                 f"the base model's chat template refuses these messages ({roles}): {error}",
                 hint="Some templates know no system role, or want user and assistant in turn: "
                 "put the text into a user message.",
             ) from error
-        return list(encoded["input_ids"])
+
+    def _places(
+        self, ids: Sequence[int], offsets: Sequence[tuple[int, int]]
+    ) -> tuple[list[int], list[int]]:
+        """Return where tokens begin and end; some tokenizers leave out the spaces in front."""
+        begins, ends = [], []
+        end = 0
+        for token, (start, stop) in zip(
+            self.tokenizer.convert_ids_to_tokens(list(ids)), offsets, strict=True
+        ):
+            spaces = len(token) - len(token.lstrip(_SPACE))
+            begins.append(max(end, start - spaces) if start > end else start)
+            end = max(end, start, stop)
+            ends.append(end)
+        return begins, ends
 
     def answer_ids(self, text: str) -> list[int]:
         """Return the ids of an answer that exists only as text, its end of turn included."""
@@ -72,6 +167,36 @@ class Chat:
         """Return what a person reads: no special tokens, no surrounding space."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
 
+    def decoded(self, ids: Sequence[int]) -> str:
+        """Return the text of ids as they are, special tokens included."""
+        return str(
+            self.tokenizer.decode(
+                list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+            )
+        )
+
+    def decoded_places(self, ids: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Return where each token begins and ends in the decoded text.
+
+        Decodes a few tokens at a time, up to the next whole character, behind the few before
+        them (some decoders drop a space in front). Exact for byte-level tokenizers; tokens that
+        are parts of one character share its place.
+        """
+        begins: list[int] = []
+        ends: list[int] = []
+        before = start = end = 0
+        known = 0
+        for at in range(1, len(ids) + 1):
+            piece = self.decoded(ids[before:at])
+            if piece.endswith("\ufffd") and at < len(ids):
+                continue
+            begin, end = end, end + len(piece) - known
+            begins += [begin] * (at - start)
+            ends += [end] * (at - start)
+            before, start = start, at
+            known = len(self.decoded(ids[before:at]))
+        return begins, ends
+
     def user_turn_ids(self) -> list[int]:
         """Return the ids that come before a user's first words, so that a user can be sampled."""
         rendered = self.tokenizer.apply_chat_template(
@@ -79,3 +204,16 @@ class Chat:
         )
         before = str(rendered).split(_MARK)[0]
         return list(self.tokenizer.encode(before, add_special_tokens=False))
+
+
+def _traits(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Return what is known to make templates treat earlier turns in another way."""
+    traits = {"tools"} if tools else set()
+    for message in messages:
+        if message["role"] == "system":
+            traits.add("system")
+        if message.get("reasoning_content"):
+            traits.add("reasoning_content")
+        if "</think>" in str(message.get("content")):
+            traits.add("thought")
+    return frozenset(traits)

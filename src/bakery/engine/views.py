@@ -57,6 +57,11 @@ class Pair:
         """How many tokens the loss scores."""
         return len(self.student.predicting)
 
+    @property
+    def is_identical(self) -> bool:
+        """Whether both see the same, so that no context is baked."""
+        return self.teacher.ids == self.student.ids
+
 
 def pair_up(
     chat: Chat,
