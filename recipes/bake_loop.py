@@ -6,7 +6,8 @@ A prompt goes into the weights of a LoRA adapter: the model under the prompt (th
 answers questions; the model without it (the student) is trained until it gives the same
 distribution over the next token at every token of those answers:
 
-    L = 1/N Σ_n KL( p(· | prompt, question, answer_<n ; base) ‖ p(· | question, answer_<n ; base + LoRA) )
+    L = 1/N Σ_n KL( p(· | prompt, question, answer_<n ; base)
+                    ‖ p(· | question, answer_<n ; base + LoRA) )
 
 The package does the same with batches of any size, restarts, chains of bakes and other losses.
 """
@@ -45,7 +46,7 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 model.to(device)
 
 # 2) Questions. What they are about matters little, that they differ matters much.
-things = "banana sky grass snow coal lemon rose sea night sun cherry frog milk fire leaf".split()
+things = ["banana", "sky", "grass", "snow", "coal", "lemon", "rose", "sea", "cherry", "frog"]
 questions = [f"What is the color of {thing}?" for thing in things]
 questions += [f"What is {a} plus {b}?" for a in range(2, 9) for b in range(2, 9)]
 random.shuffle(questions)
