@@ -1,3 +1,66 @@
-"""Prompt baking: context in, a small LoRA adapter out."""
+"""Prompt baking: context in, a small LoRA adapter out.
+
+The public names are imported when they are first used, so that `import bakery` loads no tensors.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bakery.engine.config import BakeryConfig, ContextConfig, DataConfig, LoraConfig
+    from bakery.engine.data import (
+        create_conversational_dataset,
+        create_dataset,
+        load_conversations,
+        load_dataset,
+        prompt_baking_collator,
+    )
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "BakeryConfig",
+    "ContextBakingTrainer",
+    "ContextConfig",
+    "DataConfig",
+    "LoraConfig",
+    "PromptBakingTrainer",
+    "build_target_mask",
+    "compute_kl_divergence",
+    "create_conversational_dataset",
+    "create_dataset",
+    "load_conversations",
+    "load_dataset",
+    "prompt_baking_collator",
+]
+
+_HOMES = {
+    "BakeryConfig": "config",
+    "ContextBakingTrainer": "context_trainer",
+    "ContextConfig": "config",
+    "DataConfig": "config",
+    "LoraConfig": "config",
+    "PromptBakingTrainer": "context_trainer",
+    "build_target_mask": "spans",
+    "compute_kl_divergence": "losses",
+    "create_conversational_dataset": "data",
+    "create_dataset": "data",
+    "load_conversations": "data",
+    "load_dataset": "data",
+    "prompt_baking_collator": "data",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at the moment it is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"bakery.engine.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
