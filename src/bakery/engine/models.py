@@ -69,10 +69,10 @@ def load(base: BaseModelId, *, dtype: str = "auto") -> BaseModel:
     model = model.to(device).eval().requires_grad_(False)
     if device == "cpu" and model.num_parameters() < ONE_THREAD_BELOW:
         torch.set_num_threads(1)
-    return BaseModel(base, model, Chat(tokenizer, _end_ids(model, tokenizer.eos_token_id)))
+    return BaseModel(base, model, Chat(tokenizer, end_ids(model, tokenizer.eos_token_id)))
 
 
-def _end_ids(model: PreTrainedModel, eos_token_id: int | None) -> list[int]:
+def end_ids(model: PreTrainedModel, eos_token_id: int | None) -> list[int]:
     """Return every id that ends a turn: the generation config may know more than the tokenizer."""
     generation = model.generation_config
     configured = generation.eos_token_id if generation is not None else None

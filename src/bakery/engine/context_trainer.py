@@ -1,0 +1,230 @@
+"""The library's trainer: any data set, any context, any PEFT model.
+
+Rows become examples once, or are answered anew by the teacher each epoch; the teacher is run
+over each of them once, before it is trained on. The rest is `BakingTrainer`.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import gather_object
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase, TrainerCallback
+
+from bakery.engine import teacher
+from bakery.engine.chat import Chat
+from bakery.engine.config import BakeryConfig, ContextConfig, context_of
+from bakery.engine.conversations import ContextSettings
+from bakery.engine.data import prompt_baking_collator, rows_of
+from bakery.engine.examples import Example, Examples
+from bakery.engine.losses import make_loss
+from bakery.engine.models import end_ids
+from bakery.engine.readout import Readout
+from bakery.engine.rounds import Rounds
+from bakery.engine.teacher import TeacherRecord, teaching
+from bakery.engine.trainer import BakingTrainer
+from bakery.errors import ConfigError
+from bakery.identity import SamplingSettings
+from bakery.reporting import Quiet, Reporter
+
+TRAJECTORIES = "trajectories.jsonl"
+
+
+class ContextBakingTrainer(BakingTrainer):
+    """Distil a context into the adapter of a PEFT model; the adapter off is the teacher.
+
+    Takes what the data functions of this package return, or lists of such rows.
+    """
+
+    def __init__(
+        self,
+        model: PeftModel | None = None,
+        args: BakeryConfig | None = None,
+        context_config: ContextConfig | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        processing_class: PreTrainedTokenizerBase | None = None,
+        data_collator: Callable[..., Any] | None = None,
+        compute_metrics: Callable[..., Any] | None = None,
+        callbacks: list[Any] | None = None,
+        optimizers: tuple[Any, Any] = (None, None),
+        *,
+        reporter: Reporter | None = None,
+    ) -> None:
+        model, args, tokenizer = _required(model, args, processing_class)
+        _refuse_unused(data_collator, compute_metrics)
+        self.reporter = reporter or Quiet()
+        self._end_ids = frozenset(end_ids(model.get_base_model(), tokenizer.eos_token_id))
+        self.chat = Chat(tokenizer, sorted(self._end_ids), template_kwargs=args.template_kwargs)
+        self._context = _settings(context_of(args, context_config))
+        self._rounds = self._rounds_of(train_dataset, args, model)
+        self._eval_rounds = (
+            self._rounds_of(eval_dataset, args, model) if eval_dataset is not None else None
+        )
+        self._round: int | None = None
+        super().__init__(
+            model,
+            args,
+            readout=Readout(model),
+            loss=make_loss(
+                args.loss_type,
+                temperature=args.temperature,
+                beta=args.jsd_beta,
+                k=args.loss_top_k,
+            ),
+            train_dataset=_unmade(self._rounds),
+            eval_dataset=_unmade(self._eval_rounds) if self._eval_rounds else None,
+            pad_id=self.chat.pad_id,
+            weighting=args.loss_weighting,
+            processing_class=tokenizer,
+            callbacks=callbacks,
+            optimizers=optimizers,
+        )
+        self.add_callback(_NextRound(self))
+
+    def start_round(self, number: int) -> None:
+        """Put fresh examples under the data loader, unless this round's are there already."""
+        once = self.args.reuse_trajectories or self.args.trajectories_file
+        if once or not self._rounds.has_open_rows:
+            number = 0
+        if number != self._round:
+            self._fill(self.train_dataset, self._rounds, str(number), kept=TRAJECTORIES)
+            self._round = number
+
+    def evaluation_loop(self, dataloader: Any, *arguments: Any, **more: Any) -> Any:
+        """Measure on examples that are answered once, and stay the same all through training."""
+        examples: Examples = dataloader.dataset
+        if self._eval_rounds is not None and examples is self.eval_dataset and not examples.pairs:
+            self._fill(examples, self._eval_rounds, "eval", kept=f"eval_{TRAJECTORIES}")
+        return super().evaluation_loop(dataloader, *arguments, **more)
+
+    def _rounds_of(self, dataset: Any, args: BakeryConfig, model: PeftModel) -> Rounds:
+        context = int(getattr(model.config, "max_position_embeddings", 0) or 1 << 30)
+        return Rounds(
+            rows_of(dataset),
+            self.chat,
+            self._context,
+            SamplingSettings(
+                args.num_trajectories,
+                args.trajectory_length,
+                args.sampling_temperature,
+                args.top_p,
+                args.top_k,
+            ),
+            seed=args.seed,
+            max_length=min(args.max_seq_length or context, context),
+            reporter=self.reporter,
+        )
+
+    def _fill(self, examples: Examples, rounds: Rounds, name: str, *, kept: str) -> None:
+        """Have the teacher answer a round and score it; every process does its share."""
+        rank, world = self.args.process_index, self.args.world_size
+        folder = Path(str(self.args.output_dir))
+        given = self.args.trajectories_file if name != "eval" else None
+        with teaching(self.model):
+            drawn = rounds.examples(
+                self.model,
+                name,
+                end_ids=self._end_ids,
+                rank=rank,
+                world=world,
+                gather=gather_object if world > 1 else list,
+                given=Path(given) if given else None,
+                kept=folder / kept,
+            )
+        examples.examples = drawn
+        examples.record = self._record(examples, folder / ".teacher" / name, rank, world)
+
+    def _record(self, examples: Examples, folder: Path, rank: int, world: int) -> TeacherRecord:
+        shares = [(folder / f"{r}.safetensors", examples.pairs[r::world]) for r in range(world)]
+        path, pairs = shares[rank]
+        path.unlink(missing_ok=True)  # made by other weights, for all that is known
+        teacher.record(self.model, self.readout, pairs, path, of="", reporter=self.reporter)
+        self.accelerator.wait_for_everyone()
+        record = TeacherRecord(shares)
+        self.accelerator.wait_for_everyone()
+        if rank == 0:
+            # The open maps keep the data until the round is over; the names are not needed.
+            shutil.rmtree(folder.parent, ignore_errors=True)
+        return record
+
+
+class PromptBakingTrainer(ContextBakingTrainer):
+    """The former name of ContextBakingTrainer."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        warnings.warn(
+            "PromptBakingTrainer is now called ContextBakingTrainer",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        super().__init__(*arguments, **more)
+
+
+class _NextRound(TrainerCallback):
+    """Starts the round of each epoch, before its first batch is drawn."""
+
+    def __init__(self, trainer: ContextBakingTrainer) -> None:
+        self._trainer = trainer
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A resumed epoch gets the round it had."""
+        self._trainer.start_round(int((state.epoch or 0) + 1e-6))
+
+
+class _Unmade:
+    """The record of examples that no round has been drawn for."""
+
+    def features(self, key: str) -> Any:
+        """Never asked: a round is drawn before the first batch."""
+        raise KeyError(key)
+
+
+def _settings(context: ContextConfig) -> ContextSettings:
+    pattern = context.target_content_pattern
+    return ContextSettings(
+        prefix=context.prefix or (),
+        student_retained_turns=context.student_retained_turns,
+        target_roles=frozenset(context.target_roles),
+        target_content_pattern=re.compile(pattern, re.MULTILINE) if pattern else None,
+        target_scope="match" if context.target_scope == "match" else "message",
+    )
+
+
+def _unmade(rounds: Rounds) -> Examples:
+    empty: Sequence[Example] = [()] * len(rounds)
+    return Examples(empty, _Unmade())
+
+
+def _required(
+    model: Any, args: Any, tokenizer: Any
+) -> tuple[PeftModel, BakeryConfig, PreTrainedTokenizerBase]:
+    if not isinstance(model, PeftModel):
+        raise ConfigError(
+            "ContextBakingTrainer needs a PEFT model: the adapter learns, the base teaches",
+            hint="Wrap the model with peft.get_peft_model(model, peft.LoraConfig(...)).",
+        )
+    if not isinstance(args, BakeryConfig):
+        raise ConfigError("ContextBakingTrainer needs args=BakeryConfig(...)")
+    if tokenizer is None:
+        raise ConfigError("ContextBakingTrainer needs processing_class=tokenizer")
+    return model, args, tokenizer
+
+
+def _refuse_unused(collator: Any, compute_metrics: Any) -> None:
+    if collator not in (None, prompt_baking_collator):
+        raise ConfigError(
+            "ContextBakingTrainer pairs teacher and student views itself",
+            hint="Leave data_collator out, or pass prompt_baking_collator.",
+        )
+    if compute_metrics is not None:
+        raise ConfigError(
+            "compute_metrics has nothing to be called with: evaluation compares distributions",
+            hint="eval_loss and eval_top1_agreement are measured already.",
+        )

@@ -1,0 +1,228 @@
+"""The library's trainer: every shape of data trains, twice the same, and on from where it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import TrainerCallback
+
+from bakery.engine.config import ContextConfig
+from bakery.engine.context_trainer import PromptBakingTrainer
+from bakery.engine.data import create_conversational_dataset, create_dataset
+from bakery.engine.rounds import Drawn
+from bakery.errors import ConfigError, StageError
+from bakery.records import read_rows
+from tests.support.library import PREFIX, losses, trainer, weights
+from tests.support.models import random_model
+
+PROMPTS = [f"q{i}?" for i in range(8)]
+RESPONSES = [f"Answer number {i}." for i in range(8)]
+
+
+def turns(*texts: str) -> list[dict[str, str]]:
+    roles = ("user", "assistant")
+    return [{"role": roles[i % 2], "content": text} for i, text in enumerate(texts)]
+
+
+SHAPES = {
+    "prompts": create_dataset(PROMPTS),
+    "pairs": create_dataset(PROMPTS, RESPONSES),
+    "conversations": create_conversational_dataset(
+        [{"turns": turns(f"a{i}?", "Yes.", "And?", f"No {i}.")} for i in range(8)]
+    ),
+    "histories": create_conversational_dataset(
+        [{"turns": turns(f"a{i}?", "Yes.", "And?")} for i in range(8)]
+    ),
+    "own prefixes": create_conversational_dataset(
+        [
+            {
+                "turns": turns(f"a{i}?", "Yes."),
+                "prefix_messages": [{"role": "system", "content": f"You are {i}."}],
+            }
+            for i in range(8)
+        ]
+    ),
+    "plain rows": [{"prompt": p, "response": r} for p, r in zip(PROMPTS, RESPONSES, strict=True)],
+    "mixed": [{"prompt": "a?"}, {"prompt": "b?", "response": "Yes."}] * 4,
+}
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return random_model(tmp_path / "model")
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_every_shape_of_data_trains(shape: str, base: Path, tmp_path: Path) -> None:
+    made = trainer(base, tmp_path / "out", SHAPES[shape], num_train_epochs=5)
+    made.train()
+    seen = losses(made)
+    assert seen[0] > 1e-3
+    assert seen[-1] < 0.8 * seen[0]
+
+
+def test_rows_with_their_own_prefix_need_no_global_one(base: Path, tmp_path: Path) -> None:
+    made = trainer(base, tmp_path / "out", SHAPES["own prefixes"], context=ContextConfig())
+    made.train()
+    assert losses(made)[0] > 1e-3
+
+
+def test_a_row_without_any_context_is_refused_by_its_number(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="nothing to train on") as refused:
+        trainer(base, tmp_path / "out", SHAPES["pairs"], context=ContextConfig())
+    assert "row 1: it has no context to bake" in str(refused.value.hint)
+
+
+def test_the_same_seed_gives_the_same_losses(base: Path, tmp_path: Path) -> None:
+    seen = []
+    for name in ("a", "b"):
+        made = trainer(base, tmp_path / name, SHAPES["prompts"], seed=7)
+        made.train()
+        seen.append(losses(made))
+    assert seen[0] == seen[1]
+
+
+def test_the_teacher_answers_anew_in_each_epoch_unless_told_not_to(
+    base: Path, tmp_path: Path
+) -> None:
+    for reuse, rounds in ((False, {"0", "1"}), (True, {"0"})):
+        out = tmp_path / str(reuse)
+        trainer(base, out, SHAPES["prompts"], reuse_trajectories=reuse).train()
+        rows = read_rows(out / "trajectories.jsonl", Drawn)
+        assert {row.round for row in rows} == rounds
+        assert len(rows) == len(rounds) * len(PROMPTS) * 2
+
+
+def test_saved_trajectories_are_learnt_from_again(base: Path, tmp_path: Path) -> None:
+    first = trainer(base, tmp_path / "a", SHAPES["prompts"], reuse_trajectories=True)
+    first.train()
+    kept = tmp_path / "a" / "trajectories.jsonl"
+    again = trainer(base, tmp_path / "b", SHAPES["prompts"], trajectories_file=str(kept))
+    again.train()
+    assert losses(again) == losses(first)
+    assert not (tmp_path / "b" / "trajectories.jsonl").exists()
+
+
+class Stop(TrainerCallback):
+    """Ends training in the middle of an epoch."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        control.should_training_stop = state.global_step == 3
+
+
+@pytest.mark.parametrize("shape", ["prompts", "conversations"])
+def test_a_resumed_run_ends_with_the_weights_of_a_whole_one(
+    shape: str, base: Path, tmp_path: Path
+) -> None:
+    settings = {"save_strategy": "steps", "save_steps": 3}
+    whole = trainer(base, tmp_path / "whole", SHAPES[shape], **settings)
+    whole.train()
+    cut = trainer(base, tmp_path / "cut", SHAPES[shape], **settings)
+    cut.add_callback(Stop())
+    cut.train()
+    resumed = trainer(base, tmp_path / "cut", SHAPES[shape], **settings)
+    resumed.train(resume_from_checkpoint=True)
+    for name, tensor in weights(whole).items():
+        assert torch.equal(tensor, weights(resumed)[name]), name
+
+
+def test_evaluation_of_prompts_gives_a_real_divergence(base: Path, tmp_path: Path) -> None:
+    made = trainer(
+        base,
+        tmp_path / "out",
+        SHAPES["prompts"],
+        evaluation=create_dataset(["new?", "other?"]),
+        num_train_epochs=4,
+    )
+    before = made.evaluate()["eval_loss"]
+    made.train()
+    assert 0 < made.evaluate()["eval_loss"] < before
+
+
+def test_evaluation_counts_every_token_once(base: Path, tmp_path: Path) -> None:
+    data = [{"prompt": "a?", "response": "Yes."}, {"prompt": "b?", "response": "N" * 40}]
+    sizes = []
+    for batch in (1, 8):
+        made = trainer(
+            base, tmp_path / str(batch), data, evaluation=data, per_device_eval_batch_size=batch
+        )
+        sizes.append(made.evaluate()["eval_loss"])
+    assert sizes[0] == pytest.approx(sizes[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("loss_type", ["reverse_kl", "jsd", "topk"])
+def test_other_divergences_train_too(loss_type: str, base: Path, tmp_path: Path) -> None:
+    made = trainer(
+        base,
+        tmp_path / "out",
+        SHAPES["pairs"],
+        loss_type=loss_type,
+        num_train_epochs=4,
+        temperature=1.5,
+    )
+    made.train()
+    assert 0 < losses(made)[-1] < losses(made)[0]
+
+
+def test_examples_can_weigh_the_same_whatever_their_length(base: Path, tmp_path: Path) -> None:
+    short = [{"prompt": "a?", "response": "Yes."}]
+    long = [{"prompt": "b?", "response": "No, and here is why: " + "x" * 60}]
+    first = {}
+    for name, data, weighting in (
+        ("short", short, "token"),
+        ("long", long, "token"),
+        ("example", short + long, "example"),
+        ("token", short + long, "token"),
+    ):
+        made = trainer(base, tmp_path / name, data, loss_weighting=weighting, max_steps=1)
+        made.train()
+        first[name] = losses(made)[0]
+    assert first["example"] == pytest.approx((first["short"] + first["long"]) / 2, rel=1e-3)
+    assert first["token"] != pytest.approx(first["example"], rel=1e-2)
+
+
+def test_accumulated_steps_give_the_loss_of_one_batch(base: Path, tmp_path: Path) -> None:
+    seen = []
+    for batch, steps in ((4, 1), (1, 4)):
+        made = trainer(
+            base,
+            tmp_path / str(batch),
+            SHAPES["conversations"],
+            per_device_train_batch_size=batch,
+            gradient_accumulation_steps=steps,
+        )
+        made.train()
+        seen.append(losses(made))
+    assert seen[0] == pytest.approx(seen[1], rel=1e-4)
+
+
+def test_a_pattern_that_matches_nothing_is_an_error(base: Path, tmp_path: Path) -> None:
+    context = ContextConfig(prefix_messages=PREFIX, target_content_pattern="^Never:")
+    with pytest.raises(StageError, match="nothing to train on"):
+        trainer(base, tmp_path / "out", SHAPES["pairs"], context=context)
+
+
+def test_the_former_name_still_works_and_says_so(base: Path, tmp_path: Path) -> None:
+    with pytest.warns(DeprecationWarning, match="ContextBakingTrainer"):
+        made = trainer(base, tmp_path / "out", SHAPES["pairs"], kind=PromptBakingTrainer)
+    made.train()
+    assert losses(made)[0] > 0
+
+
+def test_a_model_without_an_adapter_is_refused(base: Path, tmp_path: Path) -> None:
+    made = trainer(base, tmp_path / "out", SHAPES["pairs"])
+    with pytest.raises(ConfigError, match="needs a PEFT model"):
+        type(made)(model=made.model.get_base_model(), args=made.args)
+
+
+def test_a_saved_adapter_is_a_standard_one(base: Path, tmp_path: Path) -> None:
+    made = trainer(base, tmp_path / "out", SHAPES["pairs"])
+    made.train()
+    made.save_model(str(tmp_path / "saved"))
+    names = {path.name for path in (tmp_path / "saved").iterdir()}
+    assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json"} <= names
+    assert json.loads((tmp_path / "saved/adapter_config.json").read_text())["r"] == 4

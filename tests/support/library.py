@@ -1,0 +1,64 @@
+"""The library, as its users call it, on a small random model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from bakery.engine.config import BakeryConfig, ContextConfig
+from bakery.engine.context_trainer import ContextBakingTrainer
+
+PREFIX = [{"role": "system", "content": "SHOUT!"}]
+
+
+def trainer(
+    base: Path,
+    out: Path,
+    dataset: Any,
+    *,
+    context: ContextConfig | None = None,
+    kind: type[ContextBakingTrainer] = ContextBakingTrainer,
+    evaluation: Any = None,
+    **settings: Any,
+) -> ContextBakingTrainer:
+    """Return a trainer on a fresh copy of the model, seeded as users seed it."""
+    torch.manual_seed(0)
+    model = peft.get_peft_model(
+        AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32),
+        peft.LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM"),
+    )
+    made: dict[str, Any] = {
+        "output_dir": str(out),
+        "num_train_epochs": 2,
+        "per_device_train_batch_size": 4,
+        "learning_rate": 5e-3,
+        "logging_steps": 1,
+        "report_to": "none",
+        "save_strategy": "no",
+        "disable_tqdm": True,
+        "num_trajectories": 2,
+        "trajectory_length": 12,
+        **settings,
+    }
+    return kind(
+        model=model,
+        args=BakeryConfig(**made),
+        context_config=context or ContextConfig(prefix_messages=PREFIX),
+        train_dataset=dataset,
+        eval_dataset=evaluation,
+        processing_class=AutoTokenizer.from_pretrained(base),
+    )
+
+
+def losses(made: ContextBakingTrainer) -> list[float]:
+    """Return the loss of every step so far."""
+    return [row["loss"] for row in made.state.log_history if "loss" in row]
+
+
+def weights(made: ContextBakingTrainer) -> dict[str, torch.Tensor]:
+    """Return the adapter's tensors."""
+    return {n: p.detach().clone() for n, p in made.model.named_parameters() if p.requires_grad}
