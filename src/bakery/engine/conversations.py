@@ -232,7 +232,7 @@ def _span_ids(view: View) -> list[tuple[int, ...]]:
 
 def _refused(row: Row, side: str, retained: int, error: StageError | ConfigError) -> RowRefused:
     hint = error.hint
-    if side == "student" and retained:
+    if side == "student" and retained and isinstance(error, ConfigError):
         hint = "Choose student_retained_turns so that the student's view is a whole conversation."
     return RowRefused(row.number, f"the {side}'s view: {error.message}", hint=hint)
 

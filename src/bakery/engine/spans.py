@@ -196,12 +196,12 @@ def _marked(
     split = _THINKING.fullmatch(content) if marking.by_thought else None
     if split and split["answer"]:
         start, stop = split.span("answer")
+        stop = stop if marking.inside_back else len(content)
         marked = content[split.end("thought") : start]
-        marked += mark("answer", split["answer"], start) + content[stop:]
+        marked += mark("answer", content[start:stop], start) + content[stop:]
         front = content[: split.start("thought")]
         if split["thought"]:
             front += mark("thought", split["thought"], split.start("thought"))
-            pieces.reverse()
         changed["content"] = front + marked
     elif content.strip():
         start = len(content) - len(content.lstrip()) if marking.inside_front else 0
@@ -209,9 +209,12 @@ def _marked(
         inner = mark("answer", content[start:stop], start)
         changed["content"] = content[:start] + inner + content[stop:]
     if message.get("tool_calls"):
-        changed["tool_calls"] = deepcopy(message["tool_calls"])
+        # One by one: calls that are one object would else be one copy, marked twice.
+        changed["tool_calls"] = [deepcopy(call) for call in message["tool_calls"]]
         for call in changed["tool_calls"]:
             function = call.get("function", call)
+            if "name" not in function:
+                raise StageError("a tool call has no function name")
             function["name"] = mark("call", str(function["name"]), None)
     return changed, pieces
 
@@ -221,7 +224,7 @@ def _place(
 ) -> _Place:
     """Put a message's pieces together: thought, answer and calls are one text of the model's."""
     content = message.get("content") or ""
-    parts = tuple((p.at, at, len(p.text)) for p, at in found if p.at is not None)
+    parts = tuple(sorted((p.at, at, len(p.text)) for p, at in found if p.at is not None))
     ranges = {
         kind: [(at, at + len(p.text)) for p, at in found if p.kind == kind] for kind in _KINDS
     }
@@ -230,21 +233,20 @@ def _place(
         closed = _CLOSED.match(text, thoughts[0][1])
         if closed is None or (answers and closed.end() != answers[0][0]):
             raise StageError("the chat template shows reasoning in a way that bakery cannot read")
-        start = thoughts[0][0] if _opens_thinking(chat) else _tag_before(text, thoughts[0][0])
+        start = _tag_before(text, thoughts[0][0])
         if text.startswith(content.strip(), start):
             lead = len(content) - len(content.lstrip())
             parts = ((lead, start, len(content.strip())),)
     else:
         start = answers[0][0] if answers else _after_header(chat, text, floor, calls[0][0])
+    if text.startswith("<think>", start):
+        # In use, what the generation prompt holds of a thought is there before the model speaks.
+        given = _THINKING_AT_END.search(chat.generation_prompt)
+        start += len(given.group()) if given and text.startswith(given.group(), start) else 0
     if calls:
         return _Place(start, calls[-1][1], parts, "calls")
     ends = message["role"] == "assistant"
     return _Place(start, answers[-1][1], parts, "end" if ends else "nothing")
-
-
-def _opens_thinking(chat: Chat) -> bool:
-    """Whether the template itself opens the thought, so that the model only goes on with it."""
-    return chat.generation_prompt.rstrip().endswith("<think>")
 
 
 def _tag_before(text: str, thought: int) -> int:
