@@ -156,7 +156,7 @@ def _steps(
             print(
                 f"step {progress['step']} loss {loss:.4f} min {progress['elapsed'] / 60:.2f} "
                 f"tokens {progress['tokens'] / 1e6:.2f}M tok/s "
-                f"{shared[2].item() / max(spent, 1e-9):.0f}",
+                f"{shared[2].item() / spent if spent else 0:.0f}",
                 flush=True,
             )
         if rank == 0 and time.monotonic() - saved_at > settings.checkpoint_s:
