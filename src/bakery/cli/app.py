@@ -1,11 +1,10 @@
-"""The door `bgit`: finds the command, hands every other verb to git, and says what went wrong.
+"""The door `bgit`: finds the command, and hands every other verb to git.
 
-The only place that catches errors. No command is imported before it is called.
+No command is imported before it is called.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,10 +13,8 @@ from typing import Any, NoReturn
 import click
 
 from bakery import __version__
+from bakery.cli import rim
 from bakery.errors import BakeryError
-
-INTERRUPTED = 130
-"""What a shell expects of a program that was stopped with Ctrl-C."""
 
 # section → command → what it does. Shown by --help without importing anything.
 SECTIONS: Mapping[str, Mapping[str, str]] = {
@@ -67,23 +64,12 @@ class LazyGroup(click.Group):
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         """Run one command line, and end the process with its exit code."""
-        _never_fail_to_print()
         extra["standalone_mode"] = False
-        try:
-            code = self._run(list(sys.argv[1:] if args is None else args), *rest, **extra)
-        except BakeryError as error:
-            code = _say(error.message, error.hint, error.exit_code)
-        except click.UsageError as error:
-            path = error.ctx.command_path if error.ctx else "bgit"
-            code = _say(
-                error.format_message(), f"`{path} --help` shows what it takes.", error.exit_code
-            )
-        except click.ClickException as error:
-            code = _say(error.format_message(), None, error.exit_code)
-        except (KeyboardInterrupt, click.Abort):
-            click.echo("\nstopped; run the same command again to go on from here", err=True)
-            code = INTERRUPTED
-        sys.exit(code)
+        words = list(sys.argv[1:] if args is None else args)
+        rim.end(
+            lambda: self._run(words, *rest, **extra),
+            stopped="run the same command again to go on from here",
+        )
 
     def _run(self, arguments: list[str], *rest: Any, **extra: Any) -> int:
         arguments = arguments or ["--help"]
@@ -119,19 +105,3 @@ def _finish_pending() -> None:
             repo.finish_pending(shown)
         except BakeryError as error:
             shown.note(f"a finished bake is not recorded yet: {error.message}")
-
-
-def _say(message: str, hint: str | None, code: int) -> int:
-    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(message, err=True)
-    if hint:
-        click.secho("hint: ", fg="cyan", nl=False, err=True)
-        click.echo(hint, err=True)
-    return code
-
-
-def _never_fail_to_print() -> None:
-    """Show a sign that the terminal's encoding lacks as `?`: better than ending there."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # not every stream

@@ -12,7 +12,7 @@ import math
 import platform
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ import peft
 import torch
 import transformers
 from peft import PeftModel
-from transformers import PreTrainedModel, PrinterCallback, TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel, PrinterCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 import bakery
@@ -31,6 +31,7 @@ from bakery.engine import adapter_folder, adapters, teacher
 from bakery.engine.examples import Examples
 from bakery.engine.fidelity import Fidelity, fidelity
 from bakery.engine.losses import make_loss
+from bakery.engine.metrics import Metrics, losses
 from bakery.engine.models import BaseModel
 from bakery.engine.readout import Readout
 from bakery.engine.trainer import BakingTrainer
@@ -88,7 +89,7 @@ def run(
     )
     with adapters.parent_only(student):
         before = _measured(student, readout, record, mixture)
-    step, losses = _train(request, student, readout, record, mixture, out, base, reporter)
+    step, seen = _train(request, student, readout, record, mixture, out, base, reporter)
     after = _measured(student, readout, record, mixture)
     adapter_digest = adapters.save_composed(
         student, out / str(step), bake_id=request.id, parent=parent
@@ -103,7 +104,7 @@ def run(
             {"model": str(request.parent), "digest": parent_digest} if request.parent else None
         ),
         "targets": mixture.targets,
-        "loss": {"first": losses[0], "last": losses[-1], "min": min(losses)},
+        "loss": {"first": seen[0], "last": seen[-1], "min": min(seen)},
         "card": grade(before, after, mixture.held_out_stimuli, _tokens_saved(mixture)),
         "seconds": _seconds(mixture, time.monotonic() - clock),
         "versions": _versions(),
@@ -144,20 +145,19 @@ def _train(
         loss=make_loss(settings.loss),
         train_dataset=Examples([[pair] for pair in mixture.train], record),
         pad_id=base.chat.pad_id,
-        callbacks=[_Metrics(out / METRICS, reporter)],
+        callbacks=[Metrics(out / METRICS, reporter)],
     )
     trainer.remove_callback(PrinterCallback)
     last = _last_whole(checkpoints)
     if last:
         reporter.note(f"training goes on from {Path(last).name}")
     trainer.train(resume_from_checkpoint=last)
-    rows = [json.loads(line) for line in (out / METRICS).read_text("utf-8").splitlines()]
-    losses = [row["loss"] for row in rows if "loss" in row]
-    if not all(map(math.isfinite, losses)):
+    seen = losses(out / METRICS)
+    if not all(map(math.isfinite, seen)):
         raise StageError(
             "the loss is not a number any more", hint="Lower BAKE.optimizer.learning_rate."
         )
-    return trainer.state.global_step, losses
+    return trainer.state.global_step, seen
 
 
 def _last_whole(checkpoints: Path) -> str | None:
@@ -199,37 +199,6 @@ def _arguments(
         use_cpu=device == "cpu",
         dataloader_pin_memory=device != "cpu",
     )
-
-
-class _Metrics(TrainerCallback):
-    """Appends one row a step, and shows where training stands."""
-
-    def __init__(self, path: Path, reporter: Reporter) -> None:
-        self._path, self._reporter = path, reporter
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Drop the rows of steps that a resumed run makes again."""
-        rows = self._path.read_text("utf-8").splitlines() if self._path.exists() else []
-        kept = [
-            row
-            for row in rows
-            if row.endswith("}") and json.loads(row)["step"] <= state.global_step
-        ]
-        write_atomic(self._path, "".join(row + "\n" for row in kept))
-        self._reporter.progress("bake", state.global_step, state.max_steps)
-
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any
-    ) -> None:
-        """Keep the row of one step."""
-        if not logs or "loss" not in logs:
-            return
-        row = {"step": state.global_step, **logs}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        self._reporter.progress(
-            "bake", state.global_step, state.max_steps, f"loss {logs['loss']:.4f}"
-        )
 
 
 def _measured(

@@ -1,0 +1,60 @@
+"""One row of figures for each logged step, kept in a file while training runs.
+
+A resumed run leaves the file as a whole one would: rows of steps that it makes again are dropped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from bakery.records import write_atomic
+from bakery.reporting import Reporter
+
+_KEPT = ("loss", "eval_loss")
+
+
+class Metrics(TrainerCallback):
+    """Appends the rows, and shows where training stands. Only the first process does."""
+
+    def __init__(self, path: Path, reporter: Reporter) -> None:
+        self._path, self._reporter = path, reporter
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Drop the rows of steps that a resumed run makes again."""
+        if not state.is_world_process_zero:
+            return
+        rows = self._path.read_text("utf-8").splitlines() if self._path.exists() else []
+        kept = [
+            row
+            for row in rows
+            if row.endswith("}") and json.loads(row)["step"] <= state.global_step
+        ]
+        if not state.global_step:
+            kept = []
+        write_atomic(self._path, "".join(row + "\n" for row in kept))
+        self._reporter.progress("bake", state.global_step, state.max_steps)
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Keep the row of a step, or of an evaluation."""
+        if not state.is_world_process_zero or not logs or not any(k in logs for k in _KEPT):
+            return
+        row = {"step": state.global_step, **logs}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        if "loss" in logs:
+            self._reporter.progress(
+                "bake", state.global_step, state.max_steps, f"loss {logs['loss']:.4f}"
+            )
+
+
+def losses(path: Path) -> list[float]:
+    """Return the training loss of every logged step."""
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return [row["loss"] for row in rows if "loss" in row]
