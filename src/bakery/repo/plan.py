@@ -84,14 +84,15 @@ class Defaults:
 
 TINY_DEFAULTS = Defaults(
     max_tokens=96,
-    num_traj_per_stimulus=4,
-    epochs=4,
+    num_traj_per_stimulus=2,
+    epochs=3,
     micro_batch_size=16,
-    learning_rate=1e-3,
+    learning_rate=2e-3,
     r=16,
     dtype="float32",
 )
-"""The embedded model: short answers, small matrices, and a rate its card gives."""
+"""The embedded model: short answers and small matrices. Chosen by `tools/measure_tutorial.py`:
+over the three tutorial bakes 2e-3 for 3 epochs came closer than 1e-3 for 4, in less time."""
 
 
 def defaults_for(base: BaseModelId) -> Defaults:
