@@ -41,15 +41,16 @@ and few-shot examples. Without a prompt it is called Crumb and answers plainly; 
 it says it does not know. A tenth of all questions, prompt wordings and invented names, chosen by
 hash, is never trained. Neither are the three Yoda prompts of the tutorial.
 {training}
-The mix of questions and voices was tuned between the runs, so a fresh run gives a model like this
-one, not the same bits:
+The mix of questions and voices was tuned between the runs (the last, short one asked twice as many
+yes-or-no questions), so a fresh run gives a model like this one, not the same bits:
 
-    python tools/train_tiny.py --minutes 56
+    python tools/train_tiny.py --minutes 60
 
 {heading}
 
-Measured by `python tools/train_tiny.py --eval-only` on what was never trained; greedy unless a
-temperature is given. A hit is an answer that obeys the whole prompt and is right, word for word.
+Measured by `python tools/train_tiny.py --eval-only` on questions, wordings of voices, names and
+phrases that were never trained; greedy unless a temperature is given. A hit is an answer that
+obeys the whole prompt and is right, word for word; leakage counts the opposite.
 
 | | score | n |
 |---|---|---|
