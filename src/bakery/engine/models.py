@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import platform
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +13,8 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
+    PreTrainedConfig,
     PreTrainedModel,
 )
 from transformers.utils import logging as hf_logging
@@ -20,8 +25,8 @@ from bakery.errors import ModelError
 from bakery.identity import BaseModelId
 
 ONE_THREAD_BELOW = 20_000_000
-"""Parameters under which a CPU thread's work is smaller than handing it over: measured on the
-embedded model, two threads are no faster when idle and many times slower on a busy machine."""
+"""Parameters under which one CPU thread is used: the matrices are too small to share, and on a
+machine that is busy with anything else the second thread is waited for at every one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +56,7 @@ def load(base: BaseModelId, *, dtype: str = "auto") -> BaseModel:
     """
     folder = bases.check(base)
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise ModelError(
-            f"{base.name} is a {type(config).__name__.removesuffix('Config')} model, "
-            "not a text-only causal language model",
-            hint="Choose the text-only variant of the model.",
-        )
+    refuse_other_than_text(base.name, config)
     hf_logging.disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(
         folder,
@@ -67,14 +67,45 @@ def load(base: BaseModelId, *, dtype: str = "auto") -> BaseModel:
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device).eval().requires_grad_(False)
-    if device == "cpu" and model.num_parameters() < ONE_THREAD_BELOW:
-        torch.set_num_threads(1)
+    if device == "cpu":
+        _keep_freed_memory()
+        if model.num_parameters() < ONE_THREAD_BELOW:
+            torch.set_num_threads(1)
     return BaseModel(base, model, Chat(tokenizer, end_ids(model, tokenizer.eos_token_id)))
 
 
+def refuse_other_than_text(name: str, config: PreTrainedConfig) -> None:
+    """Refuse what is not a causal language model of text alone."""
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise ModelError(
+            f"{name} is a {type(config).__name__.removesuffix('Config')} model, "
+            "not a text-only causal language model",
+            hint="Choose the text-only variant of the model.",
+        )
+
+
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Let glibc reuse the memory of freed tensors instead of handing it back to the system.
+
+    Fresh pages have to be cleared by the kernel at first touch: on the embedded model that takes
+    a third of a forward pass. Elsewhere than on glibc this does nothing.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    m_trim_threshold, m_mmap_threshold = -1, -3
+    mallopt(m_trim_threshold, 2**31 - 1)
+    mallopt(m_mmap_threshold, 2**30)
+
+
 def end_ids(model: PreTrainedModel, eos_token_id: int | None) -> list[int]:
+    """Return every id that ends a turn of this model."""
+    return ids_that_end(model.generation_config, eos_token_id)
+
+
+def ids_that_end(generation: GenerationConfig | None, eos_token_id: int | None) -> list[int]:
     """Return every id that ends a turn: the generation config may know more than the tokenizer."""
-    generation = model.generation_config
     configured = generation.eos_token_id if generation is not None else None
     listed = configured if isinstance(configured, list) else [configured]
     ids = {i for i in (*listed, eos_token_id) if i is not None}
