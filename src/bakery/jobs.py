@@ -314,19 +314,17 @@ class _Run:
             self._model = _local(bare.base, str(parent), self.parent) if parent else bare
         return self._model
 
-    def _writer(self, model: str | None) -> QuestionWriter:
+    def _writer(self, model: str | None) -> tuple[QuestionWriter, str | None]:
         """Questions are written by a hosted model or the base, never by a baked parent."""
         from bakery.backends import hosted, local
 
-        if model is not None and model != self.plan.head.base.name:
+        base, instead = self.plan.head.base.name, None
+        if model is not None and model != base:
             found = hosted.writer_for(model)
             if not isinstance(found, str):
-                return found
-            self.reporter.note(
-                f"{model} cannot write the questions: {found}; "
-                f"{self.plan.head.base.name} writes them instead"
-            )
-        return local.writer_for(self._bare_model())
+                return found, None
+            instead = f"{model} cannot write the questions: {found}; {base} writes them instead"
+        return local.writer_for(self._bare_model()), instead
 
 
 def _done(folder: Path) -> dict[str, Any] | None:

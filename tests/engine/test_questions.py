@@ -38,7 +38,7 @@ class Scripted:
 def ask(folder: Path, writer: QuestionWriter, numq: int, **generator: object) -> list[str]:
     made = {"type": "oneshot_qs", "numq": numq, "temperature": 1.0, **generator}
     request = StimRequest(SHOUT, (made,), {"t.txt": "Ask ${numq} about ${prompt_u}"})
-    stim.run(request, folder, open_writer=lambda _: writer, reporter=Quiet())
+    stim.run(request, folder, open_writer=lambda _: (writer, None), reporter=Quiet())
     return [user_text(s.messages) for s in read_rows(folder / stim.STIMULI, Stimulus)]
 
 
@@ -78,6 +78,19 @@ def test_rounds_go_on_until_there_are_enough_different_questions(tmp_path: Path)
 def test_a_dry_writer_is_announced_and_what_there_is_is_kept(tmp_path: Path) -> None:
     assert ask(tmp_path, Scripted(said("a?", "a?")), 3) == ["a?"]
     assert "only 1 different questions of 3" in (tmp_path / "done.json").read_text()
+
+
+def test_who_wrote_in_place_of_whom_is_kept_with_the_questions(tmp_path: Path) -> None:
+    request = StimRequest(SHOUT, ({"type": "oneshot_qs", "numq": 1, "temperature": 1.0},), {})
+    quiet = Quiet()
+    stim.run(
+        request,
+        tmp_path,
+        reporter=quiet,
+        open_writer=lambda _: (Scripted(said("a?")), "no key: scripted writes them"),
+    )
+    assert "no key: scripted writes them" in (tmp_path / "done.json").read_text()
+    assert quiet.notes == ["no key: scripted writes them"]
 
 
 def test_no_question_at_all_is_an_error(tmp_path: Path) -> None:

@@ -20,6 +20,10 @@ from bakery.identity import StimRequest, file_digest, short_id
 from bakery.records import Stimulus, append_rows, read_rows, user_text, write_atomic
 from bakery.reporting import Reporter
 
+OpenWriter = Callable[[str | None], tuple[QuestionWriter, str | None]]
+"""Gives whoever writes questions for a generator's `model` (None: the base), and, where that is
+not the one who was asked for, a sentence that says so."""
+
 STIMULI, REJECTED, DONE = "stimuli.jsonl", "rejected.jsonl", "done.json"
 
 
@@ -37,13 +41,10 @@ def run(
     request: StimRequest,
     out: Path,
     *,
-    open_writer: Callable[[str | None], QuestionWriter],
+    open_writer: OpenWriter,
     reporter: Reporter,
 ) -> int:
-    """Write every stimulus that `out` does not have yet; return how many there are.
-
-    `open_writer` gives whoever writes questions for a generator's `model` (None: the base).
-    """
+    """Write every stimulus that `out` does not have yet; return how many there are."""
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "request.json", json.dumps(asdict(request), indent=2) + "\n")
@@ -77,8 +78,6 @@ def run(
         )
         + "\n",
     )
-    for note in notes:
-        reporter.note(note)
     if rejected:
         counts = ", ".join(f"{n} {reason}" for reason, n in rejected.most_common())
         reporter.note(f"left out of the questions: {counts}")
@@ -107,7 +106,7 @@ def _oneshot(
     request: StimRequest,
     out: Path,
     source: int,
-    open_writer: Callable[[str | None], QuestionWriter],
+    open_writer: OpenWriter,
     reporter: Reporter,
     notes: list[str],
     total: int,
@@ -117,10 +116,13 @@ def _oneshot(
     mine = [r for r in rows if r.source == source]
     if len(mine) >= generator["numq"]:
         return
-    writer = open_writer(generator.get("model"))
+    writer, instead = open_writer(generator.get("model"))
+    if instead:
+        _announce(instead, notes, reporter)
     path = generator.get("template_path")
     if path and writer.speaks_as_user:
-        notes.append(f"{writer.name} writes questions by itself: template {path} is not read")
+        ignored = f"{writer.name} writes questions by itself: template {path} is not read"
+        _announce(ignored, notes, reporter)
     sifted = {r.round for r in read_rows(out / REJECTED, Rejected) if r.source == source}
     have, done = len(mine), len(rows)
     reporter.progress("stim", done, total)
@@ -149,11 +151,18 @@ def _oneshot(
         have, done = have + len(round_.questions), done + len(round_.questions)
         reporter.progress("stim", done, total)
     if have < generator["numq"]:
-        notes.append(
+        few = (
             f"{writer.name} wrote only {have} different questions of "
             f"{generator['numq']}: the last rounds gave nothing new"
         )
+        _announce(few, notes, reporter)
         reporter.progress("stim", total, total)
+
+
+def _announce(text: str, notes: list[str], reporter: Reporter) -> None:
+    """Say it now, and keep it with the result."""
+    notes.append(text)
+    reporter.note(text)
 
 
 def _stimulus(text: str, generator: str, writer: str, source: int, round_: int) -> Stimulus:
