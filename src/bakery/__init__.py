@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bakery.engine.config import BakeryConfig, ContextConfig, DataConfig, LoraConfig
+    from bakery.engine.context_trainer import ContextBakingTrainer, PromptBakingTrainer
     from bakery.engine.data import (
         create_conversational_dataset,
         create_dataset,
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
         load_dataset,
         prompt_baking_collator,
     )
+    from bakery.engine.losses import compute_kl_divergence
+    from bakery.engine.target_mask import build_target_mask
 
 __version__ = "0.1.0"
 
@@ -43,7 +46,7 @@ _HOMES = {
     "DataConfig": "config",
     "LoraConfig": "config",
     "PromptBakingTrainer": "context_trainer",
-    "build_target_mask": "spans",
+    "build_target_mask": "target_mask",
     "compute_kl_divergence": "losses",
     "create_conversational_dataset": "data",
     "create_dataset": "data",

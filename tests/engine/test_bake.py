@@ -125,11 +125,11 @@ def test_an_interrupted_bake_goes_on_and_ends_at_the_same_bytes(
 ) -> None:
     whole = Bench(tmp_path / "whole", tmp_path / "model").bake()
 
-    class CrashingMetrics(bake._Metrics, Crash):
+    class CrashingMetrics(bake.Metrics, Crash):
         pass
 
     with monkeypatch.context() as patched:
-        patched.setattr(bake, "_Metrics", CrashingMetrics)
+        patched.setattr(bake, "Metrics", CrashingMetrics)
         with pytest.raises(KeyboardInterrupt):
             bench.bake()
     (checkpoint,) = (bench.root / "bake").glob("*/checkpoints/*")

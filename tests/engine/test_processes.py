@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.support.models import random_model
 
 ROOT = Path(__file__).parents[2]

@@ -33,20 +33,20 @@ MAX_RANK = 256
 
 
 @contextmanager
-def _peft_on_new_transformers() -> Iterator[None]:
+def peft_on_new_transformers() -> Iterator[None]:
     """Hide a deprecation that PEFT trips over inside transformers: no user can act on it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
         yield
 
 
-@_peft_on_new_transformers()
+@peft_on_new_transformers()
 def attach_parent(model: PreTrainedModel, folder: Path) -> PeftModel:
     """Put a composed adapter on its base, frozen."""
     return PeftModel.from_pretrained(model, str(folder), adapter_name=PARENT, is_trainable=False)
 
 
-@_peft_on_new_transformers()
+@peft_on_new_transformers()
 def attach_new(model: PreTrainedModel | PeftModel, settings: TrainingSettings) -> PeftModel:
     """Put a fresh adapter beside the parent (if any); only the fresh one gets gradients.
 

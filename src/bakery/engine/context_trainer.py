@@ -10,30 +10,38 @@ import re
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from accelerate.utils import gather_object
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase, TrainerCallback
 
 from bakery.engine import teacher
+from bakery.engine.adapters import parent_only
 from bakery.engine.chat import Chat
 from bakery.engine.config import BakeryConfig, ContextConfig, context_of
 from bakery.engine.conversations import ContextSettings
 from bakery.engine.data import prompt_baking_collator, rows_of
-from bakery.engine.examples import Example, Examples
-from bakery.engine.losses import make_loss
+from bakery.engine.examples import Example, Examples, Features
+from bakery.engine.fidelity import Fidelity, totals
+from bakery.engine.losses import forward_kl, make_loss
 from bakery.engine.models import end_ids
 from bakery.engine.readout import Readout
 from bakery.engine.rounds import Rounds
+from bakery.engine.rows import Row
 from bakery.engine.teacher import TeacherRecord, teaching
 from bakery.engine.trainer import BakingTrainer
+from bakery.engine.views import Pair
 from bakery.errors import ConfigError
 from bakery.identity import SamplingSettings
 from bakery.reporting import Quiet, Reporter
 
 TRAJECTORIES = "trajectories.jsonl"
+MOST_PROBED = 64
+"""Training rows on which fidelity is measured where nothing is held out."""
 
 
 class ContextBakingTrainer(BakingTrainer):
@@ -62,12 +70,13 @@ class ContextBakingTrainer(BakingTrainer):
         self.reporter = reporter or Quiet()
         self._end_ids = frozenset(end_ids(model.get_base_model(), tokenizer.eos_token_id))
         self.chat = Chat(tokenizer, sorted(self._end_ids), template_kwargs=args.template_kwargs)
-        self._context = _settings(context_of(args, context_config))
+        self._context = settings_of(context_of(args, context_config))
         self._rounds = self._rounds_of(train_dataset, args, model)
         self._eval_rounds = (
             self._rounds_of(eval_dataset, args, model) if eval_dataset is not None else None
         )
         self._round: int | None = None
+        self._probe: Probe | None = None
         super().__init__(
             model,
             args,
@@ -104,22 +113,44 @@ class ContextBakingTrainer(BakingTrainer):
             self._fill(examples, self._eval_rounds, "eval", kept=f"eval_{TRAJECTORIES}")
         return super().evaluation_loop(dataloader, *arguments, **more)
 
+    @property
+    def probe(self) -> Probe:
+        """What fidelity is measured on; drawn once, so that before and after are comparable."""
+        if self._probe is None:
+            self._probe = self._drawn_probe()
+        return self._probe
+
+    def fidelity(self, *, without_adapter: bool = False) -> Fidelity:
+        """Compare the student, as it stands or before any training, with the teacher."""
+        probe = self.probe
+        share = probe.pairs[self.args.process_index :: self.args.world_size]
+        was_training = self.model.training
+        self.model.eval()
+        with parent_only(self.model) if without_adapter else nullcontext():
+            found = totals(self.model, self.readout, probe.record, share, forward_kl)
+        self.model.train(was_training)
+        kl, agreed, tokens = self._summed(found)
+        return Fidelity(kl / tokens, agreed / tokens, round(tokens))
+
+    def _drawn_probe(self) -> Probe:
+        if self._eval_rounds is not None:
+            examples: Examples = self.eval_dataset
+            if not examples.pairs:
+                self._fill(examples, self._eval_rounds, "eval", kept=f"eval_{TRAJECTORIES}")
+        else:
+            if self._round is None:
+                self.start_round(0)
+            examples = self.train_dataset
+        whole = [example for example in examples.examples if example]
+        held_out = self._eval_rounds is not None
+        count = len(whole) if held_out else min(len(whole), MOST_PROBED)
+        chosen = [whole[i * len(whole) // count] for i in range(count)]
+        pairs = [pair for example in chosen for pair in example]
+        return Probe(pairs, examples.record, count, held_out)
+
     def _rounds_of(self, dataset: Any, args: BakeryConfig, model: PeftModel) -> Rounds:
-        context = int(getattr(model.config, "max_position_embeddings", 0) or 1 << 30)
-        return Rounds(
-            rows_of(dataset),
-            self.chat,
-            self._context,
-            SamplingSettings(
-                args.num_trajectories,
-                args.trajectory_length,
-                args.sampling_temperature,
-                args.top_p,
-                args.top_k,
-            ),
-            seed=args.seed,
-            max_length=min(args.max_seq_length or context, context),
-            reporter=self.reporter,
+        return rounds_of(
+            rows_of(dataset), self.chat, self._context, args, model.config, self.reporter
         )
 
     def _fill(self, examples: Examples, rounds: Rounds, name: str, *, kept: str) -> None:
@@ -155,6 +186,16 @@ class ContextBakingTrainer(BakingTrainer):
         return record
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Pairs of `rows` rows with their record; training rows where there are no others."""
+
+    pairs: Sequence[Pair]
+    record: Features
+    rows: int
+    held_out: bool
+
+
 class PromptBakingTrainer(ContextBakingTrainer):
     """The former name of ContextBakingTrainer."""
 
@@ -165,6 +206,45 @@ class PromptBakingTrainer(ContextBakingTrainer):
             stacklevel=2,
         )
         super().__init__(*arguments, **more)
+
+
+def settings_of(context: ContextConfig) -> ContextSettings:
+    """Return the settings of the views, as the engine takes them."""
+    pattern = context.target_content_pattern
+    return ContextSettings(
+        prefix=context.prefix or (),
+        student_retained_turns=context.student_retained_turns,
+        target_roles=frozenset(context.target_roles),
+        target_content_pattern=re.compile(pattern, re.MULTILINE) if pattern else None,
+        target_scope="match" if context.target_scope == "match" else "message",
+    )
+
+
+def rounds_of(
+    rows: Sequence[Row],
+    chat: Chat,
+    context: ContextSettings,
+    args: BakeryConfig,
+    config: PreTrainedConfig,
+    reporter: Reporter,
+) -> Rounds:
+    """Return the rounds that training draws from; `config` says how long a row may be."""
+    longest = int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
+    return Rounds(
+        rows,
+        chat,
+        context,
+        SamplingSettings(
+            args.num_trajectories,
+            args.trajectory_length,
+            args.sampling_temperature,
+            args.top_p,
+            args.top_k,
+        ),
+        seed=args.seed,
+        max_length=min(args.max_seq_length or longest, longest),
+        reporter=reporter,
+    )
 
 
 class _NextRound(TrainerCallback):
@@ -184,17 +264,6 @@ class _Unmade:
     def features(self, key: str) -> Any:
         """Never asked: a round is drawn before the first batch."""
         raise KeyError(key)
-
-
-def _settings(context: ContextConfig) -> ContextSettings:
-    pattern = context.target_content_pattern
-    return ContextSettings(
-        prefix=context.prefix or (),
-        student_retained_turns=context.student_retained_turns,
-        target_roles=frozenset(context.target_roles),
-        target_content_pattern=re.compile(pattern, re.MULTILINE) if pattern else None,
-        target_scope="match" if context.target_scope == "match" else "message",
-    )
 
 
 def _unmade(rounds: Rounds) -> Examples:

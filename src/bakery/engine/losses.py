@@ -72,7 +72,8 @@ def make_loss(
     kind: str = "forward_kl", *, temperature: float = 1.0, beta: float = 0.5, k: int = 20
 ) -> Loss:
     """Return a divergence by name, on logits divided by `temperature` (no T² factor)."""
-    settings: dict[str, Any] = {"jsd": {"beta": beta}, "topk": {"k": k}}.get(kind, {})
+    special: dict[str, dict[str, Any]] = {"jsd": {"beta": beta}, "topk": {"k": k}}
+    settings = special.get(kind, {})
     divergence = LOSSES[kind]
 
     def loss(student_NV: torch.Tensor, teacher_NV: torch.Tensor) -> torch.Tensor:

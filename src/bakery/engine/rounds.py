@@ -86,6 +86,16 @@ class Rounds:
         """Whether the teacher has to be asked."""
         return bool(self._open)
 
+    @property
+    def open_rows(self) -> list[Row]:
+        """The rows that the teacher has to answer, in order."""
+        return [row for _, row in self._open]
+
+    @property
+    def finished(self) -> list[Example]:
+        """The examples of the finished rows, in order."""
+        return [example for example in self._examples if example]
+
     def examples(
         self,
         model: Any,
@@ -117,7 +127,9 @@ class Rounds:
             model, missing[rank::world], self.settings, end_ids=end_ids, pad_id=self.chat.pad_id
         ):
             fresh += [self._drawn(name, owners[s.key], s) for s in batch]
-            self.reporter.progress("rollout", len(have) + len(fresh) * world, len(requests))
+            done = len(have) + len(fresh) * world
+            if done < len(requests):  # the last word is said below, once
+                self.reporter.progress("rollout", done, len(requests))
         fresh = gather(fresh)
         self.reporter.progress("rollout", len(requests), len(requests))
         if kept is not None and rank == 0:

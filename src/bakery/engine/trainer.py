@@ -97,14 +97,17 @@ class BakingTrainer(Trainer):
         pairs = examples.pairs[self.args.process_index :: self.args.world_size]
         self.model.eval()
         found = totals(self.model, self.readout, examples.record, pairs, self.loss)
-        loss, agreed, tokens = self._over_processes(
-            torch.tensor(found, dtype=torch.float64).float().to(self.args.device)
-        ).tolist()
+        loss, agreed, tokens = self._summed(found)
         metrics = {
             f"{metric_key_prefix}_loss": loss / max(tokens, 1),
             f"{metric_key_prefix}_top1_agreement": agreed / max(tokens, 1),
         }
         return EvalLoopOutput(None, None, metrics, len(examples))
+
+    def _summed(self, found: tuple[float, ...]) -> list[float]:
+        """Return numbers of this process added to those of all others."""
+        values = torch.tensor(found, dtype=torch.float64).float().to(self.args.device)
+        return self._over_processes(values).tolist()
 
     def _over_processes(self, values: torch.Tensor) -> torch.Tensor:
         return values if self.args.world_size == 1 else self.accelerator.reduce(values, "sum")

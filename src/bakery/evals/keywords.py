@@ -11,6 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bakery.engine.chat import Chat
+from bakery.engine.sampling import SampleRequest, sample
+from bakery.identity import SamplingSettings
+from bakery.records import Prompt
+
 SHOWN_CHARS = 200
 
 
@@ -39,6 +44,27 @@ def score(pairs: Sequence[QuestionAnswer], responses: Sequence[str]) -> dict[str
         "total": len(results),
         "results": results,
     }
+
+
+def ask(
+    model: Any,
+    chat: Chat,
+    questions: Sequence[str],
+    prompt: Prompt,
+    *,
+    max_new_tokens: int,
+    end_ids: frozenset[int],
+) -> list[str]:
+    """Return the model's likeliest answer to every question behind `prompt`, in batches."""
+    settings = SamplingSettings(1, max_new_tokens, temperature=0)
+    requests = [
+        SampleRequest(str(at), tuple(chat.prefix_ids(prompt, [{"role": "user", "content": text}])))
+        for at, text in enumerate(questions)
+    ]
+    said: dict[str, str] = {}
+    for batch in sample(model, requests, settings, end_ids=end_ids, pad_id=chat.pad_id):
+        said |= {answer.key: chat.text(answer.ids) for answer in batch}
+    return [said[request.key] for request in requests]
 
 
 def is_correct(response: str, accepted: Sequence[str]) -> bool:

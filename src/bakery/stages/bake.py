@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import platform
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -19,14 +18,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import peft
-import torch
-import transformers
 from peft import PeftModel
 from transformers import PreTrainedModel, PrinterCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-import bakery
 from bakery.engine import adapter_folder, adapters, teacher
 from bakery.engine.examples import Examples
 from bakery.engine.fidelity import Fidelity, fidelity
@@ -35,6 +30,7 @@ from bakery.engine.metrics import Metrics, losses
 from bakery.engine.models import BaseModel
 from bakery.engine.readout import Readout
 from bakery.engine.trainer import BakingTrainer
+from bakery.engine.versions import versions
 from bakery.errors import ConfigError, StageError
 from bakery.identity import BakeRequest, TrainingSettings, digest
 from bakery.records import write_atomic
@@ -107,7 +103,7 @@ def run(
         "loss": {"first": seen[0], "last": seen[-1], "min": min(seen)},
         "card": grade(before, after, mixture.held_out_stimuli, _tokens_saved(mixture)),
         "seconds": _seconds(mixture, time.monotonic() - clock),
-        "versions": _versions(),
+        "versions": versions(),
         "training": asdict(settings),
         "notes": notes,
         "started": started,
@@ -220,17 +216,6 @@ def _seconds(mixture: Mix, bake: float) -> dict[str, float]:
         name: sum(t["seconds"][name] for t in mixture.targets) for name in ("stim", "rollout")
     }
     return {**stages, "bake": round(bake, 2)}
-
-
-def _versions() -> dict[str, Any]:
-    return {
-        "bakery": bakery.__version__,
-        "torch": str(torch.__version__),
-        "transformers": transformers.__version__,
-        "peft": peft.__version__,
-        "python": platform.python_version(),
-        "threads": torch.get_num_threads(),
-    }
 
 
 def _now() -> str:

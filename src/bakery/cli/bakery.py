@@ -1,0 +1,84 @@
+"""The door `bakery`: a flat YAML file and flags over it in, a baked adapter out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from bakery import __version__
+from bakery.cli import rim
+from bakery.errors import BakeryError
+
+STOPPED = (
+    "with `--resume_from_checkpoint true` the same command goes on from the last checkpoint, "
+    "if save_strategy made one"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run one command line, and end the process with its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    rim.end(lambda: _run(words), stopped=STOPPED)
+
+
+def _run(words: Sequence[str]) -> int:
+    if "--version" in words:
+        print(f"bakery {__version__}")
+        return 0
+    if not words or {"-h", "--help"} & set(words):
+        from bakery.engine.help_text import help_text
+
+        print(help_text(), file=sys.stdout if words else sys.stderr)
+        return 0 if words else 2
+    if not _is_first():
+        return _beside(words)
+    return _bake(words)
+
+
+def _bake(words: Sequence[str]) -> int:
+    from bakery import distil
+    from bakery.engine import settings
+    from bakery.ui import baking
+    from bakery.ui.progress import reporter
+
+    told = settings.parse(words)
+    with reporter() as shown:
+        for note in told.notes:
+            shown.note(note)
+        if told.dry_run:
+            from bakery import dry_run
+            from bakery.ui import views
+
+            views.show(dry_run.look(told, reporter=shown))
+            return 0
+        material = distil.gather(told)
+        baking.show_start(told.data.model_name_or_path, material)
+        result = distil.run(told, material, reporter=shown)
+    baking.show_result(result, str(told.training.output_dir))
+    return 0
+
+
+def _beside(words: Sequence[str]) -> int:
+    """Take part in the work of several processes, and leave the talking to the first."""
+    from bakery import distil
+    from bakery.engine import settings
+    from bakery.reporting import Quiet
+
+    try:
+        told = settings.parse(words)
+        if not told.dry_run:
+            distil.run(told, distil.gather(told), reporter=Quiet())
+    except BakeryError as error:
+        return error.exit_code
+    return 0
+
+
+def _is_first() -> bool:
+    """Tell whether this process is the only one, or the first that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+if __name__ == "__main__":
+    main()

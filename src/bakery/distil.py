@@ -1,0 +1,338 @@
+"""Settings in, a baked adapter out: what the `bakery` command does between its two printouts.
+
+Every process runs all of it; only the first one writes and tells. What can be refused without
+the model is refused in `gather`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+import yaml
+from accelerate.utils import gather_object
+from peft import PeftModel
+from transformers import PrinterCallback, ProgressCallback
+from transformers.utils import logging as hf_logging
+
+from bakery.engine import loading, metrics
+from bakery.engine.chat import Chat
+from bakery.engine.config import BakeryConfig
+from bakery.engine.context_trainer import TRAJECTORIES, ContextBakingTrainer
+from bakery.engine.data import eval_rows, load_eval_data, training_rows
+from bakery.engine.rows import Row
+from bakery.engine.settings import Settings
+from bakery.engine.versions import versions
+from bakery.errors import ConfigError, StageError
+from bakery.evals import keywords
+from bakery.evals.card import card
+from bakery.evals.keywords import QuestionAnswer
+from bakery.records import Message, Prompt, write_atomic
+from bakery.reporting import Reporter
+
+METRICS, RESULTS, CONFIG = "metrics.jsonl", "results.json", "config.yaml"
+FINAL, MERGED = "final_model", "merged"
+
+Scores = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a run learns from and is measured on, read and checked, before any model."""
+
+    rows: list[Row]
+    eval_rows: list[Row] | None
+    questions: Mapping[str, Sequence[QuestionAnswer]]
+    """Of eval_file under `eval`, of heldout_file under `heldout`."""
+    resume: str | None
+    """The checkpoint to go on from."""
+
+
+def gather(settings: Settings) -> Material:
+    """Read all data, and refuse what can be refused without a model."""
+    loading.check_optional(settings.data, settings.training)
+    rows = training_rows(settings.data)
+    _check_context(settings, rows)
+    held_out = eval_rows(settings.data)
+    if held_out is None and settings.training.eval_strategy != "no":
+        raise ConfigError(
+            "eval_strategy wants evaluation, but there is nothing to evaluate on",
+            hint="Give eval_dataset: FILE, or take eval_strategy out.",
+        )
+    files = {"eval": settings.data.eval_file, "heldout": settings.data.heldout_file}
+    questions = {
+        name: [QuestionAnswer(q["question"], tuple(q["answer"])) for q in load_eval_data(path)]
+        for name, path in files.items()
+        if path is not None
+    }
+    return Material(rows, held_out, questions, _checkpoint(settings.training))
+
+
+def run(settings: Settings, material: Material, *, reporter: Reporter) -> dict[str, Any]:
+    """Bake, leave everything in output_dir, and return what results.json says."""
+    clock = time.monotonic()
+    training = settings.training
+    out, first = Path(str(training.output_dir)), training.process_index == 0
+    told = _Told(reporter, list(settings.notes))
+    _tune(settings, told)
+    source = loading.find(settings.data)
+    model = loading.load(source, settings.data, training)
+    tokenizer = source.tokenizer()
+    chat = Chat(
+        tokenizer, source.end_ids(tokenizer.eos_token_id), template_kwargs=training.template_kwargs
+    )
+    questions = _Questions(chat, settings, material.questions)
+    scores = questions.before(model, told)
+    student = loading.with_adapter(model, settings.lora, source, settings.data, training)
+    if first:
+        _open_folder(out, settings, material, told)
+    trainer = _trainer(settings, material, student, tokenizer, told)
+    _check_difference(trainer)
+    before = trainer.fidelity(without_adapter=True)
+    saved = fmean(len(p.teacher.ids) - len(p.student.ids) for p in trainer.train_dataset.pairs)
+    seen = _train(trainer, material, out)
+    after = trainer.fidelity()
+    scores |= questions.after(student, told)
+    probe = trainer.probe
+    result: dict[str, Any] = {
+        "schema": 1,
+        **_prompt_tokens(chat, settings, saved),
+        **scores,
+        "card": card(before, after, probe.rows if probe.held_out else 0, saved),
+        "measured_on": {"rows": probe.rows, "held_out": probe.held_out},
+        "loss": {"first": seen[0], "last": seen[-1], "min": min(seen)},
+        "steps": trainer.state.global_step,
+        "rows": len(trainer.train_dataset),
+        "model": source.name,
+        "versions": versions(),
+    }
+    if first:
+        shutil.rmtree(out / FINAL, ignore_errors=True)
+    trainer.save_model(str(out / FINAL))
+    if training.merge and first:
+        _merge(student, tokenizer, out / MERGED)
+    result |= {"seconds": round(time.monotonic() - clock, 2), "notes": told.notes}
+    if first:
+        write_atomic(out / RESULTS, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    trainer.end()
+    return result
+
+
+class _Told:
+    """Passes everything on, and keeps the notes for results.json."""
+
+    def __init__(self, reporter: Reporter, notes: list[str]) -> None:
+        self._reporter, self.notes = reporter, notes
+
+    def progress(self, label: str, done: int, total: int, detail: str = "") -> None:
+        """Show how far a step is."""
+        self._reporter.progress(label, done, total, detail)
+
+    def note(self, text: str) -> None:
+        """Show a note, and keep it."""
+        self.notes.append(text)
+        self._reporter.note(text)
+
+
+class _Questions:
+    """Questions with keywords, asked without the context, under it, and of the baked model."""
+
+    def __init__(
+        self, chat: Chat, settings: Settings, asked: Mapping[str, Sequence[QuestionAnswer]]
+    ) -> None:
+        self._chat, self._asked, self._settings = chat, asked, settings
+        self._prefix = settings.context.prefix
+        kept = settings.context.student_retained_turns
+        # What stays at inference is there before the bake, too.
+        self._left = (self._prefix or ())[-kept:] if kept else ()
+
+    def before(self, model: Any, reporter: Reporter) -> Scores:
+        """Score the model without the context, and where all rows share one, under it."""
+        found: Scores = {}
+        for name, pairs in self._asked.items():
+            label = "baseline" if name == "eval" else "heldout"
+            found[f"{label}_none"] = self._score(model, pairs, self._left, reporter)
+            if self._prefix:
+                found[f"{label}_discrete"] = self._score(model, pairs, self._prefix, reporter)
+        if self._asked and not self._prefix:
+            reporter.note("rows bring their own context, so no baseline under it can be measured")
+        return found
+
+    def after(self, student: PeftModel, reporter: Reporter) -> Scores:
+        """Score the baked model, without the context."""
+        student.eval()
+        return {
+            f"baked_{name}": self._score(student, pairs, self._left, reporter)
+            for name, pairs in self._asked.items()
+        }
+
+    def _score(
+        self,
+        model: Any,
+        pairs: Sequence[QuestionAnswer],
+        context: Sequence[Message],
+        reporter: Reporter,
+    ) -> Scores:
+        """Ask every process its share of the questions."""
+        training = self._settings.training
+        rank, world = training.process_index, training.world_size
+        reporter.progress("ask", 0, len(pairs))
+        mine = keywords.ask(
+            model,
+            self._chat,
+            [pair.question for pair in pairs[rank::world]],
+            Prompt(tuple(context)),
+            max_new_tokens=self._settings.data.eval_max_new_tokens,
+            end_ids=self._chat.end_ids,
+        )
+        numbered = list(zip(range(rank, len(pairs), world), mine, strict=True))
+        said = dict(gather_object(numbered) if world > 1 else numbered)
+        reporter.progress("ask", len(pairs), len(pairs))
+        return keywords.score(pairs, [said[at] for at in range(len(pairs))])
+
+
+def _check_context(settings: Settings, rows: Sequence[Row]) -> None:
+    prefix, kept = settings.context.prefix, settings.context.student_retained_turns
+    own = any(row.prefix for row in rows)
+    if not prefix and not own and not kept:
+        raise ConfigError(
+            "there is no context to bake: prefix_messages is not given, and no row has its own",
+            hint="Give prefix_messages (or prefix_messages_file, corpus_file), or "
+            "student_retained_turns above 0 to bake a conversation's own earlier messages.",
+        )
+    if prefix and not own and kept >= len(prefix):
+        raise ConfigError(
+            f"student_retained_turns {kept} leaves nothing to bake: the prefix has "
+            f"{len(prefix)} message{'s' if len(prefix) > 1 else ''}, and the student sees as many",
+            hint=f"Choose a number below {len(prefix)}.",
+        )
+
+
+def _check_difference(trainer: ContextBakingTrainer) -> None:
+    if all(pair.is_identical for pair in trainer.probe.pairs):
+        raise StageError(
+            "teacher and student see the same, so there is nothing to bake",
+            hint="Lower student_retained_turns, or see what --dry-run shows.",
+        )
+
+
+def _checkpoint(training: BakeryConfig) -> str | None:
+    """Return the checkpoint that is meant; of several the newest that was written whole."""
+    asked = training.resume_from_checkpoint
+    if asked is not True:
+        return str(asked) if asked else None
+    folder = Path(str(training.output_dir))
+    whole = [state.parent for state in folder.glob("checkpoint-*/trainer_state.json")]
+    if not whole:
+        raise ConfigError(
+            f"there is no checkpoint in {folder} to go on from",
+            hint="save_strategy (steps, epoch) says when checkpoints are written; without "
+            "resume_from_checkpoint training begins anew.",
+        )
+    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2])))
+
+
+def _tune(settings: Settings, reporter: Reporter) -> None:
+    """Log every step and show no other bars than ours, unless the user says otherwise."""
+    ours = {
+        "disable_tqdm": True,
+        "logging_steps": 1,
+        "logging_first_step": True,
+        "logging_nan_inf_filter": False,  # a loss that is no number has to be seen
+    }
+    for name, value in ours.items():
+        if name not in settings.given:
+            setattr(settings.training, name, value)
+    if "log_level" not in settings.given:
+        hf_logging.set_verbosity_error()
+    if settings.training.fsdp or settings.training.deepspeed:
+        reporter.note("fsdp and deepspeed are handed to transformers; bakery is not tested there")
+
+
+def _open_folder(out: Path, settings: Settings, material: Material, reporter: Reporter) -> None:
+    """Keep the configuration; a run from the start takes away what an older one sampled."""
+    snapshot = settings.snapshot()
+    snapshot.pop("resume_from_checkpoint", None)
+    text = yaml.safe_dump(snapshot, sort_keys=False, allow_unicode=True)
+    write_atomic(out / CONFIG, text)
+    if material.resume is not None:
+        reporter.note(f"training goes on from {Path(material.resume).name}")
+        return
+    given = settings.training.trajectories_file
+    for name in (TRAJECTORIES, f"eval_{TRAJECTORIES}"):
+        path = out / name
+        if given is None or Path(given).resolve() != path.resolve():
+            path.unlink(missing_ok=True)
+    if any(out.glob("checkpoint-*")):
+        reporter.note(f"{out} holds checkpoints of an earlier run; this one begins anew")
+
+
+def _trainer(
+    settings: Settings, material: Material, student: PeftModel, tokenizer: Any, reporter: Reporter
+) -> ContextBakingTrainer:
+    made = ContextBakingTrainer(
+        model=student,
+        args=settings.training,
+        context_config=settings.context,
+        train_dataset=material.rows,
+        eval_dataset=material.eval_rows,
+        processing_class=tokenizer,
+        callbacks=[metrics.Metrics(Path(str(settings.training.output_dir)) / METRICS, reporter)],
+        reporter=reporter,
+    )
+    made.remove_callback(PrinterCallback)
+    if settings.training.process_index:
+        made.remove_callback(ProgressCallback)
+    return made
+
+
+def _train(trainer: ContextBakingTrainer, material: Material, out: Path) -> list[float]:
+    """Train, and return the losses; training that did nothing, or broke, is an error."""
+    try:
+        trainer.train(resume_from_checkpoint=material.resume)
+    except torch.OutOfMemoryError as error:
+        raise StageError(
+            f"the device has too little memory: {str(error).splitlines()[0]}",
+            hint="Lower per_device_train_batch_size and raise gradient_accumulation_steps, turn "
+            "gradient_checkpointing on, or set max_seq_length.",
+        ) from error
+    trainer.accelerator.wait_for_everyone()
+    seen = metrics.losses(out / METRICS)
+    if not seen or not trainer.state.global_step:
+        raise StageError(
+            "nothing was trained: there was no step", hint="Raise num_train_epochs or max_steps."
+        )
+    if not all(map(math.isfinite, seen)):
+        raise StageError("the loss is not a number any more", hint="Lower learning_rate.")
+    return seen
+
+
+def _prompt_tokens(chat: Chat, settings: Settings, saved: float) -> dict[str, int]:
+    """Return what the context takes in front of a question, and what of it stays."""
+    prefix, kept = settings.context.prefix, settings.context.student_retained_turns
+    if not prefix:
+        return {"prompt_tokens": round(saved), "prompt_tokens_left": 0}
+    question: list[Message] = [{"role": "user", "content": "?"}]
+    try:
+        alone = len(chat.prefix_ids(Prompt(()), question))
+        whole = len(chat.prefix_ids(Prompt(prefix), question)) - alone
+        left = len(chat.prefix_ids(Prompt(prefix[-kept:]), question)) - alone if kept else 0
+    except ConfigError:  # a template that takes no such question: the rows' own mean then
+        return {"prompt_tokens": round(saved), "prompt_tokens_left": 0}
+    return {"prompt_tokens": whole, "prompt_tokens_left": left}
+
+
+def _merge(student: PeftModel, tokenizer: Any, folder: Path) -> None:
+    """Write the base with the adapter in its weights: a model for every program."""
+    shutil.rmtree(folder, ignore_errors=True)
+    merged = student.merge_and_unload(safe_merge=True)
+    merged.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,218 @@
+"""What a run would train on and what it would take, without loading a weight or writing a file."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import peft
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedConfig
+
+from bakery import distil
+from bakery.engine import loading
+from bakery.engine.adapters import peft_on_new_transformers
+from bakery.engine.chat import Chat
+from bakery.engine.context_trainer import rounds_of, settings_of
+from bakery.engine.conversations import ContextSettings, RowRefused, fit, pairs_of, prefixes
+from bakery.engine.loading import Source
+from bakery.engine.rounds import Rounds
+from bakery.engine.rows import Row
+from bakery.engine.settings import Settings
+from bakery.engine.views import Pair, View
+from bakery.errors import ConfigError
+from bakery.previews import Estimate, Piece, Preview, ShownRow, Side
+from bakery.reporting import Reporter
+
+SHOWN = 3
+_OF_4_BITS = 0.56
+"""Bytes that a weight takes in 4 bits, its share of the scales included."""
+_OF_ADAM = 16
+"""Bytes that a trained weight takes: itself, its gradient and two moments, each in fp32."""
+
+
+def look(settings: Settings, *, reporter: Reporter) -> Preview:
+    """Return some rows as both see them, and what training on all of them would take."""
+    material = distil.gather(settings)
+    training, context = settings.training, settings_of(settings.context)
+    source = loading.find(settings.data)
+    config, tokenizer = source.config(), source.tokenizer()
+    chat = Chat(
+        tokenizer, source.end_ids(tokenizer.eos_token_id), template_kwargs=training.template_kwargs
+    )
+    rounds = rounds_of(material.rows, chat, context, training, config, reporter)
+    sizes = _Sizes.of(rounds, chat, context)
+    steps = _steps(settings, len(rounds))
+    return Preview(
+        model=source.name,
+        device=str(training.device),
+        rows=len(material.rows),
+        used=len(rounds),
+        open_rows=len(rounds.open_rows),
+        answers=len(rounds.open_rows) * training.num_trajectories,
+        shown=tuple(islice(_shown(material.rows, chat, context, rounds.max_length), SHOWN)),
+        teacher_tokens=sum(pair.teacher for example in sizes for pair in example),
+        student_tokens=sum(pair.student for example in sizes for pair in example),
+        targets=sum(pair.targets for example in sizes for pair in example),
+        steps=steps,
+        estimate=_estimate(settings, source, config, sizes, steps, bool(rounds.open_rows)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Tokens of one pair. An answer that is not sampled yet counts as its most."""
+
+    teacher: int
+    student: int
+    targets: int
+
+    @classmethod
+    def of(cls, rounds: Rounds, chat: Chat, context: ContextSettings) -> list[list[_Sizes]]:
+        """Return the sizes of every example."""
+        found = [[cls(*_lengths(pair)) for pair in example] for example in rounds.finished]
+        longest = rounds.settings.max_tokens
+        for row in rounds.open_rows:
+            teacher, student = map(len, prefixes(chat, row, context))
+            one = cls(teacher + longest, student + longest, longest)
+            found.append([one] * rounds.settings.num_traj_per_stimulus)
+        return found
+
+
+def _lengths(pair: Pair) -> tuple[int, int, int]:
+    return len(pair.teacher.ids), len(pair.student.ids), pair.num_targets
+
+
+def _shown(
+    rows: Sequence[Row], chat: Chat, context: ContextSettings, longest: int | None
+) -> Iterator[ShownRow]:
+    """Yield the rows that can be used, one by one."""
+    for row in rows:
+        try:
+            if row.needs_sampling:
+                views = [View(tuple(ids), ()) for ids in prefixes(chat, row, context)]
+                yield ShownRow(row.number, _side(chat, views[0]), _side(chat, views[1]), True)
+                continue
+            pairs = pairs_of(chat, row, context)
+        except RowRefused:
+            continue
+        fitting = [fit(pair, longest) if longest else pair for pair in pairs]
+        for part, pair in enumerate(fitting, start=1):
+            if pair is not None:
+                sides = _side(chat, pair.teacher), _side(chat, pair.student)
+                yield ShownRow(row.number, *sides, False, part, len(fitting))
+
+
+def _side(chat: Chat, view: View) -> Side:
+    pieces, at = [], 0
+    for start, stop in (*view.spans, (len(view.ids), len(view.ids))):
+        pieces.append(Piece(chat.decoded(view.ids[at:start]), False))
+        pieces.append(Piece(chat.decoded(view.ids[start:stop]), True))
+        at = stop
+    kept = tuple(piece for piece in pieces if piece.text)
+    return Side(kept, len(view.ids), len(view.target_ids))
+
+
+def _steps(settings: Settings, examples: int) -> int:
+    training = settings.training
+    if training.max_steps > 0:
+        return int(training.max_steps)
+    each = math.ceil(examples / _batch(settings))
+    return math.ceil(each * float(training.num_train_epochs))
+
+
+def _batch(settings: Settings) -> int:
+    """Return how many examples an optimiser step sees, on all processes."""
+    training = settings.training
+    return int(
+        training.train_batch_size * training.gradient_accumulation_steps * training.world_size
+    )
+
+
+def _estimate(
+    settings: Settings,
+    source: Source,
+    config: PreTrainedConfig,
+    sizes: list[list[_Sizes]],
+    steps: int,
+    is_sampled: bool,
+) -> Estimate:
+    training, data = settings.training, settings.data
+    dtype = _dtype(settings, config)
+    parameters, trainable = _counted(settings, source, config)
+    epochs = steps * _batch(settings) / len(sizes)
+    once = not is_sampled or training.reuse_trajectories or training.trajectories_file
+    rounds = 1 if once else math.ceil(epochs)
+    teacher = sum(pair.teacher for example in sizes for pair in example)
+    student = sum(pair.student for example in sizes for pair in example)
+    # Two operations a weight and token forwards; twice that for the student, which goes back
+    # to the adapters too, and once more where its states are computed again.
+    back = 6 if training.gradient_checkpointing else 4
+    asked = 2 if is_sampled else 1
+    work = parameters * (2 * asked * rounds * teacher + back * epochs * student)
+    rate = _rate(training.device, dtype)
+    return Estimate(
+        parameters=parameters,
+        trainable=trainable,
+        weights=round(parameters * (_OF_4_BITS if data.load_in_4bit else dtype.itemsize)),
+        adapter=trainable * _OF_ADAM,
+        batch=_batch_bytes(settings, config, sizes, dtype),
+        seconds=work / rate / training.world_size,
+        rate=rate,
+    )
+
+
+def _dtype(settings: Settings, config: PreTrainedConfig) -> torch.dtype:
+    name = settings.data.torch_dtype
+    if name == "auto":
+        return config.dtype if isinstance(config.dtype, torch.dtype) else torch.float32
+    found = getattr(torch, name)
+    assert isinstance(found, torch.dtype)
+    return found
+
+
+@peft_on_new_transformers()
+def _counted(settings: Settings, source: Source, config: PreTrainedConfig) -> tuple[int, int]:
+    """Return how many weights there are, and how many of them learn; none is made."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(
+            config, trust_remote_code=settings.data.trust_remote_code
+        )
+        parameters = model.num_parameters()
+        lora = loading.lora_config(settings.lora, source, settings.data)
+        try:
+            student = peft.get_peft_model(model.requires_grad_(False), lora)
+        except ValueError as error:
+            raise ConfigError(f"LoRA cannot be placed: {error}") from error
+    return parameters, sum(p.numel() for p in student.parameters() if p.requires_grad)
+
+
+def _batch_bytes(
+    settings: Settings, config: PreTrainedConfig, sizes: list[list[_Sizes]], dtype: torch.dtype
+) -> int:
+    """Return what the largest batch takes: the states that the way back needs, and the logits."""
+    training = settings.training
+    by_length = sorted(sizes, key=lambda example: -sum(pair.student for pair in example))
+    pairs = [pair for example in by_length[: training.train_batch_size] for pair in example]
+    tokens = len(pairs) * max(pair.student for pair in pairs)
+    targets = sum(pair.targets for pair in pairs)
+    hidden = int(config.hidden_size)
+    wide = int(getattr(config, "intermediate_size", None) or 4 * hidden)
+    width = hidden if training.gradient_checkpointing else 12 * hidden + 4 * wide
+    states = tokens * int(config.num_hidden_layers) * width * dtype.itemsize
+    logits = targets * int(config.vocab_size) * (2 * dtype.itemsize + 4 * 4)
+    return states + logits
+
+
+def _rate(device: torch.device, dtype: torch.dtype) -> float:
+    """Return the operations a second of one product of matrices on this device."""
+    size = 512 if device.type == "cpu" else 4096
+    square = torch.ones(size, size, device=device, dtype=dtype)
+    square @ square  # the first one also sets things up
+    float((square @ square)[0, 0])
+    started = time.perf_counter()
+    float((square @ square)[0, 0])  # reading a number waits for the device
+    return float(2 * size**3 / (time.perf_counter() - started))
