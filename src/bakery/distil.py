@@ -97,7 +97,7 @@ def run(settings: Settings, material: Material, *, reporter: Reporter) -> dict[s
     trainer = _trainer(settings, material, student, tokenizer, told)
     _check_difference(trainer)
     before = trainer.fidelity(without_adapter=True)
-    saved = fmean(len(p.teacher.ids) - len(p.student.ids) for p in trainer.train_dataset.pairs)
+    saved = fmean(len(p.teacher.ids) - len(p.student.ids) for p in trainer.probe.pairs)
     seen = _train(trainer, material, out)
     after = trainer.fidelity()
     scores |= questions.after(student, told)

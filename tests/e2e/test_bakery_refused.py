@@ -1,0 +1,161 @@
+"""What the `bakery` door says at the door: help, the dry run, and every kind of bad input.
+
+The model that is named here does not exist: whoever gets as far as loading it ends with 5.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+import bakery
+from tests.support.bakery_door import ROOT, typed
+from tests.support.models import random_model
+from tests.support.templates import THINKING
+
+MODEL = ("--model_name_or_path", "no/such-model")
+CONFIG = """\
+prefix_messages:
+  - {role: system, content: SHOUT!}
+training_prompts: [Who?, What?]
+output_dir: out
+"""
+
+
+@pytest.fixture
+def config(workplace: Path) -> Path:
+    path = workplace / "bake.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_version_and_help(capsys):
+    assert typed(capsys, "--version").out == f"bakery {bakery.__version__}\n"
+    shown = typed(capsys, "--help")
+    assert shown.code == 0
+    assert "--student_retained_turns" in shown.out
+    assert typed(capsys, "-h").out == shown.out
+
+
+def test_nothing_typed_shows_the_help_and_is_an_error(capsys):
+    done = typed(capsys)
+    assert (done.code, done.out) == (2, "")
+    assert "Usage: bakery --config FILE" in done.err
+
+
+def test_what_is_right_gets_as_far_as_the_model(config, capsys):
+    done = typed(capsys, "--config", config, *MODEL)
+    assert done.code == 5
+    assert "no/such-model" in done.err
+
+
+FLAGS = {
+    "unknown flag": (("--lerning_rate", "1"), 2, "did you mean --learning_rate?"),
+    "missing file": (("--eval_file", "none.json"), 2, "no such file: none.json"),
+    "missing data": (("--dataset", "./none.json"), 2, "no such file or folder"),
+    "dtype": (("--torch_dtype", "flaot32"), 2, "did you mean `float32`?"),
+    "regex": (("--target_content_pattern", "(a"), 2, "is no regular expression"),
+    "role": (("--target_roles", "asistant"), 2, "did you mean `assistant`?"),
+    "whole prefix retained": (("--student_retained_turns", "1"), 2, "leaves nothing to bake"),
+    "nothing to evaluate on": (("--eval_strategy", "epoch"), 2, "nothing to evaluate on"),
+    "no checkpoint": (("--resume_from_checkpoint", "true"), 2, "there is no checkpoint in out"),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(FLAGS))
+def test_a_bad_flag_ends_before_the_model_loads(kind, config, capsys):
+    words, code, message = FLAGS[kind]
+    done = typed(capsys, "--config", config, *MODEL, *words)
+    assert done.code == code
+    assert message in done.err
+    assert done.err.startswith("error: ")
+    assert not Path("out").exists()
+
+
+def test_an_unknown_key_is_named_with_its_line(config, capsys):
+    config.write_text(f"{CONFIG}student_retaind_turns: 1\n")
+    done = typed(capsys, "--config", config, *MODEL)
+    assert done.code == 2
+    assert "bake.yaml:5:1: unknown key `student_retaind_turns`" in done.err
+    assert "did you mean `student_retained_turns`?" in done.err
+
+
+@pytest.mark.parametrize(
+    ("rows", "code", "message"),
+    [
+        ([], 4, "has no rows"),
+        ([{"colour": "red"}], 4, "row 1"),
+        ([{"prompt": "Who?"}], 2, "there is no context to bake"),
+    ],
+)
+def test_bad_data_ends_before_the_model_loads(rows, code, message, capsys):
+    Path("data.json").write_text(json.dumps(rows))
+    done = typed(capsys, "--dataset", "data.json", *MODEL)
+    assert done.code == code
+    assert message in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "package"),
+    [
+        (("--load_in_4bit",), "bitsandbytes"),
+        (("--use_unsloth",), "unsloth"),
+        (("--attn_implementation", "flash_attention_2"), "flash-attn"),
+        (("--use_liger_kernel",), "liger-kernel"),
+    ],
+)
+def test_a_missing_extra_is_said_with_its_install_line(words, package, config, capsys):
+    if importlib.util.find_spec(package.replace("-", "_")) is not None:
+        pytest.skip(f"{package} is installed here")
+    done = typed(capsys, "--config", config, *MODEL, *words)
+    assert done.code == 2
+    assert f"hint: pip install {package}" in done.err
+
+
+def test_training_without_a_step_is_an_error(config, workplace, capsys):
+    base = random_model(workplace / "model")
+    given = ("--model_name_or_path", base, "--torch_dtype", "float32", "--trajectory_length", "4")
+    done = typed(capsys, "--config", config, *given, "--num_train_epochs", "0")
+    assert done.code == 4
+    assert "nothing was trained" in done.err
+
+
+def test_layers_that_are_not_there_are_an_error(config, workplace, capsys):
+    base = random_model(workplace / "model")
+    given = ("--config", config, "--model_name_or_path", base, "--target_modules", "nonesuch")
+    for words in (given, (*given, "--dry-run")):
+        done = typed(capsys, *words)
+        assert done.code == 2
+        assert "LoRA cannot be placed" in done.err
+
+
+def test_a_dry_run_shows_both_views_and_writes_nothing(workplace, monkeypatch, capsys):
+    base = random_model(workplace / "model", THINKING)
+    (base / "model.safetensors").write_bytes(b"")  # no weight is read
+    monkeypatch.chdir(ROOT)
+    given = ("--config", "examples/sft_dataset.yaml", "--model_name_or_path", base)
+    done = typed(capsys, *given, "--output_dir", workplace / "out", "--dry-run")
+    assert done.code == 0, done.err
+    assert not (workplace / "out").exists()
+    assert "row 1, part 1 of 2" in done.out
+    teacher, student = done.out.split("row 2")[0].split("part 2 of 2")[1].split("student")
+    assert "You are patient." in teacher
+    assert "You are patient." not in student
+    learnt = "⟦The sun warms the sea. Water rises as vapour and cools into clouds.<|im_end|>⟧"
+    assert learnt in teacher
+    assert learnt in student
+    assert "⟦Rain" not in teacher
+    for label in ("rows", "tokens", "steps", "memory", "time"):
+        assert f"\n{label} " in done.out
+    assert "split by turn" in done.err
+
+
+def test_a_dry_run_says_where_the_teacher_has_yet_to_answer(config, workplace, capsys):
+    base = random_model(workplace / "model")
+    done = typed(capsys, "--config", config, "--model_name_or_path", base, "--dry-run")
+    assert done.code == 0, done.err
+    assert done.out.count("⟦the teacher's answer⟧") == 4
+    assert "2 of 2, 2 for the teacher to answer (8 answers)" in done.out
