@@ -98,8 +98,10 @@ def run(settings: Settings, material: Material, *, reporter: Reporter) -> dict[s
     _check_difference(trainer)
     before = trainer.fidelity(without_adapter=True)
     saved = fmean(len(p.teacher.ids) - len(p.student.ids) for p in trainer.probe.pairs)
-    seen = _train(trainer, material, out)
+    seen = _train(trainer, material)
     after = trainer.fidelity()
+    if after.kl >= before.kl:
+        told.note("the bake is further from the prompted teacher than before: lower learning_rate")
     scores |= questions.after(student, told)
     probe = trainer.probe
     result: dict[str, Any] = {
@@ -247,6 +249,8 @@ def _tune(settings: Settings, reporter: Reporter) -> None:
         "logging_steps": 1,
         "logging_first_step": True,
         "logging_nan_inf_filter": False,  # a loss that is no number has to be seen
+        "log_level": "error",
+        "log_level_replica": "error",
     }
     for name, value in ours.items():
         if name not in settings.given:
@@ -294,7 +298,7 @@ def _trainer(
     return made
 
 
-def _train(trainer: ContextBakingTrainer, material: Material, out: Path) -> list[float]:
+def _train(trainer: ContextBakingTrainer, material: Material) -> list[float]:
     """Train, and return the losses; training that did nothing, or broke, is an error."""
     try:
         trainer.train(resume_from_checkpoint=material.resume)
@@ -304,8 +308,7 @@ def _train(trainer: ContextBakingTrainer, material: Material, out: Path) -> list
             hint="Lower per_device_train_batch_size and raise gradient_accumulation_steps, turn "
             "gradient_checkpointing on, or set max_seq_length.",
         ) from error
-    trainer.accelerator.wait_for_everyone()
-    seen = metrics.losses(out / METRICS)
+    seen = [float(row["loss"]) for row in trainer.state.log_history if "loss" in row]
     if not seen or not trainer.state.global_step:
         raise StageError(
             "nothing was trained: there was no step", hint="Raise num_train_epochs or max_steps."

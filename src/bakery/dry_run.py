@@ -18,7 +18,6 @@ from bakery.engine.adapters import peft_on_new_transformers
 from bakery.engine.chat import Chat
 from bakery.engine.context_trainer import rounds_of, settings_of
 from bakery.engine.conversations import ContextSettings, RowRefused, fit, pairs_of, prefixes
-from bakery.engine.loading import Source
 from bakery.engine.rounds import Rounds
 from bakery.engine.rows import Row
 from bakery.engine.settings import Settings
@@ -58,7 +57,7 @@ def look(settings: Settings, *, reporter: Reporter) -> Preview:
         student_tokens=sum(pair.student for example in sizes for pair in example),
         targets=sum(pair.targets for example in sizes for pair in example),
         steps=steps,
-        estimate=_estimate(settings, source, config, sizes, steps, bool(rounds.open_rows)),
+        estimate=_estimate(settings, config, sizes, steps, bool(rounds.open_rows)),
     )
 
 
@@ -134,7 +133,6 @@ def _batch(settings: Settings) -> int:
 
 def _estimate(
     settings: Settings,
-    source: Source,
     config: PreTrainedConfig,
     sizes: list[list[_Sizes]],
     steps: int,
@@ -142,7 +140,7 @@ def _estimate(
 ) -> Estimate:
     training, data = settings.training, settings.data
     dtype = _dtype(settings, config)
-    parameters, trainable = _counted(settings, source, config)
+    parameters, trainable = _counted(settings, config)
     epochs = steps * _batch(settings) / len(sizes)
     once = not is_sampled or training.reuse_trajectories or training.trajectories_file
     rounds = 1 if once else math.ceil(epochs)
@@ -175,14 +173,14 @@ def _dtype(settings: Settings, config: PreTrainedConfig) -> torch.dtype:
 
 
 @peft_on_new_transformers()
-def _counted(settings: Settings, source: Source, config: PreTrainedConfig) -> tuple[int, int]:
+def _counted(settings: Settings, config: PreTrainedConfig) -> tuple[int, int]:
     """Return how many weights there are, and how many of them learn; none is made."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(
             config, trust_remote_code=settings.data.trust_remote_code
         )
         parameters = model.num_parameters()
-        lora = loading.lora_config(settings.lora, source, settings.data)
+        lora = loading.lora_config(settings.lora, settings.data)
         try:
             student = peft.get_peft_model(model.requires_grad_(False), lora)
         except ValueError as error:

@@ -152,17 +152,19 @@ def with_adapter(
             )
         elif checkpointing:
             model.enable_input_require_grads()
-        made = peft.get_peft_model(model, lora_config(lora, source, data))
+        made = peft.get_peft_model(model, lora_config(lora, data))
     except (ValueError, TypeError) as error:
         raise ConfigError(
             f"LoRA cannot be placed: {error}",
             hint="Check target_modules; `all` takes every linear layer but the head.",
         ) from error
     assert isinstance(made, PeftModel)
+    # PEFT would name the folder that the weights were read from, which may be a cache.
+    made.active_peft_config.base_model_name_or_path = source.name
     return made
 
 
-def lora_config(lora: LoraConfig, source: Source, data: DataConfig) -> peft.LoraConfig:
+def lora_config(lora: LoraConfig, data: DataConfig) -> peft.LoraConfig:
     """Return PEFT's own configuration of the adapter."""
     return peft.LoraConfig(
         r=lora.r,
@@ -171,7 +173,6 @@ def lora_config(lora: LoraConfig, source: Source, data: DataConfig) -> peft.Lora
         target_modules=lora.target_modules,
         bias=lora.bias,
         task_type="CAUSAL_LM",
-        base_model_name_or_path=source.name,
         revision=data.revision,
     )
 
