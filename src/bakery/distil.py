@@ -133,9 +133,15 @@ class _Told:
 
     def __init__(self, reporter: Reporter, notes: list[str]) -> None:
         self._reporter, self.notes = reporter, notes
+        self._bake: tuple[int, int] | None = None  # where training stands, while it runs
 
     def progress(self, label: str, done: int, total: int, detail: str = "") -> None:
-        """Show how far a step is."""
+        """Show how far a step is; what a round does while training runs is a detail of that."""
+        if label == "bake":
+            self._bake = (done, total) if done < total else None
+        elif self._bake is not None:
+            self._reporter.progress("bake", *self._bake, f"{label} {done}/{total}")
+            return
         self._reporter.progress(label, done, total, detail)
 
     def note(self, text: str) -> None:

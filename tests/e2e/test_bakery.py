@@ -236,7 +236,8 @@ def test_a_new_run_keeps_nothing_that_an_older_one_sampled(prompts, capsys):
     given = ("--config", prompts, *SMALL, "--output_dir", "out")
     typed(capsys, *given, "--seed", "1")
     first = Path("out/trajectories.jsonl").read_text("utf-8")
-    typed(capsys, *given, "--seed", "2")
+    again = typed(capsys, *given, "--seed", "2")
+    assert again.err.count("rollout: 16/16") == 1  # later rounds are part of the training's line
     second = Path("out/trajectories.jsonl").read_text("utf-8")
     assert len(second.splitlines()) == len(first.splitlines()) == 32
     assert second != first
