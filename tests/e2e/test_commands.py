@@ -121,7 +121,14 @@ def test_a_system_prompt_may_come_with_the_command(baked: Typist) -> None:
     lines = "Who?\n/status\n/quit\nnever asked\n"
     done = baked("chat", "base", "--system", "Be brief.", stdin=lines)
     assert (done.code, done.out.count("\n")) == (0, 1)
-    assert done.err == "model   base\nsystem  Be brief.\nturns   1\n"
+    base = baked.must("tree").splitlines()[0]
+    assert done.err == (f"note: loading {base}\nmodel   {base}\nsystem  Be brief.\nturns   1\n")
+
+
+def test_chat_without_a_name_is_with_the_current_model(baked: Typist) -> None:
+    done = baked("chat", stdin="/status\n")
+    assert done.code == 0
+    assert done.err.startswith(f"note: loading {baked.parent()}\nmodel   {baked.parent()}\n")
 
 
 @pytest.mark.parametrize(

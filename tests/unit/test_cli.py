@@ -101,7 +101,7 @@ def test_no_words_show_the_help():
         (["status", "--jsn"], 2, "error: No such option"),
         (["--frobnicate"], 2, "error: No such option"),
         (["stim", "--limit", "0"], 2, "error: Invalid value"),
-        (["chat"], 2, "error: Missing argument"),
+        (["chat"], 3, "error: .* is not in a git repository"),
         (["status"], 3, "error: .* is not in a git repository"),
         (["run"], 3, "error: .* is not in a git repository"),
         (["models"], 3, "error: .* is not in a git repository"),
@@ -288,6 +288,14 @@ def test_metrics_of_nothing_is_an_error(repo):
     done = CliRunner().invoke(bgit, ["metrics"])
     assert done.exit_code == 4
     assert "has no metrics" in done.stderr
+
+
+def test_a_conversation_is_with_the_whole_name_of_the_model_that_was_meant(repo):
+    assert chat.full_name(repo, "parent") == "tiny-1"
+    model = recorded.baked(repo, "pirate")
+    assert chat.full_name(repo, "parent") == chat.full_name(repo, "pirate") == str(model)
+    assert chat.full_name(repo, "base") == "tiny-1"
+    assert chat.full_name(None, "./folder") == "./folder"
 
 
 def test_init_tells_what_to_do_next(workplace):

@@ -27,21 +27,33 @@ Reply = Callable[[Sequence[Message]], Iterator[str]]
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", required=False)
 @click.option("--system", metavar="TEXT", help="A system prompt to begin with.")
-def chat(model: str, system: str | None) -> None:
+def chat(model: str | None, system: str | None) -> None:
     """Talk to a model.
 
-    MODEL is a full name, a bake's name, the first digits of its id, a tag, `parent` (the current
-    model) or `base`. With piped input, every line gets its answer on one line.
+    MODEL is a full name, a bake's name, the first digits of its id, a tag, `base`, or `parent`:
+    the current model, as without MODEL. With piped input, every line gets its answer on one line.
     """
+    # Without MODEL a repository has to say which one is current.
+    repo = ModelRepo.find() if model is None else _repository()
+    name = full_name(repo, model or "parent")
     with reporter() as shown:
-        session = jobs.open_chat(_repository(), model, reporter=shown)
-    conversation = Conversation(model, lambda messages: iter(session.reply(messages)), system)
+        shown.note(f"loading {name}")
+        session = jobs.open_chat(repo, name, reporter=shown)
+    conversation = Conversation(name, lambda messages: iter(session.reply(messages)), system)
     if sys.stdin.isatty():
         _talk(conversation)
     else:
         answer_lines(conversation)
+
+
+def full_name(repo: ModelRepo | None, text: str) -> str:
+    """Return the whole name of the model that a text means; outside of a repository the text."""
+    if repo is None:
+        return text
+    recorded = repo.find_model(text)
+    return str(recorded.model) if recorded else repo.state().base.name
 
 
 @dataclass
