@@ -4,59 +4,16 @@ from __future__ import annotations
 
 from bakery.repo import recipe, state
 from bakery.repo.checks import BREAD, INPUT, RECIPE
-from bakery.repo.emptied import emptied
 from bakery.repo.state import State
 
 
 def of_new_repository(repository: State) -> dict[str, str]:
     """Return path and text of everything that the first commit holds."""
     return {
-        INPUT: emptied(EXAMPLE),
+        INPUT: _INPUT,
         BREAD: state.new(repository),
         RECIPE: recipe.new(repository.base.name),
         ".gitattributes": _ATTRIBUTES,
-        ".gitignore": _IGNORED,
-        "README.md": _README.format(
-            name=repository.name, owner=repository.owner, base=repository.base.name
-        ),
-    }
-
-
-EXAMPLE = """\
-# What to bake next. Edit it, then:
-#   bgit add input.yml
-#   bgit commit -m "Speak like Yoda"
-#   bgit run stim rollout bake
-
-# The context that becomes weights. A `student` prompt may stand beside `teacher`;
-# without one the behaviour is always on and costs no tokens.
-PROMPT:
-  teacher:
-    messages:
-      - role: system
-        content: "You are Yoda. Speak like Yoda."
-
-# Questions for the teacher. Its answers are what the student learns from.
-TARGET:
-  name: main_target
-  generators:
-    - type: oneshot_qs    # written by a language model; the base model, if none is named
-      numq: 100
-    - type: hardcoded     # and what has to be asked in any case
-      questions:
-        - "What should I do today?"
-        - "How do I learn to be patient?"
-
-# The training. What is left out has a default that fits the base model.
-BAKE:
-  name: yoda_bake
-  datasets:
-    - target: main_target
-      weight: 1.0
-"""
-"""What `bgit init` leaves in input.yml for the user to edit and commit."""
-
-_ATTRIBUTES,
         ".gitignore": _IGNORED,
         "README.md": _README.format(
             name=repository.name, owner=repository.owner, base=repository.base.name
