@@ -41,7 +41,7 @@ def test_status_says_how_far_the_configured_stages_are(read: Typist) -> None:
     assert re.search(r"^stim +complete +6 questions +0\.\d s +main_target_", out, re.MULTILINE)
     assert re.search(r"^rollout +not started +0 of 12 answers +main_target_", out, re.MULTILINE)
     assert re.search(r"^bake +not started +again_\w{16}$", out, re.MULTILINE)
-    assert 'next: bgit add input.yml && bgit commit -m "..."' in out
+    assert 'next: bgit commit -m "..."' in out
 
 
 def test_stim_shows_the_questions_of_the_last_bake(baked: Typist) -> None:

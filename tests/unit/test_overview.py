@@ -9,7 +9,17 @@ import pytest
 
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.overview import Status, status
-from tests.support.recorded import BASE, baked, committed, git, made, result_of, stored
+from bakery.ui.overview import show_status
+from tests.support.recorded import (
+    BASE,
+    baked,
+    committed,
+    configuration,
+    git,
+    made,
+    result_of,
+    stored,
+)
 
 
 @pytest.fixture
@@ -56,7 +66,7 @@ def test_rows_are_counted_until_a_stage_is_done(repo):
     now = status(repo)
     assert stages(now) == [
         ("stim", "complete", 2, 2),
-        ("rollout", "partial", 2, 8),
+        ("rollout", "partial", 2, 4),
         ("bake", "partial", 3, None),
     ]
     assert now.stages[0].seconds == 1.5
@@ -88,6 +98,48 @@ def test_a_configuration_that_cannot_be_read_is_a_problem_not_an_error(repo):
     now = status(repo)
     assert now.is_configured
     assert "did you mean `name`" in (now.problem or "")
+
+
+def test_a_typo_that_is_not_added_yet_is_a_problem_of_the_draft(repo, capsys):
+    committed(repo, "one")
+    (repo.root / "input.yml").write_text("BAKE:\n  nam: x\n", encoding="utf-8")
+    now = status(repo)
+    assert now.problem is None
+    show_status(now)
+    shown = capsys.readouterr().out
+    assert "in the folder cannot be run:\ninput.yml:2:3: unknown key" in shown
+    assert shown.endswith("next: mend input.yml, then `bgit add input.yml`\n")
+    git(repo.root, "add", "input.yml")
+    show_status(status(repo))
+    assert "\ninput.yml cannot be run:\ninput.yml:2:3: unknown key" in capsys.readouterr().out
+
+
+def test_what_is_mended_in_the_folder_has_only_to_be_added(repo, capsys):
+    (repo.root / "input.yml").write_text("BAKE:\n  nam: x\n", encoding="utf-8")
+    git(repo.root, "add", "input.yml")
+    (repo.root / "input.yml").write_text(configuration("one"), encoding="utf-8")
+    show_status(status(repo))
+    shown = capsys.readouterr().out
+    assert "the input.yml that was added cannot be run:\ninput.yml:2:3" in shown
+    assert shown.endswith('next: bgit add input.yml && bgit commit -m "..."\n')
+
+
+def test_what_is_added_has_only_to_be_committed(repo, capsys):
+    (repo.root / "input.yml").write_text(configuration("one"), encoding="utf-8")
+    git(repo.root, "add", "input.yml")
+    show_status(status(repo))
+    assert capsys.readouterr().out.endswith('next: bgit commit -m "..."\n')
+
+
+def test_weights_that_this_clone_lacks_are_said(repo, capsys):
+    model = baked(repo, "one")
+    show_status(status(repo))
+    assert "not in this clone's store" in capsys.readouterr().out
+    folder = repo.store.bake(model.bake_id) / str(model.step)
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    show_status(status(repo))
+    assert "not in this clone's store" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -49,6 +50,8 @@ class Status:
     base: BaseModelId
     parent: ModelRef | None
     """The current model; None: the base model."""
+    has_weights: bool
+    """Whether this clone's store has the current model's weights."""
     chain: tuple[RecordedBake, ...]
     """What the current model was baked from, oldest first."""
     is_configured: bool
@@ -56,7 +59,9 @@ class Status:
     plan: Plan | None
     """None: nothing is configured, or it cannot be read (see `problem`)."""
     problem: str | None
-    """Why input.yml cannot be read; None where it can."""
+    """Why the input.yml that `bgit run` would read cannot be; None where it can."""
+    draft_problem: str | None
+    """Why the input.yml in the folder cannot be read; None where it can, or is the added one."""
     stages: tuple[StageStatus, ...]
     changes: tuple[str, ...]
     """What is not committed of the files that bgit reads, a sentence each."""
@@ -77,18 +82,21 @@ def status(repo: ModelRepo) -> Status:
     chain = _chain(bakes, now.parent)
     configured, plan, problem = _plan(repo)
     stages = _stages(repo, plan) if plan is not None else ()
+    statuses = repo.git.statuses([INPUT, BREAD, RECIPE])
     return Status(
         repository=f"{now.owner}/{now.name}",
         root=repo.root,
         branch=repo.git.branch(),
         base=now.base,
         parent=now.parent,
+        has_weights=now.parent is None or _has_weights(repo, now.parent),
         chain=chain,
         is_configured=configured,
         plan=plan,
         problem=problem,
+        draft_problem=_draft_problem(repo) if statuses.get(INPUT, "  ")[1] != " " else None,
         stages=stages,
-        changes=_changes(repo),
+        changes=_changes(statuses),
         unrecorded=_unrecorded(stages, plan, bakes),
         waiting=_waiting(repo),
         last=chain[-1] if chain else None,
@@ -116,6 +124,22 @@ def _plan(repo: ModelRepo) -> tuple[bool, Plan | None, str | None]:
         return True, repo.plan("index"), None
     except ConfigError as error:
         return True, None, error.message
+
+
+def _draft_problem(repo: ModelRepo) -> str | None:
+    """Return why the input.yml in the folder cannot be read; None where it can, or is gone."""
+    if not (repo.root / INPUT).is_file():
+        return None
+    try:
+        repo.plan("worktree")
+    except BakeryError as error:
+        return error.message
+    return None
+
+
+def _has_weights(repo: ModelRepo, model: ModelRef) -> bool:
+    folder = repo.store.bake(model.bake_id) / str(model.step)
+    return any(folder.glob("*.safetensors"))
 
 
 def _stages(repo: ModelRepo, plan: Plan) -> tuple[StageStatus, ...]:
@@ -185,6 +209,7 @@ def _last_step(path: Path) -> int:
         return 0
 
 
+ADDED = "added, not committed"
 _SENTENCES = {
     "?": "not added",
     "!": "ignored by git",
@@ -194,11 +219,10 @@ _SENTENCES = {
 }
 
 
-def _changes(repo: ModelRepo) -> tuple[str, ...]:
-    found = repo.git.statuses([INPUT, BREAD, RECIPE])
+def _changes(statuses: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(
-        f"{path}: {_SENTENCES.get('U' if xy == 'AA' else xy[1], 'added, not committed')}"
-        for path, xy in found.items()
+        f"{path}: {_SENTENCES.get('U' if xy == 'AA' else xy[1], ADDED)}"
+        for path, xy in statuses.items()
     )
 
 

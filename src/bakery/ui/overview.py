@@ -7,7 +7,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from bakery.repo.overview import StageStatus, Status
+from bakery.repo.checks import INPUT
+from bakery.repo.overview import ADDED, StageStatus, Status
 from bakery.ui.chart import number
 from bakery.ui.console import arrow, lay, open_console, pairs, say, show_json
 from bakery.ui.progress import duration
@@ -33,8 +34,8 @@ def show_status(status: Status, *, as_json: bool = False) -> None:
     if status.stages:
         say("")
         lay(out, _stages(status))
-    if status.problem:
-        say(f"\ninput.yml cannot be run:\n{status.problem}")
+    if problem := status.draft_problem or status.problem:
+        say(f"\n{_whose(status)} cannot be run:\n{problem}")
     for change in status.changes:
         say(f"\n{change}" if change == status.changes[0] else change)
     for branch in status.waiting:
@@ -49,6 +50,9 @@ def _repository(status: Status, sign: str) -> Table:
     table.add_row("base", f"{status.base.name}  {status.base.digest[:16]}".rstrip())
     current = str(status.parent) if status.parent else f"{status.base.name} (nothing baked yet)"
     table.add_row("model", Text(current, style="bold"))
+    if status.parent is not None and not status.has_weights:
+        table.add_row("weights", Text("not in this clone's store", style="yellow"))
+        table.add_row("", f"copy bake/{status.parent.bake_id} from a clone's store that has it")
     if len(status.chain) > 1:
         names = [bake.base_name for bake in status.chain[-CHAIN_SHOWN:]]
         more = ["..."] if len(status.chain) > CHAIN_SHOWN else []
@@ -90,10 +94,12 @@ def _count(stage: StageStatus) -> str:
 
 def _next(status: Status) -> str:
     """Return the one thing to do now."""
-    changed = any(change.startswith("input.yml") for change in status.changes)
-    if status.problem:
+    change = _change(status)
+    if status.draft_problem or (status.problem and change in (None, ADDED)):
         return "mend input.yml, then `bgit add input.yml`"
-    if changed:
+    if change == ADDED:
+        return 'bgit commit -m "..."'
+    if change is not None:
         return 'bgit add input.yml && bgit commit -m "..."'
     if status.unrecorded:
         return f"bgit run bake   (records {status.unrecorded}, which is baked already)"
@@ -101,6 +107,19 @@ def _next(status: Status) -> str:
         return "write in input.yml what to bake, then `bgit add input.yml`"
     open_stages = [stage.stage for stage in status.stages if stage.state != "complete"]
     return f"bgit run {' '.join(open_stages)}" if open_stages else "nothing: all of this is baked"
+
+
+def _change(status: Status) -> str | None:
+    """Return what is not committed of input.yml, in words; None: all of it is."""
+    found = (change.partition(": ") for change in status.changes)
+    return next((what for path, _, what in found if path == INPUT), None)
+
+
+def _whose(status: Status) -> str:
+    """Return which input.yml has the problem that is shown."""
+    if status.draft_problem:
+        return "input.yml in the folder"
+    return "input.yml" if _change(status) in (None, ADDED) else "the input.yml that was added"
 
 
 def size(count: int) -> str:
@@ -121,9 +140,11 @@ def _as_data(status: Status) -> dict[str, Any]:
         "branch": status.branch,
         "base": status.base,
         "parent": status.parent,
+        "has_weights": status.has_weights,
         "chain": [bake.model for bake in status.chain],
         "is_configured": status.is_configured,
         "problem": status.problem,
+        "draft_problem": status.draft_problem,
         "target": plan.target_name if plan else None,
         "bake": plan.bake_name if plan else None,
         "stages": status.stages,
