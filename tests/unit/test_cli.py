@@ -212,6 +212,14 @@ def test_a_bake_is_taken_back_by_name_and_a_commit_by_git(repo):
     assert not (repo.root / "notes").exists()
 
 
+def test_a_revert_that_is_reverted_says_what_the_model_is_now(repo):
+    model = recorded.baked(repo, "pirate")
+    assert typed("revert", "pirate").returncode == 0
+    done = typed("revert", "--no-edit", "HEAD")
+    assert done.returncode == 0
+    assert done.stdout.endswith(f"the model is now {model}\n")
+
+
 def test_models_and_tree_mark_the_current_model(repo):
     recorded.baked(repo, "pirate")
     second = recorded.baked(repo, "parrot")

@@ -13,6 +13,7 @@ from bakery.repo.git import Git
 from bakery.repo.lineage import Lineage
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.state import State
+from bakery.reporting import Quiet
 from tests.support.recorded import BASE, baked, git, made
 
 
@@ -179,6 +180,19 @@ def test_an_unknown_name_lists_what_there_is(repo):
     with pytest.raises(RepoError, match="there is no model 'yoda_bakr'") as caught:
         repo.find_model("yoda_bakr")
     assert str(model) in (caught.value.hint or "")
+
+
+def test_a_bake_that_was_taken_back_says_how_it_comes_back(repo):
+    model = baked(repo, "one")
+    made_by = git(repo.root, "rev-parse", "HEAD")
+    repo.revert(["one"], Quiet())
+    commit = git(repo.root, "rev-parse", "--short", "HEAD")
+    for name in ("one", model.bake, model.bake_id, str(model), made_by):
+        with pytest.raises(RepoError, match=f"taken back, by commit {commit}") as caught:
+            repo.find_model(name)
+        assert f"`bgit revert {commit}` brings it back" in (caught.value.hint or "")
+    git(repo.root, "revert", "--no-edit", "HEAD")
+    assert repo.find_model("one").model == model
 
 
 def test_an_unknown_step_lists_the_known_ones(repo):

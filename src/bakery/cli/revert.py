@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
 
 from bakery.cli import passthrough
+from bakery.errors import BakeryError
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui.progress import reporter
@@ -24,7 +27,12 @@ def revert(context: click.Context, arguments: tuple[str, ...]) -> None:
     repo = ModelRepo.find()
     bakes = repo.names_bakes(arguments)
     if bakes is None:
-        context.exit(passthrough.hand_to_git(["revert", *arguments]))
+        before = repo.state()
+        code = passthrough.hand_to_git(["revert", *arguments])
+        # Git may stop at a conflict in .bread, and says so itself.
+        with contextlib.suppress(BakeryError):
+            console.show_moved(before, repo.state())
+        context.exit(code)
     with reporter() as shown:
         commit = repo.revert(arguments, shown)
     console.show_reverted(bakes, commit, repo.state())

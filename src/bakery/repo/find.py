@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from bakery.errors import ConfigError, RepoError
@@ -30,7 +31,7 @@ def find(
     if text in ("base", here.base.name):
         return None
     if text == "parent":
-        return _recorded(here.parent, lineage)
+        return _recorded(git, here.parent, lineage)
     full = _full(text, lineage)
     if full is not None:
         return full
@@ -44,7 +45,7 @@ def find(
         return matches[0]
     if matches:
         raise RepoError(f"{text!r} may mean:\n" + _listed(matches), hint="Give the whole name.")
-    raise _unknown(text, here, lineage)
+    raise _reverted(git, text) or _unknown(text, here, lineage)
 
 
 def _full(text: str, lineage: Lineage) -> RecordedBake | None:
@@ -81,19 +82,42 @@ def _at_revision(git: Git, text: str, lineage: Lineage) -> tuple[bool, RecordedB
     blob = git.blob(f"{text}:{BREAD}")
     if blob is None:
         return False, None
-    return True, _recorded(state.parse(blob.text, f"{text}:{BREAD}").parent, lineage)
+    return True, _recorded(git, state.parse(blob.text, f"{text}:{BREAD}").parent, lineage)
 
 
-def _recorded(model: ModelRef | None, lineage: Lineage) -> RecordedBake | None:
+def _recorded(git: Git, model: ModelRef | None, lineage: Lineage) -> RecordedBake | None:
     if model is None:
         return None
     bake = lineage.bakes.get(model.bake_id)
     if bake is None:
-        raise RepoError(
+        raise _reverted(git, str(model)) or RepoError(
             f"{model} is in no branch's recipe.yml",
             hint="`git log --all -p -- recipe.yml` shows where it was recorded.",
         )
     return replace(bake, models=(model,)) if model in bake.models else bake
+
+
+def _reverted(git: Git, text: str) -> RepoError | None:
+    """Return what to say of a bake that this branch took back; None where none has that name."""
+    # None: there is no commit yet.
+    log = git.ask("log", "--no-show-signature", "--grep=^Reverts: ", "--format=%x00%h%n%B") or ""
+    for entry in log.split("\0")[1:]:
+        commit, _, message = entry.partition("\n")
+        for model in _taken_back(message):
+            if text in (model.bake, model.bake[:-17], model.bake_id, str(model)):
+                return RepoError(
+                    f"{model} was taken back, by commit {commit}",
+                    hint=f"`bgit revert {commit}` brings it back; so does `bgit run` with the "
+                    "same input.yml, without training.",
+                )
+    return None
+
+
+def _taken_back(message: str) -> Iterator[ModelRef]:
+    for line in message.splitlines():
+        with suppress(ConfigError):
+            if line.startswith("Reverts: "):
+                yield ModelRef.parse(line.removeprefix("Reverts: "))
 
 
 def _unknown(text: str, here: State, lineage: Lineage) -> RepoError:

@@ -91,6 +91,12 @@ def show_reverted(bakes: Sequence[Any], commit: str, state: Any) -> None:
     say(f"the model is now {state.parent or state.base.name}  (commit {commit[:10]})")
 
 
+def show_moved(before: Any, now: Any) -> None:
+    """Say what the model is now, where git made it another one."""
+    if now.parent != before.parent:
+        say(f"the model is now {now.parent or now.base.name}")
+
+
 def show_card(
     card: Mapping[str, Any], *, model: str | None = None, seconds: Mapping[str, float] | None = None
 ) -> None:
