@@ -58,6 +58,11 @@ def run(
     """
     plan = repo.plan("index")
     if plan.is_empty:
+        if not repo.plan("worktree").is_empty:
+            raise ConfigError(
+                "input.yml is written, but not added: there is nothing to run yet",
+                hint='`bgit add input.yml`, then `bgit commit -m "<what is baked>"`.',
+            )
         return RunReport(plan)
     _check_configured(plan, stages)
     launched = ""
@@ -117,9 +122,8 @@ def _adapter(repo: ModelRepo, model: ModelRef) -> Path:
     if not (folder / adapter_folder.WEIGHTS).is_file():
         raise ModelError(
             f"the weights of {model} are not in this clone's store ({folder})",
-            hint=f"Copy the folder {model.bake_id} from the store of a clone that has it "
-            "(`bgit status` there shows the path), or bake it again: "
-            f"`bgit revert {model.bake}`, then `bgit run`.",
+            hint=f"Copy the folder bake/{model.bake_id} into it, from the store of a clone that "
+            "has it: `bgit status` shows where a store is.",
         )
     recorded = repo.find_model(str(model))
     found = adapter_folder.digest(folder)

@@ -18,6 +18,8 @@ from bakery import yaml_text
 from bakery.errors import BakeryError, ConfigError
 from bakery.records import Message, Prompt
 
+ROLES = ("system", "developer", "user", "assistant", "tool")
+
 MAX_TEMPLATE_BYTES = 1 << 20
 
 Count = Annotated[int, Field(ge=1, strict=True)]
@@ -44,6 +46,10 @@ class PromptSection(_Section):
         for number, message in enumerate(messages):
             if not isinstance(message.get("role"), str) or not message["role"]:
                 raise ValueError(f"message {number} has no role")
+            if message["role"] not in ROLES:
+                guess = yaml_text.nearest(message["role"], ROLES)
+                advice = f"did you mean `{guess}`?" if guess else f"known: {', '.join(ROLES)}"
+                raise ValueError(f"message {number} has the role {message['role']!r}: {advice}")
             content = message.get("content")
             if content is not None and not isinstance(content, str | list):
                 raise ValueError(f"the content of message {number} is not text")

@@ -80,6 +80,14 @@ def test_a_dry_writer_is_announced_and_what_there_is_is_kept(tmp_path: Path) -> 
     assert "only 1 different questions of 3" in (tmp_path / "done.json").read_text()
 
 
+def test_a_writer_that_speaks_as_a_user_is_given_some_openers(tmp_path: Path) -> None:
+    asked = ask(tmp_path, Scripted(*[said(*(f"{r}{i}?" for i in range(9))) for r in "abcdef"]), 50)
+    rows = read_rows(tmp_path / stim.STIMULI, Stimulus)
+    assert asked[: len(oneshot.OPENERS)] == list(oneshot.OPENERS)
+    assert len(asked) == 50
+    assert {r.writer for r in rows if user_text(r.messages) in oneshot.OPENERS} == {"bakery"}
+
+
 def test_who_wrote_in_place_of_whom_is_kept_with_the_questions(tmp_path: Path) -> None:
     request = StimRequest(SHOUT, ({"type": "oneshot_qs", "numq": 1, "temperature": 1.0},), {})
     quiet = Quiet()

@@ -37,9 +37,9 @@ def record(repo: ModelRepo, plan: Plan) -> None:
     repo.record(plan, result_of(plan), launched=repo.launch_blob(), reporter=Quiet())
 
 
-def test_a_new_repository_is_clean_and_has_one_commit(repo):
+def test_a_new_repository_has_one_commit_and_an_example_to_commit_next(repo):
     assert git(repo.root, "log", "--format=%s") == "init: yoda"
-    assert git(repo.root, "status", "--porcelain") == ""
+    assert git(repo.root, "status", "--porcelain").strip() == "M input.yml"
     assert git(repo.root, "ls-files").split() == [
         ".bread",
         ".gitattributes",
@@ -51,6 +51,8 @@ def test_a_new_repository_is_clean_and_has_one_commit(repo):
 
 
 def test_the_example_is_ready_to_be_baked(repo):
+    assert repo.plan().is_empty
+    git(repo.root, "commit", "-qam", "Speak like Yoda")
     plan = repo.plan()
     assert plan.stim is not None
     assert plan.bake is not None
@@ -217,6 +219,7 @@ def test_a_template_has_to_be_committed_too(repo, ignored):
 
 
 def test_other_dirty_files_are_nobody_s_business(repo):
+    git(repo.root, "commit", "-qam", "Speak like Yoda")
     write(repo, "README.md", "mine\n")
     write(repo, "new.txt", "mine\n")
     repo.check_can_record(repo.plan())

@@ -34,10 +34,10 @@ def stages(now: Status) -> list[tuple[str, str, int, int | None]]:
 def test_a_new_repository_stands_at_its_base(repo):
     now = status(repo)
     assert (now.repository, now.branch, now.base, now.parent) == ("ann/yoda", "main", BASE, None)
-    assert now.is_configured
+    assert not now.is_configured
     assert now.chain == ()
     assert now.last is None
-    assert now.changes == ()
+    assert len(now.changes) == 1
     assert now.store == repo.store.root
 
 

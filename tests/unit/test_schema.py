@@ -81,6 +81,7 @@ def test_a_file_that_configures_nothing_is_empty(text):
         (change("weight: 1.0", "weight: .nan"), r":15:15: .*weight: "),
         (change("name: yoda", "name: yo da"), r":12:9: BAKE\.name: "),
         (change("name: yoda", "name: yoda\n  seed: true"), r":13:9: BAKE\.seed: "),
+        (change("role: system", "role: sytem"), r":4:7: .*role 'sytem': did you mean `system`"),
         (change("role: system", "rol: system"), r":4:7: .*message 0 has no role"),
         (change('"You are Yoda."', "12"), r":4:7: .*content of message 0 is not text"),
         ("- a list\n", r"input\.yml:1:1: expected the sections"),

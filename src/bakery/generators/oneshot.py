@@ -35,6 +35,14 @@ no comments, and nothing that repeats the instructions.
 
 One message per line, each line starting with its number and a full stop."""
 
+OPENERS = ("Who are you?", "What is your name?", "Hello!", "How are you?", "What can you do?")
+"""Asked in any case where the writer speaks as a user: nearly every prompt changes how they are
+answered, and nobody draws them by chance. Their writer is `OPENERS_WRITER`."""
+
+OPENERS_WRITER = "bakery"
+MOST_OPENERS = 0.1
+"""Share of `numq` that openers may take."""
+
 # What tells an assistant how to be, instead of asking it something.
 _INSTRUCTION = re.compile(
     r"^(you are|you're|your name is|you must|you should|act |act:|pretend|imagine you|behave|"
@@ -87,6 +95,13 @@ def rounds(
         fruitless = 0 if accepted else fruitless + 1
         yield Round(number, tuple(accepted), tuple(rejected))
         number += 1
+
+
+def openers(numq: int, known: set[str]) -> list[str]:
+    """Return the openers that a set of `numq` questions begins with, and add them to `known`."""
+    chosen = [q for q in OPENERS if normal(q) not in known][: int(numq * MOST_OPENERS)]
+    known.update(normal(q) for q in chosen)
+    return chosen
 
 
 def sift(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bakery.repo import recipe, state
 from bakery.repo.checks import BREAD, INPUT, RECIPE
+from bakery.repo.emptied import emptied
 from bakery.repo.state import State
 
 
 def of_new_repository(repository: State) -> dict[str, str]:
     """Return path and text of everything that the first commit holds."""
     return {
-        INPUT: _INPUT,
+        INPUT: emptied(EXAMPLE),
         BREAD: state.new(repository),
         RECIPE: recipe.new(repository.base.name),
         ".gitattributes": _ATTRIBUTES,
@@ -21,7 +22,7 @@ def of_new_repository(repository: State) -> dict[str, str]:
     }
 
 
-_INPUT = """\
+EXAMPLE = """\
 # What to bake next. Edit it, then:
 #   bgit add input.yml
 #   bgit commit -m "Speak like Yoda"
@@ -37,11 +38,11 @@ PROMPT:
 
 # Questions for the teacher. Its answers are what the student learns from.
 TARGET:
-  name: yoda_target
+  name: main_target
   generators:
     - type: oneshot_qs    # written by a language model; the base model, if none is named
-      numq: 40
-    - type: hardcoded
+      numq: 100
+    - type: hardcoded     # and what has to be asked in any case
       questions:
         - "What should I do today?"
         - "How do I learn to be patient?"
@@ -50,9 +51,10 @@ TARGET:
 BAKE:
   name: yoda_bake
   datasets:
-    - target: yoda_target
+    - target: main_target
       weight: 1.0
 """
+"""What `bgit init` leaves in input.yml for the user to edit and commit."""
 
 _ATTRIBUTES = """\
 # One side of a merge wins whole: weights cannot be merged line by line.

@@ -66,6 +66,8 @@ class ModelRepo:
                 (folder / path).write_text(text, encoding="utf-8", newline="\n")
             git.run("add", "--", *texts)
             git.commit(f"init: {name}")
+            # Not committed: what is baked, and why, is for the user's own first commit to say.
+            (folder / INPUT).write_text(files.EXAMPLE, encoding="utf-8", newline="\n")
         except BaseException:
             _remove(folder, keep=existed)
             raise

@@ -42,6 +42,9 @@ logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)
 
 Grade = Callable[[Fidelity | None, Fidelity | None, int, float], dict[str, Any]]
 
+LITTLE_TO_BAKE = 0.01
+"""Nats per token under which a prompt hardly changes what the parent says."""
+
 METRICS, RESULT, DONE = "metrics.jsonl", "bake.json", "done.json"
 
 
@@ -85,6 +88,11 @@ def run(
     )
     with adapters.parent_only(student):
         before = _measured(student, readout, record, mixture)
+    if before is not None and before.kl < LITTLE_TO_BAKE:
+        little = f"the prompt moves the parent by {before.kl:.2g} nats per token: little to bake"
+        notes.append(little)
+    for note in notes:
+        reporter.note(note)
     step, seen = _train(request, student, readout, record, mixture, out, base, reporter)
     after = _measured(student, readout, record, mixture)
     adapter_digest = adapters.save_composed(
@@ -113,8 +121,6 @@ def run(
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     (out / "teacher.safetensors").unlink(missing_ok=True)
     write_atomic(out / DONE, json.dumps({"schema": 1}) + "\n")
-    for note in notes:
-        reporter.note(note)
     return result
 
 

@@ -53,9 +53,12 @@ def run(
     for source, generator in enumerate(request.generators):
         if generator["type"] == "hardcoded":
             _hardcoded(out, source, generator)
+            reporter.progress("stim", len(read_rows(out / STIMULI, Stimulus)), total)
         else:
             _oneshot(request, out, source, open_writer, reporter, notes, total)
     stimuli = read_rows(out / STIMULI, Stimulus)
+    if len(stimuli) != total:  # duplicates, or a writer that ran dry
+        reporter.progress("stim", total, total)
     if not stimuli:
         raise StageError(
             "no question was written",
@@ -123,8 +126,15 @@ def _oneshot(
     if path and writer.speaks_as_user:
         ignored = f"{writer.name} writes questions by itself: template {path} is not read"
         _announce(ignored, notes, reporter)
+    known = _known(rows)
+    if writer.speaks_as_user and not mine:
+        mine = [
+            _stimulus(text, generator["type"], oneshot.OPENERS_WRITER, source, -1)
+            for text in oneshot.openers(generator["numq"], known)
+        ]
+        append_rows(out / STIMULI, mine)
     sifted = {r.round for r in read_rows(out / REJECTED, Rejected) if r.source == source}
-    have, done = len(mine), len(rows)
+    have, done = len(mine), len(rows) + sum(row not in rows for row in mine)
     reporter.progress("stim", done, total)
     for round_ in oneshot.rounds(
         generator,
@@ -132,7 +142,7 @@ def _oneshot(
         request.templates[path] if path else None,
         writer,
         key=f"{request.id}/{source}",
-        known=_known(rows),
+        known=known,
         first=max((r.round for r in mine), default=-1) + 1,
         have=have,
     ):
@@ -156,7 +166,6 @@ def _oneshot(
             f"{generator['numq']}: the last rounds gave nothing new"
         )
         _announce(few, notes, reporter)
-        reporter.progress("stim", total, total)
 
 
 def _announce(text: str, notes: list[str], reporter: Reporter) -> None:
