@@ -58,6 +58,7 @@ def _arguments() -> argparse.Namespace:
 
 def _train(args: argparse.Namespace, work: Path) -> None:
     import torch.multiprocessing as mp
+
     from tinyworld import tokenizer, training
 
     work.mkdir(parents=True, exist_ok=True)

@@ -9,9 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bakery.engine.config import BakeryConfig, ContextConfig, DataConfig, LoraConfig
     from bakery.engine.context_trainer import ContextBakingTrainer, PromptBakingTrainer
-    from bakery.engine.data import (
+    from bakery.engine.data.datasets import (
         create_conversational_dataset,
         create_dataset,
         load_conversations,
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
         prompt_baking_collator,
     )
     from bakery.engine.losses import compute_kl_divergence
+    from bakery.engine.settings.config import BakeryConfig, ContextConfig, DataConfig, LoraConfig
     from bakery.engine.target_mask import build_target_mask
 
 __version__ = "0.1.0"
@@ -40,19 +40,19 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BakeryConfig": "config",
+    "BakeryConfig": "settings.config",
     "ContextBakingTrainer": "context_trainer",
-    "ContextConfig": "config",
-    "DataConfig": "config",
-    "LoraConfig": "config",
+    "ContextConfig": "settings.config",
+    "DataConfig": "settings.config",
+    "LoraConfig": "settings.config",
     "PromptBakingTrainer": "context_trainer",
     "build_target_mask": "target_mask",
     "compute_kl_divergence": "losses",
-    "create_conversational_dataset": "data",
-    "create_dataset": "data",
-    "load_conversations": "data",
-    "load_dataset": "data",
-    "prompt_baking_collator": "data",
+    "create_conversational_dataset": "data.datasets",
+    "create_dataset": "data.datasets",
+    "load_conversations": "data.datasets",
+    "load_dataset": "data.datasets",
+    "prompt_baking_collator": "data.datasets",
 }
 
 

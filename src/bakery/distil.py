@@ -25,11 +25,11 @@ from transformers.utils import logging as hf_logging
 
 from bakery.engine import loading, metrics
 from bakery.engine.chat import Chat
-from bakery.engine.config import BakeryConfig
 from bakery.engine.context_trainer import TRAJECTORIES, ContextBakingTrainer
-from bakery.engine.data import eval_rows, load_eval_data, training_rows
-from bakery.engine.rows import Row
-from bakery.engine.settings import Settings
+from bakery.engine.data.datasets import eval_rows, load_eval_data, training_rows
+from bakery.engine.data.rows import Row
+from bakery.engine.settings.config import BakeryConfig
+from bakery.engine.settings.parse import Settings
 from bakery.engine.versions import versions
 from bakery.errors import ConfigError, StageError
 from bakery.evals import keywords

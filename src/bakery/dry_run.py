@@ -18,9 +18,9 @@ from bakery.engine.adapters import peft_on_new_transformers
 from bakery.engine.chat import Chat
 from bakery.engine.context_trainer import rounds_of, settings_of
 from bakery.engine.conversations import ContextSettings, RowRefused, fit, pairs_of, prefixes
+from bakery.engine.data.rows import Row
 from bakery.engine.rounds import Rounds
-from bakery.engine.rows import Row
-from bakery.engine.settings import Settings
+from bakery.engine.settings.parse import Settings
 from bakery.engine.views import Pair, View
 from bakery.errors import ConfigError
 from bakery.previews import Estimate, Piece, Preview, ShownRow, Side

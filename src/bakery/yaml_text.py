@@ -7,6 +7,7 @@ YAML 1.2 throughout: `1e-4` is a number, `on` a string. YAML that we write ourse
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,14 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from bakery.errors import ConfigError
+
+_BARE_KEY = re.compile(r"\s*(- )?[A-Za-z_]\w*\s*")
+
+_PATTERNS = {
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*$": "takes letters, digits, `-`, `_` and `.`, and begins with a "
+    "letter or digit",
+}
+"""What the patterns of a schema mean, for people."""
 
 
 def parse(text: str, source: str) -> Any:
@@ -115,7 +124,8 @@ def _sentence(item: Any) -> str:
         guess = nearest(tag, known)
         advice = f"did you mean `{guess}`?" if guess else f"known: {', '.join(known)}"
         return f"unknown type {tag!r}: {advice}"
-    text = str(item["msg"]).removeprefix("Value error, ")
+    pattern = item.get("ctx", {}).get("pattern")
+    text = _PATTERNS.get(pattern) or str(item["msg"]).removeprefix("Value error, ")
     given = item.get("input")
     shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
     return text[:1].lower() + text[1:] + shown
@@ -174,4 +184,16 @@ def _syntax_error(error: MarkedYAMLError, text: str, source: str) -> ConfigError
             shown.append(" " * 8 + " " * mark.column + "^")
     problem = (error.problem or str(error)).strip()
     message = f"{source}:{mark.line + 1}:{mark.column + 1}: {problem}\n" + "\n".join(shown)
-    return ConfigError(message, hint="Text that holds a colon or a # needs quotes around it.")
+    return ConfigError(message, hint=_syntax_hint(lines, mark.line, mark.column))
+
+
+def _syntax_hint(lines: Sequence[str], number: int, column: int) -> str:
+    """Return what most likely mends the place at which a text is no YAML."""
+    near = [line for line in lines[max(number - 1, 0) : number + 1] if line.strip()]
+    if any("\t" in line[: len(line) - len(line.lstrip())] for line in near):
+        return "Indent with spaces: YAML takes no tabs."
+    bare = next((line.strip() for line in near if _BARE_KEY.fullmatch(line)), None)
+    ahead = lines[number][:column] if number < len(lines) else ""
+    if bare and ":" not in ahead:
+        return f"A key needs a colon behind it: `{bare}:`."
+    return "Text that holds a colon or a # needs quotes around it."

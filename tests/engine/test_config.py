@@ -11,10 +11,16 @@ import pytest
 from ruamel.yaml import YAML
 from transformers import TrainingArguments
 
-from bakery.engine import data
-from bakery.engine.config import BakeryConfig, ContextConfig, DataConfig, LoraConfig, context_of
-from bakery.engine.help_text import help_text
-from bakery.engine.settings import PARTS, parse
+from bakery.engine.data import datasets as data
+from bakery.engine.settings.config import (
+    BakeryConfig,
+    ContextConfig,
+    DataConfig,
+    LoraConfig,
+    context_of,
+)
+from bakery.engine.settings.help_text import help_text
+from bakery.engine.settings.parse import PARTS, parse
 
 ROOT = Path(__file__).parents[2]
 README = """\

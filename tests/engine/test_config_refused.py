@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bakery.engine.config import BakeryConfig, ContextConfig, DataConfig, LoraConfig
-from bakery.engine.settings import parse
+from bakery.engine.settings.config import BakeryConfig, ContextConfig, DataConfig, LoraConfig
+from bakery.engine.settings.parse import parse
 from bakery.errors import ConfigError
 
 PROMPTS = "training_prompts: [What is AI?]\n"

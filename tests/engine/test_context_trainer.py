@@ -10,10 +10,10 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from bakery.engine.config import ContextConfig
 from bakery.engine.context_trainer import PromptBakingTrainer
-from bakery.engine.data import create_conversational_dataset, create_dataset
+from bakery.engine.data.datasets import create_conversational_dataset, create_dataset
 from bakery.engine.rounds import Drawn
+from bakery.engine.settings.config import ContextConfig
 from bakery.errors import ConfigError, StageError
 from bakery.records import read_rows
 from tests.support.library import PREFIX, losses, trainer, weights

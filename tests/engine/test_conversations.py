@@ -17,7 +17,7 @@ from bakery.engine.conversations import (
     sampled_pair,
     split_prefix,
 )
-from bakery.engine.rows import Row
+from bakery.engine.data.rows import Row
 from bakery.engine.views import Pair, View
 from bakery.records import Message
 from tests.support.models import byte_tokenizer

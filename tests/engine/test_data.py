@@ -11,9 +11,9 @@ import pytest
 from datasets import Dataset, DatasetDict, disable_progress_bars
 
 import bakery
-from bakery.engine import data
-from bakery.engine.config import DataConfig
-from bakery.engine.rows import Row
+from bakery.engine.data import datasets as data
+from bakery.engine.data.rows import Row
+from bakery.engine.settings.config import DataConfig
 from bakery.errors import BakeryError, ConfigError, StageError
 
 USER = {"role": "user", "content": "Hi"}
@@ -338,6 +338,6 @@ def test_rows_are_rows_already():
 
 def test_the_public_names_are_found_and_listed():
     assert set(bakery.__all__) <= set(dir(bakery))
-    assert bakery.BakeryConfig.__module__ == "bakery.engine.config"
+    assert bakery.BakeryConfig.__module__ == "bakery.engine.settings.config"
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = bakery.nothing

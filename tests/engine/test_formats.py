@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from bakery.engine.data import rows_of
-from bakery.engine.formats import PROMPT, RESPONSE
+from bakery.engine.data.datasets import rows_of
+from bakery.engine.data.formats import PROMPT, RESPONSE
 from bakery.errors import StageError
 
 USER = {"role": "user", "content": "Hi"}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bakery.engine import loading
-from bakery.engine.config import BakeryConfig, DataConfig, LoraConfig
+from bakery.engine.settings.config import BakeryConfig, DataConfig, LoraConfig
 from bakery.errors import ModelError
 from tests.support.models import random_model
 

@@ -8,7 +8,7 @@ import pytest
 
 from bakery.engine.chat import Chat
 from bakery.engine.conversations import ContextSettings, RowRefused, pairs_of, prefixes
-from bakery.engine.rows import Row
+from bakery.engine.data.rows import Row
 from bakery.engine.views import Pair, View
 from bakery.records import Message
 from tests.support.models import byte_tokenizer

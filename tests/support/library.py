@@ -9,8 +9,8 @@ import peft
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from bakery.engine.config import BakeryConfig, ContextConfig
 from bakery.engine.context_trainer import ContextBakingTrainer
+from bakery.engine.settings.config import BakeryConfig, ContextConfig
 
 PREFIX = [{"role": "system", "content": "SHOUT!"}]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bakery import yaml_text
+from bakery import schema, yaml_text
 from bakery.errors import ConfigError
 
 TEXT = """\
@@ -47,6 +47,29 @@ def test_the_caret_stands_under_the_mistake():
         yaml_text.parse("a: b: c\n", "x.yml")
     line, caret = caught.value.message.splitlines()[1:3]
     assert line[caret.index("^")] == ":"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("PROMPT\n  teacher:\n    messages: []\n", "A key needs a colon behind it: `PROMPT:`."),
+        ("a: 1\nTARGET\n", "A key needs a colon behind it: `TARGET:`."),
+        ("a:\n\tb: 1\n", "Indent with spaces: YAML takes no tabs."),
+        ("a:\n  b: 1\n\tc: 1\n", "Indent with spaces: YAML takes no tabs."),
+        ("- word\n- a: b: c\n", "Text that holds a colon or a # needs quotes around it."),
+        ("a: b: c\n", "Text that holds a colon or a # needs quotes around it."),
+    ],
+)
+def test_the_hint_fits_the_mistake(text, hint):
+    with pytest.raises(ConfigError) as caught:
+        yaml_text.parse(text, "x.yml")
+    assert caught.value.hint == hint
+
+
+def test_a_name_that_is_refused_says_what_names_are_made_of():
+    with pytest.raises(ConfigError, match=r"takes letters, digits, `-`, `_` and `.`") as caught:
+        schema.load("BAKE:\n  name: pirate bake\n")
+    assert "pattern" not in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def _run(words: Sequence[str]) -> int:
         print(f"bakery {__version__}")
         return 0
     if not words or {"-h", "--help"} & set(words):
-        from bakery.engine.help_text import help_text
+        from bakery.engine.settings.help_text import help_text
 
         print(help_text(), file=sys.stdout if words else sys.stderr)
         return 0 if words else 2
@@ -39,7 +39,7 @@ def _run(words: Sequence[str]) -> int:
 
 def _bake(words: Sequence[str]) -> int:
     from bakery import distil
-    from bakery.engine import settings
+    from bakery.engine.settings import parse as settings
     from bakery.ui import baking
     from bakery.ui.progress import reporter
 
@@ -63,7 +63,7 @@ def _bake(words: Sequence[str]) -> int:
 def _beside(words: Sequence[str]) -> int:
     """Take part in the work of several processes, and leave the talking to the first."""
     from bakery import distil
-    from bakery.engine import settings
+    from bakery.engine.settings import parse as settings
     from bakery.reporting import Quiet
 
     try:

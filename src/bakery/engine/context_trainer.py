@@ -22,16 +22,16 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase, TrainerCallb
 from bakery.engine import teacher
 from bakery.engine.adapters import parent_only
 from bakery.engine.chat import Chat
-from bakery.engine.config import BakeryConfig, ContextConfig, context_of
 from bakery.engine.conversations import ContextSettings
-from bakery.engine.data import prompt_baking_collator, rows_of
+from bakery.engine.data.datasets import prompt_baking_collator, rows_of
+from bakery.engine.data.rows import Row
 from bakery.engine.examples import Example, Examples, Features
 from bakery.engine.fidelity import Fidelity, totals
 from bakery.engine.losses import forward_kl, make_loss
 from bakery.engine.models import end_ids
 from bakery.engine.readout import Readout
 from bakery.engine.rounds import Rounds
-from bakery.engine.rows import Row
+from bakery.engine.settings.config import BakeryConfig, ContextConfig, context_of
 from bakery.engine.teacher import TeacherRecord, teaching
 from bakery.engine.trainer import BakingTrainer
 from bakery.engine.views import Pair

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bakery.engine.chat import Chat
-from bakery.engine.rows import Row
+from bakery.engine.data.rows import Row
 from bakery.engine.spans import Targets, target_view
 from bakery.engine.views import Pair, Span, View
 from bakery.errors import ConfigError, StageError

@@ -29,7 +29,7 @@ from transformers.utils import logging as hf_logging
 
 from bakery.engine import bases, models
 from bakery.engine.adapters import peft_on_new_transformers
-from bakery.engine.config import BakeryConfig, DataConfig, LoraConfig
+from bakery.engine.settings.config import BakeryConfig, DataConfig, LoraConfig
 from bakery.errors import ConfigError, ModelError
 
 INSTALL = {

@@ -21,8 +21,8 @@ from bakery.engine.conversations import (
     prefixes,
     sampled_pair,
 )
+from bakery.engine.data.rows import Row
 from bakery.engine.examples import Example
-from bakery.engine.rows import Row
 from bakery.engine.sampling import Sample, SampleRequest, sample
 from bakery.engine.views import Pair
 from bakery.errors import ConfigError, StageError

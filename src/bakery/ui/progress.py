@@ -5,6 +5,7 @@ On stderr, so that what a command answers stays alone on stdout.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterator
@@ -68,6 +69,7 @@ class Bars:
         self._console = console
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._terminal = contextlib.ExitStack()
 
     def progress(self, label: str, done: int, total: int, detail: str = "") -> None:
         """Move the bar of a step, or draw it."""
@@ -87,6 +89,7 @@ class Bars:
         """Leave the bars as they are and give the terminal back."""
         if self._bars is not None:
             self._bars.stop()
+        self._terminal.close()
 
     def _open(self) -> Progress:
         self._bars = Progress(
@@ -99,8 +102,29 @@ class Bars:
             console=self._console,
             expand=True,
         )
+        self._terminal.enter_context(_without_control_echo())
         self._bars.start()
         return self._bars
+
+
+@contextmanager
+def _without_control_echo() -> Iterator[None]:
+    """Keep the terminal from echoing ^C: it moves the cursor, and bars are then drawn twice."""
+    try:
+        import termios
+
+        keyboard = sys.stdin.fileno()
+        before = termios.tcgetattr(keyboard)
+    except (ImportError, OSError, ValueError, termios.error):
+        yield  # Windows, or input that is no terminal: nothing is echoed into the bars.
+        return
+    quiet = [*before]
+    quiet[3] &= ~termios.ECHOCTL
+    termios.tcsetattr(keyboard, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSANOW, before)
 
 
 class _Rate(ProgressColumn):

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bakery.engine.checks import looks_local
-from bakery.engine.prefix import read_text
+from bakery.engine.settings.checks import looks_local
+from bakery.engine.settings.prefix import read_text
 from bakery.errors import ConfigError, StageError
 
 WRAPPERS = (
@@ -52,7 +52,7 @@ def read(source: str | Path, split: str = "train", *, subset: str | None = None)
     elif isinstance(source, Path) or looks_local(source):
         raise ConfigError(f"no such file or folder: {source}", hint="Is the path right?")
     else:
-        from bakery.engine import arrow
+        from bakery.engine.data import arrow
 
         return _not_empty(Table(source, _numbered(arrow.from_hub(source, split, subset))), split)
     if subset is not None:
@@ -77,7 +77,7 @@ def items_of(text: str, name: str, wrappers: Sequence[str], split: str = "train"
 def _from_file(path: Path, split: str) -> Table:
     name, suffix = str(path), path.suffix.lower()
     if suffix == ".parquet":
-        from bakery.engine import arrow
+        from bakery.engine.data import arrow
 
         records, unit, has_splits = _numbered(arrow.from_parquet(path)), "row", False
     elif suffix in (".csv", ".tsv"):
@@ -95,7 +95,7 @@ def _from_file(path: Path, split: str) -> Table:
 
 
 def _from_folder(path: Path, split: str) -> Table:
-    from bakery.engine import arrow
+    from bakery.engine.data import arrow
 
     base = _parts(split)["name"]
     rows, has_splits = arrow.from_folder(path, base)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bakery import yaml_text
-from bakery.engine import checks
+from bakery.engine.settings import checks
 from bakery.errors import ConfigError
 from bakery.records import Message
 

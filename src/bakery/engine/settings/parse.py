@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from bakery import yaml_text
-from bakery.engine import checks, corpus, flags, former
-from bakery.engine.checks import Problem
-from bakery.engine.config import (
+from bakery.engine.data import corpus
+from bakery.engine.settings import checks, flags, former
+from bakery.engine.settings.checks import Problem
+from bakery.engine.settings.config import (
     BakeryConfig,
     ContextConfig,
     DataConfig,
@@ -24,8 +25,8 @@ from bakery.engine.config import (
     context_of,
     hints,
 )
-from bakery.engine.prefix import read_text
-from bakery.engine.typed import typed
+from bakery.engine.settings.prefix import read_text
+from bakery.engine.settings.typed import typed
 from bakery.errors import ConfigError
 
 PARTS: tuple[type, ...] = (ContextConfig, BakeryConfig, DataConfig, LoraConfig)

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bakery.engine.prefix import read_text
-from bakery.engine.sources import items_of
+from bakery.engine.data.sources import items_of
+from bakery.engine.settings.prefix import read_text
 from bakery.errors import ConfigError, StageError
 
 TEMPLATES = {

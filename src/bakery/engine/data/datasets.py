@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery import yaml_text
-from bakery.engine import formats, sources
-from bakery.engine.corpus import build_system_prompt, load_corpus
-from bakery.engine.qa_files import load_eval_data
-from bakery.engine.rows import Row
-from bakery.engine.sources import Table
+from bakery.engine.data import formats, sources
+from bakery.engine.data.corpus import build_system_prompt, load_corpus
+from bakery.engine.data.qa_files import load_eval_data
+from bakery.engine.data.rows import Row
+from bakery.engine.data.sources import Table
 from bakery.errors import ConfigError, StageError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from bakery.engine.config import DataConfig
+    from bakery.engine.settings.config import DataConfig
 
 __all__ = [
     "build_system_prompt",
@@ -85,7 +85,7 @@ def rows_of(dataset: Any, *, name: str = "the data set") -> list[Row]:
             dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)
         ]
     elif hasattr(dataset, "features"):
-        from bakery.engine import arrow
+        from bakery.engine.data import arrow
 
         records = arrow.records(dataset)
     return _rows(list(records), name)
@@ -95,7 +95,7 @@ def create_dataset(
     prompts: Sequence[str], responses: Sequence[str | None] | None = None
 ) -> Dataset:
     """Return prompts, and what answers them where that is known, for the trainer."""
-    from bakery.engine import arrow
+    from bakery.engine.data import arrow
 
     if responses is not None and len(responses) != len(prompts):
         raise StageError(f"{len(prompts)} prompts, but {len(responses)} responses")
@@ -107,7 +107,7 @@ def create_dataset(
 
 def create_conversational_dataset(rows: Iterable[Any]) -> Dataset:
     """Return rows with `turns` (and prefix_messages, response, tools) for the trainer."""
-    from bakery.engine import arrow
+    from bakery.engine.data import arrow
 
     name = "create_conversational_dataset"
     records = list(rows)

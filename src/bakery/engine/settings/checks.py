@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bakery import yaml_text
-from bakery.engine.typed import unknown_name
+from bakery.engine.settings.typed import unknown_name
 from bakery.errors import ConfigError
 
 ROLES = ("system", "user", "assistant", "tool")

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bakery import yaml_text
-from bakery.engine import checks
-from bakery.engine.rows import Row
-from bakery.engine.sources import Table
+from bakery.engine.data.rows import Row
+from bakery.engine.data.sources import Table
+from bakery.engine.settings import checks
 from bakery.errors import StageError
 from bakery.records import Message
 

@@ -18,8 +18,8 @@ from typing import Any, get_type_hints
 import torch
 from transformers import TrainingArguments
 
-from bakery.engine import checks, prefix
-from bakery.engine.typed import takes, typed
+from bakery.engine.settings import checks, prefix
+from bakery.engine.settings.typed import takes, typed
 from bakery.records import Message
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

@@ -8,9 +8,9 @@ from dataclasses import Field, fields
 from enum import Enum
 from typing import Any
 
-from bakery.engine.config import hints
-from bakery.engine.settings import PARTS, default_of
-from bakery.engine.typed import type_name
+from bakery.engine.settings.config import hints
+from bakery.engine.settings.parse import PARTS, default_of
+from bakery.engine.settings.typed import type_name
 
 GROUPS = (
     "Context", "Targets", "Trajectories", "Loss", "Data", "Model", "LoRA", "Evaluation", "Output",

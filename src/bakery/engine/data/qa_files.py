@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bakery.engine import sources
-from bakery.engine.prefix import read_text
+from bakery.engine.data import sources
+from bakery.engine.settings.prefix import read_text
 from bakery.errors import ConfigError, StageError
 
 WRAPPERS = ("evaluation_samples", "test_samples", "eval", "qa_pairs")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bakery import yaml_text
-from bakery.engine.typed import FALSE, TRUE, takes
+from bakery.engine.settings.typed import FALSE, TRUE, takes
 from bakery.errors import ConfigError
 
 

@@ -1,0 +1,1 @@
+"""Data files of every shape, to rows."""
