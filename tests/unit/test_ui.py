@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import os
+
 import pytest
+from rich.console import Console
 
 from bakery.records import ModelRef
 from bakery.ui import console
 from bakery.ui.chart import number, stretches
-from bakery.ui.progress import Lines, duration, reporter
+from bakery.ui.progress import Bars, Lines, duration, reporter
 
 CARD = {
     "held_out": 25,
@@ -73,6 +77,22 @@ def test_a_pipe_gets_notes_as_lines_and_nothing_on_stdout(capsys):
     with reporter() as shown:
         shown.note("two answers were cut")
     assert capsys.readouterr() == ("", "note: two answers were cut\n")
+
+
+def test_no_control_key_is_echoed_into_the_bars(monkeypatch):
+    termios = pytest.importorskip("termios")
+    leader, follower = os.openpty()
+    with os.fdopen(leader), os.fdopen(follower) as keyboard:
+        monkeypatch.setattr("sys.stdin", keyboard)
+
+        def echoes() -> bool:
+            return bool(termios.tcgetattr(keyboard.fileno())[3] & termios.ECHOCTL)
+
+        bars = Bars(Console(file=io.StringIO(), force_terminal=True))
+        bars.progress("bake", 1, 2)
+        assert not echoes()
+        bars.close()
+        assert echoes()
 
 
 @pytest.mark.parametrize(
