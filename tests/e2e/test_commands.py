@@ -59,10 +59,11 @@ def test_rollout_shows_each_answer_under_its_question(baked: Typist) -> None:
 
 
 def test_models_lists_the_bakes_and_marks_the_current_one(baked: Typist) -> None:
-    header, first, second = baked.must("models").splitlines()
+    place, header, first, second = baked.must("models").splitlines()
+    assert place == "in ann/demo/"
     assert header.split() == ["model", "KL", "to", "teacher", "baked", "on"]
-    assert re.fullmatch(rf"   {FIRST} +\S+ → \S+ +/\S+/base", first)
-    assert re.fullmatch(rf"\*  {SECOND} +\S+ → \S+ +first", second)
+    assert re.fullmatch(r"   first_\w{16}/6 +\S+ → \S+ +/\S+/base", first)
+    assert re.fullmatch(r"\*  second_\w{16}/2 +\S+ → \S+ +first", second)
 
 
 def test_tree_shows_what_was_baked_on_what(baked: Typist) -> None:

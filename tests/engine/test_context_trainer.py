@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import TrainerCallback
+from transformers import OPTConfig, TrainerCallback
 
 from bakery.engine.context_trainer import PromptBakingTrainer
 from bakery.engine.data.datasets import create_conversational_dataset, create_dataset
@@ -17,7 +17,7 @@ from bakery.engine.settings.config import ContextConfig
 from bakery.errors import ConfigError, StageError
 from bakery.records import read_rows
 from tests.support.library import PREFIX, losses, trainer, weights
-from tests.support.models import random_model
+from tests.support.models import make_model, random_model
 
 PROMPTS = [f"q{i}?" for i in range(8)]
 RESPONSES = [f"Answer number {i}." for i in range(8)]
@@ -141,6 +141,27 @@ def test_evaluation_of_prompts_gives_a_real_divergence(base: Path, tmp_path: Pat
     before = made.evaluate()["eval_loss"]
     made.train()
     assert 0 < made.evaluate()["eval_loss"] < before
+
+
+def test_the_teacher_is_not_blurred_by_dropout_nor_moved_by_padding(tmp_path: Path) -> None:
+    config = OPTConfig(
+        vocab_size=259,
+        hidden_size=32,
+        word_embed_proj_dim=32,
+        ffn_dim=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=512,
+        dropout=0.5,
+        pad_token_id=0,
+        eos_token_id=2,
+    )
+    base = make_model(tmp_path / "opt", config)
+    context = ContextConfig(prefix_messages=PREFIX, student_retained_turns=1)
+    data = [{"prompt": "a?", "response": "Yes."}, {"prompt": "b" * 30, "response": "N" * 40}]
+    made = trainer(base, tmp_path / "out", data, context=context, evaluation=data)
+    made.model.train()
+    assert made.evaluate()["eval_loss"] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_evaluation_counts_every_token_once(base: Path, tmp_path: Path) -> None:

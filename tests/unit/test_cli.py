@@ -224,8 +224,11 @@ def test_models_and_tree_mark_the_current_model(repo):
     recorded.baked(repo, "pirate")
     second = recorded.baked(repo, "parrot")
     models = CliRunner().invoke(bgit, ["models"]).stdout.splitlines()
-    assert [line[0] for line in models[1:]] == [" ", "*"]
-    assert models[2].endswith("  pirate")
+    assert models[0] == "in ann/yoda/"
+    assert [line[0] for line in models[2:]] == [" ", "*"]
+    assert models[3].startswith(f"*  {second.bake}/{second.step}  ")
+    assert models[3].endswith("  pirate")
+    assert max(map(len, models)) <= 80
     tree = CliRunner().invoke(bgit, ["tree"]).stdout.splitlines()
     assert tree[2] == f"    └── {second.bake}/{second.step} *  [main]"
     data = json.loads(CliRunner().invoke(bgit, ["tree", "--json"]).stdout)
@@ -290,6 +293,16 @@ def test_metrics_shows_first_last_and_smallest_loss(repo):
     assert "first 0.5000   last 0.2000   min 0.1000" in shown.stdout
     data = json.loads(CliRunner().invoke(bgit, ["metrics", "--json"]).stdout)
     assert [point["loss"] for point in data["metrics"]] == [0.5, 0.1, 0.2]
+
+
+def test_metrics_says_that_a_row_is_a_mean_of_steps(repo):
+    path = repo.store.bake(repo.plan().bake.id) / "metrics.jsonl"
+    path.parent.mkdir(parents=True)
+    rows = [{"step": i, "loss": 1 / i} for i in range(1, 41)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    lines = CliRunner().invoke(bgit, ["metrics"]).stdout.splitlines()
+    assert lines[-2] == "a row is the mean of up to 3 steps"
+    assert lines[-1].startswith("first 1.0000   last 0.0250   min 0.0250   (single steps; 40 steps")
 
 
 def test_metrics_of_nothing_is_an_error(repo):

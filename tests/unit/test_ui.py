@@ -39,7 +39,9 @@ def test_a_card_says_how_close_the_baked_model_is(capsys):
 def test_few_questions_give_no_percentages(capsys):
     console.show_card({**CARD, "held_out": 19})
     shown = capsys.readouterr().out
-    assert "19 held-out questions, 4321 tokens (n < 20: no percentages)" in shown
+    assert "19 held-out questions, 4321 tokens\n" in shown
+    assert "  n < 20: no percentages\n" in shown
+    assert max(map(len, shown.splitlines())) <= 80
     assert " % " not in shown
 
 
