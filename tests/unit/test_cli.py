@@ -301,8 +301,9 @@ def test_metrics_says_that_a_row_is_a_mean_of_steps(repo):
     rows = [{"step": i, "loss": 1 / i} for i in range(1, 41)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     lines = CliRunner().invoke(bgit, ["metrics"]).stdout.splitlines()
-    assert lines[-2] == "a row is the mean of up to 3 steps"
-    assert lines[-1].startswith("first 1.0000   last 0.0250   min 0.0250   (single steps; 40 steps")
+    assert lines[-2] == "a row is the mean of up to 3 steps; these are single steps:"
+    assert lines[-1].startswith("first 1.000   last 0.0250   min 0.0250   (40 steps, ")
+    assert max(map(len, lines)) <= 80
 
 
 def test_metrics_of_nothing_is_an_error(repo):

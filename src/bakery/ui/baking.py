@@ -52,7 +52,8 @@ def show_result(result: Mapping[str, Any], output_dir: str) -> None:
     if card["gap_closed"] is not None:
         table.add_row("gap closed", f"{100 * card['gap_closed']:.1f} %")
         table.add_row("same first choice", f"{100 * card['top1_agreement']:.1f} % of tokens")
-    table.add_row("measured on", _measured(result))
+    for label, text in zip(("measured on", ""), _measured(result), strict=False):
+        table.add_row(label, text)
     for label, names in _SCORES:
         found = [
             f"{who} {100 * result[name]['accuracy']:.0f} %"
@@ -72,10 +73,11 @@ def show_result(result: Mapping[str, Any], output_dir: str) -> None:
     say(f'  model = PeftModel.from_pretrained(model, "{folder}")')
 
 
-def _measured(result: Mapping[str, Any]) -> str:
+def _measured(result: Mapping[str, Any]) -> list[str]:
+    """Return what was measured on, and what that leaves out: a line each, for narrow terminals."""
     on, tokens = result["measured_on"], result["card"]["tokens"]
     kind = "held-out" if on["held_out"] else "training"
     text = f"{on['rows']} {kind} row{'s' if on['rows'] != 1 else ''}, {tokens} tokens"
     if not on["held_out"]:
-        return f"{text} (nothing is held out: give eval_dataset)"
-    return text if result["card"]["gap_closed"] is not None else f"{text} (too few for percentages)"
+        return [text, "nothing is held out: give eval_dataset"]
+    return [text] if result["card"]["gap_closed"] is not None else [text, "too few for percentages"]

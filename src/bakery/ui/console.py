@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakery import records
-from bakery.ui.chart import chart, number
+from bakery.ui.chart import ROWS, chart, number
 from bakery.ui.progress import duration
 
 PIPE_WIDTH = 1000
@@ -130,6 +130,8 @@ def card_rows(
         ("prompt tokens saved", f"{card['prompt_tokens_saved']:.0f} per request"),
         ("measured on", _measured_on(held_out, card.get("tokens"))),
     ]
+    if held_out < FEW_HELD_OUT:
+        rows.append(("", f"n < {FEW_HELD_OUT}: no percentages"))
     if seconds:
         rows.append(("time", ", ".join(f"{stage} {duration(s)}" for stage, s in seconds.items())))
     return rows
@@ -181,6 +183,10 @@ def show_metrics(name: str, points: Sequence[Any], *, as_json: bool = False) -> 
     losses = [point.loss for point in points]
     out.print(Text(name, style="bold"), soft_wrap=True)
     lay(out, chart([(p.step, p.loss) for p in points], solid="█" if is_unicode(out) else "#"))
+    each = -(-len(points) // ROWS)
+    if each > 1:
+        most = "up to " if len(points) % ROWS else ""
+        out.print(f"a row is the mean of {most}{each} steps; these are single steps:")
     out.print(
         f"first {number(losses[0])}   last {number(losses[-1])}   min {number(min(losses))}"
         f"   ({len(losses)} steps, KL in nats per token)"
@@ -212,8 +218,7 @@ def _with_question(row: Any, questions: Mapping[str, records.Stimulus]) -> dict[
 
 
 def _measured_on(held_out: int, tokens: int | None) -> str:
-    text = f"{held_out} held-out questions" + (f", {tokens} tokens" if tokens else "")
-    return text if held_out >= FEW_HELD_OUT else f"{text} (n < {FEW_HELD_OUT}: no percentages)"
+    return f"{held_out} held-out questions" + (f", {tokens} tokens" if tokens else "")
 
 
 def _data(value: Any) -> Any:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from bakery.records import ModelRef
 from bakery.repo.lineage import Lineage, Node
 from bakery.repo.recipe import RecordedBake
 from bakery.repo.state import State
@@ -18,7 +19,10 @@ from bakery.ui.console import arrow, lay, note, open_console, say, show_json
 
 
 def show_models(bakes: Sequence[RecordedBake], state: State, *, as_json: bool = False) -> None:
-    """Print the bakes of a branch, oldest first; a star marks the parent of the next one."""
+    """Print the bakes of a branch, oldest first; a star marks the parent of the next one.
+
+    Owner and repository are the same in every row, and stand above the table.
+    """
     if as_json:
         show_json([_bake_data(bake) | _result(bake) for bake in bakes])
         return
@@ -26,16 +30,17 @@ def show_models(bakes: Sequence[RecordedBake], state: State, *, as_json: bool = 
         say(f"Nothing is baked yet: the model is {state.base.name} itself.")
         return
     out = open_console()
+    say(f"in {state.owner}/{state.name}/")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("", width=1)
     table.add_column("model", overflow="fold")
     table.add_column("KL to teacher", no_wrap=True)
-    table.add_column("baked on", no_wrap=True)
+    table.add_column("baked on", overflow="fold")
     for bake in bakes:
         current = state.parent is not None and state.parent.bake_id == bake.id
         table.add_row(
             "*" if current else "",
-            Text(str(bake.model), style="bold green" if current else ""),
+            Text(_short(bake.model, state), style="bold green" if current else ""),
             _divergence(bake, out),
             bake.parent.bake[:-17] if bake.parent else state.base.name,
         )
@@ -80,6 +85,11 @@ def _label(text: str, branches: Sequence[str], tags: Sequence[str], *, is_curren
     for tag in tags:
         label.append(f"  <{tag}>", style="not bold yellow")
     return label
+
+
+def _short(model: ModelRef, state: State) -> str:
+    """Return a model's name without what all models of the repository begin with."""
+    return str(model).removeprefix(f"{state.owner}/{state.name}/")
 
 
 def _divergence(bake: RecordedBake, out: Console) -> str:
