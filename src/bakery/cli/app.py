@@ -5,6 +5,7 @@ No command is imported before it is called.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from bakery import __version__
-from bakery.cli import rim
+from bakery.cli import passthrough, rim
 from bakery.errors import BakeryError
 
 # section → command → what it does. Shown by --help without importing anything.
@@ -78,11 +79,18 @@ class LazyGroup(click.Group):
         if not verb.startswith("-") and not (ours and {"-h", "--help"} & set(arguments)):
             _finish_pending()
         if not verb.startswith("-") and not ours:
-            from bakery.cli import passthrough
-
-            return passthrough.hand_to_git(arguments)
+            code = passthrough.hand_to_git(arguments)
+            if code == passthrough.NO_SUCH_VERB:
+                self._suggest(verb)
+            return code
         result = super().main(arguments, *rest, **extra)
         return result if isinstance(result, int) else 0
+
+    def _suggest(self, verb: str) -> None:
+        """Name the command of ours that a verb which git does not know most likely means."""
+        near = difflib.get_close_matches(verb, self.list_commands(click.Context(self)), n=1)
+        if near and not passthrough.is_known(verb):
+            rim.show_hint(f"did you mean `bgit {near[0]}`?")
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -38,12 +38,17 @@ def end(work: Callable[[], int], *, stopped: str) -> NoReturn:
     sys.exit(code)
 
 
+def show_hint(text: str) -> None:
+    """Say what to do next, on stderr."""
+    click.secho("hint: ", fg="cyan", nl=False, err=True)
+    click.echo(text, err=True)
+
+
 def _say(message: str, hint: str | None, code: int) -> int:
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(message, err=True)
     if hint:
-        click.secho("hint: ", fg="cyan", nl=False, err=True)
-        click.echo(hint, err=True)
+        show_hint(hint)
     return code
 
 

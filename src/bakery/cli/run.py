@@ -18,7 +18,10 @@ from bakery.ui.progress import reporter
     type=click.Choice(jobs.STAGES, case_sensitive=False),
 )
 @click.option(
-    "--force", is_flag=True, help="Train a bake that exists again, and compare the digests."
+    "--force",
+    is_flag=True,
+    help="Train a bake that is in the store again, and compare the digests: of use after a "
+    "revert, or where its configuration is committed again.",
 )
 def run(stages: tuple[str, ...], force: bool) -> None:
     """Run stages of the pipeline: stim, rollout, bake.
