@@ -32,6 +32,7 @@ clean:
 
 # Installed once; again only when what is to be installed has changed.
 .venv/stamp: pyproject.toml constraints.txt
+	@echo "installing into .venv: about 1 GB, a few minutes the first time"
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -e ".[dev]"
