@@ -45,6 +45,11 @@ def test_few_questions_give_no_percentages(capsys):
     assert " % " not in shown
 
 
+def test_one_question_is_one_question(capsys):
+    console.show_card({**CARD, "held_out": 1})
+    assert "1 held-out question, 4321 tokens\n" in capsys.readouterr().out
+
+
 def test_a_bake_without_held_out_questions_has_no_divergence(capsys):
     none = dict.fromkeys(("kl_before", "kl_after", "gap_closed", "top1_agreement"))
     console.show_card({**CARD, **none, "held_out": 0, "tokens": 0})

@@ -218,7 +218,9 @@ def _with_question(row: Any, questions: Mapping[str, records.Stimulus]) -> dict[
 
 
 def _measured_on(held_out: int, tokens: int | None) -> str:
-    return f"{held_out} held-out questions" + (f", {tokens} tokens" if tokens else "")
+    return f"{held_out} held-out question{'s' if held_out != 1 else ''}" + (
+        f", {tokens} tokens" if tokens else ""
+    )
 
 
 def _data(value: Any) -> Any:
