@@ -71,12 +71,6 @@ def run(
     mixture = mix(data, base.chat, total=settings.total_trajectories, seed=settings.seed)
     student = adapters.attach_new(model, settings)
     readout = Readout(student)
-    notes = [*mixture.notes]
-    if not readout.exact:
-        notes.append(
-            "this architecture changes logits after its head: "
-            "the teacher's logits are kept instead of its hidden states"
-        )
     parent_digest = adapter_folder.digest(parent) if parent else ""
     record = teacher.record(
         student,
@@ -88,9 +82,7 @@ def run(
     )
     with adapters.parent_only(student):
         before = _measured(student, readout, record, mixture)
-    if before is not None and before.kl < LITTLE_TO_BAKE:
-        little = f"the prompt moves the parent by {before.kl:.2g} nats per token: little to bake"
-        notes.append(little)
+    notes = [*mixture.notes, *_notes(readout, before)]
     for note in notes:
         reporter.note(note)
     step, seen = _train(request, student, readout, record, mixture, out, base, reporter)
@@ -99,20 +91,13 @@ def run(
         student, out / str(step), bake_id=request.id, parent=parent
     )
     result = {
-        "schema": 1,
-        "bake_id": request.id,
+        **_described(request, parent_digest),
         "step": step,
         "digest": adapter_digest,
-        "base": asdict(request.base),
-        "parent": (
-            {"model": str(request.parent), "digest": parent_digest} if request.parent else None
-        ),
         "targets": mixture.targets,
         "loss": {"first": seen[0], "last": seen[-1], "min": min(seen)},
         "card": grade(before, after, mixture.held_out_stimuli, _tokens_saved(mixture)),
         "seconds": _seconds(mixture, time.monotonic() - clock),
-        "versions": versions(),
-        "training": asdict(settings),
         "notes": notes,
         "started": started,
         "finished": _now(),
@@ -122,6 +107,34 @@ def run(
     (out / "teacher.safetensors").unlink(missing_ok=True)
     write_atomic(out / DONE, json.dumps({"schema": 1}) + "\n")
     return result
+
+
+def _notes(readout: Readout, before: Fidelity | None) -> list[str]:
+    """Return what a person should know before the training."""
+    notes = []
+    if not readout.exact:
+        notes.append(
+            "this architecture changes logits after its head: "
+            "the teacher's logits are kept instead of its hidden states"
+        )
+    if before is not None and before.kl < LITTLE_TO_BAKE:
+        notes.append(
+            f"the prompt moves the parent by {before.kl:.2g} nats per token: little to bake"
+        )
+    return notes
+
+
+def _described(request: BakeRequest, parent_digest: str) -> dict[str, Any]:
+    """Return what bake.json says of the request itself, and of what it was made with."""
+    parent = {"model": str(request.parent), "digest": parent_digest} if request.parent else None
+    return {
+        "schema": 1,
+        "bake_id": request.id,
+        "base": asdict(request.base),
+        "parent": parent,
+        "training": asdict(request.training),
+        "versions": versions(),
+    }
 
 
 def _train(

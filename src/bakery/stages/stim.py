@@ -128,11 +128,7 @@ def _oneshot(
         _announce(ignored, notes, reporter)
     known = _known(rows)
     if writer.speaks_as_user and not mine:
-        mine = [
-            _stimulus(text, generator["type"], oneshot.OPENERS_WRITER, source, -1)
-            for text in oneshot.openers(generator["numq"], known)
-        ]
-        append_rows(out / STIMULI, mine)
+        mine = _openers(out, source, generator, known)
     sifted = {r.round for r in read_rows(out / REJECTED, Rejected) if r.source == source}
     have, done = len(mine), len(rows) + sum(row not in rows for row in mine)
     reporter.progress("stim", done, total)
@@ -147,17 +143,13 @@ def _oneshot(
         have=have,
     ):
         if round_.number not in sifted:  # an interrupted round repeats itself exactly
-            append_rows(
-                out / REJECTED,
-                [Rejected(text, reason, source, round_.number) for text, reason in round_.rejected],
-            )
-        append_rows(
-            out / STIMULI,
-            [
-                _stimulus(text, generator["type"], writer.name, source, round_.number)
-                for text in round_.questions
-            ],
-        )
+            left_out = [Rejected(text, why, source, round_.number) for text, why in round_.rejected]
+            append_rows(out / REJECTED, left_out)
+        new = [
+            _stimulus(text, generator["type"], writer.name, source, round_.number)
+            for text in round_.questions
+        ]
+        append_rows(out / STIMULI, new)
         have, done = have + len(round_.questions), done + len(round_.questions)
         reporter.progress("stim", done, total)
     if have < generator["numq"]:
@@ -166,6 +158,18 @@ def _oneshot(
             f"{generator['numq']}: the last rounds gave nothing new"
         )
         _announce(few, notes, reporter)
+
+
+def _openers(
+    out: Path, source: int, generator: Mapping[str, Any], known: set[str]
+) -> list[Stimulus]:
+    """Write the questions that are asked in any case, and return them."""
+    rows = [
+        _stimulus(text, generator["type"], oneshot.OPENERS_WRITER, source, -1)
+        for text in oneshot.openers(generator["numq"], known)
+    ]
+    append_rows(out / STIMULI, rows)
+    return rows
 
 
 def _announce(text: str, notes: list[str], reporter: Reporter) -> None:
