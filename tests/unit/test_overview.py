@@ -114,6 +114,13 @@ def test_a_typo_that_is_not_added_yet_is_a_problem_of_the_draft(repo, capsys):
     assert "\ninput.yml cannot be run:\ninput.yml:2:3: unknown key" in capsys.readouterr().out
 
 
+def test_a_draft_that_is_no_yaml_is_shown_with_what_mends_it(repo):
+    (repo.root / "input.yml").write_text("PROMPT\n  teacher:\n", encoding="utf-8")
+    problem = status(repo).draft_problem or ""
+    assert problem.startswith("input.yml:2:10: ")
+    assert problem.endswith("hint: A key needs a colon behind it: `PROMPT:`.")
+
+
 def test_what_is_mended_in_the_folder_has_only_to_be_added(repo, capsys):
     (repo.root / "input.yml").write_text("BAKE:\n  nam: x\n", encoding="utf-8")
     git(repo.root, "add", "input.yml")

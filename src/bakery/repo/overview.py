@@ -123,7 +123,7 @@ def _plan(repo: ModelRepo) -> tuple[bool, Plan | None, str | None]:
     try:
         return True, repo.plan("index"), None
     except ConfigError as error:
-        return True, None, error.message
+        return True, None, _told(error)
 
 
 def _draft_problem(repo: ModelRepo) -> str | None:
@@ -133,8 +133,12 @@ def _draft_problem(repo: ModelRepo) -> str | None:
     try:
         repo.plan("worktree")
     except BakeryError as error:
-        return error.message
+        return _told(error)
     return None
+
+
+def _told(error: BakeryError) -> str:
+    return f"{error.message}\nhint: {error.hint}" if error.hint else error.message
 
 
 def _has_weights(repo: ModelRepo, model: ModelRef) -> bool:
