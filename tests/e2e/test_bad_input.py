@@ -186,7 +186,7 @@ def test_a_clone_says_which_weights_it_lacks(
     baked.git("clone", "-q", str(baked.root), str(workplace / "clone"))
     error, hint = refused(Typist(workplace / "clone", baked.env), *words)
     assert error.startswith(f"the weights of {baked.parent()} are not in this clone's store")
-    assert f"Copy the folder {baked.parent()[-18:-2]}" in hint
+    assert f"Copy the folder bake/{baked.parent()[-18:-2]}" in hint
     assert "`bgit revert second_" in hint
 
 
