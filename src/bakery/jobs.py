@@ -122,8 +122,8 @@ def _adapter(repo: ModelRepo, model: ModelRef) -> Path:
     if not (folder / adapter_folder.WEIGHTS).is_file():
         raise ModelError(
             f"the weights of {model} are not in this clone's store ({folder})",
-            hint=f"Copy the folder bake/{model.bake_id} into it, from the store of a clone that "
-            "has it: `bgit status` shows where a store is.",
+            hint=f"Copy the folder bake/{model.bake_id} into this store from one that has it: "
+            "`bgit status` shows where a store is.",
         )
     recorded = repo.find_model(str(model))
     found = adapter_folder.digest(folder)

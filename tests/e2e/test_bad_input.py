@@ -187,7 +187,7 @@ def test_a_clone_says_which_weights_it_lacks(
     error, hint = refused(Typist(workplace / "clone", baked.env), *words)
     assert error.startswith(f"the weights of {baked.parent()} are not in this clone's store")
     assert f"Copy the folder bake/{baked.parent()[-18:-2]}" in hint
-    assert "`bgit revert second_" in hint
+    assert "`bgit status` shows where a store is" in hint
 
 
 @pytest.mark.parametrize("words", [("run",), ("chat", "parent")])
