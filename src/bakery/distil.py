@@ -10,36 +10,36 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
-import yaml
 from accelerate.utils import gather_object
 from peft import PeftModel
+from safetensors import SafetensorError
 from transformers import PrinterCallback, ProgressCallback
 from transformers.utils import logging as hf_logging
 
+from bakery import outputs
 from bakery.engine import loading, metrics
 from bakery.engine.chat import Chat
-from bakery.engine.context_trainer import TRAJECTORIES, ContextBakingTrainer
+from bakery.engine.context_trainer import ContextBakingTrainer
 from bakery.engine.data.datasets import eval_rows, load_eval_data, training_rows
 from bakery.engine.data.rows import Row
-from bakery.engine.settings.config import BakeryConfig
 from bakery.engine.settings.parse import Settings
 from bakery.engine.versions import versions
 from bakery.errors import ConfigError, StageError
 from bakery.evals import keywords
 from bakery.evals.card import card
 from bakery.evals.keywords import QuestionAnswer
+from bakery.identity import canonical
+from bakery.outputs import FINAL, MERGED, METRICS, RESULTS
 from bakery.records import Message, Prompt, write_atomic
 from bakery.reporting import Reporter
-
-METRICS, RESULTS, CONFIG = "metrics.jsonl", "results.json", "config.yaml"
-FINAL, MERGED = "final_model", "merged"
 
 Scores = dict[str, Any]
 
@@ -50,6 +50,8 @@ class Material:
 
     rows: list[Row]
     eval_rows: list[Row] | None
+    shared: int
+    """How many of them are training rows too."""
     questions: Mapping[str, Sequence[QuestionAnswer]]
     """Of eval_file under `eval`, of heldout_file under `heldout`."""
     resume: str | None
@@ -58,6 +60,7 @@ class Material:
 
 def gather(settings: Settings) -> Material:
     """Read all data, and refuse what can be refused without a model."""
+    outputs.check(settings)
     loading.check_optional(settings.data, settings.training)
     rows = training_rows(settings.data)
     _check_context(settings, rows)
@@ -73,11 +76,18 @@ def gather(settings: Settings) -> Material:
         for name, path in files.items()
         if path is not None
     }
-    return Material(rows, held_out, questions, _checkpoint(settings.training))
+    seen = {canonical(asdict(replace(row, number=0))) for row in rows}
+    shared = [row for row in held_out or () if canonical(asdict(replace(row, number=0))) in seen]
+    return Material(rows, held_out, len(shared), questions, outputs.checkpoint(settings))
 
 
 def run(settings: Settings, material: Material, *, reporter: Reporter) -> dict[str, Any]:
     """Bake, leave everything in output_dir, and return what results.json says."""
+    with nullcontext() if settings.training.process_index else outputs.held(settings):
+        return _run(settings, material, reporter)
+
+
+def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str, Any]:
     clock = time.monotonic()
     training = settings.training
     out, first = Path(str(training.output_dir)), training.process_index == 0
@@ -93,23 +103,26 @@ def run(settings: Settings, material: Material, *, reporter: Reporter) -> dict[s
     scores = questions.before(model, told)
     student = loading.with_adapter(model, settings.lora, source, settings.data, training)
     if first:
-        _open_folder(out, settings, material, told)
+        outputs.begin(settings, resume=material.resume, reporter=told)
     trainer = _trainer(settings, material, student, tokenizer, told)
     _check_difference(trainer)
     before = trainer.fidelity(without_adapter=True)
     saved = fmean(len(p.teacher.ids) - len(p.student.ids) for p in trainer.probe.pairs)
     seen = _train(trainer, material)
     after = trainer.fidelity()
-    if after.kl >= before.kl:
+    if after.kl > before.kl:
         told.note("the bake is further from the prompted teacher than before: lower learning_rate")
     scores |= questions.after(student, told)
     probe = trainer.probe
+    held_out = probe.held_out and not material.shared
+    if material.shared:
+        told.note(f"{material.shared} evaluation rows are training rows too: nothing is held out")
     result: dict[str, Any] = {
         "schema": 1,
         **_prompt_tokens(chat, settings, saved),
         **scores,
-        "card": card(before, after, probe.rows if probe.held_out else 0, saved),
-        "measured_on": {"rows": probe.rows, "held_out": probe.held_out},
+        "card": card(before, after, probe.rows if held_out else 0, saved),
+        "measured_on": {"rows": probe.rows, "held_out": held_out},
         "loss": {"first": seen[0], "last": seen[-1], "min": min(seen)},
         "steps": trainer.state.global_step,
         "rows": len(trainer.train_dataset),
@@ -232,22 +245,6 @@ def _check_difference(trainer: ContextBakingTrainer) -> None:
         )
 
 
-def _checkpoint(training: BakeryConfig) -> str | None:
-    """Return the checkpoint that is meant; of several the newest that was written whole."""
-    asked = training.resume_from_checkpoint
-    if asked is not True:
-        return str(asked) if asked else None
-    folder = Path(str(training.output_dir))
-    whole = [state.parent for state in folder.glob("checkpoint-*/trainer_state.json")]
-    if not whole:
-        raise ConfigError(
-            f"there is no checkpoint in {folder} to go on from",
-            hint="save_strategy (steps, epoch) says when checkpoints are written; without "
-            "resume_from_checkpoint training begins anew.",
-        )
-    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2])))
-
-
 def _tune(settings: Settings, reporter: Reporter) -> None:
     """Log every step and show no other bars than ours, unless the user says otherwise."""
     ours = {
@@ -267,28 +264,21 @@ def _tune(settings: Settings, reporter: Reporter) -> None:
         reporter.note("fsdp and deepspeed are handed to transformers; bakery is not tested there")
 
 
-def _open_folder(out: Path, settings: Settings, material: Material, reporter: Reporter) -> None:
-    """Keep the configuration; a run from the start takes away what an older one sampled."""
-    snapshot = settings.snapshot()
-    snapshot.pop("resume_from_checkpoint", None)
-    text = yaml.safe_dump(snapshot, sort_keys=False, allow_unicode=True)
-    write_atomic(out / CONFIG, text)
-    if material.resume is not None:
-        reporter.note(f"training goes on from {Path(material.resume).name}")
-        return
-    given = settings.training.trajectories_file
-    for name in (TRAJECTORIES, f"eval_{TRAJECTORIES}"):
-        path = out / name
-        if given is None or Path(given).resolve() != path.resolve():
-            path.unlink(missing_ok=True)
-    if any(out.glob("checkpoint-*")):
-        reporter.note(f"{out} holds checkpoints of an earlier run; this one begins anew")
-
-
 def _trainer(
     settings: Settings, material: Material, student: PeftModel, tokenizer: Any, reporter: Reporter
 ) -> ContextBakingTrainer:
-    made = ContextBakingTrainer(
+    with _refusals():
+        made = _made(settings, material, student, tokenizer, reporter)
+    made.remove_callback(PrinterCallback)
+    if settings.training.process_index:
+        made.remove_callback(ProgressCallback)
+    return made
+
+
+def _made(
+    settings: Settings, material: Material, student: PeftModel, tokenizer: Any, reporter: Reporter
+) -> ContextBakingTrainer:
+    return ContextBakingTrainer(
         model=student,
         args=settings.training,
         context_config=settings.context,
@@ -298,16 +288,13 @@ def _trainer(
         callbacks=[metrics.Metrics(Path(str(settings.training.output_dir)) / METRICS, reporter)],
         reporter=reporter,
     )
-    made.remove_callback(PrinterCallback)
-    if settings.training.process_index:
-        made.remove_callback(ProgressCallback)
-    return made
 
 
 def _train(trainer: ContextBakingTrainer, material: Material) -> list[float]:
     """Train, and return the losses; training that did nothing, or broke, is an error."""
     try:
-        trainer.train(resume_from_checkpoint=material.resume)
+        with _refusals():
+            trainer.train(resume_from_checkpoint=material.resume)
     except torch.OutOfMemoryError as error:
         raise StageError(
             f"the device has too little memory: {str(error).splitlines()[0]}",
@@ -322,6 +309,36 @@ def _train(trainer: ContextBakingTrainer, material: Material) -> list[float]:
     if not all(map(math.isfinite, seen)):
         raise StageError("the loss is not a number any more", hint="Lower learning_rate.")
     return seen
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn what the libraries refuse, and a full disk, into errors that a person can act on."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise StageError(
+            f"a file cannot be written or read: {error}",
+            hint="Is the disk full? Nothing that was whole is lost: resume_from_checkpoint: true "
+            "goes on from the last whole checkpoint.",
+        ) from error
+    except (ImportError, ValueError, KeyError, TypeError) as error:
+        if not _is_of_a_library(error):
+            raise
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise ConfigError(
+            f"the training libraries refuse these settings: {said[0]}",
+            hint="\n".join(said[1:3]) or "Check the settings that this names.",
+        ) from error
+
+
+def _is_of_a_library(error: BaseException) -> bool:
+    """Tell whether an error was raised inside transformers and its kin, and not in our code."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    module = frame.tb_frame.f_globals.get("__name__", "") if frame else ""
+    return module.partition(".")[0] in ("transformers", "accelerate", "torch", "peft")
 
 
 def _prompt_tokens(chat: Chat, settings: Settings, saved: float) -> dict[str, int]:

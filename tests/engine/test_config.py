@@ -161,7 +161,6 @@ def test_columns_are_never_removed():
         (("--gradient_checkpointing",), "gradient_checkpointing", True),
         (("--warmup_ratio", "0.1"), "warmup_steps", 0.1),
         (("--evaluation_strategy", "epoch"), "eval_strategy", "epoch"),
-        (("--group_by_length",), "train_sampling_strategy", "group_by_length"),
         (("--enable_thinking", "false"), "template_kwargs", {"enable_thinking": False}),
         (("--chat_template_kwargs", "{a: 1}"), "template_kwargs", {"a": 1}),
         (("--deepspeed", "null"), "deepspeed", None),

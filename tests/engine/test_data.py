@@ -229,9 +229,14 @@ def test_evaluation_rows_have_a_source_of_their_own():
     assert [row.number for row in data.eval_rows(config)] == [2]
 
 
-@pytest.mark.parametrize("split", ["train", "validation"])
-def test_evaluation_on_the_training_rows_is_refused(split):
-    config = DataConfig(dataset=written("a.json", ["a"]), eval_dataset_split=split)
+def test_a_split_that_a_file_does_not_have_is_refused():
+    assert "has no splits, so there is no 'validation'" in said_about(
+        written("a.json", ["a"]), "validation"
+    )
+
+
+def test_evaluation_on_the_training_rows_is_refused():
+    config = DataConfig(dataset=written("a.json", ["a"]), eval_dataset_split="train")
     with pytest.raises(ConfigError, match="is what is trained on"):
         data.eval_rows(config)
 

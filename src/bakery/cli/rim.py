@@ -6,6 +6,7 @@ The only place that catches errors.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -32,6 +33,9 @@ def end(work: Callable[[], int], *, stopped: str) -> NoReturn:
         )
     except click.ClickException as error:
         code = _say(error.format_message(), None, error.exit_code)
+    except BrokenPipeError:  # whoever read along has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     except (KeyboardInterrupt, click.Abort):
         click.echo(f"\nstopped; {stopped}", err=True)
         code = INTERRUPTED

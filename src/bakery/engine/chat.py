@@ -132,7 +132,10 @@ class Chat:
             raise ConfigError("there is no message to render")
         try:
             return self.tokenizer.apply_chat_template(
-                list(messages), tools=list(tools) or None, **how, **self.template_kwargs
+                [_with_text(m) for m in messages],
+                tools=list(tools) or None,
+                **how,
+                **self.template_kwargs,
             )
         # Templates that join text raise TypeError where a message has none.
         except (TemplateError, TypeError) as error:
@@ -204,6 +207,19 @@ class Chat:
         )
         before = str(rendered).split(_MARK)[0]
         return list(self.tokenizer.encode(before, add_special_tokens=False))
+
+
+def _with_text(message: Message) -> Message:
+    """Return a message whose content is text: parts of text are put together, others refused."""
+    parts = message.get("content")
+    if not isinstance(parts, list):
+        return message
+    if not all(isinstance(p, Mapping) and isinstance(p.get("text"), str) for p in parts):
+        raise ConfigError(
+            f"a {message.get('role')} message has content that is not text: {parts!r:.80}",
+            hint="Only text can be baked into a text model.",
+        )
+    return {**message, "content": "".join(p["text"] for p in parts)}
 
 
 def _traits(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> frozenset[str]:

@@ -181,6 +181,8 @@ def _user(text: str) -> Message:
 def _text(value: Any, name: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{name} is {_shown(value)}, expected text")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError(f"{name} holds half a character (a lone surrogate)")
     if not value.strip():
         raise ValueError(
             f"{name} is empty" + (": leave it out to be sampled" if name in RESPONSE else "")

@@ -91,6 +91,12 @@ def _from_file(path: Path, split: str) -> Table:
         raise ConfigError(
             f"{path}: cannot tell what kind of file this is", hint=f"Known: {_KINDS}."
         )
+    wanted = _parts(split)["name"]
+    if not has_splits and wanted != "train":
+        raise ConfigError(
+            f"{name} has no splits, so there is no {wanted!r} in it",
+            hint="Take the split out, or cut the file: train[:90%], train[90%:].",
+        )
     return Table(name, _slice(records, split), unit, has_splits)
 
 

@@ -92,7 +92,9 @@ def data(values: Mapping[str, Any]) -> list[Problem]:
     found += _numbers(values, eval_max_new_tokens=(1, None))
     for name in ("dataset", "eval_dataset", "model_name_or_path"):
         value = values[name]
-        if value is not None and looks_local(value) and not Path(value).expanduser().exists():
+        if value is not None and not value.strip():
+            found.append(Problem((name,), "is empty"))
+        elif value is not None and looks_local(value) and not Path(value).expanduser().exists():
             found.append(Problem((name,), f"no such file or folder: {value}"))
     if values["training_prompts"] is not None:
         if not values["training_prompts"]:
@@ -142,12 +144,19 @@ def training(values: Mapping[str, Any]) -> list[Problem]:
         per_device_train_batch_size=(1, None),
         per_device_eval_batch_size=(1, None),
         gradient_accumulation_steps=(1, None),
+        dataloader_num_workers=(0, None),
+        seed=(0, 2**32 - 1),
+        max_steps=(-1, None),
     )
+    if values["max_steps"] == 0:
+        found.append(Problem(("max_steps",), "is 0: nothing would be trained (-1 is no limit)"))
+    if values.get("train_sampling_strategy") == "group_by_length":
+        found.append(Problem(("train_sampling_strategy",), "rows have no one length to group by"))
     for name in ("temperature", "top_p"):
         if values[name] == 0 or (name == "temperature" and values[name] < 0):
             found.append(Problem((name,), "has to be above 0"))
     if not 0 < values["jsd_beta"] < 1:
-        found.append(Problem(("jsd_beta",), "has to be between 0 and 1"))
+        found.append(Problem(("jsd_beta",), "has to lie between 0 and 1, both left out"))
     if values["warmup_ratio"] and values["warmup_steps"] not in (0, values["warmup_ratio"]):
         found.append(Problem(("warmup_ratio",), "contradicts warmup_steps: give one of them"))
     told = values["chat_template_kwargs"].get("enable_thinking")

@@ -1,0 +1,136 @@
+"""The folder of the `bakery` door: no mixture of two runs, nothing of the user's overwritten."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests.support.bakery_door import SMALL, results, steps, typed
+from tests.support.models import random_model
+
+CONFIG = """\
+prefix_messages:
+  - {role: system, content: SHOUT!}
+dataset: data.json
+output_dir: out
+num_train_epochs: 2
+per_device_train_batch_size: 4
+save_strategy: steps
+save_steps: 1
+report_to: none
+"""
+ROWS = [{"prompt": f"q{i}?", "response": f"Yes, {i}."} for i in range(8)]
+
+
+@pytest.fixture
+def given(workplace: Path) -> tuple[str, ...]:
+    random_model(workplace / "model")
+    (workplace / "bake.yaml").write_text(CONFIG)
+    (workplace / "data.json").write_text(json.dumps(ROWS))
+    return ("--config", "bake.yaml", "--model_name_or_path", "model", *SMALL)
+
+
+OTHER = ("--prefix_messages", '[{"role": "system", "content": "Whisper."}]')
+
+
+def test_a_checkpoint_of_another_bake_is_refused_by_what_differs(given, capsys):
+    assert typed(capsys, *given).code == 0
+    again = typed(capsys, *given, *OTHER, "--resume_from_checkpoint", "true")
+    assert again.code == 2
+    assert "is of another bake: prefix_messages differs from" in again.err
+    assert results(Path("out"))["steps"] == 4
+
+
+def test_a_folder_that_is_no_checkpoint_is_refused(given, capsys):
+    Path("out/checkpoint-best").mkdir(parents=True)
+    for asked in ("out/checkpoint-best", "true"):
+        refused = typed(capsys, *given, "--resume_from_checkpoint", asked)
+        assert refused.code == 2
+        assert "checkpoint" in refused.err
+
+
+def test_an_earlier_run_is_moved_aside_and_not_mixed_in(given, capsys):
+    assert typed(capsys, *given, "--merge", "true").code == 0
+    assert "now in earlier-1/" in typed(capsys, *given, *OTHER).err
+    assert {path.name for path in Path("out/earlier-1").iterdir()} >= {
+        "config.yaml", "final_model", "merged", "metrics.jsonl", "results.json", "checkpoint-4"
+    }  # fmt: skip
+    assert not Path("out/merged").exists()
+    assert "Whisper." in Path("out/config.yaml").read_text("utf-8")
+    assert [row["step"] for row in steps(Path("out"))] == [1, 2, 3, 4]
+
+
+def test_a_run_that_fails_leaves_no_older_result_beside_its_configuration(given, capsys):
+    assert typed(capsys, *given).code == 0
+    assert typed(capsys, *given, *OTHER, "--num_train_epochs", "0").code != 0
+    kept = Path("out/config.yaml").read_text("utf-8")
+    assert ("Whisper." in kept) != Path("out/results.json").exists()
+
+
+def test_two_runs_cannot_write_into_one_folder(given, capsys):
+    Path("out").mkdir()
+    with FileLock("out/.lock"):
+        refused = typed(capsys, *given)
+    assert refused.code == 4
+    assert "another run is writing into out" in refused.err
+
+
+def test_what_is_read_is_never_written_over(given, capsys):
+    Path("out").mkdir()
+    Path("out/trajectories.jsonl").write_text(json.dumps(ROWS[0]) + "\n")
+    refused = typed(capsys, *given, "--dataset", "out/trajectories.jsonl")
+    assert refused.code == 2
+    assert "lies where this run writes its own file" in refused.err
+    assert json.loads(Path("out/trajectories.jsonl").read_text()) == ROWS[0]
+
+
+@pytest.mark.parametrize("folder", ["data.json", "data.json/x", "/proc/x"])
+def test_a_folder_that_cannot_be_made_is_refused(folder, given, capsys):
+    refused = typed(capsys, *given, "--output_dir", folder)
+    assert refused.code == 2
+    assert "output_dir" in refused.err
+
+
+def test_evaluation_on_rows_that_were_trained_is_not_called_held_out(given, capsys):
+    Path("other.json").write_text(json.dumps([*ROWS[:3], {"prompt": "new?", "response": "No."}]))
+    done = typed(capsys, *given, "--eval_dataset", "other.json")
+    assert done.code == 0
+    assert "3 evaluation rows are training rows too" in done.err
+    assert results(Path("out"))["measured_on"]["held_out"] is False
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--seed", "-1"), "seed"),
+        (("--max_steps", "0"), "max_steps"),
+        (("--group_by_length",), "no one length"),
+        (("--dataset", ""), "dataset"),
+        (("--lr_scheduler_type", "cosine_with_min_lr"), "refuse these settings"),
+        (("--metric_for_best_model", "foo", "--load_best_model_at_end", "true",
+          "--eval_strategy", "steps", "--eval_steps", "1", "--eval_dataset", "eval.json"),
+         "refuse these settings"),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_work_are_an_error_and_no_traceback(flags, said, given, capsys):
+    Path("eval.json").write_text('[{"prompt": "new?", "response": "No."}]')
+    refused = typed(capsys, *given, *flags)
+    assert refused.code == 2, refused.err
+    assert said in refused.err
+
+
+def test_text_in_parts_is_put_together(given, capsys):
+    parts = '[{"role": "system", "content": [{"type": "text", "text": "SHOUT!"}]}]'
+    shown = typed(capsys, *given, "--prefix_messages", parts, "--dry-run")
+    assert "SHOUT!" in shown.out
+    assert "'text'" not in shown.out
+
+
+def test_half_a_character_is_refused_with_its_row(given, capsys):
+    Path("data.json").write_text('[{"prompt": "a?", "response": "b\\ud800"}]')
+    refused = typed(capsys, *given)
+    assert refused.code == 4
+    assert "half a character" in refused.err
