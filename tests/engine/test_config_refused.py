@@ -86,7 +86,7 @@ def refused(text: str, *flags: str) -> str:
         ("corpus_format: custom", "custom needs a system_prompt_template"),
         ("system_prompt_template: hi", "has no {corpus} in it"),
         ("loss_type: forwardkl", "did you mean `forward_kl`?"),
-        ("jsd_beta: 0", "jsd_beta: has to be between 0 and 1"),
+        ("jsd_beta: 0", "jsd_beta: has to lie between 0 and 1, both left out"),
         ("top_p: 1.2", "top_p: has to be between 0 and 1, got 1.2"),
         ("temperature: 0", "temperature: has to be above 0"),
         (
