@@ -107,6 +107,8 @@ def test_evaluation_on_rows_that_were_trained_is_not_called_held_out(given, caps
     [
         (("--seed", "-1"), "seed"),
         (("--max_steps", "0"), "max_steps"),
+        (("--num_trajectories", "1" + "0" * 30), "num_trajectories"),
+        (("--chat_template_kwargs", '{"add_generation_prompt": true}'), "decided by bakery"),
         (("--group_by_length",), "no one length"),
         (("--dataset", ""), "dataset"),
         (("--lr_scheduler_type", "cosine_with_min_lr"), "refuse these settings"),

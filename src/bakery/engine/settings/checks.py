@@ -67,6 +67,12 @@ def contradiction(first: str, second: str) -> Problem:
     return Problem((second,), f"contradicts {first}: give one of them")
 
 
+RENDERING = frozenset(
+    {"add_generation_prompt", "continue_final_message", "tokenize", "tools", "return_dict"}
+)
+"""What is said to every template anyway; a second opinion would change where answers begin."""
+
+
 def context(values: Mapping[str, Any]) -> list[Problem]:
     """Return what is wrong with the fields of a ContextConfig."""
     found = [*_choices(values), *_files(values, "prefix_messages_file")]
@@ -112,7 +118,7 @@ def data(values: Mapping[str, Any]) -> list[Problem]:
 
 def lora(values: Mapping[str, Any]) -> list[Problem]:
     """Return what is wrong with the fields of a LoraConfig."""
-    found = [*_choices(values), *_numbers(values, r=(1, None), lora_alpha=(1, None))]
+    found = [*_choices(values), *_numbers(values, r=(1, 65_536), lora_alpha=(1, None))]
     if not 0 <= values["lora_dropout"] < 1:
         found.append(Problem(("lora_dropout",), "has to be at least 0 and below 1"))
     modules = values["target_modules"]
@@ -131,8 +137,8 @@ def training(values: Mapping[str, Any]) -> list[Problem]:
     found = [*_choices(values), *_files(values, "system_prompt_file", "trajectories_file")]
     found += _numbers(
         values,
-        num_trajectories=(1, None),
-        trajectory_length=(1, None),
+        num_trajectories=(1, 100_000),
+        trajectory_length=(1, 10_000_000),
         sampling_temperature=(0, None),
         top_p=(0, 1),
         top_k=(0, None),
@@ -159,6 +165,8 @@ def training(values: Mapping[str, Any]) -> list[Problem]:
         found.append(Problem(("jsd_beta",), "has to lie between 0 and 1, both left out"))
     if values["warmup_ratio"] and values["warmup_steps"] not in (0, values["warmup_ratio"]):
         found.append(Problem(("warmup_ratio",), "contradicts warmup_steps: give one of them"))
+    for name in sorted(RENDERING & values["chat_template_kwargs"].keys()):
+        found.append(Problem(("chat_template_kwargs", name), "is decided by bakery itself"))
     told = values["chat_template_kwargs"].get("enable_thinking")
     if None not in (told, values["enable_thinking"]) and told != values["enable_thinking"]:
         text = f"contradicts chat_template_kwargs, which says {told}"
@@ -239,7 +247,10 @@ def _numbers(values: Mapping[str, Any], **limits: tuple[float, float | None]) ->
         value = values[name]
         if value is None or (least <= value and (most is None or value <= most)):
             continue
-        bound = f"at least {least}" if most is None else f"between {least} and {most}"
+        if most is not None and most <= 1:  # a share: both ends are worth saying
+            bound = f"between {least} and {most}"
+        else:
+            bound = f"at least {least}" if value < least else f"at most {most}"
         yield Problem((name,), f"has to be {bound}, got {value}")
 
 
