@@ -6,7 +6,6 @@ the one that stopped: its settings are compared with those that were kept.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from bakery.engine import checkpoints
 from bakery.engine.context_trainer import TRAJECTORIES
 from bakery.engine.settings.parse import Settings
 from bakery.errors import ConfigError, StageError
@@ -27,7 +27,6 @@ METRICS, RESULTS, CONFIG = "metrics.jsonl", "results.json", "config.yaml"
 FINAL, MERGED = "final_model", "merged"
 OWN = (CONFIG, METRICS, RESULTS, FINAL, MERGED, TRAJECTORIES, f"eval_{TRAJECTORIES}")
 
-_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 _FREE = re.compile(  # settings that may differ when a run goes on: they shape no weights
     r"output_dir|resume_from_checkpoint|merge|heldout_file|report_to|run_name|disable_tqdm"
     r"|(log|logging|save|eval|hub|push_to_hub|dataloader)_.*"
@@ -58,17 +57,16 @@ def checkpoint(settings: Settings) -> str | None:
         return None
     if asked is True:
         folder = folder_of(settings)
-        whole = [path for path in folder.glob("checkpoint-*") if _is_whole(path)]
-        if not whole:
+        chosen = checkpoints.newest(folder)
+        if chosen is None:
             raise ConfigError(
                 f"there is no checkpoint in {folder} to go on from",
                 hint="save_strategy (steps, epoch) says when checkpoints are written; without "
                 "resume_from_checkpoint training begins anew.",
             )
-        chosen = max(whole, key=lambda path: int(path.name.rpartition("-")[2]))
     else:
         chosen = Path(str(asked))
-        if not _is_whole(chosen, named=False):
+        if not checkpoints.is_whole(chosen):
             raise ConfigError(
                 f"{chosen} is no checkpoint: it has no readable trainer_state.json",
                 hint="resume_from_checkpoint: true takes the last whole one in output_dir.",
@@ -122,7 +120,7 @@ def _kept(settings: Settings) -> dict[str, Any]:
 
 
 def _move_aside(out: Path, reporter: Reporter) -> None:
-    found = [path for path in out.iterdir() if path.name in OWN or _CHECKPOINT.fullmatch(path.name)]
+    found = [path for path in out.iterdir() if path.name in OWN or checkpoints.is_named(path)]
     if not found:
         return
     number = 1
@@ -153,16 +151,6 @@ def _check_inputs(settings: Settings, out: Path) -> None:
                 f"{name} {path} lies where this run writes its own file of that name",
                 hint="Choose another output_dir.",
             )
-
-
-def _is_whole(path: Path, *, named: bool = True) -> bool:
-    """Tell whether a checkpoint was written to its end: its state comes last."""
-    if named and not _CHECKPOINT.fullmatch(path.name):
-        return False
-    try:
-        return "global_step" in json.loads((path / "trainer_state.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return False
 
 
 def _check_same_bake(chosen: Path, settings: Settings) -> None:

@@ -169,39 +169,34 @@ def test_accumulated_micro_batches_train_as_one_batch(bench: Bench, tmp_path: Pa
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def test_a_changed_answer_file_is_refused(bench: Bench) -> None:
-    request, data, folder = bench.prepare(SHOUT, NOTHING, 6, None)
-    path = data[0].target_dir / "trajectories.jsonl"
-    path.write_text(path.read_text().replace('"sample": 0', '"sample": 1'))
+def bake_again(bench: Bench, prepared: Any) -> dict[str, Any]:
+    request, data, folder = prepared
     base = bench.base()
+    return bake.run(
+        request,
+        data,
+        folder,
+        base=base,
+        model=base.model,
+        parent=None,
+        grade=lambda *_: {},
+        reporter=bench.reporter,
+    )
+
+
+def test_a_changed_answer_file_is_refused(bench: Bench) -> None:
+    prepared = bench.prepare(SHOUT, NOTHING, 6, None)
+    path = prepared[1][0].target_dir / "trajectories.jsonl"
+    path.write_text(path.read_text().replace('"sample": 0', '"sample": 1'))
     with pytest.raises(ModelError, match="changed since it was completed"):
-        bake.run(
-            request,
-            data,
-            folder,
-            base=base,
-            model=base.model,
-            parent=None,
-            grade=lambda *_: {},
-            reporter=bench.reporter,
-        )
+        bake_again(bench, prepared)
 
 
 def test_a_target_that_is_not_complete_is_refused(bench: Bench) -> None:
-    request, data, folder = bench.prepare(SHOUT, NOTHING, 6, None)
-    (data[0].target_dir / "done.json").unlink()
-    base = bench.base()
+    prepared = bench.prepare(SHOUT, NOTHING, 6, None)
+    (prepared[1][0].target_dir / "done.json").unlink()
     with pytest.raises(StageError, match="not complete"):
-        bake.run(
-            request,
-            data,
-            folder,
-            base=base,
-            model=base.model,
-            parent=None,
-            grade=lambda *_: {},
-            reporter=bench.reporter,
-        )
+        bake_again(bench, prepared)
 
 
 def test_a_missing_adapter_is_an_error(tmp_path: Path) -> None:

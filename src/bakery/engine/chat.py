@@ -161,11 +161,6 @@ class Chat:
             ends.append(end)
         return begins, ends
 
-    def answer_ids(self, text: str) -> list[int]:
-        """Return the ids of an answer that exists only as text, its end of turn included."""
-        ids = list(self.tokenizer.encode(text, add_special_tokens=False))
-        return [*ids, self.tokenizer.eos_token_id]
-
     def text(self, ids: Sequence[int]) -> str:
         """Return what a person reads: no special tokens, no surrounding space."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()

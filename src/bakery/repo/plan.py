@@ -199,7 +199,7 @@ def _share(entry: schema.Dataset, known: Mapping[str, RecordedTarget]) -> Target
                 f"Did you mean {guess!r}?"
                 if guess
                 else "Name the TARGET of this file, or an earlier one by its full name "
-                "(`bgit show recipe.yml` lists them)."
+                "(`bgit show HEAD:recipe.yml` lists them)."
             ),
         )
     return TargetShare(target.name, target.id, entry.weight, target.teacher, target.student)

@@ -20,9 +20,8 @@ from typing import Any
 
 from peft import PeftModel
 from transformers import PreTrainedModel, PrinterCallback, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
-from bakery.engine import adapter_folder, adapters, teacher
+from bakery.engine import adapter_folder, adapters, checkpoints, teacher
 from bakery.engine.examples import Examples
 from bakery.engine.fidelity import Fidelity, fidelity
 from bakery.engine.losses import make_loss
@@ -31,7 +30,7 @@ from bakery.engine.models import BaseModel
 from bakery.engine.readout import Readout
 from bakery.engine.trainer import BakingTrainer
 from bakery.engine.versions import versions
-from bakery.errors import ConfigError, StageError
+from bakery.errors import StageError
 from bakery.identity import BakeRequest, TrainingSettings, digest
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
@@ -45,7 +44,7 @@ Grade = Callable[[Fidelity | None, Fidelity | None, int, float], dict[str, Any]]
 LITTLE_TO_BAKE = 0.01
 """Nats per token under which a prompt hardly changes what the parent says."""
 
-METRICS, RESULT, DONE = "metrics.jsonl", "bake.json", "done.json"
+METRICS, RESULT, DONE, CHECKPOINTS = "metrics.jsonl", "bake.json", "done.json", "checkpoints"
 
 
 def run(
@@ -103,7 +102,7 @@ def run(
         "finished": _now(),
     }
     write_atomic(out / RESULT, json.dumps(result, indent=2) + "\n")
-    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     (out / "teacher.safetensors").unlink(missing_ok=True)
     write_atomic(out / DONE, json.dumps({"schema": 1}) + "\n")
     return result
@@ -149,13 +148,11 @@ def _train(
 ) -> tuple[int, list[float]]:
     """Train, and return the last step with the loss of every step."""
     settings, micro = request.training, request.micro_batch_size
-    if settings.global_batch % micro:
-        raise ConfigError(f"a batch of {settings.global_batch} cannot be made of {micro}s")
-    checkpoints = out / "checkpoints"
+    folder = out / CHECKPOINTS
     total = math.ceil(len(mixture.train) / settings.global_batch) * settings.epochs
     trainer = BakingTrainer(
         student,
-        _arguments(settings, micro, checkpoints, total, base.device.type),
+        _arguments(settings, micro, folder, total, base.device.type),
         readout=readout,
         loss=make_loss(settings.loss),
         train_dataset=Examples([[pair] for pair in mixture.train], record),
@@ -163,10 +160,10 @@ def _train(
         callbacks=[Metrics(out / METRICS, reporter)],
     )
     trainer.remove_callback(PrinterCallback)
-    last = _last_whole(checkpoints)
-    if last:
-        reporter.note(f"training goes on from {Path(last).name}")
-    trainer.train(resume_from_checkpoint=last)
+    last = _last_whole(folder)
+    if last is not None:
+        reporter.note(f"training goes on from {last.name}")
+    trainer.train(resume_from_checkpoint=None if last is None else str(last))
     seen = losses(out / METRICS)
     if not all(map(math.isfinite, seen)):
         raise StageError(
@@ -175,14 +172,15 @@ def _train(
     return trainer.state.global_step, seen
 
 
-def _last_whole(checkpoints: Path) -> str | None:
-    """Return the newest checkpoint, after dropping one that a kill left half written."""
-    for folder in checkpoints.glob("checkpoint-*"):
-        try:
-            json.loads((folder / "trainer_state.json").read_text("utf-8"))  # written last
-        except (OSError, ValueError):
-            shutil.rmtree(folder)
-    return get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+def _last_whole(folder: Path) -> Path | None:
+    """Return the newest checkpoint, after dropping one that a kill left half written.
+
+    It would count as the newest where transformers keeps one checkpoint and drops the others.
+    """
+    for path in folder.glob("checkpoint-*"):
+        if not checkpoints.is_whole(path):
+            shutil.rmtree(path)
+    return checkpoints.newest(folder)
 
 
 def _arguments(
