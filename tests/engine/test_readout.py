@@ -55,7 +55,9 @@ def test_selected_logits_are_the_models_own(name: str) -> None:
     mask[1, 4:] = 0
     rows, cols = torch.tensor([0, 1, 2, 2]), torch.tensor([6, 3, 0, 5])
     with torch.no_grad():
-        ours = readout.logits(readout.features(model, ids, mask, rows, cols))
+        ours = readout.logits(
+            readout.features(model, {"input_ids": ids, "attention_mask": mask}, rows, cols)
+        )
         theirs = model(input_ids=ids, attention_mask=mask).logits[rows, cols]
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 
@@ -73,6 +75,6 @@ def test_features_carry_gradients_and_leave_the_head_in_place() -> None:
     readout = Readout(model)
     ids = torch.randint(3, 64, (1, 5))
     where = torch.tensor([0]), torch.tensor([4])
-    readout.logits(readout.features(model, ids, torch.ones_like(ids), *where)).sum().backward()
+    readout.logits(readout.features(model, {"input_ids": ids}, *where)).sum().backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
     assert model(input_ids=ids).logits.shape == (1, 5, 64)

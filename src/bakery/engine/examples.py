@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch.utils.data import Dataset
 
-from bakery.engine.teacher import padded
+from bakery.engine.scoring import padded
 from bakery.engine.views import Pair
 
 Example = Sequence[Pair]

@@ -10,7 +10,7 @@ import torch
 from bakery.engine.examples import Features
 from bakery.engine.losses import Loss, forward_kl, top1_agreement
 from bakery.engine.readout import Readout
-from bakery.engine.teacher import view_features
+from bakery.engine.scoring import features_of
 from bakery.engine.views import Pair
 
 
@@ -40,11 +40,9 @@ def totals(
     loss: Loss,
 ) -> tuple[float, int, int]:
     """Return summed divergence, agreeing positions and target positions of `pairs`."""
-    total, agreed, tokens, at = 0.0, 0, 0, 0
-    for views, features in view_features(model, readout, [p.student for p in pairs]):
-        batch = pairs[at : at + len(views)]
-        at += len(views)
-        teacher = torch.cat([record.features(p.key) for p in batch]).to(features.device)
+    total, agreed, tokens = 0.0, 0, 0
+    for at, features in features_of(model, readout, [p.student for p in pairs]):
+        teacher = torch.cat([record.features(pairs[i].key) for i in at]).to(features.device)
         student_NV, teacher_NV = readout.logits(features), readout.logits(teacher)
         total += float(loss(student_NV, teacher_NV).sum())
         agreed += int(top1_agreement(student_NV, teacher_NV))

@@ -7,7 +7,7 @@ and the model's logits are selected instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,13 +28,14 @@ class Readout:
     def features(
         self,
         model: nn.Module,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
+        inputs: Mapping[str, Any],
         rows: torch.Tensor,
         cols: torch.Tensor,
     ) -> torch.Tensor:
-        """Return what is known at positions (rows, cols): hidden states, else logits."""
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        """Return what is known at positions (rows, cols): hidden states, else logits.
+
+        `inputs` is what the model's forward takes.
+        """
         if not self.exact:
             return model(**inputs, use_cache=False).logits[rows, cols]
         with self._captured() as hidden:

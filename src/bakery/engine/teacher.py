@@ -18,11 +18,10 @@ from safetensors.torch import save_file
 
 from bakery.engine.adapters import parent_only
 from bakery.engine.readout import Readout
-from bakery.engine.views import Pair, View
+from bakery.engine.scoring import features_of
+from bakery.engine.views import Pair
 from bakery.identity import digest
 from bakery.reporting import Reporter
-
-ROWS = 32
 
 
 class TeacherRecord:
@@ -65,9 +64,9 @@ def record(
         with teaching(model):
             done = 0
             reporter.progress("teacher", done, len(pairs))
-            for views, features in view_features(model, readout, [p.teacher for p in pairs]):
+            for at, features in features_of(model, readout, [p.teacher for p in pairs]):
                 parts.append(features.cpu())
-                done += len(views)
+                done += len(at)
                 reporter.progress("teacher", done, len(pairs))
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.tmp")
@@ -87,40 +86,6 @@ def teaching(model: PeftModel) -> Iterator[None]:
             yield
     finally:
         model.train(was_training)
-
-
-@torch.no_grad()
-def view_features(
-    model: torch.nn.Module, readout: Readout, views: Sequence[View]
-) -> Iterator[tuple[Sequence[View], torch.Tensor]]:
-    """Yield batches of views in order, each with the features (N, D) of its targets."""
-    device = next(model.parameters()).device
-    for start in range(0, len(views), ROWS):
-        batch = views[start : start + ROWS]
-        inputs = padded(batch, 0)
-        features = readout.features(model, *(t.to(device) for t in inputs))
-        yield batch, features
-
-
-def padded(
-    views: Sequence[View], pad_id: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return ids (B, T) padded on the right, mask (B, T), and rows and columns (N,) that predict.
-
-    The last target is never an input: nothing is predicted from it. No views give one empty row.
-    """
-    lengths = [max(view.predicting) + 1 for view in views] or [1]
-    ids = torch.full((len(lengths), max(lengths)), pad_id, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    mask[:, 0] = 1
-    rows: list[int] = []
-    cols: list[int] = []
-    for i, view in enumerate(views):
-        ids[i, : lengths[i]] = torch.as_tensor(view.ids[: lengths[i]])
-        mask[i, : lengths[i]] = 1
-        rows += [i] * len(view.predicting)
-        cols += view.predicting
-    return ids, mask, torch.tensor(rows, dtype=torch.long), torch.tensor(cols, dtype=torch.long)
 
 
 def _is_for(path: Path, key: str) -> bool:

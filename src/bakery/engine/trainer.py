@@ -25,6 +25,9 @@ from bakery.engine.readout import Readout
 
 OWN_WEIGHTS = "own.safetensors"
 
+MODEL_INPUTS = ("input_ids", "attention_mask", "position_ids")
+"""What of a batch goes into the model's forward."""
+
 
 class BakingTrainer(Trainer):
     """Fit the student to the teacher's recorded distribution at every target position."""
@@ -72,9 +75,8 @@ class BakingTrainer(Trainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """Return the weighted divergence over the weight of the whole optimiser step."""
-        features = self.readout.features(
-            model, inputs["input_ids"], inputs["attention_mask"], inputs["rows"], inputs["cols"]
-        )
+        given = {name: inputs[name] for name in MODEL_INPUTS if name in inputs}
+        features = self.readout.features(model, given, inputs["rows"], inputs["cols"])
         with torch.no_grad():
             teacher_NV = self.readout.logits(inputs["teacher"])
         each_N = self.loss(self.readout.logits(features), teacher_NV)
