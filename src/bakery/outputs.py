@@ -28,7 +28,7 @@ FINAL, MERGED = "final_model", "merged"
 OWN = (CONFIG, METRICS, RESULTS, FINAL, MERGED, TRAJECTORIES, f"eval_{TRAJECTORIES}")
 
 _FREE = re.compile(  # settings that may differ when a run goes on: they shape no weights
-    r"output_dir|resume_from_checkpoint|merge|heldout_file|report_to|run_name|disable_tqdm"
+    r"output_dir|resume_from_checkpoint|merge|teacher_record_gb|heldout_file|report_to|run_name|disable_tqdm"
     r"|(log|logging|save|eval|hub|push_to_hub|dataloader)_.*"
 )
 

@@ -82,9 +82,12 @@ def attach_new(model: PreTrainedModel | PeftModel, settings: TrainingSettings) -
 
 @contextmanager
 def parent_only(model: PeftModel) -> Iterator[None]:
-    """Turn the new adapter off: what is left is the parent, bit for bit."""
-    names = _present(model)
-    if PARENT in names:
+    """Turn the new adapter off: what is left is the parent, bit for bit.
+
+    Inside itself it does nothing.
+    """
+    if PARENT in model.peft_config:
+        names = list(model.base_model.active_adapters)
         _activate(model, [PARENT])
         try:
             yield

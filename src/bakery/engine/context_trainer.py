@@ -32,7 +32,7 @@ from bakery.engine.models import end_ids
 from bakery.engine.readout import Readout
 from bakery.engine.rounds import Rounds
 from bakery.engine.settings.config import BakeryConfig, ContextConfig, context_of
-from bakery.engine.teacher import TeacherRecord, teaching
+from bakery.engine.teacher import LiveTeacher, TeacherRecord, teaching
 from bakery.engine.trainer import BakingTrainer
 from bakery.engine.views import Pair
 from bakery.errors import ConfigError
@@ -76,6 +76,7 @@ class ContextBakingTrainer(BakingTrainer):
             self._rounds_of(eval_dataset, args, model) if eval_dataset is not None else None
         )
         self._round: int | None = None
+        self._told: set[str] = set()
         self._probe: Probe | None = None
         super().__init__(
             model,
@@ -170,12 +171,21 @@ class ContextBakingTrainer(BakingTrainer):
                 kept=folder / kept,
             )
         examples.examples = drawn
+        examples.record = _Unmade()  # the round that is over gives its disk space back
         examples.record = self._record(examples, folder / ".teacher" / name, rank, world)
 
-    def _record(self, examples: Examples, folder: Path, rank: int, world: int) -> TeacherRecord:
+    def _record(self, examples: Examples, folder: Path, rank: int, world: int) -> Features:
+        size = teacher.size_of(self.model, self.readout, examples.pairs)
+        if rank == 0:  # what a killed run left was made by other weights, for all that is known
+            shutil.rmtree(folder.parent, ignore_errors=True)
+        why = [teacher.too_large(size, folder, self.args.teacher_record_gb)]
+        if world > 1:  # the first one decides for all: free space changes while others write
+            why = gather_object(why)
+        if why[0]:
+            self._tell_once(folder.name, why[0])
+            return LiveTeacher(self.model, self.readout)
         shares = [(folder / f"{r}.safetensors", examples.pairs[r::world]) for r in range(world)]
         path, pairs = shares[rank]
-        path.unlink(missing_ok=True)  # made by other weights, for all that is known
         teacher.record(self.model, self.readout, pairs, path, of="", reporter=self.reporter)
         self.accelerator.wait_for_everyone()
         record = TeacherRecord(shares)
@@ -184,6 +194,13 @@ class ContextBakingTrainer(BakingTrainer):
             # The open maps keep the data until the round is over; the names are not needed.
             shutil.rmtree(folder.parent, ignore_errors=True)
         return record
+
+    def _tell_once(self, name: str, why: str) -> None:
+        """Announce that the teacher is live for training or evaluation rows, in the first round."""
+        rows = "evaluation" if name == "eval" else "training"
+        if rows not in self._told:
+            self._told.add(rows)
+            self.reporter.note(f"{rows} rows: {why} (teacher_record_gb is the limit)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,9 +278,11 @@ class _NextRound(TrainerCallback):
 class _Unmade:
     """The record of examples that no round has been drawn for."""
 
-    def features(self, key: str) -> Any:
+    is_live = False
+
+    def features_of_pairs(self, pairs: Sequence[Pair]) -> Any:
         """Never asked: a round is drawn before the first batch."""
-        raise KeyError(key)
+        raise AssertionError("no round is drawn")
 
 
 def _unmade(rounds: Rounds) -> Examples:

@@ -20,10 +20,14 @@ Weighting = Callable[[Pair], float]
 
 
 class Features(Protocol):
-    """Gives the teacher's features (N, D) of a pair by its key."""
+    """Gives what the teacher says at the targets of pairs."""
 
-    def features(self, key: str) -> torch.Tensor:
-        """Return the features of one pair's targets."""
+    @property
+    def is_live(self) -> bool:
+        """Whether the model is run for it, which is not for a worker of a data loader."""
+
+    def features_of_pairs(self, pairs: Sequence[Pair]) -> torch.Tensor:
+        """Return the features (N, D) of the targets of some pairs, in their order."""
 
 
 class Examples(Dataset[Example]):
@@ -49,6 +53,7 @@ def collator(
 ) -> Callable[[Sequence[Example]], dict[str, Any]]:
     """Return what turns examples into one padded batch with its teacher features.
 
+    Where the teacher is live, it has the pairs to ask it for instead.
     `weighting` says what counts alike: every target `token`, or every `example` (trajectory).
     """
 
@@ -57,13 +62,17 @@ def collator(
         ids, mask, rows, cols = padded([p.student for p in pairs], pad_id)
         each = [1.0 if weighting == "token" else 1.0 / p.num_targets for p in pairs]
         counts = torch.tensor([p.num_targets for p in pairs])
-        return {
+        batch: dict[str, Any] = {
             "input_ids": ids,
             "attention_mask": mask,
             "rows": rows,
             "cols": cols,
             "weights": torch.tensor(each).repeat_interleave(counts),
-            "teacher": torch.cat([examples.record.features(p.key) for p in pairs]),
         }
+        if examples.record.is_live:
+            batch["pairs"] = pairs
+        else:
+            batch["teacher"] = examples.record.features_of_pairs(pairs)
+        return batch
 
     return collate

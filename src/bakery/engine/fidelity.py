@@ -42,7 +42,7 @@ def totals(
     """Return summed divergence, agreeing positions and target positions of `pairs`."""
     total, agreed, tokens = 0.0, 0, 0
     for at, features in features_of(model, readout, [p.student for p in pairs]):
-        teacher = torch.cat([record.features(pairs[i].key) for i in at]).to(features.device)
+        teacher = record.features_of_pairs([pairs[i] for i in at]).to(features.device)
         student_NV, teacher_NV = readout.logits(features), readout.logits(teacher)
         total += float(loss(student_NV, teacher_NV).sum())
         agreed += int(top1_agreement(student_NV, teacher_NV))

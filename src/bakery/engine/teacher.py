@@ -1,27 +1,35 @@
-"""The teacher record: what the frozen parent says at every target position, computed once.
+"""The teacher: what the frozen parent says at every target position.
 
-Kept are features (hidden states where the head gives them back exactly, see `readout`), not
-logits: D numbers a token instead of |V|. Shapes: N target positions · D features.
+It is recorded once, in a file, and read again at every step. Kept are features (hidden states
+where the head gives them back exactly, see `readout`), not logits: D numbers a token instead of
+|V|. Where the file would be too large, the parent is run at every step instead.
+Shapes: N target positions · D features.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import PeftModel
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 
 from bakery.engine.adapters import parent_only
 from bakery.engine.readout import Readout
 from bakery.engine.scoring import features_of
-from bakery.engine.views import Pair
+from bakery.engine.tensor_file import Rows, written
+from bakery.engine.views import Pair, View
+from bakery.errors import StageError
 from bakery.identity import digest
 from bakery.reporting import Reporter
+
+GB = 10**9
+RECORD_GB = 16.0
+"""How large a record may be, where nobody says otherwise."""
 
 
 class TeacherRecord:
@@ -30,19 +38,96 @@ class TeacherRecord:
     Several files, where several processes each made a share.
     """
 
+    is_live = False
+
     def __init__(self, shares: Sequence[tuple[Path, Sequence[Pair]]]) -> None:
-        self._found: dict[str, tuple[Any, int, int]] = {}
+        self._found: dict[str, tuple[Rows, int, int]] = {}
         for path, pairs in shares:
-            rows = safe_open(str(path), framework="pt").get_slice("features")
+            self._rows = Rows(path)
             at = 0
             for pair in pairs:
-                self._found[pair.key] = (rows, at, at + pair.num_targets)
+                self._found[pair.key] = (self._rows, at, pair.num_targets)
                 at += pair.num_targets
 
     def features(self, key: str) -> torch.Tensor:
         """Return the features (N, D) of one pair's targets."""
-        rows, start, stop = self._found[key]
-        return rows[start:stop]
+        return self._read([key])
+
+    def features_of_pairs(self, pairs: Sequence[Pair]) -> torch.Tensor:
+        """Return the features (N, D) of the targets of some pairs, in their order."""
+        return self._read([pair.key for pair in pairs])
+
+    def _read(self, keys: Sequence[str]) -> torch.Tensor:
+        found = [self._found[key] for key in keys]
+        count = sum(num_targets for _, _, num_targets in found)
+        read_ND = torch.empty(count, self._rows.width, dtype=self._rows.dtype)
+        at = 0
+        for rows, first, num_targets in found:
+            rows.copy_to(read_ND[at : at + num_targets], first)
+            at += num_targets
+        return read_ND
+
+
+class LiveTeacher:
+    """The same features, by a pass of the parent each time they are asked for.
+
+    Takes the model's memory and time, so it is for the process that trains, and not for the
+    workers of a data loader. The model is left as it was found.
+    """
+
+    is_live = True
+
+    def __init__(self, model: PeftModel, readout: Readout) -> None:
+        self._model, self._readout = model, readout
+
+    def features_of_pairs(self, pairs: Sequence[Pair]) -> torch.Tensor:
+        """Return the features (N, D) of the targets of some pairs, in their order."""
+        if not pairs:
+            size = size_of(self._model, self._readout, ())
+            return torch.zeros(0, size.width, dtype=size.dtype)
+        parts: dict[int, torch.Tensor] = {}
+        with teaching(self._model):
+            views = [pair.teacher for pair in pairs]
+            for at, features in features_of(self._model, self._readout, views):
+                parts |= zip(at, features.split([pairs[i].num_targets for i in at]), strict=True)
+        return torch.cat([parts[i] for i in range(len(pairs))])
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Shape and type of the features of some pairs."""
+
+    positions: int
+    width: int
+    dtype: torch.dtype
+
+    @property
+    def gb(self) -> float:
+        """How much a record of them takes, in 10^9 bytes."""
+        return self.positions * self.width * self.dtype.itemsize / GB
+
+
+def size_of(model: PeftModel, readout: Readout, pairs: Sequence[Pair]) -> Size:
+    """Return the size of the features of pairs, from the counts of targets and one token."""
+    with teaching(model):
+        ((_, features),) = features_of(model, readout, [View((1, 1), ((1, 2),))])
+    return Size(sum(pair.num_targets for pair in pairs), features.shape[-1], features.dtype)
+
+
+def too_large(size: Size, folder: Path, budget_gb: float) -> str:
+    """Return why a record of a size is not made in a folder, as a note; empty where it is.
+
+    It may take its budget, in 10^9 bytes, and never more than half of what is free on the disk.
+    """
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free / GB
+    if size.gb > budget_gb:
+        over = f"more than the {budget_gb:.3g} GB it may take"
+    elif size.gb > free / 2:
+        over = f"more than half of the {free:.3g} GB that are free in {there}"
+    else:
+        return ""
+    return f"a record of the teacher would take {size.gb:.3g} GB, {over}: it is run at every step"
 
 
 def record(
@@ -57,39 +142,77 @@ def record(
     """Open the record at `path`, or make it, by one pass of the parent over the teacher views.
 
     `of` identifies the weights: a record made for others, or for other pairs, is made again.
+    Raises StageError where it cannot be written.
     """
-    key = digest([of, [[p.key, p.teacher.ids, p.teacher.spans] for p in pairs]])
-    if not _is_for(path, key):
-        parts = []
-        with teaching(model):
-            done = 0
-            reporter.progress("teacher", done, len(pairs))
-            for at, features in features_of(model, readout, [p.teacher for p in pairs]):
-                parts.append(features.cpu())
-                done += len(at)
-                reporter.progress("teacher", done, len(pairs))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.tmp")
-        tensors = {"features": torch.cat(parts) if parts else torch.zeros(0, 1)}
-        save_file(tensors, str(draft), metadata={"key": key})
-        draft.replace(path)
+    if not is_recorded(path, pairs, of=of):
+        size = size_of(model, readout, pairs)
+        try:
+            _make(model, readout, pairs, path, size=size, key=_key(pairs, of), reporter=reporter)
+        except OSError as error:
+            raise StageError(
+                f"the record of the teacher cannot be written: {error}",
+                hint=f"It takes {size.gb:.3g} GB in {path.parent}: make room there.",
+            ) from error
     return TeacherRecord([(path, pairs)])
+
+
+def is_recorded(path: Path, pairs: Sequence[Pair], *, of: str) -> bool:
+    """Tell whether a whole record of these pairs by these weights lies at `path`."""
+    try:
+        return Rows(path).key == _key(pairs, of)
+    except (OSError, SafetensorError):
+        return False
+
+
+def forget(path: Path) -> None:
+    """Remove a record's file, which may be open; where that is forbidden (Windows) it stays."""
+    with suppress(PermissionError):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
 def teaching(model: PeftModel) -> Iterator[None]:
     """Make the model its own teacher: the parent alone, without dropout."""
-    was_training = model.training
+    modes = [(module, module.training) for module in model.modules()]
+    learnt = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     model.eval()
     try:
         with parent_only(model):
             yield
     finally:
-        model.train(was_training)
+        for module, was_training in modes:
+            module.training = was_training
+        for parameter, was_learnt in learnt:
+            parameter.requires_grad_(was_learnt)
 
 
-def _is_for(path: Path, key: str) -> bool:
-    if not path.is_file():
-        return False
-    with safe_open(str(path), framework="pt") as file:
-        return bool((file.metadata() or {}).get("key") == key)
+def _make(
+    model: PeftModel,
+    readout: Readout,
+    pairs: Sequence[Pair],
+    path: Path,
+    *,
+    size: Size,
+    key: str,
+    reporter: Reporter,
+) -> None:
+    """Write the features to the places of their pairs, as they come: in memory is one batch."""
+    firsts, first = [], 0
+    for pair in pairs:
+        firsts.append(first)
+        first += pair.num_targets
+    done = 0
+    reporter.progress("teacher", done, len(pairs))
+    shape = (size.positions, size.width)
+    with written(path, shape, size.dtype, key=key) as put, teaching(model):
+        for at, features in features_of(model, readout, [pair.teacher for pair in pairs]):
+            counts = [pairs[i].num_targets for i in at]
+            for i, part in zip(at, features.cpu().split(counts), strict=True):
+                put(firsts[i], part)
+            done += len(at)
+            reporter.progress("teacher", done, len(pairs))
+        assert done == len(pairs)
+
+
+def _key(pairs: Sequence[Pair], of: str) -> str:
+    return digest([of, [[pair.key, pair.teacher.ids, pair.teacher.spans] for pair in pairs]])

@@ -86,6 +86,14 @@ class BakingTrainer(Trainer):
         loss = total / max(float(weight), 1e-9) * self.args.world_size
         return (loss, {}) if return_outputs else loss
 
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Ask a live teacher here: the workers of a data loader have no model to run."""
+        prepared = super()._prepare_inputs(inputs)
+        if "pairs" in prepared:
+            examples: Examples = self.train_dataset
+            prepared["teacher"] = examples.record.features_of_pairs(prepared.pop("pairs"))
+        return prepared
+
     def evaluation_loop(
         self,
         dataloader: Any,

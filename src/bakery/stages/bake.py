@@ -22,7 +22,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PrinterCallback, TrainingArguments
 
 from bakery.engine import adapter_folder, adapters, checkpoints, teacher
-from bakery.engine.examples import Examples
+from bakery.engine.examples import Examples, Features
 from bakery.engine.fidelity import Fidelity, fidelity
 from bakery.engine.losses import make_loss
 from bakery.engine.metrics import Metrics, losses
@@ -45,6 +45,8 @@ LITTLE_TO_BAKE = 0.01
 """Nats per token under which a prompt hardly changes what the parent says."""
 
 METRICS, RESULT, DONE, CHECKPOINTS = "metrics.jsonl", "bake.json", "done.json", "checkpoints"
+RECORD = "teacher.safetensors"
+RECORD_GB = teacher.RECORD_GB
 
 
 def run(
@@ -71,17 +73,11 @@ def run(
     student = adapters.attach_new(model, settings)
     readout = Readout(student)
     parent_digest = adapter_folder.digest(parent) if parent else ""
-    record = teacher.record(
-        student,
-        readout,
-        [*mixture.train, *mixture.held_out],
-        out / "teacher.safetensors",
-        of=digest([base.id.digest, parent_digest]),
-        reporter=reporter,
-    )
+    of = digest([base.id.digest, parent_digest])
+    record, live = _taught(student, readout, mixture, out / RECORD, of, reporter)
     with adapters.parent_only(student):
         before = _measured(student, readout, record, mixture)
-    notes = [*mixture.notes, *_notes(readout, before)]
+    notes = [*mixture.notes, *live, *_notes(readout, before)]
     for note in notes:
         reporter.note(note)
     step, seen = _train(request, student, readout, record, mixture, out, base, reporter)
@@ -103,9 +99,25 @@ def run(
     }
     write_atomic(out / RESULT, json.dumps(result, indent=2) + "\n")
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
-    (out / "teacher.safetensors").unlink(missing_ok=True)
+    teacher.forget(out / RECORD)
     write_atomic(out / DONE, json.dumps({"schema": 1}) + "\n")
     return result
+
+
+def _taught(
+    student: PeftModel, readout: Readout, mixture: Mix, path: Path, of: str, reporter: Reporter
+) -> tuple[Features, list[str]]:
+    """Return what the teacher says, from its record or live; if live, with the note that says why.
+
+    A record that lies there already costs nothing more.
+    """
+    pairs = [*mixture.train, *mixture.held_out]
+    if not teacher.is_recorded(path, pairs, of=of):
+        teacher.forget(path)
+        why = teacher.too_large(teacher.size_of(student, readout, pairs), path.parent, RECORD_GB)
+        if why:
+            return teacher.LiveTeacher(student, readout), [why]
+    return teacher.record(student, readout, pairs, path, of=of, reporter=reporter), []
 
 
 def _notes(readout: Readout, before: Fidelity | None) -> list[str]:
@@ -140,7 +152,7 @@ def _train(
     request: BakeRequest,
     student: PeftModel,
     readout: Readout,
-    record: teacher.TeacherRecord,
+    record: Features,
     mixture: Mix,
     out: Path,
     base: BaseModel,
@@ -215,7 +227,7 @@ def _arguments(
 
 
 def _measured(
-    student: PeftModel, readout: Readout, record: teacher.TeacherRecord, mixture: Mix
+    student: PeftModel, readout: Readout, record: Features, mixture: Mix
 ) -> Fidelity | None:
     if not mixture.held_out:
         return None

@@ -144,6 +144,7 @@ def training(values: Mapping[str, Any]) -> list[Problem]:
         top_k=(0, None),
         loss_top_k=(1, None),
         max_seq_length=(1, None),
+        teacher_record_gb=(0, None),
         warmup_ratio=(0, 0.999),
         num_train_epochs=(0, None),
         learning_rate=(0, None),

@@ -216,6 +216,10 @@ class BakeryConfig(TrainingArguments):
     max_seq_length: int | None = _set(
         None, "Data", "Longest training row, in tokens; answers are cut, prompts never."
     )
+    teacher_record_gb: float = _set(
+        16.0, "Training", "Disk space (10^9 bytes) that the record of the teacher may take; over "
+        "it, or half of what is free, the teacher is run at every step, as with 0."
+    )  # fmt: skip
     merge: bool = _set(False, "Output", "Also write the model with the adapter merged into it.")
     warmup_ratio: float | None = _set(
         None, "Training", "Warmup as a fraction of all steps; sets warmup_steps."
