@@ -97,6 +97,13 @@ class SamplingSettings:
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what is hashed; what changes nothing is not in it."""
+        neutral = {"min_p": 0.0, "repetition_penalty": 1.0}
+        return {k: v for k, v in asdict(self).items() if k not in neutral or v != neutral[k]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +123,7 @@ class RolloutRequest:
             {
                 "defaults": DEFAULTS_VERSION,
                 "stim": self.stim_id,
-                "sampling": asdict(self.sampling),
+                "sampling": self.sampling.as_data(),
                 "base": self.base.as_data(),
                 "parent": _link(self.parent),
             }

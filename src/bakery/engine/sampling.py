@@ -1,7 +1,8 @@
-"""Prefixes in, sampled continuations out, in batches.
+"""Prefixes in, sampled continuations out, in batches behind shared prefixes.
 
-Every random number comes from the request's own key, so order and batch size change nothing
-but rounding. Shapes: B batch · T time · V vocabulary.
+What many prompts begin with is run once and kept as one copy; equal prompts are run once. Every
+random number comes from the request's own key, so order and batch size change nothing but
+rounding. Shapes: B batch · T time · V vocabulary.
 """
 
 from __future__ import annotations
@@ -14,17 +15,27 @@ import numpy as np
 import torch
 from transformers import (
     LogitsProcessorList,
+    MinPLogitsWarper,
     PreTrainedModel,
+    RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
 
+from bakery.engine.decoding import Behind, Decoder, PaddedDecoder, SharedDecoder
+from bakery.engine.memory import bytes_per_token, cache_bytes
+from bakery.engine.packed.layouts import Prefix
+from bakery.engine.packed.prefixes import grouped, prefill
+from bakery.engine.packed.support import Support, support_of
 from bakery.identity import SamplingSettings
 
-MAX_ROWS = 64
-MAX_BATCH_TOKENS = 1 << 15
-"""Rows times longest possible row: keeps the cache of one batch small."""
+MAX_ROWS = 128
+MAX_PADDED_ROWS, MAX_PADDED_TOKENS = 64, 1 << 15
+"""Rows, and rows times longest possible row, where every row holds its whole prompt."""
+
+MOST_DRAWN = 1 << 23
+"""Probabilities that are summed at once, in fp64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +64,98 @@ def sample(
     pad_id: int,
 ) -> Iterator[list[Sample]]:
     """Yield finished batches. Temperature 0 is greedy."""
-    ordered = sorted(requests, key=lambda r: (len(r.prefix_ids), r.key))
-    for batch in _batches(ordered, settings.max_tokens):
-        yield _sample_batch(model, batch, settings, end_ids, pad_id)
+    support = support_of(model)
+    if support.refused is not None:
+        ordered = sorted(requests, key=lambda r: (len(r.prefix_ids), r.key))
+        for rows in _padded_batches(ordered, settings.max_tokens):
+            yield _sample_padded(model, rows, settings, end_ids, pad_id)
+        return
+    prefixes: dict[Group, Prefix] = {}
+    for batch in _shared_batches(model, requests, settings.max_tokens):
+        yield _sample_shared(model, support, batch, prefixes, settings, end_ids)
 
 
-def _batches(requests: Sequence[SampleRequest], max_tokens: int) -> Iterator[list[SampleRequest]]:
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What several prompts begin with; no tokens where sharing is not worth a run."""
+
+    prefix_ids: tuple[int, ...]
+    number: int
+
+
+Batch = list[tuple[Group, list[SampleRequest]]]
+
+
+def _shared_batches(
+    model: PreTrainedModel, requests: Sequence[SampleRequest], max_tokens: int
+) -> Iterator[Batch]:
+    """Cut requests, neighbours behind the same prefix, into batches that fit the memory."""
+    by_prompt: dict[tuple[int, ...], list[SampleRequest]] = {}
+    for request in sorted(requests, key=lambda r: r.key):
+        by_prompt.setdefault(request.prefix_ids, []).append(request)
+    prompts = sorted(by_prompt, key=lambda ids: (len(ids), ids))
+    room = cache_bytes(next(model.parameters()).device) // bytes_per_token(model)
+    batch: Batch = []
+    rows = 0
+    for number, found in enumerate(grouped(prompts)):
+        mine = sorted((prompts[i] for i in found.members), key=lambda ids: (len(ids), ids))
+        group = Group(mine[0][: found.shared], number)
+        for prompt in mine:
+            tokens = len(prompt) - found.shared + max_tokens
+            most = min(MAX_ROWS, max(1, room // tokens))
+            for request in by_prompt[prompt]:
+                if rows >= most:
+                    yield batch
+                    batch, rows = [], 0
+                if not batch or batch[-1][0] is not group:
+                    batch.append((group, []))
+                batch[-1][1].append(request)
+                rows += 1
+    if batch:
+        yield batch
+
+
+@torch.inference_mode()
+def _sample_shared(
+    model: PreTrainedModel,
+    support: Support,
+    batch: Batch,
+    prefixes: dict[Group, Prefix],
+    settings: SamplingSettings,
+    end_ids: frozenset[int],
+) -> list[Sample]:
+    """Answer a batch; `prefixes` holds those of the batch before, and then those of this one."""
+    for group in prefixes.keys() - {group for group, _ in batch}:
+        del prefixes[group]
+    behind: list[Behind] = []
+    for group, requests in batch:
+        if group.prefix_ids and group not in prefixes:
+            prefixes[group] = prefill(model, support, group.prefix_ids)
+        behind.append((prefixes.get(group), [r.prefix_ids for r in requests]))
+    decoder = SharedDecoder(model, support, behind, settings.max_tokens)
+    return _answers(decoder, [r for _, rs in batch for r in rs], settings, end_ids)
+
+
+@torch.inference_mode()
+def _sample_padded(
+    model: PreTrainedModel,
+    rows: Sequence[SampleRequest],
+    settings: SamplingSettings,
+    end_ids: frozenset[int],
+    pad_id: int,
+) -> list[Sample]:
+    decoder = PaddedDecoder(model, [r.prefix_ids for r in rows], pad_id)
+    return _answers(decoder, rows, settings, end_ids)
+
+
+def _padded_batches(
+    requests: Sequence[SampleRequest], max_tokens: int
+) -> Iterator[list[SampleRequest]]:
     batch: list[SampleRequest] = []
     for request in requests:
         longest = len(request.prefix_ids) + max_tokens
-        if batch and (len(batch) == MAX_ROWS or (len(batch) + 1) * longest > MAX_BATCH_TOKENS):
+        full = len(batch) == MAX_PADDED_ROWS or (len(batch) + 1) * longest > MAX_PADDED_TOKENS
+        if batch and full:
             yield batch
             batch = []
         batch.append(request)
@@ -70,66 +163,39 @@ def _batches(requests: Sequence[SampleRequest], max_tokens: int) -> Iterator[lis
         yield batch
 
 
-@torch.inference_mode()
-def _sample_batch(
-    model: PreTrainedModel,
-    batch: Sequence[SampleRequest],
+def _answers(
+    decoder: Decoder,
+    requests: Sequence[SampleRequest],
     settings: SamplingSettings,
     end_ids: frozenset[int],
-    pad_id: int,
 ) -> list[Sample]:
-    device = next(model.parameters()).device
-    input_BT, mask_BT = _left_padded([r.prefix_ids for r in batch], pad_id, device)
-    uniforms_BT = np.stack([_uniforms(r.key, settings.max_tokens) for r in batch])
-    warpers = _warpers(settings)
-    answers: list[list[int]] = [[] for _ in batch]
-    alive = list(range(len(batch)))
-    position_BT = (mask_BT.cumsum(-1) - 1).clamp(min=0)
-    cache = None
+    """Draw token by token; rows that are done leave the batch."""
+    uniforms_BT = np.stack([_uniforms(r.key, settings.max_tokens) for r in requests])
+    warpers, reads = _warpers(settings), settings.repetition_penalty != 1
+    answers: list[list[int]] = [[] for _ in requests]
+    alive = list(range(len(requests)))
+    logits_BV = decoder.first()
     for step in range(settings.max_tokens):
-        out = model(
-            input_ids=input_BT,
-            attention_mask=mask_BT,
-            position_ids=position_BT,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        cache = out.past_key_values
-        u_B = torch.as_tensor(uniforms_BT[alive, step], device=device)
-        next_B = _choose(out.logits[:, -1].float(), u_B, settings, warpers)
+        u_B = torch.as_tensor(uniforms_BT[alive, step], device=logits_BV.device)
+        # Only a penalty on repetition reads what was said before.
+        told = [(*requests[i].prefix_ids, *answers[i]) if reads else () for i in alive]
+        next_B = _choose(logits_BV, u_B, settings, warpers, _so_far(told, logits_BV.device))
         ids = next_B.tolist()
         for row, token in zip(alive, ids, strict=True):
             answers[row].append(token)
         going = [i for i, token in enumerate(ids) if token not in end_ids]
-        if not going:
+        if not going or step + 1 == settings.max_tokens:
             break
-        mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(ids), 1)], dim=1)
-        position_BT = position_BT[:, -1:] + 1
-        input_BT = next_B[:, None]
-        if len(going) < len(ids):  # rows that are done leave the batch
-            index = torch.as_tensor(going, device=device)
-            cache.batch_select_indices(index)
-            mask_BT, position_BT, input_BT = mask_BT[index], position_BT[index], input_BT[index]
-            alive = [alive[i] for i in going]
-    return [_finished(r.key, ids, end_ids) for r, ids in zip(batch, answers, strict=True)]
+        if len(going) < len(ids):
+            index = torch.as_tensor(going, device=logits_BV.device)
+            decoder.keep(index)
+            next_B, alive = next_B[index], [alive[i] for i in going]
+        logits_BV = decoder.step(next_B)
+    return [_finished(r.key, ids, end_ids) for r, ids in zip(requests, answers, strict=True)]
 
 
 def _finished(key: str, ids: list[int], end_ids: frozenset[int]) -> Sample:
     return Sample(key, tuple(ids), "stop" if ids[-1] in end_ids else "length")
-
-
-def _left_padded(
-    rows: Sequence[Sequence[int]], pad_id: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Right-align the prefixes, so that every row's next token is in the same column."""
-    width = max(len(row) for row in rows)
-    ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
-    mask = torch.zeros(len(rows), width, dtype=torch.long)
-    for i, row in enumerate(rows):
-        ids[i, width - len(row) :] = torch.as_tensor(row)
-        mask[i, width - len(row) :] = 1
-    return ids.to(device), mask.to(device)
 
 
 def _uniforms(key: str, count: int) -> np.ndarray:
@@ -139,14 +205,26 @@ def _uniforms(key: str, count: int) -> np.ndarray:
 
 
 def _warpers(settings: SamplingSettings) -> LogitsProcessorList:
+    """Return what changes the logits, in the order in which transformers applies it."""
     warpers = LogitsProcessorList()
+    if settings.repetition_penalty != 1:
+        warpers.append(RepetitionPenaltyLogitsProcessor(float(settings.repetition_penalty)))
     if settings.temperature not in (0.0, 1.0):
         warpers.append(TemperatureLogitsWarper(float(settings.temperature)))
     if settings.top_k:
         warpers.append(TopKLogitsWarper(settings.top_k))
     if settings.top_p < 1:
         warpers.append(TopPLogitsWarper(settings.top_p))
+    if settings.min_p:
+        warpers.append(MinPLogitsWarper(settings.min_p))
     return warpers
+
+
+def _so_far(rows: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
+    """Return the ids (B, T) of prompts and answers; shorter rows repeat an id of their own."""
+    width = max(map(len, rows))
+    padded = [[*row, *[row[0]] * (width - len(row))] if row else [] for row in rows]
+    return torch.tensor(padded, dtype=torch.long, device=device)
 
 
 def _choose(
@@ -154,12 +232,16 @@ def _choose(
     u_B: torch.Tensor,
     settings: SamplingSettings,
     warpers: LogitsProcessorList,
+    seen_BT: torch.Tensor,
 ) -> torch.Tensor:
     """Draw from the distribution by its inverse CDF, summed in fp64."""
+    rows = max(1, MOST_DRAWN // logits_BV.shape[-1])
+    if len(logits_BV) > rows:  # fp64 sums of a large vocabulary, a few rows at a time
+        pieces = zip(*(t.split(rows) for t in (logits_BV, u_B, seen_BT)), strict=True)
+        return torch.cat([_choose(x, u, settings, warpers, ids) for x, u, ids in pieces])
+    logits_BV = warpers(seen_BT, logits_BV.float())
     if settings.temperature == 0:
         return logits_BV.argmax(dim=-1)
-    nothing = torch.empty(len(logits_BV), 0, dtype=torch.long, device=logits_BV.device)
-    probs_BV = warpers(nothing, logits_BV).softmax(dim=-1).double()
-    cdf_BV = probs_BV.cumsum(dim=-1)
+    cdf_BV = logits_BV.softmax(dim=-1).double().cumsum(dim=-1)
     chosen_B = torch.searchsorted(cdf_BV, (u_B.double() * cdf_BV[:, -1])[:, None], right=True)
     return chosen_B[:, 0].clamp(max=logits_BV.shape[-1] - 1)

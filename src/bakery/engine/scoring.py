@@ -1,6 +1,8 @@
 """Views in, what the model as it stands says at their targets out: no gradient, no sampling.
 
-Shapes: N target positions · D features · B rows · T time.
+What many views begin with is run once, and the rest packed behind it; a model that cannot run
+packed gets padded rows. Batches depend on the views alone. Shapes: N target positions · D
+features · B rows · T time.
 """
 
 from __future__ import annotations
@@ -8,21 +10,63 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
+from torch import nn
 
+from bakery.engine.packed.layouts import Packed, Prefix
+from bakery.engine.packed.prefixes import grouped, prefill
+from bakery.engine.packed.support import Support, support_of
+from bakery.engine.packed.trees import Tree, batches, pack, trees
 from bakery.engine.readout import Readout
 from bakery.engine.views import View
 
 ROWS = 32
+"""Rows of a padded batch."""
+
+MOST_TOKENS = 1 << 12
+"""Tokens of a packed batch; a longer tree of views is a batch of its own."""
+
+Scored = tuple[list[int], torch.Tensor]
 
 
 @torch.no_grad()
-def features_of(
-    model: torch.nn.Module, readout: Readout, views: Sequence[View]
-) -> Iterator[tuple[list[int], torch.Tensor]]:
+def features_of(model: nn.Module, readout: Readout, views: Sequence[View]) -> Iterator[Scored]:
     """Yield batches: indices into `views`, and the features (N, D) of their targets in turn."""
+    support = support_of(model)
+    if support.refused is not None:
+        yield from _padded(model, readout, views)
+        return
+    for group in grouped([view.ids[: view.predicting[0] + 1] for view in views]):
+        members = [views[i] for i in group.members]
+        prefix = None
+        if group.shared:
+            prefix = prefill(model, support, members[0].ids[: group.shared])
+        for chosen in batches(trees(members, skip=group.shared), MOST_TOKENS):
+            at, features = _packed(model, support, readout, chosen, members, prefix)
+            yield [group.members[i] for i in at], features
+
+
+def _packed(
+    model: nn.Module,
+    support: Support,
+    readout: Readout,
+    chosen: Sequence[Tree],
+    views: Sequence[View],
+    prefix: Prefix | None,
+) -> Scored:
     device = next(model.parameters()).device
+    packed = pack(chosen, views, skip=prefix.length if prefix else 0)
+    layout = Packed([(prefix, packed.segments)])
+    cols = packed.cols.to(device)
+    with support.running(layout) as told:
+        inputs = {**packed.inputs(device), **told}
+        return list(packed.views), readout.features(model, inputs, torch.zeros_like(cols), cols)
+
+
+def _padded(model: nn.Module, readout: Readout, views: Sequence[View]) -> Iterator[Scored]:
+    device = next(model.parameters()).device
+    order = sorted(range(len(views)), key=lambda i: len(views[i].ids))
     for start in range(0, len(views), ROWS):
-        at = list(range(start, min(start + ROWS, len(views))))
+        at = order[start : start + ROWS]
         ids, mask, rows, cols = (t.to(device) for t in padded([views[i] for i in at], 0))
         inputs = {"input_ids": ids, "attention_mask": mask}
         yield at, readout.features(model, inputs, rows, cols)

@@ -1,0 +1,33 @@
+"""How much memory a batch may take."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch import nn
+
+SHARE_OF_HOST, SHARE_OF_DEVICE = 1 / 8, 1 / 3
+"""What keys and values of one batch may take of the machine's memory, or of a GPU's free one."""
+
+
+def cache_bytes(device: torch.device) -> int:
+    """Return how many bytes of keys and values one batch may hold.
+
+    On a CPU it is a share of what the machine has, not of what is free: a batch should not depend
+    on what else is running.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * SHARE_OF_DEVICE)
+    pages = os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 21
+    return int(pages * 4096 * SHARE_OF_HOST)
+
+
+def bytes_per_token(model: nn.Module) -> int:
+    """Return what keys and values of one token take in all layers, going by the configuration."""
+    config = model.config.get_text_config()  # type: ignore[operator, union-attr]
+    heads = config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    kv_heads = getattr(config, "num_key_value_heads", None) or heads
+    width = next(model.parameters()).element_size()
+    return int(2 * config.num_hidden_layers * kv_heads * size * width)

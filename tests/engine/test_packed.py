@@ -1,0 +1,81 @@
+"""Packed, shared and decoded: what a model says is what it would say of each row alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bakery.engine.packed.support import support_of
+from bakery.engine.readout import Readout
+from bakery.engine.sampling import SampleRequest, sample
+from bakery.engine.scoring import features_of
+from bakery.engine.views import View
+from bakery.identity import SamplingSettings
+from tests.support.zoo import ZOO, random_model
+
+REFUSED = {"bloom", "falcon_h1", "qwen3_next", "llama4", "mamba"}
+PREFIX = tuple(3 + i * 5 % 59 for i in range(40))
+
+
+def views_of_all_kinds() -> list[View]:
+    """Answers behind a long prefix, several to a prompt, of every length; one with two spans."""
+    views = []
+    for prompt, lengths in enumerate([(9, 4, 1), (3,), (12, 12)]):
+        asked = tuple(5 + (prompt * 7 + i * 3) % 50 for i in range(4 + prompt))
+        for answer, length in enumerate(lengths):
+            said = tuple(4 + (answer * 11 + i * 7 + prompt) % 55 for i in range(length))
+            start = len(PREFIX) + len(asked)
+            views.append(View((*PREFIX, *asked, *said), ((start, start + length),)))
+    first = views[0]
+    views.append(View(first.ids, ((44, 46), (49, 53))))
+    return views
+
+
+def alone(model: torch.nn.Module, view: View) -> torch.Tensor:
+    ids = torch.tensor([view.ids])
+    with torch.no_grad():
+        return model(input_ids=ids, use_cache=False).logits[0, view.predicting]
+
+
+@pytest.mark.parametrize("name", sorted(ZOO))
+def test_every_architecture_runs_packed_or_is_refused(name: str) -> None:
+    assert (support_of(random_model(name)).refused is not None) == (name in REFUSED)
+
+
+@pytest.mark.parametrize("name", sorted(ZOO))
+def test_scoring_many_views_is_scoring_each_alone(name: str) -> None:
+    model = random_model(name)
+    readout, views = Readout(model), views_of_all_kinds()
+    seen = []
+    for at, features in features_of(model, readout, views):
+        found = readout.logits(features)
+        expected = torch.cat([alone(model, views[i]) for i in at])
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+        seen += at
+    assert sorted(seen) == list(range(len(views)))
+
+
+@pytest.mark.parametrize("name", sorted(ZOO))
+def test_batched_greedy_answers_are_those_of_each_prompt_alone(name: str) -> None:
+    model = random_model(name)
+    prompts = [view.ids[: view.spans[0][0]] for view in views_of_all_kinds()]
+    settings = SamplingSettings(1, 9, temperature=0)
+    requests = [SampleRequest(str(i), prompt) for i, prompt in enumerate(prompts)]
+    batches = sample(model, requests, settings, end_ids=frozenset({2, 7, 11}), pad_id=0)
+    found = {s.key: s.ids for batch in batches for s in batch}
+    for i, prompt in enumerate(prompts):
+        assert found[str(i)] == greedy(model, prompt, 9, {2, 7, 11})
+
+
+def greedy(
+    model: torch.nn.Module, prompt: tuple[int, ...], count: int, ends: set[int]
+) -> tuple[int, ...]:
+    ids = list(prompt)
+    with torch.no_grad():
+        for _ in range(count):
+            ids.append(
+                int(model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax())
+            )
+            if ids[-1] in ends:
+                break
+    return tuple(ids[len(prompt) :])
