@@ -12,6 +12,9 @@ from typing import Any, Protocol
 import torch
 from torch.utils.data import Dataset
 
+from bakery.engine.packed.attention import KEYWORD
+from bakery.engine.packed.layouts import Packed
+from bakery.engine.packed.trees import pack, trees
 from bakery.engine.scoring import padded
 from bakery.engine.views import Pair
 
@@ -49,24 +52,25 @@ class Examples(Dataset[Example]):
 
 
 def collator(
-    examples: Examples, pad_id: int, *, weighting: str = "token"
+    examples: Examples, pad_id: int, *, weighting: str = "token", packed: bool = False
 ) -> Callable[[Sequence[Example]], dict[str, Any]]:
-    """Return what turns examples into one padded batch with its teacher features.
+    """Return what turns examples into one batch with its teacher features.
 
-    Where the teacher is live, it has the pairs to ask it for instead.
+    The batch is one packed sequence, or rows padded on the right. Where the teacher is live, it
+    has the pairs to ask it for instead.
     `weighting` says what counts alike: every target `token`, or every `example` (trajectory).
     """
 
     def collate(drawn: Sequence[Example]) -> dict[str, Any]:
         pairs = list(chain.from_iterable(drawn))
-        ids, mask, rows, cols = padded([p.student for p in pairs], pad_id)
+        if packed:
+            shape, pairs = _packed(pairs)
+        else:
+            shape = _padded(pairs, pad_id)
         each = [1.0 if weighting == "token" else 1.0 / p.num_targets for p in pairs]
         counts = torch.tensor([p.num_targets for p in pairs])
         batch: dict[str, Any] = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "rows": rows,
-            "cols": cols,
+            **shape,
             "weights": torch.tensor(each).repeat_interleave(counts),
         }
         if examples.record.is_live:
@@ -76,3 +80,21 @@ def collator(
         return batch
 
     return collate
+
+
+def _packed(pairs: list[Pair]) -> tuple[dict[str, Any], list[Pair]]:
+    """Return one sequence of trees, and the pairs in the order of its targets."""
+    views = [p.student for p in pairs]
+    made = pack(trees(views), views)
+    shape = {
+        **made.inputs(),
+        KEYWORD: Packed([(None, made.segments)]),
+        "rows": torch.zeros_like(made.cols),
+        "cols": made.cols,
+    }
+    return shape, [pairs[i] for i in made.views]
+
+
+def _padded(pairs: list[Pair], pad_id: int) -> dict[str, Any]:
+    ids, mask, rows, cols = padded([p.student for p in pairs], pad_id)
+    return {"input_ids": ids, "attention_mask": mask, "rows": rows, "cols": cols}

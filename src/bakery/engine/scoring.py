@@ -58,7 +58,7 @@ def _packed(
     layout = Packed([(prefix, packed.segments)])
     cols = packed.cols.to(device)
     with support.running(layout) as told:
-        inputs = {**packed.inputs(device), **told}
+        inputs = {name: ids.to(device) for name, ids in packed.inputs().items()} | told
         return list(packed.views), readout.features(model, inputs, torch.zeros_like(cols), cols)
 
 

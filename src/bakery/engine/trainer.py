@@ -21,11 +21,15 @@ from bakery.engine.adapters import BAKE, load_own_state, own_state
 from bakery.engine.examples import Examples, collator
 from bakery.engine.fidelity import totals
 from bakery.engine.losses import Loss
+from bakery.engine.numerics import Numerics, faster_kernel
+from bakery.engine.packed.attention import KEYWORD
+from bakery.engine.packed.layouts import Packed
+from bakery.engine.packed.support import support_of
 from bakery.engine.readout import Readout
 
 OWN_WEIGHTS = "own.safetensors"
 
-MODEL_INPUTS = ("input_ids", "attention_mask", "position_ids")
+MODEL_INPUTS = ("input_ids", "attention_mask", "position_ids", KEYWORD)
 """What of a batch goes into the model's forward."""
 
 
@@ -46,18 +50,45 @@ class BakingTrainer(Trainer):
         eval_dataset: Examples | None = None,
         pad_id: int = 0,
         weighting: str = "token",
+        numerics: Numerics | None = None,
         **more: Any,
     ) -> None:
+        """`numerics` are those of an earlier run; else they are chosen at the first step."""
         self.readout = readout
         self.loss = loss
+        self.numerics = numerics
+        self._support = support_of(model)
+        packed = numerics.layout == "packed" if numerics else self._support.refused is None
         super().__init__(
             model=model,
             args=args,
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
-            data_collator=collator(train_dataset, pad_id, weighting=weighting),
+            data_collator=collator(train_dataset, pad_id, weighting=weighting, packed=packed),
             **more,
         )
+
+    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *more: Any) -> Any:
+        """Run forward and backward under the layout: checkpointing runs forwards in both."""
+        layout = inputs.get(KEYWORD)
+        if self.numerics is None:
+            self.numerics = self._chosen(layout)
+        if layout is None:
+            return super().training_step(model, inputs, *more)
+        layout.kernel = self.numerics.attention
+        with self._support.attending():
+            return super().training_step(model, inputs, *more)
+
+    def _chosen(self, layout: Packed | None) -> Numerics:
+        """Choose how the student is run, by what its first batch looks like."""
+        config = self.model.config.get_text_config()
+        threads = torch.get_num_threads()
+        if layout is None:
+            why = self._support.refused or ""
+            return Numerics("padded", config._attn_implementation, threads, why)
+        segments = tuple(s for _, group in layout.groups for s in group)
+        kernel = faster_kernel(config, segments, self.args.device)
+        return Numerics("packed", kernel, threads)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device

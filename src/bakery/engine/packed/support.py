@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,10 @@ class Support:
 
     refused: str | None
     configs: tuple[PreTrainedConfig, ...]
+
+    def attending(self) -> AbstractContextManager[None]:
+        """Have the model use the engine's attention; every forward must bring its layout."""
+        return attending(self.configs)
 
     @contextmanager
     def running(self, layout: Layout) -> Iterator[dict[str, Any]]:

@@ -40,12 +40,9 @@ class Pack:
     views: tuple[int, ...]
     cols: torch.Tensor
 
-    def inputs(self, device: torch.device) -> dict[str, torch.Tensor]:
+    def inputs(self) -> dict[str, torch.Tensor]:
         """Return what a model's forward takes, as one row."""
-        return {
-            "input_ids": self.ids[None].to(device),
-            "position_ids": self.positions[None].to(device),
-        }
+        return {"input_ids": self.ids[None], "position_ids": self.positions[None]}
 
 
 def trees(views: Sequence[View], *, skip: int = 0) -> list[Tree]:

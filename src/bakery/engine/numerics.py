@@ -1,0 +1,79 @@
+"""Choices that change speed and rounding, but not what is computed: made once, and written down.
+
+What is fastest depends on the machine, so it is measured on the shapes at hand. A run that is
+given the choices of an earlier one takes those, so that the same machine gives the same digest.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from bakery.engine.packed.attention import Rule
+from bakery.engine.packed.layouts import Packed, Segment
+
+KERNELS = ("sdpa", "explicit")
+ROUNDS = 2
+CLEARLY = 0.85
+"""The usual kernel stays unless the other takes less than this share of its time."""
+
+MOST_MEASURED = 4
+"""Segments on which the kernels are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numerics:
+    """How a student is run."""
+
+    layout: str
+    """packed: one sequence without padding; padded: rows of one length."""
+    attention: str
+    """sdpa or explicit, in a packed sequence; else what the model was loaded with."""
+    threads: int
+    why: str = ""
+    """Why the layout is not `packed`."""
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what bake.json says."""
+        return {name: value for name, value in asdict(self).items() if value != ""}
+
+    def __str__(self) -> str:
+        threads = f", {self.threads} CPU thread{'s' if self.threads > 1 else ''}"
+        reason = f" ({self.why})" if self.why else ""
+        return f"student runs {self.layout}, attention {self.attention}{threads}{reason}"
+
+
+def from_data(data: dict[str, Any]) -> Numerics:
+    """Return what an earlier run wrote down."""
+    return Numerics(**data)
+
+
+def faster_kernel(config: Any, segments: tuple[Segment, ...], device: torch.device) -> str:
+    """Compare forward and backward of both kernels at these segments' shapes.
+
+    Measured on CPUs only: on a GPU the fused kernel is taken.
+    """
+    if device.type != "cpu":
+        return KERNELS[0]
+    heads = int(config.num_attention_heads)
+    size = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
+    kv_heads = int(getattr(config, "num_key_value_heads", None) or heads)
+    chosen = segments[:MOST_MEASURED]
+    total = sum(map(len, chosen))
+    with torch.random.fork_rng(devices=[]):
+        tensors = [torch.randn(1, n, total, size) for n in (heads, kv_heads, kv_heads)]
+    took = dict.fromkeys(KERNELS, float("inf"))
+    for _ in range(ROUNDS + 1):  # the first round only warms up, as `min` keeps the best
+        for kernel in KERNELS:
+            layout = Packed([(None, chosen)], kernel)
+            qkv = [t.detach().requires_grad_() for t in tensors]
+            start = time.perf_counter()
+            q, k, v = qkv
+            layout.attend(nn.Identity(), q, k, v, Rule(size**-0.5)).sum().backward()
+            took[kernel] = min(took[kernel], time.perf_counter() - start)
+    usual, other = KERNELS
+    return other if took[other] < CLEARLY * took[usual] else usual
