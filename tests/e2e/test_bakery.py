@@ -251,6 +251,17 @@ def test_the_kept_configuration_bakes_the_same_again(config, capsys):
     assert losses(Path("a")) == losses(Path("b"))
 
 
+def test_without_room_for_its_record_the_teacher_is_run_at_every_step(prompts, capsys):
+    given = ("--config", prompts, *SMALL, "--lora_dropout", "0", "--output_dir")
+    assert typed(capsys, *given, "recorded").code == 0
+    done = typed(capsys, *given, "live", "--teacher_record_gb", "0")
+    assert done.code == 0, done.err
+    assert losses(Path("live")) == pytest.approx(losses(Path("recorded")), rel=1e-3)
+    (note,) = set(results(Path("live"))["notes"]) - set(results(Path("recorded"))["notes"])
+    assert note in " ".join(done.err.split())
+    assert note.startswith("training rows: a record of the teacher would take")
+
+
 def test_a_merged_model_is_the_base_with_the_adapter(config, base, capsys):
     done = typed(capsys, "--config", config, *SMALL, "--output_dir", "out", "--merge")
     assert done.code == 0, done.err

@@ -28,8 +28,6 @@ from bakery.identity import digest
 from bakery.reporting import Reporter
 
 GB = 10**9
-RECORD_GB = 16.0
-"""How large a record may be, where nobody says otherwise."""
 
 
 class TeacherRecord:

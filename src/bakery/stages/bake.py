@@ -46,7 +46,8 @@ LITTLE_TO_BAKE = 0.01
 
 METRICS, RESULT, DONE, CHECKPOINTS = "metrics.jsonl", "bake.json", "done.json", "checkpoints"
 RECORD = "teacher.safetensors"
-RECORD_GB = teacher.RECORD_GB
+RECORD_GB = 16.0
+"""Disk space, in 10^9 bytes, that the record of the teacher may take."""
 
 
 def run(
