@@ -21,8 +21,8 @@ ROUNDS = 2
 CLEARLY = 0.85
 """The usual kernel stays unless the other takes less than this share of its time."""
 
-MOST_MEASURED = 4
-"""Segments on which the kernels are compared."""
+MOST_MEASURED = 512
+"""Tokens, in whole segments, on which the kernels are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,12 @@ def faster_kernel(config: Any, segments: tuple[Segment, ...], device: torch.devi
     heads = int(config.num_attention_heads)
     size = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
     kv_heads = int(getattr(config, "num_key_value_heads", None) or heads)
-    chosen = segments[:MOST_MEASURED]
-    total = sum(map(len, chosen))
+    chosen: list[Segment] = []
+    total = 0
+    for segment in segments:
+        if not chosen or total + len(segment) <= MOST_MEASURED:
+            chosen.append(segment)
+            total += len(segment)
     with torch.random.fork_rng(devices=[]):
         tensors = [torch.randn(1, n, total, size) for n in (heads, kv_heads, kv_heads)]
     took = dict.fromkeys(KERNELS, float("inf"))

@@ -25,8 +25,7 @@ from transformers import (
 
 from bakery.engine.decoding import Behind, Decoder, PaddedDecoder, SharedDecoder
 from bakery.engine.memory import bytes_per_token, cache_bytes
-from bakery.engine.packed.layouts import Prefix
-from bakery.engine.packed.prefixes import grouped, prefill
+from bakery.engine.packed.prefixes import Prefixes, grouped
 from bakery.engine.packed.support import Support, support_of
 from bakery.identity import SamplingSettings
 
@@ -62,28 +61,25 @@ def sample(
     *,
     end_ids: frozenset[int],
     pad_id: int,
+    prefixes: Prefixes | None = None,
 ) -> Iterator[list[Sample]]:
-    """Yield finished batches. Temperature 0 is greedy."""
+    """Yield finished batches. Temperature 0 is greedy.
+
+    `prefixes` are those of the model as it stands, where somebody else needs them too.
+    """
     support = support_of(model)
     if support.refused is not None:
         ordered = sorted(requests, key=lambda r: (len(r.prefix_ids), r.key))
         for rows in _padded_batches(ordered, settings.max_tokens):
             yield _sample_padded(model, rows, settings, end_ids, pad_id)
         return
-    prefixes: dict[Group, Prefix] = {}
+    prefixes = prefixes or Prefixes()
     for batch in _shared_batches(model, requests, settings.max_tokens):
         yield _sample_shared(model, support, batch, prefixes, settings, end_ids)
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """What several prompts begin with; no tokens where sharing is not worth a run."""
-
-    prefix_ids: tuple[int, ...]
-    number: int
-
-
-Batch = list[tuple[Group, list[SampleRequest]]]
+Batch = list[tuple[tuple[int, ...], list[SampleRequest]]]
+"""What some requests begin with (nothing, where sharing is not worth a run), and they."""
 
 
 def _shared_batches(
@@ -97,9 +93,9 @@ def _shared_batches(
     room = cache_bytes(next(model.parameters()).device) // bytes_per_token(model)
     batch: Batch = []
     rows = 0
-    for number, found in enumerate(grouped(prompts)):
+    for found in grouped(prompts):
         mine = sorted((prompts[i] for i in found.members), key=lambda ids: (len(ids), ids))
-        group = Group(mine[0][: found.shared], number)
+        begin = mine[0][: found.shared]
         for prompt in mine:
             tokens = len(prompt) - found.shared + max_tokens
             most = min(MAX_ROWS, max(1, room // tokens))
@@ -107,8 +103,8 @@ def _shared_batches(
                 if rows >= most:
                     yield batch
                     batch, rows = [], 0
-                if not batch or batch[-1][0] is not group:
-                    batch.append((group, []))
+                if not batch or batch[-1][0] != begin:
+                    batch.append((begin, []))
                 batch[-1][1].append(request)
                 rows += 1
     if batch:
@@ -120,18 +116,17 @@ def _sample_shared(
     model: PreTrainedModel,
     support: Support,
     batch: Batch,
-    prefixes: dict[Group, Prefix],
+    prefixes: Prefixes,
     settings: SamplingSettings,
     end_ids: frozenset[int],
 ) -> list[Sample]:
-    """Answer a batch; `prefixes` holds those of the batch before, and then those of this one."""
-    for group in prefixes.keys() - {group for group, _ in batch}:
-        del prefixes[group]
-    behind: list[Behind] = []
-    for group, requests in batch:
-        if group.prefix_ids and group not in prefixes:
-            prefixes[group] = prefill(model, support, group.prefix_ids)
-        behind.append((prefixes.get(group), [r.prefix_ids for r in requests]))
+    behind: list[Behind] = [
+        (
+            prefixes.of(model, support, begin) if begin else None,
+            [r.prefix_ids for r in requests],
+        )
+        for begin, requests in batch
+    ]
     decoder = SharedDecoder(model, support, behind, settings.max_tokens)
     return _answers(decoder, [r for _, rs in batch for r in rs], settings, end_ids)
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from bakery.engine.packed.layouts import Packed, Prefix
-from bakery.engine.packed.prefixes import grouped, prefill
+from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.packed.support import Support, support_of
 from bakery.engine.packed.trees import Tree, batches, pack, trees
 from bakery.engine.readout import Readout
@@ -29,17 +29,27 @@ Scored = tuple[list[int], torch.Tensor]
 
 
 @torch.no_grad()
-def features_of(model: nn.Module, readout: Readout, views: Sequence[View]) -> Iterator[Scored]:
-    """Yield batches: indices into `views`, and the features (N, D) of their targets in turn."""
+def features_of(
+    model: nn.Module,
+    readout: Readout,
+    views: Sequence[View],
+    *,
+    prefixes: Prefixes | None = None,
+) -> Iterator[Scored]:
+    """Yield batches: indices into `views`, and the features (N, D) of their targets in turn.
+
+    `prefixes` are those of the model as it stands, where somebody else had them run already.
+    """
     support = support_of(model)
     if support.refused is not None:
         yield from _padded(model, readout, views)
         return
-    for group in grouped([view.ids[: view.predicting[0] + 1] for view in views]):
+    prefixes = prefixes or Prefixes()
+    for group in prefixes.groups([view.ids[: view.predicting[0] + 1] for view in views]):
         members = [views[i] for i in group.members]
         prefix = None
         if group.shared:
-            prefix = prefill(model, support, members[0].ids[: group.shared])
+            prefix = prefixes.of(model, support, members[0].ids[: group.shared])
         for chosen in batches(trees(members, skip=group.shared), MOST_TOKENS):
             at, features = _packed(model, support, readout, chosen, members, prefix)
             yield [group.members[i] for i in at], features

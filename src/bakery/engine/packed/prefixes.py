@@ -5,17 +5,22 @@ Shapes: J heads of keys · P tokens of a prefix · d head size.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 
+from bakery.engine.memory import bytes_per_token, cache_bytes
 from bakery.engine.packed.layouts import KeysValues, Packed, Prefix, Segment
 from bakery.engine.packed.support import Support
 
 WORTH = 128
 """Tokens that sharing must save in all before a prefix is run by itself."""
+
+MOST_TRIED = 64
+"""Thresholds that are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +38,60 @@ def grouped(sequences: Sequence[Sequence[int]]) -> list[Group]:
     than a threshold gives groups; of all thresholds the one is taken that leaves the fewest
     tokens. What is shared never reaches the last token of a sequence: somebody has to be asked.
     """
-    order = sorted(range(len(sequences)), key=lambda i: (tuple(sequences[i]), i))
-    shared = [_common(sequences[a], sequences[b]) for a, b in pairwise(order)]
-    ladder = sorted({1, *(s for s in shared if s), *(1 << n for n in range(4, 24))})
-    ladder = [t for t in ladder if t <= max(shared, default=0)] or [1]
-    if len(ladder) > 64:
-        ladder = [ladder[i * len(ladder) // 64] for i in range(64)]
-    cuts = [_cut(order, shared, sequences, threshold) for threshold in ladder]
-    best = min(cuts, key=lambda groups: sum(_cost(g, sequences) for g in groups))
-    return [_unless_small(g) for g in best]
+    places: dict[tuple[int, ...], list[int]] = {}
+    for i, ids in enumerate(sequences):
+        places.setdefault(tuple(ids), []).append(i)
+    ordered = sorted(places)
+    shared = [_common(a, b) for a, b in pairwise(ordered)]
+    ladder = sorted({1, *(s for s in shared if s)})
+    count = min(len(ladder), MOST_TRIED)
+    ladder = [ladder[i * len(ladder) // count] for i in range(count)]
+    cuts = [_cut(ordered, shared, threshold) for threshold in ladder]
+    best = min(cuts, key=lambda groups: sum(_cost(g, ordered) for g in groups))
+    return [
+        Group(tuple(i for at in g.members for i in places[ordered[at]]), g.shared)
+        for g in map(_unless_small, best)
+    ]
 
 
+class Prefixes:
+    """Prefixes of one model as it stands, run once and kept until newer ones need the room.
+
+    `all_sequences` are those that will come, a few at a time; without them what comes at once is
+    grouped by itself.
+    """
+
+    def __init__(self, all_sequences: Sequence[Sequence[int]] = ()) -> None:
+        begins = {tuple(all_sequences[g.members[0]][: g.shared]) for g in grouped(all_sequences)}
+        self._begins = sorted(begins, key=len, reverse=True)
+        self._kept: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
+        self._tokens = 0
+
+    def groups(self, sequences: Sequence[Sequence[int]]) -> list[Group]:
+        """Group sequences by what they begin with."""
+        if not self._begins:
+            return grouped(sequences)
+        found: dict[tuple[int, ...], list[int]] = {}
+        for i, ids in enumerate(sequences):
+            begin = next((b for b in self._begins if tuple(ids[: len(b)]) == b), ())
+            found.setdefault(begin[: len(ids) - 1], []).append(i)
+        return [Group(tuple(members), len(begin)) for begin, members in found.items()]
+
+    def of(self, model: torch.nn.Module, support: Support, ids: Sequence[int]) -> Prefix:
+        """Return the keys and values of a prefix, from before or by running it."""
+        key = tuple(ids)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        most = cache_bytes(next(model.parameters()).device) // bytes_per_token(model)
+        while self._kept and self._tokens + len(key) > most:
+            self._tokens -= len(self._kept.popitem(last=False)[0])
+        self._kept[key] = prefill(model, support, key)
+        self._tokens += len(key)
+        return self._kept[key]
+
+
+@torch.no_grad()
 def prefill(model: torch.nn.Module, support: Support, ids: Sequence[int]) -> Prefix:
     """Run a prefix through the model and keep its keys and values."""
     device = next(model.parameters()).device
@@ -61,34 +109,31 @@ def prefill(model: torch.nn.Module, support: Support, ids: Sequence[int]) -> Pre
 
 def _common(a: Sequence[int], b: Sequence[int]) -> int:
     """Return how many tokens two sequences share, short of the last of either."""
-    count = 0
-    for x, y in zip(a[:-1], b[:-1], strict=False):
-        if x != y:
-            break
-        count += 1
-    return count
-
-
-def _cut(
-    order: Sequence[int], shared: Sequence[int], sequences: Sequence[Sequence[int]], threshold: int
-) -> list[Group]:
-    groups: list[Group] = []
-    members, least = [order[0]] if order else [], len(sequences[order[0]]) - 1 if order else 0
-    for at, common in zip(order[1:], shared, strict=True):
-        if common < threshold:
-            groups.append(Group(tuple(members), least if len(members) > 1 else 0))
-            members, least = [], len(sequences[at]) - 1
+    low, high = 0, min(len(a), len(b)) - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
         else:
-            least = min(least, common)
-        members.append(at)
-    if members:
-        groups.append(Group(tuple(members), least if len(members) > 1 else 0))
-    return groups
+            high = middle - 1
+    return low
 
 
-def _cost(group: Group, sequences: Sequence[Sequence[int]]) -> int:
-    own = sum(len(sequences[i]) - group.shared for i in group.members)
-    return group.shared + own
+def _cut(ordered: Sequence[Sequence[int]], shared: Sequence[int], threshold: int) -> list[Group]:
+    """Cut sorted sequences wherever neighbours share less than a threshold."""
+    groups: list[Group] = []
+    first, least = 0, 0
+    for at, common in enumerate((*shared, -1)):
+        if common < threshold:
+            groups.append(Group(tuple(range(first, at + 1)), least))
+            first, least = at + 1, 0
+        else:
+            least = common if first == at else min(least, common)
+    return groups if ordered else []
+
+
+def _cost(group: Group, ordered: Sequence[Sequence[int]]) -> int:
+    return group.shared + sum(len(ordered[i]) - group.shared for i in group.members)
 
 
 def _unless_small(group: Group) -> Group:

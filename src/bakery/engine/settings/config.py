@@ -35,7 +35,8 @@ def _set(default: Any, group: str, text: str) -> Any:
 @functools.cache
 def hints(kind: type) -> dict[str, Any]:
     """Return the resolved type of every field of a dataclass."""
-    return {f.name: get_type_hints(kind)[f.name] for f in fields(kind)}
+    found = get_type_hints(kind)
+    return {f.name: found[f.name] for f in fields(kind)}
 
 
 def _convert(config: Any) -> None:
