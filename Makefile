@@ -1,5 +1,6 @@
 # make demo   bake three prompts, one after the other, into a small model, and talk to it
 # make test   lint, types, layers, tests: all that has to pass
+# make bench  measure against other ways to bake, about an hour; bench-quick: about two minutes
 # make fix    format, and mend what can be mended without thinking
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -8,7 +9,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo test test-slow fix clean
+.PHONY: demo test test-slow bench bench-quick bench-grid fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
@@ -22,6 +23,16 @@ test: .venv/stamp
 
 test-slow: .venv/stamp
 	$(TESTS) -m slow
+
+# Stopped halfway, `make bench BENCH=--resume` goes on.
+bench: .venv/bench-stamp
+	.venv/bin/python -m benchmarks.run $(BENCH)
+
+bench-quick: .venv/bench-stamp
+	.venv/bin/python -m benchmarks.run --quick $(BENCH)
+
+bench-grid: .venv/bench-stamp
+	.venv/bin/python -m benchmarks.run --only grid --repeats 1 $(BENCH)
 
 fix: .venv/stamp
 	.venv/bin/ruff check --fix
@@ -37,3 +48,8 @@ clean:
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -e ".[dev]"
 	touch .venv/stamp
+
+.venv/bench-stamp: .venv/stamp
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e ".[bench]"
+	touch .venv/bench-stamp
