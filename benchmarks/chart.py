@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.cases import CASES, Case
 from benchmarks.results import Figures
 
-WIDTH, LEFT, RIGHT, ROW, TOP = 760, 190, 120, 46, 78
+WIDTH, LEFT, RIGHT, ROW, TOP = 760, 180, 160, 46, 78
 SIDES = {"ours": "bakery", "trl": "TRL SDFTTrainer", "plain": "plain reference"}
 LONGEST = 1000.0
 """Seconds at the right end of the scale, unless something takes longer."""
@@ -111,4 +111,4 @@ def _row(
 def _x(seconds: float, first: float, last: float) -> float:
     """Return where a time lies on the logarithmic scale, in pixels."""
     share = math.log10(seconds / first) / math.log10(last / first)
-    return round(LEFT + share * (WIDTH - LEFT - RIGHT - 24), 1)
+    return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)

@@ -105,16 +105,16 @@ def bakes(title: str, found: Found, cases: Sequence[Case]) -> list[str]:
     if not cases:
         return []
     head = [
-        f"{'':30}{'CPU seconds':^20}  {'times less':^13} {'peak growth, MB':^16}".rstrip(),
-        f"{title:<30}{'bakery':>6} {'TRL':>6} {'plain':>6}  {'TRL':>6} {'plain':>6} "
+        f"{'':30}{'CPU seconds':^20} {'times less':^11} {'peak growth, MB':^17}".rstrip(),
+        f"{title:<30}{'bakery':>6} {'TRL':>6} {'plain':>6} {'TRL':>5} {'plain':>5} "
         f"{'bakery':>6} {'TRL':>4} {'plain':>5}",
     ]
     lines = []
     for case in cases:
         ours, trl, plain = (found.get((case.name, side)) for side in ("ours", "trl", "plain"))
         lines.append(
-            f"{case.title:<30}{_s(ours):>6} {_s(trl):>6} {_s(plain):>6}  "
-            f"{_times(trl, ours):>6} {_times(plain, ours):>6} "
+            f"{case.title:<30}{_s(ours):>6} {_s(trl):>6} {_s(plain):>6} "
+            f"{_times(trl, ours):>5} {_times(plain, ours):>5} "
             f"{_mb(ours):>6} {_mb(trl):>4} {_mb(plain):>5}"
         )
     return [*head, *lines]
@@ -244,7 +244,10 @@ def _mb(one: Figures | None) -> str:
 
 
 def _times(other: Figures | None, ours: Figures | None) -> str:
-    return f"{other.cpu / ours.cpu:.1f}x" if other and ours else "-"
+    if other is None or ours is None:
+        return "-"
+    times = other.cpu / ours.cpu
+    return f"{times:.1f}x" if times < 100 else f"{times:.0f}x"
 
 
 def _wrapped(line: str, width: int = 80) -> list[str]:
