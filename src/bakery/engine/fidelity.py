@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from bakery.engine.examples import Features
-from bakery.engine.losses import Loss, forward_kl, top1_agreement
+from bakery.engine.losses import Divergence, Loss
 from bakery.engine.readout import Readout
 from bakery.engine.scoring import features_of
 from bakery.engine.views import Pair
@@ -27,7 +27,7 @@ def fidelity(
     model: torch.nn.Module, readout: Readout, record: Features, pairs: Sequence[Pair]
 ) -> Fidelity:
     """Score the student views of `pairs` by `model` as it stands against the teacher's record."""
-    kl, agreed, tokens = totals(model, readout, record, pairs, forward_kl)
+    kl, agreed, tokens = totals(model, readout, record, pairs, Divergence())
     return Fidelity(kl / tokens, agreed / tokens, tokens)
 
 
@@ -43,8 +43,8 @@ def totals(
     total, agreed, tokens = 0.0, 0, 0
     for at, features in features_of(model, readout, [p.student for p in pairs]):
         teacher = record.features_of_pairs([pairs[i] for i in at]).to(features.device)
-        student_NV, teacher_NV = readout.logits(features), readout.logits(teacher)
-        total += float(loss(student_NV, teacher_NV).sum())
-        agreed += int(top1_agreement(student_NV, teacher_NV))
+        values_N, agreed_N = readout.compare(features, teacher, loss)
+        total += float(values_N.sum())
+        agreed += int(agreed_N.sum())
         tokens += len(features)
     return total, agreed, tokens

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -68,18 +69,35 @@ LOSSES: dict[str, Callable[..., torch.Tensor]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """A divergence by name, on logits divided by `temperature` (no T² factor).
+
+    `beta` is for "jsd" alone, `k` for "topk". Called like the functions it names.
+    """
+
+    kind: str = "forward_kl"
+    temperature: float = 1.0
+    beta: float = 0.5
+    k: int = 20
+
+    def __post_init__(self) -> None:
+        """Refuse a name that stands for nothing."""
+        if self.kind not in LOSSES:
+            raise KeyError(self.kind)
+
+    def __call__(self, student_NV: torch.Tensor, teacher_NV: torch.Tensor) -> torch.Tensor:
+        """Return one value a position (N,)."""
+        special: dict[str, dict[str, Any]] = {"jsd": {"beta": self.beta}, "topk": {"k": self.k}}
+        scaled = student_NV / self.temperature, teacher_NV / self.temperature
+        return LOSSES[self.kind](*scaled, **special.get(self.kind, {}))
+
+
 def make_loss(
     kind: str = "forward_kl", *, temperature: float = 1.0, beta: float = 0.5, k: int = 20
-) -> Loss:
-    """Return a divergence by name, on logits divided by `temperature` (no T² factor)."""
-    special: dict[str, dict[str, Any]] = {"jsd": {"beta": beta}, "topk": {"k": k}}
-    settings = special.get(kind, {})
-    divergence = LOSSES[kind]
-
-    def loss(student_NV: torch.Tensor, teacher_NV: torch.Tensor) -> torch.Tensor:
-        return divergence(student_NV / temperature, teacher_NV / temperature, **settings)
-
-    return loss if temperature != 1.0 or settings else divergence
+) -> Divergence:
+    """Return a divergence by name."""
+    return Divergence(kind, temperature, beta, k)
 
 
 def compute_kl_divergence(

@@ -107,14 +107,13 @@ class BakingTrainer(Trainer):
     ) -> Any:
         """Return the weighted divergence over the weight of the whole optimiser step."""
         given = {name: inputs[name] for name in MODEL_INPUTS if name in inputs}
-        features = self.readout.features(model, given, inputs["rows"], inputs["cols"])
-        with torch.no_grad():
-            teacher_NV = self.readout.logits(inputs["teacher"])
-        each_N = self.loss(self.readout.logits(features), teacher_NV)
-        total = (each_N * inputs["weights"]).sum()
-        weight = inputs["weights"].sum() if num_items_in_batch is None else num_items_in_batch
+        weights_N = inputs["weights"]
+        at = inputs["rows"], inputs["cols"], inputs["teacher"], weights_N
+        total, _ = self.readout.divergence(model, given, *at, self.loss)
+        weight = weights_N.sum() if num_items_in_batch is None else num_items_in_batch
+        divisor = torch.as_tensor(weight, dtype=total.dtype, device=total.device).clamp(min=1e-9)
         # Processes average their gradients; each has only its own share of the sum.
-        loss = total / max(float(weight), 1e-9) * self.args.world_size
+        loss = total / divisor * self.args.world_size
         return (loss, {}) if return_outputs else loss
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,155 @@
+"""A frozen LM head: from hidden states to logits, whole or by blocks of the vocabulary.
+
+Shapes: N positions · D hidden · V vocabulary · B of it in a block · R positions in a chunk
+· S = 2R: a chunk's student rows, then its teacher rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812  # the name everyone reads at once
+
+CPU_BLOCK_BYTES = 2**20
+"""Block of logits on a CPU: it stays in the second-level cache while it is worked on."""
+MIN_BLOCK = 256
+"""Narrower blocks make slow matrix products."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Logits are cap(scale · (hidden weightᵀ + bias)) with cap(z) = c tanh(z / c), if any.
+
+    The weight is (V, D), the bias (V,).
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None = None
+    scale: float = 1.0
+    softcap: float | None = None
+
+    def logits(self, hidden_ND: torch.Tensor) -> torch.Tensor:
+        """Return the logits (N, V) in the head's dtype, all at once and with a gradient."""
+        raw_NV = F.linear(hidden_ND.to(self.weight), self.weight, self.bias)
+        return self.transformed(raw_NV)
+
+    def transformed(self, raw_NV: torch.Tensor) -> torch.Tensor:
+        """Return what the model makes of the bare product."""
+        scaled_NV = raw_NV if self.scale == 1.0 else raw_NV * self.scale
+        if self.softcap is None:
+            return scaled_NV
+        return torch.tanh(scaled_NV / self.softcap) * self.softcap
+
+
+class Blocks:
+    """fp32 logits of one chunk after the other, divided by a temperature, in one workspace.
+
+    `kept` tensors (R, V) stay of each chunk until the next one: two of the rules' own choice,
+    and a third where a softcap's slope is needed. All else is one block large, and used again.
+    """
+
+    def __init__(self, head: Head, rows: int, *, temperature: float, kept: int) -> None:
+        weight_VD = head.weight
+        device, vocabulary = weight_VD.device, len(weight_VD)
+        columns = vocabulary
+        if device.type == "cpu":
+            columns = min(max(CPU_BLOCK_BYTES // (8 * rows), MIN_BLOCK), vocabulary)
+        starts = range(0, vocabulary, columns)
+        self.spans = [(start, min(start + columns, vocabulary)) for start in starts]
+        """First and last of each block's tokens."""
+        self._head, self._temperature = head, temperature
+        self._weight_VD = weight_VD.to(_product_dtype(weight_VD))
+        # Where the product is in fp32 the factor goes into its small side, else into its result.
+        self._factor = head.scale / (head.softcap or temperature)
+        self._rows, self._kept = rows, kept
+        sizes = 2 * rows * columns, rows * columns, kept * rows * vocabulary
+        space = (torch.empty(size, dtype=torch.float32, device=device) for size in sizes)
+        self._logits, self._spare, self._space = space
+
+    def prepared(self, hidden_SD: torch.Tensor) -> torch.Tensor:
+        """Return a chunk's hidden states as `logits` takes them."""
+        if self._in_fp32:
+            return hidden_SD.float() * self._factor
+        return hidden_SD.to(self._weight_VD.dtype)
+
+    def logits(self, i: int, prepared_SD: torch.Tensor) -> torch.Tensor:
+        """Make the logits (S, B) of block `i`, to be worked on in place until the next."""
+        start, stop = self.spans[i]
+        rows = len(prepared_SD)
+        z_SB = self.room(i, rows)
+        if self._in_fp32:
+            torch.mm(prepared_SD, self._weight_VD[start:stop].float().t(), out=z_SB)
+        else:
+            weight_DB = self._weight_VD[start:stop].t()
+            torch.mm(prepared_SD, weight_DB, out_dtype=torch.float32, out=z_SB)
+            z_SB *= self._factor
+        if self._head.bias is not None:
+            z_SB += self._head.bias[start:stop].float() * self._factor
+        if self._head.softcap is not None:
+            z_SB.tanh_()
+            if self._kept > 2:
+                self._slots(i, rows // 2, 2, 3).copy_(z_SB[: rows // 2])
+            z_SB *= self._head.softcap / self._temperature
+        return z_SB
+
+    def room(self, i: int, rows: int) -> torch.Tensor:
+        """Return where the logits of a block are made: for `rows` of them."""
+        start, stop = self.spans[i]
+        return self._logits[: rows * (stop - start)].view(rows, -1)
+
+    def spare(self, i: int, rows: int) -> torch.Tensor:
+        """Return room (R, B) for a result that lasts until the next block."""
+        start, stop = self.spans[i]
+        return self._spare[: rows * (stop - start)].view(rows, -1)
+
+    def kept(self, i: int, rows: int) -> torch.Tensor:
+        """Return room (2 `rows`, B) that lasts until the next chunk.
+
+        Where nothing is kept it is that of the block's logits themselves.
+        """
+        return self._slots(i, rows, 0, 2) if self._kept else self.room(i, 2 * rows)
+
+    def _slots(self, i: int, rows: int, first: int, last: int) -> torch.Tensor:
+        start, stop = self.spans[i]
+        each = rows * (stop - start)
+        at = self._kept * self._rows * start
+        return self._space[at + first * each : at + last * each].view(-1, stop - start)
+
+    def add_gradient(self, grad_RD: torch.Tensor, i: int, slope_RB: torch.Tensor) -> None:
+        """Add to `grad_RD` what the gradient at block `i`'s logits is at the hidden states.
+
+        Without the factor scale / temperature, and `slope_RB` is written over.
+        """
+        start, stop = self.spans[i]
+        weight_BD = self._weight_VD[start:stop]
+        if self._head.softcap is not None:
+            tanh_RB = self._slots(i, len(slope_RB), 2, 3)
+            slope_RB.addcmul_(slope_RB, tanh_RB.square_(), value=-1)
+        if weight_BD.dtype == torch.float32:
+            grad_RD.addmm_(slope_RB, weight_BD)
+        elif self._in_fp32 and weight_BD.dtype != torch.bfloat16:
+            grad_RD.addmm_(slope_RB, weight_BD.float())
+        elif self._in_fp32:
+            grad_RD += slope_RB.bfloat16() @ weight_BD
+        else:
+            grad_RD += torch.mm(slope_RB.bfloat16(), weight_BD, out_dtype=torch.float32)
+
+    @property
+    def _in_fp32(self) -> bool:
+        """Tell whether the product takes fp32: always, but for bf16 on GPUs.
+
+        A product of bf16 rounds its result to bf16 on a CPU, which moves a divergence of 0.01
+        by several per cent; the cast of a block costs next to nothing. fp16 has no room for
+        the gradient of unlikely tokens.
+        """
+        weight = self._weight_VD
+        return weight.device.type != "cuda" or weight.dtype != torch.bfloat16
+
+
+def _product_dtype(weight: torch.Tensor) -> torch.dtype:
+    """Return the head's dtype, or on a GPU what autocast makes of it."""
+    kind = weight.device.type
+    if kind == "cuda" and torch.is_autocast_enabled(kind):
+        return torch.get_autocast_dtype(kind)
+    return weight.dtype
