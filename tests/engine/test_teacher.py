@@ -163,8 +163,8 @@ Features = Callable[..., Iterator[tuple[list[int], torch.Tensor]]]
 def backwards(features_of: Features) -> Features:
     """Yield the same batches in another order, and their views, too."""
 
-    def reordered(model: Any, readout: Any, views: Any) -> Any:
-        for at, features in reversed(list(features_of(model, readout, views))):
+    def reordered(model: Any, readout: Any, views: Any, **more: Any) -> Any:
+        for at, features in reversed(list(features_of(model, readout, views, **more))):
             parts = features.split([len(views[i].predicting) for i in at])
             yield at[::-1], torch.cat(parts[::-1])
 
@@ -223,8 +223,8 @@ def test_a_pass_that_stops_leaves_nothing(
 ) -> None:
     features_of, readout = teacher.features_of, Readout(model)
 
-    def stopping(*given: Any) -> Any:
-        yield next(features_of(*given))
+    def stopping(*given: Any, **more: Any) -> Any:
+        yield next(features_of(*given, **more))
         if len(given[2]) > 1:
             raise KeyboardInterrupt
 
@@ -271,7 +271,7 @@ class Held(TorchDispatchMode):
 def in_batches_of_eight(features_of: Features) -> Features:
     """Yield batches that are all alike, so that more views are more of the same."""
 
-    def batches(model: Any, readout: Any, views: Any) -> Any:
+    def batches(model: Any, readout: Any, views: Any, **_: Any) -> Any:
         for start in range(0, len(views), 8):
             for at, features in features_of(model, readout, views[start : start + 8]):
                 yield [start + i for i in at], features

@@ -29,6 +29,7 @@ from bakery.engine.examples import Example, Examples, Features
 from bakery.engine.fidelity import Fidelity, totals
 from bakery.engine.losses import forward_kl, make_loss
 from bakery.engine.models import end_ids
+from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.readout import Readout
 from bakery.engine.rounds import Rounds
 from bakery.engine.settings.config import BakeryConfig, ContextConfig, context_of
@@ -159,10 +160,12 @@ class ContextBakingTrainer(BakingTrainer):
         rank, world = self.args.process_index, self.args.world_size
         folder = Path(str(self.args.output_dir))
         given = self.args.trajectories_file if name != "eval" else None
+        prefixes = Prefixes()
         with teaching(self.model):
             drawn = rounds.examples(
                 self.model,
                 name,
+                prefixes=prefixes,
                 end_ids=self._end_ids,
                 rank=rank,
                 world=world,
@@ -172,9 +175,11 @@ class ContextBakingTrainer(BakingTrainer):
             )
         examples.examples = drawn
         examples.record = _Unmade()  # the round that is over gives its disk space back
-        examples.record = self._record(examples, folder / ".teacher" / name, rank, world)
+        examples.record = self._record(examples, folder / ".teacher" / name, rank, world, prefixes)
 
-    def _record(self, examples: Examples, folder: Path, rank: int, world: int) -> Features:
+    def _record(
+        self, examples: Examples, folder: Path, rank: int, world: int, prefixes: Prefixes
+    ) -> Features:
         size = teacher.size_of(self.model, self.readout, examples.pairs)
         if rank == 0:  # what a killed run left was made by other weights, for all that is known
             shutil.rmtree(folder.parent, ignore_errors=True)
@@ -183,10 +188,18 @@ class ContextBakingTrainer(BakingTrainer):
             why = gather_object(why)
         if why[0]:
             self._tell_once(folder.name, why[0])
-            return LiveTeacher(self.model, self.readout)
+            return LiveTeacher(self.model, self.readout, examples.pairs)
         shares = [(folder / f"{r}.safetensors", examples.pairs[r::world]) for r in range(world)]
         path, pairs = shares[rank]
-        teacher.record(self.model, self.readout, pairs, path, of="", reporter=self.reporter)
+        teacher.record(
+            self.model,
+            self.readout,
+            pairs,
+            path,
+            of="",
+            reporter=self.reporter,
+            prefixes=prefixes,
+        )
         self.accelerator.wait_for_everyone()
         record = TeacherRecord(shares)
         self.accelerator.wait_for_everyone()

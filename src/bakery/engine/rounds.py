@@ -23,6 +23,7 @@ from bakery.engine.conversations import (
 )
 from bakery.engine.data.rows import Row
 from bakery.engine.examples import Example
+from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.sampling import Sample, SampleRequest, sample
 from bakery.engine.views import Pair
 from bakery.errors import ConfigError, StageError
@@ -107,6 +108,7 @@ class Rounds:
         gather: Gather = list,
         given: Path | None = None,
         kept: Path | None = None,
+        prefixes: Prefixes | None = None,
     ) -> list[Example]:
         """Return the examples of the round called `name`; finished rows are in every round.
 
@@ -124,7 +126,12 @@ class Rounds:
         fresh: list[Drawn] = []
         self.reporter.progress("rollout", len(have), len(requests))
         for batch in sample(
-            model, missing[rank::world], self.settings, end_ids=end_ids, pad_id=self.chat.pad_id
+            model,
+            missing[rank::world],
+            self.settings,
+            end_ids=end_ids,
+            pad_id=self.chat.pad_id,
+            prefixes=prefixes,
         ):
             fresh += [self._drawn(name, owners[s.key], s) for s in batch]
             done = len(have) + len(fresh) * world

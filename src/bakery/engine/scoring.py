@@ -45,7 +45,7 @@ def features_of(
         yield from _padded(model, readout, views)
         return
     prefixes = prefixes or Prefixes()
-    for group in prefixes.groups([view.ids[: view.predicting[0] + 1] for view in views]):
+    for group in prefixes.groups([beginning(view) for view in views]):
         members = [views[i] for i in group.members]
         prefix = None
         if group.shared:
@@ -53,6 +53,11 @@ def features_of(
         for chosen in batches(trees(members, skip=group.shared), MOST_TOKENS):
             at, features = _packed(model, support, readout, chosen, members, prefix)
             yield [group.members[i] for i in at], features
+
+
+def beginning(view: View) -> Sequence[int]:
+    """Return the ids before a view's first target: what may be shared with others."""
+    return view.ids[: view.predicting[0] + 1]
 
 
 def _packed(

@@ -19,8 +19,9 @@ from peft import PeftModel
 from safetensors import SafetensorError
 
 from bakery.engine.adapters import parent_only
+from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.readout import Readout
-from bakery.engine.scoring import features_of
+from bakery.engine.scoring import Scored, beginning, features_of
 from bakery.engine.tensor_file import Rows, written
 from bakery.engine.views import Pair, View
 from bakery.errors import StageError
@@ -69,14 +70,16 @@ class TeacherRecord:
 class LiveTeacher:
     """The same features, by a pass of the parent each time they are asked for.
 
-    Takes the model's memory and time, so it is for the process that trains, and not for the
-    workers of a data loader. The model is left as it was found.
+    What `pairs`, all that will come, begin with is run once and kept. A pass takes the model's
+    memory and time, so it is for the process that trains, and not for the workers of a data
+    loader. The model is left as it was found.
     """
 
     is_live = True
 
-    def __init__(self, model: PeftModel, readout: Readout) -> None:
+    def __init__(self, model: PeftModel, readout: Readout, pairs: Sequence[Pair] = ()) -> None:
         self._model, self._readout = model, readout
+        self._prefixes = Prefixes([beginning(pair.teacher) for pair in pairs])
 
     def features_of_pairs(self, pairs: Sequence[Pair]) -> torch.Tensor:
         """Return the features (N, D) of the targets of some pairs, in their order."""
@@ -86,7 +89,8 @@ class LiveTeacher:
         parts: dict[int, torch.Tensor] = {}
         with teaching(self._model):
             views = [pair.teacher for pair in pairs]
-            for at, features in features_of(self._model, self._readout, views):
+            known = self._prefixes
+            for at, features in features_of(self._model, self._readout, views, prefixes=known):
                 parts |= zip(at, features.split([pairs[i].num_targets for i in at]), strict=True)
         return torch.cat([parts[i] for i in range(len(pairs))])
 
@@ -136,16 +140,21 @@ def record(
     *,
     of: str,
     reporter: Reporter,
+    prefixes: Prefixes | None = None,
 ) -> TeacherRecord:
     """Open the record at `path`, or make it, by one pass of the parent over the teacher views.
 
     `of` identifies the weights: a record made for others, or for other pairs, is made again.
+    `prefixes` are those that the parent was run over before, if it was.
     Raises StageError where it cannot be written.
     """
     if not is_recorded(path, pairs, of=of):
-        size = size_of(model, readout, pairs)
+        size, key = size_of(model, readout, pairs), _key(pairs, of)
+        views = [pair.teacher for pair in pairs]
+        scored = features_of(model, readout, views, prefixes=prefixes)
         try:
-            _make(model, readout, pairs, path, size=size, key=_key(pairs, of), reporter=reporter)
+            with teaching(model):
+                _write(scored, pairs, path, size=size, key=key, reporter=reporter)
         except OSError as error:
             raise StageError(
                 f"the record of the teacher cannot be written: {error}",
@@ -184,9 +193,8 @@ def teaching(model: PeftModel) -> Iterator[None]:
             parameter.requires_grad_(was_learnt)
 
 
-def _make(
-    model: PeftModel,
-    readout: Readout,
+def _write(
+    scored: Iterator[Scored],
     pairs: Sequence[Pair],
     path: Path,
     *,
@@ -202,8 +210,8 @@ def _make(
     done = 0
     reporter.progress("teacher", done, len(pairs))
     shape = (size.positions, size.width)
-    with written(path, shape, size.dtype, key=key) as put, teaching(model):
-        for at, features in features_of(model, readout, [pair.teacher for pair in pairs]):
+    with written(path, shape, size.dtype, key=key) as put:
+        for at, features in scored:
             counts = [pairs[i].num_targets for i in at]
             for i, part in zip(at, features.cpu().split(counts), strict=True):
                 put(firsts[i], part)

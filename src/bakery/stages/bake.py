@@ -117,7 +117,7 @@ def _taught(
         teacher.forget(path)
         why = teacher.too_large(teacher.size_of(student, readout, pairs), path.parent, RECORD_GB)
         if why:
-            return teacher.LiveTeacher(student, readout), [why]
+            return teacher.LiveTeacher(student, readout, pairs), [why]
     return teacher.record(student, readout, pairs, path, of=of, reporter=reporter), []
 
 

@@ -26,9 +26,6 @@ NAME = "bakery"
 KEYWORD = "bakery_layout"
 """The keyword of a model's forward that carries the layout to every layer."""
 
-MOST_SCORES = 1 << 24
-"""Largest block of scores that is held at once, in elements."""
-
 LOWEST = -1e30
 """Stands for the maximum of no scores at all: finite, so that nothing becomes NaN."""
 
@@ -113,6 +110,11 @@ def attending(configs: Sequence[PreTrainedConfig]) -> Iterator[None]:
             config._attn_implementation = name
 
 
+def most_scores(device: torch.device) -> int:
+    """Return how many scores are held at once: on a CPU what its caches hold."""
+    return 1 << 20 if device.type == "cpu" else 1 << 26
+
+
 def explicit(
     q: torch.Tensor,
     k: torch.Tensor,
@@ -153,8 +155,7 @@ def part(
 
     `hidden` (broadcast to (X, T, S)) is true where a query must not see a key.
     """
-    scores = (q @ k.mT).float().mul_(rule.scale)
-    scores = capped(scores, rule.softcap)
+    scores = capped(((q * rule.scale) @ k.mT).float(), rule.softcap)
     if hidden is not None:
         scores.masked_fill_(hidden, -torch.inf)
     top = scores.amax(dim=-1, keepdim=True).clamp_min_(LOWEST)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the name everyone reads at once
 from torch import nn
 
-from bakery.engine.packed.attention import MOST_SCORES, Part, Rule, explicit, folded, merged, part
+from bakery.engine.packed.attention import Part, Rule, explicit, folded, merged, most_scores, part
 
 KeysValues = tuple[torch.Tensor, torch.Tensor]
 QKV = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -137,7 +137,7 @@ class Packed:
     ) -> Part:
         """Attend within a segment, a block of queries at a time; heads folded."""
         count, heads = len(segment), len(q)
-        step = max(1, MOST_SCORES // (heads * count))
+        step = max(1, most_scores(q.device) // (heads * count))
         blocks = []
         hidden = _or_causal(self._hidden_of(segment, rule.window, q.device), count, q.device)
         for start in range(0, count, step):
@@ -166,7 +166,7 @@ def _to_prefix(
     first = 0 if rule.window is None else max(0, length + 1 - rule.window)
     k, v = k[:, first:], v[:, first:]
     heads, count = q.shape[:2]
-    step = max(1, MOST_SCORES // (heads * max(1, length - first)))
+    step = max(1, most_scores(q.device) // (heads * max(1, length - first)))
     blocks = []
     for start in range(0, count, step):
         stop = min(start + step, count)
