@@ -27,6 +27,7 @@ test-slow: .venv/stamp
 # Stopped halfway, `make bench BENCH=--resume` goes on.
 bench: .venv/bench-stamp
 	.venv/bin/python -m benchmarks.run $(BENCH)
+	.venv/bin/python -m benchmarks.gpu
 
 bench-quick: .venv/bench-stamp
 	.venv/bin/python -m benchmarks.run --quick $(BENCH)

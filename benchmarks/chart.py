@@ -12,9 +12,6 @@ from benchmarks.results import Figures
 
 WIDTH, LEFT, RIGHT, ROW, TOP = 760, 180, 160, 46, 78
 SIDES = {"ours": "bakery", "trl": "TRL SDFTTrainer", "plain": "plain reference"}
-LONGEST = 1000.0
-"""Seconds at the right end of the scale, unless something takes longer."""
-
 STYLE = """
 text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328; }
 .title { font-size: 15px; font-weight: 600; }
@@ -30,14 +27,16 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f232
 """
 
 
-def draw(found: Mapping[tuple[str, str], Figures], path: Path) -> None:
-    """Write the chart: CPU seconds of whole bakes on a logarithmic scale, a row for each."""
+def draw(found: Mapping[tuple[str, str], Figures], path: Path) -> bool:
+    """Write the chart, a row for each whole bake; tell whether there was any."""
     cases = [
         case for case in CASES if case.kind in ("bake", "pairs") and (case.name, "ours") in found
     ]
+    if not cases:
+        return False
     seconds = [f.cpu for (name, _), f in found.items() if any(c.name == name for c in cases)]
-    first = 10.0 ** math.floor(math.log10(min(seconds, default=1.0)))
-    last = 10.0 ** math.ceil(math.log10(max(seconds, default=LONGEST)))
+    first = 10.0 ** math.floor(math.log10(min(seconds)))
+    last = 10.0 ** math.floor(math.log10(max(seconds)) + 1)
     height = TOP + ROW * len(cases) + 34
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
@@ -53,6 +52,7 @@ def draw(found: Mapping[tuple[str, str], Figures], path: Path) -> None:
         parts += _row(case, found, TOP + ROW * i + ROW // 2, first, last)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([*parts, "</svg>", ""]), encoding="utf-8")
+    return True
 
 
 def _legend() -> list[str]:

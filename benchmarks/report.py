@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import chart, results
+from benchmarks import chart, goals, results
 from benchmarks.cases import CASES, GRID, Case
 from benchmarks.results import PUBLISHED, ROOT, Figures, Row
 
@@ -41,7 +41,13 @@ def show(path: Path) -> None:
     """Print every table, the spread of the repeats, what is missing, and the goals."""
     about, rows = results.read(path)
     found = with_estimates(results.figures(rows))
-    parts = [*tables(found), spread(found), goals(found), left_out(found, rows), machine(about)]
+    parts = [
+        *tables(found),
+        spread(found),
+        goals.lines(found),
+        left_out(found, rows),
+        machine(about),
+    ]
     print("\n" + "\n\n".join("\n".join(part) for part in parts if part))
 
 
@@ -171,30 +177,6 @@ def spread(found: Found) -> list[str]:
         if len(one.cpu_s) > 1
     ]
     return [head, *lines] if lines else []
-
-
-def goals(found: Found) -> list[str]:
-    """Which of the ratios that are aimed at are met."""
-    lines = []
-    for case in CASES:
-        ours = found.get((case.name, "ours"))
-        for side, goal in case.goals.items():
-            other = found.get((case.name, side))
-            if ours is None or other is None:
-                continue
-            if side == "floor":
-                ratio, met = ours.cpu / other.cpu, ours.cpu / other.cpu <= goal
-            else:
-                a, b = (
-                    (other.memory, ours.memory) if case.kind == "memory" else (other.cpu, ours.cpu)
-                )
-                ratio, met = a / b, a / b >= goal
-            sign = "at most" if side == "floor" else "at least"
-            lines.append(
-                f"{case.title:<30}{NAMES[side]:<7}{ratio:6.2f}  {sign} {goal:<5g} "
-                f"{'met' if met else 'MISSED'}"
-            )
-    return ["aimed at", *lines] if lines else []
 
 
 def left_out(found: Found, rows: Sequence[Row]) -> list[str]:

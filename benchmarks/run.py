@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import report, results
+from benchmarks import chart, report, results
 from benchmarks.cases import Case, chosen
 from benchmarks.results import ROOT, Row
 
@@ -39,14 +39,15 @@ def main() -> None:
         for case in cases:
             print(f"{case.name:<24} {' '.join(case.sides):<18} {case.title}")
         return
-    path, done = _opened(asked)
+    path, done = opened(asked)
     for case in cases:
         for repeat in range(1 if asked.quick else asked.repeats):
             for side in case.sides:
                 if (case.name, side, repeat) not in done and _possible(side, repeat):
                     _measure(path, case, side, repeat)
     report.show(path)
-    print(f"\n{path.relative_to(ROOT) if path.is_relative_to(ROOT) else path}")
+    drawn = chart.draw(results.figures(results.read(path)[1]), path.with_suffix(".svg"))
+    print(f"\nwritten: {path}{', ' + path.with_suffix('.svg').name if drawn else ''}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -61,14 +62,12 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _opened(asked: argparse.Namespace) -> tuple[Path, set[tuple[str, str, int]]]:
+def opened(asked: argparse.Namespace) -> tuple[Path, set[tuple[str, str, int]]]:
     """Return the result file, and which measurements it has already."""
     now = results.description()
-    path = asked.file or (
-        results.newest()
-        if asked.resume
-        else results.FOLDER / f"{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
-    )
+    path = asked.file or (results.newest() if asked.resume else results.PUBLISHED)
+    if path == results.PUBLISHED:
+        path = results.FOLDER / f"{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
     if not (asked.resume and path.exists()):
         if path.exists():
             sys.exit(f"{path} exists: give --resume to go on with it")

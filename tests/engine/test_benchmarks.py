@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import warnings
@@ -9,7 +10,7 @@ import warnings
 import pytest
 import torch
 
-from benchmarks import chart, reference, report, results
+from benchmarks import chart, gpu, reference, report, results, run
 from benchmarks.cases import CASES, GRID, QUICK, chosen
 from benchmarks.sides import SIDES
 from benchmarks.workload import Workload
@@ -86,6 +87,13 @@ def test_the_reference_computes_the_divergence_by_its_definition():
     assert found == pytest.approx(float((p.exp() * (p - q)).sum(-1).mean()), rel=1e-4)
 
 
+def test_the_gpu_cases_run_wherever_they_are_sent():
+    shape = gpu.Shape(64, 1, 1, 1, 64, 128, True, TINY)
+    found = gpu.measure(shape, "cpu", gpu.matrix_peak("cpu", size=32))
+    assert found["sampling_tokens_s"] > 0
+    assert found["training_tokens_s"] > 0
+
+
 def test_case_names_are_unique_and_the_quick_ones_exist():
     names = [case.name for case in (*CASES, *GRID)]
     assert len(names) == len(set(names))
@@ -120,6 +128,26 @@ def test_a_torn_last_line_is_no_result(tmp_path):
     with path.open("a") as file:
         file.write('{"case": "bake-64x1", "si')
     assert results.read(path)[1] == whole
+
+
+def asked(path, *, resume):
+    return argparse.Namespace(file=path, resume=resume)
+
+
+def test_a_run_that_was_stopped_knows_what_it_has(tmp_path):
+    path = measured(tmp_path / "results.jsonl", repeats=1)
+    results.append(path, {"case": "step-2k", "side": "ours", "repeat": 1, "error": "killed"})
+    found, done = run.opened(asked(path, resume=True))
+    assert found == path
+    assert ("bake-64x1", "trl", 0) in done
+    assert ("step-2k", "ours", 1) not in done
+
+
+def test_results_of_two_versions_of_the_code_never_mix(tmp_path):
+    path = tmp_path / "results.jsonl"
+    results.append(path, results.description() | {"code": "another"})
+    with pytest.raises(SystemExit, match="other code"):
+        run.opened(asked(path, resume=True))
 
 
 def test_the_chart_names_every_bake(tmp_path):
