@@ -138,7 +138,7 @@ def measure(shape: Shape, device: str, peak_flops: float) -> dict[str, Any]:
         "training_share": step_flops / step_s / peak_flops,
         "peak_gb": max(sampling_gb, _peak_gb(device)),
         "matrix_peak_tflops": peak_flops / 1e12,
-        "numerics": {k: str(v) for k, v in dict(getattr(trainer, "numerics", {})).items()},
+        "numerics": trainer.numerics.as_data() if trainer.numerics else {},
     }
 
 

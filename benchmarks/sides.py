@@ -7,8 +7,8 @@ made outside the measurement on every side; our trainer's construction is inside
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -128,13 +128,15 @@ def floor_step(workload: Workload, folder: str) -> Outcome:
     """
     trainer, batch = _at_a_step(workload, folder)
     model, rows, cols = trainer.model, batch["rows"], batch["cols"]
+    # The trainer's own step chooses how attention is computed, and says so to the batch's layout.
+    trainer.training_step(model, dict(batch), batch["weights"].sum())
     given = {name: batch[name] for name in MODEL_INPUTS if name in batch}
     head = model.get_output_embeddings()
     head.register_forward_pre_hook(lambda _, args: (args[0][rows, cols],))
     gradient_NV = torch.full((len(rows), workload.vocab), 1e-6)
 
     def step() -> None:
-        with _context(trainer):
+        with trainer._support.attending():
             model(**given, use_cache=False).logits.backward(gradient_NV)
 
     return _stepped(trainer, step) | _numerics(trainer)
@@ -218,16 +220,18 @@ def _at_a_step(workload: Workload, folder: str) -> tuple[ContextBakingTrainer, d
 
 def _stepped(trainer: ContextBakingTrainer, step: Callable[[], None]) -> Outcome:
     """Return the median of several steps, each from no gradient to a whole one."""
-    meters = []
-    for _ in range(WARM_UP + STEPS):
-        with Meter() as meter:
+    cpu_s, wall_s = [], []
+    trainer.model.zero_grad(set_to_none=True)
+    with Meter() as meter:
+        for _ in range(WARM_UP + STEPS):
+            wall, cpu = time.perf_counter(), time.process_time()
             step()
-        trainer.model.zero_grad(set_to_none=True)
-        meters.append(meter)
-    timed = meters[WARM_UP:]
-    middle = sorted(timed, key=lambda meter: meter.cpu_s)[len(timed) // 2]
-    middle.grown_mb = max(meter.grown_mb for meter in meters)
-    return _outcome(middle, [], 0, steps=1)
+            cpu_s.append(time.process_time() - cpu)
+            wall_s.append(time.perf_counter() - wall)
+            trainer.model.zero_grad(set_to_none=True)
+    meter.cpu_s = statistics.median(cpu_s[WARM_UP:])
+    meter.wall_s = statistics.median(wall_s[WARM_UP:])
+    return _outcome(meter, [], 0, steps=1)
 
 
 def _outcome(meter: Meter, losses: list[float], tokens: int, **more: Any) -> Outcome:
@@ -245,11 +249,6 @@ def _outcome(meter: Meter, losses: list[float], tokens: int, **more: Any) -> Out
 
 
 def _numerics(trainer: ContextBakingTrainer) -> dict[str, Any]:
-    """Return which layout, attention and precision the trainer chose, where it says so."""
-    chosen = getattr(trainer, "numerics", None)
+    """Return which layout, attention and precision the trainer chose, where it has chosen."""
+    chosen = trainer.numerics
     return {"numerics": {k: str(v) for k, v in chosen.as_data().items()}} if chosen else {}
-
-
-def _context(trainer: ContextBakingTrainer) -> AbstractContextManager[Any]:
-    """Return what the trainer itself wraps a forward in, so that attention is the same."""
-    return getattr(trainer, "forward_context", nullcontext)()
