@@ -25,7 +25,7 @@ from transformers import PrinterCallback, ProgressCallback
 from transformers.utils import logging as hf_logging
 
 from bakery import outputs
-from bakery.engine import loading, metrics
+from bakery.engine import loading, metrics, on_policy
 from bakery.engine.chat import Chat
 from bakery.engine.context_trainer import ContextBakingTrainer
 from bakery.engine.data.datasets import eval_rows, load_eval_data, training_rows
@@ -64,6 +64,8 @@ def gather(settings: Settings) -> Material:
     loading.check_optional(settings.data, settings.training)
     rows = training_rows(settings.data)
     _check_context(settings, rows)
+    if settings.training.on_policy:
+        on_policy.check(sum(row.needs_sampling for row in rows))
     held_out = eval_rows(settings.data)
     if held_out is None and settings.training.eval_strategy != "no":
         raise ConfigError(
@@ -127,6 +129,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         "steps": trainer.state.global_step,
         "rows": len(trainer.train_dataset),
         "model": source.name,
+        "numerics": trainer.numerics.as_data() if trainer.numerics else {},
         "versions": versions(),
     }
     if first:

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from bakery.engine import checkpoints
 from bakery.engine.context_trainer import TRAJECTORIES
+from bakery.engine.numerics import FILE as NUMERICS
 from bakery.engine.settings.parse import Settings
 from bakery.errors import ConfigError, StageError
 from bakery.records import write_atomic
@@ -25,7 +26,9 @@ from bakery.reporting import Reporter
 
 METRICS, RESULTS, CONFIG = "metrics.jsonl", "results.json", "config.yaml"
 FINAL, MERGED = "final_model", "merged"
-OWN = (CONFIG, METRICS, RESULTS, FINAL, MERGED, TRAJECTORIES, f"eval_{TRAJECTORIES}")
+OWN = (
+    CONFIG, METRICS, RESULTS, FINAL, MERGED, NUMERICS, TRAJECTORIES, f"eval_{TRAJECTORIES}"
+)  # fmt: skip
 
 _FREE = re.compile(  # settings that may differ when a run goes on: they shape no weights
     r"output_dir|resume_from_checkpoint|merge|teacher_record_gb|heldout_file|report_to|run_name|disable_tqdm"

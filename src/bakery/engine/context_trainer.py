@@ -1,7 +1,8 @@
 """The library's trainer: any data set, any context, any PEFT model.
 
 Rows become examples once, or are answered anew by the teacher each epoch; the teacher is run
-over each of them once, before it is trained on. The rest is `BakingTrainer`.
+over each of them once, before it is trained on. Or the student answers them (`on_policy`), before
+each step. The rest is `BakingTrainer`.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ from __future__ import annotations
 import re
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.utils import gather_object
 from peft import PeftModel
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase, TrainerCallback
 
-from bakery.engine import teacher
+from bakery.engine import on_policy, teacher
 from bakery.engine.adapters import parent_only
 from bakery.engine.chat import Chat
 from bakery.engine.conversations import ContextSettings
@@ -29,9 +32,12 @@ from bakery.engine.examples import Example, Examples, Features
 from bakery.engine.fidelity import Fidelity, totals
 from bakery.engine.losses import forward_kl, make_loss
 from bakery.engine.models import end_ids
+from bakery.engine.numerics import FILE as NUMERICS
+from bakery.engine.on_policy import OwnAnswers, Places
 from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.readout import Readout
-from bakery.engine.rounds import Rounds
+from bakery.engine.rounds import Gather, Rounds
+from bakery.engine.scoring import beginning
 from bakery.engine.settings.config import BakeryConfig, ContextConfig, context_of
 from bakery.engine.teacher import LiveTeacher, TeacherRecord, teaching
 from bakery.engine.trainer import BakingTrainer
@@ -76,6 +82,7 @@ class ContextBakingTrainer(BakingTrainer):
         self._eval_rounds = (
             self._rounds_of(eval_dataset, args, model) if eval_dataset is not None else None
         )
+        self._own = self._own_answers(args)
         self._round: int | None = None
         self._told: set[str] = set()
         self._probe: Probe | None = None
@@ -89,24 +96,55 @@ class ContextBakingTrainer(BakingTrainer):
                 beta=args.jsd_beta,
                 k=args.loss_top_k,
             ),
-            train_dataset=_unmade(self._rounds),
+            train_dataset=_unmade(self._rounds, Places if self._own else Examples),
             eval_dataset=_unmade(self._eval_rounds) if self._eval_rounds else None,
             pad_id=self.chat.pad_id,
             weighting=args.loss_weighting,
+            numerics=Path(str(args.output_dir)) / NUMERICS,
+            note=self.reporter.note,
             processing_class=tokenizer,
             callbacks=callbacks,
             optimizers=optimizers,
         )
         self.add_callback(_NextRound(self))
+        self._collate: Callable[..., dict[str, Any]] = self.data_collator
+        if self._own is not None:
+            self.data_collator = on_policy.as_data
 
     def start_round(self, number: int) -> None:
-        """Put fresh examples under the data loader, unless this round's are there already."""
+        """Put fresh examples under the data loader, unless this round's are there already.
+
+        On-policy rows are answered later (`get_batch_samples`); the teacher of them is live.
+        """
+        if self._own is not None:
+            if not self.train_dataset.record.is_live:
+                begins = self._rounds.begins
+                self.train_dataset.record = LiveTeacher(self.model, self.readout, begins)
+            return
         once = self.args.reuse_trajectories or self.args.trajectories_file
         if once or not self._rounds.has_open_rows:
             number = 0
         if number != self._round:
             self._fill(self.train_dataset, self._rounds, str(number), kept=TRAJECTORIES)
             self._round = number
+
+    def end_round(self, *, is_last: bool = False) -> None:
+        """Refuse to go on from an epoch without any target; say at the end what was left out."""
+        if self._own is not None:
+            self._own.check()
+            if is_last:
+                self._own.say()
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], torch.Tensor]:
+        """Return the micro-batches of a step; on-policy rows are answered here, all at once."""
+        if self._own is not None:
+            places = list(islice(epoch_iterator, num_batches))
+            rank, step = self.args.process_index, self.state.global_step
+            made = self._own.examples(self.model, step, places, rank=rank, gather=self._gather)
+            epoch_iterator = iter([self._collate(examples) for examples in made])
+        return super().get_batch_samples(epoch_iterator, num_batches, device)
 
     def evaluation_loop(self, dataloader: Any, *arguments: Any, **more: Any) -> Any:
         """Measure on examples that are answered once, and stay the same all through training."""
@@ -139,6 +177,10 @@ class ContextBakingTrainer(BakingTrainer):
             examples: Examples = self.eval_dataset
             if not examples.pairs:
                 self._fill(examples, self._eval_rounds, "eval", kept=f"eval_{TRAJECTORIES}")
+        elif self._own is not None:
+            chosen_rows = self._rounds.some(MOST_PROBED)
+            examples = _unmade(chosen_rows)
+            self._fill(examples, chosen_rows, "probe", kept=TRAJECTORIES)
         else:
             if self._round is None:
                 self.start_round(0)
@@ -155,6 +197,20 @@ class ContextBakingTrainer(BakingTrainer):
             rows_of(dataset), self.chat, self._context, args, model.config, self.reporter
         )
 
+    def _own_answers(self, args: BakeryConfig) -> OwnAnswers | None:
+        """Return who answers on-policy rows; None where the teacher answers."""
+        if not args.on_policy:
+            return None
+        on_policy.check(len(self._rounds.open_rows))
+        for note in on_policy.notes(self._rounds, args.loss_type):
+            self.reporter.note(note)
+        kept = Path(str(args.output_dir)) / TRAJECTORIES
+        return OwnAnswers(self._rounds, end_ids=self._end_ids, kept=kept)
+
+    @property
+    def _gather(self) -> Gather:
+        return gather_object if self.args.world_size > 1 else list
+
     def _fill(self, examples: Examples, rounds: Rounds, name: str, *, kept: str) -> None:
         """Have the teacher answer a round and score it; every process does its share."""
         rank, world = self.args.process_index, self.args.world_size
@@ -169,7 +225,7 @@ class ContextBakingTrainer(BakingTrainer):
                 end_ids=self._end_ids,
                 rank=rank,
                 world=world,
-                gather=gather_object if world > 1 else list,
+                gather=self._gather,
                 given=Path(given) if given else None,
                 kept=folder / kept,
             )
@@ -188,7 +244,8 @@ class ContextBakingTrainer(BakingTrainer):
             why = gather_object(why)
         if why[0]:
             self._tell_once(folder.name, why[0])
-            return LiveTeacher(self.model, self.readout, examples.pairs)
+            begins = [beginning(pair.teacher) for pair in examples.pairs]
+            return LiveTeacher(self.model, self.readout, begins)
         shares = [(folder / f"{r}.safetensors", examples.pairs[r::world]) for r in range(world)]
         path, pairs = shares[rank]
         teacher.record(
@@ -270,6 +327,8 @@ def rounds_of(
             args.sampling_temperature,
             args.top_p,
             args.top_k,
+            args.min_p,
+            args.repetition_penalty,
         ),
         seed=args.seed,
         max_length=min(args.max_seq_length or longest, longest),
@@ -287,6 +346,14 @@ class _NextRound(TrainerCallback):
         """A resumed epoch gets the round it had."""
         self._trainer.start_round(int((state.epoch or 0) + 1e-6))
 
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """An epoch that taught nothing is the last one."""
+        self._trainer.end_round()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """What was left out of any step is told once."""
+        self._trainer.end_round(is_last=True)
+
 
 class _Unmade:
     """The record of examples that no round has been drawn for."""
@@ -298,9 +365,9 @@ class _Unmade:
         raise AssertionError("no round is drawn")
 
 
-def _unmade(rounds: Rounds) -> Examples:
+def _unmade(rounds: Rounds, kind: type[Examples] = Examples) -> Examples:
     empty: Sequence[Example] = [()] * len(rounds)
-    return Examples(empty, _Unmade())
+    return kind(empty, _Unmade())
 
 
 def _required(

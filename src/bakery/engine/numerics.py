@@ -6,8 +6,10 @@ given the choices of an earlier one takes those, so that the same machine gives 
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,8 +17,10 @@ from torch import nn
 
 from bakery.engine.packed.attention import Rule
 from bakery.engine.packed.layouts import Packed, Segment
+from bakery.records import write_atomic
 
 KERNELS = ("sdpa", "explicit")
+FILE = "numerics.json"
 ROUNDS = 2
 CLEARLY = 0.85
 """The usual kernel stays unless the other takes less than this share of its time."""
@@ -34,6 +38,8 @@ class Numerics:
     attention: str
     """sdpa or explicit, in a packed sequence; else what the model was loaded with."""
     threads: int
+    loss: str
+    """fused: with the head, in chunks; logits: from the model's whole logits."""
     why: str = ""
     """Why the layout is not `packed`."""
 
@@ -42,14 +48,22 @@ class Numerics:
         return {name: value for name, value in asdict(self).items() if value != ""}
 
     def __str__(self) -> str:
-        threads = f", {self.threads} CPU thread{'s' if self.threads > 1 else ''}"
-        reason = f" ({self.why})" if self.why else ""
-        return f"student runs {self.layout}, attention {self.attention}{threads}{reason}"
+        threads = f"{self.threads} CPU thread{'s' if self.threads > 1 else ''}"
+        layout = f"{self.layout} ({self.why})" if self.why else self.layout
+        return f"layout {layout}, attention {self.attention}, loss {self.loss}, {threads}"
 
 
-def from_data(data: dict[str, Any]) -> Numerics:
-    """Return what an earlier run wrote down."""
-    return Numerics(**data)
+def written_in(path: Path) -> Numerics | None:
+    """Return what an earlier run wrote down, or None. What is no such file counts for nothing."""
+    try:
+        return Numerics(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write(path: Path, numerics: Numerics) -> None:
+    """Write choices down, for a run that goes on or is made again."""
+    write_atomic(path, json.dumps(numerics.as_data(), indent=2) + "\n")
 
 
 def faster_kernel(config: Any, segments: tuple[Segment, ...], device: torch.device) -> str:

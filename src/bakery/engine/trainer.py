@@ -7,11 +7,12 @@ somebody else's business: `stages.bake` for bgit, `context_trainer` for the libr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from peft import PeftModel
 from safetensors.torch import save_file
 from transformers import Trainer, TrainingArguments
@@ -21,7 +22,7 @@ from bakery.engine.adapters import BAKE, load_own_state, own_state
 from bakery.engine.examples import Examples, collator
 from bakery.engine.fidelity import totals
 from bakery.engine.losses import Loss
-from bakery.engine.numerics import Numerics, faster_kernel
+from bakery.engine.numerics import Numerics, faster_kernel, write, written_in
 from bakery.engine.packed.attention import KEYWORD
 from bakery.engine.packed.layouts import Packed
 from bakery.engine.packed.support import support_of
@@ -50,15 +51,21 @@ class BakingTrainer(Trainer):
         eval_dataset: Examples | None = None,
         pad_id: int = 0,
         weighting: str = "token",
-        numerics: Numerics | None = None,
+        numerics: Path | None = None,
+        note: Callable[[str], None] = lambda _: None,
         **more: Any,
     ) -> None:
-        """`numerics` are those of an earlier run; else they are chosen at the first step."""
+        """`numerics` is a file: choices that are in it are taken, others are made and put there."""
         self.readout = readout
         self.loss = loss
-        self.numerics = numerics
+        self.numerics = written_in(numerics) if numerics else None
+        self._numerics_file, self._note = numerics, note
         self._support = support_of(model)
-        packed = numerics.layout == "packed" if numerics else self._support.refused is None
+        if self._support.refused is not None and self.numerics is not None:
+            self.numerics = None  # written for another model, or by another version
+        packed = self._support.refused is None
+        if self.numerics is not None:
+            packed = self.numerics.layout == "packed"
         super().__init__(
             model=model,
             args=args,
@@ -72,23 +79,30 @@ class BakingTrainer(Trainer):
         """Run forward and backward under the layout: checkpointing runs forwards in both."""
         layout = inputs.get(KEYWORD)
         if self.numerics is None:
-            self.numerics = self._chosen(layout)
+            self.numerics = self._choose(layout)
         if layout is None:
             return super().training_step(model, inputs, *more)
         layout.kernel = self.numerics.attention
         with self._support.attending():
             return super().training_step(model, inputs, *more)
 
-    def _chosen(self, layout: Packed | None) -> Numerics:
-        """Choose how the student is run, by what its first batch looks like."""
+    def _choose(self, layout: Packed | None) -> Numerics:
+        """Choose how the student is run, by what its first batch looks like; say and write it."""
         config = self.model.config.get_text_config()
         threads = torch.get_num_threads()
         if layout is None:
             why = self._support.refused or ""
-            return Numerics("padded", config._attn_implementation, threads, why)
-        segments = tuple(s for _, group in layout.groups for s in group)
-        kernel = faster_kernel(config, segments, self.args.device)
-        return Numerics("packed", kernel, threads)
+            chosen = Numerics("padded", config._attn_implementation, threads, self.readout.how, why)
+        else:
+            segments = tuple(s for _, group in layout.groups for s in group)
+            kernel = faster_kernel(config, segments, self.args.device)
+            chosen = Numerics("packed", kernel, threads, self.readout.how)
+        if self.args.world_size > 1:  # the first process decides for all
+            chosen = gather_object([chosen])[0]
+        if self._numerics_file is not None and self.args.process_index == 0:
+            write(self._numerics_file, chosen)
+        self._note(str(chosen))
+        return chosen
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device

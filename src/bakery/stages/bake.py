@@ -21,13 +21,14 @@ from typing import Any
 from peft import PeftModel
 from transformers import PreTrainedModel, PrinterCallback, TrainingArguments
 
-from bakery.engine import adapter_folder, adapters, checkpoints, teacher
+from bakery.engine import adapter_folder, adapters, checkpoints, numerics, teacher
 from bakery.engine.examples import Examples, Features
 from bakery.engine.fidelity import Fidelity, fidelity
 from bakery.engine.losses import make_loss
 from bakery.engine.metrics import Metrics, losses
 from bakery.engine.models import BaseModel
 from bakery.engine.readout import Readout
+from bakery.engine.scoring import beginning
 from bakery.engine.trainer import BakingTrainer
 from bakery.engine.versions import versions
 from bakery.errors import StageError
@@ -81,7 +82,7 @@ def run(
     notes = [*mixture.notes, *live, *_notes(readout, before)]
     for note in notes:
         reporter.note(note)
-    step, seen = _train(request, student, readout, record, mixture, out, base, reporter)
+    step, seen, chosen = _train(request, student, readout, record, mixture, out, base, reporter)
     after = _measured(student, readout, record, mixture)
     adapter_digest = adapters.save_composed(
         student, out / str(step), bake_id=request.id, parent=parent
@@ -94,6 +95,7 @@ def run(
         "loss": {"first": seen[0], "last": seen[-1], "min": min(seen)},
         "card": grade(before, after, mixture.held_out_stimuli, _tokens_saved(mixture)),
         "seconds": _seconds(mixture, time.monotonic() - clock),
+        "numerics": chosen,
         "notes": notes,
         "started": started,
         "finished": _now(),
@@ -117,7 +119,8 @@ def _taught(
         teacher.forget(path)
         why = teacher.too_large(teacher.size_of(student, readout, pairs), path.parent, RECORD_GB)
         if why:
-            return teacher.LiveTeacher(student, readout, pairs), [why]
+            begins = [beginning(pair.teacher) for pair in pairs]
+            return teacher.LiveTeacher(student, readout, begins), [why]
     return teacher.record(student, readout, pairs, path, of=of, reporter=reporter), []
 
 
@@ -158,8 +161,8 @@ def _train(
     out: Path,
     base: BaseModel,
     reporter: Reporter,
-) -> tuple[int, list[float]]:
-    """Train, and return the last step with the loss of every step."""
+) -> tuple[int, list[float], dict[str, Any]]:
+    """Train, and return the last step, the loss of every step, and how the student was run."""
     settings, micro = request.training, request.micro_batch_size
     folder = out / CHECKPOINTS
     total = math.ceil(len(mixture.train) / settings.global_batch) * settings.epochs
@@ -170,6 +173,8 @@ def _train(
         loss=make_loss(settings.loss),
         train_dataset=Examples([[pair] for pair in mixture.train], record),
         pad_id=base.chat.pad_id,
+        numerics=out / numerics.FILE,
+        note=reporter.note,
         callbacks=[Metrics(out / METRICS, reporter)],
     )
     trainer.remove_callback(PrinterCallback)
@@ -182,7 +187,8 @@ def _train(
         raise StageError(
             "the loss is not a number any more", hint="Lower BAKE.optimizer.learning_rate."
         )
-    return trainer.state.global_step, seen
+    chosen = trainer.numerics.as_data() if trainer.numerics else {}
+    return trainer.state.global_step, seen, chosen
 
 
 def _last_whole(folder: Path) -> Path | None:
