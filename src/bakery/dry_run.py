@@ -13,13 +13,19 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedConfig
 
 from bakery import distil
-from bakery.engine import loading
+from bakery.engine import loading, on_policy
 from bakery.engine.adapters import peft_on_new_transformers
 from bakery.engine.chat import Chat
-from bakery.engine.context_trainer import rounds_of, settings_of
-from bakery.engine.conversations import ContextSettings, RowRefused, fit, pairs_of, prefixes
+from bakery.engine.conversations import (
+    ContextSettings,
+    RowRefused,
+    fit,
+    pairs_of,
+    prefixes,
+    settings_of,
+)
 from bakery.engine.data.rows import Row
-from bakery.engine.rounds import Rounds
+from bakery.engine.rounds import Rounds, rounds_of
 from bakery.engine.settings.parse import Settings
 from bakery.engine.views import Pair, View
 from bakery.errors import ConfigError
@@ -43,6 +49,10 @@ def look(settings: Settings, *, reporter: Reporter) -> Preview:
         tokenizer, source.end_ids(tokenizer.eos_token_id), template_kwargs=training.template_kwargs
     )
     rounds = rounds_of(material.rows, chat, context, training, config, reporter)
+    if training.on_policy:
+        on_policy.check(len(rounds.open_rows))
+        for note in on_policy.notes(rounds, training.loss_type):
+            reporter.note(note)
     sizes = _Sizes.of(rounds, chat, context)
     steps = _steps(settings, len(rounds))
     return Preview(
@@ -52,6 +62,7 @@ def look(settings: Settings, *, reporter: Reporter) -> Preview:
         used=len(rounds),
         open_rows=len(rounds.open_rows),
         answers=len(rounds.open_rows) * training.num_trajectories,
+        on_policy=training.on_policy,
         shown=tuple(islice(_shown(material.rows, chat, context, rounds.max_length), SHOWN)),
         teacher_tokens=sum(pair.teacher for example in sizes for pair in example),
         student_tokens=sum(pair.student for example in sizes for pair in example),
@@ -151,6 +162,8 @@ def _estimate(
     back = 6 if training.gradient_checkpointing else 4
     asked = 2 if is_sampled else 1
     work = parameters * (2 * asked * rounds * teacher + back * epochs * student)
+    if training.on_policy:  # the student answers, and the teacher is run over it once
+        work = parameters * (2 * epochs * teacher + (2 + back) * epochs * student)
     rate = _rate(training.device, dtype)
     return Estimate(
         parameters=parameters,

@@ -24,7 +24,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class ShownRow:
-    """One row as both see it. `is_open`: the teacher has yet to answer, so there is no target.
+    """One row as both see it. `is_open`: somebody has yet to answer, so there is no target.
 
     `part` counts the pairs of a row that was split; `parts` is 1 for all others.
     """
@@ -72,3 +72,5 @@ class Preview:
     targets: int
     steps: int
     estimate: Estimate
+    on_policy: bool = False
+    """Whether the student answers, and not the teacher."""

@@ -55,6 +55,7 @@ DEFAULTS = {
         "max_seq_length": None, "sequential_eval": False, "remove_unused_columns": False,
         "top_p": 0.9, "top_k": 0, "loss_type": "forward_kl", "jsd_beta": 0.5, "loss_top_k": 20,
         "loss_weighting": "token", "reuse_trajectories": False, "trajectories_file": None,
+        "on_policy": False, "min_p": 0.0, "repetition_penalty": 1.0,
         "merge": False, "chat_template_kwargs": {}, "enable_thinking": None,
     },
     ContextConfig: {

@@ -91,6 +91,16 @@ def refused(text: str, *flags: str) -> str:
         ("jsd_beta: 0", "jsd_beta: has to lie between 0 and 1, both left out"),
         ("top_p: 1.2", "top_p: has to be between 0 and 1, got 1.2"),
         ("temperature: 0", "temperature: has to be above 0"),
+        ("min_p: 1.1", "bake.yaml:2:8: min_p: has to be between 0 and 1, got 1.1"),
+        ("repetition_penalty: 0", "bake.yaml:2:21: repetition_penalty: has to be above 0"),
+        (
+            "on_policy: true\nreuse_trajectories: true",
+            "bake.yaml:3:21: reuse_trajectories: contradicts on_policy, which samples anew",
+        ),
+        (
+            "on_policy: true\ntrajectories_file: bake.yaml",
+            "bake.yaml:3:20: trajectories_file: contradicts on_policy",
+        ),
         (
             "enable_thinking: true\nchat_template_kwargs: {enable_thinking: false}",
             "contradicts chat_template_kwargs",

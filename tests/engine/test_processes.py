@@ -19,10 +19,11 @@ from pathlib import Path
 from tests.support.library import losses, trainer
 base, out, shape, batch, limit = sys.argv[1:]
 prompts = [f"q{i}?" for i in range(8)]
-data = [{"prompt": p} if shape == "prompts" else {"prompt": p, "response": p * 3} for p in prompts]
+data = [{"prompt": p, "response": p * 3} if shape == "pairs" else {"prompt": p} for p in prompts]
+own = {"on_policy": True, "loss_type": "jsd"} if shape == "own" else {}
 made = trainer(Path(base), Path(out), data, evaluation=data[:3], eval_strategy="epoch",
                per_device_train_batch_size=int(batch), use_cpu=True,
-               teacher_record_gb=float(limit))
+               teacher_record_gb=float(limit), **own)
 made.train()
 if made.args.process_index == 0:
     evals = [row["eval_loss"] for row in made.state.log_history if "eval_loss" in row]
@@ -59,7 +60,7 @@ def run(
     return found
 
 
-@pytest.mark.parametrize("shape", ["pairs", "prompts"])
+@pytest.mark.parametrize("shape", ["pairs", "prompts", "own"])
 def test_two_processes_train_as_one(shape: str, tmp_path: Path) -> None:
     random_model(tmp_path / "model")
     one, two = run(tmp_path, shape, 4, 1), run(tmp_path, shape, 2, 2)

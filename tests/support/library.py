@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bakery.engine.context_trainer import ContextBakingTrainer
 from bakery.engine.settings.config import BakeryConfig, ContextConfig
+from bakery.reporting import Reporter
 
 PREFIX = [{"role": "system", "content": "SHOUT!"}]
 
@@ -23,6 +24,7 @@ def trainer(
     context: ContextConfig | None = None,
     kind: type[ContextBakingTrainer] = ContextBakingTrainer,
     evaluation: Any = None,
+    reporter: Reporter | None = None,
     **settings: Any,
 ) -> ContextBakingTrainer:
     """Return a trainer on a fresh copy of the model, seeded as users seed it."""
@@ -51,6 +53,7 @@ def trainer(
         train_dataset=dataset,
         eval_dataset=evaluation,
         processing_class=AutoTokenizer.from_pretrained(base),
+        reporter=reporter,
     )
 
 

@@ -7,7 +7,6 @@ each step. The rest is `BakingTrainer`.
 
 from __future__ import annotations
 
-import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -20,14 +19,13 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object
 from peft import PeftModel
-from transformers import PreTrainedConfig, PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 from bakery.engine import on_policy, teacher
 from bakery.engine.adapters import parent_only
 from bakery.engine.chat import Chat
-from bakery.engine.conversations import ContextSettings
+from bakery.engine.conversations import settings_of
 from bakery.engine.data.datasets import prompt_baking_collator, rows_of
-from bakery.engine.data.rows import Row
 from bakery.engine.examples import Example, Examples, Features
 from bakery.engine.fidelity import Fidelity, totals
 from bakery.engine.losses import forward_kl, make_loss
@@ -36,14 +34,13 @@ from bakery.engine.numerics import FILE as NUMERICS
 from bakery.engine.on_policy import OwnAnswers, Places
 from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.readout import Readout
-from bakery.engine.rounds import Gather, Rounds
+from bakery.engine.rounds import Gather, Rounds, rounds_of
 from bakery.engine.scoring import beginning
 from bakery.engine.settings.config import BakeryConfig, ContextConfig, context_of
 from bakery.engine.teacher import LiveTeacher, TeacherRecord, teaching
 from bakery.engine.trainer import BakingTrainer
 from bakery.engine.views import Pair
 from bakery.errors import ConfigError
-from bakery.identity import SamplingSettings
 from bakery.reporting import Quiet, Reporter
 
 TRAJECTORIES = "trajectories.jsonl"
@@ -56,6 +53,8 @@ class ContextBakingTrainer(BakingTrainer):
 
     Takes what the data functions of this package return, or lists of such rows.
     """
+
+    data_collator: Callable[..., Any]
 
     def __init__(
         self,
@@ -107,7 +106,7 @@ class ContextBakingTrainer(BakingTrainer):
             optimizers=optimizers,
         )
         self.add_callback(_NextRound(self))
-        self._collate: Callable[..., dict[str, Any]] = self.data_collator
+        self._collate = self.data_collator
         if self._own is not None:
             self.data_collator = on_policy.as_data
 
@@ -143,7 +142,7 @@ class ContextBakingTrainer(BakingTrainer):
             places = list(islice(epoch_iterator, num_batches))
             rank, step = self.args.process_index, self.state.global_step
             made = self._own.examples(self.model, step, places, rank=rank, gather=self._gather)
-            epoch_iterator = iter([self._collate(examples) for examples in made])
+            epoch_iterator = iter([on_policy.whole(self._collate, one) for one in made])
         return super().get_batch_samples(epoch_iterator, num_batches, device)
 
     def evaluation_loop(self, dataloader: Any, *arguments: Any, **more: Any) -> Any:
@@ -293,47 +292,6 @@ class PromptBakingTrainer(ContextBakingTrainer):
             stacklevel=2,
         )
         super().__init__(*arguments, **more)
-
-
-def settings_of(context: ContextConfig) -> ContextSettings:
-    """Return the settings of the views, as the engine takes them."""
-    pattern = context.target_content_pattern
-    return ContextSettings(
-        prefix=context.prefix or (),
-        student_retained_turns=context.student_retained_turns,
-        target_roles=frozenset(context.target_roles),
-        target_content_pattern=re.compile(pattern, re.MULTILINE) if pattern else None,
-        target_scope="match" if context.target_scope == "match" else "message",
-    )
-
-
-def rounds_of(
-    rows: Sequence[Row],
-    chat: Chat,
-    context: ContextSettings,
-    args: BakeryConfig,
-    config: PreTrainedConfig,
-    reporter: Reporter,
-) -> Rounds:
-    """Return the rounds that training draws from; `config` says how long a row may be."""
-    longest = int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
-    return Rounds(
-        rows,
-        chat,
-        context,
-        SamplingSettings(
-            args.num_trajectories,
-            args.trajectory_length,
-            args.sampling_temperature,
-            args.top_p,
-            args.top_k,
-            args.min_p,
-            args.repetition_penalty,
-        ),
-        seed=args.seed,
-        max_length=min(args.max_seq_length or longest, longest),
-        reporter=reporter,
-    )
 
 
 class _NextRound(TrainerCallback):

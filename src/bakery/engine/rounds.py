@@ -1,16 +1,20 @@
-"""Rows in, examples out: finished rows once, open ones answered by the teacher in rounds.
+"""Rows in, examples out: finished rows once, open ones answered in rounds.
 
-A round asks the teacher for fresh answers to every open row. Random numbers come from seed,
-round, row and sample, so a round repeats exactly, on any number of processes.
+A round asks the teacher for fresh answers to every open row, or the student for those to some
+(`on_policy`). Random numbers come from seed, round, row and sample, so a round repeats exactly,
+on any number of processes.
 """
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from transformers import PreTrainedConfig
 
 from bakery.engine.chat import Chat
 from bakery.engine.conversations import (
@@ -25,6 +29,8 @@ from bakery.engine.data.rows import Row
 from bakery.engine.examples import Example
 from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.sampling import Sample, SampleRequest, sample
+from bakery.engine.scoring import beginning
+from bakery.engine.settings.config import BakeryConfig
 from bakery.engine.views import Pair
 from bakery.errors import ConfigError, StageError
 from bakery.identity import SamplingSettings
@@ -67,11 +73,11 @@ class Rounds:
         self.seed, self.max_length, self.reporter = seed, max_length, reporter
         self._counts: Counter[str] = Counter()
         self._reasons: list[str] = []
-        self._open: list[tuple[int, Row]] = []
+        self._open: dict[int, Row] = {}
         self._examples: list[Example] = []
         for row in rows:
             self._add(row)
-        self._say("data")
+        self.say("data")
         if not self._examples:
             raise StageError(
                 "no row has a target: there is nothing to train on",
@@ -90,12 +96,53 @@ class Rounds:
     @property
     def open_rows(self) -> list[Row]:
         """The rows that the teacher has to answer, in order."""
-        return [row for _, row in self._open]
+        return list(self._open.values())
 
     @property
     def finished(self) -> list[Example]:
         """The examples of the finished rows, in order."""
         return [example for example in self._examples if example]
+
+    @property
+    def begins(self) -> list[Sequence[int]]:
+        """The teacher's ids before the first target of every row."""
+        finished = [beginning(pair.teacher) for example in self.finished for pair in example]
+        return [*finished, *(self._prefixes(row)[0] for row in self.open_rows)]
+
+    def some(self, count: int) -> Rounds:
+        """Return the same with at most so many rows, spread evenly over all of them."""
+        chosen = copy.copy(self)
+        count = min(count, len(self))
+        places = [i * len(self) // count for i in range(count)]
+        chosen._examples = [self._examples[at] for at in places]
+        chosen._open = {i: self._open[at] for i, at in enumerate(places) if at in self._open}
+        return chosen
+
+    def examples_of(
+        self, model: Any, name: str, places: Collection[int], *, end_ids: frozenset[int]
+    ) -> tuple[dict[int, Example], list[Drawn]]:
+        """Return the examples at some places, and the answers that they were made of.
+
+        `model` answers the open rows among them as the student, all in one call.
+        """
+        asked = {at: self._open[at] for at in dict.fromkeys(places) if at in self._open}
+        requests, owners = self._requests(name, asked, side=1)
+        drawn: dict[str, Drawn] = {}
+        for batch in sample(
+            model, requests, self.settings, end_ids=end_ids, pad_id=self.chat.pad_id
+        ):
+            drawn |= {s.key: self._drawn(name, owners[s.key], s) for s in batch}
+            self.reporter.progress("rollout", len(drawn), len(requests))
+        examples = {at: self._examples[at] for at in places}
+        for request in requests:
+            at, row, _ = owners[request.key]
+            examples[at] = [*examples[at], *self._pair(row, drawn[request.key])]
+        return examples, [drawn[request.key] for request in requests]
+
+    def keep(self, path: Path, drawn: Sequence[Drawn], there: Collection[str] = ()) -> None:
+        """Append answers to a file, but for those whose keys are `there`."""
+        new = [d for d in drawn if self.key(d.round, d.row, d.sample) not in there]
+        append_rows(path, sorted(new, key=lambda d: (d.row, d.sample)))
 
     def examples(
         self,
@@ -118,9 +165,9 @@ class Rounds:
         if not self._open:
             return self._examples
         examples = list(self._examples)
-        for at, _ in self._open:
+        for at in self._open:
             examples[at] = []
-        requests, owners = self._requests(name)
+        requests, owners = self._requests(name, self._open)
         have = self._answered(given, name)
         missing = [r for r in requests if r.key not in have]
         fresh: list[Drawn] = []
@@ -140,26 +187,28 @@ class Rounds:
         fresh = gather(fresh)
         self.reporter.progress("rollout", len(requests), len(requests))
         if kept is not None and rank == 0:
-            there = self._answered(kept, name)
-            new = [d for d in fresh if self._key(name, d.row, d.sample) not in there]
-            append_rows(kept, sorted(new, key=lambda d: (d.row, d.sample)))
-        drawn = {self._key(name, d.row, d.sample): d for d in (*have.values(), *fresh)}
+            self.keep(kept, fresh, self._answered(kept, name))
+        drawn = {self.key(name, d.row, d.sample): d for d in (*have.values(), *fresh)}
         for request in requests:
             at, row, _ = owners[request.key]
             examples[at] = [*examples[at], *self._pair(row, drawn[request.key])]
-        self._say(f"round {name}")
-        if not any(examples):
+        self.say(f"round {name}")
+        self.check_targets(any(examples))
+        return examples
+
+    def check_targets(self, found: bool) -> None:
+        """Refuse to go on where no answer had a target."""
+        if not found:
             raise StageError(
                 "no sampled answer has a target: there is nothing to train on",
                 hint="target_content_pattern may never match, or every answer was empty.",
             )
-        return examples
 
     def _add(self, row: Row) -> None:
         try:
             if row.needs_sampling:
                 self._check_room(row)
-                self._open.append((len(self._examples), row))
+                self._open[len(self._examples)] = row
                 self._examples.append([])
                 return
             pairs = pairs_of(self.chat, row, self.context)
@@ -179,22 +228,25 @@ class Rounds:
         if len(self._reasons) < SHOWN_REASONS:
             self._reasons.append(reason)
 
-    def _requests(self, name: str) -> tuple[list[SampleRequest], dict[str, tuple[int, Row, int]]]:
+    def _requests(
+        self, name: str, asked: Mapping[int, Row], *, side: int = 0
+    ) -> tuple[list[SampleRequest], dict[str, tuple[int, Row, int]]]:
+        """Return what to ask the teacher (side 0) or the student (1), and for whom by key."""
         requests, owners = [], {}
-        for at, row in self._open:
-            prefix = tuple(self._prefix(row))
+        for at, row in asked.items():
+            prefix = tuple(self._prefixes(row)[side])
             for number in range(self.settings.num_traj_per_stimulus):
-                key = self._key(name, row.number, number)
+                key = self.key(name, row.number, number)
                 requests.append(SampleRequest(key, prefix))
                 owners[key] = (at, row, number)
         return requests, owners
 
-    def _prefix(self, row: Row) -> list[int]:
-        return prefixes(self.chat, row, self.context)[0]
+    def _prefixes(self, row: Row) -> tuple[list[int], list[int]]:
+        return prefixes(self.chat, row, self.context)
 
     def _check_room(self, row: Row) -> None:
         """Refuse a prompt that leaves no room for its answer, before anything is asked."""
-        length = len(self._prefix(row)) + self.settings.max_tokens
+        length = len(self._prefixes(row)[0]) + self.settings.max_tokens
         if self.max_length is not None and length > self.max_length:
             raise ConfigError(
                 f"row {row.number}: the teacher's prompt and {self.settings.max_tokens} tokens of "
@@ -202,19 +254,20 @@ class Rounds:
                 hint="Raise max_seq_length or lower trajectory_length; a prompt is never cut.",
             )
 
-    def _key(self, name: str, row: int, number: int) -> str:
+    def key(self, name: str, row: int, number: int) -> str:
+        """Return what names, and seeds, one answer of a round."""
         return f"{self.seed}/{name}/{row}/{number}"
 
     def _answered(self, kept: Path | None, name: str) -> dict[str, Drawn]:
         rows = read_rows(kept, Drawn) if kept is not None else []
-        return {self._key(name, d.row, d.sample): d for d in rows if d.round == name}
+        return {self.key(name, d.row, d.sample): d for d in rows if d.round == name}
 
     def _drawn(self, name: str, owner: tuple[int, Row, int], s: Sample) -> Drawn:
         _, row, number = owner
         return Drawn(name, row.number, number, s.ids, self.chat.text(s.ids), s.finish)
 
     def _pair(self, row: Row, drawn: Drawn) -> list[Pair]:
-        key = self._key(drawn.round, drawn.row, drawn.sample)
+        key = self.key(drawn.round, drawn.row, drawn.sample)
         try:
             pair = sampled_pair(self.chat, row, self.context, drawn.response_ids, key)
         except RowRefused as refused:
@@ -236,10 +289,39 @@ class Rounds:
             self._counts["cut at max_seq_length"] += 1
         return fitted
 
-    def _say(self, where: str) -> None:
+    def say(self, where: str) -> None:
         """Announce what was left out, and why."""
         if self._counts:
             counts = ", ".join(f"{n} {what}" for what, n in self._counts.most_common())
             reasons = f" ({'; '.join(self._reasons)})" if self._reasons else ""
             self.reporter.note(f"{where}: {counts}{reasons}")
             self._counts.clear()
+
+
+def rounds_of(
+    rows: Sequence[Row],
+    chat: Chat,
+    context: ContextSettings,
+    args: BakeryConfig,
+    config: PreTrainedConfig,
+    reporter: Reporter,
+) -> Rounds:
+    """Return the rounds that training draws from; `config` says how long a row may be."""
+    longest = int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
+    return Rounds(
+        rows,
+        chat,
+        context,
+        SamplingSettings(
+            args.num_trajectories,
+            args.trajectory_length,
+            args.sampling_temperature,
+            args.top_p,
+            args.top_k,
+            args.min_p,
+            args.repetition_penalty,
+        ),
+        seed=args.seed,
+        max_length=min(args.max_seq_length or longest, longest),
+        reporter=reporter,
+    )

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from bakery.engine.adapters import parent_only
 from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.readout import Readout
-from bakery.engine.scoring import Scored, beginning, features_of
+from bakery.engine.scoring import Scored, features_of
 from bakery.engine.tensor_file import Rows, written
 from bakery.engine.views import Pair, View
 from bakery.errors import StageError
@@ -70,16 +70,18 @@ class TeacherRecord:
 class LiveTeacher:
     """The same features, by a pass of the parent each time they are asked for.
 
-    What `pairs`, all that will come, begin with is run once and kept. A pass takes the model's
-    memory and time, so it is for the process that trains, and not for the workers of a data
-    loader. The model is left as it was found.
+    `begins` are the ids before the first targets of all that will come: what they share is run
+    once and kept. A pass takes the model's memory and time, so it is for the process that trains,
+    and not for the workers of a data loader. The model is left as it was found.
     """
 
     is_live = True
 
-    def __init__(self, model: PeftModel, readout: Readout, pairs: Sequence[Pair] = ()) -> None:
+    def __init__(
+        self, model: PeftModel, readout: Readout, begins: Sequence[Sequence[int]] = ()
+    ) -> None:
         self._model, self._readout = model, readout
-        self._prefixes = Prefixes([beginning(pair.teacher) for pair in pairs])
+        self._prefixes = Prefixes(begins)
 
     def features_of_pairs(self, pairs: Sequence[Pair]) -> torch.Tensor:
         """Return the features (N, D) of the targets of some pairs, in their order."""

@@ -22,7 +22,7 @@ def show(preview: Preview) -> None:
     """Print some rows, the counts of all, and what training would take."""
     out = open_console()
     for row in preview.shown:
-        _show_row(out, row)
+        _show_row(out, row, "student" if preview.on_policy else "teacher")
     say("")
     table = pairs()
     table.add_row("model", Text(preview.model, style="bold"))
@@ -40,13 +40,13 @@ def show(preview: Preview) -> None:
     say("\nNothing was trained, and nothing was written.")
 
 
-def _show_row(out: Console, row: ShownRow) -> None:
+def _show_row(out: Console, row: ShownRow, answered_by: str) -> None:
     part = f", part {row.part} of {row.parts}" if row.parts > 1 else ""
     say("")
     out.print(Text(f"row {row.number}{part}", style="bold"))
     for name, side in (("teacher", row.teacher), ("student", row.student)):
         out.print(Text.assemble((name, "cyan"), (f"  {_counted(side, row)}", "dim")))
-        lay(out, Padding(_text(out, side, is_open=row.is_open), (0, 0, 0, 2)))
+        lay(out, Padding(_text(out, side, answered_by if row.is_open else None), (0, 0, 0, 2)))
 
 
 def _counted(side: Side, row: ShownRow) -> str:
@@ -54,12 +54,13 @@ def _counted(side: Side, row: ShownRow) -> str:
     return f"{side.tokens} tokens{ahead}"
 
 
-def _text(out: Console, side: Side, *, is_open: bool) -> Text:
+def _text(out: Console, side: Side, answered_by: str | None) -> Text:
+    """Return a view; of an open row, who is to answer it stands in the answer's place."""
     text = Text()
     for piece in side.pieces:
         _add(out, text, piece)
-    if is_open:
-        text.append(_marked(out, "the teacher's answer"), style=_TARGET)
+    if answered_by is not None:
+        text.append(_marked(out, f"the {answered_by}'s answer"), style=_TARGET)
     text.rstrip()
     return text
 
@@ -90,7 +91,8 @@ def _cut(text: str) -> str:
 def _rows(preview: Preview) -> str:
     text = f"{preview.used} of {preview.rows}"
     if preview.open_rows:
-        text += f", {preview.open_rows} for the teacher to answer ({preview.answers:,} answers)"
+        who = "student" if preview.on_policy else "teacher"
+        text += f", {preview.open_rows} for the {who} to answer ({preview.answers:,} answers)"
     return text
 
 

@@ -142,6 +142,7 @@ def training(values: Mapping[str, Any]) -> list[Problem]:
         sampling_temperature=(0, None),
         top_p=(0, 1),
         top_k=(0, None),
+        min_p=(0, 1),
         loss_top_k=(1, None),
         max_seq_length=(1, None),
         teacher_record_gb=(0, None),
@@ -159,13 +160,17 @@ def training(values: Mapping[str, Any]) -> list[Problem]:
         found.append(Problem(("max_steps",), "is 0: nothing would be trained (-1 is no limit)"))
     if values.get("train_sampling_strategy") == "group_by_length":
         found.append(Problem(("train_sampling_strategy",), "rows have no one length to group by"))
-    for name in ("temperature", "top_p"):
-        if values[name] == 0 or (name == "temperature" and values[name] < 0):
+    for name in ("temperature", "top_p", "repetition_penalty"):
+        if values[name] == 0 or (name != "top_p" and values[name] < 0):
             found.append(Problem((name,), "has to be above 0"))
     if not 0 < values["jsd_beta"] < 1:
         found.append(Problem(("jsd_beta",), "has to lie between 0 and 1, both left out"))
     if values["warmup_ratio"] and values["warmup_steps"] not in (0, values["warmup_ratio"]):
         found.append(Problem(("warmup_ratio",), "contradicts warmup_steps: give one of them"))
+    for name in ("reuse_trajectories", "trajectories_file"):
+        if values["on_policy"] and values[name]:
+            text = "contradicts on_policy, which samples anew from the student at every step"
+            found.append(Problem((name,), text))
     for name in sorted(RENDERING & values["chat_template_kwargs"].keys()):
         found.append(Problem(("chat_template_kwargs", name), "is decided by bakery itself"))
     told = values["chat_template_kwargs"].get("enable_thinking")

@@ -196,6 +196,18 @@ class BakeryConfig(TrainingArguments):
     )
     top_p: float = _set(0.9, "Trajectories", "Sample from the likeliest tokens of this mass.")
     top_k: int = _set(0, "Trajectories", "Sample from so many likeliest tokens; 0: from all.")
+    min_p: float = _set(
+        0.0, "Trajectories", "Sample from tokens of at least this share of the likeliest one's "
+        "probability; 0: from all."
+    )  # fmt: skip
+    repetition_penalty: float = _set(
+        1.0, "Trajectories", "Over 1, tokens that stand in the prompt or the answer become less "
+        "likely (CTRL, arXiv 1909.05858)."
+    )  # fmt: skip
+    on_policy: bool = _set(
+        False, "Trajectories", "Learn from the student's own answers, scored by the teacher, "
+        "instead of the teacher's."
+    )  # fmt: skip
     reuse_trajectories: bool = _set(
         False, "Trajectories", "Sample once and learn the same answers in every epoch."
     )

@@ -1,0 +1,143 @@
+"""On-policy rows: the student answers them as it stands, before every optimiser step they are in.
+
+The parent behind the context then says what it would have said at each of the student's tokens
+(GKD, arXiv 2306.13649; MiniLLM, arXiv 2306.08543). Nothing is sampled ahead, and nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bakery.engine.examples import Example, Examples
+from bakery.engine.rounds import Drawn, Gather, Rounds
+from bakery.engine.views import Pair, View
+from bakery.errors import ConfigError
+from bakery.records import read_rows
+
+NAME = "on-policy"
+
+ANCHORED = ("reverse_kl", "jsd")
+"""Losses that keep a student who learns from its own samples near the teacher."""
+
+
+class Places(Examples):
+    """Examples that are not made yet: what a data loader draws is their places."""
+
+    def __getitem__(self, index: int) -> int:  # type: ignore[override]  # see above
+        return index
+
+
+class OwnAnswers:
+    """The student's answers to the rows of one step after the other, kept in the file `kept`."""
+
+    def __init__(self, rounds: Rounds, *, end_ids: frozenset[int], kept: Path) -> None:
+        self._rounds, self._end_ids, self._kept = rounds, end_ids, kept
+        self._there: set[str] | None = None
+        self._found = False
+
+    def examples(
+        self,
+        model: nn.Module,
+        step: int,
+        drawn: Sequence[Sequence[int]],
+        *,
+        rank: int = 0,
+        gather: Gather = list,
+    ) -> list[list[Example]]:
+        """Return the examples at the places of each micro-batch of a step.
+
+        Each process asks its own rows, all in one call. Random numbers come from seed, step, row
+        and sample alone, so a step that is made again has the same answers.
+        """
+        places = [at for batch in drawn for at in batch]
+        with answering(model):
+            found, answers = self._rounds.examples_of(
+                model, f"{NAME}/{step}", places, end_ids=self._end_ids
+            )
+        # A row that fills up the batches of the last step may be there twice.
+        everyone: dict[str, Drawn] = {}
+        for has_target, one in gather([(any(found.values()), answers)]):
+            self._found |= has_target
+            everyone |= {self._rounds.key(d.round, d.row, d.sample): d for d in one}
+        if rank == 0:
+            self._keep(everyone)
+        return [[found[at] for at in batch] for batch in drawn]
+
+    def say(self) -> None:
+        """Announce what was cut or left out so far."""
+        self._rounds.say("on-policy answers")
+
+    def check(self) -> None:
+        """Refuse to go on where no answer so far had a target."""
+        self._rounds.check_targets(self._found)
+
+    def _keep(self, answers: dict[str, Drawn]) -> None:
+        if self._there is None:  # those of a run that this one resumes
+            rows = read_rows(self._kept, Drawn)
+            self._there = {self._rounds.key(d.round, d.row, d.sample) for d in rows}
+        self._rounds.keep(self._kept, list(answers.values()), self._there)
+        self._there |= answers.keys()
+
+
+@contextmanager
+def answering(model: nn.Module) -> Iterator[None]:
+    """Turn dropout off, for the student to answer as it will in use; adapters stay as they are."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
+
+
+def check(open_rows: int) -> None:
+    """Refuse data without an open row: the student can answer none of it."""
+    if not open_rows:
+        raise ConfigError(
+            "on_policy has the student answer prompts, but every row brings its own response",
+            hint="Give rows without a response, or take on_policy out.",
+        )
+
+
+def notes(rounds: Rounds, loss_type: str) -> list[str]:
+    """Return what a person should know before training on the student's own answers."""
+    open_rows, finished = len(rounds.open_rows), len(rounds.finished)
+    said = f"on-policy: the student answers {open_rows} rows itself, anew at every step"
+    if finished:
+        said += f"; {finished} rows with a response are learnt as they are"
+    if loss_type in ANCHORED:
+        return [said]
+    return [
+        said,
+        f"loss_type {loss_type} on the student's own answers may collapse, as nothing holds it to "
+        "what else the teacher would say: reverse_kl and jsd are the losses of on-policy "
+        "distillation",
+    ]
+
+
+def whole(
+    collate: Callable[[Sequence[Example]], dict[str, Any]], examples: Sequence[Example]
+) -> dict[str, Any]:
+    """Collate a micro-batch; one whose answers have no target gets a token that weighs nothing.
+
+    Every process takes every step with the others, and no model runs on no token.
+    """
+    if any(examples):
+        return collate(examples)
+    batch = collate([[_WEIGHTLESS]])
+    return batch | {"weights": torch.zeros_like(batch["weights"])}
+
+
+_WEIGHTLESS = Pair("", View((1, 1), ((1, 2),)), View((1, 1), ((1, 2),)))
+
+
+def as_data(places: Sequence[Any]) -> list[Any]:
+    """Return places as they are: the collator of rows that are answered later."""
+    return list(places)
