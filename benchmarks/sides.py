@@ -1,7 +1,8 @@
 """What is measured: each side does one kind of work on a workload and says what it cost.
 
-Sides: `ours`, `trl`, `plain` (see `reference`), `floor`. Models, tokenizers and data sets are
-made outside the measurement on every side; our trainer's construction is inside, TRL's is not.
+Sides: `ours`, `trl`, `plain` (see `reference`), `floor` and `fitting` (bare loops). Models,
+tokenizers and data sets are made outside the measurement on every side; our trainer's construction
+is inside, TRL's is not.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812  # the name everyone reads at once
 
 from bakery import (
     BakeryConfig,
@@ -124,22 +126,14 @@ def ours_step(workload: Workload, folder: str) -> Outcome:
 def floor_step(workload: Workload, folder: str) -> Outcome:
     """Forward and backward of the student over the same tokens, head at the answers only.
 
-    No teacher and no loss: a gradient is handed to the logits, where a loss would make one.
+    No teacher and no loss: the sum of the logits is what is differentiated.
     """
-    trainer, batch = _at_a_step(workload, folder)
-    model, rows, cols = trainer.model, batch["rows"], batch["cols"]
-    # The trainer's own step chooses how attention is computed, and says so to the batch's layout.
-    trainer.training_step(model, dict(batch), batch["weights"].sum())
-    given = {name: batch[name] for name in MODEL_INPUTS if name in batch}
-    head = model.get_output_embeddings()
-    head.register_forward_pre_hook(lambda _, args: (args[0][rows, cols],))
-    gradient_NV = torch.full((len(rows), workload.vocab), 1e-6)
+    return _bare(workload, folder, lambda logits_NV: logits_NV.sum())
 
-    def step() -> None:
-        with trainer._support.attending():
-            model(**given, use_cache=False).logits.backward(gradient_NV)
 
-    return _stepped(trainer, step) | _numerics(trainer)
+def fitting_step(workload: Workload, folder: str) -> Outcome:
+    """The same with the cross-entropy of one id a position: a step of ordinary fine-tuning."""
+    return _bare(workload, folder, lambda logits_NV: F.cross_entropy(logits_NV, _ids(logits_NV)))
 
 
 def ours_memory(workload: Workload, folder: str) -> Outcome:
@@ -164,10 +158,10 @@ def plain_memory(workload: Workload, folder: str) -> Outcome:
 
 SIDES: dict[str, dict[str, Side]] = {
     "bake": {"ours": ours, "trl": trl, "plain": plain},
-    "fresh": {"ours": ours_fresh, "trl": trl, "plain": plain},
+    "fresh": {"ours": ours_fresh},
     "pairs": {"ours": ours, "plain": plain},
     "sampling": {"ours": ours_sampling, "plain": plain_sampling},
-    "step": {"ours": ours_step, "floor": floor_step},
+    "step": {"ours": ours_step, "floor": floor_step, "fitting": fitting_step},
     "train": {"ours": ours_train, "floor": floor_train},
     "memory": {"ours": ours_memory, "plain": plain_memory},
 }
@@ -216,6 +210,27 @@ def _at_a_step(workload: Workload, folder: str) -> tuple[ContextBakingTrainer, d
     trainer.start_round(0)
     trainer.model.train()
     return trainer, next(iter(trainer.get_train_dataloader()))
+
+
+def _bare(workload: Workload, folder: str, loss: Callable[[torch.Tensor], torch.Tensor]) -> Outcome:
+    """Time forward and backward without the trainer, on a batch that it made."""
+    trainer, batch = _at_a_step(workload, folder)
+    model, rows, cols = trainer.model, batch["rows"], batch["cols"]
+    # The trainer's own step chooses how attention is computed, and says so to the batch's layout.
+    trainer.training_step(model, dict(batch), batch["weights"].sum())
+    given = {name: batch[name] for name in MODEL_INPUTS if name in batch}
+    head = model.get_output_embeddings()
+    head.register_forward_pre_hook(lambda _, args: (args[0][rows, cols],))
+
+    def step() -> None:
+        with trainer._support.attending():
+            loss(model(**given, use_cache=False).logits).backward()
+
+    return _stepped(trainer, step) | _numerics(trainer)
+
+
+def _ids(logits_NV: torch.Tensor) -> torch.Tensor:
+    return torch.arange(len(logits_NV)) % logits_NV.shape[-1]
 
 
 def _stepped(trainer: ContextBakingTrainer, step: Callable[[], None]) -> Outcome:
