@@ -5,13 +5,12 @@ An example is one row of the data: a prompt with all its trajectories, or a conv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
-import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from bakery.engine.packed.attention import KEYWORD
 from bakery.engine.packed.layouts import Packed
@@ -50,38 +49,6 @@ class Examples(Dataset[Example]):
     def pairs(self) -> list[Pair]:
         """Every pair of every example, in order."""
         return list(chain.from_iterable(self.examples))
-
-
-class PromptSampler(Sampler[int]):
-    """Examples in random order, those with the same prompt side by side.
-
-    Answers to one prompt then share a micro-batch, and a packed one holds their prompt once.
-    The order depends on the seed and the epoch alone.
-    """
-
-    def __init__(self, examples: Examples, seed: int) -> None:
-        self._examples, self._seed, self._epoch = examples, seed, 0
-
-    def __len__(self) -> int:
-        return len(self._examples)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Shuffle in another way from now on."""
-        self._epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        prompts: dict[Hashable, list[int]] = {}
-        for i, example in enumerate(self._examples.examples):
-            same = tuple(_prompt(pair) for pair in example) or i  # what is to come is like no other
-            prompts.setdefault(same, []).append(i)
-        found = list(prompts.values())
-        random = np.random.default_rng((self._seed, self._epoch))
-        for at in random.permutation(len(found)):
-            yield from found[at]
-
-
-def _prompt(pair: Pair) -> tuple[int, ...]:
-    return pair.student.ids[: pair.student.predicting[0] + 1]
 
 
 def collator(

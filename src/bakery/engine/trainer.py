@@ -19,7 +19,7 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 
 from bakery.engine.adapters import BAKE, load_own_state, own_state
-from bakery.engine.examples import Examples, PromptSampler, collator
+from bakery.engine.examples import Examples, collator
 from bakery.engine.fidelity import totals
 from bakery.engine.losses import Loss
 from bakery.engine.numerics import Numerics, faster_kernel, write, written_in
@@ -103,13 +103,6 @@ class BakingTrainer(Trainer):
             write(self._numerics_file, chosen)
         self._note(str(chosen))
         return chosen
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        """Keep answers to one prompt together where examples hold a single pair each."""
-        if self.args.train_sampling_strategy != "random":
-            return super()._get_train_sampler(train_dataset)
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return PromptSampler(self.train_dataset, seed)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
