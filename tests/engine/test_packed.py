@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from bakery.engine.packed.support import support_of
 from bakery.engine.readout import Readout
@@ -79,3 +82,28 @@ def greedy(
             if ids[-1] in ends:
                 break
     return tuple(ids[len(prompt) :])
+
+
+def test_attention_that_was_asked_for_stays() -> None:
+    model = random_model("qwen3")
+    model.set_attn_implementation("flex_attention")
+    assert support_of(model).refused == "its attention is flex_attention, as it was loaded"
+
+
+def test_rotary_embeddings_that_depend_on_the_batch_are_not_packed() -> None:
+    config = ZOO["llama"]()
+    config.rope_parameters = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    model = AutoModelForCausalLM.from_config(config)
+    assert "longest row of a batch" in str(support_of(model).refused)
+
+
+def test_windows_that_only_masks_know_are_not_packed() -> None:
+    model = random_model("mistral")
+    model.config.sliding_window = 100  # the probe is shorter: it cannot see a window
+    assert support_of(model).refused is None
+    silent = random_model("mistral")
+    silent.config.sliding_window = 100
+    for layer in silent.model.layers:
+        layer.self_attn.config = copy.deepcopy(silent.config)
+        layer.self_attn.config.sliding_window = None
+    assert support_of(silent).refused == "0 of 2 sliding layers say how wide their window is"

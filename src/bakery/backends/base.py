@@ -55,6 +55,10 @@ class Sampler(Protocol):
 
     name: str
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a person should know about how it answers."""
+
     def answers(
         self, requests: Sequence[AnswerRequest], teacher: Prompt, settings: SamplingSettings
     ) -> Iterator[list[Answer]]:

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from bakery.backends.base import Answer, AnswerRequest, Reply
 from bakery.engine import adapters, bases
 from bakery.engine.models import BaseModel
+from bakery.engine.packed.support import support_of
 from bakery.engine.sampling import Sample, SampleRequest, sample
 from bakery.errors import ConfigError
 from bakery.identity import SamplingSettings
@@ -31,6 +32,12 @@ class LocalModel:
         self.model: PreTrainedModel | PeftModel = (
             adapters.attach_parent(base.model, parent) if parent else base.model
         )
+
+    @property
+    def notes(self) -> list[str]:
+        """Say so where every row has to run its whole prompt."""
+        why = support_of(self.base.model).refused
+        return [f"{self.name}: no prompt is shared between answers, as {why}"] if why else []
 
     def answers(
         self, requests: Sequence[AnswerRequest], teacher: Prompt, settings: SamplingSettings

@@ -51,11 +51,10 @@ def run(
         reporter.progress("rollout", done, len(wanted), f"{rate:,.0f} tokens/s")
     rows = read_rows(out / TRAJECTORIES, Trajectory)
     cut = sum(row.finish == "length" for row in rows)
-    notes = (
-        [f"{cut} of {len(rows)} answers were cut at max_tokens = {request.sampling.max_tokens}"]
-        if cut
-        else []
-    )
+    notes = list(sampler.notes)
+    if cut:
+        limit = request.sampling.max_tokens
+        notes.append(f"{cut} of {len(rows)} answers were cut at max_tokens = {limit}")
     write_atomic(
         out / DONE,
         json.dumps(

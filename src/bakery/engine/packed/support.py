@@ -24,6 +24,9 @@ from bakery.engine.packed.layouts import Decoded, KeysValues, Packed, Prefix, Se
 KINDS = {"full_attention", "sliding_attention"}
 """Layer types whose rules the engine's attention knows."""
 
+OURS_REPLACES = {None, "eager", "sdpa"}
+"""Implementations that nobody has to ask for: any other was chosen, and stays."""
+
 BY_LENGTH = {"dynamic", "longrope"}
 """Rotary embeddings whose frequencies depend on how long the rows of a batch are."""
 
@@ -87,6 +90,8 @@ def _refusal(model: nn.Module, configs: Sequence[PreTrainedConfig]) -> str | Non
     if not configs:
         return "it has no configuration"
     text = configs[0].get_text_config()
+    if configs[0]._attn_implementation not in OURS_REPLACES:
+        return f"its attention is {configs[0]._attn_implementation}, as it was loaded"
     kinds = set(getattr(text, "layer_types", None) or ())
     if kinds - KINDS:
         return f"it has layers of {', '.join(sorted(kinds - KINDS))}"
