@@ -8,12 +8,14 @@ Shapes: N target positions · D features.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from peft import PeftModel
 from safetensors import SafetensorError
@@ -223,4 +225,12 @@ def _write(
 
 
 def _key(pairs: Sequence[Pair], of: str) -> str:
-    return digest([of, [[pair.key, pair.teacher.ids, pair.teacher.spans] for pair in pairs]])
+    """Return what names a record: its weights, and every pair's key, ids and spans."""
+    names = digest([of, [pair.key for pair in pairs]])
+    sha = hashlib.sha256(names.encode())
+    for pair in pairs:
+        for numbers in (pair.teacher.ids, *pair.teacher.spans):
+            sha.update(len(numbers).to_bytes(8, "little"))
+            sha.update(np.asarray(numbers, dtype="<i8").tobytes())
+        sha.update(b"/")
+    return sha.hexdigest()
