@@ -58,14 +58,15 @@ class BakingTrainer(Trainer):
         """`numerics` is a file: choices that are in it are taken, others are made and put there."""
         self.readout = readout
         self.loss = loss
-        self.numerics = written_in(numerics) if numerics else None
         self._numerics_file, self._note = numerics, note
         self._support = support_of(model)
-        if self._support.refused is not None and self.numerics is not None:
-            self.numerics = None  # written for another model, or by another version
+        self.numerics = self._replayed()
         packed = self._support.refused is None
         if self.numerics is not None:
             packed = self.numerics.layout == "packed"
+        if args.n_gpu > 1:
+            note("one process trains on one GPU: start it with torchrun or accelerate for more")
+            args._n_gpu = 1
         super().__init__(
             model=model,
             args=args,
@@ -85,6 +86,14 @@ class BakingTrainer(Trainer):
         layout.kernel = self.numerics.attention
         with self._support.attending():
             return super().training_step(model, inputs, *more)
+
+    def _replayed(self) -> Numerics | None:
+        """Return the choices of an earlier run, if there was one and this model can run so."""
+        found = written_in(self._numerics_file) if self._numerics_file else None
+        if found is None or (found.layout == "packed" and self._support.refused is not None):
+            return None
+        torch.set_num_threads(found.threads)
+        return found
 
     def _choose(self, layout: Packed | None) -> Numerics:
         """Choose how the student is run, by what its first batch looks like; say and write it."""
