@@ -101,8 +101,8 @@ def _evaluated(
     kept = 0 if rule in (_kl, _by_autograd) and not gradient else 2
     kept += gradient and head.softcap is not None
     rows = _rows(head, GENERIC_COPIES if rule is _by_autograd else max(kept, 2), n)
+    blocks = Blocks(head, rows, temperature=temperature, kept=kept)
     with torch.autocast(device.type, enabled=False):
-        blocks = Blocks(head, rows, temperature=temperature, kept=kept)
         for start in range(0, n, rows):
             at = slice(start, start + rows)
             pair_SD = torch.cat([student_ND[at].float(), teacher_ND[at].float()])
@@ -173,7 +173,7 @@ def _kl(chunk: _Chunk, loss: Divergence, grad_RD: torch.Tensor | None) -> torch.
     """KL either way. With gap = student's logit - teacher's, p the teacher, q the student:
 
     forward Σ p (-gap) + log Zq/Zp, slope q - p; reverse Σ q gap - log Zq/Zp, slope
-    q (gap - Σ q gap). Kept are e^z of the student and, of the teacher, e^z (forward) or the gap.
+    q (gap - Σ q gap). Left are e^z of the student and, of the teacher, e^z (forward) or the gap.
     """
     r, blocks = chunk.rows, chunk.blocks
     is_forward = loss.kind == "forward_kl"
@@ -181,9 +181,9 @@ def _kl(chunk: _Chunk, loss: Divergence, grad_RD: torch.Tensor | None) -> torch.
     product_R, tops = torch.zeros_like(chunk.sum_S[:r]), []
     for i, z_SB, older_S in chunk:
         gap_RB = torch.sub(z_SB[:r], z_SB[r:], out=blocks.spare(i, r))
-        e_SB = torch.exp(z_SB.sub_(chunk.top_S[:, None]), out=blocks.kept(i, r))
+        e_SB = z_SB.sub_(chunk.top_S[:, None]).exp_()
         chunk.sum_S.mul_(older_S).add_(e_SB.sum(-1))
-        if not is_forward and grad_RD is not None:
+        if not is_forward:
             e_SB[r:] = gap_RB
         product_R.mul_(older_S[leader]).add_(gap_RB.mul_(e_SB[leader]).sum(-1))
         tops.append(chunk.top_S)
@@ -193,11 +193,13 @@ def _kl(chunk: _Chunk, loss: Divergence, grad_RD: torch.Tensor | None) -> torch.
         return value_R
     for i, top_S in enumerate(tops):
         share_S1 = ((top_S - chunk.top_S).exp_() / chunk.sum_S)[:, None]
-        kept_SB = blocks.kept(i, r)
+        left_SB, slope_RB = blocks.place(i, r), blocks.spare(i, r)
         if is_forward:
-            slope_RB = kept_SB[:r].mul_(share_S1[:r]).addcmul_(kept_SB[r:], share_S1[r:], value=-1)
+            torch.mul(left_SB[:r], share_S1[:r], out=slope_RB)
+            slope_RB.addcmul_(left_SB[r:], share_S1[r:], value=-1)
         else:
-            slope_RB = kept_SB[r:].sub_(mean_R[:, None]).mul_(kept_SB[:r]).mul_(share_S1[:r])
+            torch.sub(left_SB[r:], mean_R[:, None], out=slope_RB)
+            slope_RB.mul_(left_SB[:r]).mul_(share_S1[:r])
         blocks.add_gradient(grad_RD, i, slope_RB)
     return value_R
 
@@ -209,14 +211,14 @@ def _jensen_shannon(chunk: _Chunk, loss: Divergence, grad_RD: torch.Tensor | Non
     """
     r, blocks, beta = chunk.rows, chunk.blocks, loss.beta
     for i, z_SB, older_S in chunk:
-        blocks.kept(i, r).copy_(z_SB)
-        chunk.sum_S.mul_(older_S).add_(z_SB.sub_(chunk.top_S[:, None]).exp_().sum(-1))
+        e_SB = torch.sub(z_SB, chunk.top_S[:, None], out=blocks.spare(i, 2 * r)).exp_()
+        chunk.sum_S.mul_(older_S).add_(e_SB.sum(-1))
     log_z_S1 = (chunk.top_S + chunk.sum_S.log())[:, None]
     of_p_R, of_q_R = torch.zeros_like(chunk.sum_S[:r]), torch.zeros_like(chunk.sum_S[:r])
     for i in range(len(blocks.spans)):
-        log_SB = blocks.kept(i, r).sub_(log_z_S1)
-        e_SB = torch.exp(log_SB, out=blocks.room(i, 2 * r))
-        log_m_RB = torch.mul(e_SB[r:], beta, out=blocks.spare(i, r)).add_(e_SB[:r], alpha=1 - beta)
+        log_SB = blocks.place(i, r).sub_(log_z_S1)
+        e_SB = torch.exp(log_SB, out=blocks.spare(i, 2 * r))
+        log_m_RB = (e_SB[r:] * beta).add_(e_SB[:r], alpha=1 - beta)
         # Where both probabilities are zero in fp32 the logarithm must stay finite.
         log_m_RB.clamp_min_(torch.finfo(torch.float32).tiny).log_()
         log_SB.view(2, r, -1).sub_(log_m_RB)
@@ -227,8 +229,8 @@ def _jensen_shannon(chunk: _Chunk, loss: Divergence, grad_RD: torch.Tensor | Non
     if grad_RD is None:
         return value_R
     for i in range(len(blocks.spans)):
-        kept_SB = blocks.kept(i, r)
-        slope_RB = kept_SB[:r].sub_(of_q_R[:, None]).mul_(kept_SB[r:]).mul_(1 - beta)
+        left_SB = blocks.place(i, r)
+        slope_RB = left_SB[:r].sub_(of_q_R[:, None]).mul_(left_SB[r:]).mul_(1 - beta)
         blocks.add_gradient(grad_RD, i, slope_RB)
     return value_R
 

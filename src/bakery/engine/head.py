@@ -45,8 +45,8 @@ class Head:
 class Blocks:
     """fp32 logits of one chunk after the other, divided by a temperature, in one workspace.
 
-    `kept` tensors (R, V) stay of each chunk until the next one: two of the rules' own choice,
-    and a third where a softcap's slope is needed. All else is one block large, and used again.
+    `kept` tensors (R, V) stay of each chunk until the next one: two that take the place of the
+    logits, and a third where a softcap's slope is needed. With 0 a block replaces the last one.
     """
 
     def __init__(self, head: Head, rows: int, *, temperature: float, kept: int) -> None:
@@ -63,9 +63,9 @@ class Blocks:
         # Where the product is in fp32 the factor goes into its small side, else into its result.
         self._factor = head.scale / (head.softcap or temperature)
         self._rows, self._kept = rows, kept
-        sizes = 2 * rows * columns, rows * columns, kept * rows * vocabulary
+        sizes = 2 * rows * columns, kept * rows * vocabulary or 2 * rows * columns
         space = (torch.empty(size, dtype=torch.float32, device=device) for size in sizes)
-        self._logits, self._spare, self._space = space
+        self._spare, self._space = space
 
     def prepared(self, hidden_SD: torch.Tensor) -> torch.Tensor:
         """Return a chunk's hidden states as `logits` takes them."""
@@ -74,10 +74,10 @@ class Blocks:
         return hidden_SD.to(self._weight_VD.dtype)
 
     def logits(self, i: int, prepared_SD: torch.Tensor) -> torch.Tensor:
-        """Make the logits (S, B) of block `i`, to be worked on in place until the next."""
+        """Make the logits (S, B) of block `i` in its place, to be worked on there."""
         start, stop = self.spans[i]
         rows = len(prepared_SD)
-        z_SB = self.room(i, rows)
+        z_SB = self.place(i, rows // 2)
         if self._in_fp32:
             torch.mm(prepared_SD, self._weight_VD[start:stop].float().t(), out=z_SB)
         else:
@@ -93,22 +93,14 @@ class Blocks:
             z_SB *= self._head.softcap / self._temperature
         return z_SB
 
-    def room(self, i: int, rows: int) -> torch.Tensor:
-        """Return where the logits of a block are made: for `rows` of them."""
-        start, stop = self.spans[i]
-        return self._logits[: rows * (stop - start)].view(rows, -1)
+    def place(self, i: int, rows: int) -> torch.Tensor:
+        """Return where the logits of block `i` are (2 `rows`, B), or what a rule left there."""
+        return self._slots(i, rows, 0, 2)
 
     def spare(self, i: int, rows: int) -> torch.Tensor:
-        """Return room (R, B) for a result that lasts until the next block."""
+        """Return room (`rows`, B) for a result that lasts until the next block."""
         start, stop = self.spans[i]
         return self._spare[: rows * (stop - start)].view(rows, -1)
-
-    def kept(self, i: int, rows: int) -> torch.Tensor:
-        """Return room (2 `rows`, B) that lasts until the next chunk.
-
-        Where nothing is kept it is that of the block's logits themselves.
-        """
-        return self._slots(i, rows, 0, 2) if self._kept else self.room(i, 2 * rows)
 
     def _slots(self, i: int, rows: int, first: int, last: int) -> torch.Tensor:
         start, stop = self.spans[i]
@@ -126,9 +118,7 @@ class Blocks:
         if self._head.softcap is not None:
             tanh_RB = self._slots(i, len(slope_RB), 2, 3)
             slope_RB.addcmul_(slope_RB, tanh_RB.square_(), value=-1)
-        if weight_BD.dtype == torch.float32:
-            grad_RD.addmm_(slope_RB, weight_BD)
-        elif self._in_fp32 and weight_BD.dtype != torch.bfloat16:
+        if weight_BD.dtype != torch.bfloat16:
             grad_RD.addmm_(slope_RB, weight_BD.float())
         elif self._in_fp32:
             grad_RD += slope_RB.bfloat16() @ weight_BD
@@ -137,19 +127,19 @@ class Blocks:
 
     @property
     def _in_fp32(self) -> bool:
-        """Tell whether the product takes fp32: always, but for bf16 on GPUs.
+        """Tell whether logits are a product of fp32: always, but for bf16 on GPUs.
 
-        A product of bf16 rounds its result to bf16 on a CPU, which moves a divergence of 0.01
-        by several per cent; the cast of a block costs next to nothing. fp16 has no room for
-        the gradient of unlikely tokens.
+        On a CPU a product of bf16 is rounded to bf16, which drowns a small divergence; the cast
+        of a block costs next to nothing. fp16 has no room for what is unlikely.
         """
         weight = self._weight_VD
         return weight.device.type != "cuda" or weight.dtype != torch.bfloat16
 
 
 def _product_dtype(weight: torch.Tensor) -> torch.dtype:
-    """Return the head's dtype, or on a GPU what autocast makes of it."""
+    """Return the head's dtype, or bf16 where autocast asks for it on a GPU."""
     kind = weight.device.type
     if kind == "cuda" and torch.is_autocast_enabled(kind):
-        return torch.get_autocast_dtype(kind)
+        asked = torch.get_autocast_dtype(kind)
+        return asked if asked == torch.bfloat16 else weight.dtype
     return weight.dtype
