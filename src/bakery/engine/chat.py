@@ -34,6 +34,10 @@ class Encoded:
     ends: list[int]
 
 
+MOST_PREFIXES = 64
+"""Prefixes whose ids are kept: several answers to one question follow one another."""
+
+
 class Chat:
     """A tokenizer with its template, and the ids that end a turn."""
 
@@ -53,6 +57,7 @@ class Chat:
         self.end_ids = frozenset(end_ids)
         self.template_kwargs = dict(template_kwargs or {})
         self._changes: dict[frozenset[str], bool] = {}
+        self._prefixes: dict[str, tuple[int, ...]] = {}
 
     @property
     def pad_id(self) -> int:
@@ -62,14 +67,14 @@ class Chat:
 
     def prefix_ids(self, prompt: Prompt, messages: Sequence[Message]) -> list[int]:
         """Return all ids before the response: prompt, messages, and the assistant's header."""
-        encoded = self._apply(
-            [*prompt.messages, *messages],
-            prompt.tools,
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
-        )
-        return list(encoded["input_ids"])
+        given = [*prompt.messages, *messages], prompt.tools
+        text = str(self._apply(*given, add_generation_prompt=True, tokenize=False))
+        if text not in self._prefixes:
+            out = self._apply(*given, add_generation_prompt=True, tokenize=True, return_dict=True)
+            if len(self._prefixes) == MOST_PREFIXES:
+                del self._prefixes[next(iter(self._prefixes))]
+            self._prefixes[text] = tuple(out["input_ids"])
+        return list(self._prefixes[text])
 
     def rendered(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str:
         """Return the text of a finished conversation."""
