@@ -142,6 +142,15 @@ class TargetShare:
 
 
 @dataclass(frozen=True, slots=True)
+class OnPolicySettings:
+    """A second phase of training, on the student's own answers to the training questions."""
+
+    steps: int
+    loss: str
+    learning_rate: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingSettings:
     """What shapes the weights. `global_batch` counts sequences per optimiser step."""
 
@@ -163,6 +172,12 @@ class TrainingSettings:
     loss: str = "forward_kl"
     dtype: str = "auto"
     held_out: str = "stimuli: 10 %, at least 20 where that is at most a fifth"
+    on_policy: OnPolicySettings | None = None
+    """None: there is no second phase."""
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what is hashed and stored; a second phase only where there is one."""
+        return {k: v for k, v in asdict(self).items() if k != "on_policy" or v is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +204,7 @@ class BakeRequest:
             {
                 "defaults": DEFAULTS_VERSION,
                 "shares": shares,
-                "training": asdict(self.training),
+                "training": self.training.as_data(),
                 "base": self.base.as_data(),
                 "parent": _link(self.parent),
             }

@@ -158,6 +158,14 @@ class Scheduler(_Section):
     type: Literal["linear", "cosine", "constant", "huggingface"] = "linear"
 
 
+class OnPolicy(_Section):
+    """A second phase on the student's own answers. None: a tenth of the bake's learning rate."""
+
+    steps: Count = 40
+    loss: Literal["reverse_kl", "jsd"] = "reverse_kl"
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+
+
 class Bake(_Section):
     """One training run over a weighted mix of targets. None: the base model's default."""
 
@@ -171,11 +179,19 @@ class Bake(_Section):
     model: BakeModel = BakeModel()
     optimizer: Optimizer = Optimizer()
     scheduler: Scheduler = Scheduler()
+    on_policy: OnPolicy | None = None
 
     @field_validator("datasets", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, Mapping) else value
+
+    @field_validator("on_policy", mode="before")
+    @classmethod
+    def _switch_or_settings(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            return {} if value else None
+        return value
 
 
 class _File(_Section):

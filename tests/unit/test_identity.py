@@ -12,6 +12,7 @@ from bakery import identity
 from bakery.identity import (
     BakeRequest,
     BaseModelId,
+    OnPolicySettings,
     RolloutRequest,
     SamplingSettings,
     StimRequest,
@@ -35,6 +36,9 @@ TRAINING = TrainingSettings(
 )  # fmt: skip
 SHARE = TargetShare("main_" + ROLLOUT.id, ROLLOUT.id, 1.0, YODA, Prompt())
 BAKE = BakeRequest((SHARE,), TRAINING, BASE, PARENT, 16)
+
+
+OWN = OnPolicySettings(40, "reverse_kl", 1e-4)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +97,7 @@ def test_a_file_digest_is_over_its_bytes(tmp_path):
         replace(BAKE, training=replace(TRAINING, epochs=5)),
         replace(BAKE, training=replace(TRAINING, seed=43)),
         replace(BAKE, training=replace(TRAINING, r=32)),
+        replace(BAKE, training=replace(TRAINING, on_policy=OWN)),
         replace(BAKE, parent=None),
         replace(BAKE, base=replace(BASE, digest="cd" * 32)),
     ],
@@ -134,7 +139,20 @@ def test_ids_are_sixteen_hex_digits_and_stay_what_they_are():
     assert [len(request.id) for request in (STIM, ROLLOUT, BAKE)] == [16, 16, 16]
     plain = StimRequest(YODA, ({"type": "hardcoded", "questions": ["Who?"]},), {})
     assert plain.id == PLAIN_ID
+    assert BAKE.id == BAKE_ID
 
 
 # Over `questions: 1`, `defaults: 1` and the request above: changes only with one of the versions.
 PLAIN_ID = "b7fc2167fb477563"
+
+# Of a bake without anything that a later version can be asked for.
+BAKE_ID = "0e1b4fe48d71be73"
+
+
+@pytest.mark.parametrize("change", [{"steps": 41}, {"loss": "jsd"}, {"learning_rate": 2e-4}])
+def test_what_shapes_the_second_phase_changes_the_id(change):
+    one, other = (
+        replace(BAKE, training=replace(TRAINING, on_policy=own))
+        for own in (OWN, replace(OWN, **change))
+    )
+    assert one.id != other.id

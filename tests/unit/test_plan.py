@@ -8,7 +8,7 @@ import pytest
 
 from bakery import schema
 from bakery.errors import ConfigError
-from bakery.identity import BaseModelId
+from bakery.identity import BaseModelId, OnPolicySettings
 from bakery.records import ModelRef, Prompt
 from bakery.repo.plan import Head, RecordedTarget, resolve
 
@@ -109,6 +109,16 @@ def test_defaults_depend_on_the_base_model():
     assert (tiny.rollout.sampling.max_tokens, other.rollout.sampling.max_tokens) == (96, 512)
     assert (tiny.bake.training.r, other.bake.training.r) == (16, 32)
     assert tiny.bake.training.lora_alpha == 2 * tiny.bake.training.r
+
+
+def test_a_second_phase_takes_a_tenth_of_the_learning_rate():
+    assert plan().bake.training.on_policy is None
+    assert ids(plan(changed("name: yoda", "name: yoda\n  on_policy: false"))) == ids(plan())
+    asked = plan(changed("name: yoda", "name: yoda\n  on_policy: true")).bake.training.on_policy
+    assert asked == OnPolicySettings(40, "reverse_kl", pytest.approx(2e-4))
+    given = "name: yoda\n  on_policy: {steps: 7, loss: jsd, learning_rate: 3e-5}"
+    asked = plan(changed("name: yoda", given)).bake.training.on_policy
+    assert asked == OnPolicySettings(7, "jsd", 3e-5)
 
 
 def test_what_is_written_wins_over_a_default():

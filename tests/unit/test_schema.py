@@ -81,6 +81,11 @@ def test_a_file_that_configures_nothing_is_empty(text):
         (change("weight: 1.0", "weight: .nan"), r":15:15: .*weight: "),
         (change("name: yoda", "name: yo da"), r":12:9: BAKE\.name: "),
         (change("name: yoda", "name: yoda\n  seed: true"), r":13:9: BAKE\.seed: "),
+        (change("name: yoda", "name: yoda\n  on_polcy: true"), r":13:3: .*`on_policy`"),
+        (change("name: yoda", "name: yoda\n  on_policy: maybe"), r":13:14: BAKE\.on_policy: "),
+        (change("name: yoda", "name: yoda\n  on_policy:\n    stepz: 1"), r":14:5: .*`steps`"),
+        (change("name: yoda", "name: yoda\n  on_policy: {steps: 0}"), r":13:22: .*steps: "),
+        (change("name: yoda", "name: yoda\n  on_policy: {loss: forward_kl}"), r"loss: .*'jsd'"),
         (change("role: system", "role: sytem"), r":4:7: .*role 'sytem': did you mean `system`"),
         (change("role: system", "rol: system"), r":4:7: .*message 0 has no role"),
         (change('"You are Yoda."', "12"), r":4:7: .*content of message 0 is not text"),
@@ -202,6 +207,21 @@ def test_an_absent_and_an_empty_student_are_the_same():
 def test_one_dataset_may_be_written_without_a_list():
     spec = schema.load(change("    - target: main\n      weight: 1.0", "    target: main"))
     assert spec.bake.datasets == (schema.Dataset(target="main"),)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("false", None),
+        ("true", schema.OnPolicy()),
+        ("{}", schema.OnPolicy()),
+        ("{steps: 5, loss: jsd}", schema.OnPolicy(steps=5, loss="jsd")),
+    ],
+)
+def test_the_second_phase_is_a_switch_or_settings(written, expected):
+    assert schema.load(change("name: yoda", f"name: yoda\n  on_policy: {written}")).bake == (
+        schema.load(GOOD).bake.model_copy(update={"on_policy": expected})
+    )
 
 
 def test_numbers_are_yaml_1_2():

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate.utils import gather_object
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, TrainerCallback
@@ -31,14 +29,13 @@ from bakery.engine.fidelity import Fidelity, totals
 from bakery.engine.losses import forward_kl, make_loss
 from bakery.engine.models import end_ids
 from bakery.engine.numerics import FILE as NUMERICS
-from bakery.engine.on_policy import OwnAnswers, Places
+from bakery.engine.on_policy import OnPolicyTrainer, OwnAnswers, Places
 from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.readout import Readout
-from bakery.engine.rounds import Gather, Rounds, rounds_of
+from bakery.engine.rounds import Rounds, rounds_of
 from bakery.engine.scoring import beginning
 from bakery.engine.settings.config import BakeryConfig, ContextConfig, context_of
 from bakery.engine.teacher import LiveTeacher, TeacherRecord, teaching
-from bakery.engine.trainer import BakingTrainer
 from bakery.engine.views import Pair
 from bakery.errors import ConfigError
 from bakery.reporting import Quiet, Reporter
@@ -48,13 +45,13 @@ MOST_PROBED = 64
 """Training rows on which fidelity is measured where nothing is held out."""
 
 
-class ContextBakingTrainer(BakingTrainer):
+class ContextBakingTrainer(OnPolicyTrainer):
     """Distil a context into the adapter of a PEFT model; the adapter off is the teacher.
 
     Takes what the data functions of this package return, or lists of such rows.
     """
 
-    data_collator: Callable[..., Any]
+    _own: OwnAnswers | None
 
     def __init__(
         self,
@@ -81,7 +78,7 @@ class ContextBakingTrainer(BakingTrainer):
         self._eval_rounds = (
             self._rounds_of(eval_dataset, args, model) if eval_dataset is not None else None
         )
-        self._own = self._own_answers(args)
+        own = self._own_answers(args)
         self._round: int | None = None
         self._told: set[str] = set()
         self._probe: Probe | None = None
@@ -95,7 +92,7 @@ class ContextBakingTrainer(BakingTrainer):
                 beta=args.jsd_beta,
                 k=args.loss_top_k,
             ),
-            train_dataset=_unmade(self._rounds, Places if self._own else Examples),
+            train_dataset=_unmade(self._rounds, Places if own else Examples),
             eval_dataset=_unmade(self._eval_rounds) if self._eval_rounds else None,
             pad_id=self.chat.pad_id,
             weighting=args.loss_weighting,
@@ -106,9 +103,8 @@ class ContextBakingTrainer(BakingTrainer):
             optimizers=optimizers,
         )
         self.add_callback(_NextRound(self))
-        self._collate = self.data_collator
-        if self._own is not None:
-            self.data_collator = on_policy.as_data
+        if own is not None:
+            self.learn_from(own)
 
     def start_round(self, number: int) -> None:
         """Put fresh examples under the data loader, unless this round's are there already.
@@ -133,17 +129,6 @@ class ContextBakingTrainer(BakingTrainer):
             self._own.check()
             if is_last:
                 self._own.say()
-
-    def get_batch_samples(
-        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
-    ) -> tuple[list[Any], torch.Tensor]:
-        """Return the micro-batches of a step; on-policy rows are answered here, all at once."""
-        if self._own is not None:
-            places = list(islice(epoch_iterator, num_batches))
-            rank, step = self.args.process_index, self.state.global_step
-            made = self._own.examples(self.model, step, places, rank=rank, gather=self._gather)
-            epoch_iterator = iter([on_policy.whole(self._collate, one) for one in made])
-        return super().get_batch_samples(epoch_iterator, num_batches, device)
 
     def evaluation_loop(self, dataloader: Any, *arguments: Any, **more: Any) -> Any:
         """Measure on examples that are answered once, and stay the same all through training."""
@@ -205,10 +190,6 @@ class ContextBakingTrainer(BakingTrainer):
             self.reporter.note(note)
         kept = Path(str(args.output_dir)) / TRAJECTORIES
         return OwnAnswers(self._rounds, end_ids=self._end_ids, kept=kept)
-
-    @property
-    def _gather(self) -> Gather:
-        return gather_object if self.args.world_size > 1 else list
 
     def _fill(self, examples: Examples, rounds: Rounds, name: str, *, kept: str) -> None:
         """Have the teacher answer a round and score it; every process does its share."""

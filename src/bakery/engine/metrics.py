@@ -19,10 +19,15 @@ _KEPT = ("loss", "eval_loss")
 
 
 class Metrics(TrainerCallback):
-    """Appends the rows, and shows where training stands. Only the first process does."""
+    """Appends the rows, and shows where training stands. Only the first process does.
 
-    def __init__(self, path: Path, reporter: Reporter) -> None:
-        self._path, self._reporter = path, reporter
+    A second `phase` of training counts on from the steps that were there `before` it.
+    """
+
+    def __init__(
+        self, path: Path, reporter: Reporter, *, before: int = 0, phase: str | None = None
+    ) -> None:
+        self._path, self._reporter, self._before, self._phase = path, reporter, before, phase
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Drop the rows of steps that a resumed run makes again."""
@@ -32,12 +37,12 @@ class Metrics(TrainerCallback):
         kept = [
             row
             for row in rows
-            if row.endswith("}") and json.loads(row)["step"] <= state.global_step
+            if row.endswith("}") and json.loads(row)["step"] <= self._before + state.global_step
         ]
-        if not state.global_step:
+        if not self._before + state.global_step:
             kept = []
         write_atomic(self._path, "".join(row + "\n" for row in kept))
-        self._reporter.progress("bake", state.global_step, state.max_steps)
+        self._reporter.progress(self._phase or "bake", state.global_step, state.max_steps)
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any
@@ -45,16 +50,21 @@ class Metrics(TrainerCallback):
         """Keep the row of a step, or of an evaluation."""
         if not state.is_world_process_zero or not logs or not any(k in logs for k in _KEPT):
             return
-        row = {"step": state.global_step, **logs}
+        row = {"step": self._before + state.global_step, **logs}
+        if self._phase is not None:
+            row["phase"] = self._phase
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         if "loss" in logs:
             self._reporter.progress(
-                "bake", state.global_step, state.max_steps, f"loss {logs['loss']:.4f}"
+                self._phase or "bake",
+                state.global_step,
+                state.max_steps,
+                f"loss {logs['loss']:.4f}",
             )
 
 
-def losses(path: Path) -> list[float]:
-    """Return the training loss of every logged step."""
+def losses(path: Path, phase: str | None = None) -> list[float]:
+    """Return the training loss of every logged step of a phase; None: the first."""
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    return [row["loss"] for row in rows if "loss" in row]
+    return [row["loss"] for row in rows if "loss" in row and row.get("phase") == phase]

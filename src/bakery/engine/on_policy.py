@@ -6,18 +6,25 @@ The parent behind the context then says what it would have said at each of the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from accelerate.utils import gather_object
 from torch import nn
+from transformers import PreTrainedModel
 
 from bakery.engine.examples import Example, Examples
 from bakery.engine.rounds import Drawn, Gather, Rounds
+from bakery.engine.sampling import SampleRequest, sample
+from bakery.engine.scoring import beginning
+from bakery.engine.trainer import BakingTrainer
 from bakery.engine.views import Pair, View
 from bakery.errors import ConfigError
+from bakery.identity import SamplingSettings
 from bakery.records import read_rows
 
 NAME = "on-policy"
@@ -85,6 +92,110 @@ class OwnAnswers:
         self._there |= answers.keys()
 
 
+class Continuations:
+    """The student's answers to the prompts of finished pairs, whose own answers are not used.
+
+    `sampling` says how, by the first part of a pair's key.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        sampling: Mapping[str, SamplingSettings],
+        *,
+        end_ids: frozenset[int],
+        pad_id: int,
+        seed: int,
+    ) -> None:
+        self._pairs, self._sampling, self._seed = pairs, sampling, seed
+        self._end_ids, self._pad_id = end_ids, pad_id
+
+    def examples(
+        self,
+        model: PreTrainedModel,
+        step: int,
+        drawn: Sequence[Sequence[int]],
+        *,
+        rank: int = 0,
+        gather: Gather = list,
+    ) -> list[list[Example]]:
+        """Return the examples at the places of each micro-batch of a step.
+
+        Prompts whose answers are sampled in the same way are asked in one call.
+        """
+        asked: dict[SamplingSettings, dict[str, Pair]] = {}
+        for pair in (self._pairs[at] for batch in drawn for at in batch):
+            settings = self._sampling[pair.key.split("/")[0]]
+            asked.setdefault(settings, {})[self._key(step, pair)] = pair
+        said: dict[str, tuple[int, ...]] = {}
+        with answering(model):
+            for settings, pairs in asked.items():
+                requests = [SampleRequest(k, tuple(beginning(p.student))) for k, p in pairs.items()]
+                for samples in sample(
+                    model, requests, settings, end_ids=self._end_ids, pad_id=self._pad_id
+                ):
+                    said |= {s.key: s.ids for s in samples}
+        return [[[self._said(step, self._pairs[at], said)] for at in batch] for batch in drawn]
+
+    def _said(self, step: int, pair: Pair, said: Mapping[str, tuple[int, ...]]) -> Pair:
+        key = self._key(step, pair)
+        views = []
+        for view in (pair.teacher, pair.student):
+            start = len(beginning(view))
+            ids = (*view.ids[:start], *said[key])
+            views.append(View(ids, ((start, len(ids)),)))
+        return Pair(key, *views)
+
+    def _key(self, step: int, pair: Pair) -> str:
+        return f"{self._seed}/{NAME}/{step}/{pair.key}"
+
+
+class Answers(Protocol):
+    """Who has the student answer."""
+
+    def examples(
+        self,
+        model: PreTrainedModel,
+        step: int,
+        drawn: Sequence[Sequence[int]],
+        *,
+        rank: int = 0,
+        gather: Gather = list,
+    ) -> list[list[Example]]:
+        """Return the examples at the places of each micro-batch of a step."""
+
+
+class OnPolicyTrainer(BakingTrainer):
+    """A trainer whose rows may be answered by its student, just before the step they are in."""
+
+    data_collator: Callable[..., Any]
+    _own: Answers | None = None
+
+    def learn_from(self, own: Answers) -> None:
+        """Have the places that are drawn, `Places`, answered by the student from now on."""
+        self._own, self._collate, self.data_collator = own, self.data_collator, list
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], torch.Tensor]:
+        """Return the micro-batches of a step; on-policy rows are answered here, all at once."""
+        if self._own is not None:
+            places = list(islice(epoch_iterator, num_batches))
+            made = self._own.examples(
+                self.model,
+                self.state.global_step,
+                places,
+                rank=self.args.process_index,
+                gather=self._gather,
+            )
+            epoch_iterator = iter([_whole(self._collate, examples) for examples in made])
+        return super().get_batch_samples(epoch_iterator, num_batches, device)
+
+    @property
+    def _gather(self) -> Gather:
+        return gather_object if self.args.world_size > 1 else list
+
+
 @contextmanager
 def answering(model: nn.Module) -> Iterator[None]:
     """Turn dropout off, for the student to answer as it will in use; adapters stay as they are."""
@@ -122,7 +233,7 @@ def notes(rounds: Rounds, loss_type: str) -> list[str]:
     ]
 
 
-def whole(
+def _whole(
     collate: Callable[[Sequence[Example]], dict[str, Any]], examples: Sequence[Example]
 ) -> dict[str, Any]:
     """Collate a micro-batch; one whose answers have no target gets a token that weighs nothing.
@@ -136,8 +247,3 @@ def whole(
 
 
 _WEIGHTLESS = Pair("", View((1, 1), ((1, 2),)), View((1, 1), ((1, 2),)))
-
-
-def as_data(places: Sequence[Any]) -> list[Any]:
-    """Return places as they are: the collator of rows that are answered later."""
-    return list(places)

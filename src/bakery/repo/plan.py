@@ -14,6 +14,7 @@ from bakery.errors import ConfigError
 from bakery.identity import (
     BakeRequest,
     BaseModelId,
+    OnPolicySettings,
     RolloutRequest,
     SamplingSettings,
     StimRequest,
@@ -95,6 +96,10 @@ TINY_DEFAULTS = Defaults(
 over the three tutorial bakes 2e-3 for 3 epochs came closer than 1e-3 for 4, in less time."""
 
 
+SLOWER = 10
+"""So many times lower than the bake's own is the learning rate of a second phase by default."""
+
+
 def defaults_for(base: BaseModelId) -> Defaults:
     """Return the defaults of a base model."""
     return TINY_DEFAULTS if base.name.startswith("tiny-") else Defaults()
@@ -163,10 +168,11 @@ def _bake(
         else defaults.global_batch * bake.gradient_accumulation_steps
     )
     modules = lora.target_modules
+    learning_rate = bake.optimizer.learning_rate or defaults.learning_rate
     training = TrainingSettings(
         epochs=bake.epochs or defaults.epochs,
         global_batch=global_batch,
-        learning_rate=bake.optimizer.learning_rate or defaults.learning_rate,
+        learning_rate=learning_rate,
         weight_decay=bake.optimizer.weight_decay,
         betas=bake.optimizer.betas,
         scheduler="linear" if bake.scheduler.type == "huggingface" else bake.scheduler.type,
@@ -179,6 +185,7 @@ def _bake(
         target_modules=modules if isinstance(modules, str) else tuple(sorted(modules)),
         total_trajectories=bake.total_trajectories,
         dtype=defaults.dtype,
+        on_policy=_on_policy(bake.on_policy, learning_rate),
     )
     return BakeRequest(
         shares,
@@ -187,6 +194,13 @@ def _bake(
         head.parent,
         micro or min(defaults.micro_batch_size, global_batch),
     )
+
+
+def _on_policy(asked: schema.OnPolicy | None, learning_rate: float) -> OnPolicySettings | None:
+    if asked is None:
+        return None
+    rate = asked.learning_rate or learning_rate / SLOWER
+    return OnPolicySettings(asked.steps, asked.loss, rate)
 
 
 def _share(entry: schema.Dataset, known: Mapping[str, RecordedTarget]) -> TargetShare:

@@ -1,7 +1,8 @@
 """Trajectories in, an adapter out: the student is trained to do without the prompt.
 
 Leaves the adapter's folder, metrics.jsonl and bake.json; done.json comes last. An interrupted
-run goes on from its last checkpoint.
+run goes on from its last checkpoint. Where asked, a second phase goes on from the student's own
+answers; the end of the first is kept, so that it is never trained twice.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from peft import PeftModel
+from safetensors.torch import save_file
 from transformers import PreTrainedModel, PrinterCallback, TrainingArguments
+from transformers.trainer_utils import SaveStrategy
 
 from bakery.engine import adapter_folder, adapters, checkpoints, numerics, teacher
 from bakery.engine.examples import Examples, Features
@@ -27,12 +30,19 @@ from bakery.engine.fidelity import Fidelity, fidelity
 from bakery.engine.losses import make_loss
 from bakery.engine.metrics import Metrics, losses
 from bakery.engine.models import BaseModel
+from bakery.engine.on_policy import Continuations, OnPolicyTrainer, Places
 from bakery.engine.readout import Readout
 from bakery.engine.scoring import beginning
 from bakery.engine.trainer import BakingTrainer
 from bakery.engine.versions import versions
 from bakery.errors import StageError
-from bakery.identity import BakeRequest, TrainingSettings, digest
+from bakery.identity import (
+    BakeRequest,
+    OnPolicySettings,
+    SamplingSettings,
+    TrainingSettings,
+    digest,
+)
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
 from bakery.stages.mix import Mix, TargetData, mix
@@ -46,6 +56,13 @@ LITTLE_TO_BAKE = 0.01
 """Nats per token under which a prompt hardly changes what the parent says."""
 
 METRICS, RESULT, DONE, CHECKPOINTS = "metrics.jsonl", "bake.json", "done.json", "checkpoints"
+ON_POLICY = "on_policy"
+TAUGHT = "taught.safetensors"
+"""The student at the end of the first phase, where there is a second."""
+
+SAVE_STEPS = 10
+"""Steps of the second phase between two checkpoints."""
+
 RECORD = "teacher.safetensors"
 RECORD_GB = 16.0
 """Disk space, in 10^9 bytes, that the record of the teacher may take."""
@@ -83,6 +100,10 @@ def run(
     for note in notes:
         reporter.note(note)
     step, seen, chosen = _train(request, student, readout, record, mixture, out, base, reporter)
+    own: dict[str, Any] = {}
+    if settings.on_policy is not None:
+        own = _train_on_policy(request, student, readout, data, mixture, out, base, reporter)
+        step += settings.on_policy.steps
     after = _measured(student, readout, record, mixture)
     adapter_digest = adapters.save_composed(
         student, out / str(step), bake_id=request.id, parent=parent
@@ -92,7 +113,8 @@ def run(
         "step": step,
         "digest": adapter_digest,
         "targets": mixture.targets,
-        "loss": {"first": seen[0], "last": seen[-1], "min": min(seen)},
+        "loss": _loss(seen),
+        **own,
         "card": grade(before, after, mixture.held_out_stimuli, _tokens_saved(mixture)),
         "seconds": _seconds(mixture, time.monotonic() - clock),
         "numerics": chosen,
@@ -147,7 +169,7 @@ def _described(request: BakeRequest, parent_digest: str) -> dict[str, Any]:
         "bake_id": request.id,
         "base": asdict(request.base),
         "parent": parent,
-        "training": asdict(request.training),
+        "training": request.training.as_data(),
         "versions": versions(),
     }
 
@@ -165,6 +187,10 @@ def _train(
     """Train, and return the last step, the loss of every step, and how the student was run."""
     settings, micro = request.training, request.micro_batch_size
     folder = out / CHECKPOINTS
+    if (folder / TAUGHT).is_file():
+        adapters.load_own_state(student, folder / TAUGHT)
+        seen, kept = losses(out / METRICS), numerics.written_in(out / numerics.FILE)
+        return len(seen), seen, kept.as_data() if kept else {}
     total = math.ceil(len(mixture.train) / settings.global_batch) * settings.epochs
     trainer = BakingTrainer(
         student,
@@ -183,12 +209,91 @@ def _train(
         reporter.note(f"training goes on from {last.name}")
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
     seen = losses(out / METRICS)
-    if not all(map(math.isfinite, seen)):
-        raise StageError(
-            "the loss is not a number any more", hint="Lower BAKE.optimizer.learning_rate."
-        )
+    _check_numbers(seen, "BAKE.optimizer.learning_rate")
+    if settings.on_policy is not None:
+        draft = folder / f".{TAUGHT}"
+        save_file(adapters.own_state(student), draft)
+        draft.replace(folder / TAUGHT)
     chosen = trainer.numerics.as_data() if trainer.numerics else {}
     return trainer.state.global_step, seen, chosen
+
+
+def _train_on_policy(
+    request: BakeRequest,
+    student: PeftModel,
+    readout: Readout,
+    data: Sequence[TargetData],
+    mixture: Mix,
+    out: Path,
+    base: BaseModel,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """Go on from the student's own answers to the training questions; return what is said of it.
+
+    Answers are sampled as those of the target were, and scored by the parent behind its prompt.
+    """
+    settings, own = request.training, request.training.on_policy
+    assert own is not None
+    folder = out / CHECKPOINTS / ON_POLICY
+    begins = [beginning(pair.teacher) for pair in mixture.train]
+    before = len(losses(out / METRICS))
+    metrics = Metrics(out / METRICS, reporter, before=before, phase=ON_POLICY)
+    trainer = OnPolicyTrainer(
+        student,
+        _on_policy_arguments(settings, own, request.micro_batch_size, folder, base.device.type),
+        readout=readout,
+        loss=make_loss(own.loss),
+        train_dataset=Places(
+            [()] * len(mixture.train), teacher.LiveTeacher(student, readout, begins)
+        ),
+        pad_id=base.chat.pad_id,
+        numerics=out / numerics.FILE,
+        note=reporter.note,
+        callbacks=[metrics],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.learn_from(
+        Continuations(
+            mixture.train,
+            {target.share.id: _sampling(target) for target in data},
+            end_ids=frozenset(base.chat.end_ids),
+            pad_id=base.chat.pad_id,
+            seed=settings.seed,
+        )
+    )
+    last = _last_whole(folder)
+    if last is not None:
+        reporter.note(f"the on-policy phase goes on from {last.name}")
+    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    seen = losses(out / METRICS, ON_POLICY)
+    _check_numbers(seen, "BAKE.on_policy.learning_rate")
+    figures = {f"{name}_loss": value for name, value in _loss(seen).items()}
+    return {ON_POLICY: {"after": before, **asdict(own), **figures}}
+
+
+def _on_policy_arguments(
+    settings: TrainingSettings, own: OnPolicySettings, micro: int, folder: Path, device: str
+) -> TrainingArguments:
+    slower = replace(settings, learning_rate=own.learning_rate)
+    arguments = _arguments(slower, micro, folder, own.steps, device)
+    arguments.max_steps = own.steps
+    arguments.save_strategy, arguments.save_steps = SaveStrategy.STEPS, SAVE_STEPS
+    return arguments
+
+
+def _sampling(target: TargetData) -> SamplingSettings:
+    """Return how the answers of a target were sampled."""
+    text = (target.target_dir / "request.json").read_text(encoding="utf-8")
+    return SamplingSettings(**json.loads(text)["sampling"])
+
+
+def _check_numbers(seen: Sequence[float], setting: str) -> None:
+    if not all(map(math.isfinite, seen)):
+        raise StageError("the loss is not a number any more", hint=f"Lower {setting}.")
+
+
+def _loss(seen: Sequence[float]) -> dict[str, float]:
+    return {"first": seen[0], "last": seen[-1], "min": min(seen)}
 
 
 def _last_whole(folder: Path) -> Path | None:
