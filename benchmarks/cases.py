@@ -54,7 +54,7 @@ def _step(vocab: int, floor: float) -> Case:
         "step",
         f"one step, |V| {name}",
         workload,
-        ("ours", "floor"),
+        ("ours", "floor", "fitting"),
         {"floor": floor},
     )
 
