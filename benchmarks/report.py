@@ -46,7 +46,7 @@ def show(path: Path) -> None:
         spread(found),
         goals.lines(found),
         left_out(found, rows),
-        machine(about),
+        machine(about, found),
     ]
     print("\n" + "\n\n".join("\n".join(part) for part in parts if part))
 
@@ -57,7 +57,9 @@ def publish(path: Path) -> None:
     found = with_estimates(results.figures(rows))
     if path != PUBLISHED:
         shutil.copyfile(path, PUBLISHED)
-    text = "\n\n".join("\n".join(part) for part in [*tables(found, CASES), machine(about)] if part)
+    text = "\n\n".join(
+        "\n".join(part) for part in [*tables(found, CASES), machine(about, found)] if part
+    )
     readme = ROOT / "README.md"
     before, after = (
         readme.read_text(encoding="utf-8"),
@@ -200,24 +202,31 @@ def left_out(found: Found, rows: Sequence[Row]) -> list[str]:
         if side == "ours" and one.numerics:
             chosen.setdefault(one.numerics, []).append(name)
     lines += [f"bakery ran with {how}: {', '.join(names)}" for how, names in chosen.items()]
-    busy = [
-        f"{name} {NAMES[side]}"
-        for (name, side), one in found.items()
-        if max(w / c for w, c in zip(one.wall_s, one.cpu_s, strict=True)) > QUIET
-    ]
+    busy = _busy(found)
     if busy:
         lines.append(f"not quiet (wall clock over {QUIET} times CPU): {', '.join(busy)}")
     return [wrapped for line in lines for wrapped in _wrapped(line)]
 
 
-def machine(about: Row) -> list[str]:
-    """On what it was measured."""
+def machine(about: Row, found: Found) -> list[str]:
+    """On what it was measured, how often, and whether anything else ran."""
     versions = ", ".join(f"{name} {v}" for name, v in about["versions"].items() if v != "-")
-    lines = [
+    counts = sorted({len(one.cpu_s) for one in found.values() if not one.estimated})
+    repeats = " to ".join(str(n) for n in dict.fromkeys((*counts[:1], *counts[-1:])))
+    busy = " Other work ran beside it." if _busy(found) else ""
+    return _wrapped(
         f"One thread of {about['processor']} ({about['cores']} cores, {about['memory_gb']} GB); "
-        f"{about['system']}; {versions}. Medians."
+        f"{about['system']}; {versions}. Medians of {repeats}.{busy}"
+    )
+
+
+def _busy(found: Found) -> list[str]:
+    """Return what the processor was taken away from while it was measured."""
+    return [
+        f"{name} {NAMES[side]}"
+        for (name, side), one in found.items()
+        if max(w / c for w, c in zip(one.wall_s, one.cpu_s, strict=True)) > QUIET
     ]
-    return [wrapped for line in lines for wrapped in _wrapped(line)]
 
 
 def _s(one: Figures | None) -> str:
