@@ -26,7 +26,7 @@ from bakery.engine.conversations import settings_of
 from bakery.engine.data.datasets import prompt_baking_collator, rows_of
 from bakery.engine.examples import Example, Examples, Features
 from bakery.engine.fidelity import Fidelity, totals
-from bakery.engine.losses import forward_kl, make_loss
+from bakery.engine.losses import Divergence, make_loss
 from bakery.engine.models import end_ids
 from bakery.engine.numerics import FILE as NUMERICS
 from bakery.engine.on_policy import OnPolicyTrainer, OwnAnswers, Places
@@ -151,7 +151,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
         was_training = self.model.training
         self.model.eval()
         with parent_only(self.model) if without_adapter else nullcontext():
-            found = totals(self.model, self.readout, probe.record, share, forward_kl)
+            found = totals(self.model, self.readout, probe.record, share, Divergence())
         self.model.train(was_training)
         kl, agreed, tokens = self._summed(found)
         return Fidelity(kl / tokens, agreed / tokens, round(tokens))

@@ -151,7 +151,7 @@ def _notes(readout: Readout, before: Fidelity | None) -> list[str]:
     notes = []
     if not readout.exact:
         notes.append(
-            "this architecture changes logits after its head: "
+            "the head is trained, or the architecture does more than multiply by it: "
             "the teacher's logits are kept instead of its hidden states"
         )
     if before is not None and before.kl < LITTLE_TO_BAKE:
