@@ -153,6 +153,26 @@ def test_a_dry_run_shows_both_views_and_writes_nothing(workplace, monkeypatch, c
     assert "split by turn" in done.err
 
 
+def test_a_dry_run_says_that_the_student_answers(config, workplace, capsys):
+    given = ("--model_name_or_path", random_model(workplace / "model"), "--on_policy")
+    done = typed(capsys, "--config", config, *given, "--dry-run")
+    assert done.code == 0, done.err
+    assert done.out.count("⟦the student's answer⟧") == 4
+    assert "2 of 2, 2 for the student to answer (8 answers)" in done.out
+    assert "note: on-policy: the student answers 2 rows itself" in done.err
+    assert "note: loss_type forward_kl on the student's own answers may collapse" in done.err
+
+
+@pytest.mark.parametrize("words", [(), ("--dry-run",)])
+def test_on_policy_without_an_open_row_is_refused(words, config, workplace, capsys):
+    data = workplace / "pairs.json"
+    data.write_text('[{"prompt": "a?", "response": "b"}]')
+    config.write_text(f"prefix_messages: [{{role: system, content: a}}]\ndataset: {data}\n")
+    done = typed(capsys, "--config", config, "--on_policy", *words)
+    assert done.code == 2
+    assert "every row brings its own response" in done.err
+
+
 def test_a_dry_run_says_where_the_teacher_has_yet_to_answer(config, workplace, capsys):
     base = random_model(workplace / "model")
     done = typed(capsys, "--config", config, "--model_name_or_path", base, "--dry-run")

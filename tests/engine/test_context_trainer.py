@@ -97,6 +97,23 @@ def test_the_teacher_answers_anew_in_each_epoch_unless_told_not_to(
         assert len(rows) == len(rounds) * len(PROMPTS) * 2
 
 
+def test_the_teachers_samples_obey_every_setting(base: Path, tmp_path: Path) -> None:
+    settings = {"reuse_trajectories": True, "max_steps": 1, "sampling_temperature": 3.0}
+    for name, more in (
+        ("penalty", {"repetition_penalty": 1e9, "sampling_temperature": 0.0}),
+        ("min_p", {"min_p": 1.0, "top_p": 1.0}),
+        ("greedy", {"sampling_temperature": 0.0}),
+    ):
+        trainer(base, tmp_path / name, SHAPES["prompts"], **{**settings, **more}).train()
+    rows = {
+        name: [row.response_ids for row in read_rows(tmp_path / name / "trajectories.jsonl", Drawn)]
+        for name in ("penalty", "min_p", "greedy")
+    }
+    assert rows["min_p"] == rows["greedy"]
+    assert all(len(set(ids)) == len(ids) for ids in rows["penalty"])
+    assert rows["penalty"] != rows["greedy"]
+
+
 def test_saved_trajectories_are_learnt_from_again(base: Path, tmp_path: Path) -> None:
     first = trainer(base, tmp_path / "a", SHAPES["prompts"], reuse_trajectories=True)
     first.train()

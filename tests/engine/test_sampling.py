@@ -53,6 +53,31 @@ def test_top_k_one_is_greedy(bench: Bench) -> None:
     assert draw(bench, REQUESTS, SamplingSettings(1, 8, top_k=1)) == greedy
 
 
+def test_a_large_min_p_is_greedy(bench: Bench) -> None:
+    greedy = draw(bench, REQUESTS, SamplingSettings(1, 8, temperature=0))
+    assert draw(bench, REQUESTS, SamplingSettings(1, 8, min_p=1.0)) == greedy
+
+
+def test_min_p_leaves_out_what_is_much_less_likely_than_the_likeliest(bench: Bench) -> None:
+    base = bench.base()
+    with torch.no_grad():
+        likely = base.model(torch.tensor([PREFIXES[0]])).logits[0, -1].softmax(-1)
+    kept = set(torch.nonzero(likely >= 0.5 * likely.max()).flatten().tolist())
+    requests = [SampleRequest(f"n{i}", PREFIXES[0]) for i in range(300)]
+    drawn = draw(bench, requests, SamplingSettings(1, 1, min_p=0.5))
+    assert {s.ids[0] for s in drawn.values()} <= kept
+    free = draw(bench, requests, SamplingSettings(1, 1))
+    assert not {s.ids[0] for s in free.values()} <= kept
+
+
+def test_a_penalty_on_repetition_reads_the_prompt_and_the_answer(bench: Bench) -> None:
+    drawn = draw(bench, REQUESTS, SamplingSettings(1, 20, temperature=0, repetition_penalty=1e9))
+    for request in REQUESTS:
+        ids = drawn[request.key].ids
+        assert len(set(ids)) == len(ids)
+        assert not set(ids) & set(request.prefix_ids)
+
+
 def test_a_row_ends_at_the_first_end_of_turn(bench: Bench) -> None:
     base = bench.base()
     ends = frozenset(range(0, 259, 3))  # so many ends that rows leave at different lengths
