@@ -223,7 +223,7 @@ def _bare(workload: Workload, folder: str, loss: Callable[[torch.Tensor], torch.
     head.register_forward_pre_hook(lambda _, args: (args[0][rows, cols],))
 
     def step() -> None:
-        with trainer._support.attending():
+        with trainer.support.attending():
             loss(model(**given, use_cache=False).logits).backward()
 
     return _stepped(trainer, step) | _numerics(trainer)

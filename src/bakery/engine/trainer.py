@@ -59,9 +59,9 @@ class BakingTrainer(Trainer):
         self.readout = readout
         self.loss = loss
         self._numerics_file, self._note = numerics, note
-        self._support = support_of(model)
+        self.support = support_of(model)
         self.numerics = self._replayed()
-        packed = self._support.refused is None
+        packed = self.support.refused is None
         if self.numerics is not None:
             packed = self.numerics.layout == "packed"
         if args.n_gpu > 1:
@@ -84,13 +84,13 @@ class BakingTrainer(Trainer):
         if layout is None:
             return super().training_step(model, inputs, *more)
         layout.kernel = self.numerics.attention
-        with self._support.attending():
+        with self.support.attending():
             return super().training_step(model, inputs, *more)
 
     def _replayed(self) -> Numerics | None:
         """Return the choices of an earlier run, if there was one and this model can run so."""
         found = written_in(self._numerics_file) if self._numerics_file else None
-        if found is None or (found.layout == "packed" and self._support.refused is not None):
+        if found is None or (found.layout == "packed" and self.support.refused is not None):
             return None
         torch.set_num_threads(found.threads)
         return found
@@ -100,7 +100,7 @@ class BakingTrainer(Trainer):
         config = self.model.config.get_text_config()
         threads = torch.get_num_threads()
         if layout is None:
-            why = self._support.refused or ""
+            why = self.support.refused or ""
             chosen = Numerics("padded", config._attn_implementation, threads, self.readout.how, why)
         else:
             segments = tuple(s for _, group in layout.groups for s in group)
