@@ -159,7 +159,7 @@ class Scheduler(_Section):
 
 
 class OnPolicy(_Section):
-    """A second phase on the student's own answers. None: a tenth of the bake's learning rate."""
+    """A second phase on the student's own answers. None: the bake's learning rate."""
 
     steps: Count = 40
     loss: Literal["reverse_kl", "jsd"] = "reverse_kl"

@@ -111,11 +111,11 @@ def test_defaults_depend_on_the_base_model():
     assert tiny.bake.training.lora_alpha == 2 * tiny.bake.training.r
 
 
-def test_a_second_phase_takes_a_tenth_of_the_learning_rate():
+def test_a_second_phase_takes_the_learning_rate_of_the_first():
     assert plan().bake.training.on_policy is None
     assert ids(plan(changed("name: yoda", "name: yoda\n  on_policy: false"))) == ids(plan())
     asked = plan(changed("name: yoda", "name: yoda\n  on_policy: true")).bake.training.on_policy
-    assert asked == OnPolicySettings(40, "reverse_kl", pytest.approx(2e-4))
+    assert asked == OnPolicySettings(40, "reverse_kl", 2e-3)
     given = "name: yoda\n  on_policy: {steps: 7, loss: jsd, learning_rate: 3e-5}"
     asked = plan(changed("name: yoda", given)).bake.training.on_policy
     assert asked == OnPolicySettings(7, "jsd", 3e-5)

@@ -96,10 +96,6 @@ TINY_DEFAULTS = Defaults(
 over the three tutorial bakes 2e-3 for 3 epochs came closer than 1e-3 for 4, in less time."""
 
 
-SLOWER = 10
-"""So many times lower than the bake's own is the learning rate of a second phase by default."""
-
-
 def defaults_for(base: BaseModelId) -> Defaults:
     """Return the defaults of a base model."""
     return TINY_DEFAULTS if base.name.startswith("tiny-") else Defaults()
@@ -199,8 +195,7 @@ def _bake(
 def _on_policy(asked: schema.OnPolicy | None, learning_rate: float) -> OnPolicySettings | None:
     if asked is None:
         return None
-    rate = asked.learning_rate or learning_rate / SLOWER
-    return OnPolicySettings(asked.steps, asked.loss, rate)
+    return OnPolicySettings(asked.steps, asked.loss, asked.learning_rate or learning_rate)
 
 
 def _share(entry: schema.Dataset, known: Mapping[str, RecordedTarget]) -> TargetShare:
