@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
-import platform
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +18,7 @@ from transformers.utils import logging as hf_logging
 
 from bakery.engine import bases
 from bakery.engine.chat import Chat
+from bakery.engine.memory import keep_freed_memory
 from bakery.errors import ModelError
 from bakery.identity import BaseModelId
 
@@ -68,7 +66,7 @@ def load(base: BaseModelId, *, dtype: str = "auto") -> BaseModel:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device).eval().requires_grad_(False)
     if device == "cpu":
-        _keep_freed_memory()
+        keep_freed_memory()
         if model.num_parameters() < ONE_THREAD_BELOW:
             torch.set_num_threads(1)
     return BaseModel(base, model, Chat(tokenizer, end_ids(model, tokenizer.eos_token_id)))
@@ -82,21 +80,6 @@ def refuse_other_than_text(name: str, config: PreTrainedConfig) -> None:
             "not a text-only causal language model",
             hint="Choose the text-only variant of the model.",
         )
-
-
-@functools.cache
-def _keep_freed_memory() -> None:
-    """Let glibc reuse the memory of freed tensors instead of handing it back to the system.
-
-    Fresh pages have to be cleared by the kernel at first touch: on the embedded model that takes
-    a third of a forward pass. Elsewhere than on glibc this does nothing.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return
-    mallopt = ctypes.CDLL(None).mallopt
-    m_trim_threshold, m_mmap_threshold = -1, -3
-    mallopt(m_trim_threshold, 2**31 - 1)
-    mallopt(m_mmap_threshold, 2**30)
 
 
 def end_ids(model: PreTrainedModel, eos_token_id: int | None) -> list[int]:

@@ -39,6 +39,8 @@ class Readout:
         self._head: nn.Module = model.get_output_embeddings()  # type: ignore[operator]
         self._scale = 1.0
         self._softcap: float | None = None
+        self.seen: tuple[int, torch.dtype] | None = None
+        """Width and type of features, once somebody has asked for some."""
         self.exact = self._probe(model)
         """Whether features are hidden states that the frozen head gives the logits back from."""
 

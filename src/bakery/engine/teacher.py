@@ -115,9 +115,11 @@ class Size:
 
 def size_of(model: PeftModel, readout: Readout, pairs: Sequence[Pair]) -> Size:
     """Return the size of the features of pairs, from the counts of targets and one token."""
-    with teaching(model):
-        ((_, features),) = features_of(model, readout, [View((1, 1), ((1, 2),))])
-    return Size(sum(pair.num_targets for pair in pairs), features.shape[-1], features.dtype)
+    if readout.seen is None:
+        with teaching(model):
+            ((_, features),) = features_of(model, readout, [View((1, 1), ((1, 2),))])
+        readout.seen = features.shape[-1], features.dtype
+    return Size(sum(pair.num_targets for pair in pairs), *readout.seen)
 
 
 def too_large(size: Size, folder: Path, budget_gb: float) -> str:

@@ -22,6 +22,7 @@ from bakery.engine.adapters import BAKE, load_own_state, own_state
 from bakery.engine.examples import Examples, collator
 from bakery.engine.fidelity import totals
 from bakery.engine.losses import Loss
+from bakery.engine.memory import keep_freed_memory
 from bakery.engine.numerics import Numerics, faster_kernel, write, written_in
 from bakery.engine.packed.attention import KEYWORD
 from bakery.engine.packed.layouts import Packed
@@ -64,6 +65,8 @@ class BakingTrainer(Trainer):
         packed = self.support.refused is None
         if self.numerics is not None:
             packed = self.numerics.layout == "packed"
+        if args.device.type == "cpu":
+            keep_freed_memory()
         if args.n_gpu > 1:
             note("one process trains on one GPU: start it with torchrun or accelerate for more")
             args._n_gpu = 1

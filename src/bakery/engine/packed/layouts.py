@@ -6,7 +6,7 @@ P tokens of a prefix · T queries · S keys · d head size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -45,22 +45,6 @@ class Segment:
         ends = [torch.arange(self.trunk, self.trunk + length) for length in self.branches]
         return torch.cat([torch.arange(self.trunk), *ends]) + offset
 
-    def hidden(self, window: int | None, device: torch.device) -> torch.Tensor | None:
-        """Return (T, T), true where a token must not see another; None where all is causal."""
-        count = len(self)
-        if len(self.branches) < 2 and (window is None or window >= count):
-            return None
-        order = torch.arange(count, device=device)
-        seen = order[:, None] >= order
-        if len(self.branches) > 1:
-            lengths = torch.tensor([self.trunk, *self.branches], device=device)
-            of = torch.arange(len(lengths), device=device).repeat_interleave(lengths)
-            seen &= (of == 0) | (of[:, None] == of)
-        if window is not None:
-            at = self.positions().to(device)
-            seen &= at[:, None] - at < window
-        return ~seen
-
 
 @dataclass(slots=True)
 class Packed:
@@ -70,7 +54,7 @@ class Packed:
     kernel: str = "sdpa"
     kept: dict[int, KeysValues] | None = None
     """Where given, keys and values (J, N, d) of every layer are put here."""
-    _hidden: dict[tuple[Segment, int | None], torch.Tensor | None] = field(default_factory=dict)
+    _masks: dict[tuple[int, int, int | None], torch.Tensor] = field(default_factory=dict)
 
     def attend(
         self, layer: nn.Module, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, rule: Rule
@@ -79,83 +63,110 @@ class Packed:
         if self.kept is not None:
             self.kept[id(layer)] = k[0], v[0]
         segments = [s for _, group in self.groups for s in group]
-        lengths = [len(s) for s in segments]
+        lengths = [length for s in segments for length in (s.trunk, *s.branches)]
         # `split` gives all gradients back in one piece; slices would each fill a whole tensor.
-        pieces = zip(*(t[0].split(lengths, dim=1) for t in (q, k, v)), strict=True)
-        own = list(zip(segments, pieces, strict=True))
-        out, at = [], 0
+        pieces = iter(zip(*(t[0].split(lengths, dim=1) for t in (q, k, v)), strict=True))
+        out: list[torch.Tensor] = []
         for prefix, group in self.groups:
-            mine = own[at : at + len(group)]
-            at += len(group)
+            spans = [span for segment in group for span in _spans(segment, pieces)]
             if prefix is None:
-                out += [self._alone(segment, qkv, rule) for segment, qkv in mine]
+                out += [self._alone(span, rule) for span in spans]
             else:
-                out += self._behind(prefix, mine, rule, prefix.layers[id(layer)])
+                out += self._behind(prefix, spans, rule, prefix.layers[id(layer)])
         return torch.cat(out, dim=1)[None]
 
-    def _alone(self, segment: Segment, qkv: QKV, rule: Rule) -> torch.Tensor:
-        """Attend within one segment."""
-        q, k, v = qkv
-        hidden = self._hidden_of(segment, rule.window, q.device)
+    def _alone(self, span: Span, rule: Rule) -> torch.Tensor:
+        """Attend from a span to the keys it sees."""
+        q, k, v = span.q, span.k, span.v
+        causal = span.before == 0 and (rule.window is None or rule.window >= q.shape[1])
         if rule.plain and (self.kernel == "sdpa" or not torch.is_grad_enabled()):
             return F.scaled_dot_product_attention(
                 q[None],
                 k[None],
                 v[None],
-                attn_mask=None if hidden is None else ~hidden,
+                attn_mask=None if causal else ~self._hidden(span, rule.window),
                 dropout_p=rule.dropout,
-                is_causal=hidden is None,
+                is_causal=causal,
                 scale=rule.scale,
                 enable_gqa=len(q) != len(k),
             )[0]
         if torch.is_grad_enabled():
-            return explicit(q, k, v, rule, _or_causal(hidden, len(segment), q.device))
-        return _unfolded(merged([self._own(segment, q, k, v, rule)], _sinks(rule, q, k)), q)
+            return explicit(q, k, v, rule, self._hidden(span, rule.window))
+        return _unfolded(merged([self._own(span, rule)], _sinks(rule, q, k)), q)
 
     def _behind(
-        self,
-        prefix: Prefix,
-        own: Sequence[tuple[Segment, QKV]],
-        rule: Rule,
-        shared: KeysValues,
+        self, prefix: Prefix, spans: Sequence[Span], rule: Rule, shared: KeysValues
     ) -> list[torch.Tensor]:
-        """Attend to a prefix, all segments in one product, and within each segment."""
-        q = torch.cat([qkv[0] for _, qkv in own], dim=1)
-        positions = torch.cat([segment.positions() for segment, _ in own]).to(q.device)
-        values, total, top = _to_prefix(q, positions + prefix.length, prefix.length, rule, shared)
+        """Attend to a prefix, from all spans in one product, and within each span."""
+        q = torch.cat([span.q for span in spans], dim=1)
+        positions = torch.cat([span.positions() for span in spans]).to(q.device) + prefix.length
+        to_prefix = _to_prefix(q, positions, prefix.length, rule, shared)
         out, at = [], 0
-        for segment, (q_own, k, v) in own:
-            here = slice(at, at + len(segment))
-            at += len(segment)
-            before = tuple(_refold(t[:, here], len(k)) for t in (values, total, top))
-            both = [self._own(segment, q_own, k, v, rule), before]
-            out.append(_unfolded(merged(both, _sinks(rule, q_own, k)), q_own))  # type: ignore[arg-type]
+        for span in spans:
+            count = span.q.shape[1]
+            values, total, top = (_refold(t[:, at : at + count], len(span.k)) for t in to_prefix)
+            at += count
+            both = [self._own(span, rule), (values, total, top)]
+            out.append(_unfolded(merged(both, _sinks(rule, span.q, span.k)), span.q))
         return out
 
-    def _own(
-        self, segment: Segment, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, rule: Rule
-    ) -> Part:
-        """Attend within a segment, a block of queries at a time; heads folded."""
-        count, heads = len(segment), len(q)
-        step = max(1, most_scores(q.device) // (heads * count))
+    def _own(self, span: Span, rule: Rule) -> Part:
+        """Attend from a span to the keys it sees, a block of queries at a time; heads folded."""
+        q, k, v = span.q, span.k, span.v
+        count, heads = q.shape[1], len(q)
+        step = max(1, most_scores(q.device) // (heads * k.shape[1]))
+        hidden = self._hidden(span, rule.window)
         blocks = []
-        hidden = _or_causal(self._hidden_of(segment, rule.window, q.device), count, q.device)
         for start in range(0, count, step):
             stop = min(start + step, count)
-            seen = hidden[start:stop, :stop].repeat(heads // len(k), 1)
-            one = part(folded(q[:, start:stop], len(k)), k[:, :stop], v[:, :stop], rule, seen)
+            end = span.before + stop
+            unseen = hidden[start:stop, :end].repeat(heads // len(k), 1)
+            one = part(folded(q[:, start:stop], len(k)), k[:, :end], v[:, :end], rule, unseen)
             blocks.append(tuple(t.view(heads, stop - start, -1) for t in one))
         whole = [torch.cat(t, dim=1) for t in zip(*blocks, strict=True)]
         return tuple(_refold(t, len(k)) for t in whole)  # type: ignore[return-value]
 
-    def _hidden_of(
-        self, segment: Segment, window: int | None, device: torch.device
-    ) -> torch.Tensor | None:
-        """Return the segment's mask, made once for all layers."""
-        key = (segment, window)
-        if key not in self._hidden:
-            self._hidden[key] = segment.hidden(window, device)
-        return self._hidden[key]
+    def _hidden(self, span: Span, window: int | None) -> torch.Tensor:
+        """Return (T, S), true where a query must not see a key; made once for all layers."""
+        count, device = span.q.shape[1], span.q.device
+        key = (span.before, count, window)
+        if key not in self._masks:
+            of_q = torch.arange(span.before, span.before + count, device=device)[:, None]
+            of_k = torch.arange(span.before + count, device=device)
+            hidden = of_k > of_q
+            if window is not None:
+                hidden |= of_q - of_k >= window
+            self._masks[key] = hidden
+        return self._masks[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Consecutive queries q (H, T, d), and the keys and values (J, S, d) at or before them.
+
+    They see `before` keys that are not their own, in full but for a window.
+    """
+
+    q: torch.Tensor
+    k: torch.Tensor
+    v: torch.Tensor
+    before: int
+
+    def positions(self) -> torch.Tensor:
+        """Return the queries' positions, counted from the first key."""
+        return torch.arange(self.before, self.before + self.q.shape[1])
+
+
+def _spans(segment: Segment, pieces: Iterator[QKV]) -> list[Span]:
+    """Take a segment's pieces: its trunk, and each branch with the trunk's keys before its own."""
+    q, k, v = next(pieces)
+    spans = [Span(q, k, v, 0)]
+    for _ in segment.branches:
+        q_own, k_own, v_own = next(pieces)
+        if q_own.shape[1]:  # an answer of one token has no input of its own
+            keys, values = torch.cat([k, k_own], dim=1), torch.cat([v, v_own], dim=1)
+            spans.append(Span(q_own, keys, values, segment.trunk))
+    return spans
 
 
 def _to_prefix(
@@ -296,9 +307,3 @@ def _sinks(rule: Rule, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor | None:
     if rule.sinks is None:
         return None
     return _refold(rule.sinks.float().view(-1, 1, 1).expand(-1, q.shape[1], 1), len(k))
-
-
-def _or_causal(hidden: torch.Tensor | None, count: int, device: torch.device) -> torch.Tensor:
-    if hidden is not None:
-        return hidden
-    return torch.ones(count, count, dtype=torch.bool, device=device).triu_(1)
