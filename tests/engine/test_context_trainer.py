@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 import torch
 from transformers import OPTConfig, TrainerCallback
 
+from bakery.engine import numerics
 from bakery.engine.context_trainer import PromptBakingTrainer
 from bakery.engine.data.datasets import create_conversational_dataset, create_dataset
+from bakery.engine.numerics import Numerics
 from bakery.engine.rounds import Drawn
 from bakery.engine.settings.config import ContextConfig
 from bakery.errors import ConfigError, StageError
@@ -264,3 +267,19 @@ def test_a_saved_adapter_is_a_standard_one(base: Path, tmp_path: Path) -> None:
     names = {path.name for path in (tmp_path / "saved").iterdir()}
     assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json"} <= names
     assert json.loads((tmp_path / "saved/adapter_config.json").read_text())["r"] == 4
+
+
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+def test_a_batch_of_answers_without_a_target_teaches_nothing(
+    layout: str, base: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    numerics.write(out / numerics.FILE, Numerics(layout, "sdpa", torch.get_num_threads(), "fused"))
+    context = ContextConfig(prefix_messages=PREFIX, target_content_pattern="[a-m]")
+    settings = {"trajectory_length": 4, "num_trajectories": 1, "per_device_train_batch_size": 1}
+    made = trainer(base, out, create_dataset(list("abcdefghijkl")), context=context, **settings)
+    made.train()
+    assert any(not example for example in made.train_dataset.examples)
+    assert 0 in losses(made)
+    assert all(map(math.isfinite, losses(made)))

@@ -63,12 +63,12 @@ def collator(
 
     def collate(drawn: Sequence[Example]) -> dict[str, Any]:
         pairs = list(chain.from_iterable(drawn))
-        if packed:
+        if packed and pairs:
             shape, pairs = _packed(pairs)
         else:
             shape = _padded(pairs, pad_id)
         each = [1.0 if weighting == "token" else 1.0 / p.num_targets for p in pairs]
-        counts = torch.tensor([p.num_targets for p in pairs])
+        counts = torch.tensor([p.num_targets for p in pairs], dtype=torch.long)
         batch: dict[str, Any] = {
             **shape,
             "weights": torch.tensor(each).repeat_interleave(counts),

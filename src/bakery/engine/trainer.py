@@ -62,9 +62,9 @@ class BakingTrainer(Trainer):
         self._numerics_file, self._note = numerics, note
         self.support = support_of(model)
         self.numerics = self._replayed()
-        packed = self.support.refused is None
+        self._packed = self.support.refused is None
         if self.numerics is not None:
-            packed = self.numerics.layout == "packed"
+            self._packed = self.numerics.layout == "packed"
         if args.device.type == "cpu":
             keep_freed_memory()
         if args.n_gpu > 1:
@@ -75,7 +75,7 @@ class BakingTrainer(Trainer):
             args=args,
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
-            data_collator=collator(train_dataset, pad_id, weighting=weighting, packed=packed),
+            data_collator=collator(train_dataset, pad_id, weighting=weighting, packed=self._packed),
             **more,
         )
 
@@ -102,11 +102,11 @@ class BakingTrainer(Trainer):
         """Choose how the student is run, by what its first batch looks like; say and write it."""
         config = self.model.config.get_text_config()
         threads = torch.get_num_threads()
-        if layout is None:
+        if not self._packed:
             why = self.support.refused or ""
             chosen = Numerics("padded", config._attn_implementation, threads, self.readout.how, why)
-        else:
-            segments = tuple(s for _, group in layout.groups for s in group)
+        else:  # a batch without targets has no layout
+            segments = tuple(s for _, group in layout.groups for s in group) if layout else ()
             kernel = faster_kernel(config, segments, self.args.device)
             chosen = Numerics("packed", kernel, threads, self.readout.how)
         if self.args.world_size > 1:  # the first process decides for all
