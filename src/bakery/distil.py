@@ -104,6 +104,8 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     questions = _Questions(chat, settings, material.questions)
     scores = questions.before(model, told)
     student = loading.with_adapter(model, settings.lora, source, settings.data, training)
+    if training.merge:
+        _check_merge(student)
     if first:
         outputs.begin(settings, resume=material.resume, reporter=told)
     trainer = _trainer(settings, material, student, tokenizer, told)
@@ -357,6 +359,19 @@ def _prompt_tokens(chat: Chat, settings: Settings, saved: float) -> dict[str, in
     except ConfigError:  # a template that takes no such question: the rows' own mean then
         return {"prompt_tokens": round(saved), "prompt_tokens_left": 0}
     return {"prompt_tokens": whole, "prompt_tokens_left": left}
+
+
+def _check_merge(student: PeftModel) -> None:
+    """Refuse a merge that would change what is read where only what is said was learnt."""
+    base = student.get_base_model()
+    tied = base.config.get_text_config().tie_word_embeddings
+    ends = (base.get_input_embeddings(), base.get_output_embeddings())
+    if tied and any(list(end.children()) for end in ends):
+        raise ConfigError(
+            "merge: embedding and head are one matrix here, and the adapter changes one end of it",
+            hint="Leave embed_tokens and lm_head out of target_modules, or leave out merge: "
+            "final_model/ is right either way.",
+        )
 
 
 def _merge(student: PeftModel, tokenizer: Any, folder: Path) -> None:

@@ -276,6 +276,16 @@ def test_a_merged_model_is_the_base_with_the_adapter(config, base, capsys):
     assert AutoTokenizer.from_pretrained("out/merged").chat_template
 
 
+@pytest.mark.filterwarnings("ignore:.*a tied layer is part of the adapter")
+@pytest.mark.parametrize("end", ["embed_tokens", "lm_head"])
+def test_one_end_of_a_tied_matrix_cannot_be_merged(end, config, capsys):
+    learnt = ("--target_modules", f'["q_proj", "{end}"]', "--merge")
+    done = typed(capsys, "--config", config, *SMALL, "--output_dir", "out", *learnt)
+    assert done.code != 0
+    assert "embedding and head are one matrix" in done.err
+    assert not Path("out").exists() or not list(Path("out").glob("*.jsonl"))
+
+
 def test_keywords_are_asked_before_under_the_prompt_and_after(config, capsys):
     Path("eval.json").write_text(json.dumps([{"question": "q1?", "answer": ["x", "y"]}]))
     Path("held.json").write_text(json.dumps({"qa_pairs": [{"input": "2+2?", "target": 4}] * 3}))

@@ -275,7 +275,9 @@ def test_a_batch_of_answers_without_a_target_teaches_nothing(
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    numerics.write(out / numerics.FILE, Numerics(layout, "sdpa", torch.get_num_threads(), "fused"))
+    model = numerics.shapes(trainer(base, tmp_path, create_dataset(["a"])).model)
+    chosen = Numerics(layout, "sdpa", torch.get_num_threads(), "fused", model)
+    numerics.write(out / numerics.FILE, chosen)
     context = ContextConfig(prefix_messages=PREFIX, target_content_pattern="[a-m]")
     settings = {"trajectory_length": 4, "num_trajectories": 1, "per_device_train_batch_size": 1}
     made = trainer(base, out, create_dataset(list("abcdefghijkl")), context=context, **settings)
@@ -283,3 +285,34 @@ def test_a_batch_of_answers_without_a_target_teaches_nothing(
     assert any(not example for example in made.train_dataset.examples)
     assert 0 in losses(made)
     assert all(map(math.isfinite, losses(made)))
+
+
+def test_workers_that_stay_do_not_keep_the_first_rounds_answers(base: Path, tmp_path: Path) -> None:
+    rows, seen = create_dataset(["a?", "b?", "c?", "d?"]), []
+    for name, more in (
+        ("none", {}),
+        ("staying", {"dataloader_num_workers": 1, "dataloader_persistent_workers": True}),
+    ):
+        made = trainer(base, tmp_path / name, rows, per_device_train_batch_size=2, **more)
+        made.train()
+        seen.append(losses(made))
+    assert seen[0] == seen[1]
+
+
+def test_a_loss_that_is_no_number_stops_the_run(base: Path, tmp_path: Path) -> None:
+    made = trainer(base, tmp_path, create_dataset(PROMPTS))
+    broken = made.model.get_base_model().model.layers[0].mlp.down_proj.base_layer.weight
+    with torch.no_grad():
+        broken[0, 0] = math.nan
+    assert made.fidelity().top1_agreement == 0
+    with pytest.raises(StageError, match="not a number any more"):
+        made.train()
+
+
+@pytest.mark.parametrize("call", ["evaluate", "predict"])
+def test_other_rows_than_the_trainers_own_are_refused(
+    call: str, base: Path, tmp_path: Path
+) -> None:
+    made = trainer(base, tmp_path, create_dataset(PROMPTS))
+    with pytest.raises(ConfigError, match="rows that the trainer was made with"):
+        getattr(made, call)(["a", "b"])

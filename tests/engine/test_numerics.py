@@ -14,8 +14,20 @@ from bakery.engine import numerics
 from bakery.engine.data.datasets import create_dataset
 from bakery.engine.numerics import KERNELS, Numerics, faster_kernel, written_in
 from bakery.engine.packed.layouts import Segment
+from bakery.reporting import Quiet
 from tests.support.library import losses, trainer
 from tests.support.models import random_model
+
+
+class Heard(Quiet):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
 
 PROMPTS = ["one?", "two and two?", "why?"]
 
@@ -44,15 +56,20 @@ def test_a_run_writes_its_choices_down(base: Path, tmp_path: Path) -> None:
 def test_a_run_that_is_made_again_takes_the_choices_of_the_first(
     base: Path, tmp_path: Path, layout: str
 ) -> None:
-    chosen = Numerics(layout, "explicit" if layout == "packed" else "sdpa", 1, "fused")
+    kernel = "explicit" if layout == "packed" else "sdpa"
+    model = numerics.shapes(trainer(base, tmp_path / "other", create_dataset(PROMPTS)).model)
+    chosen = Numerics(layout, kernel, 1, "fused", model)
     numerics.write(tmp_path / numerics.FILE, chosen)
-    made = trainer(base, tmp_path, create_dataset(PROMPTS))
+    heard = Heard()
+    made = trainer(base, tmp_path, create_dataset(PROMPTS), reporter=heard)
+    assert any(str(chosen) in note for note in heard.notes)
     made.train()
     assert made.numerics == chosen
     assert torch.get_num_threads() == 1
 
 
 def test_layouts_and_kernels_learn_the_same(base: Path, tmp_path: Path) -> None:
+    model = numerics.shapes(trainer(base, tmp_path / "other", create_dataset(PROMPTS)).model)
     seen = []
     for name, layout, kernel in (
         ("a", "packed", "sdpa"),
@@ -60,7 +77,8 @@ def test_layouts_and_kernels_learn_the_same(base: Path, tmp_path: Path) -> None:
         ("c", "padded", "sdpa"),
     ):
         (tmp_path / name).mkdir()
-        numerics.write(tmp_path / name / numerics.FILE, Numerics(layout, kernel, 1, "fused"))
+        chosen = Numerics(layout, kernel, 1, "fused", model)
+        numerics.write(tmp_path / name / numerics.FILE, chosen)
         made = trainer(base, tmp_path / name, create_dataset(PROMPTS))
         made.train()
         seen.append(losses(made))
@@ -69,10 +87,26 @@ def test_layouts_and_kernels_learn_the_same(base: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_no_such_file_counts_for_nothing(tmp_path: Path) -> None:
-    for text in ("", "[]", "{}", '{"layout": "packed", "more": 1}'):
+    good = Numerics("packed", "sdpa", 1, "fused", "x").as_data()
+    bad = [{"threads": 0}, {"threads": "2"}, {"attention": "nope"}, {"layout": "?"}, {"more": 1}]
+    for text in ("", "[]", "{}", *(json.dumps(good | change) for change in bad)):
         (tmp_path / numerics.FILE).write_text(text)
         assert written_in(tmp_path / numerics.FILE) is None
     assert written_in(tmp_path / "nowhere") is None
+
+
+def test_choices_for_another_model_are_not_taken(base: Path, tmp_path: Path) -> None:
+    numerics.write(tmp_path / numerics.FILE, Numerics("padded", "sdpa", 1, "fused", "another"))
+    made = trainer(base, tmp_path, create_dataset(PROMPTS))
+    made.train()
+    assert made.numerics.layout == "packed"
+
+
+def test_eager_attention_that_was_asked_for_is_written_out(base: Path, tmp_path: Path) -> None:
+    made = trainer(base, tmp_path, create_dataset(PROMPTS))
+    made.model.set_attn_implementation("eager")
+    made.train()
+    assert made.numerics.attention == "explicit"
 
 
 def test_small_batches_take_the_usual_kernel_on_every_machine() -> None:

@@ -17,6 +17,7 @@ from torch import nn
 
 from bakery.engine.packed.attention import Rule
 from bakery.engine.packed.layouts import Packed, Segment
+from bakery.identity import digest
 from bakery.records import write_atomic
 
 KERNELS = ("sdpa", "explicit")
@@ -41,6 +42,8 @@ class Numerics:
     threads: int
     loss: str
     """fused: with the head, in chunks; logits: from the model's whole logits."""
+    model: str
+    """Digest of the shapes of the model and its adapters: what the choices were made for."""
     why: str = ""
     """Why the layout is not `packed`."""
 
@@ -54,12 +57,20 @@ class Numerics:
         return f"layout {layout}, attention {self.attention}, loss {self.loss}, {threads}"
 
 
+def shapes(model: nn.Module) -> str:
+    """Return a digest of a model's kind, and of the names and shapes of all that it holds."""
+    held = [[name, list(parameter.shape)] for name, parameter in model.named_parameters()]
+    return digest([type(model).__name__, held])[:16]
+
+
 def written_in(path: Path) -> Numerics | None:
     """Return what an earlier run wrote down, or None. What is no such file counts for nothing."""
     try:
-        return Numerics(**json.loads(path.read_text(encoding="utf-8")))
+        found = Numerics(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+    known = found.layout == "padded" or (found.layout == "packed" and found.attention in KERNELS)
+    return found if known and type(found.threads) is int and found.threads > 0 else None
 
 
 def write(path: Path, numerics: Numerics) -> None:

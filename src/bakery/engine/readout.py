@@ -105,9 +105,12 @@ class Readout:
         Both are features; no more logits are built at a time than `fused` allows.
         """
         if self.exact:
-            return fused.compare(features, teacher, self._frozen(), loss)
-        with torch.no_grad():
-            return loss(features, teacher), features.argmax(-1) == teacher.argmax(-1)
+            values_N, agreed_N = fused.compare(features, teacher, self._frozen(), loss)
+        else:
+            with torch.no_grad():
+                values_N = loss(features, teacher)
+                agreed_N = features.argmax(-1) == teacher.argmax(-1)
+        return values_N, agreed_N & values_N.isfinite()  # logits that are no numbers agree on none
 
     def _frozen(self) -> Head:
         """Return the head as it stands now: wrappers and moves replace its tensors."""

@@ -7,6 +7,7 @@ somebody else's business: `stages.bake` for bgit, `context_trainer` for the libr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,12 @@ from bakery.engine.examples import Examples, collator
 from bakery.engine.fidelity import totals
 from bakery.engine.losses import Loss
 from bakery.engine.memory import keep_freed_memory
-from bakery.engine.numerics import Numerics, faster_kernel, write, written_in
+from bakery.engine.numerics import Numerics, faster_kernel, shapes, write, written_in
 from bakery.engine.packed.attention import KEYWORD
 from bakery.engine.packed.layouts import Packed
 from bakery.engine.packed.support import support_of
 from bakery.engine.readout import Readout
+from bakery.errors import ConfigError, StageError
 
 OWN_WEIGHTS = "own.safetensors"
 
@@ -61,15 +63,14 @@ class BakingTrainer(Trainer):
         self.loss = loss
         self._numerics_file, self._note = numerics, note
         self.support = support_of(model)
-        self.numerics = self._replayed()
+        self.numerics = self._replayed(model)
         self._packed = self.support.refused is None
         if self.numerics is not None:
             self._packed = self.numerics.layout == "packed"
         if args.device.type == "cpu":
             keep_freed_memory()
-        if args.n_gpu > 1:
-            note("one process trains on one GPU: start it with torchrun or accelerate for more")
-            args._n_gpu = 1
+        for told in _mended(args, len(train_dataset)):
+            note(told)
         super().__init__(
             model=model,
             args=args,
@@ -90,25 +91,30 @@ class BakingTrainer(Trainer):
         with self.support.attending():
             return super().training_step(model, inputs, *more)
 
-    def _replayed(self) -> Numerics | None:
-        """Return the choices of an earlier run, if there was one and this model can run so."""
+    def _replayed(self, model: PeftModel) -> Numerics | None:
+        """Return the choices of an earlier run, where they were made for such a model."""
         found = written_in(self._numerics_file) if self._numerics_file else None
-        if found is None or (found.layout == "packed" and self.support.refused is not None):
+        if found is None or found.model != shapes(model):
+            return None
+        if found.layout == "packed" and self.support.refused is not None:
             return None
         torch.set_num_threads(found.threads)
+        self._note(f"{found} (as in {self._numerics_file})")
         return found
 
     def _choose(self, layout: Packed | None) -> Numerics:
         """Choose how the student is run, by what its first batch looks like; say and write it."""
         config = self.model.config.get_text_config()
-        threads = torch.get_num_threads()
-        if not self._packed:
-            why = self.support.refused or ""
-            chosen = Numerics("padded", config._attn_implementation, threads, self.readout.how, why)
-        else:  # a batch without targets has no layout
-            segments = tuple(s for _, group in layout.groups for s in group) if layout else ()
-            kernel = faster_kernel(config, segments, self.args.device)
-            chosen = Numerics("packed", kernel, threads, self.readout.how)
+        kind, why, kernel = "padded", self.support.refused or "", config._attn_implementation
+        if self._packed:
+            kind, why = "packed", ""
+            if kernel == "eager":  # asked for, or the only one that this architecture has
+                kernel = "explicit"
+            else:  # a batch without targets has no layout
+                segments = tuple(s for _, group in layout.groups for s in group) if layout else ()
+                kernel = faster_kernel(config, segments, self.args.device)
+        threads, how = torch.get_num_threads(), self.readout.how
+        chosen = Numerics(kind, kernel, threads, how, shapes(self.model), why)
         if self.args.world_size > 1:  # the first process decides for all
             chosen = gather_object([chosen])[0]
         if self._numerics_file is not None and self.args.process_index == 0:
@@ -150,6 +156,15 @@ class BakingTrainer(Trainer):
             prepared["teacher"] = examples.record.features_of_pairs(prepared.pop("pairs"))
         return prepared
 
+    def log(self, logs: dict[str, float], *more: Any) -> None:
+        """Log, or stop: a loss that is no number stays so."""
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise StageError(
+                "the loss is not a number any more",
+                hint="Lower the learning rate; if it is the first step, check the base's weights.",
+            )
+        super().log(logs, *more)
+
     def evaluation_loop(
         self,
         dataloader: Any,
@@ -159,7 +174,12 @@ class BakingTrainer(Trainer):
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
         """Measure the divergence per target token, each token counted once on all processes."""
-        examples: Examples = dataloader.dataset
+        examples = dataloader.dataset
+        if not isinstance(examples, Examples):
+            raise ConfigError(
+                "only the rows that the trainer was made with can be evaluated",
+                hint="Give eval_dataset to the trainer, and call evaluate() without one.",
+            )
         pairs = examples.pairs[self.args.process_index :: self.args.world_size]
         self.model.eval()
         found = totals(self.model, self.readout, examples.record, pairs, self.loss)
@@ -194,3 +214,19 @@ class BakingTrainer(Trainer):
             load_own_state(model or self.model, own)
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+
+def _mended(args: TrainingArguments, rows: int) -> Iterator[str]:
+    """Change arguments that would train something else than they seem to, and say so."""
+    args.logging_nan_inf_filter = False  # a loss that is no number has to be seen
+    if args.n_gpu > 1:
+        args._n_gpu = 1
+        yield "one process trains on one GPU: start it with torchrun or accelerate for more"
+    if args.dataloader_persistent_workers:
+        args.dataloader_persistent_workers = False
+        yield "dataloader_persistent_workers is off: workers would keep the first round's answers"
+    if rows % (args.world_size * args.per_device_train_batch_size) and args.world_size > 1:
+        yield (
+            f"{rows} rows do not fill the batches of {args.world_size} processes: "
+            "the last of every epoch is filled up with rows it began with"
+        )

@@ -155,6 +155,8 @@ def _probed(
         plain([*prefix, *two, mixed[22]])[-1:],
     ]
     decoded = _decoded(own, model, shared, suffixes, two, mixed[22], device)
+    if not torch.cat(theirs).isfinite().all():
+        return "its logits are no numbers"
     difference = (torch.cat([found, decoded]) - torch.cat(theirs)).abs().max()
     scale = torch.cat(theirs).abs().max().clamp(min=1.0)
     if not float(difference) <= _tolerance(model) * float(scale):

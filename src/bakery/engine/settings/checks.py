@@ -158,6 +158,8 @@ def training(values: Mapping[str, Any]) -> list[Problem]:
     )
     if values["max_steps"] == 0:
         found.append(Problem(("max_steps",), "is 0: nothing would be trained (-1 is no limit)"))
+    if values["label_smoothing_factor"]:
+        found.append(Problem(("label_smoothing_factor",), "has no labels to smooth"))
     if values.get("train_sampling_strategy") == "group_by_length":
         found.append(Problem(("train_sampling_strategy",), "rows have no one length to group by"))
     for name in ("temperature", "top_p", "repetition_penalty"):
