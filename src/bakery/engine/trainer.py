@@ -161,7 +161,7 @@ class BakingTrainer(Trainer):
         if not math.isfinite(logs.get("loss", 0.0)):
             raise StageError(
                 "the loss is not a number any more",
-                hint="Lower the learning rate; if it is the first step, check the base's weights.",
+                hint="Lower learning_rate; if it is the first step, look at the base's weights.",
             )
         super().log(logs, *more)
 

@@ -35,7 +35,6 @@ from bakery.engine.readout import Readout
 from bakery.engine.scoring import beginning
 from bakery.engine.trainer import BakingTrainer
 from bakery.engine.versions import versions
-from bakery.errors import StageError
 from bakery.identity import (
     BakeRequest,
     OnPolicySettings,
@@ -209,7 +208,6 @@ def _train(
         reporter.note(f"training goes on from {last.name}")
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
     seen = losses(out / METRICS)
-    _check_numbers(seen, "BAKE.optimizer.learning_rate")
     if settings.on_policy is not None:
         draft = folder / f".{TAUGHT}"
         save_file(adapters.own_state(student), draft)
@@ -266,7 +264,6 @@ def _train_on_policy(
         reporter.note(f"the on-policy phase goes on from {last.name}")
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
     seen = losses(out / METRICS, ON_POLICY)
-    _check_numbers(seen, "BAKE.on_policy.learning_rate")
     figures = {f"{name}_loss": value for name, value in _loss(seen).items()}
     return {ON_POLICY: {"after": before, **asdict(own), **figures}}
 
@@ -285,11 +282,6 @@ def _sampling(target: TargetData) -> SamplingSettings:
     """Return how the answers of a target were sampled."""
     text = (target.target_dir / "request.json").read_text(encoding="utf-8")
     return SamplingSettings(**json.loads(text)["sampling"])
-
-
-def _check_numbers(seen: Sequence[float], setting: str) -> None:
-    if not all(map(math.isfinite, seen)):
-        raise StageError("the loss is not a number any more", hint=f"Lower {setting}.")
 
 
 def _loss(seen: Sequence[float]) -> dict[str, float]:
