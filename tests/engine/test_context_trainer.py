@@ -123,7 +123,8 @@ def test_saved_trajectories_are_learnt_from_again(base: Path, tmp_path: Path) ->
     kept = tmp_path / "a" / "trajectories.jsonl"
     again = trainer(base, tmp_path / "b", SHAPES["prompts"], trajectories_file=str(kept))
     again.train()
-    assert losses(again) == losses(first)
+    # What the teacher's head read while it answered is used at once; kept answers are run again.
+    assert losses(again) == pytest.approx(losses(first), rel=1e-4)
     assert not (tmp_path / "b" / "trajectories.jsonl").exists()
 
 

@@ -11,7 +11,10 @@ import torch
 
 from bakery.engine import sampling
 from bakery.engine.packed import support
-from bakery.engine.sampling import Sample, SampleRequest, sample
+from bakery.engine.readout import Readout
+from bakery.engine.sampling import Captured, Sample, SampleRequest, sample
+from bakery.engine.scoring import features_of
+from bakery.engine.views import View
 from bakery.identity import SamplingSettings
 from tests.support.zoo import random_model
 
@@ -76,3 +79,29 @@ def test_a_penalty_on_repetition_changes_what_is_said() -> None:
     model, asked = random_model("qwen3"), requests(6)
     plain, penalised = (answers(model, asked, SETTINGS[how]) for how in ("plain", "penalty"))
     assert plain != penalised
+
+
+@pytest.mark.parametrize("name", ["qwen3", "gemma2", "gpt2", "cohere"])
+def test_what_the_head_read_while_answering_is_what_it_reads_of_the_answers(name: str) -> None:
+    model, asked = random_model(name).requires_grad_(False), requests(7)
+    readout = Readout(model)
+    captured = Captured(readout)
+    batches = sample(model, asked, SETTINGS["plain"], end_ids=ENDS, pad_id=0, captured=captured)
+    found = {s.key: s.ids for batch in batches for s in batch}
+    assert found == {k: s.ids for k, s in answers(model, asked, SETTINGS["plain"]).items()}
+    for request in asked:
+        start, ids = len(request.prefix_ids), found[request.key]
+        view = View((*request.prefix_ids, *ids), ((start, start + len(ids)),))
+        read = captured.features(request.key, view.predicting)
+        ((_, scored),) = features_of(model, readout, [view])
+        torch.testing.assert_close(
+            readout.logits(read), readout.logits(scored), atol=1e-4, rtol=1e-4
+        )
+    assert captured.features("unknown", [1]) is None
+
+
+def test_only_what_fits_the_memory_is_kept() -> None:
+    readout = Readout(random_model("qwen3").requires_grad_(False))
+    assert Captured.fits(readout, 1000, SamplingSettings(1, 64))
+    assert not Captured.fits(readout, 10**9, SamplingSettings(1, 64))
+    assert not Captured.fits(Readout(random_model("qwen3")), 1, SamplingSettings(1, 64))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
 
@@ -58,6 +59,7 @@ class Chat:
         self.template_kwargs = dict(template_kwargs or {})
         self._changes: dict[frozenset[str], bool] = {}
         self._prefixes: dict[str, tuple[int, ...]] = {}
+        self._spaces: dict[int, int] = {}
 
     @property
     def pad_id(self) -> int:
@@ -155,16 +157,21 @@ class Chat:
         self, ids: Sequence[int], offsets: Sequence[tuple[int, int]]
     ) -> tuple[list[int], list[int]]:
         """Return where tokens begin and end; some tokenizers leave out the spaces in front."""
-        begins, ends = [], []
-        end = 0
-        for token, (start, stop) in zip(
-            self.tokenizer.convert_ids_to_tokens(list(ids)), offsets, strict=True
-        ):
-            spaces = len(token) - len(token.lstrip(_SPACE))
-            begins.append(max(end, start - spaces) if start > end else start)
-            end = max(end, start, stop)
-            ends.append(end)
-        return begins, ends
+        if not ids:
+            return [], []
+        starts, stops = np.asarray(offsets).T
+        spaces = np.asarray([self._spaces_before(i) for i in ids])
+        ends = np.maximum.accumulate(np.maximum(starts, stops))
+        before = np.concatenate([[0], ends[:-1]])
+        begins = np.where(starts > before, np.maximum(before, starts - spaces), starts)
+        return begins.tolist(), ends.tolist()
+
+    def _spaces_before(self, token_id: int) -> int:
+        """Return how many spaces a token begins with."""
+        if token_id not in self._spaces:
+            token = self.tokenizer.convert_ids_to_tokens(token_id)
+            self._spaces[token_id] = len(token) - len(token.lstrip(_SPACE))
+        return self._spaces[token_id]
 
     def text(self, ids: Sequence[int]) -> str:
         """Return what a person reads: no special tokens, no surrounding space."""

@@ -33,6 +33,7 @@ from bakery.engine.on_policy import OnPolicyTrainer, OwnAnswers, Places
 from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.readout import Readout
 from bakery.engine.rounds import Rounds, rounds_of
+from bakery.engine.sampling import Captured
 from bakery.engine.scoring import beginning
 from bakery.engine.settings.config import BakeryConfig, ContextConfig, context_of
 from bakery.engine.teacher import LiveTeacher, TeacherRecord, teaching
@@ -196,12 +197,18 @@ class ContextBakingTrainer(OnPolicyTrainer):
         rank, world = self.args.process_index, self.args.world_size
         folder = Path(str(self.args.output_dir))
         given = self.args.trajectories_file if name != "eval" else None
-        prefixes = Prefixes()
+        prefixes, answers = (
+            Prefixes(),
+            len(rounds.open_rows) * rounds.settings.num_traj_per_stimulus,
+        )
+        fits = Captured.fits(self.readout, answers, rounds.settings)
+        captured = Captured(self.readout) if fits else None
         with teaching(self.model):
             drawn = rounds.examples(
                 self.model,
                 name,
                 prefixes=prefixes,
+                captured=captured,
                 end_ids=self._end_ids,
                 rank=rank,
                 world=world,
@@ -211,11 +218,13 @@ class ContextBakingTrainer(OnPolicyTrainer):
             )
         examples.examples = drawn
         examples.record = _Unmade()  # the round that is over gives its disk space back
-        examples.record = self._record(examples, folder / ".teacher" / name, rank, world, prefixes)
+        folder = folder / ".teacher" / name
+        examples.record = self._record(examples, folder, prefixes, captured)
 
     def _record(
-        self, examples: Examples, folder: Path, rank: int, world: int, prefixes: Prefixes
+        self, examples: Examples, folder: Path, prefixes: Prefixes, captured: Captured | None
     ) -> Features:
+        rank, world = self.args.process_index, self.args.world_size
         size = teacher.size_of(self.model, self.readout, examples.pairs)
         if rank == 0:  # what a killed run left was made by other weights, for all that is known
             shutil.rmtree(folder.parent, ignore_errors=True)
@@ -236,6 +245,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
             of="",
             reporter=self.reporter,
             prefixes=prefixes,
+            captured=captured,
         )
         self.accelerator.wait_for_everyone()
         record = TeacherRecord(shares)

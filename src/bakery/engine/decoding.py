@@ -14,6 +14,7 @@ from torch import nn
 
 from bakery.engine.packed.layouts import Decoded, KeysValues, Packed, Prefix, Segment
 from bakery.engine.packed.support import Support
+from bakery.engine.readout import Readout
 
 MOST_TOKENS = 1 << 13
 """Prompt tokens that are run at once."""
@@ -29,6 +30,9 @@ Behind = tuple[Prefix | None, Sequence[Prompt]]
 class Decoder(Protocol):
     """Rows in the middle of their answers."""
 
+    hidden: torch.Tensor | None
+    """What the head read last (B, D), where that is kept."""
+
     def first(self) -> torch.Tensor:
         """Return the logits (B, V) behind every prompt."""
 
@@ -40,12 +44,23 @@ class Decoder(Protocol):
 
 
 class SharedDecoder:
-    """Rows behind shared prefixes, each of which is there once."""
+    """Rows behind shared prefixes, each of which is there once.
+
+    With a readout, `hidden` is what the head reads behind every row's last token (B, D).
+    """
 
     def __init__(
-        self, model: nn.Module, support: Support, behind: Sequence[Behind], room: int
+        self,
+        model: nn.Module,
+        support: Support,
+        behind: Sequence[Behind],
+        room: int,
+        *,
+        readout: Readout | None = None,
     ) -> None:
         self._model, self._support, self._behind = model, support, behind
+        self._readout = readout
+        self.hidden: torch.Tensor | None = None
         self._room = min(room, ROOM)
         self._device = next(model.parameters()).device
         self._position_B = torch.tensor(
@@ -72,21 +87,23 @@ class SharedDecoder:
             kept.append(inner)
         of_row = torch.tensor(self._tail_of_row(), device=self._device)
         self._rows = self._decoded(kept, starts, tails, of_row)
-        return torch.cat(logits)[of_row]
+        return self._logits(torch.cat(logits)[of_row])
 
     def step(self, ids_B: torch.Tensor) -> torch.Tensor:
         """Append a token to every row, and return the logits behind it."""
         self._position_B = self._position_B + 1
         self._rows.begin(self._position_B)
-        out = self._support.forward(
-            self._model,
-            self._rows,
-            input_ids=ids_B[:, None],
-            position_ids=self._position_B[:, None],
-        )
+        inputs = {"input_ids": ids_B[:, None], "position_ids": self._position_B[:, None]}
+        if self._readout is None:
+            out = self._support.forward(self._model, self._rows, **inputs).logits[:, -1]
+        else:
+            every = torch.arange(len(ids_B), device=self._device)
+            with self._support.running(self._rows) as told:
+                out = self._readout.features(
+                    self._model, inputs | told, every, torch.zeros_like(every)
+                )
         self._rows.column += 1
-        logits: torch.Tensor = out.logits[:, -1]
-        return logits
+        return self._logits(out)
 
     def keep(self, index: torch.Tensor) -> None:
         """Go on with these rows alone."""
@@ -126,19 +143,27 @@ class SharedDecoder:
     def _last(
         self, layout: Packed, chosen: Sequence[tuple[int, Prompt]], ends: torch.Tensor
     ) -> torch.Tensor:
-        """Run a packed sequence, and return the logits (.., V) at the end of every segment."""
+        """Run a packed sequence, and return what is at the end of every segment: logits, or what
+        the head reads."""
         ids = torch.tensor([[i for _, tail in chosen for i in tail]], device=self._device)
         positions = torch.cat([torch.arange(p, p + len(tail)) for p, tail in chosen])
         last = (ends - 1).to(self._device)
-        out = self._support.forward(
-            self._model,
-            layout,
-            input_ids=ids,
-            position_ids=positions[None].to(self._device),
-            logits_to_keep=last,
-        )
+        inputs = {"input_ids": ids, "position_ids": positions[None].to(self._device)}
+        if self._readout is not None:
+            with self._support.running(layout) as told:
+                return self._readout.features(
+                    self._model, inputs | told, torch.zeros_like(last), last
+                )
+        out = self._support.forward(self._model, layout, **inputs, logits_to_keep=last)
         logits: torch.Tensor = out.logits[0]
         return logits if len(logits) == len(last) else logits[last]
+
+    def _logits(self, out: torch.Tensor) -> torch.Tensor:
+        """Return logits of what was run for: they themselves, or what the head reads."""
+        if self._readout is None:
+            return out
+        self.hidden = out
+        return self._readout.logits(out)
 
     def _decoded(
         self,
@@ -178,6 +203,8 @@ def _buffer(of_N: torch.Tensor, at: torch.Tensor, room: int) -> torch.Tensor:
 
 class PaddedDecoder:
     """Rows padded on the left, each with its whole prompt: right for every architecture."""
+
+    hidden: torch.Tensor | None = None
 
     def __init__(self, model: nn.Module, prompts: Sequence[Prompt], pad_id: int) -> None:
         self._model = model

@@ -45,6 +45,11 @@ class Readout:
         """Whether features are hidden states that the frozen head gives the logits back from."""
 
     @property
+    def width(self) -> int:
+        """Return how many numbers the head reads at a position, D."""
+        return int(self._frozen().weight.shape[1])
+
+    @property
     def how(self) -> str:
         """Return how a divergence is computed: "fused" with the head, or from all "logits"."""
         return "fused" if self.exact else "logits"

@@ -28,7 +28,7 @@ from bakery.engine.conversations import (
 from bakery.engine.data.rows import Row
 from bakery.engine.examples import Example
 from bakery.engine.packed.prefixes import Prefixes
-from bakery.engine.sampling import Sample, SampleRequest, sample
+from bakery.engine.sampling import Captured, Sample, SampleRequest, sample
 from bakery.engine.scoring import beginning
 from bakery.engine.settings.config import BakeryConfig
 from bakery.engine.views import Pair
@@ -156,6 +156,7 @@ class Rounds:
         given: Path | None = None,
         kept: Path | None = None,
         prefixes: Prefixes | None = None,
+        captured: Captured | None = None,
     ) -> list[Example]:
         """Return the examples of the round called `name`; finished rows are in every round.
 
@@ -179,6 +180,7 @@ class Rounds:
             end_ids=end_ids,
             pad_id=self.chat.pad_id,
             prefixes=prefixes,
+            captured=captured,
         ):
             fresh += [self._drawn(name, owners[s.key], s) for s in batch]
             done = len(have) + len(fresh) * world

@@ -27,11 +27,15 @@ from bakery.engine.decoding import Behind, Decoder, PaddedDecoder, SharedDecoder
 from bakery.engine.memory import bytes_per_token, cache_bytes
 from bakery.engine.packed.prefixes import Prefixes, grouped
 from bakery.engine.packed.support import Support, support_of
+from bakery.engine.readout import Readout
 from bakery.identity import SamplingSettings
 
 MAX_ROWS = 128
 MAX_PADDED_ROWS, MAX_PADDED_TOKENS = 64, 1 << 15
 """Rows, and rows times longest possible row, where every row holds its whole prompt."""
+
+MOST_CAPTURED = 1 << 28
+"""Bytes of what heads read that are kept in memory."""
 
 MOST_DRAWN = 1 << 23
 """Probabilities that are summed at once, in fp64."""
@@ -54,6 +58,36 @@ class Sample:
     finish: str
 
 
+class Captured:
+    """What the head read before every sampled token: the teacher's features, for nothing.
+
+    It stays in memory until it is asked for, so `fits` says how much there may be.
+    """
+
+    def __init__(self, readout: Readout) -> None:
+        self.readout = readout
+        self._of: dict[str, tuple[int, torch.Tensor]] = {}
+
+    @staticmethod
+    def fits(readout: Readout, answers: int, settings: SamplingSettings) -> bool:
+        """Whether all that so many answers may read can be kept; it depends on settings alone."""
+        if not readout.exact:
+            return False
+        width = readout.width
+        return answers * settings.max_tokens * width * 4 <= MOST_CAPTURED
+
+    def put(self, request: SampleRequest, hidden_TD: torch.Tensor) -> None:
+        """Keep what was read before each token of an answer."""
+        self._of[request.key] = len(request.prefix_ids) - 1, hidden_TD
+
+    def features(self, key: str, predicting: Sequence[int]) -> torch.Tensor | None:
+        """Return what was read at some positions of prompt and answer (N, D), if it was kept."""
+        if key not in self._of:
+            return None
+        first, hidden_TD = self._of[key]
+        return hidden_TD[[at - first for at in predicting]]
+
+
 def sample(
     model: PreTrainedModel,
     requests: Sequence[SampleRequest],
@@ -62,10 +96,12 @@ def sample(
     end_ids: frozenset[int],
     pad_id: int,
     prefixes: Prefixes | None = None,
+    captured: Captured | None = None,
 ) -> Iterator[list[Sample]]:
     """Yield finished batches. Temperature 0 is greedy.
 
-    `prefixes` are those of the model as it stands, where somebody else needs them too.
+    `prefixes` are those of the model as it stands, where somebody else needs them too, and
+    `captured` takes what the head read, where rows run behind shared prefixes.
     """
     support = support_of(model)
     if support.refused is not None:
@@ -75,7 +111,7 @@ def sample(
         return
     prefixes = prefixes or Prefixes()
     for batch in _shared_batches(model, requests, settings.max_tokens):
-        yield _sample_shared(model, support, batch, prefixes, settings, end_ids)
+        yield _sample_shared(model, support, batch, prefixes, settings, end_ids, captured)
 
 
 Batch = list[tuple[tuple[int, ...], list[SampleRequest]]]
@@ -119,6 +155,7 @@ def _sample_shared(
     prefixes: Prefixes,
     settings: SamplingSettings,
     end_ids: frozenset[int],
+    captured: Captured | None,
 ) -> list[Sample]:
     behind: list[Behind] = [
         (
@@ -127,8 +164,9 @@ def _sample_shared(
         )
         for begin, requests in batch
     ]
-    decoder = SharedDecoder(model, support, behind, settings.max_tokens)
-    return _answers(decoder, [r for _, rs in batch for r in rs], settings, end_ids)
+    readout = captured.readout if captured else None
+    decoder = SharedDecoder(model, support, behind, settings.max_tokens, readout=readout)
+    return _answers(decoder, [r for _, rs in batch for r in rs], settings, end_ids, captured)
 
 
 @torch.inference_mode()
@@ -163,12 +201,14 @@ def _answers(
     requests: Sequence[SampleRequest],
     settings: SamplingSettings,
     end_ids: frozenset[int],
+    captured: Captured | None = None,
 ) -> list[Sample]:
     """Draw token by token; rows that are done leave the batch."""
     uniforms_BT = np.stack([_uniforms(r.key, settings.max_tokens) for r in requests])
     warpers, reads = _warpers(settings), settings.repetition_penalty != 1
     answers: list[list[int]] = [[] for _ in requests]
     alive = list(range(len(requests)))
+    read: list[tuple[list[int], torch.Tensor]] = []
     logits_BV = decoder.first()
     for step in range(settings.max_tokens):
         u_B = torch.as_tensor(uniforms_BT[alive, step], device=logits_BV.device)
@@ -178,6 +218,8 @@ def _answers(
         ids = next_B.tolist()
         for row, token in zip(alive, ids, strict=True):
             answers[row].append(token)
+        if captured is not None and decoder.hidden is not None:
+            read.append((alive, decoder.hidden))
         going = [i for i, token in enumerate(ids) if token not in end_ids]
         if not going or step + 1 == settings.max_tokens:
             break
@@ -186,7 +228,23 @@ def _answers(
             decoder.keep(index)
             next_B, alive = next_B[index], [alive[i] for i in going]
         logits_BV = decoder.step(next_B)
+    if captured is not None:
+        _put(captured, requests, read)
     return [_finished(r.key, ids, end_ids) for r, ids in zip(requests, answers, strict=True)]
+
+
+def _put(
+    captured: Captured,
+    requests: Sequence[SampleRequest],
+    read: Sequence[tuple[Sequence[int], torch.Tensor]],
+) -> None:
+    """Sort what was read, step by step, by row."""
+    rows: list[list[torch.Tensor]] = [[] for _ in requests]
+    for alive, hidden_BD in read:
+        for row, hidden_D in zip(alive, hidden_BD.unbind(), strict=True):
+            rows[row].append(hidden_D)
+    for request, hidden in zip(requests, rows, strict=True):
+        captured.put(request, torch.stack(hidden))
 
 
 def _finished(key: str, ids: list[int], end_ids: frozenset[int]) -> Sample:

@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from bakery.engine.adapters import parent_only
 from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.readout import Readout
+from bakery.engine.sampling import Captured
 from bakery.engine.scoring import Scored, features_of
 from bakery.engine.tensor_file import Rows, written
 from bakery.engine.views import Pair, View
@@ -147,17 +148,18 @@ def record(
     of: str,
     reporter: Reporter,
     prefixes: Prefixes | None = None,
+    captured: Captured | None = None,
 ) -> TeacherRecord:
     """Open the record at `path`, or make it, by one pass of the parent over the teacher views.
 
     `of` identifies the weights: a record made for others, or for other pairs, is made again.
-    `prefixes` are those that the parent was run over before, if it was.
+    `prefixes` are those that the parent was run over before, if it was, and `captured` what its
+    head read while it answered: those answers are not run again.
     Raises StageError where it cannot be written.
     """
     if not is_recorded(path, pairs, of=of):
         size, key = size_of(model, readout, pairs), _key(pairs, of)
-        views = [pair.teacher for pair in pairs]
-        scored = features_of(model, readout, views, prefixes=prefixes)
+        scored = _scored(model, readout, pairs, prefixes, captured)
         try:
             with teaching(model):
                 _write(scored, pairs, path, size=size, key=key, reporter=reporter)
@@ -197,6 +199,26 @@ def teaching(model: PeftModel) -> Iterator[None]:
             module.training = was_training
         for parameter, was_learnt in learnt:
             parameter.requires_grad_(was_learnt)
+
+
+def _scored(
+    model: PeftModel,
+    readout: Readout,
+    pairs: Sequence[Pair],
+    prefixes: Prefixes | None,
+    captured: Captured | None,
+) -> Iterator[Scored]:
+    """Yield the features of pairs: what was captured as it is, the rest by running the parent."""
+    rest = []
+    for i, pair in enumerate(pairs):
+        known = captured.features(pair.key, pair.teacher.predicting) if captured else None
+        if known is None:
+            rest.append(i)
+        else:
+            yield [i], known
+    views = [pairs[i].teacher for i in rest]
+    for at, features in features_of(model, readout, views, prefixes=prefixes):
+        yield [rest[i] for i in at], features
 
 
 def _write(

@@ -7,6 +7,7 @@ somebody else's business: `stages.bake` for bgit, `context_trainer` for the libr
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 from accelerate.utils import gather_object
 from peft import PeftModel
 from safetensors.torch import save_file
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 
 from bakery.engine.adapters import BAKE, load_own_state, own_state
@@ -71,6 +72,7 @@ class BakingTrainer(Trainer):
             keep_freed_memory()
         for told in _mended(args, len(train_dataset)):
             note(told)
+        more["callbacks"] = [*(more.get("callbacks") or ()), _Thaw()]
         super().__init__(
             model=model,
             args=args,
@@ -79,6 +81,19 @@ class BakingTrainer(Trainer):
             data_collator=collator(train_dataset, pad_id, weighting=weighting, packed=self._packed),
             **more,
         )
+
+    def train(self, *given: Any, **more: Any) -> Any:
+        """Train as `Trainer` does.
+
+        On a CPU without the look for garbage that accelerate begins with, which frees nothing
+        there: going through all that torch and transformers have loaded takes as long as a step.
+        """
+        if self.args.device.type == "cpu":
+            gc.freeze()
+        try:
+            return super().train(*given, **more)
+        finally:
+            gc.unfreeze()
 
     def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *more: Any) -> Any:
         """Run forward and backward under the layout: checkpointing runs forwards in both."""
@@ -214,6 +229,14 @@ class BakingTrainer(Trainer):
             load_own_state(model or self.model, own)
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+
+class _Thaw(TrainerCallback):
+    """Lets the garbage collector see everything again, once training has begun."""
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        """Called after accelerate has looked for garbage."""
+        gc.unfreeze()
 
 
 def _mended(args: TrainingArguments, rows: int) -> Iterator[str]:
