@@ -51,6 +51,7 @@ def test_ours_and_the_reference_begin_at_the_same_loss(tmp_path):
     assert plain["loss_last"] < plain["loss_first"]
 
 
+# TRL comes with the bench extra, which the tests do not install; `make bench-quick` runs this side.
 @pytest.mark.skipif(not importlib.util.find_spec("trl"), reason="needs the bench extra")
 def test_trl_trains_on_the_same_tokens(tmp_path):
     with warnings.catch_warnings():

@@ -256,6 +256,7 @@ def test_a_block_of_the_vocabulary_fits_the_cache() -> None:
     assert spans[-1][1] == 5000
 
 
+# The products of bf16 that only GPUs take: there is nothing of it to run on a CPU.
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,7 +10,7 @@ import torch
 from transformers import TrainerCallback
 
 from bakery.engine.context_trainer import TRAJECTORIES, ContextBakingTrainer
-from bakery.engine.on_policy import answering
+from bakery.engine.modes import evaluating
 from bakery.engine.rounds import Drawn
 from bakery.engine.settings.config import ContextConfig
 from bakery.errors import ConfigError, StageError
@@ -55,7 +55,7 @@ def greedy(made: ContextBakingTrainer, number: int, *, context: Any = ()) -> tup
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     start = len(ids)
-    with answering(made.model), torch.no_grad():
+    with evaluating(made.model), torch.no_grad():
         while len(ids) < start + made.args.trajectory_length:
             logits = made.model(input_ids=torch.tensor([ids]), use_cache=False).logits
             ids.append(int(logits[0, -1].argmax()))
@@ -112,7 +112,7 @@ def test_the_parent_behind_the_context_scores_them(base: Path, tmp_path: Path) -
     assert [pair.key.rsplit("/", 2)[1] for pair in pairs] == ["2", "2", "5", "5"]
     features = made._prepare_inputs(batch)["teacher"]
     expected = []
-    with answering(made.model), torch.no_grad(), made.model.disable_adapter():
+    with evaluating(made.model), torch.no_grad(), made.model.disable_adapter():
         for pair in pairs:
             logits = made.model(input_ids=torch.tensor([pair.teacher.ids])).logits[0]
             expected.append(logits[pair.teacher.predicting])

@@ -28,6 +28,7 @@ from bakery.engine.examples import Example, Examples, Features
 from bakery.engine.fidelity import Fidelity, totals
 from bakery.engine.losses import Divergence, make_loss
 from bakery.engine.models import end_ids
+from bakery.engine.modes import evaluating
 from bakery.engine.numerics import FILE as NUMERICS
 from bakery.engine.on_policy import OnPolicyTrainer, OwnAnswers, Places
 from bakery.engine.packed.prefixes import Prefixes
@@ -149,11 +150,9 @@ class ContextBakingTrainer(OnPolicyTrainer):
         """Compare the student, as it stands or before any training, with the teacher."""
         probe = self.probe
         share = probe.pairs[self.args.process_index :: self.args.world_size]
-        was_training = self.model.training
-        self.model.eval()
-        with parent_only(self.model) if without_adapter else nullcontext():
+        adapter = parent_only(self.model) if without_adapter else nullcontext()
+        with evaluating(self.model), adapter:
             found = totals(self.model, self.readout, probe.record, share, Divergence())
-        self.model.train(was_training)
         kl, agreed, tokens = self._summed(found)
         return Fidelity(kl / tokens, agreed / tokens, round(tokens))
 

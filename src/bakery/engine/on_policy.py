@@ -7,7 +7,6 @@ The parent behind the context then says what it would have said at each of the s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +17,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from bakery.engine.examples import Example, Examples
+from bakery.engine.modes import evaluating
 from bakery.engine.rounds import Drawn, Gather, Rounds
 from bakery.engine.sampling import SampleRequest, sample
 from bakery.engine.scoring import beginning
@@ -63,7 +63,7 @@ class OwnAnswers:
         and sample alone, so a step that is made again has the same answers.
         """
         places = [at for batch in drawn for at in batch]
-        with answering(model):
+        with evaluating(model):  # adapters stay as they are
             found, answers = self._rounds.examples_of(
                 model, f"{NAME}/{step}", places, end_ids=self._end_ids
             )
@@ -128,7 +128,7 @@ class Continuations:
             settings = self._sampling[pair.key.split("/")[0]]
             asked.setdefault(settings, {})[self._key(step, pair)] = pair
         said: dict[str, tuple[int, ...]] = {}
-        with answering(model):
+        with evaluating(model):  # adapters stay as they are
             for settings, pairs in asked.items():
                 requests = [SampleRequest(k, tuple(beginning(p.student))) for k, p in pairs.items()]
                 for samples in sample(
@@ -194,18 +194,6 @@ class OnPolicyTrainer(BakingTrainer):
     @property
     def _gather(self) -> Gather:
         return gather_object if self.args.world_size > 1 else list
-
-
-@contextmanager
-def answering(model: nn.Module) -> Iterator[None]:
-    """Turn dropout off, for the student to answer as it will in use; adapters stay as they are."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, was_training in modes:
-            module.training = was_training
 
 
 def check(open_rows: int) -> None:

@@ -19,6 +19,7 @@ from torch import nn
 from bakery.engine import fused
 from bakery.engine.head import Head
 from bakery.engine.losses import Loss
+from bakery.engine.modes import evaluating
 
 PROBE_TOLERANCE = 1e-4
 """Largest difference, relative to the largest logit, that counts as rounding in fp32."""
@@ -150,9 +151,7 @@ class Readout:
             return False
         ids = torch.arange(2, 10, device=next(model.parameters()).device)[None]
         given = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "use_cache": False}
-        was_training = model.training
-        model.eval()
-        try:
+        with evaluating(model):
             found = self._transform(model, given)
             if found is None:
                 return False
@@ -160,8 +159,6 @@ class Readout:
             with self._captured() as hidden:
                 model(**given)
             return _close(self._frozen().logits(hidden()), model(**given).logits)
-        finally:
-            model.train(was_training)
 
     def _transform(
         self, model: nn.Module, given: Mapping[str, Any]

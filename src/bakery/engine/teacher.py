@@ -21,6 +21,7 @@ from peft import PeftModel
 from safetensors import SafetensorError
 
 from bakery.engine.adapters import parent_only
+from bakery.engine.modes import evaluating
 from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.readout import Readout
 from bakery.engine.sampling import Captured
@@ -188,15 +189,11 @@ def forget(path: Path) -> None:
 @contextmanager
 def teaching(model: PeftModel) -> Iterator[None]:
     """Make the model its own teacher: the parent alone, without dropout."""
-    modes = [(module, module.training) for module in model.modules()]
     learnt = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    model.eval()
     try:
-        with parent_only(model):
+        with evaluating(model), parent_only(model):
             yield
     finally:
-        for module, was_training in modes:
-            module.training = was_training
         for parameter, was_learnt in learnt:
             parameter.requires_grad_(was_learnt)
 

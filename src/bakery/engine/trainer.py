@@ -85,8 +85,8 @@ class BakingTrainer(Trainer):
     def train(self, *given: Any, **more: Any) -> Any:
         """Train as `Trainer` does.
 
-        On a CPU without the look for garbage that accelerate begins with, which frees nothing
-        there: going through all that torch and transformers have loaded takes as long as a step.
+        On a CPU without the search for garbage that accelerate begins with to empty a GPU's memory:
+        going through all that torch and transformers have loaded takes as long as a small step.
         """
         if self.args.device.type == "cpu":
             gc.freeze()
@@ -171,14 +171,14 @@ class BakingTrainer(Trainer):
             prepared["teacher"] = examples.record.features_of_pairs(prepared.pop("pairs"))
         return prepared
 
-    def log(self, logs: dict[str, float], *more: Any) -> None:
+    def log(self, logs: dict[str, float], *more: Any, **named: Any) -> None:
         """Log, or stop: a loss that is no number stays so."""
         if not math.isfinite(logs.get("loss", 0.0)):
             raise StageError(
                 "the loss is not a number any more",
                 hint="Lower learning_rate; if it is the first step, look at the base's weights.",
             )
-        super().log(logs, *more)
+        super().log(logs, *more, **named)
 
     def evaluation_loop(
         self,

@@ -181,5 +181,5 @@ def merged(parts: Sequence[Part], sinks: torch.Tensor | None = None) -> torch.Te
 
 
 def folded(q: torch.Tensor, kv_heads: int) -> torch.Tensor:
-    """Put the queries of all heads that read one key head side by side: (H, T, d) → (J, G T, d)."""
+    """Put what belongs to all heads of one key head side by side: (H, T, .) → (J, G T, .)."""
     return q.reshape(kv_heads, -1, q.shape[-1])

@@ -13,7 +13,16 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the name everyone reads at once
 from torch import nn
 
-from bakery.engine.packed.attention import Part, Rule, explicit, folded, merged, most_scores, part
+from bakery.engine.packed.attention import (
+    LOWEST,
+    Part,
+    Rule,
+    explicit,
+    folded,
+    merged,
+    most_scores,
+    part,
+)
 
 KeysValues = tuple[torch.Tensor, torch.Tensor]
 QKV = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -104,7 +113,7 @@ class Packed:
         out, at = [], 0
         for span in spans:
             count = span.q.shape[1]
-            values, total, top = (_refold(t[:, at : at + count], len(span.k)) for t in to_prefix)
+            values, total, top = (folded(t[:, at : at + count], len(span.k)) for t in to_prefix)
             at += count
             both = [self._own(span, rule), (values, total, top)]
             out.append(_unfolded(merged(both, _sinks(rule, span.q, span.k)), span.q))
@@ -124,7 +133,7 @@ class Packed:
             one = part(folded(q[:, start:stop], len(k)), k[:, :end], v[:, :end], rule, unseen)
             blocks.append(tuple(t.view(heads, stop - start, -1) for t in one))
         whole = [torch.cat(t, dim=1) for t in zip(*blocks, strict=True)]
-        return tuple(_refold(t, len(k)) for t in whole)  # type: ignore[return-value]
+        return tuple(folded(t, len(k)) for t in whole)  # type: ignore[return-value]
 
     def _hidden(self, span: Span, window: int | None) -> torch.Tensor:
         """Return (T, S), true where a query must not see a key; made once for all layers."""
@@ -258,7 +267,7 @@ class Decoded:
             at += count
             if prefix is None:
                 shape = (*mine.shape[:3], 1)
-                top = mine.new_full(shape, -1e30, dtype=torch.float32)
+                top = mine.new_full(shape, LOWEST, dtype=torch.float32)
                 found.append((torch.zeros_like(mine, dtype=torch.float32), top * 0, top))
                 continue
             # (B, J, G, d) → (H, B, d): the prefix is one "row" with as many queries.
@@ -292,11 +301,6 @@ class Decoded:
             )
 
 
-def _refold(t: torch.Tensor, kv_heads: int) -> torch.Tensor:
-    """(H, T, .) → (J, G T, .)."""
-    return t.reshape(kv_heads, -1, t.shape[-1])
-
-
 def _unfolded(t: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """(J, G T, d) → (H, T, d), in the dtype of the queries."""
     return t.reshape(like.shape).to(like.dtype)
@@ -306,4 +310,4 @@ def _sinks(rule: Rule, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor | None:
     """Return the heads' sinks for queries q (H, T, d), folded: (J, G T, 1)."""
     if rule.sinks is None:
         return None
-    return _refold(rule.sinks.float().view(-1, 1, 1).expand(-1, q.shape[1], 1), len(k))
+    return folded(rule.sinks.float().view(-1, 1, 1).expand(-1, q.shape[1], 1), len(k))

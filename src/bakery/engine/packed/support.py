@@ -18,6 +18,7 @@ from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedConfig
 
+from bakery.engine.modes import evaluating
 from bakery.engine.packed.attention import KEYWORD, Layout, Rule, attending, configs_of
 from bakery.engine.packed.layouts import Decoded, KeysValues, Packed, Prefix, Segment
 
@@ -97,14 +98,11 @@ def _refusal(model: nn.Module, configs: Sequence[PreTrainedConfig]) -> str | Non
         return f"it has layers of {', '.join(sorted(kinds - KINDS))}"
     if _rope_kinds(text) & BY_LENGTH:
         return "its rotary embedding changes with the longest row of a batch"
-    was_training = model.training
-    model.eval()
     try:
-        return _probed(model, configs, text)
+        with evaluating(model):
+            return _probed(model, configs, text)
     except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
         return f"a probe ended with: {str(error).splitlines()[0] if str(error) else error!r}"
-    finally:
-        model.train(was_training)
 
 
 def _rope_kinds(text: PreTrainedConfig) -> set[str]:
