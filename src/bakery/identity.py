@@ -174,17 +174,80 @@ class TrainingSettings:
     held_out: str = "stimuli: 10 %, at least 20 where that is at most a fifth"
     on_policy: OnPolicySettings | None = None
     """None: there is no second phase."""
+    beta: float | None = None
+    """Where between forward (0) and reverse KL (1) the loss `jsd` lies. None: another loss."""
+    kl_temperature: float = 1.0
+    """What both sides' logits are divided by in the loss; measured is always at 1."""
+    max_length: int | None = None
+    """Tokens of prompt and answer over which a pair is left out. None: as the model allows."""
+    eval_share: float | None = None
+    """The share of the stimuli that is held out. None: as `held_out` says."""
+    data_seed: int | None = None
+    """What mix and order are drawn by. None: `seed`."""
+    warmup_steps: int | None = None
+    """None: `warmup_ratio` of all steps."""
+    optimizer: str = "adamw_torch"
+    save_every_steps: tuple[int, ...] = ()
+    """After each multiple of one of these steps, the model is kept beside the last."""
+    save_every_epochs: tuple[int, ...] = ()
 
     def as_data(self) -> dict[str, Any]:
-        """Return what is hashed and stored; a second phase only where there is one."""
-        return {k: v for k, v in asdict(self).items() if k != "on_policy" or v is not None}
+        """Return what is hashed and stored; a later setting only where it is used."""
+        return {
+            key: value
+            for key, value in asdict(self).items()
+            if key not in _LATER_SETTINGS or value != _LATER_SETTINGS[key]
+        }
+
+    @property
+    def order_seed(self) -> int:
+        """What mix and order are drawn by."""
+        return self.seed if self.data_seed is None else self.data_seed
+
+
+_LATER_SETTINGS: dict[str, Any] = {
+    "on_policy": None,
+    "beta": None,
+    "kl_temperature": 1.0,
+    "max_length": None,
+    "eval_share": None,
+    "data_seed": None,
+    "warmup_steps": None,
+    "optimizer": "adamw_torch",
+    "save_every_steps": (),
+    "save_every_epochs": (),
+}
+"""Settings that are left out of the hash at the value that equals former behaviour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wandb:
+    """The run at Weights & Biases that the figures of a training go to. None: its own default."""
+
+    project: str | None = None
+    name: str | None = None
+    entity: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """How a bake is run and watched, which changes speed, memory and what is logged: no id."""
+
+    attn_implementation: str | None = None
+    """None: what the base's configuration says."""
+    gradient_checkpointing: bool = False
+    eval_interval: int = 0
+    """Steps between two measurements on what is held out; 0: none while training."""
+    wandb: Wandb | None = None
+    """None: nothing is sent anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class BakeRequest:
     """Train an adapter on top of `parent` (None: the base model itself).
 
-    `micro_batch_size` is placement: it changes speed and memory, not the id.
+    `micro_batch_size` and `running` change speed, memory and what is logged, not the id.
     """
 
     shares: tuple[TargetShare, ...]
@@ -192,6 +255,7 @@ class BakeRequest:
     base: BaseModelId
     parent: ModelRef | None
     micro_batch_size: int
+    running: Running = Running()
 
     @property
     def id(self) -> str:
