@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery.errors import ConfigError, ModelError, StageError
-from bakery.identity import BakeRequest, BaseModelId, TargetShare
+from bakery.identity import (
+    BakeRequest,
+    BaseModelId,
+    RolloutRequest,
+    StimRequest,
+    TargetShare,
+)
 from bakery.records import ModelRef, write_atomic
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan import Plan, defaults_for
@@ -103,8 +109,8 @@ def _local(base: Any, name: str, parent: Path | None = None) -> LocalModel:
 
 
 def _check_configured(plan: Plan, stages: Sequence[str]) -> None:
-    for stage, request in (("stim", plan.stim), ("rollout", plan.rollout), ("bake", plan.bake)):
-        if stage in stages and request is None:
+    for stage in STAGES:
+        if stage in stages and not (plan.bake if stage == "bake" else plan.targets):
             section = "BAKE" if stage == "bake" else "TARGET"
             if stage != "bake" and plan.bake is not None:
                 continue  # a bake over earlier targets: their rows exist already
@@ -154,28 +160,29 @@ class _Run:
 
         plan, store = self.plan, self.repo.store
         folders = {
-            "stim": store.stim(plan.stim.id) if plan.stim else None,
-            "rollout": store.target(plan.rollout.id) if plan.rollout else None,
-            "bake": store.bake(plan.bake.id) if plan.bake else None,
+            "stim": [store.stim(target.stim.id) for target in plan.targets],
+            "rollout": [store.target(target.rollout.id) for target in plan.targets],
+            "bake": [store.bake(plan.bake.id)] if plan.bake else [],
         }
-        missing = [s for s in stages if (folder := folders[s]) and _done(folder) is None]
+        missing = [stage for stage in stages if any(_done(f) is None for f in folders[stage])]
         if missing:
             bases.check(plan.head.base)
         if "bake" in missing and plan.bake is not None:
-            coming = plan.rollout.id if plan.rollout and "rollout" in stages else None
+            coming = {t.rollout.id for t in plan.targets} if "rollout" in stages else set()
             for share in plan.bake.shares:
-                if share.id != coming:
+                if share.id not in coming:
                     self._answered(share)
-        if "rollout" in missing and plan.rollout is not None:
-            students = [share.student for share in plan.bake.shares] if plan.bake else []
-            for prompt in (plan.rollout.teacher, *students):
-                self._bare_model().prefix(prompt, [_SHORTEST], plan.rollout.sampling)
+        if "rollout" in missing:
+            for target in plan.targets:
+                for prompt in (target.rollout.teacher, target.student):
+                    self._bare_model().prefix(prompt, [_SHORTEST], target.rollout.sampling)
 
     def stim(self) -> int | None:
-        """Write the questions."""
-        request = self.plan.stim
-        if request is None:
-            return None
+        """Write the questions of every target; return how many there are."""
+        counts = [self._stim(target.stim) for target in self.plan.targets]
+        return sum(counts) if counts else None
+
+    def _stim(self, request: StimRequest) -> int:
         folder = self.repo.store.stim(request.id)
         if (done := _done(folder)) is not None:
             return int(done["count"])
@@ -185,10 +192,11 @@ class _Run:
             return stim.run(request, folder, open_writer=self._writer, reporter=self.reporter)
 
     def rollout(self) -> int | None:
-        """Have the teacher answer them."""
-        request = self.plan.rollout
-        if request is None or self.plan.stim is None:
-            return None
+        """Have the teacher answer the questions of every target; return how many answers."""
+        counts = [self._rollout(target.rollout) for target in self.plan.targets]
+        return sum(counts) if counts else None
+
+    def _rollout(self, request: RolloutRequest) -> int:
         folder = self.repo.store.target(request.id)
         if (done := _done(folder)) is not None:
             return int(done["count"])
@@ -197,7 +205,7 @@ class _Run:
         with self.repo.store.lock(folder, "bgit run rollout"):
             return rollout.run(
                 request,
-                self.repo.store.stim(self.plan.stim.id),
+                self.repo.store.stim(request.stim_id),
                 folder,
                 sampler=self._teacher(),
                 reporter=self.reporter,
@@ -290,7 +298,7 @@ class _Run:
         """Return what a target's answers say of themselves; StageError where they are not there."""
         done = _done(self.repo.store.target(share.id))
         if done is None:
-            own = self.plan.rollout is not None and share.id == self.plan.rollout.id
+            own = share.id in {target.rollout.id for target in self.plan.targets}
             raise StageError(
                 f"the answers of {share.name} are not complete",
                 hint="Run `bgit run stim rollout` first."

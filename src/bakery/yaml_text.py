@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -90,6 +91,18 @@ def position(document: Any, path: Sequence[Any], *, key: bool = False) -> tuple[
     return line + 1, column + 1
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the keys of a document stand, as `input.yml:12:3`."""
+
+    document: Any = None
+    source: str = "input.yml"
+
+    def at(self, *path: str | int, key: bool = False) -> str:
+        """Return the place of a path's value, or of its key."""
+        return "{}:{}:{}".format(self.source, *position(self.document, path, key=key))
+
+
 def nearest(word: str, known: Sequence[str]) -> str | None:
     """Return the known name that a misspelt one most likely means."""
     matches = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
@@ -97,7 +110,7 @@ def nearest(word: str, known: Sequence[str]) -> str | None:
 
 
 def _problem(item: Any, document: Any, source: str, model: type[BaseModel]) -> str:
-    path = [part for part in item["loc"] if _exists(document, item["loc"], part)]
+    path = _written(document, item["loc"])
     unknown = item["type"] == "extra_forbidden"
     line, column = position(document, item["loc"], key=unknown)
     where = f"{source}:{line}:{column}"
@@ -131,18 +144,16 @@ def _sentence(item: Any) -> str:
     return text[:1].lower() + text[1:] + shown
 
 
-def _exists(document: Any, loc: Sequence[Any], part: Any) -> bool:
-    """Tell whether a part of a pydantic path is a key or index of the document itself."""
-    node = document
-    for step in loc:
-        inside = (isinstance(node, Mapping) and step in node) or (
-            isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node)
-        )
-        if step == part:
-            return inside
-        if inside:
-            node = node[step]
-    return False
+def _written(document: Any, loc: Sequence[Any]) -> list[Any]:
+    """Return the parts of a pydantic path that are keys or indices of the document itself."""
+    node, found = document, []
+    for part in loc:
+        if (isinstance(node, Mapping) and part in node) or (
+            isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node)
+        ):
+            node = node[part]
+            found.append(part)
+    return found
 
 
 def _fields_at(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:

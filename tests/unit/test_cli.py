@@ -274,7 +274,7 @@ def test_a_repository_without_bakes_has_something_to_say(repo, command):
 
 
 def test_stim_shows_counts_and_limits_the_questions(repo):
-    store(repo.store.stim(repo.plan().stim.id) / "stimuli.jsonl", stimuli())
+    store(repo.store.stim(repo.plan().targets[0].stim.id) / "stimuli.jsonl", stimuli())
     invoke = CliRunner().invoke
     assert invoke(bgit, ["stim"]).stdout == "   1  Who are you?\n   2  Why?\n"
     assert invoke(bgit, ["stim", "--count"]).stdout == "2\n"
@@ -286,9 +286,9 @@ def test_stim_shows_counts_and_limits_the_questions(repo):
 
 def test_rollout_shows_the_question_above_its_answer(repo):
     plan = repo.plan()
-    store(repo.store.stim(plan.stim.id) / "stimuli.jsonl", stimuli())
+    store(repo.store.stim(plan.targets[0].stim.id) / "stimuli.jsonl", stimuli())
     row = Trajectory("1" * 16, 0, (5, 2), "Hmm.", "stop", "tiny-1")
-    store(repo.store.target(plan.rollout.id) / "trajectories.jsonl", [row])
+    store(repo.store.target(plan.targets[0].rollout.id) / "trajectories.jsonl", [row])
     assert CliRunner().invoke(bgit, ["rollout"]).stdout == "   1  Why?\n      Hmm.\n"
     assert (
         json.loads(CliRunner().invoke(bgit, ["rollout", "--json"]).stdout)[0]["question"] == "Why?"

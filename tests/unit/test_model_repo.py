@@ -54,7 +54,7 @@ def test_the_example_is_ready_to_be_baked(repo):
     assert repo.plan().is_empty
     git(repo.root, "commit", "-qam", "Speak like Yoda")
     plan = repo.plan()
-    assert plan.stim is not None
+    assert plan.targets
     assert plan.bake is not None
     assert repo.plan("worktree") == plan
     repo.check_can_record(plan)
@@ -171,7 +171,7 @@ def test_templates_are_read_from_the_same_place(repo):
     write(repo, "templates/ä b.txt", TEMPLATE)
     with_template(repo, "./templates/ä b.txt")
     git(repo.root, "add", "input.yml")
-    assert repo.plan("worktree").stim is not None
+    assert repo.plan("worktree").targets
     with pytest.raises(ConfigError, match="cannot be read: it is not added"):
         repo.plan("index")
     git(repo.root, "add", "-A")

@@ -52,11 +52,9 @@ def test_nothing_done_is_not_started(repo):
 
 def test_rows_are_counted_until_a_stage_is_done(repo):
     plan = committed(repo, "one")
-    assert plan.stim is not None
-    assert plan.rollout is not None
     assert plan.bake is not None
-    stim = repo.store.stim(plan.stim.id)
-    target = repo.store.target(plan.rollout.id)
+    stim = repo.store.stim(plan.targets[0].stim.id)
+    target = repo.store.target(plan.targets[0].rollout.id)
     bake = repo.store.bake(plan.bake.id)
     for folder in (stim, target, bake):
         folder.mkdir(parents=True)

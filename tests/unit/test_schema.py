@@ -45,13 +45,13 @@ def with_template(path: str) -> str:
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_the_files_of_the_tutorial_are_valid_unchanged(number):
     spec = schema.load((TUTORIAL / str(number) / "input.yml").read_text(encoding="utf-8"))
-    assert spec.target.generators[0].numq == 50 + 50 * number
+    assert spec.targets[0].generators[0].numq == 50 + 50 * number
     assert spec.bake.datasets[0].target == "main_target"
 
 
 def test_a_good_file_has_its_values():
     spec = schema.load(GOOD)
-    assert spec.prompt.teacher.messages[0]["content"] == "You are Yoda."
+    assert spec.prompts["teacher"].messages[0]["content"] == "You are Yoda."
     assert spec.bake.name == "yoda"
     assert not spec.is_empty
 
@@ -108,7 +108,7 @@ def test_a_bad_file_is_refused_at_its_line_and_column(text, message):
 )
 def test_a_teacher_without_messages_is_refused(messages):
     text = f"PROMPT:\n  teacher:\n    messages: {messages}\n"
-    with pytest.raises(ConfigError, match=r"input\.yml:2:3: .*teacher has no messages"):
+    with pytest.raises(ConfigError, match=r"input\.yml:3:5: .*teacher has no messages"):
         schema.load(text)
 
 
@@ -201,7 +201,7 @@ def test_a_template_that_is_not_there_names_its_place_in_the_file():
 def test_an_absent_and_an_empty_student_are_the_same():
     empty = '  student:\n    messages:\n      - role: system\n        content: ""\nTARGET:'
     spec = schema.load(change("TARGET:", empty))
-    assert spec.prompt.student.prompt() == schema.load(GOOD).prompt.student.prompt() == Prompt()
+    assert spec.prompts["student"].prompt() == Prompt()
 
 
 def test_one_dataset_may_be_written_without_a_list():

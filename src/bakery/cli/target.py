@@ -26,8 +26,9 @@ def current() -> Folders:
     """Return the folders of the configured target; after a bake, of the one that was baked."""
     repo = ModelRepo.find()
     plan = repo.plan()
-    if plan.stim is not None and plan.rollout is not None:
-        return Folders(repo.store.stim(plan.stim.id), repo.store.target(plan.rollout.id))
+    if plan.targets:
+        target = plan.targets[0]
+        return Folders(repo.store.stim(target.stim.id), repo.store.target(target.rollout.id))
     bakes = repo.bakes()
     if not bakes:
         raise StageError(

@@ -27,8 +27,8 @@ def can_record(git: Git, plan: Plan) -> None:
     """Refuse what would make a bake unrecordable, before anything expensive is done."""
     can_commit(git)
     own_files_are_clean(git)
-    templates = plan.stim.templates if plan.stim is not None else {}
-    configuration_is_committed(git, [INPUT, *map(plain_path, templates)])
+    templates = [path for target in plan.targets for path in target.stim.templates]
+    configuration_is_committed(git, [INPUT, *map(plain_path, dict.fromkeys(templates))])
 
 
 def can_commit(git: Git) -> str:

@@ -118,7 +118,7 @@ class ModelRepo:
         from bakery.repo.plan import Head, resolve
 
         spec, now = self.spec(of), self.state()
-        own = {spec.target.name} if spec.target else set()
+        own = {target.name for target in spec.targets}
         named = {entry.target for entry in spec.bake.datasets} if spec.bake else set()
         # Earlier targets are read from whole recipe blocks: only where one is named.
         targets = self._targets() if named - own else {}

@@ -148,16 +148,14 @@ def _has_weights(repo: ModelRepo, model: ModelRef) -> bool:
 
 def _stages(repo: ModelRepo, plan: Plan) -> tuple[StageStatus, ...]:
     found: list[StageStatus] = []
-    if plan.stim is not None and plan.rollout is not None and plan.target_name is not None:
-        stim = repo.store.stim(plan.stim.id)
-        questions = sum(_asked(generator) for generator in plan.stim.generators)
-        asked = _stage("stim", plan.target_name, stim, stim / "stimuli.jsonl", questions)
-        each = plan.rollout.sampling.num_traj_per_stimulus
-        target = repo.store.target(plan.rollout.id)
+    for target in plan.targets:
+        stim = repo.store.stim(target.stim.id)
+        questions = sum(_asked(generator) for generator in target.stim.generators)
+        asked = _stage("stim", target.name, stim, stim / "stimuli.jsonl", questions)
+        each = target.rollout.sampling.num_traj_per_stimulus
+        folder = repo.store.target(target.rollout.id)
         expected = asked.done * each if asked.state == "complete" else None
-        answered = _stage(
-            "rollout", plan.target_name, target, target / "trajectories.jsonl", expected
-        )
+        answered = _stage("rollout", target.name, folder, folder / "trajectories.jsonl", expected)
         found += [asked, answered]
     if plan.bake is not None and plan.bake_name is not None:
         folder = repo.store.bake(plan.bake.id)

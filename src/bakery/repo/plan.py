@@ -6,7 +6,7 @@ shows or does anything use it, so they cannot disagree on a name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bakery import schema, yaml_text
@@ -46,20 +46,32 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedTarget:
+    """One target: its questions, its answers, and the prompt that will trigger them."""
+
+    name: str
+    """The full name: `<TARGET.name>_<16 hex>`."""
+    base_name: str
+    stim: StimRequest
+    rollout: RolloutRequest
+    student: Prompt
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """Requests with their names; None where input.yml does not configure a stage."""
+    """Requests with their names; no bake where input.yml has no BAKE."""
 
     head: Head
-    stim: StimRequest | None = None
-    rollout: RolloutRequest | None = None
-    target_name: str | None = None
+    targets: tuple[PlannedTarget, ...] = ()
     bake: BakeRequest | None = None
     bake_name: str | None = None
+    warnings: tuple[str, ...] = ()
+    """What is accepted and done differently: a sentence each, with its place in the file."""
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is configured, as after a bake."""
-        return self.stim is None and self.bake is None
+        return not self.targets and self.bake is None
 
     def model_ref(self, step: int) -> ModelRef:
         """Return the name of the model that this plan's bake gives at a step."""
@@ -104,23 +116,27 @@ def defaults_for(base: BaseModelId) -> Defaults:
 def resolve(spec: schema.InputSpec, head: Head) -> Plan:
     """Fix every request and name that `spec` means when it is run on `head`."""
     defaults = defaults_for(head.base)
-    stim = rollout = target_name = None
-    own: dict[str, RecordedTarget] = {}
-    if spec.target is not None and spec.prompt is not None:
-        stim = _stim(spec, spec.prompt, spec.target)
-        rollout = _rollout(stim, spec.target, head, defaults)
-        target_name = f"{spec.target.name}_{rollout.id}"
-        target = RecordedTarget(target_name, rollout.id, stim.teacher, spec.prompt.student.prompt())
-        own = {spec.target.name: target, target_name: target}
+    targets = tuple(_target(target, spec, head, defaults) for target in spec.targets)
     if spec.bake is None:
-        return Plan(head, stim, rollout, target_name)
-    bake = _bake(spec.bake, own, head, defaults)
-    return Plan(head, stim, rollout, target_name, bake, f"{spec.bake.name}_{bake.id}")
+        return Plan(head, targets, warnings=spec.warnings)
+    bake = _bake(spec, spec.bake, targets, head, defaults)
+    return Plan(head, targets, bake, f"{spec.bake.name}_{bake.id}", spec.warnings)
 
 
-def _stim(spec: schema.InputSpec, prompt: schema.Prompts, target: schema.Target) -> StimRequest:
+def _target(
+    target: schema.Target, spec: schema.InputSpec, head: Head, defaults: Defaults
+) -> PlannedTarget:
+    stim = _stim(spec, target)
+    rollout = _rollout(stim, target, head, defaults)
+    student = spec.prompts.get(target.student, schema.PromptSection())
+    return PlannedTarget(
+        f"{target.name}_{rollout.id}", target.name, stim, rollout, student.prompt()
+    )
+
+
+def _stim(spec: schema.InputSpec, target: schema.Target) -> StimRequest:
     generators = tuple(_generator_data(g) for g in target.generators)
-    return StimRequest(prompt.teacher.prompt(), generators, spec.templates)
+    return StimRequest(spec.prompts[target.teacher].prompt(), generators, spec.templates)
 
 
 def _generator_data(generator: schema.Generator) -> dict[str, object]:
@@ -144,18 +160,13 @@ def _rollout(
 
 
 def _bake(
-    bake: schema.Bake, own: Mapping[str, RecordedTarget], head: Head, defaults: Defaults
+    spec: schema.InputSpec,
+    bake: schema.Bake,
+    targets: Sequence[PlannedTarget],
+    head: Head,
+    defaults: Defaults,
 ) -> BakeRequest:
-    known = {**head.targets, **own}
-    entries = bake.datasets or tuple(
-        schema.Dataset(target=name) for name in own if name != own[name].name
-    )
-    if not entries:
-        raise ConfigError(
-            "BAKE has no datasets and the file no TARGET: there is nothing to bake",
-            hint="Add a TARGET section, or name an earlier target in BAKE.datasets.",
-        )
-    shares = tuple(_share(entry, known) for entry in entries)
+    shares = _shares(spec, bake, targets, head)
     lora, micro = bake.model.baked_adapter_config, bake.micro_batch_size
     r = lora.r or defaults.r
     global_batch = (
@@ -198,17 +209,42 @@ def _on_policy(asked: schema.OnPolicy | None, learning_rate: float) -> OnPolicyS
     return OnPolicySettings(asked.steps, asked.loss, asked.learning_rate or learning_rate)
 
 
-def _share(entry: schema.Dataset, known: Mapping[str, RecordedTarget]) -> TargetShare:
-    target = known.get(entry.target)
-    if target is None:
-        guess = yaml_text.nearest(entry.target, list(known))
+def _shares(
+    spec: schema.InputSpec, bake: schema.Bake, targets: Sequence[PlannedTarget], head: Head
+) -> tuple[TargetShare, ...]:
+    """Return what a bake mixes: what it names, else every target of the file."""
+    known = dict(head.targets)
+    for target in targets:
+        own = RecordedTarget(target.name, target.rollout.id, target.stim.teacher, target.student)
+        known |= {target.base_name: own, target.name: own}
+    entries = bake.datasets or tuple(schema.Dataset(target=t.base_name) for t in targets)
+    if not entries:
         raise ConfigError(
-            f"BAKE.datasets names the target {entry.target!r}, which does not exist",
-            hint=(
-                f"Did you mean {guess!r}?"
-                if guess
-                else "Name the TARGET of this file, or an earlier one by its full name "
-                "(`bgit show HEAD:recipe.yml` lists them)."
-            ),
+            f"{spec.places.at('BAKE', key=True)}: BAKE has no datasets and the file no TARGET: "
+            "there is nothing to bake",
+            hint="Add a TARGET section, or name an earlier target in BAKE.datasets.",
         )
+    unknown = [
+        f"{spec.places.at('BAKE', 'datasets', number, 'target')}: {_unknown(entry.target, known)}"
+        for number, entry in enumerate(entries)
+        if entry.target not in known
+    ]
+    if unknown:
+        raise ConfigError(
+            "\n".join(unknown),
+            hint="Name the TARGET of this file, or an earlier one by its full name "
+            "(`bgit target ls` lists them).",
+        )
+    return tuple(_share(entry, known[entry.target]) for entry in entries)
+
+
+def _unknown(name: str, known: Mapping[str, RecordedTarget]) -> str:
+    guess = yaml_text.nearest(name, list(known))
+    return (
+        f"BAKE.datasets names the target {name!r}, which does not exist"
+        f"{f': did you mean {guess!r}?' if guess else ''}"
+    )
+
+
+def _share(entry: schema.Dataset, target: RecordedTarget) -> TargetShare:
     return TargetShare(target.name, target.id, entry.weight, target.teacher, target.student)

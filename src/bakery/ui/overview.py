@@ -145,7 +145,7 @@ def _as_data(status: Status) -> dict[str, Any]:
         "is_configured": status.is_configured,
         "problem": status.problem,
         "draft_problem": status.draft_problem,
-        "target": plan.target_name if plan else None,
+        "targets": [target.name for target in plan.targets] if plan else [],
         "bake": plan.bake_name if plan else None,
         "stages": status.stages,
         "changes": status.changes,

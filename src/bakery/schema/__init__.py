@@ -1,0 +1,42 @@
+"""input.yml as frozen types; the only package that knows its keys.
+
+Reading stops at "what did the author write": defaults that depend on the base model,
+and every id, are `repo.plan`'s business.
+"""
+
+from bakery.schema.bakes import (
+    AdapterConfig,
+    Bake,
+    BakeModel,
+    Dataset,
+    OnPolicy,
+    Optimizer,
+    Scheduler,
+)
+from bakery.schema.files import InputSpec, load
+from bakery.schema.prompts import PromptSection
+from bakery.schema.targets import (
+    Generator,
+    HardcodedQuestions,
+    OneshotQuestions,
+    SamplingExtras,
+    Target,
+)
+
+__all__ = [
+    "AdapterConfig",
+    "Bake",
+    "BakeModel",
+    "Dataset",
+    "Generator",
+    "HardcodedQuestions",
+    "InputSpec",
+    "OnPolicy",
+    "OneshotQuestions",
+    "Optimizer",
+    "PromptSection",
+    "SamplingExtras",
+    "Scheduler",
+    "Target",
+    "load",
+]
