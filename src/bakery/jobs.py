@@ -93,7 +93,7 @@ def open_chat(repo: ModelRepo | None, name: str, *, reporter: Reporter) -> ChatS
     """Load a model by whatever name the repository knows it, or a base by its own."""
     recorded = repo.find_model(name) if repo else None
     base = repo.state().base if repo else base_model(name)
-    folder = _adapter(repo, recorded.model) if repo and recorded else None
+    folder = weights(repo, recorded.model) if repo and recorded else None
 
     from bakery.backends.chatting import ChatSession
     from bakery.engine import models
@@ -120,7 +120,7 @@ def _check_configured(plan: Plan, stages: Sequence[str]) -> None:
             )
 
 
-def _adapter(repo: ModelRepo, model: ModelRef) -> Path:
+def weights(repo: ModelRepo, model: ModelRef) -> Path:
     """Return the folder of a model's weights, checked against the recipe's digest."""
     from bakery.engine import adapter_folder
 
@@ -152,7 +152,7 @@ class _Run:
         self._bare: LocalModel | None = None
         parent = plan.head.parent
         # Found missing or damaged now, not after an hour of questions.
-        self.parent = _adapter(repo, parent) if parent else None
+        self.parent = weights(repo, parent) if parent else None
 
     def check(self, stages: Sequence[str]) -> None:
         """Refuse a base or a prompt that a later stage would stumble over, before the first."""
