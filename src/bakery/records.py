@@ -130,11 +130,15 @@ def write_atomic(path: Path, text: str) -> None:
     """Replace a whole file, so that a reader sees the old text or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with draft.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        with draft.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:  # a full disk, or Ctrl-C: the old text stays, and nothing beside it
+        draft.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 

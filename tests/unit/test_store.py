@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,7 +63,9 @@ def test_other_folders_are_free(store):
         pass
 
 
-def test_a_dead_holder_blocks_nobody(store):
+@contextmanager
+def held_elsewhere(store: Store) -> Iterator[subprocess.Popen[str]]:
+    """Have another process hold the folder of some questions."""
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(store.root)],
         stdin=subprocess.PIPE,
@@ -68,13 +73,56 @@ def test_a_dead_holder_blocks_nobody(store):
         text=True,
     )
     assert holder.stdout is not None
-    pid = holder.stdout.readline().strip()
-    with (
-        pytest.raises(RepoError, match=f"process {pid} on"),
-        store.lock(store.stim("a" * 16), "me"),
-    ):
+    assert holder.stdout.readline().strip() == str(holder.pid)
+    try:
+        yield holder
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def test_a_dead_holder_blocks_nobody(store):
+    folder = store.stim("a" * 16)
+    with held_elsewhere(store) as holder:
+        with pytest.raises(RepoError, match=f"process {holder.pid} on"), store.lock(folder, "me"):
+            pass
+        holder.kill()
+        holder.wait()
+        with store.lock(folder, "me"):
+            pass
+
+
+def test_who_waits_says_once_for_whom_and_then_goes_on(store):
+    folder, said = store.stim("a" * 16), []
+    with held_elsewhere(store) as holder:
+
+        def announce(text: str) -> None:
+            said.append(text)
+            holder.kill()
+
+        with store.lock(folder, "me", wait_s=-1, announce=announce):
+            pass
+    name = f"stim/{'a' * 16}"
+    assert len(said) == 1
+    assert said[0].startswith(f"{name} is in use by `bgit run stim` (process {holder.pid} on ")
+    assert said[0].endswith("): waiting for it")
+
+
+def test_nothing_is_said_where_nothing_is_waited_for(store):
+    said: list[str] = []
+    with store.lock(store.stim("ab"), "me", wait_s=-1, announce=said.append):
         pass
-    holder.kill()
-    holder.communicate()
-    with store.lock(store.stim("a" * 16), "me"):
-        pass
+    assert said == []
+
+
+def test_a_name_that_a_dead_process_left_is_nobody_s(store):
+    folder, path = store.stim("a" * 16), store.root / "locks" / f"stim-{'a' * 16}.json"
+    with held_elsewhere(store):
+        who = json.loads(path.read_text("utf-8"))
+        who["process"]["started"] -= 1000  # the number was given to another process since
+        path.write_text(json.dumps(who), encoding="utf-8")
+        with (
+            pytest.raises(RepoError, match="in use by another process"),
+            store.lock(folder, "me"),
+        ):
+            pass

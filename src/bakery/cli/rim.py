@@ -6,6 +6,7 @@ The only place that catches errors.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -36,6 +37,8 @@ def end(work: Callable[[], int], *, stopped: str) -> NoReturn:
     except BrokenPipeError:  # whoever read along has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except OSError as error:
+        code = _say(*_refused(error))
     except (KeyboardInterrupt, click.Abort):
         click.echo(f"\nstopped; {stopped}", err=True)
         code = INTERRUPTED
@@ -46,6 +49,18 @@ def show_hint(text: str) -> None:
     """Say what to do next, on stderr."""
     click.secho("hint: ", fg="cyan", nl=False, err=True)
     click.echo(text, err=True)
+
+
+def _refused(error: OSError) -> tuple[str, str | None, int]:
+    """Return what to say where the system will not write; any other error is raised on."""
+    reason = os.strerror(error.errno) if error.errno else ""
+    where = f": {error.filename}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        again = "Make room, then run the same command again: what was complete before is kept."
+        return f"the disk is full, or its quota used up{where} ({reason})", again, 1
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{reason}{where}", "Whose file is it, and may it be written?", 1
+    raise error
 
 
 def _say(message: str, hint: str | None, code: int) -> int:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bakery.errors import RepoError
 from bakery.records import write_atomic
+from bakery.repo.processes import ProcessId
 
 
 class BusyError(RepoError):
@@ -64,11 +64,18 @@ class Store:
         return total
 
     @contextmanager
-    def lock(self, folder: Path, command: str, *, wait_s: float = 0) -> Iterator[None]:
-        """Hold a folder for one process; BusyError names who has it.
+    def lock(
+        self,
+        folder: Path,
+        command: str,
+        *,
+        wait_s: float = 0,
+        announce: Callable[[str], None] | None = None,
+    ) -> Iterator[None]:
+        """Hold a folder for one process; BusyError names who has it after `wait_s` (-1: for ever).
 
         The lock is the operating system's: that of a dead process is free. The file beside it
-        only says who holds it.
+        only says who holds it. `announce` is told for whom it waits, once, where it has to.
         """
         import filelock  # here: most commands lock nothing, and start sooner without it
 
@@ -76,27 +83,23 @@ class Store:
         holder = path.with_suffix(".json")
         path.parent.mkdir(parents=True, exist_ok=True)
         held = filelock.FileLock(path)
+        name = folder.relative_to(self.root) if folder.is_relative_to(self.root) else folder
         try:
-            held.acquire(timeout=wait_s)
-        except filelock.Timeout as error:
-            raise BusyError(
-                f"{folder} is in use{_named(holder)}",
-                hint="Wait for it, or stop it; what it has written is kept.",
-            ) from error
+            held.acquire(timeout=0)
+        except filelock.Timeout:
+            if announce is not None and wait_s:
+                announce(f"{name} is in use{_named(holder)}: waiting for it")
+            try:
+                held.acquire(timeout=wait_s)
+            except filelock.Timeout as error:
+                raise BusyError(
+                    f"{name} is in use{_named(holder)}",
+                    hint="Wait for it, or stop it; what it has written is kept.",
+                ) from error
         try:
             since = datetime.now(UTC).isoformat(timespec="seconds")
-            write_atomic(
-                holder,
-                json.dumps(
-                    {
-                        "pid": os.getpid(),
-                        "host": socket.gethostname(),
-                        "command": command,
-                        "since": since,
-                    }
-                )
-                + "\n",
-            )
+            who = {"command": command, "since": since, "process": asdict(ProcessId.own())}
+            write_atomic(holder, json.dumps(who) + "\n")
             yield
         finally:
             holder.unlink(missing_ok=True)
@@ -108,11 +111,12 @@ class Store:
 
 
 def _named(holder: Path) -> str:
-    """Return who holds a lock, as far as is known."""
+    """Return who holds a lock; a name that a dead process left is nobody's."""
     try:
         who = json.loads(holder.read_text(encoding="utf-8"))
-        return (
-            f" by `{who['command']}` (process {who['pid']} on {who['host']}, since {who['since']})"
-        )
+        process = ProcessId(**who["process"])
+        if process.is_dead():
+            return " by another process"
+        return f" by `{who['command']}` ({process}, since {who['since']})"
     except (OSError, ValueError, KeyError, TypeError):
         return " by another process"
