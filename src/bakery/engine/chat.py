@@ -160,7 +160,8 @@ class Chat:
         if not ids:
             return [], []
         starts, stops = np.asarray(offsets).T
-        spaces = np.asarray([self._spaces_before(i) for i in ids])
+        distinct, which = np.unique(ids, return_inverse=True)
+        spaces = np.asarray([self._spaces_before(i) for i in distinct.tolist()])[which]
         ends = np.maximum.accumulate(np.maximum(starts, stops))
         before = np.concatenate([[0], ends[:-1]])
         begins = np.where(starts > before, np.maximum(before, starts - spaces), starts)

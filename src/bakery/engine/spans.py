@@ -160,7 +160,7 @@ def _found(
                     hint="It may drop reasoning, or know no such role: leave that out of the "
                     "data, or of the targets.",
                 )
-    if len(at) != len(hits) or rendered.translate(dict.fromkeys(map(ord, known))) != text:
+    if len(at) != len(hits) or _without(rendered, hits) != text:
         raise _MisplacedError(
             "the chat template changes the text of the targets, so their place is not certain"
         )
@@ -173,6 +173,12 @@ def _found(
                     f"({messages[index]['role']})"
                 )
     return found
+
+
+def _without(text: str, hits: Sequence[re.Match[str]]) -> str:
+    """Return the text without what was hit."""
+    stops, starts = [0, *(hit.end() for hit in hits)], [*(hit.start() for hit in hits), len(text)]
+    return "".join(text[stop:start] for stop, start in zip(stops, starts, strict=True))
 
 
 def _marked(
