@@ -7,6 +7,7 @@ Each bake starts from the one before. Everything lands in a scratch folder, whic
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import shutil
@@ -43,7 +44,7 @@ ENVIRONMENT = {
 def main() -> None:
     """Bake three times, then show what came of it."""
     started = time.monotonic()
-    scratch = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="bakery-demo-"))
+    scratch = chosen_folder() or Path(tempfile.mkdtemp(prefix="bakery-demo-"))
     scratch.mkdir(parents=True, exist_ok=True)
     repo = scratch / NAME
     bgit(scratch, "init", NAME, "--base-model", "tiny", "--owner", "demo")
@@ -62,6 +63,16 @@ def main() -> None:
         f"\nDone in {time.monotonic() - started:.0f} s. The repository is in {repo}. Go on there:"
     )
     print(f"  cd {repo} && {BGIT} chat parent", flush=True)
+
+
+def chosen_folder() -> Path | None:
+    """Return the folder that the command line names."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER")
+    folder: Path | None = parser.parse_args().folder
+    return folder
 
 
 def bgit(folder: Path, *arguments: str) -> None:
