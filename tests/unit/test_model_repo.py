@@ -289,3 +289,30 @@ def test_windows_line_ends_in_the_folder_are_no_change(workplace):
     record(repo, plan)
     assert repo.state().parent == plan.model_ref(STEP)
     assert git(repo.root, "status", "--porcelain") == ""
+
+
+def test_a_repository_that_is_read_at_a_commit_sees_nothing_newer(repo):
+    plan = committed(repo, "one")
+    commit = repo.git.head()
+    baked(repo, "two")
+    pinned = ModelRepo(repo.git, at=commit)
+    assert pinned.plan() == plan
+    assert (pinned.state().parent, pinned.bakes()) == (None, [])
+    assert repo.plan().is_empty
+    assert len(repo.bakes()) == 1
+
+
+def test_a_template_is_read_at_the_same_commit(repo):
+    (repo.root / "ask.txt").write_text("Ask ${numq} of ${prompt_u}", encoding="utf-8")
+    text = configuration("one").replace(
+        'type: hardcoded\n      questions: ["Who are you?", "Why?"]',
+        "type: oneshot_qs\n      numq: 3\n      template_path: ask.txt",
+    )
+    (repo.root / "input.yml").write_text(text, encoding="utf-8")
+    git(repo.root, "add", ".")
+    git(repo.root, "commit", "-qm", "Ask")
+    commit = repo.git.head()
+    (repo.root / "ask.txt").write_text("Beg ${numq} of ${prompt_u}", encoding="utf-8")
+    git(repo.root, "commit", "-qam", "Beg")
+    (target,) = ModelRepo(repo.git, at=commit).plan().targets
+    assert target.stim.templates == {"ask.txt": "Ask ${numq} of ${prompt_u}"}

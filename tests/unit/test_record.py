@@ -167,14 +167,74 @@ def test_bgit_in_its_own_hook_does_not_record_twice(repo):
     assert subjects(repo)[1] == "Configure yoda"
 
 
-def test_a_parent_that_moved_is_an_error_and_the_bake_is_kept(repo):
+def beside(repo: ModelRepo) -> tuple[str, str, Quiet]:
+    """Record `one`, begun before `two` became the current model; return both models' names."""
+    plan = committed(repo, "one")
+    launched = repo.launch_blob()
+    stored(repo, plan)
+    two = baked(repo, "two")
+    notes = Quiet()
+    repo.record(plan, result_of(plan), launched=launched, reporter=notes)
+    return str(plan.model_ref(STEP)), str(two), notes
+
+
+def test_a_bake_whose_branch_has_moved_on_is_recorded_beside_the_current_model(repo):
+    one, two, notes = beside(repo)
+    assert str(repo.state().parent) == two
+    assert [(str(bake.model), bake.parent) for bake in repo.bakes()] == [(two, None), (one, None)]
+    assert subjects(repo)[0] == "bake: one (KL 1.23 → 0.0457)"
+    assert git(repo.root, "show", "--format=", "--name-only").split() == ["recipe.yml"]
+    assert git(repo.root, "status", "--porcelain") == ""
+    assert repo.store.journals() == []
+    (note,) = [note for note in notes.notes if "beside" in note]
+    assert note.startswith(f"main has moved to {two} since {one.split('/')[2]} was begun on the ba")
+    assert note.endswith("`bgit adopt one` makes it the current model")
+
+
+def test_what_was_recorded_beside_can_be_taken_back_alone(repo):
+    _, two, _ = beside(repo)
+    repo.revert(["one"], Quiet())
+    assert str(repo.state().parent) == two
+    assert [str(bake.model) for bake in repo.bakes()] == [two]
+
+
+def test_a_bake_whose_parent_was_taken_back_meanwhile_names_its_real_parent(repo):
+    parent = baked(repo, "one")
+    plan = committed(repo, "two")
+    launched = repo.launch_blob()
+    repo.revert(["one"], Quiet())
+    notes = Quiet()
+    repo.record(plan, result_of(plan), launched=launched, reporter=notes)
+    (two,) = repo.bakes()
+    assert (two.base_name, two.parent) == ("two", parent)
+    assert repo.state().parent is None
+    assert any("recorded beside it" in note for note in notes.notes)
+    assert two.id in repo.lineage().bakes
+
+
+def test_a_branch_that_came_back_to_the_parent_takes_the_bake_as_its_own(repo):
     plan = committed(repo, "one")
     launched = repo.launch_blob()
     baked(repo, "two")
-    with pytest.raises(RepoError, match="the branch has moved"):
-        repo.record(plan, result_of(plan), launched=launched, reporter=Quiet())
+    repo.revert(["two"], Quiet())
+    repo.record(plan, result_of(plan), launched=launched, reporter=Quiet())
+    assert repo.state().parent == plan.model_ref(STEP)
+
+
+def test_one_bake_may_wait_for_two_branches(repo):
+    plan = committed(repo, "yoda")
+    launched = repo.launch_blob()
+    model, result = plan.model_ref(STEP), result_of(plan)
+    git(repo.root, "branch", "other")
+    git(repo.root, "switch", "-qc", "elsewhere")
+    for branch in ("main", "other"):
+        with pytest.raises(RepoError, match="was left for"):
+            repo.record_model(model, result, launched, branch, Quiet())
+    for branch in ("main", "other"):
+        git(repo.root, "switch", "-q", branch)
+        repo.finish_pending(Quiet())
+        assert repo.is_recorded(plan.bake.id)
     assert repo.store.journals() == []
-    assert git(repo.root, "status", "--porcelain") == ""
 
 
 def test_a_recorded_bake_is_not_recorded_twice(repo):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -31,6 +32,12 @@ class Journal:
     block: str = ""
     launched: str = ""
     message: str = ""
+
+    @property
+    def key(self) -> str:
+        """What its file is called: one bake may wait for several branches."""
+        where = f"{self.repository}\0{self.branch}".encode()
+        return f"{self.bake_id}-{hashlib.sha256(where).hexdigest()[:8]}"
 
     def is_made(self, blocks: Mapping[str, str]) -> bool:
         """Tell from the blocks of a recipe whether the commit exists."""

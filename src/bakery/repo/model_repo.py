@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bakery.errors import ConfigError, RepoError
 from bakery.identity import BaseModelId
-from bakery.records import Prompt
+from bakery.records import ModelRef, Prompt
 from bakery.repo import checks, files, find, lineage, recipe, record, revert, state
 from bakery.repo.checks import BREAD, INPUT, RECIPE
 from bakery.repo.emptied import has_active_lines
@@ -37,10 +37,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class ModelRepo:
-    """One working tree of a model repository, and the store beside it."""
+    """One working tree of a model repository, and the store beside it.
 
-    def __init__(self, git: Git) -> None:
+    `at` is a commit to read instead of index and folder: whatever is edited or switched since,
+    what was started there goes on from there.
+    """
+
+    def __init__(self, git: Git, *, at: str | None = None) -> None:
         self.git = git
+        self.at = at
         self.root = git.root
         self.store = Store.beside(git.common_dir)
         self._launch_branch: str | None = None  # None: no bake was launched by this object
@@ -91,11 +96,11 @@ class ModelRepo:
 
     def state(self) -> State:
         """Return what .bread in the folder says."""
-        return state.parse(_text(self.root / BREAD))
+        return state.parse(self._text(BREAD))
 
     def bakes(self) -> list[RecordedBake]:
         """Return the bakes of recipe.yml in the folder, in order."""
-        return recipe.parse(_text(self.root / RECIPE))
+        return recipe.parse(self._text(RECIPE))
 
     def head(self) -> Head:
         """Return where the branch stands, with the targets of its earlier bakes."""
@@ -138,11 +143,23 @@ class ModelRepo:
     ) -> str:
         """Commit a finished bake to the branch it was launched on; return the commit."""
         branch = self._launch_branch or checks.can_commit(self.git)
+        model = plan.model_ref(result["step"])
+        return self.record_model(model, result, launched, branch, reporter)
+
+    def record_model(
+        self,
+        model: ModelRef,
+        result: Mapping[str, Any],
+        launched: str,
+        branch: str,
+        reporter: Reporter,
+    ) -> str:
+        """Commit a finished bake to `branch`, whenever it was launched there."""
         return record.record(
             self.git,
             self.store,
             result,
-            model=plan.model_ref(result["step"]),
+            model=model,
             launched=launched,
             branch=branch,
             reporter=reporter,
@@ -195,13 +212,25 @@ class ModelRepo:
         }
 
     def _input(self, of: Place) -> str:
-        if of == "worktree":
-            return _text(self.root / INPUT)
+        if self.at or of == "worktree":
+            return self._text(INPUT)
         blob = self.git.blob(f":{INPUT}")
         if blob is None:
             raise RepoError(
                 f"{INPUT} is not added, or in a merge conflict",
                 hint=f"Write it, then `bgit add {INPUT}`.",
+            )
+        return blob.text
+
+    def _text(self, name: str) -> str:
+        """Return one of our files: of the folder, or of the commit that is read instead."""
+        if self.at is None:
+            return _text(self.root / name)
+        blob = self.git.blob(f"{self.at}:{name}")
+        if blob is None:
+            raise RepoError(
+                f"{name} of commit {self.at[:10]} is not in this repository any more",
+                hint="Its branch was deleted and cleaned away; run it again from another.",
             )
         return blob.text
 
@@ -211,7 +240,7 @@ class ModelRepo:
         def read(path: str) -> bytes:
             if of == "worktree":
                 return (self.root / path).read_bytes()
-            blob = self.git.blob(f":{plain_path(path)}")
+            blob = self.git.blob(f"{self.at or ''}:{plain_path(path)}")
             if blob is None:
                 raise RepoError("it is not added")
             return blob.data

@@ -1,5 +1,8 @@
 """A finished bake becomes one commit: recipe.yml grows, .bread moves on, input.yml is emptied.
 
+Where the branch has another model by now than the one it was baked on, it is recorded beside
+that: .bread stays.
+
 The journal is written first. Whatever is killed after that, the next command completes it, and
 never twice: a bake whose block is in the branch's recipe has been recorded.
 """
@@ -50,7 +53,7 @@ def record(
         message=_message(result, model),
     )
     with store.lock(store.root / "record", "bgit run bake", wait_s=LOCK_WAIT_S):
-        journal.write(store.pending(model.bake_id))
+        journal.write(store.pending(journal.key))
         return _complete(git, store, journal, reporter)
 
 
@@ -86,7 +89,7 @@ def commit_journal(
 
     A refused commit drops the journal and leaves index and folder as they were.
     """
-    pending = store.pending(journal.bake_id)
+    pending = store.pending(journal.key)
     journal.write(pending)
     try:
         made = commit.make(git, journal.head, files, journal.message)
@@ -106,14 +109,14 @@ def _complete(git: Git, store: Store, journal: Journal, reporter: Reporter) -> s
     if git.branch() == journal.branch and head and journal.is_made(_blocks(git, head)):
         return _refreshed(git, store, journal, head, reporter)
     if journal.action == "revert":
-        store.pending(journal.bake_id).unlink(missing_ok=True)
+        store.pending(journal.key).unlink(missing_ok=True)
         return ""
     _check(git, journal)
     assert head is not None  # checked: the branch has a commit
     try:
         files = _files(git, head, journal, reporter)
     except RepoError:
-        store.pending(journal.bake_id).unlink(missing_ok=True)
+        store.pending(journal.key).unlink(missing_ok=True)
         raise
     try:
         return commit_journal(git, store, replace(journal, head=head), files, reporter)
@@ -151,19 +154,17 @@ def _files(git: Git, head: str, journal: Journal, reporter: Reporter) -> dict[st
             "<commit> -- .bread recipe.yml` brings it back.",
         )
     bake = recipe.read(journal.bake_id, journal.block)
-    parent = state.parse(bread.text).parent
-    if _link(parent) != _link(bake.parent):
-        raise RepoError(
-            f"{bake.name} was baked on {bake.parent or 'the base model'}, but the branch has moved "
-            f"to {parent or 'the base model'}",
-            hint="The bake is kept. Record it where its parent is the current model: `git switch "
-            "-c <new branch> <commit before>`, then `bgit run bake`.",
-        )
+    current = state.parse(bread.text).parent
     recipe.parse(recipe_blob.text)
-    files = {
-        BREAD: git.write_blob(state.with_parent(bread.text, bake.model)),
-        RECIPE: git.write_blob(recipe.append(recipe_blob.text, journal.block)),
-    }
+    files = {RECIPE: git.write_blob(recipe.append(recipe_blob.text, journal.block))}
+    if _link(current) == _link(bake.parent):
+        files[BREAD] = git.write_blob(state.with_parent(bread.text, bake.model))
+    else:
+        reporter.note(
+            f"{journal.branch} has moved to {current or 'the base model'} since {bake.name} was "
+            f"begun on {bake.parent or 'the base model'}: it is recorded beside it. "
+            f"`bgit adopt {bake.base_name}` makes it the current model"
+        )
     if configuration is not None and _still_launched(git, configuration, journal.launched):
         files[INPUT] = git.write_blob(emptied(configuration.text))
     else:
@@ -185,14 +186,14 @@ def _refreshed(git: Git, store: Store, journal: Journal, made: str, reporter: Re
             "The next bgit command does it."
         )
         return made
-    store.pending(journal.bake_id).unlink(missing_ok=True)
+    store.pending(journal.key).unlink(missing_ok=True)
     return made
 
 
 def _wait(git: Git, store: Store, journal: Journal, reporter: Reporter) -> None:
     subject, branch = journal.message.split("\n")[0], journal.branch
     if git.ask("rev-parse", "-q", "--verify", f"refs/heads/{branch}") is None:
-        store.pending(journal.bake_id).unlink(missing_ok=True)
+        store.pending(journal.key).unlink(missing_ok=True)
         reporter.note(
             f"`{subject}` waited for branch {branch!r}, which is gone; weights stay in the store"
         )

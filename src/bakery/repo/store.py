@@ -46,9 +46,9 @@ class Store:
         """Return the folder of a bake."""
         return self.root / "bake" / bake_id
 
-    def pending(self, bake_id: str) -> Path:
+    def pending(self, key: str) -> Path:
         """Return the journal of a record that is under way."""
-        return self.root / "pending" / f"{bake_id}.json"
+        return self.root / "pending" / f"{key}.json"
 
     def journals(self) -> list[Path]:
         """Return the journals that there are."""
