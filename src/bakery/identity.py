@@ -11,8 +11,8 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bakery.records import ModelRef, Prompt
@@ -68,16 +68,20 @@ class BaseModelId:
 
 @dataclass(frozen=True, slots=True)
 class StimRequest:
-    """Write these questions. `generators` are the schema's, as plain data."""
+    """Write these questions. `generators` are the schema's, as plain data.
+
+    `templates` are texts by path, `files` the SHA-256 of data files by path.
+    """
 
     teacher: Prompt
     generators: tuple[dict[str, Any], ...]
     templates: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
-        """Over teacher, generators and template contents; not over who writes."""
-        generators = [_by_content(g, self.templates) for g in self.generators]
+        """Over teacher, generators and the contents of files; not over who writes."""
+        generators = [_by_content(g, self.templates, self.files) for g in self.generators]
         return short_id(
             {
                 "defaults": DEFAULTS_VERSION,
@@ -90,7 +94,11 @@ class StimRequest:
 
 @dataclass(frozen=True, slots=True)
 class SamplingSettings:
-    """How the teacher answers."""
+    """How the teacher answers.
+
+    Frequency and presence count what the answer holds so far; the penalty on repetition also
+    counts the prompt. An answer ends before the first text of `stop`.
+    """
 
     num_traj_per_stimulus: int
     max_tokens: int
@@ -99,35 +107,70 @@ class SamplingSettings:
     top_k: int = 0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    """Draws other answers. Each answer's own seed follows from its id, and so from this."""
+    endpoint: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What is handed to the endpoint of a hosted model as it is."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stop", tuple(self.stop))  # a list, where it was JSON
 
     def as_data(self) -> dict[str, Any]:
         """Return what is hashed; what changes nothing is not in it."""
-        neutral = {"min_p": 0.0, "repetition_penalty": 1.0}
-        return {k: v for k, v in asdict(self).items() if k not in neutral or v != neutral[k]}
+        return {
+            key: value
+            for key, value in asdict(self).items()
+            if key not in _LATER_SAMPLING or value != _LATER_SAMPLING[key]
+        }
+
+
+_LATER_SAMPLING: dict[str, Any] = {
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "frequency_penalty": 0.0,
+    "presence_penalty": 0.0,
+    "stop": (),
+    "seed": None,
+    "endpoint": {},
+}
+"""Settings that are left out of the hash at the value that equals former behaviour."""
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutRequest:
-    """Have the teacher (base + parent, under `teacher`) answer the stimuli."""
+    """Have the teacher (base + parent, under `teacher`) answer the stimuli.
+
+    `model` answers instead of it, where it is named. `student` is the prompt behind which the
+    stimuli are answered that ask for it. `max_concurrency` changes only how fast an endpoint is.
+    """
 
     stim_id: str
     teacher: Prompt
     sampling: SamplingSettings
     base: BaseModelId
     parent: ModelRef | None
+    model: str | None = None
+    student: Prompt | None = None
+    max_concurrency: int = 10
 
     @property
     def id(self) -> str:
         """Over the stimuli's id, the sampling settings and the answering model."""
-        return short_id(
-            {
-                "defaults": DEFAULTS_VERSION,
-                "stim": self.stim_id,
-                "sampling": self.sampling.as_data(),
-                "base": self.base.as_data(),
-                "parent": _link(self.parent),
-            }
-        )
+        data: dict[str, Any] = {
+            "defaults": DEFAULTS_VERSION,
+            "stim": self.stim_id,
+            "sampling": self.sampling.as_data(),
+            "base": self.base.as_data(),
+            "parent": _link(self.parent),
+        }
+        if self.model is not None:
+            data["model"] = self.model
+        if self.student is not None:
+            data["student"] = self.student.as_data()
+        return short_id(data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,10 +323,19 @@ def _link(parent: ModelRef | None) -> dict[str, Any] | None:
     return None if parent is None else {"bake": parent.bake_id, "step": parent.step}
 
 
-def _by_content(generator: Mapping[str, Any], templates: Mapping[str, str]) -> dict[str, Any]:
+def _by_content(
+    generator: Mapping[str, Any], templates: Mapping[str, str], files: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return a generator with what its files hold in place of where they lie."""
     data = dict(generator)
-    path = data.pop("template_path", None)
-    return data if path is None else data | {"template": digest(templates[path])}
+    path, text = data.pop("template_path", None), data.pop("template_content", None)
+    if path is not None:
+        text = templates[path]
+    if text is not None:
+        data["template"] = digest(text)
+    if (file := data.get("dataset", "")) in files:
+        data["dataset"] = [PurePosixPath(file).suffix.lower(), files[file]]
+    return data
 
 
 def _normal(value: Any) -> Any:

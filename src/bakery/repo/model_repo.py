@@ -127,7 +127,8 @@ class ModelRepo:
         named = {entry.target for entry in spec.bake.datasets} if spec.bake else set()
         # Earlier targets are read from whole recipe blocks: only where one is named.
         targets = self._targets() if named - own else {}
-        return resolve(spec, Head(now.owner, now.name, now.base, now.parent, targets))
+        models = self._answering(spec)
+        return resolve(spec, Head(now.owner, now.name, now.base, now.parent, targets, models))
 
     def check_can_record(self, plan: Plan) -> None:
         """Refuse what would make the bake unrecordable, before anything expensive is done."""
@@ -196,6 +197,23 @@ class ModelRepo:
                 hint="`bgit tree` lists the bakes; `git revert` reverts commits.",
             )
         return revert.revert(self.git, self.store, bakes, reporter)
+
+    def _answering(self, spec: InputSpec) -> dict[str, ModelRef | None]:
+        """Return the bakes that targets name as their answering model; None is the base."""
+        from bakery.schema.model_names import kind_of
+
+        found: dict[str, ModelRef | None] = {}
+        for name in {target.model_name for target in spec.targets if target.model_name}:
+            kind = kind_of(name)
+            bakes = self.lineage().bakes.values() if kind == "word" else ()
+            if (
+                kind == "bake"
+                or name == "parent"
+                or any(name in (b.name, b.base_name) for b in bakes)
+            ):
+                bake = self.find_model(name)
+                found[name] = bake.model if bake else None
+        return found
 
     def _targets(self) -> dict[str, RecordedTarget]:
         from bakery.repo.plan import RecordedTarget

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from bakery import schema, yaml_text
 from bakery.errors import ConfigError
@@ -22,6 +23,11 @@ from bakery.identity import (
     TrainingSettings,
 )
 from bakery.records import ModelRef, Prompt
+from bakery.schema.generators import PERSONA_QUESTIONS
+from bakery.schema.model_names import EMBEDDED, HOSTED, kind_of, served_as
+
+CONCURRENCY = 10
+"""Requests at once to a hosted model, where input.yml says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,8 @@ class Head:
     base: BaseModelId
     parent: ModelRef | None = None
     targets: Mapping[str, RecordedTarget] = field(default_factory=dict)
+    models: Mapping[str, ModelRef | None] = field(default_factory=dict)
+    """The bakes that `TARGET.model_name` names, by what it says; None: the base."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,36 +135,78 @@ def _target(
     target: schema.Target, spec: schema.InputSpec, head: Head, defaults: Defaults
 ) -> PlannedTarget:
     stim = _stim(spec, target)
-    rollout = _rollout(stim, target, head, defaults)
-    student = spec.prompts.get(target.student, schema.PromptSection())
-    return PlannedTarget(
-        f"{target.name}_{rollout.id}", target.name, stim, rollout, student.prompt()
-    )
+    student = spec.prompts.get(target.student, schema.PromptSection()).prompt()
+    rollout = _rollout(stim, target, student, head, defaults)
+    return PlannedTarget(f"{target.name}_{rollout.id}", target.name, stim, rollout, student)
 
 
 def _stim(spec: schema.InputSpec, target: schema.Target) -> StimRequest:
     generators = tuple(_generator_data(g) for g in target.generators)
-    return StimRequest(spec.prompts[target.teacher].prompt(), generators, spec.templates)
+    files = {g["dataset"]: spec.files[g["dataset"]] for g in generators
+             if g.get("dataset") in spec.files}  # fmt: skip
+    teacher = spec.prompts[target.teacher].prompt()
+    return StimRequest(teacher, generators, spec.templates, files)
 
 
-def _generator_data(generator: schema.Generator) -> dict[str, object]:
-    data: dict[str, object] = generator.model_dump(exclude_none=True, mode="json")
+def _generator_data(generator: schema.Generator) -> dict[str, Any]:
+    """Return what shapes the questions; what is said twice or changes nothing is not in it."""
+    data: dict[str, Any] = generator.model_dump(exclude_none=True, mode="json")
+    if not data["rollout_with_conditioned"]:
+        del data["rollout_with_conditioned"]
+    if generator.type in ("hardcoded", "from_dataset", "persona"):
+        for key in ("max_tokens", "temperature", "model"):
+            data.pop(key, None)
     if generator.type == "hardcoded":
-        data.pop("numq", None)  # says what the list says
+        data.pop("numq", None)
+    if generator.type == "persona":
+        data.setdefault("numq", PERSONA_QUESTIONS)
     return data
 
 
 def _rollout(
-    stim: StimRequest, target: schema.Target, head: Head, defaults: Defaults
+    stim: StimRequest, target: schema.Target, student: Prompt, head: Head, defaults: Defaults
 ) -> RolloutRequest:
+    extras = target.extra_kwargs
     sampling = SamplingSettings(
         num_traj_per_stimulus=target.num_traj_per_stimulus or defaults.num_traj_per_stimulus,
         max_tokens=target.max_tokens or defaults.max_tokens,
         temperature=target.temperature,
-        top_p=target.extra_kwargs.top_p,
-        top_k=target.extra_kwargs.top_k,
+        endpoint=extras.passed,
+        **extras.model_dump(),
     )
-    return RolloutRequest(stim.id, stim.teacher, sampling, head.base, head.parent)
+    parent, model = _answering(target, head)
+    conditioned = any(g.rollout_with_conditioned for g in target.generators)
+    return RolloutRequest(
+        stim.id,
+        stim.teacher,
+        sampling,
+        head.base,
+        parent,
+        model,
+        student if conditioned else None,
+        target.max_concurrency or CONCURRENCY,
+    )
+
+
+def _answering(target: schema.Target, head: Head) -> tuple[ModelRef | None, str | None]:
+    """Return the bake that answers (None: the base), or the name of another model."""
+    name = target.model_name
+    if name is None:
+        return head.parent, None
+    kind = kind_of(name)
+    if kind == "hosted" or (kind == "word" and name not in head.models):
+        return None, HOSTED + served_as(name)
+    if target.extra_kwargs.passed:
+        unknown = ", ".join(f"`{key}`" for key in target.extra_kwargs.passed)
+        raise ConfigError(
+            f"TARGET.extra_kwargs has {unknown}, which a local model cannot do",
+            hint=f"{name} is a model of this machine. Only an endpoint is handed what it may know.",
+        )
+    if kind == "base" or name == head.base.name or {name, head.base.name} <= set(EMBEDDED):
+        return None, None
+    if kind == "local":
+        return None, name
+    return head.models[name], None
 
 
 def _bake(

@@ -14,26 +14,31 @@ from bakery.schema.bakes import (
     Scheduler,
 )
 from bakery.schema.files import InputSpec, load
-from bakery.schema.prompts import PromptSection
-from bakery.schema.targets import (
+from bakery.schema.generators import (
+    CustomQuestions,
+    DatasetQuestions,
     Generator,
     HardcodedQuestions,
     OneshotQuestions,
-    SamplingExtras,
-    Target,
+    PersonaQuestions,
 )
+from bakery.schema.prompts import PromptSection
+from bakery.schema.targets import SamplingExtras, Target
 
 __all__ = [
     "AdapterConfig",
     "Bake",
     "BakeModel",
+    "CustomQuestions",
     "Dataset",
+    "DatasetQuestions",
     "Generator",
     "HardcodedQuestions",
     "InputSpec",
     "OnPolicy",
     "OneshotQuestions",
     "Optimizer",
+    "PersonaQuestions",
     "PromptSection",
     "SamplingExtras",
     "Scheduler",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from string import Template
 from typing import Any
 
 from pydantic import ValidationError, field_validator
@@ -14,6 +14,8 @@ from bakery import yaml_text
 from bakery.errors import BakeryError, ConfigError
 from bakery.schema.bakes import Bake
 from bakery.schema.common import Name, Path, Section, remarks_in
+from bakery.schema.data_sets import is_file, leaves_repository
+from bakery.schema.generators import template_problem
 from bakery.schema.prompts import TEACHER, PromptSection
 from bakery.schema.targets import Target
 from bakery.yaml_text import Places
@@ -44,6 +46,8 @@ class InputSpec:
     """Where in the file a key stands."""
     warnings: tuple[str, ...] = ()
     """What is accepted and done differently: a sentence each, with its place."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The SHA-256 of each data file that a generator reads, by its path."""
 
     @property
     def is_empty(self) -> bool:
@@ -86,6 +90,7 @@ def load(
         _templates(targets, places, read),
         places,
         tuple(f"{places.at(*path, key=True)}: {sentence}" for path, sentence in warnings),
+        _data_files(targets, places, read),
     )
 
 
@@ -151,38 +156,57 @@ def _templates(
         for index, generator in enumerate(target.generators):
             if path := getattr(generator, "template_path", None):
                 at = places.at("TARGET", number, "generators", index, "template_path")
-                texts[path] = _template_text(path, at, read)
+                complete = generator.type != "custom"
+                texts[path] = _template_text(path, at, read, complete=complete)
     return texts
 
 
-def _template_text(path: str, where: str, read: Callable[[str], bytes] | None) -> str:
-    if path.startswith(("/", "~")) or ".." in path.replace("\\", "/").split("/"):
-        raise ConfigError(
-            f"{where}: template_path {path!r} leaves the repository",
-            hint="Put the template beside input.yml, e.g. in templates/.",
-        )
-    if read is None:
-        raise ConfigError(f"{where}: template files cannot be read here")
-    try:
-        raw = read(path)
-    except (OSError, BakeryError) as error:
-        raise ConfigError(
-            f"{where}: template {path!r} cannot be read: {error}",
-            hint=f"Write it, then `bgit add {path}`.",
-        ) from error
+def _template_text(
+    path: str, where: str, read: Callable[[str], bytes] | None, *, complete: bool
+) -> str:
+    raw = _bytes(path, f"{where}: template", "template_path", read)
     if len(raw) > MAX_TEMPLATE_BYTES:
         raise ConfigError(f"{where}: template {path!r} is larger than 1 MiB")
     try:
         text = raw.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{where}: template {path!r} is not UTF-8 text") from error
-    names = set(Template(text).get_identifiers()) if Template(text).is_valid() else set()
-    if names != {"numq", "prompt_u"}:
-        raise ConfigError(
-            f"{where}: template {path!r} must hold ${{numq}} and ${{prompt_u}}, "
-            f"and no other $-name (a plain dollar sign is written $$)"
-        )
+    if problem := template_problem(text, complete=complete):
+        raise ConfigError(f"{where}: template {path!r} {problem}")
     return text
+
+
+def _data_files(
+    targets: tuple[Target, ...], places: Places, read: Callable[[str], bytes] | None
+) -> dict[str, str]:
+    """Return what each data file contains, as a digest: it is read when questions are drawn."""
+    digests: dict[str, str] = {}
+    for number, target in enumerate(targets):
+        for index, generator in enumerate(target.generators):
+            path = getattr(generator, "dataset", None)
+            if path is not None and is_file(path):
+                at = places.at("TARGET", number, "generators", index, "dataset")
+                data = _bytes(path, f"{at}: data file", "dataset", read)
+                digests[path] = hashlib.sha256(data).hexdigest()
+    return digests
+
+
+def _bytes(path: str, what: str, key: str, read: Callable[[str], bytes] | None) -> bytes:
+    where = what.rpartition(": ")[0]
+    if leaves_repository(path):
+        raise ConfigError(
+            f"{where}: {key} {path!r} leaves the repository",
+            hint="Put the file beside input.yml, templates e.g. in templates/.",
+        )
+    if read is None:
+        raise ConfigError(f"{where}: files cannot be read here")
+    try:
+        return read(path)
+    except (OSError, BakeryError) as error:
+        raise ConfigError(
+            f"{what} {path!r} cannot be read: {error}",
+            hint=f"Write it, then `bgit add {path}`.",
+        ) from error
 
 
 _SECRETS = re.compile(

@@ -2,47 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
-from bakery.schema.common import Count, Name, Path, Section
+from bakery.schema.common import Count, Name, Path, Section, Seed
+from bakery.schema.generators import Generator
+from bakery.schema.model_names import kind_of
 from bakery.schema.prompts import STUDENT, TEACHER
 
-
-class OneshotQuestions(Section):
-    """A language model is asked for questions; without `model` the base model writes them."""
-
-    type: Literal["oneshot_qs"]
-    model: str | None = None
-    numq: Count
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
-    template_path: str | None = None
-
-
-class HardcodedQuestions(Section):
-    """Questions written out in the file."""
-
-    type: Literal["hardcoded"]
-    questions: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
-    numq: Count | None = None
-
-    @model_validator(mode="after")
-    def _counts_itself(self) -> HardcodedQuestions:
-        if self.numq is not None and self.numq != len(self.questions):
-            raise ValueError(f"numq is {self.numq} but there are {len(self.questions)} questions")
-        return self
-
-
-Generator = Annotated[OneshotQuestions | HardcodedQuestions, Field(discriminator="type")]
+Text = Annotated[str, Field(min_length=1)]
 
 
 class SamplingExtras(Section):
-    """Sampling arguments beyond temperature."""
+    """Sampling arguments beyond temperature.
 
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    top_k: Annotated[int, Field(ge=0, strict=True)] = 0
+    A hosted model is handed any other argument of its endpoint as it is.
+    """
+
+    top_p: Annotated[
+        float, Field(gt=0, le=1, description="Only the likeliest tokens that together have this.")
+    ] = 1.0
+    top_k: Annotated[
+        int, Field(ge=0, strict=True, description="Only so many of the likeliest tokens; 0: all.")
+    ] = 0
+    min_p: Annotated[
+        float,
+        Field(
+            ge=0, le=1, description="Only tokens at least this times as likely as the likeliest."
+        ),
+    ] = 0.0
+    repetition_penalty: Annotated[
+        float, Field(gt=0, description="Divides the logits of what prompt and answer hold.")
+    ] = 1.0
+    frequency_penalty: Annotated[
+        float, Field(ge=-2, le=2, description="Taken off a token for each time the answer has it.")
+    ] = 0.0
+    presence_penalty: Annotated[
+        float, Field(ge=-2, le=2, description="Taken off every token that the answer has.")
+    ] = 0.0
+    stop: Annotated[
+        tuple[Text, ...], Field(max_length=16, description="Texts before which an answer ends.")
+    ] = ()
+    seed: Annotated[Seed | None, Field(description="Another number, other answers.")] = None
+
+    _passed: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @property
+    def passed(self) -> dict[str, Any]:
+        """What is handed to an endpoint as it is."""
+        return self._passed
 
 
 class Target(Section):
@@ -53,11 +75,42 @@ class Target(Section):
     student_prompt: str | None = None
     u: str | None = None
     v: str | None = None
-    generators: Annotated[tuple[Generator, ...], Field(min_length=1)]
-    max_tokens: Count | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
-    num_traj_per_stimulus: Count | None = None
+    generators: Annotated[
+        tuple[Generator, ...],
+        Field(min_length=1, description="What writes the questions; all of them do."),
+    ]
+    model_name: Annotated[
+        Text | None,
+        Field(
+            description="Who answers: `base`, an earlier bake, a folder or hub id with the base's "
+            "tokenizer, or a hosted model. None: the model that the next bake starts from."
+        ),
+    ] = None
+    max_tokens: Annotated[Count | None, Field(description="Most tokens of an answer.")] = None
+    temperature: Annotated[
+        float, Field(ge=0, le=2, description="Of the answers; 0 takes the likeliest token.")
+    ] = 1.0
+    num_traj_per_stimulus: Annotated[
+        Count | None, Field(description="How many answers to each question.")
+    ] = None
+    max_concurrency: Annotated[
+        Count | None, Field(description="Requests at once to a hosted model; 10 where unset.")
+    ] = None
     extra_kwargs: SamplingExtras = SamplingExtras()
+
+    @field_validator("extra_kwargs", mode="wrap")
+    @classmethod
+    def _as_the_model_takes_them(
+        cls, value: Any, check: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Any:
+        model = info.data.get("model_name")
+        hosted = model is not None and kind_of(model) in ("hosted", "word")
+        if not hosted or not isinstance(value, Mapping):
+            return check(value)
+        known = {k: v for k, v in value.items() if k in SamplingExtras.model_fields}
+        extras = check(known)
+        extras._passed = {k: v for k, v in value.items() if k not in known}
+        return extras
 
     @model_validator(mode="after")
     def _one_name_each(self) -> Target:
@@ -68,10 +121,16 @@ class Target(Section):
         return self
 
     def remarks(self) -> Iterator[tuple[Path, str]]:
-        """Name the former keys."""
+        """Name the former keys, and what a model of this machine does not need."""
         for former, now in (("u", "teacher_prompt"), ("v", "student_prompt")):
             if getattr(self, former) is not None:
                 yield (former,), f"`{former}` is the former name of `{now}`"
+        hosted = self.model_name is not None and kind_of(self.model_name) in ("hosted", "word")
+        if self.max_concurrency is not None and not hosted:
+            yield (
+                ("max_concurrency",),
+                "`max_concurrency` is for hosted models: a local one answers in batches instead",
+            )
 
     @property
     def teacher(self) -> str:

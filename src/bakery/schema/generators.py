@@ -1,0 +1,188 @@
+"""`TARGET.generators`: what writes the questions, one type each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from string import Template
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from bakery import yaml_text
+from bakery.schema import data_sets
+from bakery.schema.common import Count, Path, Section, Seed
+
+PERSONA_QUESTIONS = 264
+"""How many questions the type `persona` has."""
+
+Temperature = Annotated[float, Field(ge=0, le=2, description="Of the questions' writer.")]
+Conditioned = Annotated[
+    bool,
+    Field(description="Its questions are answered behind the student prompt, not the teacher's."),
+]
+MaxTokens = Annotated[Count | None, Field(description="Most tokens of one reply of the writer.")]
+
+
+class _Fixed(Section):
+    """Questions that no model writes."""
+
+    max_tokens: MaxTokens = None
+    rollout_with_conditioned: Conditioned = False
+
+    def remarks(self) -> Iterator[tuple[Path, str]]:
+        """Name what would only matter to a model that writes."""
+        for key in ("max_tokens", "temperature", "model"):
+            if getattr(self, key, None) is not None:
+                yield (key,), f"`{key}` changes nothing here: no model writes these questions"
+
+
+class _Asked(Section):
+    """Questions that a language model writes."""
+
+    model: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="Who writes: a hosted model, `base`, `tiny`, a folder, a hub id, or an "
+            "earlier bake. None: the base model.",
+        ),
+    ] = None
+    numq: Annotated[Count, Field(description="How many different questions.")]
+    temperature: Temperature = 1.0
+    template_path: Annotated[
+        str | None, Field(description="A file of the repository: what the writer is asked.")
+    ] = None
+    max_tokens: MaxTokens = None
+    rollout_with_conditioned: Conditioned = False
+
+
+class OneshotQuestions(_Asked):
+    """A language model is asked for questions; without `model` the base model writes them."""
+
+    type: Literal["oneshot_qs"]
+    template_content: Annotated[
+        str | None, Field(description="The same as the file's text, written out here.")
+    ] = None
+
+    @field_validator("template_content")
+    @classmethod
+    def _is_a_template(cls, text: str | None) -> str | None:
+        if text is not None and (problem := template_problem(text, complete=True)):
+            raise ValueError(problem)
+        return text
+
+    @model_validator(mode="after")
+    def _one_template(self) -> OneshotQuestions:
+        if self.template_path is not None and self.template_content is not None:
+            raise ValueError("template_path and template_content are both there: keep one")
+        return self
+
+
+class CustomQuestions(_Asked):
+    """A language model is asked in the user's own words, with or without the teacher prompt."""
+
+    type: Literal["custom"]
+    template_path: Annotated[
+        str, Field(description="A file of the repository: what the writer is asked.")
+    ]
+
+
+class HardcodedQuestions(_Fixed):
+    """Questions written out in the file."""
+
+    type: Literal["hardcoded"]
+    questions: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    numq: Annotated[Count | None, Field(description="Has to be their number.")] = None
+
+    @model_validator(mode="after")
+    def _counts_itself(self) -> HardcodedQuestions:
+        if self.numq is not None and self.numq != len(self.questions):
+            raise ValueError(f"numq is {self.numq} but there are {len(self.questions)} questions")
+        return self
+
+
+class DatasetQuestions(_Fixed):
+    """Questions drawn from a data set: one of the known, of the hub, or a file of one's own."""
+
+    type: Literal["from_dataset"]
+    dataset: Annotated[
+        str,
+        Field(
+            description=f"{', '.join(data_sets.KNOWN)}; an id of the hub, `org/name`; or a file "
+            f"of the repository ({', '.join(data_sets.FILE_KINDS)})."
+        ),
+    ]
+    numq: Annotated[Count | None, Field(description="How many are drawn. None: all.")] = None
+    seed: Annotated[Seed, Field(description="Another number, other questions.")] = 42
+    split: Annotated[str | None, Field(min_length=1, description="`train` where unset.")] = None
+    config: Annotated[
+        str | None, Field(min_length=1, description="Which part of a data set of the hub.")
+    ] = None
+    field: Annotated[
+        str | None,
+        Field(min_length=1, description="The column. None: the first of the usual names."),
+    ] = None
+
+    @field_validator("dataset")
+    @classmethod
+    def _can_be_found(cls, dataset: str) -> str:
+        if data_sets.leaves_repository(dataset):
+            raise ValueError("leaves the repository: put the file beside input.yml")
+        if data_sets.is_file(dataset):
+            if not dataset.lower().endswith(data_sets.FILE_KINDS):
+                raise ValueError(
+                    f"is no kind of file that is read: {', '.join(data_sets.FILE_KINDS)}"
+                )
+        elif dataset not in data_sets.KNOWN and not data_sets.is_hub_id(dataset):
+            guess = yaml_text.nearest(dataset, list(data_sets.KNOWN))
+            advice = f"did you mean `{guess}`?" if guess else f"known: {', '.join(data_sets.KNOWN)}"
+            raise ValueError(f"no such data set; {advice} Others: org/name, or a file")
+        return dataset
+
+    @model_validator(mode="after")
+    def _fits_a_file(self) -> DatasetQuestions:
+        if data_sets.is_file(self.dataset) and self.config is not None:
+            raise ValueError("a file has no config: take `config` out")
+        return self
+
+
+class PersonaQuestions(_Fixed):
+    """Questions that show who answers: a set of this project's own, on nine themes."""
+
+    type: Literal["persona"]
+    numq: Annotated[Count | None, Field(description="How many are drawn. None: all.")] = None
+    seed: Annotated[Seed, Field(description="Another number, other questions.")] = 42
+    temperature: Temperature | None = None
+    model: str | None = None
+
+    @field_validator("numq")
+    @classmethod
+    def _are_there(cls, numq: int | None) -> int | None:
+        if numq is not None and numq > PERSONA_QUESTIONS:
+            raise ValueError(f"there are {PERSONA_QUESTIONS} persona questions")
+        return numq
+
+
+Generator = Annotated[
+    OneshotQuestions | HardcodedQuestions | DatasetQuestions | PersonaQuestions | CustomQuestions,
+    Field(discriminator="type"),
+]
+
+
+def template_problem(text: str, *, complete: bool) -> str | None:
+    """Return what is wrong with the text of a template, or None.
+
+    A complete one holds both names; else it may, but no other.
+    """
+    if not text.strip():
+        return "is empty"
+    template = Template(text)
+    names = set(template.get_identifiers()) if template.is_valid() else {"?"}
+    allowed = {"numq", "prompt_u"}
+    if names <= allowed and (names == allowed or not complete):
+        return None
+    must = "must" if complete else "may"
+    return (
+        f"{must} hold ${{numq}} and ${{prompt_u}}, and no other $-name "
+        "(a plain dollar sign is written $$)"
+    )

@@ -1,0 +1,38 @@
+"""How input.yml names models: which names an endpoint serves, and which are on this machine."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+BASE = "base"
+EMBEDDED = ("tiny", "tiny-1")
+HOSTED = "hosted:"
+"""In front of a name: an endpoint serves it, whatever it looks like."""
+
+FAMILIES = {
+    "Anthropic": ("claude",),
+    "OpenAI": ("gpt-", "chatgpt-", "o1", "o3", "o4"),
+}
+"""How the names of hosted models begin, by who serves them."""
+
+Kind = Literal["base", "hosted", "local", "bake", "word"]
+
+
+def kind_of(name: str) -> Kind:
+    """Return what a name can mean.
+
+    `local` is a folder, the embedded model or a hub id, `bake` a full model name. A `word` is a
+    bake of the repository, where there is one of that name, and else a model of the endpoint.
+    """
+    if name == BASE:
+        return "base"
+    if name.startswith((HOSTED, *(p for begins in FAMILIES.values() for p in begins))):
+        return "hosted"
+    if name in EMBEDDED or name.startswith((".", "/", "~")) or name.count("/") == 1:
+        return "local"
+    return "bake" if "/" in name else "word"
+
+
+def served_as(name: str) -> str:
+    """Return the name by which an endpoint knows a model."""
+    return name.removeprefix(HOSTED)
