@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -141,6 +141,26 @@ class Git:
             data, at = out[at : at + size], at + size + 1
             found.append(Blob(header[0].decode(), data) if header[1] == b"blob" else None)
         return found
+
+    def stream(self, ids: Sequence[str]) -> Iterator[Blob]:
+        """Return blobs by their ids one after the other: many large ones are never held at once."""
+        with tempfile.TemporaryFile() as asked:
+            asked.write("".join(f"{blob}\n" for blob in ids).encode())
+            asked.seek(0)
+            with subprocess.Popen(
+                _argv(["cat-file", "--batch"]),
+                cwd=self.root,
+                stdin=asked,
+                stdout=subprocess.PIPE,
+                env=_environment({}, locale=True),
+            ) as process:
+                assert process.stdout is not None  # a pipe
+                for _ in ids:
+                    header = process.stdout.readline().split()
+                    if len(header) != 3:
+                        raise RepoError("git cat-file ended too soon", hint="Try `git fsck`.")
+                    data = process.stdout.read(int(header[2]) + 1)[:-1]
+                    yield Blob(header[0].decode(), data)
 
     def blob(self, name: str) -> Blob | None:
         """Return one blob; None where it is missing."""

@@ -1,30 +1,39 @@
 """The tree of bakes over all branches and tags, nested by each bake's own parent.
 
-Everything is read from git's objects, each distinct file once, in one `git cat-file --batch`.
+Everything is read from git's objects: each distinct file once, each distinct block once.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bakery.errors import RepoError
 from bakery.records import ModelRef
 from bakery.repo import recipe, state
 from bakery.repo.checks import BREAD, RECIPE
-from bakery.repo.git import Blob, Git
+from bakery.repo.former import FormerBake
+from bakery.repo.git import Git
 from bakery.repo.recipe import RecordedBake
+from bakery.repo.state import State
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A place that models are reached from. `model` is None at the base model."""
+    """A place that models are reached from. `model` is None at the base model.
+
+    `former_model` is what stands there where another tool wrote the files; `worktree` is the
+    folder of another working tree that has it checked out.
+    """
 
     name: str
     model: ModelRef | None
     is_current: bool = False
     is_remote: bool = False
     is_tag: bool = False
+    worktree: str | None = None
+    former_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +62,24 @@ class Lineage:
     """By id."""
     problems: tuple[str, ...]
     """What could not be read, a sentence each."""
+    former: tuple[FormerBake, ...] = ()
+    """What another tool had baked: its weights are with the vendor."""
 
     @property
     def at_base(self) -> tuple[Branch, ...]:
         """What stands at the base model itself."""
-        return tuple(branch for branch in self.branches if branch.model is None)
+        return tuple(b for b in self.branches if b.model is None and b.former_model is None)
+
+    def chain(self, model: ModelRef | None) -> tuple[RecordedBake, ...] | None:
+        """Return what a model was baked from, oldest first; None where a link is missing."""
+        links: dict[str, RecordedBake] = {}
+        while model is not None:
+            bake = self.bakes.get(model.bake_id)
+            if bake is None or bake.id in links:
+                return None
+            links[bake.id] = bake
+            model = bake.parent
+        return tuple(reversed(links.values()))
 
     def walk(self) -> Iterator[tuple[int, Node]]:
         """Return every node with its depth, parents first."""
@@ -68,31 +90,41 @@ class Lineage:
             waiting += [(depth + 1, child) for child in reversed(node.children)]
 
 
-def read(git: Git, base: str) -> Lineage:
-    """Return the lineage of a repository; `base` is the name of its base model."""
-    refs = _refs(git)
-    files = _files(git, [ref for ref, _ in refs])
-    bakes: dict[str, RecordedBake] = {}
+def read(git: Git, base: str, *, branch: str | None = None) -> Lineage:
+    """Return the lineage of a repository, or of one of its branches or tags.
+
+    `base` is the name of its base model.
+    """
+    refs = _refs(git) if branch is None else _only(_refs(git), branch)
+    places = _states(git, refs)
+    bakes, histories, problems = _recipes(
+        git, {places[ref][1]: place.name for ref, place in reversed(refs) if ref in places}
+    )
     branches: list[Branch] = []
-    problems: list[str] = []
-    seen: set[str] = set()
-    for (_, branch), (bread, recipe_blob) in zip(refs, files, strict=True):
-        if bread is None:
+    former_bakes: dict[str, FormerBake] = {}
+    for ref, place in refs:
+        if ref not in places:
             continue  # a branch of something else, e.g. of web pages
-        try:
-            model = state.parse(bread.text, f"{branch.name}:{BREAD}").parent
-            if recipe_blob is not None and recipe_blob.id not in seen:
-                seen.add(recipe_blob.id)
-                _gather(recipe_blob, f"{branch.name}:{RECIPE}", bakes)
-        except RepoError as error:
-            problems.append(error.message)
+        here, recipe_id = places[ref]
+        if isinstance(here, RepoError):
+            problems.append(here.message)
             continue
-        branches.append(
-            Branch(branch.name, model, branch.is_current, branch.is_remote, branch.is_tag)
-        )
+        if recipe_id is not None and recipe_id not in histories:
+            continue  # it could not be read: a problem
+        branches.append(replace(place, model=here.parent, former_model=here.former_parent))
+        for bake in histories.get(recipe_id or "", ()):
+            former_bakes.setdefault(bake.name, bake)
     branches = _without_copies(branches)
-    current = next((branch.model for branch in branches if branch.is_current), None)
-    return Lineage(base, current, tuple(branches), _tree(bakes, branches), bakes, tuple(problems))
+    current = next((place.model for place in branches if place.is_current), None)
+    return Lineage(
+        base,
+        current,
+        tuple(branches),
+        _tree(bakes, branches),
+        bakes,
+        tuple(problems),
+        tuple(former_bakes.values()),
+    )
 
 
 def _refs(git: Git) -> list[tuple[str, Branch]]:
@@ -100,30 +132,82 @@ def _refs(git: Git) -> list[tuple[str, Branch]]:
     here = git.branch()
     refs = [("HEAD", Branch(here or "HEAD", None, is_current=True))] if git.head() else []
     out = git.run(
-        "for-each-ref", "--format=%(refname)%09%(symref)", "refs/heads", "refs/remotes", "refs/tags"
+        "for-each-ref",
+        "--format=%(refname)%09%(symref)%09%(worktreepath)",
+        *("refs/heads", "refs/remotes", "refs/tags"),
     )
     for line in out.splitlines():
-        ref, symref = line.split("\t")
+        ref, symref, worktree = line.split("\t")
         _, kind, name = ref.split("/", 2)
         if symref or (kind == "heads" and name == here):
             continue
-        refs.append((ref, Branch(name, None, is_remote=kind == "remotes", is_tag=kind == "tags")))
-    return refs
+        place = Branch(name, None, is_remote=kind == "remotes", is_tag=kind == "tags")
+        refs.append((ref, replace(place, worktree=worktree or None)))
+    return refs + _detached_worktrees(git)
 
 
-def _files(git: Git, refs: Sequence[str]) -> list[tuple[Blob | None, Blob | None]]:
-    """Return .bread and recipe.yml at each ref, reading every distinct blob once."""
-    ids = git.ids([f"{ref}:{path}" for ref in refs for path in (BREAD, RECIPE)])
-    distinct = list(dict.fromkeys(i for i in ids if i is not None))
+def _detached_worktrees(git: Git) -> list[tuple[str, Branch]]:
+    """Return the other working trees that stand at a commit, not at a branch."""
+    if not (git.common_dir / "worktrees").is_dir():
+        return []
+    found = []
+    for entry in git.run("worktree", "list", "--porcelain").split("\n\n"):
+        lines = dict(line.partition(" ")[::2] for line in entry.splitlines())
+        path = lines.get("worktree", "")
+        if "detached" in lines and "HEAD" in lines and path != str(git.root):
+            found.append((lines["HEAD"], Branch(f"HEAD of {path}", None, worktree=path)))
+    return found
+
+
+def _only(refs: Sequence[tuple[str, Branch]], name: str) -> list[tuple[str, Branch]]:
+    chosen = [(ref, place) for ref, place in refs if place.name == name]
+    if chosen:
+        return chosen
+    near = difflib.get_close_matches(name, [place.name for _, place in refs], n=3)
+    raise RepoError(
+        f"there is no branch or tag {name!r}",
+        hint=f"Did you mean {' or '.join(near)}?"
+        if near
+        else "`git branch -a` lists the branches.",
+    )
+
+
+def _states(
+    git: Git, refs: Sequence[tuple[str, Branch]]
+) -> dict[str, tuple[State | RepoError, str | None]]:
+    """Return by ref what .bread says wherever there is one, and the blob of recipe.yml."""
+    ids = git.ids([f"{ref}:{path}" for ref, _ in refs for path in (BREAD, RECIPE)])
+    distinct = list(dict.fromkeys(i for i in ids[::2] if i is not None))
     known = dict(zip(distinct, git.blobs(distinct), strict=True))
-    found = [known[i] if i is not None else None for i in ids]
-    return list(zip(found[::2], found[1::2], strict=True))
+    found: dict[str, tuple[State | RepoError, str | None]] = {}
+    for (ref, place), bread_id, recipe_id in zip(refs, ids[::2], ids[1::2], strict=True):
+        bread = known.get(bread_id or "")
+        if bread is None:
+            continue
+        try:
+            found[ref] = state.parse(bread.text, f"{place.name}:{BREAD}"), recipe_id
+        except RepoError as error:
+            found[ref] = error, recipe_id
+    return found
 
 
-def _gather(blob: Blob, source: str, bakes: dict[str, RecordedBake]) -> None:
-    for bake_id, block in recipe.blocks(blob.text, source).items():
-        if bake_id not in bakes:
-            bakes[bake_id] = recipe.read(bake_id, block, source)
+def _recipes(
+    git: Git, sources: Mapping[str | None, str]
+) -> tuple[dict[str, RecordedBake], dict[str, tuple[FormerBake, ...]], list[str]]:
+    """Return the bakes of recipes (blob: whose), what each has of another tool, and problems."""
+    known: dict[str, bytes] = {}
+    bakes: dict[str, RecordedBake] = {}
+    histories: dict[str, tuple[FormerBake, ...]] = {}
+    problems: list[str] = []
+    for blob in git.stream([recipe_id for recipe_id in sources if recipe_id]):
+        try:
+            header, new = recipe.gather(blob.data, f"{sources[blob.id]}:{RECIPE}", known)
+        except RepoError as error:
+            problems.append(error.message)
+            continue
+        bakes |= {bake.id: bake for bake in new}
+        histories[blob.id] = recipe.history(header)
+    return bakes, histories, problems
 
 
 def _without_copies(branches: Sequence[Branch]) -> list[Branch]:

@@ -17,7 +17,8 @@ import yaml
 
 from bakery.errors import ConfigError
 from bakery.records import ModelRef
-from bakery.repo import state
+from bakery.repo import former, state
+from bakery.repo.former import FormerBake
 
 SCHEMA = 1
 
@@ -25,8 +26,20 @@ _OPEN = "    # >>> bake "
 _CLOSE = "    # <<< bake "
 _ID = re.compile(r"[0-9a-f]{16}")
 
+_START = f"\n{_OPEN}".encode()
+
 # A block's head: what a lineage shows. What follows is read only when asked for.
 _DETAILS = "\n      steps:"
+
+# A head as `block` writes it, so that many are read in no time; any other is left to YAML.
+_WORD = r"""("[^"\\\n]*"|'[^'\n]*'|[A-Za-z][^\s:#"']*)"""
+_HEAD = re.compile(
+    rf"    # >>> bake [0-9a-f]{{16}}\n    - bake_name: {_WORD}\n      model_names:\n"
+    r"((?:        - [^\n]*\n)+)"
+    rf"      parent: ?(?:null|\n        model: {_WORD}\n        digest: [^\n]*)\n"
+    rf"      digest: {_WORD}\n      input: {_WORD}"
+)
+_LISTED = re.compile(rf"        - {_WORD}\n")
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -63,9 +76,18 @@ class RecordedBake:
         """The whole block: steps, targets with their prompts, loss, card, seconds, versions."""
         return _item(self.block, self.name)
 
+    def part(self, key: str) -> Any:
+        """Return one entry of `data` without reading the others; None where it is missing."""
+        start = self.block.find(f"\n      {key}:")
+        if start < 0:
+            return None
+        end = _NEXT_KEY.search(self.block, start + 1)
+        return _part(self.block[start : end.start() if end else None], key)
 
-def new(base_model: str) -> str:
-    """Return the text of a recipe without bakes."""
+
+def new(base_model: str, history: Mapping[str, str] | None = None) -> str:
+    """Return the text of a recipe without bakes; `history` is what `former.as_data` gives."""
+    kept = f"\n# What another tool had written before.\n{_dump({'former': history})}\n"
     return f"""\
 # Every bake that led to this commit, in order: how to make the model again.
 # bgit writes this file: one block per bake, at the end.
@@ -73,7 +95,7 @@ def new(base_model: str) -> str:
 schema: {SCHEMA}
 
 {_dump({"base_model": base_model})}
-
+{kept if history else ""}
 resources:
   bakes:
 """
@@ -117,21 +139,52 @@ def _steps(model: ModelRef, targets: Sequence[Mapping[str, Any]]) -> list[dict[s
 
 def parse(text: str, source: str = "recipe.yml") -> list[RecordedBake]:
     """Return the bakes of a recipe in order; RepoError says what to do where it does not parse."""
-    header, found = _split(text, source)
+    header, found = _split(_bytes(text), source)
     try:
         data = yaml.load(header, Loader=_LOADER)
+        if not found and former.is_recipe(data):
+            return []
         state.refuse_newer(data["schema"], source)
         bakes = data["resources"]["bakes"]
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise state.damaged(source, " ".join(str(error).split())) from error
     if bakes:
         raise state.damaged(source, "it names bakes outside the blocks that bgit wrote")
-    return [read(bake_id, text, source) for bake_id, text in found]
+    return [read(bake_id, block.decode(), source) for bake_id, block in found]
 
 
 def blocks(text: str, source: str = "recipe.yml") -> dict[str, str]:
     """Return the block of every bake by its id, in order, without reading YAML."""
-    return dict(_split(text, source)[1])
+    return {bake_id: block.decode() for bake_id, block in _split(_bytes(text), source)[1]}
+
+
+def outside(text: str, source: str = "recipe.yml") -> str:
+    """Return what stands outside of the blocks."""
+    return _split(_bytes(text), source)[0].decode()
+
+
+def gather(data: bytes, source: str, known: dict[str, bytes]) -> tuple[str, list[RecordedBake]]:
+    """Return what stands outside of the blocks, and the bakes that are not `known` (id: block).
+
+    They are made known. Known blocks are stepped over unread: branches share most of theirs.
+    """
+    header, found = _split(data, source, known)
+    new_ones = {bake_id: block for bake_id, block in found if bake_id not in known}
+    bakes = [read(i, block.decode("utf-8", "replace"), source) for i, block in new_ones.items()]
+    known.update(new_ones)
+    return header.decode("utf-8", "replace"), bakes
+
+
+def history(header: str) -> tuple[FormerBake, ...]:
+    """Return what another tool had recorded, from what stands outside of the blocks."""
+    if "\nformer:" not in header and "\nschema:" in header:
+        return ()
+    try:
+        data = yaml.load(header, Loader=_LOADER)
+    except yaml.YAMLError:
+        return ()
+    kept = former.of_data(data) if isinstance(data, dict) else None
+    return kept.bakes if kept else ()
 
 
 def read(bake_id: str, block: str, source: str = "recipe.yml") -> RecordedBake:
@@ -157,38 +210,60 @@ def remove(text: str, ids: Collection[str]) -> str:
     return text
 
 
-def _split(text: str, source: str) -> tuple[str, list[tuple[str, str]]]:
-    """Return what stands outside of the blocks, and the blocks."""
-    state.refuse_conflict(text, source)
-    text = "\n" + text.replace("\r\n", "\n")
-    outside, found, at = [], [], 0
-    seen: set[str] = set()
-    start = text.find("\n" + _OPEN)
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
+def _split(
+    data: bytes, source: str, known: Mapping[str, bytes] | None = None
+) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Return what stands outside of the blocks, and the blocks; `known` ones are not searched."""
+    data = b"\n" + (data.replace(b"\r\n", b"\n") if b"\r\n" in data else data)
+    known = known or {}
+    pieces: list[bytes] = []
+    found: dict[str, bytes] = {}
+    read: list[bytes] = []
+    at, start = 0, data.find(_START)
     while start >= 0:
-        named = start + 1 + len(_OPEN)
-        bake_id = text[named : named + 16]
-        closing = f"\n{_CLOSE}{bake_id}\n"
-        end = text.find(closing, start)
-        following = text.find("\n" + _OPEN, start + 1)
-        if end < 0 or 0 <= following < end or not _ID.fullmatch(bake_id) or bake_id in seen:
-            line = text.count("\n", 0, start) + 1
-            raise state.damaged(
-                f"{source}:{line}", f"the block of bake {bake_id} is not whole, or there twice"
-            )
-        end += len(closing) - 1
-        outside.append(text[at:start])
-        found.append((bake_id, text[start + 1 : end + 1]))
-        seen.add(bake_id)
-        at, start = end, following
-    outside.append(text[at:])
-    return "\n".join(outside), found
+        pieces.append(data[at : start + 1])
+        named = start + len(_START)
+        bake_id = data[named : named + 16].decode("ascii", "replace")
+        block = known.get(bake_id)
+        if block is None or not data.startswith(block, start + 1):
+            block = _block_at(data, start, bake_id)
+            if block is None or bake_id in found:
+                state.refuse_conflict(data.decode("utf-8", "replace")[1:], source)
+                line = data.count(b"\n", 0, start) + 1
+                raise state.damaged(
+                    f"{source}:{line}", f"the block of bake {bake_id} is not whole, or there twice"
+                )
+            read.append(block)
+        elif bake_id in found:
+            raise state.damaged(source, f"the block of bake {bake_id} is there twice")
+        found[bake_id] = block
+        at = start + 1 + len(block)
+        start = data.find(_START, at - 1)
+    pieces.append(data[at:])
+    if any(b"<<<<<<<" in piece or b">>>>>>>" in piece for piece in (*pieces, *read)):
+        state.refuse_conflict(data.decode("utf-8", "replace")[1:], source)
+    return b"".join(pieces)[1:], list(found.items())
+
+
+def _block_at(data: bytes, start: int, bake_id: str) -> bytes | None:
+    """Return the block that opens at `start`; None where it is not whole."""
+    closing = f"\n{_CLOSE}{bake_id}\n".encode()
+    end = data.find(closing, start)
+    following = data.find(_START, start + 1)
+    if end < 0 or 0 <= following < end or not _ID.fullmatch(bake_id):
+        return None
+    return data[start + 1 : end + len(closing)]
 
 
 @lru_cache(maxsize=8192)
 def _head(block: str) -> RecordedBake | str:
     """Return what the head of a block says, or what is wrong with it."""
     try:
-        (data,) = yaml.load(block.split(_DETAILS, 1)[0], Loader=_LOADER)
+        data = _quick_head(block) or yaml.load(block.split(_DETAILS, 1)[0], Loader=_LOADER)[0]
         parent = data["parent"]
         return RecordedBake(
             name=str(data["bake_name"]),
@@ -200,8 +275,40 @@ def _head(block: str) -> RecordedBake | str:
         )
     except ConfigError as error:
         return error.message
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
         return " ".join(str(error).split())
+
+
+def _quick_head(block: str) -> dict[str, Any] | None:
+    """Return what YAML would read in a head that is written as ours are; None for any other."""
+    match = _HEAD.match(block)
+    if match is None or not block.startswith(_DETAILS, match.end()):
+        return None
+    name, listed, parent, digest, blob = match.groups()
+    models = [_unquoted(word) for word in _LISTED.findall(listed)]
+    if len(models) != listed.count("\n"):
+        return None
+    return {
+        "bake_name": _unquoted(name),
+        "model_names": models,
+        "parent": {"model": _unquoted(parent)} if parent else None,
+        "digest": _unquoted(digest),
+        "input": _unquoted(blob),
+    }
+
+
+def _unquoted(word: str) -> str:
+    return word[1:-1] if word[0] in "\"'" else word
+
+
+_NEXT_KEY = re.compile(r"\n {0,6}[^ \n]")
+
+
+def _part(text: str, key: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_LOADER)[key]
+    except (yaml.YAMLError, LookupError, TypeError, ValueError) as error:
+        raise state.damaged("recipe.yml", " ".join(str(error).split())) from error
 
 
 @lru_cache(maxsize=512)

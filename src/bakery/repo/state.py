@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from bakery.errors import ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
+from bakery.repo import former
 
 SCHEMA = 1
 
@@ -25,12 +26,18 @@ _MARKS = ("<<<<<<<", ">>>>>>>")
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What .bread says. `parent` is None before the first bake: the base model itself."""
+    """What .bread says. `parent` is None before the first bake: the base model itself.
+
+    Where `is_former`, another tool wrote it: `former_parent` is the model that its next bake would
+    have started from, `base` only a name, and the next bake waits for `bgit adopt`.
+    """
 
     owner: str
     name: str
     base: BaseModelId
     parent: ModelRef | None = None
+    is_former: bool = False
+    former_parent: str | None = None
 
 
 def new(state: State) -> str:
@@ -63,6 +70,8 @@ def parse(text: str, source: str = ".bread") -> State:
         delimiters=("=",), comment_prefixes=("#",), interpolation=None, empty_lines_in_values=False
     )
     parser.optionxform = str  # type: ignore[assignment, method-assign]  # keeps the case of keys
+    if former.is_bread(text):
+        return _former(text)
     try:
         parser.read_string(text)
         repo, parent = parser["REPO"], parser["STATE"].get("PARENT_MODEL", "")
@@ -75,6 +84,12 @@ def parse(text: str, source: str = ".bread") -> State:
         raise damaged(source, " ".join(str(error).split())) from error
     except ConfigError as error:
         raise damaged(source, f"PARENT_MODEL: {error.message}") from error
+
+
+def _former(text: str) -> State:
+    name, base, parent = former.head(text)
+    owner = parent.split("/")[0] if parent and "/" in parent else "local"
+    return State(owner, name, BaseModelId(base, "", ""), None, True, parent)
 
 
 def with_parent(text: str, parent: ModelRef | None, source: str = ".bread") -> str:
@@ -94,8 +109,9 @@ def refuse_conflict(text: str, source: str) -> None:
         line = text.count("\n", 0, match.start()) + 1
         raise RepoError(
             f"{source}:{line}: a merge conflict is not resolved",
-            hint="Weights cannot be merged: keep one side. `git checkout --ours -- .bread "
-            "recipe.yml` (or --theirs), then `git add .bread recipe.yml` and commit.",
+            hint="`git checkout --merge -- .bread recipe.yml` merges them anew, with bgit's own "
+            "merge driver; then `git add .bread recipe.yml` and commit. Or keep one side: "
+            "`git checkout --ours -- .bread recipe.yml` (or --theirs).",
         )
 
 
