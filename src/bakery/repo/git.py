@@ -159,7 +159,8 @@ class Git:
                     header = process.stdout.readline().split()
                     if len(header) != 3:
                         raise RepoError("git cat-file ended too soon", hint="Try `git fsck`.")
-                    data = process.stdout.read(int(header[2]) + 1)[:-1]
+                    data = process.stdout.read(int(header[2]))
+                    process.stdout.read(1)
                     yield Blob(header[0].decode(), data)
 
     def blob(self, name: str) -> Blob | None:

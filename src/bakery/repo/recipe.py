@@ -218,7 +218,7 @@ def _split(
     data: bytes, source: str, known: Mapping[str, bytes] | None = None
 ) -> tuple[bytes, list[tuple[str, bytes]]]:
     """Return what stands outside of the blocks, and the blocks; `known` ones are not searched."""
-    data = b"\n" + (data.replace(b"\r\n", b"\n") if b"\r\n" in data else data)
+    data = data.replace(b"\r\n", b"\n") if b"\r\n" in data else data
     known = known or {}
     pieces: list[bytes] = []
     found: dict[str, bytes] = {}
@@ -232,8 +232,8 @@ def _split(
         if block is None or not data.startswith(block, start + 1):
             block = _block_at(data, start, bake_id)
             if block is None or bake_id in found:
-                state.refuse_conflict(data.decode("utf-8", "replace")[1:], source)
-                line = data.count(b"\n", 0, start) + 1
+                state.refuse_conflict(data.decode("utf-8", "replace"), source)
+                line = data.count(b"\n", 0, start) + 2
                 raise state.damaged(
                     f"{source}:{line}", f"the block of bake {bake_id} is not whole, or there twice"
                 )
@@ -245,8 +245,8 @@ def _split(
         start = data.find(_START, at - 1)
     pieces.append(data[at:])
     if any(b"<<<<<<<" in piece or b">>>>>>>" in piece for piece in (*pieces, *read)):
-        state.refuse_conflict(data.decode("utf-8", "replace")[1:], source)
-    return b"".join(pieces)[1:], list(found.items())
+        state.refuse_conflict(data.decode("utf-8", "replace"), source)
+    return b"".join(pieces), list(found.items())
 
 
 def _block_at(data: bytes, start: int, bake_id: str) -> bytes | None:
