@@ -59,11 +59,12 @@ def test_rollout_shows_each_answer_under_its_question(baked: Typist) -> None:
 
 
 def test_models_lists_the_bakes_and_marks_the_current_one(baked: Typist) -> None:
-    place, header, first, second = baked.must("models").splitlines()
+    place, header, base, first, second = baked.must("models").splitlines()
     assert place == "in ann/demo/"
-    assert header.split() == ["model", "KL", "to", "teacher", "baked", "on"]
-    assert re.fullmatch(r"   first_\w{16}/6 +\S+ → \S+ +/\S+/base", first)
-    assert re.fullmatch(r"\*  second_\w{16}/2 +\S+ → \S+ +first", second)
+    assert header.split() == ["model", "KL", "to", "teacher", "weights", "baked", "on"]
+    assert re.fullmatch(r"   /\S+/base +- +base +-", base)
+    assert re.fullmatch(r"   first_\w{16}/6 +\S+ → \S+ +here +/\S+/base", first)
+    assert re.fullmatch(r"\*  second_\w{16}/2 +\S+ → \S+ +here +first", second)
 
 
 def test_tree_shows_what_was_baked_on_what(baked: Typist) -> None:
@@ -96,7 +97,8 @@ def test_json_has_what_a_program_asks_for(baked: Typist) -> None:
         "first",
         "second",
     ]
-    first, second = json.loads(baked.must("models", "--json"))
+    base, first, second = json.loads(baked.must("models", "--json"))
+    assert base["is_base"]
     assert (first["parent"], second["parent"]) == (None, first["model"])
     assert second["card"]["held_out"] == 1
 

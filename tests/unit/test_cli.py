@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import subprocess
@@ -14,9 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from bakery import __version__
-from bakery.cli import chat
 from bakery.cli.app import SECTIONS, bgit
-from bakery.cli.chat import Conversation
 from bakery.errors import RepoError
 from bakery.records import Stimulus, Trajectory, append_rows
 from bakery.repo.model_repo import ModelRepo
@@ -236,9 +233,9 @@ def test_models_and_tree_mark_the_current_model(repo):
     second = recorded.baked(repo, "parrot")
     models = CliRunner().invoke(bgit, ["models"]).stdout.splitlines()
     assert models[0] == "in ann/yoda/"
-    assert [line[0] for line in models[2:]] == [" ", "*"]
-    assert models[3].startswith(f"*  {second.bake}/{second.step}  ")
-    assert models[3].endswith("  pirate")
+    assert [line[0] for line in models[2:]] == [" ", " ", "*"]
+    assert models[4].startswith(f"*  {second.bake}/{second.step}  ")
+    assert models[4].endswith("  pirate")
     assert max(map(len, models)) <= 80
     tree = CliRunner().invoke(bgit, ["tree"]).stdout.splitlines()
     assert tree[2] == f"    └── {second.bake}/{second.step} *  [main]"
@@ -323,67 +320,8 @@ def test_metrics_of_nothing_is_an_error(repo):
     assert "has no metrics" in done.stderr
 
 
-def test_a_conversation_is_with_the_whole_name_of_the_model_that_was_meant(repo):
-    assert chat.full_name(repo, "parent") == "tiny-1"
-    model = recorded.baked(repo, "pirate")
-    assert chat.full_name(repo, "parent") == chat.full_name(repo, "pirate") == str(model)
-    assert chat.full_name(repo, "base") == "tiny-1"
-    assert chat.full_name(None, "./folder") == "./folder"
-
-
 def test_init_tells_what_to_do_next(workplace):
     # An unknown base is refused before anything is made.
     done = CliRunner().invoke(bgit, ["init", "yoda", "--base-model", "./nowhere"])
     assert done.exit_code != 0
     assert not (workplace / "yoda").exists()
-
-
-def echo(messages):
-    """Reply with the roles and the last text that were sent, in two pieces."""
-    yield "/".join(message["role"][0] for message in messages)
-    yield f" {messages[-1]['content']}"
-
-
-def test_a_conversation_is_remembered_until_it_is_cleared():
-    talk = Conversation("m", echo)
-    assert "".join(talk.reply("one")) == "u one"
-    assert "".join(talk.reply("two")) == "u/a/u two"
-    talk.command("/clear")
-    assert "".join(talk.reply("three")) == "u three"
-
-
-def test_the_system_prompt_is_the_whole_rest_of_the_line():
-    talk = Conversation("m", echo)
-    talk.command("/system You are Yoda. Speak  so.")
-    assert talk.system == "You are Yoda. Speak  so."
-    assert "".join(talk.reply("one")) == "s/u one"
-    talk.command("/system")
-    assert talk.system is None
-
-
-def test_an_answer_that_is_stopped_is_forgotten():
-    talk = Conversation("m", echo)
-    next(talk.reply("one"))
-    assert talk.turns == []
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [("/help", "/system TEXT"), ("/status", "model   m"), ("/hlep", "There is no /hlep")],
-)
-def test_a_slash_command_answers(line, said):
-    assert said in Conversation("m", echo).command(line)
-
-
-@pytest.mark.parametrize("line", ["/quit", "/exit"])
-def test_quitting_leaves(line):
-    assert Conversation("m", echo).command(line) is None
-
-
-def test_piped_lines_get_one_line_each(monkeypatch, capsys):
-    def two_lines(messages):
-        yield f"{len(messages)}\n{messages[-1]['content']}"
-
-    monkeypatch.setattr("sys.stdin", io.StringIO("one\n\n/clear\ntwo\n/quit\nthree\n"))
-    chat.answer_lines(Conversation("m", two_lines))
-    assert capsys.readouterr() == ("1 one\n1 two\n", "The conversation is forgotten.\n")

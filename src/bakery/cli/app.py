@@ -28,7 +28,10 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "stim": "Show the questions of the configured target.",
         "rollout": "Show the teacher's answers of the configured target.",
         "metrics": "Show how the loss of a bake fell.",
-        "models": "List the baked models, oldest first.",
+        "target": "List the targets there are, or show one in full.",
+        "models": "List the models: the base, and what was baked on it.",
+        "show": "Show how a model was made, or any object of git.",
+        "diff": "Compare the recipes of two models, or anything else as git does.",
         "tree": "Show which model was baked on which, over all branches.",
         "chat": "Talk to a model.",
     },
@@ -37,7 +40,10 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
 }
 
-GIT_LINE = "Every other verb is git's: bgit add, commit, log, diff, switch, push, …"
+GIT_LINE = "Every other verb is git's: bgit add, commit, log, switch, merge, push, …"
+
+# Where a command's name cannot be, or is not, that of its module: module and attribute.
+_PLACES = {"target": ("targets", "target")}
 
 
 class LazyGroup(click.Group):
@@ -51,7 +57,8 @@ class LazyGroup(click.Group):
         """Import a command at the moment it is asked for."""
         if name not in self.list_commands(ctx):
             return None
-        command = getattr(importlib.import_module(f"bakery.cli.{name}"), name)
+        module, attribute = _PLACES.get(name, (name, name))
+        command = getattr(importlib.import_module(f"bakery.cli.{module}"), attribute)
         assert isinstance(command, click.Command)
         return command
 

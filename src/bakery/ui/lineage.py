@@ -1,50 +1,16 @@
-"""Bakes as people look for them: the list of a branch, and the tree over all branches."""
+"""The tree of bakes over all branches, as people look for models in it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from bakery.records import ModelRef
 from bakery.repo.lineage import Lineage, Node
 from bakery.repo.recipe import RecordedBake
-from bakery.repo.state import State
-from bakery.ui.chart import number
-from bakery.ui.console import arrow, lay, note, open_console, say, show_json
-
-
-def show_models(bakes: Sequence[RecordedBake], state: State, *, as_json: bool = False) -> None:
-    """Print the bakes of a branch, oldest first; a star marks the parent of the next one.
-
-    Owner and repository are the same in every row, and stand above the table.
-    """
-    if as_json:
-        show_json([_bake_data(bake) | _result(bake) for bake in bakes])
-        return
-    if not bakes:
-        say(f"Nothing is baked yet: the model is {state.base.name} itself.")
-        return
-    out = open_console()
-    say(f"in {state.owner}/{state.name}/")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("", width=1)
-    table.add_column("model", overflow="fold")
-    table.add_column("KL to teacher", no_wrap=True)
-    table.add_column("baked on", overflow="fold")
-    for bake in bakes:
-        current = state.parent is not None and state.parent.bake_id == bake.id
-        table.add_row(
-            "*" if current else "",
-            Text(_short(bake.model, state), style="bold green" if current else ""),
-            _divergence(bake, out),
-            bake.parent.bake[:-17] if bake.parent else state.base.name,
-        )
-    lay(out, table)
+from bakery.ui.console import lay, note, open_console, show_json
 
 
 def show_tree(lineage: Lineage, *, as_json: bool = False) -> None:
@@ -87,18 +53,6 @@ def _label(text: str, branches: Sequence[str], tags: Sequence[str], *, is_curren
     return label
 
 
-def _short(model: ModelRef, state: State) -> str:
-    """Return a model's name without what all models of the repository begin with."""
-    return str(model).removeprefix(f"{state.owner}/{state.name}/")
-
-
-def _divergence(bake: RecordedBake, out: Console) -> str:
-    card = bake.data.get("card") or {}
-    if card.get("kl_after") is None:
-        return "-"
-    return f"{number(card['kl_before'])} {arrow(out)} {number(card['kl_after'])}"
-
-
 def _tree_data(lineage: Lineage) -> dict[str, Any]:
     """Return the tree flat, parents first: it may be deeper than a JSON reader goes."""
     bakes = [
@@ -124,7 +78,3 @@ def _bake_data(bake: RecordedBake) -> dict[str, Any]:
         "parent": bake.parent,
         "digest": bake.digest,
     }
-
-
-def _result(bake: RecordedBake) -> dict[str, Any]:
-    return {key: bake.data.get(key) for key in ("card", "loss", "seconds", "finished")}

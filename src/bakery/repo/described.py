@@ -1,0 +1,231 @@
+"""One recorded bake with all that is known of it: its chain, its commit, its weights, its input.
+
+Reads git and the store; decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bakery.errors import BakeryError, ConfigError, RepoError
+from bakery.records import ModelRef, Prompt
+from bakery.repo import recipe
+from bakery.repo.checks import INPUT, RECIPE
+from bakery.repo.find import MIN_PREFIX
+from bakery.repo.git import plain_path
+from bakery.repo.lineage import Lineage
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.recipe import RecordedBake
+
+if TYPE_CHECKING:
+    from bakery.repo.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A bake, and where it stands in history, in the tree and on disk."""
+
+    bake: RecordedBake
+    chain: tuple[RecordedBake, ...]
+    """What it was baked from, oldest first; it is the last itself."""
+    lost: ModelRef | None
+    """The parent of the oldest that no branch has any more; None: the chain reaches the base."""
+    commit: str | None
+    """The commit that recorded it; None: it cannot be told, e.g. in a shallow clone."""
+    date: str | None
+    branches: tuple[str, ...]
+    """Whose recipe.yml has it."""
+    tags: tuple[str, ...]
+    is_current: bool
+    folder: Path
+    """Where this clone's store has its weights, or would."""
+    has_weights: bool
+
+
+def describe(repo: ModelRepo, bake: RecordedBake) -> Described:
+    """Gather what there is to know about a bake."""
+    chain, lost = ancestry(repo.lineage(), bake)
+    commit = commit_of(repo, bake)
+    branches, tags = _holders(repo, bake)
+    parent = repo.state().parent
+    folder = repo.store.bake(bake.id) / str(bake.model.step)
+    return Described(
+        bake,
+        chain,
+        lost,
+        commit,
+        repo.git.ask("show", "-s", "--no-show-signature", "--format=%cI", commit)
+        if commit
+        else None,
+        branches,
+        tags,
+        is_current=parent is not None and parent.bake_id == bake.id,
+        folder=folder,
+        has_weights=has_weights(repo, bake.model),
+    )
+
+
+def has_weights(repo: ModelRepo, model: ModelRef) -> bool:
+    """Tell whether this clone's store has the weights of a model."""
+    return any((repo.store.bake(model.bake_id) / str(model.step)).glob("*.safetensors"))
+
+
+def ancestry(
+    lineage: Lineage, bake: RecordedBake
+) -> tuple[tuple[RecordedBake, ...], ModelRef | None]:
+    """Return a bake's chain, oldest first, and the parent that no branch knows (None: the base)."""
+    chain = [bake]
+    seen = {bake.id}
+    while (parent := chain[-1].parent) is not None:
+        found = lineage.bakes.get(parent.bake_id)
+        if found is None or found.id in seen:
+            return tuple(reversed(chain)), parent
+        chain.append(found)
+        seen.add(found.id)
+    return tuple(reversed(chain)), None
+
+
+def named(
+    repo: ModelRepo, words: Sequence[str], *, surely: bool = False
+) -> list[RecordedBake | None] | None:
+    """Return the bakes that words name (None: the base); None where one means something of git's.
+
+    What git knows as a revision or a path is git's, unless it is a model's whole name or id, or
+    the words are `surely` models.
+    """
+    lineage, base = repo.lineage(), repo.state().base.name
+    for word in words:
+        if surely or word == base or _is_whole(word, lineage):
+            continue
+        known_to_git = repo.git.ids([word])[0] is not None or Path(word).exists()
+        if known_to_git or not _may_be(word, lineage):
+            return None
+    return [repo.find_model(word) for word in words]
+
+
+def commit_of(repo: ModelRepo, bake: RecordedBake) -> str | None:
+    """Return the first commit that has a bake, of this branch if it has one; None: none is found.
+
+    Looked for by message first: reading every recipe of a long history takes a while.
+    """
+    find = ["log", "--no-show-signature", "--reverse", "--format=%H"]
+    message = ["--fixed-strings", f"--grep=Model:  {bake.model}"]
+    content = [f"-S# >>> bake {bake.id}", "--", RECIPE]
+    for tried in ([*message], ["--all", *message], ["--all", *content]):
+        for commit in (repo.git.ask(*find, *tried) or "").splitlines():
+            blob = repo.git.blob(f"{commit}:{RECIPE}")
+            if blob is not None and _opens(bake, blob.text):
+                return commit
+    return None
+
+
+def input_text(repo: ModelRepo, bake: RecordedBake) -> str:
+    """Return the input.yml that a bake was made from: git's blob, or the copy in the store."""
+    blob = repo.git.blob(bake.input_blob)
+    if blob is not None:
+        return blob.text
+    copy = repo.store.bake(bake.id) / INPUT
+    if copy.is_file():
+        return copy.read_text(encoding="utf-8")
+    raise RepoError(
+        f"the input.yml of {bake.name} (blob {bake.input_blob[:10]}) is not in this clone",
+        hint="`git fetch --unshallow`, or `git fetch` from a clone that has the commit it was "
+        "baked from.",
+    )
+
+
+def plan_of(repo: ModelRepo, bake: RecordedBake) -> Plan:
+    """Return what a bake's own input.yml, with its templates, meant where it was baked.
+
+    RepoError where that gives another id than the recorded one: defaults or a template changed.
+    """
+    from bakery import schema
+    from bakery.repo.plan import Head, RecordedTarget, resolve
+
+    commit = commit_of(repo, bake) or "HEAD"
+
+    def read(path: str) -> bytes:
+        blob = repo.git.blob(f"{commit}:{plain_path(path)}")
+        if blob is None:
+            raise RepoError(f"it is not in commit {commit[:10]}")
+        return blob.data
+
+    targets = {
+        target["name"]: RecordedTarget(
+            target["name"],
+            target["id"],
+            Prompt.from_data(target["teacher"]),
+            Prompt.from_data(target["student"]),
+        )
+        for known in repo.lineage().bakes.values()
+        if known.id != bake.id
+        for target in known.data["targets"]
+    }
+    now = repo.state()
+    model = bake.model
+    head = Head(model.owner, model.repo, now.base, bake.parent, targets)
+    try:
+        source = f"{INPUT} of {bake.base_name}"
+        plan = resolve(schema.load(input_text(repo, bake), source=source, read=read), head)
+    except ConfigError as error:
+        raise RepoError(
+            f"the configuration of {bake.name} cannot be read any more:\n{error.message}",
+            hint=error.hint,
+        ) from error
+    if plan.bake is None or plan.bake.id != bake.id:
+        raise RepoError(
+            f"the configuration of {bake.name} now means another bake, {plan.bake_name}",
+            hint="A template changed, .bread names another base model, or this version of "
+            "bgit has other defaults than the one that baked it.",
+        )
+    return plan
+
+
+def plan_or_none(repo: ModelRepo, bake: RecordedBake) -> Plan | None:
+    """Return a bake's plan; None where it cannot be made any more."""
+    try:
+        return plan_of(repo, bake)
+    except BakeryError:
+        return None
+
+
+def _is_whole(word: str, lineage: Lineage) -> bool:
+    try:
+        ModelRef.parse(word)
+    except ConfigError:
+        return any(word in (bake.name, bake.id) for bake in lineage.bakes.values())
+    return True
+
+
+def _may_be(word: str, lineage: Lineage) -> bool:
+    return word in ("parent", "base") or any(
+        word == bake.base_name or (len(word) >= MIN_PREFIX and bake.id.startswith(word.lower()))
+        for bake in lineage.bakes.values()
+    )
+
+
+def _holders(repo: ModelRepo, bake: RecordedBake) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the branches and the tags whose recipe has a bake."""
+    listed = repo.git.run(
+        "for-each-ref", "--format=%(refname)%09%(symref)", "refs/heads", "refs/remotes", "refs/tags"
+    )
+    refs = [line.split("\t")[0] for line in listed.splitlines() if line.endswith("\t")]
+    ids = repo.git.ids([f"{ref}:{RECIPE}" for ref in refs])
+    distinct = list(dict.fromkeys(i for i in ids if i is not None))
+    blobs = zip(distinct, repo.git.blobs(distinct), strict=True)
+    having = {i for i, blob in blobs if blob is not None and _opens(bake, blob.text)}
+    held = [ref.split("/", 2)[1:] for ref, i in zip(refs, ids, strict=True) if i in having]
+    local = {name for kind, name in held if kind == "heads"}
+    branches = [
+        name
+        for kind, name in held
+        if kind == "heads" or (kind == "remotes" and name.partition("/")[2] not in local)
+    ]
+    return tuple(branches), tuple(name for kind, name in held if kind == "tags")
+
+
+def _opens(bake: RecordedBake, text: str) -> bool:
+    return bake.id in recipe.blocks(text)
