@@ -6,23 +6,21 @@ shows or does anything use it, so they cannot disagree on a name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bakery import schema, yaml_text
+from bakery import schema
 from bakery.errors import ConfigError
 from bakery.identity import (
     BakeRequest,
     BaseModelId,
-    OnPolicySettings,
     RolloutRequest,
     SamplingSettings,
     StimRequest,
-    TargetShare,
-    TrainingSettings,
 )
 from bakery.records import ModelRef, Prompt
+from bakery.repo import bake_plan
 from bakery.schema.generators import PERSONA_QUESTIONS
 from bakery.schema.model_names import EMBEDDED, HOSTED, kind_of, served_as
 
@@ -127,8 +125,9 @@ def resolve(spec: schema.InputSpec, head: Head) -> Plan:
     targets = tuple(_target(target, spec, head, defaults) for target in spec.targets)
     if spec.bake is None:
         return Plan(head, targets, warnings=spec.warnings)
-    bake = _bake(spec, spec.bake, targets, head, defaults)
-    return Plan(head, targets, bake, f"{spec.bake.name}_{bake.id}", spec.warnings)
+    bake, notes = bake_plan.request(spec, targets, head, defaults)
+    name = f"{spec.bake.name}_{bake.id}"
+    return Plan(head, targets, bake, name, (*spec.warnings, *notes))
 
 
 def _target(
@@ -207,94 +206,3 @@ def _answering(target: schema.Target, head: Head) -> tuple[ModelRef | None, str 
     if kind == "local":
         return None, name
     return head.models[name], None
-
-
-def _bake(
-    spec: schema.InputSpec,
-    bake: schema.Bake,
-    targets: Sequence[PlannedTarget],
-    head: Head,
-    defaults: Defaults,
-) -> BakeRequest:
-    shares = _shares(spec, bake, targets, head)
-    lora, micro = bake.model.baked_adapter_config, bake.micro_batch_size
-    r = lora.r or defaults.r
-    global_batch = (
-        micro * bake.gradient_accumulation_steps
-        if micro
-        else defaults.global_batch * bake.gradient_accumulation_steps
-    )
-    modules = lora.target_modules
-    learning_rate = bake.optimizer.learning_rate or defaults.learning_rate
-    training = TrainingSettings(
-        epochs=bake.epochs or defaults.epochs,
-        global_batch=global_batch,
-        learning_rate=learning_rate,
-        weight_decay=bake.optimizer.weight_decay,
-        betas=bake.optimizer.betas,
-        scheduler="linear" if bake.scheduler.type == "huggingface" else bake.scheduler.type,
-        warmup_ratio=0.05,
-        max_grad_norm=1.0,
-        seed=bake.seed,
-        r=r,
-        lora_alpha=lora.lora_alpha or 2 * r,
-        lora_dropout=lora.lora_dropout,
-        target_modules=modules if isinstance(modules, str) else tuple(sorted(modules)),
-        total_trajectories=bake.total_trajectories,
-        dtype=defaults.dtype,
-        on_policy=_on_policy(bake.on_policy, learning_rate),
-    )
-    return BakeRequest(
-        shares,
-        training,
-        head.base,
-        head.parent,
-        micro or min(defaults.micro_batch_size, global_batch),
-    )
-
-
-def _on_policy(asked: schema.OnPolicy | None, learning_rate: float) -> OnPolicySettings | None:
-    if asked is None:
-        return None
-    return OnPolicySettings(asked.steps, asked.loss, asked.learning_rate or learning_rate)
-
-
-def _shares(
-    spec: schema.InputSpec, bake: schema.Bake, targets: Sequence[PlannedTarget], head: Head
-) -> tuple[TargetShare, ...]:
-    """Return what a bake mixes: what it names, else every target of the file."""
-    known = dict(head.targets)
-    for target in targets:
-        own = RecordedTarget(target.name, target.rollout.id, target.stim.teacher, target.student)
-        known |= {target.base_name: own, target.name: own}
-    entries = bake.datasets or tuple(schema.Dataset(target=t.base_name) for t in targets)
-    if not entries:
-        raise ConfigError(
-            f"{spec.places.at('BAKE', key=True)}: BAKE has no datasets and the file no TARGET: "
-            "there is nothing to bake",
-            hint="Add a TARGET section, or name an earlier target in BAKE.datasets.",
-        )
-    unknown = [
-        f"{spec.places.at('BAKE', 'datasets', number, 'target')}: {_unknown(entry.target, known)}"
-        for number, entry in enumerate(entries)
-        if entry.target not in known
-    ]
-    if unknown:
-        raise ConfigError(
-            "\n".join(unknown),
-            hint="Name the TARGET of this file, or an earlier one by its full name "
-            "(`bgit target ls` lists them).",
-        )
-    return tuple(_share(entry, known[entry.target]) for entry in entries)
-
-
-def _unknown(name: str, known: Mapping[str, RecordedTarget]) -> str:
-    guess = yaml_text.nearest(name, list(known))
-    return (
-        f"BAKE.datasets names the target {name!r}, which does not exist"
-        f"{f': did you mean {guess!r}?' if guess else ''}"
-    )
-
-
-def _share(entry: schema.Dataset, target: RecordedTarget) -> TargetShare:
-    return TargetShare(target.name, target.id, entry.weight, target.teacher, target.student)

@@ -1,77 +1,341 @@
-"""`BAKE`: one training run over a weighted mix of targets."""
+"""`BAKE`: one training run over a weighted mix of targets, and what is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from bakery.schema.common import Count, Name, Section, Seed, Share
+from bakery.schema.bake_running import BakeData, Checkpoint, DeepSpeed, Wandb
+from bakery.schema.common import Count, Name, Path, Section, Seed, Share
+
+NO_PARENT_BY_HAND = (
+    "was removed: a bake always starts from the branch's current model, which `.bread` names"
+)
+
+LORA_KEYS = ("r", "lora_alpha", "lora_dropout", "bias", "target_modules")
+
+CURVES = Literal[
+    "linear",
+    "cosine",
+    "constant",
+    "constant_with_warmup",
+    "cosine_with_restarts",
+    "polynomial",
+    "inverse_sqrt",
+]
+
+OPTIMIZERS = {
+    "adamw": "adamw_torch",
+    "adamw_torch": "adamw_torch",
+    "adamw_torch_fused": "adamw_torch_fused",
+    "fusedadam": "adamw_torch_fused",
+    "fused_adam": "adamw_torch_fused",
+    "cpu_adam": "adamw_torch",
+    "huggingface": "adamw_torch",
+}
+"""What input.yml may call an optimizer, and what transformers does."""
+
+
+def refused(why: str) -> BeforeValidator:
+    """Return what refuses a key whatever it holds, and says why."""
+
+    def refuse(value: Any) -> Any:
+        raise ValueError(why)
+
+    return BeforeValidator(refuse)
 
 
 class Dataset(Section):
-    """A share of the mix: a target of this file, or an earlier one by its full name."""
+    """A share of the mix: a target of this file, or one of an earlier bake."""
 
-    target: str
-    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    target: Annotated[
+        str,
+        Field(
+            description="A TARGET of this file by its name, or an earlier one of this branch by "
+            "its full name, its name alone (the newest is meant) or its id."
+        ),
+    ]
+    weight: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="Its part of the mix, in proportion to the other weights.",
+        ),
+    ] = 1.0
 
 
 class AdapterConfig(Section):
-    """LoRA. None: the base model's default; `lora_alpha` defaults to twice the rank."""
+    """The LoRA adapter that is trained."""
 
-    r: Annotated[int, Field(ge=1, le=256, strict=True)] | None = None
-    lora_alpha: Annotated[float, Field(gt=0)] | None = None
-    lora_dropout: Share = 0.0
-    bias: Literal["none"] = "none"
-    target_modules: str | tuple[str, ...] = "all-linear"
+    r: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=256,
+            strict=True,
+            description="Rank. A chain of bakes has 256 at most. Default: 32, of tiny models 16.",
+        ),
+    ] = None
+    lora_alpha: Annotated[
+        float | None, Field(gt=0, description="Scale. Default: twice the rank.")
+    ] = None
+    lora_dropout: Annotated[
+        Share, Field(description="Dropout on the adapter's input while training.")
+    ] = 0.0
+    bias: Annotated[str, Field(description="Which biases are trained: `none`.")] = "none"
+    target_modules: Annotated[
+        str | tuple[str, ...],
+        Field(description="`all-linear`, or the names of the layers that get an adapter."),
+    ] = "all-linear"
+
+    @field_validator("bias")
+    @classmethod
+    def _is_none(cls, bias: str) -> str:
+        if bias != "none":
+            raise ValueError("only `none`: a chain of bakes is saved as one adapter without biases")
+        return bias
 
 
 class BakeModel(Section):
-    """`BAKE.model`: what is trained on top of the parent. The parent is never set by hand."""
+    """What is trained on top of the parent, and how the frozen part is loaded."""
 
-    type: Literal["bake"] = "bake"
-    baked_adapter_config: AdapterConfig = AdapterConfig()
+    type: Annotated[Literal["bake"], Field(description="An adapter on top of the parent.")] = "bake"
+    parent_model_name: Annotated[
+        str | None,
+        Field(description="Has to be the branch's current model: the parent is never chosen here."),
+    ] = None
+    baked_adapter_config: Annotated[AdapterConfig, Field(description="The adapter.")] = (
+        AdapterConfig()
+    )
+    dtype: Annotated[
+        Literal["bf16", "fp16", "fp32"] | None,
+        Field(
+            description="Of the frozen weights while baking. Default: as stored, tiny models fp32."
+        ),
+    ] = None
+    attn_implementation: Annotated[
+        Literal["sdpa", "eager", "flash_attention_2"] | None,
+        Field(description="How attention is computed. Default: as the base model is configured."),
+    ] = None
+    disable_activation_checkpoint: Annotated[
+        bool | None,
+        Field(
+            description="`false` computes activations twice to save memory. "
+            "Default: they are kept, which is quicker."
+        ),
+    ] = None
+    peft_config: Annotated[
+        dict[str, Any],
+        Field(description="Another place for the keys of `baked_adapter_config`."),
+    ] = Field(default_factory=dict)
+    save_name: Annotated[
+        str | None, Field(description="No effect: a model is named by its bake and step.")
+    ] = None
+    student_model_path: Annotated[
+        str | None,
+        Field(description="Has to be the base model: baking into another model is not possible."),
+    ] = None
+    name_or_path: Annotated[Any, refused(NO_PARENT_BY_HAND), Field(description="Removed.")] = None
+    adapter_paths: Annotated[Any, refused(NO_PARENT_BY_HAND), Field(description="Removed.")] = None
+    parent_peft_dir: Annotated[Any, refused(NO_PARENT_BY_HAND), Field(description="Removed.")] = (
+        None
+    )
+
+    @property
+    def adapter(self) -> AdapterConfig:
+        """The adapter as both places say it together."""
+        other = {key: self.peft_config[key] for key in LORA_KEYS if key in self.peft_config}
+        return AdapterConfig(**other | self.baked_adapter_config.model_dump(exclude_unset=True))
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> BakeModel:
+        own = self.baked_adapter_config
+        for key in LORA_KEYS:
+            if key in self.peft_config and key in own.model_fields_set:
+                raise ValueError(f"peft_config and baked_adapter_config both say {key}: keep one")
+        try:
+            self.adapter  # noqa: B018  # checks the values
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise ValueError(f"peft_config.{key}: {first['msg']}") from error
+        return self
+
+    def remarks(self) -> Iterator[tuple[Path, str]]:
+        """Yield what is done differently."""
+        if self.parent_model_name is not None:
+            yield ("parent_model_name",), "is not needed: the parent is the branch's current model"
+        usual = {"peft_type": "LORA", "task_type": "CAUSAL_LM"}
+        for key, value in self.peft_config.items():
+            if key not in LORA_KEYS and usual.get(key) != value:
+                said = f"peft_config.{key} has no effect: known are {', '.join(LORA_KEYS)}"
+                yield ("peft_config", key), said
+        if self.save_name is not None:
+            yield ("save_name",), "save_name has no effect: a model is named by its bake and step"
 
 
 class Optimizer(Section):
-    """AdamW. None: the base model's default."""
+    """How the weights follow the gradient: AdamW."""
 
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    betas: tuple[Share, Share] = (0.9, 0.999)
+    type: Annotated[
+        Literal[
+            "adamw",
+            "adamw_torch",
+            "adamw_torch_fused",
+            "fusedadam",
+            "fused_adam",
+            "cpu_adam",
+            "huggingface",
+        ],
+        BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+        Field(description="A variant of AdamW; the fused ones are quicker on a GPU."),
+    ] = "adamw"
+    learning_rate: Annotated[
+        float | None, Field(gt=0, description="Default: 2e-4, of tiny models 2e-3.")
+    ] = None
+    weight_decay: Annotated[float, Field(ge=0, description="Pull towards zero.")] = 0.0
+    betas: Annotated[
+        tuple[Share, Share], Field(description="Memory of gradient and of its square.")
+    ] = (
+        0.9,
+        0.999,
+    )
+
+    @property
+    def variant(self) -> str:
+        """The name that transformers knows."""
+        return OPTIMIZERS[self.type]
+
+    def remarks(self) -> Iterator[tuple[Path, str]]:
+        """Yield what is done differently."""
+        if self.type == "cpu_adam":
+            yield ("type",), "cpu_adam is AdamW here: its state stays beside the weights"
 
 
 class Scheduler(Section):
-    """How the learning rate falls after the warm-up; `huggingface` means linear."""
+    """How the learning rate rises in the warm-up and falls after it."""
 
-    type: Literal["linear", "cosine", "constant", "huggingface"] = "linear"
+    type: Annotated[
+        CURVES | Literal["huggingface"],
+        Field(description="The curve; `huggingface` means the one that `name` says."),
+    ] = "linear"
+    name: Annotated[CURVES, Field(description="The curve, beside `type: huggingface`.")] = "linear"
+    warmup_ratio: Annotated[
+        Share | None,
+        Field(description="Share of all steps that the rate rises for. Default: 0.05."),
+    ] = None
+    warmup_steps: Annotated[
+        int | None, Field(ge=0, strict=True, description="The same as a number of steps.")
+    ] = None
+    lr: Annotated[
+        Any,
+        refused("is BAKE.optimizer.learning_rate: write the rate there"),
+        Field(description="Refused: it is `optimizer.learning_rate`."),
+    ] = None
+
+    @property
+    def curve(self) -> str:
+        """The name that transformers knows."""
+        return self.name if self.type == "huggingface" else self.type
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Scheduler:
+        if "name" in self.model_fields_set and self.type not in ("huggingface", self.name):
+            raise ValueError(f"type says {self.type}, name says {self.name}: keep one")
+        if self.warmup_ratio is not None and self.warmup_steps is not None:
+            raise ValueError("warmup_ratio and warmup_steps say the same thing: keep one")
+        if self.curve == "constant" and (self.warmup_ratio or self.warmup_steps):
+            raise ValueError("`constant` has no warm-up: `constant_with_warmup` has")
+        return self
 
 
 class OnPolicy(Section):
-    """A second phase on the student's own answers. None: the bake's learning rate."""
+    """A second phase, on the student's own answers. `true` takes every default."""
 
-    steps: Count = 40
-    loss: Literal["reverse_kl", "jsd"] = "reverse_kl"
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    steps: Annotated[Count, Field(description="Optimizer steps.")] = 40
+    loss: Annotated[
+        Literal["reverse_kl", "jsd"], Field(description="What holds the student near the teacher.")
+    ] = "reverse_kl"
+    learning_rate: Annotated[float | None, Field(gt=0, description="Default: the bake's.")] = None
 
 
 class Bake(Section):
-    """One training run over a weighted mix of targets. None: the base model's default."""
+    """One training run over a weighted mix of targets."""
 
-    name: Name = "bake"
-    datasets: tuple[Dataset, ...] = ()
-    epochs: Count | None = None
-    micro_batch_size: Count | None = None
-    gradient_accumulation_steps: Count = 1
-    total_trajectories: Count | None = None
-    seed: Seed = 42
-    model: BakeModel = BakeModel()
-    optimizer: Optimizer = Optimizer()
-    scheduler: Scheduler = Scheduler()
-    on_policy: OnPolicy | None = None
+    name: Annotated[Name, Field(description="What the model is called; its id is added.")] = "bake"
+    type: Annotated[
+        Literal["single_baker"], Field(description="The one kind of training there is.")
+    ] = "single_baker"
+    model_name: Annotated[
+        str | None, Field(description="No effect: the parent is always the branch's current model.")
+    ] = None
+    datasets: Annotated[
+        tuple[Dataset, ...],
+        Field(description="The targets of the mix. Default: all of this file, alike."),
+    ] = ()
+    epochs: Annotated[
+        Count | None, Field(description="Times that every pair is learnt. Default: 3.")
+    ] = None
+    micro_batch_size: Annotated[
+        Count | None, Field(description="Sequences at once. Default: 4, of tiny models 16.")
+    ] = None
+    gradient_accumulation_steps: Annotated[
+        Count,
+        Field(
+            description="Micro-batches of an optimizer step. Without micro_batch_size: of 16 pairs."
+        ),
+    ] = 1
+    total_trajectories: Annotated[
+        Count | None, Field(description="Size of the mix. Default: all that the weights allow.")
+    ] = None
+    seed: Annotated[
+        Seed, Field(description="What the adapter starts from, and all that is drawn.")
+    ] = 42
+    eval_interval: Annotated[
+        int,
+        Field(
+            ge=0,
+            strict=True,
+            description="Steps between measurements on what is held out. 0: before and after.",
+        ),
+    ] = 0
+    train_log_iter_interval: Annotated[
+        int, Field(ge=0, strict=True, description="No effect: every step is logged.")
+    ] = 1
+    activation_checkpoint_cpu_offload: Annotated[
+        bool,
+        Field(description="Activations are computed twice instead, which saves as much memory."),
+    ] = False
+    model: Annotated[BakeModel, Field(description="What is trained on top of the parent.")] = (
+        BakeModel()
+    )
+    data: Annotated[BakeData, Field(description="How pairs are chosen and compared.")] = BakeData()
+    optimizer: Annotated[Optimizer, Field(description="AdamW and its settings.")] = Optimizer()
+    scheduler: Annotated[Scheduler, Field(description="The learning rate over time.")] = Scheduler()
+    on_policy: Annotated[
+        OnPolicy | None,
+        Field(description="A second phase on the student's own answers. Default: none."),
+    ] = None
+    checkpoint: Annotated[
+        tuple[Checkpoint, ...], Field(description="Which steps are kept as models of their own.")
+    ] = ()
+    deepspeed: Annotated[DeepSpeed | None, Field(description="No effect: one process trains.")] = (
+        None
+    )
+    wandb: Annotated[
+        Wandb, Field(description="Where the figures are sent, besides metrics.jsonl.")
+    ] = Wandb()
 
-    @field_validator("datasets", mode="before")
+    @field_validator("datasets", "checkpoint", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, Mapping) else value
@@ -82,3 +346,23 @@ class Bake(Section):
         if isinstance(value, bool):
             return {} if value else None
         return value
+
+    @model_validator(mode="after")
+    def _can_save_memory(self) -> Bake:
+        if self.activation_checkpoint_cpu_offload and self.model.disable_activation_checkpoint:
+            raise ValueError(
+                "activation_checkpoint_cpu_offload needs activation checkpointing, which "
+                "model.disable_activation_checkpoint turns off: keep one"
+            )
+        return self
+
+    def remarks(self) -> Iterator[tuple[Path, str]]:
+        """Yield what is done differently."""
+        if self.model_name is not None:
+            said = "model_name has no effect: the parent is always the branch's current model"
+            yield ("model_name",), said
+        if self.train_log_iter_interval != 1:
+            yield ("train_log_iter_interval",), "every step is logged, whatever the interval"
+        if self.activation_checkpoint_cpu_offload:
+            said = "activations are computed twice instead of being moved: as little memory"
+            yield ("activation_checkpoint_cpu_offload",), said
