@@ -1,0 +1,304 @@
+"""The stages of one plan, done in this process: what is there is kept, what is missing is made.
+
+Heavy modules are imported by the stage that needs them, so that a command that finds nothing
+to do starts no tensor library.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bakery.errors import ConfigError, ModelError, StageError
+from bakery.identity import BakeRequest, RolloutRequest, StimRequest, TargetShare
+from bakery.records import ModelRef, write_atomic
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.plan import Plan, defaults_for
+from bakery.reporting import Reporter
+
+if TYPE_CHECKING:
+    from bakery.backends.base import QuestionWriter
+    from bakery.backends.local import LocalModel
+
+_SHORTEST = {"role": "user", "content": "?"}
+
+
+class Making:
+    """One run: holds the model that its stages share."""
+
+    def __init__(
+        self,
+        repo: ModelRepo,
+        plan: Plan,
+        launched: str,
+        reporter: Reporter,
+        *,
+        wait: bool = True,
+        holder: str = "",
+    ) -> None:
+        self.repo, self.plan, self.reporter = repo, plan, reporter
+        self.launched = launched  # "": no bake is asked for
+        self._wait, self._holder = wait, holder
+        self._model: LocalModel | None = None
+        self._bare: LocalModel | None = None
+        parent = plan.head.parent
+        # Found missing or damaged now, not after an hour of questions.
+        self.parent = weights(repo, parent) if parent else None
+
+    def check(self, stages: Sequence[str]) -> None:
+        """Refuse a base or a prompt that a later stage would stumble over, before the first."""
+        if "rollout" not in self.check_inputs(stages):
+            return
+        for target in self.plan.targets:
+            for prompt in (target.rollout.teacher, target.student):
+                self._bare_model().prefix(prompt, [_SHORTEST], target.rollout.sampling)
+
+    def check_inputs(self, stages: Sequence[str]) -> list[str]:
+        """Refuse what a stage would not find; return the stages that have something to do."""
+        from bakery.engine import bases
+
+        plan, store = self.plan, self.repo.store
+        folders = {
+            "stim": [store.stim(target.stim.id) for target in plan.targets],
+            "rollout": [store.target(target.rollout.id) for target in plan.targets],
+            "bake": [store.bake(plan.bake.id)] if plan.bake else [],
+        }
+        missing = [stage for stage in stages if any(_done(f) is None for f in folders[stage])]
+        if missing:
+            bases.check(plan.head.base)
+        if "bake" in missing and plan.bake is not None:
+            coming = {t.rollout.id for t in plan.targets} if "rollout" in stages else set()
+            for share in plan.bake.shares:
+                if share.id not in coming:
+                    self._answered(share)
+        return missing
+
+    def _locked(self, folder: Path, stage: str) -> AbstractContextManager[None]:
+        """Hold a folder; who waited finds in it what the other has made."""
+        return self.repo.store.lock(
+            folder,
+            f"bgit run {stage}{self._holder}",
+            wait_s=-1 if self._wait else 0,
+            announce=self.reporter.note,
+        )
+
+    def stim(self) -> int | None:
+        """Write the questions of every target; return how many there are."""
+        counts = [self._stim(target.stim) for target in self.plan.targets]
+        return sum(counts) if counts else None
+
+    def _stim(self, request: StimRequest) -> int:
+        folder = self.repo.store.stim(request.id)
+        if (done := _done(folder)) is not None:
+            return int(done["count"])
+        with self._locked(folder, "stim"):
+            if (done := _done(folder)) is not None:
+                return int(done["count"])
+            from bakery.stages import stim
+
+            return stim.run(request, folder, open_writer=self._writer, reporter=self.reporter)
+
+    def rollout(self) -> int | None:
+        """Have the teacher answer the questions of every target; return how many answers."""
+        counts = [self._rollout(target.rollout) for target in self.plan.targets]
+        return sum(counts) if counts else None
+
+    def _rollout(self, request: RolloutRequest) -> int:
+        folder = self.repo.store.target(request.id)
+        if (done := _done(folder)) is not None:
+            return int(done["count"])
+        with self._locked(folder, "rollout"):
+            if (done := _done(folder)) is not None:
+                return int(done["count"])
+            from bakery.stages import rollout
+
+            return rollout.run(
+                request,
+                self.repo.store.stim(request.stim_id),
+                folder,
+                sampler=self._teacher(),
+                reporter=self.reporter,
+            )
+
+    def bake(self, *, force: bool) -> dict[str, Any]:
+        """Train the adapter, or return what an earlier run made."""
+        request = self.plan.bake
+        if request is None:
+            raise ConfigError("no BAKE is configured")
+        folder = self.repo.store.bake(request.id)
+        with self._locked(folder, "bake"):
+            before = _baked(folder)
+            if before is None:
+                return self._train(request, folder)
+            if not force:
+                return self._kept(folder)
+            return self._train_again(request, folder, before)
+
+    def _train(self, request: BakeRequest, folder: Path) -> dict[str, Any]:
+        from bakery.evals.card import card
+        from bakery.stages import bake
+
+        targets = self._targets()
+        # Of the blob: the file may hold the next configuration by now.
+        if (blob := self.repo.git.blob(self.launched)) is not None:
+            write_atomic(folder / "input.yml", blob.text)
+        return bake.run(
+            request,
+            targets,
+            folder,
+            base=self._bare_model().base,
+            model=self._teacher().model,
+            parent=self.parent,
+            grade=card,
+            reporter=self.reporter,
+        )
+
+    def _train_again(
+        self, request: BakeRequest, folder: Path, before: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Bake beside the old result, which is only replaced where no recipe names it."""
+        beside = folder.with_name(f"{folder.name}.again")
+        result = self._train(request, beside)
+        old, new = before["digest"], result["digest"]
+        if old == new:
+            shutil.rmtree(beside)
+            self.reporter.note(f"trained again to the same digest, {new[:16]}")
+            return before
+        if request.id in self.repo.lineage().bakes:
+            shutil.rmtree(beside)
+            raise ModelError(
+                f"trained again to another digest: {new[:16]}, recorded is {old[:16]}",
+                hint="The recorded weights are kept. Another machine, version or number of "
+                "threads rounds differently: bake.json lists what it was made with.",
+            )
+        shutil.rmtree(folder)
+        beside.rename(folder)
+        self.reporter.note(f"trained again to another digest: {old[:16]} before, {new[:16]} now")
+        return result
+
+    def _kept(self, folder: Path) -> dict[str, Any]:
+        """A bake that is recorded without training must still be the bytes it was."""
+        result = checked_result(folder)
+        self.reporter.note(
+            f"{self.plan.bake_name} is in the store already, digest "
+            f"{result['digest'][:16]} checked; `--force` trains it again"
+        )
+        return result
+
+    def _targets(self) -> list[Any]:
+        from bakery.stages.mix import TargetData
+
+        data = []
+        for share in self.plan.bake.shares if self.plan.bake else ():
+            stim_id = self._answered(share)["stim_id"]
+            folder = self.repo.store.target(share.id)
+            data.append(TargetData(share, self.repo.store.stim(stim_id), folder))
+        return data
+
+    def _answered(self, share: TargetShare) -> dict[str, Any]:
+        """Return what a target's answers say of themselves; StageError where they are not there."""
+        done = _done(self.repo.store.target(share.id))
+        if done is None:
+            own = share.id in {target.rollout.id for target in self.plan.targets}
+            raise StageError(
+                f"the answers of {share.name} are not complete",
+                hint="Run `bgit run stim rollout` first."
+                if own
+                else "It is an earlier bake's: copy `stim` and `target` into "
+                f"{self.repo.store.root} from the store of a clone that has them.",
+            )
+        return done
+
+    def _bare_model(self) -> LocalModel:
+        if self._bare is None:
+            from bakery.engine import models
+
+            base = self.plan.head.base
+            self.reporter.note(f"loading {base.name}")
+            loaded = models.load(base, dtype=defaults_for(base).dtype)
+            self._bare = _local(loaded, base.name)
+        return self._bare
+
+    def _teacher(self) -> LocalModel:
+        """The parent: the base, or the base with the last bake's adapter."""
+        if self._model is None:
+            bare = self._bare_model()
+            parent = self.plan.head.parent
+            self._model = _local(bare.base, str(parent), self.parent) if parent else bare
+        return self._model
+
+    def _writer(self, model: str | None) -> tuple[QuestionWriter, str | None]:
+        """Questions are written by a hosted model or the base, never by a baked parent."""
+        from bakery.backends import hosted, local
+
+        base, instead = self.plan.head.base.name, None
+        if model is not None and model != base:
+            found = hosted.writer_for(model)
+            if not isinstance(found, str):
+                return found, None
+            instead = f"{model} cannot write the questions: {found}; {base} writes them instead"
+        return local.writer_for(self._bare_model()), instead
+
+
+def weights(repo: ModelRepo, model: ModelRef) -> Path:
+    """Return the folder of a model's weights, checked against the recipe's digest."""
+    from bakery.engine import adapter_folder
+
+    folder = repo.store.bake(model.bake_id) / str(model.step)
+    if not (folder / adapter_folder.WEIGHTS).is_file():
+        raise ModelError(
+            f"the weights of {model} are not in this clone's store ({folder})",
+            hint=f"Copy the folder bake/{model.bake_id} into this store from one that has it: "
+            "`bgit status` shows where a store is.",
+        )
+    recorded = repo.find_model(str(model))
+    found = adapter_folder.digest(folder)
+    if recorded is not None and recorded.digest != found:
+        raise ModelError(
+            f"the weights of {model} are not the recorded ones: "
+            f"recipe.yml says {recorded.digest[:16]}, {folder} holds {found[:16]}",
+            hint="The file was changed or damaged: restore it from another clone's store.",
+        )
+    return folder
+
+
+def checked_result(folder: Path) -> dict[str, Any]:
+    """Return the bake.json of a finished bake whose weights are still the bytes they were."""
+    from bakery.engine import adapter_folder
+
+    result = _baked(folder)
+    if result is None:
+        raise ModelError(
+            f"the bake in {folder} is not there, or not complete", hint="`bgit run bake` makes it."
+        )
+    found = adapter_folder.digest(folder / str(result["step"]))
+    if found != result["digest"]:
+        raise ModelError(
+            f"the weights in {folder} are not those of bake.json "
+            f"({found[:16]}, not {result['digest'][:16]})",
+            hint="`bgit run bake --force` trains them again.",
+        )
+    return result
+
+
+def _local(base: Any, name: str, parent: Path | None = None) -> LocalModel:
+    from bakery.backends.local import LocalModel
+
+    return LocalModel(base, name=name, parent=parent)
+
+
+def _done(folder: Path) -> dict[str, Any] | None:
+    """Return what a complete stage folder says of itself, or None."""
+    path = folder / "done.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+
+
+def _baked(folder: Path) -> dict[str, Any] | None:
+    if _done(folder) is None:
+        return None
+    result: dict[str, Any] = json.loads((folder / "bake.json").read_text("utf-8"))
+    return result
