@@ -242,7 +242,7 @@ def test_a_branch_without_commits_is_refused(repo):
 
 @pytest.mark.parametrize("verb", ["merge", "cherry-pick", "revert", "rebase"])
 def test_what_git_has_not_finished_is_refused(repo, verb):
-    for branch, name in (("other", "a"), ("main", "b"), ("main", "c")):
+    for branch, name in (("other", "a"), ("main", "b"), ("main", "c"), ("main", "d")):
         git(repo.root, "switch", "-qC" if branch == "other" else "-q", branch)
         write(repo, "input.yml", configuration(name))
         git(repo.root, "commit", "-qam", name)

@@ -57,10 +57,10 @@ BAKE:
 """What `bgit init` leaves in input.yml for the user to edit and commit."""
 
 _ATTRIBUTES = """\
-# One side of a merge wins whole: weights cannot be merged line by line.
-/.bread     text eol=lf -merge
-/recipe.yml text eol=lf -merge
-/input.yml  text eol=lf -merge
+# bgit merges these by what they mean: any bgit command installs its driver in a clone.
+/.bread     text eol=lf merge=bgit
+/recipe.yml text eol=lf merge=bgit
+/input.yml  text eol=lf merge=bgit
 """
 
 _IGNORED = """\

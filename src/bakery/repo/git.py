@@ -239,6 +239,18 @@ def plain_path(path: str) -> str:
     return PurePosixPath(path).as_posix()
 
 
+def merge_texts(base: str, ours: str, theirs: str) -> tuple[str, bool]:
+    """Return git's own merge of three texts, and whether it is free of conflicts."""
+    with tempfile.TemporaryDirectory(prefix="bgit-") as folder:
+        for name, text in (("ours", ours), ("base", base), ("theirs", theirs)):
+            Path(folder, name).write_bytes(text.encode("utf-8", "surrogateescape"))
+        done = _call(["merge-file", "-p", "ours", "base", "theirs"], cwd=Path(folder))
+    if done.returncode > 127:
+        words = os.fsdecode(done.stderr).strip()
+        raise RepoError(f"git merge-file: {words or f'exit status {done.returncode}'}")
+    return done.stdout.decode("utf-8", "surrogateescape"), done.returncode == 0
+
+
 def _checked(
     arguments: Sequence[str],
     *,

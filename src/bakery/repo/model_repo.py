@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bakery.errors import ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef, Prompt
-from bakery.repo import checks, files, find, lineage, recipe, record, revert, state
+from bakery.repo import checks, files, find, lineage, merging, recipe, record, revert, state
 from bakery.repo.checks import BREAD, INPUT, RECIPE
 from bakery.repo.emptied import has_active_lines
 from bakery.repo.git import Git, plain_path
@@ -65,6 +65,7 @@ class ModelRepo:
         try:
             git = Git.init(folder)
             checks.has_identity(git)
+            merging.install(git)
             new = State(owner or _slug(git.ask("config", "user.name")), name, base)
             texts = files.of_new_repository(new)
             for path, text in texts.items():
@@ -167,7 +168,11 @@ class ModelRepo:
         )
 
     def finish_pending(self, reporter: Reporter) -> None:
-        """Complete what a killed command left between a result and its commit."""
+        """Complete what a killed command left between a result and its commit.
+
+        And see to it that this clone merges by bgit's driver.
+        """
+        merging.install(self.git)
         record.finish(self.git, self.store, reporter)
 
     def is_recorded(self, bake_id: str) -> bool:
