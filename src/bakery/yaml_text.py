@@ -1,45 +1,73 @@
 """YAML that people write: read with positions, so that an error can point at its line.
 
-YAML 1.2 throughout: `1e-4` is a number, `on` a string. YAML that we write ourselves
-(recipe.yml) is read elsewhere, with a faster loader.
+YAML 1.2: `1e-4` is a number, `on` and `2026-01-01` are text. Built from the parser's events, one
+node at a time: nothing is ever constructed but mappings, lists, text, numbers, true, false and
+null, and neither depth nor aliases can take more than the file is worth.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+import yaml
 
 from bakery.errors import ConfigError
 
-_BARE_KEY = re.compile(r"\s*(- )?[A-Za-z_]\w*\s*")
+MAX_DEPTH = 64
+MAX_NODES = 500_000
+"""Values in a document, each counted as often as aliases repeat it."""
 
-_PATTERNS = {
-    r"^[A-Za-z0-9][A-Za-z0-9._-]*$": "takes letters, digits, `-`, `_` and `.`, and begins with a "
-    "letter or digit",
-}
-"""What the patterns of a schema mean, for people."""
+Place = tuple[int, int]
+"""Line and column from 0, as the parser counts."""
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_BARE_KEY = re.compile(r"\s*(- )?[A-Za-z_]\w*\s*")
+_NOT_TEXT = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+
+
+class Map(dict[str, Any]):
+    """A mapping, and where each of its keys and values stands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys_at: dict[str, Place] = {}
+        self.values_at: dict[str, Place] = {}
+
+
+class Listing(list[Any]):
+    """A list, and where each of its items stands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.items_at: list[Place] = []
 
 
 def parse(text: str, source: str) -> Any:
-    """Return the document with its positions (ruamel's commented types), or a ConfigError."""
-    loader = YAML(typ="rt")
-    loader.version = (1, 2)
-    try:
-        return loader.load(text)
-    except MarkedYAMLError as error:
-        raise _syntax_error(error, text, source) from error
-    except YAMLError as error:
+    """Return the document (`Map`, `Listing`, or a scalar), or raise ConfigError with its place."""
+    text = text.removeprefix("\ufeff")
+    if strange := _NOT_TEXT.search(text):
+        line = text.count("\n", 0, strange.start())
+        column = strange.start() - text.rfind("\n", 0, strange.start()) - 1
         raise ConfigError(
-            f"{source} is not YAML: {error}", hint="Is there a character in it that is no text?"
-        ) from error
+            f"{source}:{line + 1}:{column + 1}: the character U+{ord(strange.group()):04X} "
+            "is no text",
+            hint="Delete it. Was the file saved in another encoding than UTF-8?",
+        )
+    try:
+        return _Builder().build(yaml.parse(text, Loader=_LOADER))
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(error, text, source) from error
+    except _RefusedError as refused:
+        raise _pointed(
+            refused.reason, refused.mark.line, refused.mark.column, text, source, refused.hint
+        ) from refused
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}:1:1: this is not YAML: {error}") from error
 
 
 def plain(node: Any) -> Any:
@@ -48,47 +76,23 @@ def plain(node: Any) -> Any:
         return {str(key): plain(value) for key, value in node.items()}
     if isinstance(node, Sequence) and not isinstance(node, str):
         return [plain(value) for value in node]
-    for kind in (bool, int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
     return node
-
-
-def validation_error(
-    error: ValidationError, document: Any, source: str, model: type[BaseModel]
-) -> ConfigError:
-    """Return one ConfigError that lists every problem by line, column and path."""
-    items = error.errors()
-    # A list whose every item is wrong is also "too short" to pydantic: say only the cause.
-    items = [
-        i
-        for i in items
-        if i["type"] != "too_short"
-        or not any(o is not i and o["loc"][: len(i["loc"])] == i["loc"] for o in items)
-    ]
-    items.sort(key=lambda i: position(document, i["loc"], key=i["type"] == "extra_forbidden"))
-    lines = [_problem(item, document, source, model) for item in items]
-    return ConfigError(
-        "\n".join(dict.fromkeys(lines)), hint=f"Mend {source} and run the same command again."
-    )
 
 
 def position(document: Any, path: Sequence[Any], *, key: bool = False) -> tuple[int, int]:
     """Return the 1-based line and column of a path, or of the nearest thing that has one."""
-    node, line, column = document, 0, 0
+    node, place = document, (0, 0)
     for index, part in enumerate(path):
         last = index == len(path) - 1
-        try:
-            if isinstance(node, CommentedMap) and part in node:
-                line, column = node.lc.key(part) if key or not last else node.lc.value(part)
-            elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
-                line, column = node.lc.item(part)
-            else:
-                continue  # the name of a union's variant: no node of its own
-        except KeyError:
-            break
+        if isinstance(node, Map) and part in node:
+            places = node.keys_at if key or not last else node.values_at
+            place = places[part]
+        elif isinstance(node, Listing) and isinstance(part, int) and part < len(node):
+            place = node.items_at[part]
+        else:
+            continue  # the name of a union's variant: no node of its own
         node = node[part]
-    return line + 1, column + 1
+    return place[0] + 1, place[1] + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,97 +109,254 @@ class Places:
 
 def nearest(word: str, known: Sequence[str]) -> str | None:
     """Return the known name that a misspelt one most likely means."""
-    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(word[:100], known, n=1, cutoff=0.6)
     return matches[0] if matches else None
 
 
-def _problem(item: Any, document: Any, source: str, model: type[BaseModel]) -> str:
-    path = _written(document, item["loc"])
-    unknown = item["type"] == "extra_forbidden"
-    line, column = position(document, item["loc"], key=unknown)
-    where = f"{source}:{line}:{column}"
-    dotted = ".".join(str(part) for part in path)
-    if not unknown:
-        missing = item["type"] == "missing"
-        name = ".".join(filter(None, [dotted, str(item["loc"][-1]) if missing else ""]))
-        return f"{where}: {name}: {_sentence(item)}"
-    known = _fields_at(model, item["loc"][:-1])
-    name = dotted or str(item["loc"][-1])
-    guess = nearest(str(item["loc"][-1]), known)
-    advice = f"did you mean `{guess}`?" if guess else f"known here: {', '.join(sorted(known))}"
-    return f"{where}: unknown key `{name}`: {advice}"
+class _RefusedError(Exception):
+    """YAML that is well formed, and not for a configuration."""
+
+    def __init__(self, reason: str, mark: Any, hint: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.mark, self.hint = reason, mark, hint
 
 
-def _sentence(item: Any) -> str:
-    if item["type"] == "missing":
-        return "is required"
-    if item["type"] in ("model_type", "dict_type"):
-        return "expected keys with values here"
-    if item["type"] == "union_tag_invalid":
-        tag = str(item["ctx"]["tag"])
-        known = item["ctx"]["expected_tags"].replace("'", "").split(", ")
-        guess = nearest(tag, known)
-        advice = f"did you mean `{guess}`?" if guess else f"known: {', '.join(known)}"
-        return f"unknown type {tag!r}: {advice}"
-    pattern = item.get("ctx", {}).get("pattern")
-    text = _PATTERNS.get(pattern) or str(item["msg"]).removeprefix("Value error, ")
-    given = item.get("input")
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
-    return text[:1].lower() + text[1:] + shown
+class _Open:
+    """A mapping or list that is being read."""
+
+    def __init__(self, event: Any, node: Any) -> None:
+        self.node, self.anchor, self.mark = node, event.anchor, event.start_mark
+        self.size = self.height = 1
+        self.key: tuple[str | None, yaml.Mark] | None = None
+        """The key whose value comes next (None in it: `<<`); None: a key comes next."""
+        self.merged: list[Map] = []
 
 
-def _written(document: Any, loc: Sequence[Any]) -> list[Any]:
-    """Return the parts of a pydantic path that are keys or indices of the document itself."""
-    node, found = document, []
-    for part in loc:
-        if (isinstance(node, Mapping) and part in node) or (
-            isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node)
-        ):
-            node = node[part]
-            found.append(part)
-    return found
+class _Builder:
+    """Turns events into a document; a stack in the place of recursion."""
+
+    def __init__(self) -> None:
+        self.stack: list[_Open] = []
+        self.anchors: dict[str, tuple[Any, int, int]] = {}
+        """A finished value, how many values are in it, and how deep it is."""
+        self.open_anchors: set[str] = set()
+        self.found: list[Any] = []
+
+    def build(self, events: Iterator[Any]) -> Any:
+        """Return the one document that the events are of."""
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent) and self.found:
+                raise _RefusedError(
+                    "another document begins here: a file holds one", event.start_mark
+                )
+            if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+                self._open(event)
+            elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+                self._close()
+            elif isinstance(event, yaml.ScalarEvent):
+                self._scalar(event)
+            elif isinstance(event, yaml.AliasEvent):
+                self._alias(event)
+        return self.found[0] if self.found else None
+
+    def _open(self, event: Any) -> None:
+        is_map = isinstance(event, yaml.MappingStartEvent)
+        _check_tag(event, "map" if is_map else "seq")
+        if len(self.stack) == MAX_DEPTH:
+            raise _RefusedError(_TOO_DEEP, event.start_mark)
+        if self.stack and isinstance(self.stack[-1].node, Map) and self.stack[-1].key is None:
+            raise _RefusedError(_NO_KEY, event.start_mark)
+        if event.anchor:
+            self.open_anchors.add(event.anchor)
+        self.stack.append(_Open(event, Map() if is_map else Listing()))
+
+    def _close(self) -> None:
+        done = self.stack.pop()
+        for part in done.merged:
+            _take_in(done.node, part)
+        if done.anchor:
+            self.open_anchors.discard(done.anchor)
+            self.anchors[done.anchor] = (done.node, done.size, done.height)
+        self._add(done.node, done.mark, done.size, done.height)
+
+    def _scalar(self, event: Any) -> None:
+        if self.stack and isinstance(self.stack[-1].node, Map) and self.stack[-1].key is None:
+            is_merge = event.value == "<<" and not event.style and not event.tag
+            self._key(None if is_merge else event.value, event.start_mark)
+            return
+        value = _value(event)
+        if event.anchor:
+            self.anchors[event.anchor] = (value, 1, 0)
+        self._add(value, event.start_mark, 1, 0)
+
+    def _alias(self, event: Any) -> None:
+        name, mark = event.anchor, event.start_mark
+        if name in self.open_anchors:
+            raise _RefusedError(f"*{name} refers to what it is a part of", mark)
+        if name not in self.anchors:
+            guess = nearest(name, list(self.anchors))
+            advice = f": did you mean *{guess}?" if guess else ""
+            raise _RefusedError(f"*{name} refers to nothing above{advice}", mark)
+        value, size, height = self.anchors[name]
+        if len(self.stack) + height > MAX_DEPTH:
+            raise _RefusedError(_TOO_DEEP, mark)
+        if self.stack and isinstance(self.stack[-1].node, Map) and self.stack[-1].key is None:
+            if not isinstance(value, str):
+                raise _RefusedError(_NO_KEY, mark)
+            self._key(value, mark)
+        else:
+            self._add(value, mark, size, height)
+
+    def _add(self, value: Any, mark: yaml.Mark, size: int, height: int) -> None:
+        """Put a finished value where it belongs: the document, an item, the value of a key."""
+        if not self.stack:
+            self.found.append(value)
+            return
+        above = self.stack[-1]
+        above.size += size
+        above.height = max(above.height, height + 1)
+        if above.size > MAX_NODES:
+            raise _RefusedError(
+                f"more than {MAX_NODES:,} values, counting what aliases repeat", mark
+            )
+        place = (mark.line, mark.column)
+        if above.key is None:
+            above.node.append(value)
+            above.node.items_at.append(place)
+            return
+        (key, key_mark), above.key = above.key, None
+        if key is not None:
+            above.node[key] = value
+            above.node.keys_at[key] = (key_mark.line, key_mark.column)
+            above.node.values_at[key] = place
+            return
+        parts = value if isinstance(value, Listing) else [value]
+        if not all(isinstance(part, Map) for part in parts):
+            raise _RefusedError("`<<` takes in a mapping, or a list of mappings", mark)
+        above.merged += parts
+
+    def _key(self, key: str | None, mark: yaml.Mark) -> None:
+        node = self.stack[-1].node
+        if key in node:
+            line = node.keys_at[key][0] + 1
+            raise _RefusedError(f"duplicate key `{key}`: it stands in line {line} already", mark)
+        self.stack[-1].key = (key, mark)
 
 
-def _fields_at(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:
-    """Return the keys that the schema knows at a path, through lists, maps and unions."""
-    models = [model]
-    for part in loc:
-        step: list[type[BaseModel]] = []
-        for candidate in models:
-            field = candidate.model_fields.get(str(part))
-            if field is not None:
-                step += _models_in(field.annotation)
-        models = step or [m for m in models if _variant(m) in (None, part)] or models
-    return [name for candidate in models for name in candidate.model_fields]
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
+_NO_KEY = "a key is text, not a list or a mapping"
 
 
-def _variant(model: type[BaseModel]) -> Any:
-    """Return the value of a union member's `type` field, which names it in pydantic paths."""
-    field = model.model_fields.get("type")
-    values: tuple[Any, ...] = getattr(field.annotation, "__args__", ()) if field else ()
-    return values[0] if len(values) == 1 else None
+def _take_in(node: Map, part: Map) -> None:
+    """Take in what `<<` names; own keys win, and what came before."""
+    for key, value in part.items():
+        if key not in node:
+            node[key] = value
+            node.keys_at[key], node.values_at[key] = part.keys_at[key], part.values_at[key]
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [m for inner in getattr(annotation, "__args__", ()) for m in _models_in(inner)]
+_KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("null", re.compile(r"~|null|Null|NULL|")),
+    ("bool", re.compile(r"true|True|TRUE|false|False|FALSE")),
+    ("int", re.compile(r"[-+]?(?:0b[01_]+|0o?[0-7_]+|[0-9][0-9_]*|0x[0-9a-fA-F_]+)")),
+    (
+        "float",
+        re.compile(
+            r"[-+]?(?:[0-9][0-9_]*)\.[0-9_]*(?:[eE][-+]?[0-9]+)?"
+            r"|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+|[-+]?\.[0-9_]+(?:[eE][-+][0-9]+)?"
+            r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+        ),
+    ),
+)
 
 
-def _syntax_error(error: MarkedYAMLError, text: str, source: str) -> ConfigError:
+def _value(event: Any) -> Any:
+    """Return the value of a scalar: by its tag where it has one, else by its look."""
+    tag = _check_tag(event, "null", "bool", "int", "float", "str")
+    if tag == "str" or (tag is None and event.style):
+        return event.value
+    for kind, pattern in _KINDS:
+        if tag in (None, kind) and pattern.fullmatch(event.value):
+            try:
+                return _number(kind, event.value)
+            except ValueError:
+                raise _RefusedError(
+                    f"this number cannot be read ({len(event.value)} characters)",
+                    event.start_mark,
+                    "Text that looks like a number needs quotes around it.",
+                ) from None
+    if tag is not None:
+        raise _RefusedError(f"`{event.value[:40]}` is not of the type !!{tag}", event.start_mark)
+    return event.value
+
+
+def _number(kind: str, text: str) -> Any:
+    if kind == "null":
+        return None
+    if kind == "bool":
+        return text.lower() == "true"
+    text = text.replace("_", "").lower()
+    if kind == "float":
+        return float(re.sub(r"^([-+]?)\.(inf|nan)$", r"\1\2", text))
+    digits = text.lstrip("+-")
+    for prefix, base in (("0b", 2), ("0x", 16), ("0o", 8)):
+        if digits.startswith(prefix):
+            return int(digits[2:], base) * (-1 if text.startswith("-") else 1)
+    return int(text)
+
+
+def _check_tag(event: Any, *known: str) -> str | None:
+    """Return the short name of a tag; None where there is none, or only `!`."""
+    if event.tag in (None, "!"):
+        return "str" if event.tag and "str" in known else None
+    short = str(event.tag).removeprefix("tag:yaml.org,2002:")
+    if short not in known:
+        raise _RefusedError(f"the tag !{short.lstrip('!')} means nothing here", event.start_mark)
+    return short
+
+
+_TOLD = {
+    "mapping values are not allowed in this context": "mapping values are not allowed here: is "
+    "this colon part of a text, or the line indented too far?",
+    "did not find expected key": "expected a key, as in the lines above: is this indented as they "
+    "are?",
+    "did not find expected '-' indicator": "expected `- `, as in the items above",
+    "could not find expected ':'": "expected a colon behind a key",
+    "did not find expected ',' or ']'": "expected `,` or `]`: this list is not closed",
+    "did not find expected ',' or '}'": "expected `,` or `}`: this mapping is not closed",
+    "found unexpected end of stream": "the file ends within a text: a closing quote is missing",
+}
+"""What the parser's sentences mean, for people."""
+
+
+def _syntax_error(error: yaml.MarkedYAMLError, text: str, source: str) -> ConfigError:
     mark = error.problem_mark or error.context_mark
-    if mark is None:
-        return ConfigError(f"{source}: {error}")
-    lines = text.splitlines()
-    first, last = max(mark.line - 2, 0), min(mark.line + 2, len(lines) - 1)
+    problem = (error.problem or str(error)).strip()
+    line, column = (mark.line, mark.column) if mark else (0, 0)
+    return _pointed(_TOLD.get(problem, problem), line, column, text, source)
+
+
+def _pointed(
+    problem: str, line: int, column: int, text: str, source: str, hint: str | None = None
+) -> ConfigError:
+    """Return an error that shows the lines around it, with a caret."""
+    lines = text.split("\n")
+    if line >= len(lines) or (line == len(lines) - 1 and not lines[line] and line > 0):
+        line = max(index for index, written in enumerate(lines) if written or not index)
+        column = len(lines[line])
+    first, last = max(line - 2, 0), min(line + 2, len(lines) - 1)
     shown = []
     for number in range(first, last + 1):
-        shown.append(f"{number + 1:>5} | {lines[number]}")
-        if number == mark.line:
-            shown.append(" " * 8 + " " * mark.column + "^")
-    problem = (error.problem or str(error)).strip()
-    message = f"{source}:{mark.line + 1}:{mark.column + 1}: {problem}\n" + "\n".join(shown)
-    return ConfigError(message, hint=_syntax_hint(lines, mark.line, mark.column))
+        start = max(column - _WIDE // 2, 0) if number == line else 0
+        shown.append(f"{number + 1:>5} | {lines[number][start : start + _WIDE]}".rstrip())
+        if number == line:
+            shown.append(" " * (8 + column - start) + "^")
+    message = f"{source}:{line + 1}:{column + 1}: {problem}\n" + "\n".join(shown)
+    return ConfigError(message, hint=hint or _syntax_hint(lines, line, column))
+
+
+_WIDE = 120
+"""Characters that are shown of a long line."""
 
 
 def _syntax_hint(lines: Sequence[str], number: int, column: int) -> str:

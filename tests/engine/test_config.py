@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 from transformers import TrainingArguments
 
 from bakery.engine.data import datasets as data
@@ -328,7 +328,7 @@ def test_a_snapshot_says_the_same_again():
     first = settings(text, "--student_retained_turns", "1")
     snapshot = first.snapshot()
     with Path("snapshot.yaml").open("w", encoding="utf-8") as file:
-        YAML().dump(snapshot, file)
+        yaml.safe_dump(snapshot, file)
     second = parse(["--config", "snapshot.yaml"])
     assert second.snapshot() == snapshot
     assert (second.context, second.lora, second.notes) == (first.context, first.lora, ())

@@ -32,7 +32,7 @@ def test_torch_sleeps_behind(module):
 
 def test_help_imports_no_command_and_no_screen():
     code = "from bakery.cli.app import bgit; bgit(['--help'], standalone_mode=False)"
-    assert loaded_by(code, (*HEAVY, "rich", "pydantic", "ruamel", "bakery.repo")) == []
+    assert loaded_by(code, (*HEAVY, "rich", "pydantic", "yaml", "bakery.repo")) == []
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: path.name)

@@ -272,6 +272,10 @@ class Bake(Section):
     """One training run over a weighted mix of targets."""
 
     name: Annotated[Name, Field(description="What the model is called; its id is added.")] = "bake"
+    template: Annotated[
+        str,
+        Field(description="An earlier bake of this branch to start from: its section, under this."),
+    ] = "default"
     type: Annotated[
         Literal["single_baker"], Field(description="The one kind of training there is.")
     ] = "single_baker"

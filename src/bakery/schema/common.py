@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, TypeAlias
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 Count = Annotated[int, Field(ge=1, strict=True)]
 Seed = Annotated[int, Field(ge=0, strict=True)]
@@ -42,3 +44,21 @@ def remarks_in(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
         for name in type(value).model_fields:
             if name in value.model_fields_set:
                 yield from remarks_in(getattr(value, name), (*path, name))
+
+
+@dataclass(frozen=True, slots=True)
+class AsWritten:
+    """Checks a value against a model, and keeps what was written."""
+
+    model: type[BaseModel]
+
+    def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Validate by the model, return the value itself."""
+
+        def checked(value: Any, check: Any) -> Any:
+            check(value)
+            return value
+
+        return core_schema.no_info_wrap_validator_function(
+            checked, handler.generate_schema(self.model)
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,22 +11,30 @@ from typing import Any
 from pydantic import ValidationError, field_validator
 
 from bakery import yaml_text
-from bakery.errors import BakeryError, ConfigError
+from bakery.errors import ConfigError
 from bakery.schema.bakes import Bake
 from bakery.schema.common import Name, Path, Section, remarks_in
-from bakery.schema.data_sets import is_file, leaves_repository
-from bakery.schema.generators import template_problem
+from bakery.schema.inheritance import Sections, filled_in, no_sections
+from bakery.schema.problems import Problems, advice
 from bakery.schema.prompts import TEACHER, PromptSection
+from bakery.schema.sources import Read, Sources
 from bakery.schema.targets import Target
 from bakery.yaml_text import Places
 
-MAX_TEMPLATE_BYTES = 1 << 20
 
+class File(Section):
+    """The three sections of input.yml, all of them optional."""
 
-class _File(Section):
     PROMPT: dict[Name, PromptSection] | None = None
     TARGET: tuple[Target, ...] | None = None
     BAKE: Bake | None = None
+
+    @field_validator("PROMPT", mode="before")
+    @classmethod
+    def _empty_where_unsaid(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {name: {} if prompt is None else prompt for name, prompt in value.items()}
 
     @field_validator("TARGET", mode="before")
     @classmethod
@@ -56,11 +64,16 @@ class InputSpec:
 
 
 def load(
-    text: str, *, source: str = "input.yml", read: Callable[[str], bytes] | None = None
+    text: str,
+    *,
+    source: str = "input.yml",
+    read: Read | None = None,
+    earlier: Callable[[], Sections] = no_sections,
 ) -> InputSpec:
-    """Return what a file says; `read` gives the bytes of a template path (from git, say).
+    """Return what a file says.
 
-    Raises ConfigError with line and column of every problem at once.
+    `read` gives the bytes of a template's path (from git, say), and `earlier` the sections that
+    a `template` may name. Raises ConfigError with line and column of every problem at once.
     """
     _refuse_secrets(text, source)
     document = yaml_text.parse(text, source)
@@ -72,141 +85,106 @@ def load(
             f"{source}:1:1: expected the sections PROMPT, TARGET and BAKE",
             hint="`bgit init` writes an example to start from.",
         )
-    filled = {key: value for key, value in yaml_text.plain(document).items() if value is not None}
-    try:
-        file = _File.model_validate(filled)
-    except ValidationError as error:
-        raise yaml_text.validation_error(error, document, source, _File) from error
-    targets, prompts = file.TARGET or (), file.PROMPT or {}
-    if problems := [*_prompt_problems(file, places), *_name_problems(targets, places)]:
-        raise ConfigError(
-            "\n".join(problems), hint=f"Mend {source} and run the same command again."
-        )
+    problems = Problems(places)
+    _check_numbers(document, problems)
+    file = _validated(filled_in(yaml_text.plain(document), earlier, problems), problems)
+    prompts, targets = file.PROMPT or {}, file.TARGET or ()
+    _check_names(targets, problems)
+    if not problems.are_in("PROMPT"):
+        _check_prompts(prompts, targets, problems)
+    sources = Sources(read, problems)
+    sources.add(targets)
+    problems.raise_any()
     warnings = [*remarks_in(file), *_unused_prompts(targets, prompts)]
     return InputSpec(
         prompts,
         targets,
         file.BAKE,
-        _templates(targets, places, read),
+        sources.templates,
         places,
         tuple(f"{places.at(*path, key=True)}: {sentence}" for path, sentence in warnings),
-        _data_files(targets, places, read),
+        sources.data,
     )
 
 
-def _prompt_problems(file: _File, places: Places) -> Iterator[str]:
-    """Yield what keeps a target from having its prompts, each with its place."""
-    prompts = file.PROMPT or {}
-    for number, target in enumerate(file.TARGET or ()):
-        for key, former in (("teacher", "u"), ("student", "v")):
-            name, path = getattr(target, key), ("TARGET", number, f"{key}_prompt")
-            chosen = next((k for k in (f"{key}_prompt", former) if getattr(target, k)), None)
-            if name in prompts or (key == "student" and not chosen):
+def _validated(data: Mapping[str, Any], problems: Problems) -> File:
+    """Return the sections that are right; what is wrong with the others is noted."""
+    right: dict[str, Any] = {}
+    for key, value in data.items():
+        if value is None:
+            continue
+        try:
+            right[key] = getattr(File.model_validate({key: value}), key)
+        except ValidationError as error:
+            problems.add_errors(error, File)
+    return File.model_construct(**right)
+
+
+def _check_numbers(document: Any, problems: Problems, path: Path = ()) -> None:
+    """Note numbers that no setting can be."""
+    inside: Iterator[tuple[Any, Any]] = iter(())
+    if isinstance(document, Mapping):
+        inside = iter(document.items())
+    elif isinstance(document, list):
+        inside = iter(enumerate(document))
+    for key, value in inside:
+        here = (*path, key)
+        name = ".".join(map(str, here))
+        if isinstance(value, float) and not math.isfinite(value):
+            problems.add(f"{name}: expected a finite number (got {value})", *here)
+        elif isinstance(value, int) and abs(value) >= 1 << 63:
+            digits = math.ceil(value.bit_length() * math.log10(2))
+            problems.add(f"{name}: a number of about {digits} digits is too large", *here)
+        _check_numbers(value, problems, here)
+
+
+def _check_prompts(
+    prompts: Mapping[str, PromptSection], targets: Sequence[Target], problems: Problems
+) -> None:
+    """Note what keeps a target from having its prompts."""
+    for number, target in enumerate(targets):
+        for kind, former in (("teacher", "u"), ("student", "v")):
+            name = getattr(target, kind)
+            chosen = next((k for k in (f"{kind}_prompt", former) if getattr(target, k)), None)
+            if name in prompts or (kind == "student" and not chosen):
                 continue
             if chosen:
-                path = ("TARGET", number, chosen)
-                advice = _advice(name, list(prompts))
-                yield f"{places.at(*path)}: there is no PROMPT.{name}: {advice}"
+                told = f"there is no PROMPT.{name}: {advice(name, list(prompts))}"
+                problems.add(told, "TARGET", number, chosen)
             elif not prompts:
-                yield f"{places.at('TARGET', number, key=True)}: TARGET needs PROMPT.teacher"
+                problems.add("TARGET needs PROMPT.teacher", "TARGET", number, key=True)
             elif guess := yaml_text.nearest(name, list(prompts)):
-                at = places.at("PROMPT", guess, key=True)
-                yield f"{at}: unknown key `PROMPT.{guess}`: did you mean `{name}`?"
+                told = f"unknown key `PROMPT.{guess}`: did you mean `{name}`?"
+                problems.add(told, "PROMPT", guess, key=True)
             else:
-                yield (
-                    f"{places.at('PROMPT', key=True)}: PROMPT.{name} is missing: write it, or "
-                    f"choose with TARGET.{key}_prompt ({', '.join(prompts)})"
+                told = (
+                    f"PROMPT.{name} is missing: write it, or choose another with "
+                    f"TARGET.{kind}_prompt ({', '.join(prompts)})"
                 )
-    teachers = {target.teacher for target in file.TARGET or ()} or {TEACHER}
+                problems.add(told, "PROMPT", key=True)
+    teachers = {target.teacher for target in targets} or {TEACHER}
     for name in sorted(teachers & set(prompts)):
         if not prompts[name].prompt().messages and not prompts[name].tools:
-            at = places.at("PROMPT", name)
-            yield f"{at}: PROMPT.{name} has no messages: there is nothing to bake"
+            told = f"PROMPT.{name} has no messages: there is nothing to bake"
+            problems.add(told, "PROMPT", name)
 
 
-def _advice(name: str, known: Sequence[str]) -> str:
-    guess = yaml_text.nearest(name, known)
-    return f"did you mean `{guess}`?" if guess else f"known: {', '.join(sorted(known)) or 'none'}"
-
-
-def _name_problems(targets: tuple[Target, ...], places: Places) -> Iterator[str]:
+def _check_names(targets: Sequence[Target], problems: Problems) -> None:
     seen: set[str] = set()
     for number, target in enumerate(targets):
         if target.name in seen:
-            at = places.at("TARGET", number, "name")
-            yield f"{at}: another target is called {target.name!r} already: give each its `name`"
+            told = f"another target is called {target.name!r} already: give each its `name`"
+            problems.add(told, "TARGET", number, "name")
         seen.add(target.name)
 
 
 def _unused_prompts(
-    targets: tuple[Target, ...], prompts: Mapping[str, PromptSection]
+    targets: Sequence[Target], prompts: Mapping[str, PromptSection]
 ) -> Iterator[tuple[Path, str]]:
     used = {name for target in targets for name in (target.teacher, target.student)}
     for name in prompts:
         if targets and name not in used:
             yield ("PROMPT", name), f"PROMPT.{name} is in no target: nothing is made of it"
-
-
-def _templates(
-    targets: tuple[Target, ...], places: Places, read: Callable[[str], bytes] | None
-) -> dict[str, str]:
-    """Read and check the question templates that generators name."""
-    texts: dict[str, str] = {}
-    for number, target in enumerate(targets):
-        for index, generator in enumerate(target.generators):
-            if path := getattr(generator, "template_path", None):
-                at = places.at("TARGET", number, "generators", index, "template_path")
-                complete = generator.type != "custom"
-                texts[path] = _template_text(path, at, read, complete=complete)
-    return texts
-
-
-def _template_text(
-    path: str, where: str, read: Callable[[str], bytes] | None, *, complete: bool
-) -> str:
-    raw = _bytes(path, f"{where}: template", "template_path", read)
-    if len(raw) > MAX_TEMPLATE_BYTES:
-        raise ConfigError(f"{where}: template {path!r} is larger than 1 MiB")
-    try:
-        text = raw.decode("utf-8").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{where}: template {path!r} is not UTF-8 text") from error
-    if problem := template_problem(text, complete=complete):
-        raise ConfigError(f"{where}: template {path!r} {problem}")
-    return text
-
-
-def _data_files(
-    targets: tuple[Target, ...], places: Places, read: Callable[[str], bytes] | None
-) -> dict[str, str]:
-    """Return what each data file contains, as a digest: it is read when questions are drawn."""
-    digests: dict[str, str] = {}
-    for number, target in enumerate(targets):
-        for index, generator in enumerate(target.generators):
-            path = getattr(generator, "dataset", None)
-            if path is not None and is_file(path):
-                at = places.at("TARGET", number, "generators", index, "dataset")
-                data = _bytes(path, f"{at}: data file", "dataset", read)
-                digests[path] = hashlib.sha256(data).hexdigest()
-    return digests
-
-
-def _bytes(path: str, what: str, key: str, read: Callable[[str], bytes] | None) -> bytes:
-    where = what.rpartition(": ")[0]
-    if leaves_repository(path):
-        raise ConfigError(
-            f"{where}: {key} {path!r} leaves the repository",
-            hint="Put the file beside input.yml, templates e.g. in templates/.",
-        )
-    if read is None:
-        raise ConfigError(f"{where}: files cannot be read here")
-    try:
-        return read(path)
-    except (OSError, BakeryError) as error:
-        raise ConfigError(
-            f"{what} {path!r} cannot be read: {error}",
-            hint=f"Write it, then `bgit add {path}`.",
-        ) from error
 
 
 _SECRETS = re.compile(
@@ -217,12 +195,14 @@ _SECRETS = re.compile(
 
 def _refuse_secrets(text: str, source: str) -> None:
     """Refuse what looks like an API key: git history would keep it for ever."""
-    for number, line in enumerate(text.splitlines(), start=1):
-        match = _SECRETS.search(line)
-        if match:
-            raise ConfigError(
-                f"{source}:{number}:{match.start() + 1}: this looks like an API key "
-                f"({match.group()[:4]}…)",
-                hint="Take it out: git keeps every version. Keys are read from the environment, "
-                "e.g. OPENAI_API_KEY. If it was committed before, revoke it.",
-            )
+    found = [
+        f"{source}:{number}:{match.start() + 1}: this looks like an API key ({match.group()[:4]}…)"
+        for number, line in enumerate(text.split("\n"), start=1)
+        for match in _SECRETS.finditer(line)
+    ]
+    if found:
+        raise ConfigError(
+            "\n".join(found),
+            hint="Take it out: git keeps every version. Keys are read from the environment, "
+            "e.g. OPENAI_API_KEY. If it was committed before, revoke it.",
+        )

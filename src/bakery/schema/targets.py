@@ -70,11 +70,25 @@ class SamplingExtras(Section):
 class Target(Section):
     """Questions, and how the teacher answers them. None: the base model's default."""
 
-    name: Name = "target"
-    teacher_prompt: str | None = None
-    student_prompt: str | None = None
-    u: str | None = None
-    v: str | None = None
+    name: Annotated[Name, Field(description="What BAKE.datasets calls it; its id is added.")] = (
+        "target"
+    )
+    template: Annotated[
+        str,
+        Field(
+            description="Another target of this file, or one of an earlier bake of this branch, to "
+            "start from: its section, under this."
+        ),
+    ] = "default"
+    teacher_prompt: Annotated[
+        str | None, Field(description="The prompt to bake in. Default: `teacher`.")
+    ] = None
+    student_prompt: Annotated[
+        str | None,
+        Field(description="The prompt that will trigger it. Default: `student`, else none."),
+    ] = None
+    u: Annotated[str | None, Field(description="Former name of `teacher_prompt`.")] = None
+    v: Annotated[str | None, Field(description="Former name of `student_prompt`.")] = None
     generators: Annotated[
         tuple[Generator, ...],
         Field(min_length=1, description="What writes the questions; all of them do."),
