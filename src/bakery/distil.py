@@ -24,7 +24,7 @@ from transformers import PrinterCallback, ProgressCallback
 from transformers.utils import logging as hf_logging
 
 from bakery import outputs
-from bakery.engine import loading, metrics, on_policy
+from bakery.engine import loading, merged, metrics, on_policy
 from bakery.engine.chat import Chat
 from bakery.engine.context_trainer import ContextBakingTrainer
 from bakery.engine.data.datasets import eval_rows, load_eval_data, training_rows
@@ -104,7 +104,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     scores = questions.before(model, told)
     student = loading.with_adapter(model, settings.lora, source, settings.data, training)
     if training.merge:
-        _check_merge(student)
+        merged.check(student)
     if first:
         outputs.begin(settings, resume=material.resume, reporter=told)
     trainer = _trainer(settings, material, student, tokenizer, told)
@@ -137,7 +137,8 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         shutil.rmtree(out / FINAL, ignore_errors=True)
     trainer.save_model(str(out / FINAL))
     if training.merge and first:
-        _merge(student, tokenizer, out / MERGED)
+        shutil.rmtree(out / MERGED, ignore_errors=True)
+        merged.write(student, tokenizer, out / MERGED)
     result |= {"seconds": round(time.monotonic() - clock, 2), "notes": told.notes}
     if first:
         write_atomic(out / RESULTS, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
@@ -356,24 +357,3 @@ def _prompt_tokens(chat: Chat, settings: Settings, saved: float) -> dict[str, in
     except ConfigError:  # a template that takes no such question: the rows' own mean then
         return {"prompt_tokens": round(saved), "prompt_tokens_left": 0}
     return {"prompt_tokens": whole, "prompt_tokens_left": left}
-
-
-def _check_merge(student: PeftModel) -> None:
-    """Refuse a merge that would change what is read where only what is said was learnt."""
-    base = student.get_base_model()
-    tied = base.config.get_text_config().tie_word_embeddings
-    ends = (base.get_input_embeddings(), base.get_output_embeddings())
-    if tied and any(list(end.children()) for end in ends):
-        raise ConfigError(
-            "merge: embedding and head are one matrix here, and the adapter changes one end of it",
-            hint="Leave embed_tokens and lm_head out of target_modules, or leave out merge: "
-            "final_model/ is right either way.",
-        )
-
-
-def _merge(student: PeftModel, tokenizer: Any, folder: Path) -> None:
-    """Write the base with the adapter in its weights: a model for every program."""
-    shutil.rmtree(folder, ignore_errors=True)
-    merged = student.merge_and_unload(safe_merge=True)
-    merged.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)

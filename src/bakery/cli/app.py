@@ -23,6 +23,9 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "init": "Make a model repository.",
         "run": "Run stages of the pipeline: stim, rollout, bake.",
         "status": "Show where the repository stands and what `run` would do.",
+        "jobs": "List the runs in the background, or follow one.",
+        "cancel": "Stop runs in the background.",
+        "fetch": "Record what was baked in the background, or fetch as git does.",
     },
     "Look": {
         "stim": "Show the questions of the configured target.",
@@ -34,6 +37,9 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "diff": "Compare the recipes of two models, or anything else as git does.",
         "tree": "Show which model was baked on which, over all branches.",
         "chat": "Talk to a model.",
+    },
+    "Take along": {
+        "download": "Write a model's weights to a folder or an archive.",
     },
     "Undo": {
         "revert": "Take bakes back, or revert any other commit as git does.",

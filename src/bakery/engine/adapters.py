@@ -8,13 +8,11 @@ Shapes: R rank · I inputs · O outputs.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -23,7 +21,7 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
-from bakery.engine.adapter_folder import SLICES, WEIGHTS, Slice, digest, slices
+from bakery.engine.adapter_folder import WEIGHTS, Slice, digest, slices, write_slices
 from bakery.errors import ConfigError, ModelError
 from bakery.identity import TrainingSettings
 from bakery.records import sync_folder
@@ -119,8 +117,7 @@ def save_composed(model: PeftModel, folder: Path, *, bake_id: str, parent: Path 
     draft.mkdir(parents=True)
     _composed_config(model, rank).save_pretrained(str(draft))
     save_file(tensors, str(draft / WEIGHTS), metadata={"format": "pt"})
-    rows = [asdict(s) for s in (*older, Slice(bake_id, start, rank))]
-    (draft / SLICES).write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    write_slices(draft, [*older, Slice(bake_id, start, rank)])
     for path in draft.iterdir():
         with path.open("rb+") as file:
             os.fsync(file.fileno())

@@ -1,0 +1,70 @@
+"""`bgit download`: a model's weights as files that other programs read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from bakery import exports
+from bakery.errors import RepoError
+from bakery.model_card import Form
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.recipe import RecordedBake
+from bakery.ui.exported import show_exported
+from bakery.ui.progress import reporter
+
+
+@click.command()
+@click.argument("model", default="parent", metavar="[MODEL]")
+@click.option("-c", "--checkpoint", type=click.IntRange(min=1), metavar="STEP",
+              help="The step to take, where the bake kept several; else the last.")  # fmt: skip
+@click.option(
+    "--out", "-o", type=click.Path(path_type=Path), help="Where to; here, by the bake's name."
+)
+@click.option("--merged", is_flag=True, help="The whole model, with the adapter in its weights.")
+@click.option("--format", "form", type=click.Choice(get_args(Form)),
+              help="By default what the ending of --out says, else a folder.")  # fmt: skip
+@click.option("--dtype", type=click.Choice(exports.DTYPES), default="auto", show_default=True,
+              help="Of merged weights.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace an export that is there already.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+def download(
+    model: str,
+    checkpoint: int | None,
+    out: Path | None,
+    merged: bool,
+    form: Form | None,
+    dtype: str,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Write a model's weights to a folder or an archive.
+
+    MODEL is any name that `bgit models` shows, else the current one. Without --merged it is the
+    adapter, as PEFT, vLLM and others read it; a model's whole chain of bakes is in it.
+    """
+    repo = ModelRepo.find()
+    bake = repo.find_model(model)
+    if bake is None:
+        raise RepoError(
+            f"{repo.state().base.name} is the base model: nothing was baked into it here",
+            hint="`bgit models --all` lists what was.",
+        )
+    if checkpoint is not None:
+        bake = _at_step(repo, bake, checkpoint)
+    wanted = exports.Wanted(out, form, merged, dtype, force)
+    with reporter() as shown:
+        found = exports.export(repo, bake, wanted, shown)
+    show_exported(found, as_json=as_json)
+
+
+def _at_step(repo: ModelRepo, bake: RecordedBake, step: int) -> RecordedBake:
+    every = repo.lineage().bakes[bake.id].models
+    chosen = tuple(model for model in every if model.step == step)
+    if not chosen:
+        kept = ", ".join(str(model.step) for model in every)
+        raise RepoError(f"{bake.name} kept no step {step}", hint=f"It kept: {kept}.")
+    return replace(bake, models=chosen)

@@ -1,0 +1,227 @@
+"""A recorded model's weights, out of the store: an adapter or a merged model, as folder or archive.
+
+Made beside their place and renamed into it, so that nobody sees a part of them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bakery import jobs, model_card
+from bakery.errors import ConfigError, RepoError, StageError
+from bakery.identity import file_digest
+from bakery.model_card import Exported, Form, Weights
+from bakery.records import sync_folder
+from bakery.repo import described, recipe
+from bakery.repo.checks import RECIPE
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.plan import defaults_for
+from bakery.repo.recipe import RecordedBake
+from bakery.reporting import Reporter
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+README = "README.md"
+ARCHIVE_ENDINGS = (".tar.gz", ".tgz")
+_RECORDED = ("bake.json", "metrics.jsonl")
+_ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "slices.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an export shall be. `out` None: named after the bake, in the current folder."""
+
+    out: Path | None = None
+    form: Form | None = None
+    """None: what the ending of `out` says; a folder where it says nothing."""
+    merged: bool = False
+    dtype: str = "auto"
+    """Of merged weights; `auto` is the one that bgit runs the base in."""
+    force: bool = False
+
+    def place(self, bake: RecordedBake) -> tuple[Path, Form]:
+        """Return where a bake's export goes, and in which form."""
+        named = self.out is not None and self.out.name.endswith(ARCHIVE_ENDINGS)
+        form = self.form or ("tar.gz" if named else "folder")
+        if self.out is not None and named != (form == "tar.gz"):
+            raise ConfigError(
+                f"--out {self.out} does not go with --format {form}",
+                hint="An archive's name ends in .tar.gz, a folder's does not.",
+            )
+        suffix = "_merged" if self.merged else ""
+        name = f"{bake.name}_checkpoint_{bake.model.step}{suffix}"
+        out = self.out or Path(name + (".tar.gz" if form == "tar.gz" else ""))
+        return out.expanduser(), form
+
+
+def export(repo: ModelRepo, bake: RecordedBake, wanted: Wanted, reporter: Reporter) -> Exported:
+    """Write a model's weights to a folder or an archive; nothing is overwritten without `force`."""
+    if wanted.dtype != "auto" and not wanted.merged:
+        raise ConfigError(
+            "--dtype is for merged weights: the adapter is exported as it was recorded",
+            hint="Add --merged, or leave --dtype out.",
+        )
+    path, form = wanted.place(bake)
+    _check_free(path, force=wanted.force)
+    source = jobs.weights(repo, bake.model)
+    name = path.name
+    for ending in ARCHIVE_ENDINGS:
+        name = name.removesuffix(ending)
+    with _draft(path) as folder:
+        weights = _fill(repo, bake, source, folder / name, wanted, reporter)
+        (folder / name / README).write_text(model_card.readme(weights, name), encoding="utf-8")
+        made = folder / name
+        if form == "tar.gz":
+            reporter.note(f"packing {path.name}")
+            made = folder / path.name
+            pack(folder / name, made)
+        digests = {
+            file.name: file_digest(file)
+            for file in ([made] if form == "tar.gz" else sorted(made.glob("*.safetensors")))
+        }
+        size = sum(f.stat().st_size for f in ([made] if made.is_file() else made.iterdir()))
+        _move(made, path)
+    shown = str(path)
+    for ending in ARCHIVE_ENDINGS:
+        shown = shown.removesuffix(ending)
+    usage = model_card.usage(weights, shown)
+    if form == "tar.gz":
+        usage.insert(0, ("unpack", f"tar -xzf {path}"))
+        usage[1:] = model_card.usage(weights, name)
+    return Exported(weights, path, form, size, digests, usage)
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write a folder into a .tar.gz whose bytes say nothing of when and by whom it was made."""
+    with (
+        archive.open("wb") as raw,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT) as tar,
+    ):
+        for file in sorted(folder.iterdir()):
+            entry = tarfile.TarInfo(f"{folder.name}/{file.name}")
+            entry.size, entry.mode, entry.mtime = file.stat().st_size, 0o644, 0
+            with file.open("rb") as content:
+                tar.addfile(entry, content)
+
+
+def _fill(
+    repo: ModelRepo,
+    bake: RecordedBake,
+    source: Path,
+    folder: Path,
+    wanted: Wanted,
+    reporter: Reporter,
+) -> Weights:
+    """Put weights, recipe and record into a new folder; return what is to be said of them."""
+    from bakery.engine import adapter_folder
+
+    base = repo.state().base
+    chain, _ = described.ancestry(repo.lineage(), bake)
+    folder.mkdir()
+    weights = Weights(bake.model, base, 0, bake.digest, bake.data, None)
+    if wanted.merged:
+        weights = replace(weights, merged_as=_merge(weights, source, folder, wanted, reporter))
+    else:
+        for name in _ADAPTER:
+            shutil.copyfile(source / name, folder / name)
+        rank = adapter_folder.rename_base(folder, base=base.name, revision=base.revision)
+        weights = replace(weights, rank=rank)
+        for name in _RECORDED:
+            if (source.parent / name).is_file():
+                shutil.copyfile(source.parent / name, folder / name)
+    text = recipe.new(base.name)
+    for ancestor in chain:
+        text = recipe.append(text, ancestor.block)
+    (folder / RECIPE).write_text(text, encoding="utf-8", newline="\n")
+    return weights
+
+
+def _merge(weights: Weights, source: Path, folder: Path, wanted: Wanted, reporter: Reporter) -> str:
+    """Write base and adapter as one model; return the dtype of its weights."""
+    import torch
+
+    from bakery.engine import adapters, merged, models
+
+    reporter.note(f"loading {weights.base.name} in float32, to add the adapter without rounding")
+    base = models.load(weights.base, dtype="float32")
+    dtype = _dtype(weights, wanted.dtype)
+    student = adapters.attach_parent(base.model, source)
+    merged.check(student)
+    lost = merged.lost_by_rounding(student, dtype) if dtype is not torch.float32 else 0.0
+    merged.write(student, base.chat.tokenizer, folder, dtype=dtype)
+    name = str(dtype).removeprefix("torch.")
+    if lost:
+        reporter.note(
+            f"rounding the sum to {name} loses {100 * lost:.2g} % of what the bakes changed"
+        )
+    return name
+
+
+def _dtype(weights: Weights, asked: str) -> torch.dtype:
+    import torch
+    from transformers import AutoConfig
+
+    from bakery.engine import bases
+
+    name = defaults_for(weights.base).dtype if asked == "auto" else asked
+    if name == "auto":
+        config = AutoConfig.from_pretrained(bases.check(weights.base), trust_remote_code=False)
+        name = str(config.dtype or torch.float32).removeprefix("torch.")
+    found = getattr(torch, name)
+    assert isinstance(found, torch.dtype)
+    return found
+
+
+def _check_free(path: Path, *, force: bool) -> None:
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"there is no folder {path.absolute().parent}", hint="Make it first.")
+    if not path.exists() and not path.is_symlink():
+        return
+    if not force:
+        raise RepoError(f"{path} exists", hint="--force replaces it; --out names another place.")
+    if path.is_symlink() or (path.is_dir() and not (path / RECIPE).is_file()):
+        raise RepoError(
+            f"{path} is no export, so it is not replaced", hint="Choose another place with --out."
+        )
+    if path.is_dir() and (path / ".git").exists():
+        raise RepoError(f"{path} is a repository, so it is not replaced")
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """Yield a folder beside a path; it is gone afterwards, with what was left in it."""
+    folder = path.absolute().parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        folder.mkdir()
+        yield folder
+    except OSError as error:
+        raise StageError(
+            f"the export cannot be written: {error}", hint="Is the disk full? Nothing was changed."
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move(made: Path, path: Path) -> None:
+    """Put an export in its place; what was there before goes only once the new is whole."""
+    for file in [made] if made.is_file() else sorted(made.iterdir()):
+        with file.open("rb+") as content:
+            os.fsync(content.fileno())
+    if path.is_dir():
+        path.rename(made.with_name("replaced"))
+        made.rename(path)
+    else:
+        made.replace(path)
+    sync_folder(path.absolute().parent)

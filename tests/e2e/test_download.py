@@ -1,0 +1,164 @@
+"""Weights as files: what PEFT and transformers load is the model that was baked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from bakery.identity import file_digest
+from bakery.repo import recipe
+from tests.e2e.conftest import Typist, copied
+
+IDS = torch.tensor([[1, 9, 8, 7, 40, 41, 42]])
+
+
+@pytest.fixture(scope="module")
+def typist(baked_repository: Typist, tmp_path_factory: pytest.TempPathFactory) -> Typist:
+    """A repository with two bakes; every test exports to a place of its own."""
+    return copied(baked_repository, tmp_path_factory.mktemp("download") / "demo")
+
+
+def bake_of(typist: Typist, name: str) -> dict[str, Any]:
+    return json.loads(typist.must("show", name, "--json"))
+
+
+def logits(folder: Path | str, adapter: Path | None = None) -> torch.Tensor:
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    if adapter is not None:
+        model = PeftModel.from_pretrained(model, str(adapter))
+    with torch.no_grad():
+        return model.eval()(IDS).logits
+
+
+def base_of(typist: Typist) -> str:
+    return json.loads(typist.must("status", "--json"))["base"]["name"]
+
+
+def test_an_adapter_is_the_recorded_one_and_loads_with_peft(typist: Typist) -> None:
+    done = json.loads(typist.must("download", "--json", "--out", "adapter"))
+    recorded, folder = bake_of(typist, "second"), typist.root / "adapter"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md", "adapter_config.json", "adapter_model.safetensors", "bake.json",
+        "metrics.jsonl", "recipe.yml", "slices.json",
+    ]  # fmt: skip
+    assert done["sha256"] == {"adapter_model.safetensors": recorded["digest"]}
+    assert done["model"] == recorded["model"]
+    assert done["size"] == sum(path.stat().st_size for path in folder.iterdir())
+    base = base_of(typist)
+    assert (
+        json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == base
+    )
+    stored = typist.store / "bake" / recorded["id"] / "2"
+    assert torch.equal(logits(base, folder), logits(base, stored))
+    assert (logits(base, folder) - logits(base)).abs().max() > 1e-3
+
+
+def test_the_readme_says_what_it_is_and_how_to_use_it(typist: Typist) -> None:
+    out = typist.must("download", "first", "--out", "told")
+    text = (typist.root / "told/README.md").read_text(encoding="utf-8")
+    recorded = bake_of(typist, "first")
+    for told in (
+        recorded["digest"],
+        recorded["model"],
+        recorded["base"]["digest"],
+        "system: SHOUT!",
+        "PeftModel.from_pretrained",
+        "vllm serve",
+        "convert_lora_to_gguf.py",
+        "## Licence",
+    ):
+        assert told in text, told
+    for told in (recorded["digest"], "told", "vLLM:", "brings its own licence"):
+        assert told in out, told
+    chain = recipe.parse((typist.root / "told/recipe.yml").read_text(encoding="utf-8"))
+    assert [bake.base_name for bake in chain] == ["first"]
+
+
+def test_a_merged_model_needs_no_adapter_and_says_the_same(typist: Typist) -> None:
+    done = json.loads(typist.must("download", "parent", "--merged", "--json", "--out", "merged"))
+    folder = typist.root / "merged"
+    assert done["dtype"] == "float32"
+    recorded, base = bake_of(typist, "second"), base_of(typist)
+    adapted = logits(base, typist.store / "bake" / recorded["id"] / "2")
+    assert (logits(folder) - adapted).abs().max() < 1e-4
+    assert AutoTokenizer.from_pretrained(folder).chat_template
+    assert not (folder / "adapter_config.json").exists()
+    assert done["sha256"] == {"model.safetensors": file_digest(folder / "model.safetensors")}
+    assert "convert_hf_to_gguf.py" in (folder / "README.md").read_text(encoding="utf-8")
+    chain = recipe.parse((folder / "recipe.yml").read_text(encoding="utf-8"))
+    assert [bake.base_name for bake in chain] == ["first", "second"]
+
+
+def test_a_merge_into_few_bits_says_what_it_loses(typist: Typist) -> None:
+    done = typist("download", "--merged", "--dtype", "bfloat16", "--out", "half")
+    assert done.code == 0
+    assert "rounding the sum to bfloat16 loses" in done.err
+    config = json.loads((typist.root / "half/config.json").read_text(encoding="utf-8"))
+    assert config["dtype"] == "bfloat16"
+
+
+def test_an_archive_is_named_by_bake_and_step_and_always_the_same(typist: Typist) -> None:
+    name = bake_of(typist, "first")["name"]
+    done = json.loads(typist.must("download", "first", "--format", "tar.gz", "--json"))
+    archive = typist.root / f"{name}_checkpoint_6.tar.gz"
+    assert Path(done["path"]) == archive
+    before = archive.read_bytes()
+    assert done["sha256"] == {archive.name: file_digest(archive)}
+    typist.must("download", "first", "-c", "6", "--out", archive.name, "--force")
+    assert archive.read_bytes() == before
+    with tarfile.open(archive) as tar:
+        assert {(m.mtime, m.uid, m.uname) for m in tar.getmembers()} == {(0, 0, "")}
+        tar.extractall(typist.root / "unpacked", filter="data")
+    folder = typist.root / "unpacked" / f"{name}_checkpoint_6"
+    assert file_digest(folder / "adapter_model.safetensors") == bake_of(typist, "first")["digest"]
+
+
+def test_nothing_is_overwritten_without_force(typist: Typist) -> None:
+    (typist.root / "mine").mkdir()
+    (typist.root / "mine/notes.txt").write_text("mine", encoding="utf-8")
+    refused = typist("download", "--out", "mine")
+    assert (refused.code, refused.err.splitlines()[0]) == (3, "error: mine exists")
+    forced = typist("download", "--out", "mine", "--force")
+    assert "mine is no export, so it is not replaced" in forced.err
+    assert (typist.root / "mine/notes.txt").read_text(encoding="utf-8") == "mine"
+    typist.must("download", "--out", "twice")
+    (typist.root / "twice/README.md").write_text("old", encoding="utf-8")
+    typist.must("download", "--out", "twice", "--force")
+    assert (typist.root / "twice/README.md").read_text(encoding="utf-8") != "old"
+    assert not list(typist.root.glob(".*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["base"], 3, "is the base model"),
+        (["nothing"], 3, "there is no model 'nothing'"),
+        (["-c", "7"], 3, "kept no step 7"),
+        (["--dtype", "float16"], 2, "--dtype is for merged weights"),
+        (["--format", "tar.gz", "--out", "x"], 2, "does not go with"),
+        (["--out", "no/such/place"], 2, "there is no folder"),
+    ],
+)
+def test_what_cannot_be_downloaded_is_refused(
+    typist: Typist, words: list[str], code: int, told: str
+) -> None:
+    done = typist("download", *words)
+    assert done.code == code
+    assert told in done.err
+
+
+def test_missing_weights_are_named(typist: Typist, workplace: Path) -> None:
+    subprocess.run(["git", "clone", "-q", str(typist.root), "clone"], cwd=workplace, check=True)
+    clone = Typist(workplace / "clone", typist.env)
+    done = clone("download", "first", "--out", "x")
+    assert done.code == 5
+    assert "are not in this clone" in done.err
+    assert not (clone.root / "x").exists()
