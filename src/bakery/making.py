@@ -10,19 +10,17 @@ import json
 import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import BakeRequest, RolloutRequest, StimRequest, TargetShare
+from bakery.opening import Models
 from bakery.records import ModelRef, write_atomic
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan import Plan, defaults_for
+from bakery.repo.plan import Plan
 from bakery.reporting import Reporter
-
-if TYPE_CHECKING:
-    from bakery.backends.base import QuestionWriter
-    from bakery.backends.local import LocalModel
 
 _SHORTEST = {"role": "user", "content": "?"}
 
@@ -43,9 +41,9 @@ class Making:
         self.repo, self.plan, self.reporter = repo, plan, reporter
         self.launched = launched  # "": no bake is asked for
         self._wait, self._holder = wait, holder
-        self._model: LocalModel | None = None
-        self._bare: LocalModel | None = None
-        parent = plan.head.parent
+        head = plan.head
+        parent = head.parent
+        self._models = Models(repo, head.base, parent, partial(weights, repo), reporter)
         # Found missing or damaged now, not after an hour of questions.
         self.parent = weights(repo, parent) if parent else None
 
@@ -55,7 +53,7 @@ class Making:
             return
         for target in self.plan.targets:
             for prompt in (target.rollout.teacher, target.student):
-                self._bare_model().prefix(prompt, [_SHORTEST], target.rollout.sampling)
+                self._models.bare().prefix(prompt, [_SHORTEST], target.rollout.sampling)
 
     def check_inputs(self, stages: Sequence[str]) -> list[str]:
         """Refuse what a stage would not find; return the stages that have something to do."""
@@ -100,7 +98,13 @@ class Making:
                 return int(done["count"])
             from bakery.stages import stim
 
-            return stim.run(request, folder, open_writer=self._writer, reporter=self.reporter)
+            return stim.run(
+                request,
+                folder,
+                open_writer=self._models.writer,
+                reporter=self.reporter,
+                read=self.repo.reader("index"),
+            )
 
     def rollout(self) -> int | None:
         """Have the teacher answer the questions of every target; return how many answers."""
@@ -120,7 +124,7 @@ class Making:
                 request,
                 self.repo.store.stim(request.stim_id),
                 folder,
-                sampler=self._teacher(),
+                sampler=self._models.sampler(request),
                 reporter=self.reporter,
             )
 
@@ -150,8 +154,8 @@ class Making:
             request,
             targets,
             folder,
-            base=self._bare_model().base,
-            model=self._teacher().model,
+            base=self._models.base(),
+            model=self._models.only_teacher().model,
             parent=self.parent,
             grade=card,
             reporter=self.reporter,
@@ -213,36 +217,6 @@ class Making:
             )
         return done
 
-    def _bare_model(self) -> LocalModel:
-        if self._bare is None:
-            from bakery.engine import models
-
-            base = self.plan.head.base
-            self.reporter.note(f"loading {base.name}")
-            loaded = models.load(base, dtype=defaults_for(base).dtype)
-            self._bare = _local(loaded, base.name)
-        return self._bare
-
-    def _teacher(self) -> LocalModel:
-        """The parent: the base, or the base with the last bake's adapter."""
-        if self._model is None:
-            bare = self._bare_model()
-            parent = self.plan.head.parent
-            self._model = _local(bare.base, str(parent), self.parent) if parent else bare
-        return self._model
-
-    def _writer(self, model: str | None) -> tuple[QuestionWriter, str | None]:
-        """Questions are written by a hosted model or the base, never by a baked parent."""
-        from bakery.backends import hosted, local
-
-        base, instead = self.plan.head.base.name, None
-        if model is not None and model != base:
-            found = hosted.writer_for(model)
-            if not isinstance(found, str):
-                return found, None
-            instead = f"{model} cannot write the questions: {found}; {base} writes them instead"
-        return local.writer_for(self._bare_model()), instead
-
 
 def weights(repo: ModelRepo, model: ModelRef) -> Path:
     """Return the folder of a model's weights, checked against the recipe's digest."""
@@ -283,12 +257,6 @@ def checked_result(folder: Path) -> dict[str, Any]:
             hint="`bgit run bake --force` trains them again.",
         )
     return result
-
-
-def _local(base: Any, name: str, parent: Path | None = None) -> LocalModel:
-    from bakery.backends.local import LocalModel
-
-    return LocalModel(base, name=name, parent=parent)
 
 
 def _done(folder: Path) -> dict[str, Any] | None:

@@ -44,7 +44,8 @@ class Stimulus:
     """One question put to the teacher.
 
     `generator` is its `type:` and `source` its place in the list of generators; `writer` is who
-    really wrote it, in which `round` of asking.
+    really wrote it, in which `round` of asking. `rollout_with` is `student` where the answer is
+    sampled behind the student prompt.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Stimulus:
     writer: str
     source: int = 0
     round: int = 0
+    rollout_with: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class Trajectory:
     """One sampled answer with its token ids.
 
     `finish` is `stop` when the model ended its turn (the end-of-turn id is then the last of
-    `response_ids`) and `length` when `max_tokens` cut it.
+    `response_ids`), `length` when `max_tokens` cut it, `stop_text` when a text of `stop` came
+    next, and else what the endpoint said.
     """
 
     stimulus_id: str
@@ -111,7 +114,7 @@ def user_text(messages: Sequence[Message]) -> str:
 
 def append_rows(path: Path, rows: Iterable[Any]) -> None:
     """Append dataclass rows to a JSON-lines file in one write, and flush it to disk."""
-    text = "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows)
+    text = "".join(json.dumps(_filled(row), ensure_ascii=False) + "\n" for row in rows)
     if not text:
         return
     _drop_torn_line(path)
@@ -151,6 +154,12 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _filled(row: Any) -> dict[str, Any]:
+    """Return a row's data without what may be absent, and is."""
+    absent = {f.name for f in fields(row) if f.default is None and getattr(row, f.name) is None}
+    return {key: value for key, value in asdict(row).items() if key not in absent}
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

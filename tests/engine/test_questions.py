@@ -27,9 +27,18 @@ class Scripted:
     def __init__(self, *rounds: list[Reply], speaks_as_user: bool = True) -> None:
         self.rounds = list(rounds)
         self.speaks_as_user = speaks_as_user
+        self.longest_list = None
         self.asked: list[tuple[str, int]] = []
 
-    def write(self, instruction: str, *, key: str, wanted: int, temperature: float) -> list[Reply]:
+    def write(
+        self,
+        instruction: str,
+        *,
+        key: str,
+        wanted: int,
+        temperature: float,
+        max_tokens: int | None = None,
+    ) -> list[Reply]:
         number = int(key.rsplit("/", 1)[1])
         self.asked.append((instruction, wanted))
         return self.rounds[number] if number < len(self.rounds) else []
@@ -154,7 +163,7 @@ def test_a_refused_key_is_an_error_and_not_a_fallback(tmp_path: Path) -> None:
         environment = {"OPENAI_API_KEY": "wrong", "OPENAI_BASE_URL": endpoint.url}
         writer = hosted.writer_for("gpt-5", environment)
         assert not isinstance(writer, str)
-        with pytest.raises(StageError, match=r"OpenAI did not write questions.*invalid x-api-key"):
+        with pytest.raises(StageError, match=r"OpenAI \(gpt-5\): .*invalid x-api-key"):
             ask(tmp_path, writer, 2)
 
 

@@ -27,9 +27,23 @@ class QuestionWriter(Protocol):
     name: str
     speaks_as_user: bool
     """True: each reply is itself a question. False: each reply is a list of questions."""
+    longest_list: int | None
+    """How many questions one reply is asked for at most, and told which there are already.
+    None: for all that are missing, and told nothing."""
 
-    def write(self, instruction: str, *, key: str, wanted: int, temperature: float) -> list[Reply]:
-        """Reply to the instruction; `key` seeds the round, `wanted` says how many are missing."""
+    def write(
+        self,
+        instruction: str,
+        *,
+        key: str,
+        wanted: int,
+        temperature: float,
+        max_tokens: int | None = None,
+    ) -> list[Reply]:
+        """Reply to the instruction; `key` seeds the round, `wanted` says how many are missing.
+
+        `max_tokens` is that of each reply; None: as the writer sees fit.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +56,10 @@ class AnswerRequest:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One sampled answer: ids, their text, and how it ended (`stop` or `length`)."""
+    """One sampled answer: ids, their text, and how it ended: `stop`, `length`, or another word.
+
+    `stop_text`: a text of `stop` came next.
+    """
 
     key: str
     ids: tuple[int, ...]

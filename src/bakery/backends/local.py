@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from bakery.backends.base import Answer, AnswerRequest, Reply
 from bakery.engine import adapters, bases
+from bakery.engine.chat import Chat
 from bakery.engine.models import BaseModel
 from bakery.engine.packed.support import support_of
 from bakery.engine.sampling import Sample, SampleRequest, sample
@@ -21,6 +22,9 @@ QUESTIONS_PER_ROUND = 64
 MAX_QUESTION_TOKENS = 48
 LISTS_PER_ROUND = 4
 MAX_LIST_TOKENS = 1024
+
+STOP_TEXT = "stop_text"
+"""How an answer ended before a text of `stop`: not by the model's own end of turn."""
 
 
 class LocalModel:
@@ -48,7 +52,8 @@ class LocalModel:
             for r in requests
         ]
         for batch in self._sample(prefixed, settings):
-            yield [Answer(s.key, s.ids, self.base.chat.text(s.ids), s.finish) for s in batch]
+            ended = [ended_before(self.base.chat, s, settings.stop) for s in batch]
+            yield [Answer(s.key, s.ids, self.base.chat.text(s.ids), s.finish) for s in ended]
 
     def prefix(
         self, prompt: Prompt, messages: Sequence[Message], settings: SamplingSettings
@@ -71,35 +76,74 @@ class LocalModel:
         yield from sample(self.model, requests, settings, end_ids=chat.end_ids, pad_id=chat.pad_id)
 
 
+class AnsweringForAnother:
+    """A model whose answers another one learns; which one it was is kept with them."""
+
+    def __init__(self, model: LocalModel) -> None:
+        self.name = model.name
+        self._model = model
+
+    @property
+    def notes(self) -> list[str]:
+        """Say who answered."""
+        found = self._model.base.id
+        said = f"{self.name} answered, not the parent: digest {found.digest[:16]}"
+        return [said + (f", revision {found.revision}" if found.revision else "")]
+
+    def answers(
+        self, requests: Sequence[AnswerRequest], teacher: Prompt, settings: SamplingSettings
+    ) -> Iterator[list[Answer]]:
+        """Yield what the model answers."""
+        yield from self._model.answers(requests, teacher, settings)
+
+
 class UserTurnWriter:
     """The embedded model writes questions by speaking as the user; it needs no instruction."""
 
     speaks_as_user = True
+    longest_list: int | None = None
 
     def __init__(self, model: LocalModel) -> None:
-        self.name = model.base.id.name
+        self.name = model.name
         self._model = model
 
-    def write(self, instruction: str, *, key: str, wanted: int, temperature: float) -> list[Reply]:
+    def write(
+        self,
+        instruction: str,
+        *,
+        key: str,
+        wanted: int,
+        temperature: float,
+        max_tokens: int | None = None,
+    ) -> list[Reply]:
         """Sample one round of user turns; its size is fixed, so that a round repeats exactly."""
         prefix = tuple(self._model.base.chat.user_turn_ids())
         requests = [SampleRequest(f"{key}/{i}", prefix) for i in range(QUESTIONS_PER_ROUND)]
-        return _replies(self._model, requests, MAX_QUESTION_TOKENS, temperature)
+        return _replies(self._model, requests, max_tokens or MAX_QUESTION_TOKENS, temperature)
 
 
 class InstructedWriter:
     """A base model that follows instructions is asked for lists of questions."""
 
     speaks_as_user = False
+    longest_list: int | None = None
 
     def __init__(self, model: LocalModel) -> None:
-        self.name = model.base.id.name
+        self.name = model.name
         self._model = model
 
-    def write(self, instruction: str, *, key: str, wanted: int, temperature: float) -> list[Reply]:
+    def write(
+        self,
+        instruction: str,
+        *,
+        key: str,
+        wanted: int,
+        temperature: float,
+        max_tokens: int | None = None,
+    ) -> list[Reply]:
         """Sample one round of lists."""
         room = self._model.base.context // 2
-        settings = SamplingSettings(1, min(MAX_LIST_TOKENS, room), temperature)
+        settings = SamplingSettings(1, max_tokens or min(MAX_LIST_TOKENS, room), temperature)
         messages = [{"role": "user", "content": instruction}]
         prefix = tuple(self._model.prefix(Prompt(), messages, settings))
         requests = [SampleRequest(f"{key}/{i}", prefix) for i in range(LISTS_PER_ROUND)]
@@ -110,6 +154,24 @@ def writer_for(model: LocalModel) -> UserTurnWriter | InstructedWriter:
     """Return how this base model writes questions."""
     embedded = model.base.id.name == bases.EMBEDDED
     return UserTurnWriter(model) if embedded else InstructedWriter(model)
+
+
+def ended_before(chat: Chat, sample: Sample, stop: Sequence[str]) -> Sample:
+    """Return a sample up to the last whole token before the first text that ends an answer."""
+    text = chat.decoded(sample.ids) if stop else ""
+    found = [at for at in (text.find(end) for end in stop) if at >= 0]
+    if not found:
+        return sample
+    _, ends = chat.decoded_places(sample.ids)
+    kept = sum(end <= min(found) for end in ends)
+    return Sample(sample.key, sample.ids[:kept], STOP_TEXT)
+
+
+def same_tokens(chat: Chat, base: Chat) -> bool:
+    """Tell whether the ids of a model mean to the base what they mean to it."""
+    ends = {chat.tokenizer.convert_ids_to_tokens(i) for i in chat.end_ids}
+    own = {base.tokenizer.convert_ids_to_tokens(i) for i in base.end_ids}
+    return chat.tokenizer.get_vocab() == base.tokenizer.get_vocab() and bool(ends & own)
 
 
 def _replies(

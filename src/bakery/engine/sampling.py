@@ -206,6 +206,7 @@ def _answers(
     """Draw token by token; rows that are done leave the batch."""
     uniforms_BT = np.stack([_uniforms(r.key, settings.max_tokens) for r in requests])
     warpers, reads = _warpers(settings), settings.repetition_penalty != 1
+    counts = settings.frequency_penalty != 0 or settings.presence_penalty != 0
     answers: list[list[int]] = [[] for _ in requests]
     alive = list(range(len(requests)))
     read: list[tuple[list[int], torch.Tensor]] = []
@@ -214,6 +215,8 @@ def _answers(
         u_B = torch.as_tensor(uniforms_BT[alive, step], device=logits_BV.device)
         # Only a penalty on repetition reads what was said before.
         told = [(*requests[i].prefix_ids, *answers[i]) if reads else () for i in alive]
+        if counts:
+            logits_BV = _less_said(logits_BV, [answers[i] for i in alive], settings)
         next_B = _choose(logits_BV, u_B, settings, warpers, _so_far(told, logits_BV.device))
         ids = next_B.tolist()
         for row, token in zip(alive, ids, strict=True):
@@ -278,6 +281,19 @@ def _so_far(rows: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor
     width = max(map(len, rows))
     padded = [[*row, *[row[0]] * (width - len(row))] if row else [] for row in rows]
     return torch.tensor(padded, dtype=torch.long, device=device)
+
+
+def _less_said(
+    logits_BV: torch.Tensor, answers: Sequence[Sequence[int]], settings: SamplingSettings
+) -> torch.Tensor:
+    """Take the penalties off what each answer holds: for being there, and for each time."""
+    logits_BV = logits_BV.float().clone()
+    for row, said in enumerate(answers):
+        ids, times = np.unique(np.asarray(said, dtype=np.int64), return_counts=True)
+        penalty = settings.presence_penalty + settings.frequency_penalty * times
+        at = torch.as_tensor(ids, device=logits_BV.device)
+        logits_BV[row, at] -= torch.as_tensor(penalty, dtype=torch.float32, device=at.device)
+    return logits_BV
 
 
 def _choose(

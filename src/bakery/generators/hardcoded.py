@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+
+from bakery.generators.base import Round, Task, take
 
 WRITER = "input.yml"
 
 
-def questions(generator: dict[str, Any]) -> list[str]:
-    """Return the questions, as written."""
-    return list(generator["questions"])
+def write(task: Task) -> Iterator[Round]:
+    """Yield the questions, as written."""
+    yield take(task, task.generator["questions"], None, writer=WRITER)

@@ -1,4 +1,4 @@
-"""`type: oneshot_qs`: a language model writes the questions, in rounds, until there are enough.
+"""`type: oneshot_qs` and `custom`: a language model writes the questions, until there are enough.
 
 Decides what is asked and what of the replies is a question; who replies is a backend.
 """
@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from string import Template
-from typing import Any
 
 from bakery.backends.base import QuestionWriter, Reply
+from bakery.generators.base import Round, Task, normal
 from bakery.records import Prompt
 
 MAX_FRUITLESS_ROUNDS = 4
@@ -35,6 +34,10 @@ no comments, and nothing that repeats the instructions.
 
 One message per line, each line starting with its number and a full stop."""
 
+THERE_ALREADY = "These are there already. Write none of them again:"
+MOST_TOLD = 200
+"""Questions that a writer of lists is told of, so that it writes others."""
+
 OPENERS = ("Who are you?", "What is your name?", "Hello!", "How are you?", "What can you do?")
 """Asked in any case where the writer speaks as a user: nearly every prompt changes how they are
 answered, and nobody draws them by chance. Their writer is `OPENERS_WRITER`."""
@@ -55,46 +58,53 @@ _INSTRUCTION = re.compile(
 _NUMBER = re.compile(r"^\s*(?:\d+[.):]|[-*•])\s+")
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """One round of asking: what is new, and what was left out with the reason."""
-
-    number: int
-    questions: tuple[str, ...]
-    rejected: tuple[tuple[str, str], ...]
-
-
-def rounds(
-    generator: dict[str, Any],
-    teacher: Prompt,
-    template: str | None,
-    writer: QuestionWriter,
-    *,
-    key: str,
-    known: set[str],
-    first: int,
-    have: int,
-) -> Iterator[Round]:
-    """Yield rounds until `numq` questions exist that are not in `known`, or the writer is dry.
-
-    `known` holds the normal forms of all questions so far and grows with each round.
-    """
-    fruitless, number = 0, first
-    while have < generator["numq"] and fruitless < MAX_FRUITLESS_ROUNDS:
-        missing = generator["numq"] - have
-        instruction = Template(template or QUESTION_TEMPLATE).safe_substitute(
-            numq=str(missing), prompt_u=as_text(teacher)
-        )
-        replies = writer.write(
-            instruction, key=f"{key}/{number}", wanted=missing, temperature=generator["temperature"]
-        )
-        accepted, rejected = sift(replies, known, list_like=not writer.speaks_as_user)
-        accepted = accepted[:missing]
-        known.update(normal(q) for q in accepted)
-        have += len(accepted)
-        fruitless = 0 if accepted else fruitless + 1
-        yield Round(number, tuple(accepted), tuple(rejected))
+def write(task: Task) -> Iterator[Round]:
+    """Yield rounds until `numq` questions exist that nobody wrote before, or the writer is dry."""
+    wanted, have = task.generator["numq"], len(task.own)
+    if have >= wanted:
+        return
+    writer, instead = task.open_writer(task.generator.get("model"))
+    if instead:
+        task.note(instead)
+    if task.template is not None and writer.speaks_as_user:
+        which = task.generator.get("template_path", "in input.yml")
+        task.note(f"{writer.name} writes questions by itself: template {which} is not read")
+    if writer.speaks_as_user and not have:
+        chosen = openers(wanted, task.known)
+        yield Round(-1, tuple(chosen), OPENERS_WRITER)
+        have = len(chosen)
+    fruitless, number = 0, task.first
+    while have < wanted and fruitless < MAX_FRUITLESS_ROUNDS:
+        round_ = _round(task, writer, number, wanted - have)
+        have += len(round_.questions)
+        fruitless = 0 if round_.questions else fruitless + 1
         number += 1
+        yield round_
+    if have < wanted:
+        task.note(
+            f"{writer.name} wrote only {have} different questions of {wanted}: "
+            "the last rounds gave nothing new"
+        )
+
+
+def _round(task: Task, writer: QuestionWriter, number: int, missing: int) -> Round:
+    instruction = Template(task.template or QUESTION_TEMPLATE).safe_substitute(
+        numq=str(min(missing, writer.longest_list or missing)), prompt_u=as_text(task.teacher)
+    )
+    if writer.longest_list is not None and task.known:
+        there = "\n".join(f"- {text}" for text in sorted(task.known)[:MOST_TOLD])
+        instruction = f"{instruction}\n\n{THERE_ALREADY}\n{there}"
+    replies = writer.write(
+        instruction,
+        key=f"{task.key}/{number}",
+        wanted=missing,
+        temperature=task.generator["temperature"],
+        max_tokens=task.generator.get("max_tokens"),
+    )
+    accepted, rejected = sift(replies, task.known, list_like=not writer.speaks_as_user)
+    accepted = accepted[:missing]
+    task.known.update(normal(q) for q in accepted)
+    return Round(number, tuple(accepted), writer.name, tuple(rejected))
 
 
 def openers(numq: int, known: set[str]) -> list[str]:
@@ -120,11 +130,6 @@ def sift(
                 seen.add(normal(text))
                 accepted.append(text)
     return accepted, rejected
-
-
-def normal(question: str) -> str:
-    """Return the form in which two questions are the same: no case, single spaces."""
-    return " ".join(question.casefold().split())
 
 
 def as_text(prompt: Prompt) -> str:

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from bakery.errors import ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef, Prompt
-from bakery.repo import checks, files, find, lineage, merging, recipe, record, revert, state
+from bakery.repo import adopt, checks, files, former, find, lineage, merging, recipe, record, revert, state
+from bakery.repo.adopt import Adopted
 from bakery.repo.checks import BREAD, INPUT, RECIPE
 from bakery.repo.emptied import has_active_lines
+from bakery.repo.former import Former
 from bakery.repo.git import Git, plain_path
 from bakery.repo.lineage import Lineage
 from bakery.repo.recipe import RecordedBake
@@ -29,7 +31,7 @@ from bakery.reporting import Reporter
 # The schema and plan are imported where they are used: what needs neither starts sooner.
 if TYPE_CHECKING:
     from bakery.repo.plan import Head, Plan, RecordedTarget
-    from bakery.schema import InputSpec
+    from bakery.schema import InputSpec, Sections
 
 Place = Literal["index", "worktree"]
 
@@ -117,7 +119,7 @@ class ModelRepo:
         text = self._input(of)
         if not has_active_lines(text):
             return schema.InputSpec()
-        return schema.load(text, source=INPUT, read=self._reader(of))
+        return schema.load(text, source=INPUT, read=self.reader(of), earlier=self._earlier)
 
     def plan(self, of: Place = "index") -> Plan:
         """Return every name and request that input.yml means on this branch."""
@@ -134,6 +136,14 @@ class ModelRepo:
     def check_can_record(self, plan: Plan) -> None:
         """Refuse what would make the bake unrecordable, before anything expensive is done."""
         checks.can_record(self.git, plan)
+
+    def check_parent(self) -> None:
+        """Refuse to build on a model that no recipe knows, or that another tool baked."""
+        now = self.state()
+        if now.is_former:
+            raise former.weights_elsewhere(now.former_parent or f"all of {now.name}")
+        if now.parent is not None and now.parent.bake_id not in recipe.blocks(self._text(RECIPE)):
+            raise checks.parent_not_found(now.parent, self.lineage().chain(now.parent) is not None)
 
     def launch_blob(self) -> str:
         """Return the blob of the committed input.yml, and remember the branch it is baked on."""
@@ -184,6 +194,21 @@ class ModelRepo:
         """Return the tree of bakes over all branches and tags."""
         return lineage.read(self.git, self.state().base.name)
 
+    def former(self) -> Former | None:
+        """Return what another tool had recorded here; None: nothing."""
+        now, text = self.state(), self._text(RECIPE)
+        if now.is_former:
+            return former.parse(self._text(BREAD), text)
+        return recipe.former_of(recipe.outside(text))
+
+    def adopt(
+        self, bake: RecordedBake | None, *, base: BaseModelId | None = None, reporter: Reporter
+    ) -> Adopted:
+        """Make a bake's model (None: the base model) the current one, in one commit."""
+        return adopt.adopt(
+            self.git, self.store, self.lineage(), bake, base=base, reporter=reporter
+        )
+
     def find_model(self, text: str) -> RecordedBake | None:
         """Return the bake that a name means; None for the base model."""
         own = {bake.id for bake in self.bakes()}
@@ -219,6 +244,11 @@ class ModelRepo:
                 bake = self.find_model(name)
                 found[name] = bake.model if bake else None
         return found
+
+    def _earlier(self) -> Sections:
+        from bakery.repo import earlier
+
+        return earlier.sections(self.git, self.bakes())
 
     def _targets(self) -> dict[str, RecordedTarget]:
         from bakery.repo.plan import RecordedTarget
@@ -257,8 +287,8 @@ class ModelRepo:
             )
         return blob.text
 
-    def _reader(self, of: Place) -> Callable[[str], bytes]:
-        """Return what reads a template from the same place as input.yml."""
+    def reader(self, of: Place) -> Callable[[str], bytes]:
+        """Return what reads a template or data file from the same place as input.yml."""
 
         def read(path: str) -> bytes:
             if of == "worktree":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,12 +37,10 @@ def run(
         for s in stimuli
         for k in range(request.sampling.num_traj_per_stimulus)
     }
-    missing = [
-        AnswerRequest(key, s.messages) for key, (s, k) in wanted.items() if (s.id, k) not in have
-    ]
+    missing = [key for key, (s, k) in wanted.items() if (s.id, k) not in have]
     done, tokens, clock = len(wanted) - len(missing), 0, time.monotonic()
     reporter.progress("rollout", done, len(wanted))
-    for batch in sampler.answers(missing, request.teacher, request.sampling):
+    for batch in _batches(request, sampler, {key: wanted[key][0] for key in missing}):
         append_rows(
             out / TRAJECTORIES, [_trajectory(a, *wanted[a.key], sampler.name) for a in batch]
         )
@@ -76,6 +75,21 @@ def run(
     for note in notes:
         reporter.note(note)
     return len(rows)
+
+
+def _batches(
+    request: RolloutRequest, sampler: Sampler, missing: Mapping[str, Stimulus]
+) -> Iterator[list[Answer]]:
+    """Yield answers behind the teacher prompt, then those that want the student prompt."""
+    for student in (False, True):
+        asked = [
+            AnswerRequest(key, s.messages)
+            for key, s in missing.items()
+            if (s.rollout_with == "student") == student
+        ]
+        prompt = request.student if student and request.student is not None else request.teacher
+        if asked:
+            yield from sampler.answers(asked, prompt, request.sampling)
 
 
 def _key(target_id: str, stimulus_id: str, sample: int) -> str:

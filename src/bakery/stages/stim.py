@@ -13,18 +13,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bakery.backends.base import QuestionWriter
 from bakery.errors import StageError
-from bakery.generators import hardcoded, oneshot
+from bakery.generators import dataset, hardcoded, oneshot, persona
+from bakery.generators.base import Generator, OpenWriter, Round, Task, normal
 from bakery.identity import StimRequest, file_digest, short_id
 from bakery.records import Stimulus, append_rows, read_rows, user_text, write_atomic
 from bakery.reporting import Reporter
 
-OpenWriter = Callable[[str | None], tuple[QuestionWriter, str | None]]
-"""Gives whoever writes questions for a generator's `model` (None: the base), and, where that is
-not the one who was asked for, a sentence that says so."""
-
 STIMULI, REJECTED, DONE = "stimuli.jsonl", "rejected.jsonl", "done.json"
+
+GENERATORS: dict[str, Generator] = {
+    "oneshot_qs": oneshot.write,
+    "custom": oneshot.write,
+    "hardcoded": hardcoded.write,
+    "from_dataset": dataset.write,
+    "persona": persona.write,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,145 +47,114 @@ def run(
     *,
     open_writer: OpenWriter,
     reporter: Reporter,
+    read: Callable[[str], bytes] | None = None,
 ) -> int:
-    """Write every stimulus that `out` does not have yet; return how many there are."""
+    """Write every stimulus that `out` does not have yet; return how many there are.
+
+    `read` gives the bytes of the data files that generators name.
+    """
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "request.json", json.dumps(asdict(request), indent=2) + "\n")
     notes: list[str] = []
-    total = sum(_wanted(g) for g in request.generators)
+    origins: dict[str, Any] = {}
+
+    def note(text: str) -> None:
+        notes.append(text)  # kept with the result, and said now
+        reporter.note(text)
+
+    total = sum(wanted(generator) or 0 for generator in request.generators)
     for source, generator in enumerate(request.generators):
-        if generator["type"] == "hardcoded":
-            _hardcoded(out, source, generator)
-            reporter.progress("stim", len(read_rows(out / STIMULI, Stimulus)), total)
-        else:
-            _oneshot(request, out, source, open_writer, reporter, notes, total)
+        task = _task(request, source, out, open_writer, read or _nothing, note)
+        done = len(task.known)
+        reporter.progress("stim", done, max(total, done))
+        for round_ in GENERATORS[generator["type"]](task):
+            _write(out, source, generator, round_)
+            done += len(round_.questions)
+            reporter.progress("stim", done, max(total, done))
+        if task.origin:
+            origins[str(source)] = task.origin
     stimuli = read_rows(out / STIMULI, Stimulus)
-    if len(stimuli) != total:  # duplicates, or a writer that ran dry
-        reporter.progress("stim", total, total)
+    if len(stimuli) != total:  # duplicates, a writer that ran dry, or a whole data set
+        reporter.progress("stim", max(total, len(stimuli)), max(total, len(stimuli)))
     if not stimuli:
         raise StageError(
             "no question was written",
             hint=f"See why in {out / REJECTED}, or write some with type: hardcoded.",
         )
     rejected = Counter(row.reason for row in read_rows(out / REJECTED, Rejected))
-    write_atomic(
-        out / DONE,
-        json.dumps(
-            {
-                "schema": 1,
-                "count": len(stimuli),
-                "digest": file_digest(out / STIMULI),
-                "writers": Counter(s.writer for s in stimuli),
-                "rejected": rejected,
-                "seconds": round(time.monotonic() - started, 2),
-                "notes": notes,
-            },
-            indent=2,
-        )
-        + "\n",
-    )
+    done_data = {
+        "schema": 1,
+        "count": len(stimuli),
+        "digest": file_digest(out / STIMULI),
+        "writers": Counter(s.writer for s in stimuli),
+        "rejected": rejected,
+        "seconds": round(time.monotonic() - started, 2),
+        "notes": notes,
+    }
+    if origins:
+        done_data["origins"] = origins
+    write_atomic(out / DONE, json.dumps(done_data, indent=2) + "\n")
     if rejected:
         counts = ", ".join(f"{n} {reason}" for reason, n in rejected.most_common())
         reporter.note(f"left out of the questions: {counts}")
     return len(stimuli)
 
 
-def _wanted(generator: Mapping[str, Any]) -> int:
-    return len(generator["questions"]) if generator["type"] == "hardcoded" else generator["numq"]
+def wanted(generator: Mapping[str, Any]) -> int | None:
+    """Return how many questions a generator is asked for; None: all that there are."""
+    if generator["type"] == "hardcoded":
+        return len(generator["questions"])
+    return generator.get("numq")
 
 
-def _hardcoded(out: Path, source: int, generator: dict[str, Any]) -> None:
-    known = _known(read_rows(out / STIMULI, Stimulus))
-    rows, rejected = [], []
-    for text in hardcoded.questions(generator):
-        if oneshot.normal(text) in known:
-            rejected.append(Rejected(text, "duplicate", source, 0))
-            continue
-        known.add(oneshot.normal(text))
-        rows.append(_stimulus(text, "hardcoded", hardcoded.WRITER, source, 0))
-    if rows:  # nothing new: written by an earlier run
-        append_rows(out / REJECTED, rejected)
-        append_rows(out / STIMULI, rows)
-
-
-def _oneshot(
+def _task(
     request: StimRequest,
-    out: Path,
     source: int,
+    out: Path,
     open_writer: OpenWriter,
-    reporter: Reporter,
-    notes: list[str],
-    total: int,
-) -> None:
+    read: Callable[[str], bytes],
+    note: Callable[[str], None],
+) -> Task:
     generator = request.generators[source]
     rows = read_rows(out / STIMULI, Stimulus)
-    mine = [r for r in rows if r.source == source]
-    if len(mine) >= generator["numq"]:
-        return
-    writer, instead = open_writer(generator.get("model"))
-    if instead:
-        _announce(instead, notes, reporter)
+    mine = [row for row in rows if row.source == source]
     path = generator.get("template_path")
-    if path and writer.speaks_as_user:
-        ignored = f"{writer.name} writes questions by itself: template {path} is not read"
-        _announce(ignored, notes, reporter)
-    known = _known(rows)
-    if writer.speaks_as_user and not mine:
-        mine = _openers(out, source, generator, known)
-    sifted = {r.round for r in read_rows(out / REJECTED, Rejected) if r.source == source}
-    have, done = len(mine), len(rows) + sum(row not in rows for row in mine)
-    reporter.progress("stim", done, total)
-    for round_ in oneshot.rounds(
+    return Task(
         generator,
         request.teacher,
-        request.templates[path] if path else None,
-        writer,
-        key=f"{request.id}/{source}",
-        known=known,
-        first=max((r.round for r in mine), default=-1) + 1,
-        have=have,
-    ):
-        if round_.number not in sifted:  # an interrupted round repeats itself exactly
-            left_out = [Rejected(text, why, source, round_.number) for text, why in round_.rejected]
-            append_rows(out / REJECTED, left_out)
-        new = [
-            _stimulus(text, generator["type"], writer.name, source, round_.number)
-            for text in round_.questions
-        ]
-        append_rows(out / STIMULI, new)
-        have, done = have + len(round_.questions), done + len(round_.questions)
-        reporter.progress("stim", done, total)
-    if have < generator["numq"]:
-        few = (
-            f"{writer.name} wrote only {have} different questions of "
-            f"{generator['numq']}: the last rounds gave nothing new"
+        f"{request.id}/{source}",
+        _known(rows),
+        _known(mine),
+        max((row.round for row in mine), default=-1) + 1,
+        open_writer,
+        read,
+        note,
+        request.templates[path] if path else generator.get("template_content"),
+        request.files,
+    )
+
+
+def _write(out: Path, source: int, generator: Mapping[str, Any], round_: Round) -> None:
+    """Append a round; what an interrupted one has left out already is not written again."""
+    sifted = {row.round for row in read_rows(out / REJECTED, Rejected) if row.source == source}
+    if round_.number not in sifted:
+        left_out = [Rejected(text, why, source, round_.number) for text, why in round_.rejected]
+        append_rows(out / REJECTED, left_out)
+    behind = "student" if generator.get("rollout_with_conditioned") else None
+    rows = []
+    for text in round_.questions:
+        messages = ({"role": "user", "content": text},)
+        kind, number = generator["type"], round_.number
+        rows.append(
+            Stimulus(short_id(messages), messages, kind, round_.writer, source, number, behind)
         )
-        _announce(few, notes, reporter)
-
-
-def _openers(
-    out: Path, source: int, generator: Mapping[str, Any], known: set[str]
-) -> list[Stimulus]:
-    """Write the questions that are asked in any case, and return them."""
-    rows = [
-        _stimulus(text, generator["type"], oneshot.OPENERS_WRITER, source, -1)
-        for text in oneshot.openers(generator["numq"], known)
-    ]
     append_rows(out / STIMULI, rows)
-    return rows
-
-
-def _announce(text: str, notes: list[str], reporter: Reporter) -> None:
-    """Say it now, and keep it with the result."""
-    notes.append(text)
-    reporter.note(text)
-
-
-def _stimulus(text: str, generator: str, writer: str, source: int, round_: int) -> Stimulus:
-    messages = ({"role": "user", "content": text},)
-    return Stimulus(short_id(messages), messages, generator, writer, source, round_)
 
 
 def _known(rows: list[Stimulus]) -> set[str]:
-    return {oneshot.normal(user_text(row.messages)) for row in rows}
+    return {normal(user_text(row.messages)) for row in rows}
+
+
+def _nothing(path: str) -> bytes:
+    raise StageError(f"the data file {path} cannot be read here")

@@ -5,6 +5,8 @@ Imported only when one of these is read or made: `datasets` takes a second to lo
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from datasets import (
     load_from_disk,
 )
 from datasets.exceptions import DatasetsError
+from pyarrow import parquet
 
 from bakery.errors import StageError
 
@@ -31,6 +34,7 @@ CONVERSATIONS = {
     "responses": Value("string"),
     "tools": List(Json()),
 }
+_COMMIT = re.compile(r"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")
 _FAILURES = (DatasetsError, OSError, ValueError, RuntimeError, TypeError, pyarrow.ArrowException)
 
 
@@ -40,6 +44,14 @@ def from_parquet(path: Path) -> list[Any]:
         return records(Dataset.from_parquet(str(path), keep_in_memory=True))
     except _FAILURES as error:
         raise StageError(f"{path} is not a parquet file: {_said(error)}") from error
+
+
+def from_parquet_bytes(data: bytes, name: str) -> list[Any]:
+    """Return the rows of a parquet file that is in memory."""
+    try:
+        return records(Dataset(parquet.read_table(io.BytesIO(data))))
+    except _FAILURES as error:
+        raise StageError(f"{name} is not a parquet file: {_said(error)}") from error
 
 
 def from_folder(path: Path, split: str) -> tuple[list[Any], bool]:
@@ -65,8 +77,14 @@ def from_folder(path: Path, split: str) -> tuple[list[Any], bool]:
 
 def from_hub(source: str, split: str, subset: str | None) -> list[Any]:
     """Return the rows of a data set on the hub; its own error is shown where it fails."""
+    return records(on_hub(source, split, subset)[0])
+
+
+def on_hub(source: str, split: str, subset: str | None) -> tuple[Dataset, str]:
+    """Return a data set on the hub as it is, and the revision that it has ("" if unknown)."""
     try:
-        return records(load_dataset(source, subset, split=split))
+        found = load_dataset(source, subset, split=split)
+        return found, _revision(found)
     except _FAILURES as error:
         raise StageError(
             f"cannot load {source!r}, which is no file here, from the hub: {_said(error)}",
@@ -110,6 +128,13 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
     return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _revision(found: Dataset) -> str:
+    """Return the commit that the hub's files were fetched from: their addresses hold it."""
+    places = [*(found.info.download_checksums or {}), *(f["filename"] for f in found.cache_files)]
+    commits = (_COMMIT.search(place) for place in places)
+    return next((match.group() for match in commits if match), "")
 
 
 def _said(error: BaseException) -> str:

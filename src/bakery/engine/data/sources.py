@@ -24,6 +24,7 @@ WRAPPERS = (
     "training_prompts", "prompts", "questions",
 )  # fmt: skip
 _SLICE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<first>-?\d*%?):(?P<last>-?\d*%?)\])?")
+_TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 _KINDS = ".json, .jsonl, .csv, .tsv, .parquet, or a save_to_disk folder"
 
 
@@ -74,23 +75,53 @@ def items_of(text: str, name: str, wrappers: Sequence[str], split: str = "train"
     return _unwrapped(document, name, wrappers, split)[0]
 
 
-def _from_file(path: Path, split: str) -> Table:
-    name, suffix = str(path), path.suffix.lower()
-    if suffix == ".parquet":
+def read_bytes(data: bytes, name: str, split: str = "train") -> Table:
+    """Return the records of a file that is in memory: its name says what kind it is."""
+    if Path(name).suffix.lower() == ".parquet":
         from bakery.engine.data import arrow
 
-        records, unit, has_splits = _numbered(arrow.from_parquet(path)), "row", False
-    elif suffix in (".csv", ".tsv"):
-        records = _csv_records(read_text(path), name, "\t" if suffix == ".tsv" else ",")
-        unit, has_splits = "row", False
-    elif suffix in (".jsonl", ".ndjson"):
-        records, unit, has_splits = _json_lines(read_text(path), name), "line", False
-    elif suffix == ".json":
-        records, unit, has_splits = _json_records(read_text(path), name, split)
-    else:
+        records = _numbered(arrow.from_parquet_bytes(data, name))
+        return _not_empty(_whole_file(name, records, "row", False, split), split)
+    return _not_empty(_from_text(text_of(data, name), name, split), split)
+
+
+def text_of(data: bytes, name: str) -> str:
+    """Return the text of a file that is in memory, as `read_text` reads it."""
+    try:
+        return data.decode("utf-8-sig").rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{name} is not text in UTF-8 (byte {error.start})", hint="Save it as UTF-8."
+        ) from error
+
+
+def _from_file(path: Path, split: str) -> Table:
+    if path.suffix.lower() == ".parquet":
+        from bakery.engine.data import arrow
+
+        records = _numbered(arrow.from_parquet(path))
+        return _whole_file(str(path), records, "row", False, split)
+    if path.suffix.lower() not in _TEXTS:
         raise ConfigError(
             f"{path}: cannot tell what kind of file this is", hint=f"Known: {_KINDS}."
         )
+    return _from_text(read_text(path), str(path), split)
+
+
+def _from_text(text: str, name: str, split: str) -> Table:
+    suffix, has_splits = Path(name).suffix.lower(), False
+    if suffix in (".csv", ".tsv"):
+        records, unit = _csv_records(text, name, "\t" if suffix == ".tsv" else ","), "row"
+    elif suffix in (".jsonl", ".ndjson"):
+        records, unit = _json_lines(text, name), "line"
+    else:
+        records, unit, has_splits = _json_records(text, name, split)
+    return _whole_file(name, records, unit, has_splits, split)
+
+
+def _whole_file(
+    name: str, records: tuple[tuple[int, Any], ...], unit: str, has_splits: bool, split: str
+) -> Table:
     wanted = _parts(split)["name"]
     if not has_splits and wanted != "train":
         raise ConfigError(

@@ -1,0 +1,84 @@
+"""What a generator is given, and what it gives: questions in rounds.
+
+A generator is a function from a Task to rounds; what is written where is `stages.stim`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bakery.backends.base import QuestionWriter
+from bakery.records import Prompt
+
+OpenWriter = Callable[[str | None], tuple[QuestionWriter, str | None]]
+"""Gives whoever writes questions for a generator's `model` (None: the base), and, where that is
+not the one who was asked for, a sentence that says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of questions: what is new, who wrote it, and what was left out with the reason."""
+
+    number: int
+    questions: tuple[str, ...]
+    writer: str
+    rejected: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one generator has to do.
+
+    `known` holds the normal forms of all questions so far, and `own` those that it has written
+    itself before; both grow as it goes on. `first` is the number of its next round.
+    """
+
+    generator: Mapping[str, Any]
+    teacher: Prompt
+    key: str
+    known: set[str]
+    own: set[str]
+    first: int
+    open_writer: OpenWriter
+    read: Callable[[str], bytes]
+    note: Callable[[str], None]
+    template: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The SHA-256 that each data file had when the request was made."""
+    origin: dict[str, Any] = field(default_factory=dict)
+    """What is kept with the questions about where they come from."""
+
+
+class Generator(Protocol):
+    """Writes questions until there are as many as are wanted, or says why there are fewer."""
+
+    def __call__(self, task: Task) -> Iterator[Round]:
+        """Yield rounds; none where an earlier run wrote all."""
+
+
+def normal(question: str) -> str:
+    """Return the form in which two questions are the same: no case, single spaces."""
+    return " ".join(question.casefold().split())
+
+
+def take(task: Task, questions: Iterable[str], wanted: int | None, *, writer: str) -> Round:
+    """Return the first `wanted` (None: all) new questions of a fixed source, as one round.
+
+    What an earlier run wrote counts, and is not written again.
+    """
+    before, chosen, rejected = set(task.own), [], []
+    for text in questions:
+        if wanted is not None and len(task.own) >= wanted:
+            break
+        form = normal(text)
+        if form in before:
+            continue
+        if not form or form in task.known:
+            rejected.append((text, "duplicate" if form else "empty"))
+            continue
+        task.known.add(form)
+        task.own.add(form)
+        chosen.append(text)
+    return Round(0, tuple(chosen), writer, tuple(rejected))

@@ -1,0 +1,145 @@
+"""`type: from_dataset`: questions drawn from a data set of the hub, or from a file of one's own.
+
+A file's bytes are those that input.yml was read with; of the hub the revision is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Any
+
+from bakery import yaml_text
+from bakery.engine.data import sources
+from bakery.engine.data.formats import CONVERSATION, SPEAKERS
+from bakery.errors import ConfigError, StageError
+from bakery.generators.base import Round, Task, take
+from bakery.schema import data_sets
+
+FIELDS = (
+    "question", "prompt", "instruction", "input", "user_message", "user_messages", "query",
+    "problem", "text", "questions", *CONVERSATION,
+)  # fmt: skip
+"""Where questions usually are, the surest names first."""
+
+LOOKED_AT = 100
+"""So many rows are asked for their columns."""
+
+_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+def write(task: Task) -> Iterator[Round]:
+    """Yield `numq` questions (all, where it is not given) in the order that the seed gives."""
+    asked = task.generator
+    wanted = asked.get("numq")
+    if wanted is not None and len(task.own) >= wanted:
+        return
+    name, rows, field = _rows(task)
+    order = range(len(rows))
+    if wanted is not None:
+        order = random.Random(asked["seed"]).sample(order, len(rows))  # type: ignore[assignment]
+    field = field or _field(rows, name)
+    texts = (question(rows[index], field) for index in order)
+    yield take(task, texts, wanted, writer=name)
+    if wanted is not None and len(task.own) < wanted:
+        task.note(
+            f"{name} gave {len(task.own)} different questions of {wanted}: it has {len(rows)} rows"
+        )
+
+
+def question(row: Any, field: str | None) -> str:
+    """Return the question of a row; "" where it has none. `field` None: a row is a text."""
+    if field is None or not isinstance(row, Mapping):
+        return row.strip() if isinstance(row, str) else ""
+    value = row.get(field)
+    if isinstance(value, list | tuple):
+        value = _asked(value)
+    text = value.strip() if isinstance(value, str) else ""
+    further = row.get("input")
+    if field == "instruction" and text and isinstance(further, str) and further.strip():
+        return f"{text}\n\n{further.strip()}"
+    return text
+
+
+def _rows(task: Task) -> tuple[str, Sequence[Any], str | None]:
+    """Return what the data set is called, its rows, and the column, where that is known."""
+    asked = task.generator
+    dataset, field, split = asked["dataset"], asked.get("field"), asked.get("split")
+    if data_sets.is_file(dataset):
+        rows = _of_file(task, dataset, split or "train")
+        if field is not None:
+            _check(rows, field, dataset)
+        return dataset, rows, field
+    known = data_sets.KNOWN.get(dataset) or data_sets.HubData(dataset, "")
+    from bakery.engine.data import arrow
+
+    found, revision = arrow.on_hub(
+        known.id, split or known.split, asked.get("config") or known.config
+    )
+    task.origin.update(dataset=known.id, revision=revision)
+    if field is not None:
+        _check(found, field, known.id)
+    return known.id, found, field or known.field or None
+
+
+def _of_file(task: Task, path: str, split: str) -> list[Any]:
+    data = task.read(path)
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != task.files[path]:
+        raise StageError(
+            f"{path} has changed since input.yml was read",
+            hint="Run the same command again: the questions are named anew.",
+        )
+    task.origin.update(dataset=path, digest=digest)
+    if data.startswith(_POINTER):
+        raise ConfigError(
+            f"{path} is kept by Git LFS: git holds only a pointer to it",
+            hint="Add the file itself, or name a data set of the hub.",
+        )
+    if PurePosixPath(path).suffix.lower() == ".txt":
+        return [line for line in sources.text_of(data, path).splitlines() if line.strip()]
+    return [record for _, record in sources.read_bytes(data, path, split).records]
+
+
+def _columns(rows: Sequence[Any]) -> list[str]:
+    some = islice(rows, LOOKED_AT)
+    return list(dict.fromkeys(str(k) for row in some if isinstance(row, Mapping) for k in row))
+
+
+def _field(rows: Sequence[Any], name: str) -> str | None:
+    """Return the column that holds the questions; None where rows are texts."""
+    columns = _columns(rows)
+    if not columns and all(isinstance(row, str) for row in islice(rows, LOOKED_AT)):
+        return None
+    found = next((field for field in FIELDS if field in columns), None)
+    if found is None:
+        raise ConfigError(
+            f"{name}: cannot tell which column holds the questions; "
+            f"it has {', '.join(columns) or 'none'}",
+            hint="Name it: `field: ...` beside `dataset`.",
+        )
+    return found
+
+
+def _check(rows: Sequence[Any], field: str, name: str) -> None:
+    columns = _columns(rows)
+    if field not in columns:
+        guess = yaml_text.nearest(field, columns)
+        raise ConfigError(
+            f"{name} has no column {field!r}; it has {', '.join(columns) or 'no columns'}",
+            hint=f"Did you mean {guess!r}?" if guess else "`field` names the questions' column.",
+        )
+
+
+def _asked(turns: Sequence[Any]) -> Any:
+    """Return the first thing that is asked: a text, or what the first user turn says."""
+    for turn in turns:
+        if not isinstance(turn, Mapping):
+            return turn
+        speaker = str(turn.get("role") or turn.get("from") or "").lower()
+        if SPEAKERS.get(speaker) == "user":
+            return turn.get("content") or turn.get("value")
+    return ""
