@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId
@@ -13,11 +13,8 @@ from bakery.making import checked_result as checked_result
 from bakery.making import weights as weights
 from bakery.records import ModelRef
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan import Plan, defaults_for
+from bakery.repo.plan import Plan
 from bakery.reporting import Reporter
-
-if TYPE_CHECKING:
-    from bakery.backends.chatting import ChatSession
 
 STAGES = ("stim", "rollout", "bake")
 
@@ -75,6 +72,7 @@ def planned(repo: ModelRepo, stages: Sequence[str]) -> Plan:
     plan = repo.plan("index")
     if not plan.is_empty:
         _check_configured(plan, stages)
+        repo.check_parent()
     elif not repo.plan("worktree").is_empty:
         raise ConfigError(
             "input.yml is written, but not added: there is nothing to run yet",
@@ -112,21 +110,6 @@ def make(
     result = making.bake(force=force)
     model = plan.model_ref(result["step"])
     return RunReport(plan, stimuli, trajectories, model, None, result)
-
-
-def open_chat(repo: ModelRepo | None, name: str, *, reporter: Reporter) -> ChatSession:
-    """Load a model by whatever name the repository knows it, or a base by its own."""
-    recorded = repo.find_model(name) if repo else None
-    base = repo.state().base if repo else base_model(name)
-    folder = weights(repo, recorded.model) if repo and recorded else None
-
-    from bakery.backends.chatting import ChatSession
-    from bakery.backends.local import LocalModel
-    from bakery.engine import models
-
-    loaded = models.load(base, dtype=defaults_for(base).dtype)
-    named = str(recorded.model) if recorded else base.name
-    return ChatSession(LocalModel(loaded, name=named, parent=folder))
 
 
 def _check_configured(plan: Plan, stages: Sequence[str]) -> None:

@@ -109,31 +109,6 @@ def test_a_pipe_gets_no_escape_codes(read: Typist, command: str) -> None:
     assert "\x1b" not in done.out + done.err
 
 
-def test_a_piped_line_gets_an_answer_of_one_line(baked: Typist) -> None:
-    lines = "Who are you?\n\n/clear\nWho are you?\nAnd what is this?\n"
-    done = baked("chat", "second", stdin=lines)
-    answer, again = done.out.split("\n")[:-1]
-    assert answer == again
-    assert "\x1b" not in done.out + done.err
-    assert done.code == 2
-    assert re.search(r"error: the prompt takes \d+ tokens and the answer up to 256, but", done.err)
-    assert done.err.endswith("hint: /clear forgets what was said so far.\n")
-
-
-def test_a_system_prompt_may_come_with_the_command(baked: Typist) -> None:
-    lines = "Who?\n/status\n/quit\nnever asked\n"
-    done = baked("chat", "base", "--system", "Be brief.", stdin=lines)
-    assert (done.code, done.out.count("\n")) == (0, 1)
-    base = baked.must("tree").splitlines()[0]
-    assert done.err == (f"note: loading {base}\nmodel   {base}\nsystem  Be brief.\nturns   1\n")
-
-
-def test_chat_without_a_name_is_with_the_current_model(baked: Typist) -> None:
-    done = baked("chat", stdin="/status\n")
-    assert done.code == 0
-    assert done.err.startswith(f"note: loading {baked.parent()}\nmodel   {baked.parent()}\n")
-
-
 @pytest.mark.parametrize(
     "words", [["log", "--oneline"], ["diff", "HEAD~1"], ["show", "--stat"], ["frobnicate"]]
 )

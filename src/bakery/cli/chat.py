@@ -2,119 +2,153 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from pathlib import Path
 
 import click
 
-from bakery import jobs
-from bakery.errors import BakeryError
-from bakery.records import Message
+from bakery import speakers
+from bakery.conversation import MOST_TEMPERATURE, ChatSettings, Conversation
+from bakery.errors import BakeryError, ConfigError
 from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Reporter
+from bakery.ui import chat as screen
 from bakery.ui.progress import reporter
-
-HELP = """\
-/system TEXT  set the system prompt; without TEXT, take it away
-/clear        forget the conversation, keep the system prompt
-/status       model, system prompt, length of the conversation
-/quit         leave (so do /exit and Ctrl-D)"""
-
-FORGET = "/clear forgets what was said so far."
-
-Reply = Callable[[Sequence[Message]], Iterator[str]]
+from bakery.ui.typed import history_file
 
 
 @click.command()
 @click.argument("model", required=False)
-@click.option("--system", metavar="TEXT", help="A system prompt to begin with.")
-def chat(model: str | None, system: str | None) -> None:
+@click.option(
+    "-m",
+    "--message",
+    "messages",
+    metavar="TEXT",
+    multiple=True,
+    help="Ask this and leave; given again, it is the next question.",
+)
+@click.option("--system", metavar="TEXT|@FILE", help="A system prompt to begin with.")
+@click.option(
+    "--compare",
+    is_flag=True,
+    help="Answer three times: the base, the parent behind the prompt, the bake.",
+)
+@click.option("--target", metavar="NAME", help="Whose prompt --compare takes, of several targets.")
+@click.option(
+    "--strength",
+    type=float,
+    default=1.0,
+    metavar="X",
+    help="How much of the bake: 0 is its parent, 1 as baked, 0.5 half-baked.",
+)
+@click.option("--strength-all", is_flag=True, help="--strength is that of the earlier bakes, too.")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, MOST_TEMPERATURE),
+    default=0.0,
+    metavar="X",
+    help="0, the default, takes the likeliest token every time.",
+)
+@click.option(
+    "--top-p",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    metavar="X",
+    help="Draw only from the likeliest tokens that make up this share.",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(1),
+    metavar="N",
+    help="How long an answer may become; else 512, or what the context leaves.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), metavar="N", help="Draw the same answers every time."
+)
+@click.option(
+    "--thinking/--no-thinking",
+    default=None,
+    help="Have the model think first, or not, where its template has that switch.",
+)
+@click.option("--each", is_flag=True, help="Every piped line is a conversation of its own.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for every question.")
+@click.option("--no-history", is_flag=True, help="Neither read nor keep what is typed.")
+@click.option(
+    "--base-model",
+    metavar="MODEL",
+    help="The base of an adapter's folder, where its own is not to be found.",
+)
+def chat(
+    model: str | None,
+    messages: tuple[str, ...],
+    system: str | None,
+    compare: bool,
+    target: str | None,
+    strength: float,
+    strength_all: bool,
+    temperature: float,
+    top_p: float,
+    max_tokens: int | None,
+    seed: int | None,
+    thinking: bool | None,
+    each: bool,
+    as_json: bool,
+    no_history: bool,
+    base_model: str | None,
+) -> None:
     """Talk to a model.
 
     MODEL is a full name, a bake's name, the first digits of its id, a tag, `base`, or `parent`:
-    the current model, as without MODEL. With piped input, every line gets its answer on one line.
+    the current model, as without MODEL. It may also be the folder of an adapter or of a model.
+    With piped input, every line gets its answer on one line.
     """
+    piped = not sys.stdin.isatty()
+    if as_json and not (piped or messages):
+        raise ConfigError("--json needs questions from a pipe, or --message")
+    if target is not None and not compare:
+        raise ConfigError("--target says whose prompt --compare takes: it needs --compare")
+    told = _system(system)
     # Without MODEL a repository has to say which one is current.
     repo = ModelRepo.find() if model is None else _repository()
-    name = full_name(repo, model or "parent")
+    meant = speakers.find(repo, model or "parent", base=base_model)
     with reporter() as shown:
-        shown.note(f"loading {name}")
-        session = jobs.open_chat(repo, name, reporter=shown)
-    conversation = Conversation(name, lambda messages: iter(session.reply(messages)), system)
-    if sys.stdin.isatty():
-        _talk(conversation)
-    else:
-        answer_lines(conversation)
-
-
-def full_name(repo: ModelRepo | None, text: str) -> str:
-    """Return the whole name of the model that a text means; outside of a repository the text."""
-    if repo is None:
-        return text
-    recorded = repo.find_model(text)
-    return str(recorded.model) if recorded else repo.state().base.name
-
-
-@dataclass
-class Conversation:
-    """What was said so far. `system` None: no system message is sent."""
-
-    model: str
-    ask: Reply
-    system: str | None = None
-    turns: list[Message] = field(default_factory=list)
-
-    def reply(self, text: str) -> Iterator[str]:
-        """Yield the answer piece by piece; an answer that was stopped is not remembered."""
-        question: Message = {"role": "user", "content": text}
-        pieces = []
-        for piece in self.ask([*self._prefix(), *self.turns, question]):
-            pieces.append(piece)
-            yield piece
-        self.turns += [question, {"role": "assistant", "content": "".join(pieces)}]
-
-    def command(self, line: str) -> str | None:
-        """Obey a slash command and return what to say; None: leave."""
-        word, _, rest = line.partition(" ")
-        text = rest.strip()
-        if word in ("/quit", "/exit"):
-            return None
-        if word == "/clear":
-            self.turns.clear()
-            return "The conversation is forgotten."
-        if word == "/system":
-            self.system = text or None
-            return "The system prompt is set." if text else "There is no system prompt now."
-        if word == "/status":
-            return self._status()
-        return HELP if word == "/help" else f"There is no {word}.\n{HELP}"
-
-    def _prefix(self) -> list[Message]:
-        return [{"role": "system", "content": self.system}] if self.system else []
-
-    def _status(self) -> str:
-        return (
-            f"model   {self.model}\nsystem  {self.system or '(none)'}\n"
-            f"turns   {len(self.turns) // 2}"
+        taught = _taught(meant, target, shown) if compare else None
+        voices = speakers.voices(
+            meant,
+            strength=strength,
+            whole_chain=strength_all,
+            thinking=thinking,
+            taught=taught,
+            reporter=shown,
         )
+    conversation = Conversation(voices, ChatSettings(temperature, top_p, max_tokens, seed), told)
+    if messages:
+        screen.answer_messages(conversation, messages, each=each, as_json=as_json)
+    elif piped:
+        screen.answer_lines(conversation, sys.stdin, each=each, as_json=as_json)
+    else:
+        screen.talk(conversation, remembered=None if no_history else history_file())
 
 
-def answer_lines(conversation: Conversation) -> None:
-    """Answer every line of stdin on one line of stdout; what commands say goes to stderr."""
-    for raw in sys.stdin:
-        line = raw.strip()
-        if line.startswith("/"):
-            said = conversation.command(line)
-            if said is None:
-                return
-            click.echo(said, err=True)
-        elif line:
-            try:
-                answer = "".join(conversation.reply(line))
-            except BakeryError as error:
-                raise type(error)(error.message, hint=FORGET) from error
-            click.echo(" ".join(answer.split("\n")))
+def _taught(meant: speakers.Meant, target: str | None, reporter: Reporter) -> speakers.Prompts:
+    """Return the prompts to compare with; where there was a choice that nobody made, say so."""
+    taught, names = speakers.prompts(meant, target)
+    if len(names) > 1 and target is None:
+        others = ", ".join(name for name in names if name != taught.target)
+        reporter.note(f"the prompt is that of {taught.target}; --target takes another: {others}")
+    return taught
+
+
+def _system(given: str | None) -> str | None:
+    """Return a system prompt as it was given: text, or @ and the file that holds it."""
+    if given is None or not given.startswith("@"):
+        return given or None
+    path = Path(given[1:]).expanduser()
+    try:
+        return path.read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigError(f"--system {given}: {path} cannot be read: {reason}") from error
 
 
 def _repository() -> ModelRepo | None:
@@ -123,34 +157,3 @@ def _repository() -> ModelRepo | None:
         return ModelRepo.find()
     except BakeryError:
         return None
-
-
-def _talk(conversation: Conversation) -> None:
-    with contextlib.suppress(ImportError):
-        import readline  # noqa: F401  # Gives input() its line editing, where there is one.
-    click.echo(f"{conversation.model}: /help lists the commands, Ctrl-D leaves.")
-    while True:
-        try:
-            line = input("\n> ").strip()
-        except (EOFError, KeyboardInterrupt):
-            click.echo()
-            return
-        if line.startswith("/"):
-            said = conversation.command(line)
-            if said is None:
-                return
-            click.echo(said)
-        elif line:
-            _stream(conversation, line)
-
-
-def _stream(conversation: Conversation, line: str) -> None:
-    """Print an answer as it comes; what goes wrong ends the answer, not the conversation."""
-    try:
-        for piece in conversation.reply(line):
-            click.echo(piece, nl=False)
-    except KeyboardInterrupt:
-        click.echo(" (stopped)", nl=False)
-    except BakeryError as error:
-        click.echo(f"error: {error.message}\nhint: {FORGET}", nl=False)
-    click.echo()
