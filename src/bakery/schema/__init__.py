@@ -13,7 +13,7 @@ from bakery.schema.bakes import (
     Optimizer,
     Scheduler,
 )
-from bakery.schema.files import InputSpec, load
+from bakery.schema.files import File, InputSpec, load, written
 from bakery.schema.generators import (
     CustomQuestions,
     DatasetQuestions,
@@ -22,6 +22,7 @@ from bakery.schema.generators import (
     OneshotQuestions,
     PersonaQuestions,
 )
+from bakery.schema.inheritance import Sections
 from bakery.schema.prompts import PromptSection
 from bakery.schema.targets import SamplingExtras, Target
 
@@ -32,6 +33,7 @@ __all__ = [
     "CustomQuestions",
     "Dataset",
     "DatasetQuestions",
+    "File",
     "Generator",
     "HardcodedQuestions",
     "InputSpec",
@@ -42,6 +44,8 @@ __all__ = [
     "PromptSection",
     "SamplingExtras",
     "Scheduler",
+    "Sections",
     "Target",
     "load",
+    "written",
 ]

@@ -14,7 +14,7 @@ from bakery import yaml_text
 from bakery.errors import ConfigError
 from bakery.schema.bakes import Bake
 from bakery.schema.common import Name, Path, Section, remarks_in
-from bakery.schema.inheritance import Sections, filled_in, no_sections
+from bakery.schema.inheritance import Sections, filled_in, named, no_sections
 from bakery.schema.problems import Problems, advice
 from bakery.schema.prompts import TEACHER, PromptSection
 from bakery.schema.sources import Read, Sources
@@ -105,6 +105,21 @@ def load(
         tuple(f"{places.at(*path, key=True)}: {sentence}" for path, sentence in warnings),
         sources.data,
     )
+
+
+def written(
+    text: str, earlier: Sections
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any] | None]:
+    """Return the target sections of a file by name, and its bake section, templates filled in."""
+    try:
+        document = yaml_text.plain(yaml_text.parse(text, "input.yml"))
+    except ConfigError:
+        return {}, None
+    if not isinstance(document, Mapping):
+        return {}, None
+    whole = filled_in(document, lambda: earlier, Problems(Places()))
+    bake = whole.get("BAKE")
+    return named(whole.get("TARGET")), dict(bake) if isinstance(bake, Mapping) else None
 
 
 def _validated(data: Mapping[str, Any], problems: Problems) -> File:

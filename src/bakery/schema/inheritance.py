@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bakery.schema.common import Path
 from bakery.schema.problems import Problems, advice
 
 DEFAULT = "default"
@@ -77,17 +78,19 @@ def _targets(
         name = _template(target)
         if name is None:
             return target
-        path = ("TARGET", number, "template")
+        path: Path = ("TARGET", number, "template")
         if name in own:
             other = own[name]
             if other in (*seen, number):
                 problems.add(f"TARGET.template: {name!r} starts from itself", *path)
+                problems.unfilled.update(("TARGET", n) for n in (*seen, number))
                 return target
             return _laid_over(whole(other, (*seen, number)), target)
         known = earlier().targets
         if name not in known:
             candidates = [*(n for n in own if n != target.get("name")), *known]
             problems.add(f"TARGET.template: {_no_such('target', name, candidates)}", *path)
+            problems.unfilled.add(path[:2])
             return target
         return _laid_over(known[name], target)
 
@@ -106,8 +109,8 @@ def _bake(
         problems.add(f"BAKE.template: {told}", "BAKE", "template")
         return bake
     start = dict(known.bakes[name])
-    if "datasets" not in bake:
-        full = {k: v for k, v in known.full_names.get(name, {}).items() if k not in own}
+    full = {k: v for k, v in known.full_names.get(name, {}).items() if k not in own}
+    if full and "datasets" not in bake and ("datasets" in start or not own):
         start["datasets"] = _by_full_name(start.get("datasets"), full)
     return _laid_over(start, bake)
 

@@ -35,12 +35,17 @@ _EXPECTED = {
 """Kinds of values by the type of a pydantic error."""
 
 
+_MISSING = "is required"
+
+
 class Problems:
     """Collects what is wrong, so that all of it is said at once."""
 
     def __init__(self, places: Places) -> None:
         self.places = places
         self.hint = f"Mend {places.source} and run the same command again."
+        self.unfilled: set[Path] = set()
+        """Sections whose template is not there: what they lack may be in it."""
         self._found: dict[str, tuple[int, int]] = {}
         self._sections: set[str | int] = set()
 
@@ -54,6 +59,9 @@ class Problems:
         """Note what a model says of the document, where nothing is known to be wrong yet."""
         before = set(self._found.values())
         for path, key, sentence in _sentences(error, self.places.document, model):
+            section = path[:2] if len(path) > 1 else (*path, 0)
+            if sentence.endswith(_MISSING) and section in self.unfilled:
+                continue
             if position(self.places.document, path, key=key) not in before:
                 self.add(sentence, *path, key=key)
 
@@ -134,7 +142,7 @@ def _unknown(item: Any, path: Path, model: type[BaseModel]) -> str:
 def _sentence(item: Any) -> str:
     kind, given = item["type"], item.get("input")
     if kind == "missing":
-        return "is required"
+        return _MISSING
     if kind == "union_tag_invalid":
         known = item["ctx"]["expected_tags"].replace("'", "").split(", ")
         tag = str(item["ctx"]["tag"])
