@@ -15,7 +15,7 @@ from typing import Any
 
 from bakery.errors import RepoError
 from bakery.records import ModelRef
-from bakery.repo import checks, commit, recipe, state
+from bakery.repo import checks, commit, job, recipe, state
 from bakery.repo.checks import BREAD, INPUT, RECIPE
 from bakery.repo.emptied import emptied
 from bakery.repo.git import Blob, Git
@@ -187,6 +187,8 @@ def _refreshed(git: Git, store: Store, journal: Journal, made: str, reporter: Re
         )
         return made
     store.pending(journal.key).unlink(missing_ok=True)
+    if journal.action == "record":
+        job.mark_recorded(store, journal.repository, journal.branch, journal.bake_id, made)
     return made
 
 
