@@ -1,12 +1,16 @@
-"""`bgit run`: the stages, always in the one order that makes sense."""
+"""`bgit run`: the stages, always in the one order that makes sense, here or in the background."""
 
 from __future__ import annotations
 
 import click
 
-from bakery import jobs
+from bakery import background, jobs
+from bakery.cli import worker
+from bakery.errors import ConfigError
+from bakery.repo import job
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
+from bakery.ui import jobs as shown
 from bakery.ui.progress import reporter
 
 
@@ -23,13 +27,50 @@ from bakery.ui.progress import reporter
     help="Train a bake that is in the store again, and compare the digests: of use after a "
     "revert, or where its configuration is committed again.",
 )
-def run(stages: tuple[str, ...], force: bool) -> None:
+@click.option(
+    "--detach",
+    "-d",
+    is_flag=True,
+    help="Run in the background, and return: `bgit jobs` shows how far it is, `bgit fetch` "
+    "records the bake.",
+)
+@click.option(
+    "--now", is_flag=True, help="With --detach: do not wait for the other jobs of this store."
+)
+@click.option(
+    "--no-wait",
+    is_flag=True,
+    help="Where another process makes the same, say who and end, instead of waiting for it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+def run(
+    stages: tuple[str, ...], force: bool, detach: bool, now: bool, no_wait: bool, as_json: bool
+) -> None:
     """Run stages of the pipeline: stim, rollout, bake.
 
     Without a name all three run. What is there is kept: running it again makes what is missing.
     """
+    if now and not detach:
+        raise ConfigError("--now goes with --detach")
     repo = ModelRepo.find()
     chosen = [stage for stage in jobs.STAGES if not stages or stage in stages]
-    with reporter() as shown:
-        report = jobs.run(repo, chosen, force=force, reporter=shown)
-    console.show_run(report)
+    with reporter() as notes:
+        if detach:
+            begun = background.launch(
+                repo,
+                chosen,
+                force=force,
+                at_once=now,
+                program=worker.PROGRAM,
+                reporter=notes,
+            )
+        else:
+            report = jobs.run(repo, chosen, force=force, wait=not no_wait, reporter=notes)
+    if detach:
+        log = job.log_path(repo.store, begun.id)
+        shown.show_launched(begun, log=log, as_json=as_json)
+    elif as_json:
+        current = report.model is not None and repo.state().parent == report.model
+        console.show_json(shown.run_data(report, is_current=current))
+    else:
+        console.show_run(report)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import time
 from dataclasses import dataclass
 
 CLOCK_S = 5.0
@@ -45,6 +47,33 @@ class ProcessId:
             return True
         except psutil.AccessDenied:  # it is there, and another user's
             return False
+
+    def stop(self, patience_s: tuple[float, float, float]) -> None:
+        """End it: first as Ctrl-C does, so that it can keep what it has; then less kindly.
+
+        Waits after each step; raises PermissionError where it is another user's.
+        """
+        import psutil
+
+        for step, patience in zip(("interrupt", "terminate", "kill"), patience_s, strict=True):
+            if self.is_dead():
+                return
+            try:
+                found = psutil.Process(self.pid)
+                others = found.children(recursive=True) if step == "kill" else []
+                if step == "interrupt" and os.name == "posix":
+                    found.send_signal(signal.SIGINT)
+                elif step == "terminate":
+                    found.terminate()
+                for process in [found, *others] if step == "kill" else []:
+                    process.kill()
+            except psutil.NoSuchProcess:
+                continue
+            except psutil.AccessDenied as error:
+                raise PermissionError(f"{self} belongs to another user") from error
+            end = time.monotonic() + patience
+            while not self.is_dead() and time.monotonic() < end:
+                time.sleep(0.02)
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"

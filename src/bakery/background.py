@@ -1,0 +1,315 @@
+"""Runs that go on without a terminal: launched, taking turns, stopped, fetched.
+
+The process that launches checks all that can be checked at once; the job's own process reads
+nothing but the commit it was launched from, and records nothing: `fetch` does, on its branch.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bakery import jobs
+from bakery.errors import BakeryError, ConfigError, RepoError, StageError
+from bakery.records import ModelRef
+from bakery.repo import checks, job
+from bakery.repo.git import Git
+from bakery.repo.job import Fetched, Job, Progress
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.processes import ProcessId
+from bakery.repo.store import Store
+from bakery.reporting import Reporter
+
+START_S = 60.0
+"""How long a new process may take until it says that it is there."""
+
+POLL_S = 0.1
+
+EVERY_S = 1.0
+"""How often a job's file is written while it works."""
+
+GRACE_S = (30.0, 5.0, 5.0)
+"""How long a job may take to end after Ctrl-C, after being told to end, after being killed."""
+
+
+def launch(
+    repo: ModelRepo,
+    stages: Sequence[str],
+    *,
+    force: bool,
+    at_once: bool,
+    program: Sequence[str],
+    reporter: Reporter,
+) -> Job:
+    """Start a run in a process of its own, and return its job once that process is there.
+
+    `program` is what does it, given the store and the job. All that can be refused without
+    loading a model is refused here. A run that is under way is not started twice.
+    """
+    plan = jobs.planned(repo, stages)
+    if plan.is_empty:
+        raise ConfigError(
+            "input.yml configures nothing: there is nothing to run",
+            hint="Write or uncomment what to bake, then `bgit add input.yml` and `bgit commit`.",
+        )
+    for warning in plan.warnings:
+        reporter.note(warning)
+    repo.check_can_record(plan)
+    jobs.check(repo, plan, stages, reporter=reporter)
+    made = plan.bake_name if "bake" in stages else None
+    new = Job(
+        job.new_id(repo.store),
+        str(repo.git.common_dir),
+        str(repo.root),
+        checks.can_commit(repo.git),
+        repo.git.run("rev-parse", "HEAD"),
+        repo.launch_blob(),
+        tuple(stages),
+        (made,) if made else tuple(target.name for target in plan.targets),
+        force=force,
+        at_once=at_once,
+        process=ProcessId.own(),  # until it has one of its own
+        created=job.now(),
+    )
+    for other in job.listed(repo.store, repository=repo.git.common_dir):
+        if other.is_live and _same(other, new):
+            reporter.note("this very run is under way already")
+            return other
+    return _start(repo, new.write(repo.store), program)
+
+
+def _same(one: Job, other: Job) -> bool:
+    def what(job: Job) -> tuple[Any, ...]:
+        return (job.branch, job.commit, job.stages, job.force)
+
+    return what(one) == what(other)
+
+
+def _start(repo: ModelRepo, new: Job, program: Sequence[str]) -> Job:
+    """Start the process of a job, and wait until it has taken the job over."""
+    store, path = repo.store, job.record_path(repo.store, new.id)
+    log = job.log_path(store, new.id)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [*program, str(store.root), new.id],
+            cwd=repo.root,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "BGIT_STORE": str(store.root), "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,  # neither Ctrl-C nor the end of the terminal reaches it
+        )
+    end = time.monotonic() + START_S
+    while (now := job.read(path)).process == new.process:
+        if process.poll() is not None or time.monotonic() > end:
+            process.kill()
+            process.wait()
+            said = log.read_text(encoding="utf-8", errors="replace").strip()
+            error = f"the job's process did not start: {said.splitlines()[-1] if said else '?'}"
+            replace(now, state="failed", ended=job.now(), error=error).write(store)
+            raise StageError(error, hint=f"All it said is in {log}.")
+        time.sleep(0.01)
+    return now
+
+
+def work(store: Store, job_id: str, shown: Reporter) -> None:
+    """Do a job in this process, and write down how it ends."""
+    read = job.read(job.record_path(store, job_id))
+    recorder = _Recorder(store, replace(read, process=ProcessId.own()).write(store), shown)
+    try:
+        with _turn(store, recorder.job, recorder):
+            recorder.write(state="running", began=job.now())
+            now = recorder.job
+            repo = ModelRepo(_git(now), at=now.commit)
+            report = jobs.make(
+                repo,
+                jobs.planned(repo, now.stages),
+                now.stages,
+                launched=now.input_blob if "bake" in now.stages else "",
+                force=now.force,
+                holder=f", job {now.id}",
+                reporter=recorder,
+            )
+        recorder.end(
+            "complete",
+            stimuli=report.stimuli,
+            trajectories=report.trajectories,
+            model=str(report.model) if report.model else None,
+        )
+    except BakeryError as error:
+        recorder.end("failed", error=error.message, hint=error.hint or "")
+        raise
+    except KeyboardInterrupt:
+        if job.cancel_path(store, job_id).exists():
+            recorder.end("cancelled")
+        else:
+            recorder.end("interrupted", error=job.TOLD_TO_END, hint=job.GO_ON)
+        raise
+    except BaseException as error:
+        log = job.log_path(store, job_id)
+        recorder.end("failed", error=f"{type(error).__name__}: {error}", hint=f"More is in {log}.")
+        raise
+
+
+def _git(now: Job) -> Git:
+    """Return the repository of a job; of its worktree, which may be gone, nothing is needed."""
+    common = Path(now.repository)
+    try:
+        found = Git.find(Path(now.worktree))
+        if found.common_dir == common:
+            return found
+    except RepoError:
+        pass  # its data are beside git's own, and that is all a job reads
+    return Git(common, common, common)
+
+
+@contextmanager
+def _turn(store: Store, mine: Job, reporter: Reporter) -> Iterator[None]:
+    """Hold the one place in which the jobs of a store work, in the order of their launch."""
+    if mine.at_once:
+        yield
+        return
+    for other in _before(store, mine):
+        reporter.note(f"waiting for job {other.id}, {' '.join(other.names)} on {other.branch}")
+        path = job.record_path(store, other.id)
+        while job.read(path).is_live:
+            time.sleep(POLL_S)
+    with store.lock(store.root / "turn", f"job {mine.id}", wait_s=-1, announce=reporter.note):
+        yield
+
+
+def _before(store: Store, mine: Job) -> list[Job]:
+    return [
+        other
+        for other in job.listed(store)
+        if other.is_live
+        and not other.at_once
+        and (other.created, other.id) < (mine.created, mine.id)
+        and other.process is not None
+        and other.process.is_here
+    ]
+
+
+class _Recorder:
+    """Tells a job's file, at most every second, and its log what the job does."""
+
+    def __init__(self, store: Store, mine: Job, shown: Reporter) -> None:
+        self.job = mine
+        self._store, self._shown = store, shown
+        self._written = 0.0
+        self._began: tuple[str, int, float] = ("", 0, 0.0)
+
+    def progress(self, label: str, done: int, total: int, detail: str = "") -> None:
+        """Write how far the current step is."""
+        self._shown.progress(label, done, total, detail)
+        now = time.monotonic()
+        if label != self._began[0] or done < self._began[1]:
+            self._began = (label, done, now)
+        _, first, since = self._began
+        rate = (done - first) / (now - since) if done > first and now > since else None
+        left = (total - done) / rate if rate else None
+        self.job = replace(self.job, progress=Progress(label, done, total, rate, left, detail))
+        if now - self._written >= EVERY_S or done >= total:
+            self._write()
+
+    def note(self, text: str) -> None:
+        """Keep a note with the job."""
+        self._shown.note(text)
+        self.job = replace(self.job, notes=(*self.job.notes, text))
+        self._write()
+
+    def write(self, **changes: Any) -> None:
+        """Change what the job's file says; an error where it cannot be written."""
+        self.job = replace(self.job, **changes).write(self._store)
+
+    def end(self, state: job.State, **changes: Any) -> None:
+        """Write how the job ended."""
+        self.write(state=state, ended=job.now(), **changes)
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        try:
+            self.job.write(self._store)
+        except OSError as error:  # how far it is, is not worth ending it for
+            self._shown.note(f"the job's file could not be written: {error}")
+
+
+def cancel(store: Store, wanted: Job) -> Job:
+    """End a job, so that its stages keep what they have; return what became of it."""
+    process = wanted.process
+    if not wanted.is_live or process is None:
+        raise RepoError(f"job {wanted.id} is {wanted.state}: there is nothing to stop")
+    if not process.is_here:
+        raise RepoError(
+            f"job {wanted.id} is {process}, not on this machine",
+            hint=f"Type `bgit cancel {wanted.id}` there.",
+        )
+    job.cancel_path(store, wanted.id).touch()
+    try:
+        process.stop(GRACE_S)
+    except PermissionError as error:
+        raise RepoError(f"job {wanted.id}: {error}") from error
+    now = job.read(job.record_path(store, wanted.id))
+    if now.is_live:
+        raise RepoError(f"job {now.id} does not end", hint=f"It is {process}.")
+    if now.state == "interrupted":  # it had no time for a last word
+        now = replace(now, state="cancelled", ended=job.now(), error="", hint="").write(store)
+    return now
+
+
+def fetch(repo: ModelRepo, reporter: Reporter) -> Fetched:
+    """Record what jobs of this branch have made; say how the others are."""
+    branch = checks.can_commit(repo.git)
+    known = job.listed(repo.store, repository=repo.git.common_dir)
+    mine = [found for found in known if found.branch == branch]
+    shown = [found for found in mine if found.is_live or found.is_to_be_recorded]
+    if mine and mine[-1] not in shown:
+        shown.append(mine[-1])
+    results: dict[str, dict[str, Any]] = {}
+    for found in shown:
+        if found.is_to_be_recorded:
+            results[found.id] = _record(repo, found, reporter)
+    ids = {found.id for found in shown}
+    now = job.listed(repo.store, repository=repo.git.common_dir)
+    others = [found for found in now if found.branch != branch]
+    return Fetched(
+        branch,
+        tuple(found for found in now if found.id in ids),
+        results,
+        tuple(
+            (found, way_to(repo, found))
+            for found in others
+            if found.is_live or found.is_to_be_recorded
+        ),
+    )
+
+
+def _record(repo: ModelRepo, done: Job, reporter: Reporter) -> dict[str, Any]:
+    """Record a job's bake on its branch, the current one; return its bake.json."""
+    model = ModelRef.parse(str(done.model))
+    result = jobs.checked_result(repo.store.bake(model.bake_id))
+    if repo.is_recorded(model.bake_id):
+        made = repo.git.run("log", "-1", "--format=%H", "-S", model.bake_id, "--", checks.RECIPE)
+        job.mark_recorded(repo.store, done.repository, done.branch, model.bake_id, made)
+    else:
+        repo.record_model(model, result, done.input_blob, done.branch, reporter)
+    return result
+
+
+def way_to(repo: ModelRepo, other: Job) -> str:
+    """Return the command that goes to the branch of a job."""
+    wanted = f"refs/heads/{other.branch}"
+    for row in repo.git.run("for-each-ref", "--format=%(refname) %(worktreepath)", wanted).split(
+        "\n"
+    ):
+        name, _, worktree = row.partition(" ")
+        if name == wanted:
+            return f"cd {shlex.quote(worktree)}" if worktree else f"bgit switch {other.branch}"
+    return f"bgit switch -c {other.branch} {other.commit[:10]}"

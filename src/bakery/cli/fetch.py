@@ -1,0 +1,35 @@
+"""`bgit fetch`: what runs in the background have made becomes commits, on its own branch."""
+
+from __future__ import annotations
+
+import click
+
+from bakery import background
+from bakery.cli import passthrough
+from bakery.cli.raw import RawCommand, arguments
+from bakery.repo.model_repo import ModelRepo
+from bakery.ui import jobs as shown
+from bakery.ui.progress import reporter
+
+FAILED = 1
+
+
+@click.command(cls=RawCommand, context_settings={"ignore_unknown_options": True})
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.pass_context
+def fetch(context: click.Context, words: tuple[str, ...], as_json: bool) -> None:
+    """Record the bakes of this branch that were made in the background.
+
+    What still runs is shown with how far it is, what failed with its error; bakes of other
+    branches are only named. With anything to fetch from (`bgit fetch origin`, `--all`) it is
+    git's fetch.
+    """
+    if words and not as_json:
+        context.exit(passthrough.hand_to_git(["fetch", *arguments(context)]))
+    repo = ModelRepo.find()
+    with reporter() as notes:
+        fetched = background.fetch(repo, notes)
+    shown.show_fetched(fetched, as_json=as_json)
+    if fetched.has_failed:
+        context.exit(FAILED)

@@ -1,0 +1,122 @@
+"""What a job's file says, and when it is not to be believed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bakery.errors import RepoError
+from bakery.repo import job
+from bakery.repo.job import Job, Progress
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.processes import ProcessId
+from tests.support.in_background import launched
+from tests.support.recorded import committed, made
+
+MODEL = f"ann/yoda/one_{'a' * 16}/12"
+
+
+@pytest.fixture
+def repo(workplace: Path) -> ModelRepo:
+    return made(workplace / "yoda")
+
+
+@pytest.fixture
+def running(repo: ModelRepo) -> Job:
+    return launched(repo, committed(repo, "one"))
+
+
+def read(repo: ModelRepo, written: Job) -> Job:
+    return job.read(job.record_path(repo.store, written.id))
+
+
+def ended_process() -> ProcessId:
+    """Return a process that was here and is not any more."""
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    named = replace(ProcessId.own(), pid=child.pid)
+    child.kill()
+    child.communicate()
+    return named
+
+
+def test_what_was_written_is_read_again(repo, running):
+    written = replace(
+        running,
+        progress=Progress("rollout", 3, 12, 1.5, 6.0, "900 tokens/s"),
+        notes=("a note",),
+        model=MODEL,
+    ).write(repo.store)
+    assert read(repo, written) == written
+    assert (written.bake_id, written.progress.percent) == ("a" * 16, 25)
+
+
+def test_a_job_whose_process_is_gone_is_interrupted_and_says_how_to_go_on(repo, running):
+    found = read(repo, replace(running, process=ended_process()).write(repo.store))
+    assert found.state == "interrupted"
+    assert "killed, or the machine went down" in found.error
+    assert "`bgit run --detach`" in found.hint
+
+
+def test_the_process_of_an_earlier_start_of_the_machine_is_not_taken_for_the_job_s(repo, running):
+    earlier = replace(running.process, started=running.process.started - 1000)
+    assert read(repo, replace(running, process=earlier).write(repo.store)).state == "interrupted"
+
+
+def test_of_a_job_on_another_machine_its_last_word_is_believed(repo, running):
+    elsewhere = replace(ended_process(), host="elsewhere")
+    assert read(repo, replace(running, process=elsewhere).write(repo.store)).state == "running"
+
+
+@pytest.mark.parametrize("state", ["complete", "failed", "cancelled"])
+def test_what_ended_stays_as_it_ended(repo, running, state):
+    done = replace(running, state=state, process=ended_process()).write(repo.store)
+    assert read(repo, done).state == state
+
+
+def test_a_process_that_waits_to_be_buried_is_dead():
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    named = replace(ProcessId.own(), pid=child.pid)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert named.is_dead()
+    child.wait()
+
+
+def test_jobs_are_listed_in_the_order_of_their_launch_and_by_repository(repo, running):
+    late = replace(running, id="000001", created=job.now()).write(repo.store)
+    other = replace(running, id="000002", repository="/other/.git").write(repo.store)
+    assert [j.id for j in job.listed(repo.store)] in (
+        [running.id, other.id, late.id],
+        [other.id, running.id, late.id],
+    )
+    mine = job.listed(repo.store, repository=repo.git.common_dir)
+    assert [j.id for j in mine] == [running.id, late.id]
+
+
+def test_a_job_is_named_by_the_beginning_of_its_id(running):
+    jobs = [replace(running, id="abc123"), replace(running, id="abd456")]
+    assert job.find(jobs, "ABC").id == "abc123"
+    with pytest.raises(RepoError, match="may mean abc123, abd456"):
+        job.find(jobs, "ab")
+    with pytest.raises(RepoError, match="there is no job 'x'") as caught:
+        job.find(jobs, "x")
+    assert caught.value.hint == "`bgit jobs --all` lists them."
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 2}', '{"schema": 1, "x": 1}'])
+def test_a_file_that_is_no_job_s_is_an_error_with_its_name(repo, running, text):
+    path = job.record_path(repo.store, running.id)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RepoError, match=f"{running.id}.json cannot be read"):
+        job.listed(repo.store)
+
+
+def test_the_file_is_for_programs_too(repo, running):
+    data = json.loads(job.record_path(repo.store, running.id).read_text("utf-8"))
+    assert (data["schema"], data["state"], data["branch"]) == (1, "running", "main")
+    assert data["process"]["pid"] == os.getpid()
