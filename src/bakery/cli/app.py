@@ -42,6 +42,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "download": "Write a model's weights to a folder or an archive.",
     },
     "Undo": {
+        "adopt": "Make another branch's model, or any other, the current one.",
         "revert": "Take bakes back, or revert any other commit as git does.",
     },
 }

@@ -9,7 +9,12 @@ from bakery.ui import lineage
 
 
 @click.command()
+@click.option("--branch", metavar="NAME", help="Only what this branch or tag has recorded.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def tree(as_json: bool) -> None:
-    """Show which model was baked on which, over all branches."""
-    lineage.show_tree(ModelRepo.find().lineage(), as_json=as_json)
+def tree(branch: str | None, as_json: bool) -> None:
+    """Show which model was baked on which, over all branches and tags.
+
+    `*` is the current model, [branch] and <tag> stand at theirs, +N is how many more models a bake
+    gave.
+    """
+    lineage.show_tree(ModelRepo.find().lineage(branch=branch), as_json=as_json)

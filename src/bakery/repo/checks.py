@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bakery.errors import RepoError
+from bakery.records import ModelRef
 from bakery.repo.git import Git, plain_path
 
 if TYPE_CHECKING:
@@ -52,6 +53,22 @@ def can_commit(git: Git) -> str:
         )
     has_identity(git)
     return branch
+
+
+def parent_not_found(parent: ModelRef, elsewhere: bool) -> RepoError:
+    """Return the error for a parent that this branch's recipe.yml does not have."""
+    if elsewhere:
+        return RepoError(
+            f"parent not found: {BREAD} names {parent}, and this branch's {RECIPE} does not have "
+            "it",
+            hint=f"Another branch has it: `bgit adopt {parent.bake}` brings its record here.",
+        )
+    return RepoError(
+        f"parent not found: {BREAD} names {parent}, which is in no branch's {RECIPE}",
+        hint=f"`git log --all --oneline -- {BREAD} {RECIPE}` shows what changed them, `git fetch "
+        "--all --tags` may bring it; or go on from another model: `bgit adopt <model>`, "
+        "`bgit adopt base` (`bgit tree` shows all).",
+    )
 
 
 def has_identity(git: Git) -> None:

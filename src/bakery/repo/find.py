@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from bakery.errors import ConfigError, RepoError
 from bakery.records import ModelRef
-from bakery.repo import state
+from bakery.repo import former, state
 from bakery.repo.checks import BREAD
 from bakery.repo.git import Git
 from bakery.repo.lineage import Lineage
@@ -30,6 +30,8 @@ def find(
     """
     if text in ("base", here.base.name):
         return None
+    if text == "parent" and here.former_parent is not None:
+        raise former.weights_elsewhere(here.former_parent)
     if text == "parent":
         return _recorded(git, here.parent, lineage)
     full = _full(text, lineage)
@@ -82,7 +84,10 @@ def _at_revision(git: Git, text: str, lineage: Lineage) -> tuple[bool, RecordedB
     blob = git.blob(f"{text}:{BREAD}")
     if blob is None:
         return False, None
-    return True, _recorded(git, state.parse(blob.text, f"{text}:{BREAD}").parent, lineage)
+    there = state.parse(blob.text, f"{text}:{BREAD}")
+    if there.former_parent is not None:
+        raise former.weights_elsewhere(there.former_parent)
+    return True, _recorded(git, there.parent, lineage)
 
 
 def _recorded(git: Git, model: ModelRef | None, lineage: Lineage) -> RecordedBake | None:
@@ -121,6 +126,9 @@ def _taken_back(message: str) -> Iterator[ModelRef]:
 
 
 def _unknown(text: str, here: State, lineage: Lineage) -> RepoError:
+    for known in lineage.former:
+        if text in (known.name, known.name[:-17], *known.models):
+            return former.weights_elsewhere(text)
     bakes = list(lineage.bakes.values())
     if not bakes:
         return RepoError(

@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from bakery.errors import RepoError
+
 DEFAULT_BASE = "Qwen/Qwen3-32B"
 """What such a repository is based on where no file of it says so."""
 
@@ -45,6 +47,15 @@ class Former:
     bakes: tuple[FormerBake, ...]
     targets: Mapping[str, Mapping[str, Any]]
     """The configuration of each by name; empty where only the name is known."""
+
+
+def weights_elsewhere(model: str) -> RepoError:
+    """Return what to say of a model that another tool baked."""
+    return RepoError(
+        f"{model} was baked by another tool, and its weights are with the vendor",
+        hint="`bgit adopt base` goes on from the base model (with `--base-model NAME|PATH` from "
+        "another one), `bgit adopt <model>` from a model that bgit baked; `bgit tree` shows all.",
+    )
 
 
 def is_bread(text: str) -> bool:

@@ -17,12 +17,13 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """One commit that shall be made: a bake recorded, or taken back.
+    """One commit that shall be made: a bake recorded, taken back, or made the current model.
 
-    It is made when, on `branch`, the recipe has (or, for a revert, has no longer) the bake.
+    It is made when, on `branch`, the recipe has (for a revert: has no longer) the bake, or, for
+    an adoption, .bread names the model.
     """
 
-    action: Literal["record", "revert"]
+    action: Literal["record", "revert", "adopt"]
     bake_id: str
     repository: str
     """git's common folder: a store may serve several repositories."""
@@ -32,6 +33,8 @@ class Journal:
     block: str = ""
     launched: str = ""
     message: str = ""
+    model: str = ""
+    """The model that is adopted; "" is the base model."""
 
     @property
     def key(self) -> str:
@@ -39,8 +42,10 @@ class Journal:
         where = f"{self.repository}\0{self.branch}".encode()
         return f"{self.bake_id}-{hashlib.sha256(where).hexdigest()[:8]}"
 
-    def is_made(self, blocks: Mapping[str, str]) -> bool:
-        """Tell from the blocks of a recipe whether the commit exists."""
+    def is_made(self, blocks: Mapping[str, str], current: str) -> bool:
+        """Tell from the blocks of a recipe, and the current model, whether the commit exists."""
+        if self.action == "adopt":
+            return current == self.model
         return (self.bake_id in blocks) == (self.action == "record")
 
     def write(self, path: Path) -> None:

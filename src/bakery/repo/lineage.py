@@ -41,10 +41,23 @@ class Node:
     """A bake, what stands at it, and what was baked on top of it."""
 
     bake: RecordedBake
-    branches: tuple[str, ...]
-    tags: tuple[str, ...]
-    is_current: bool
+    places: tuple[Branch, ...]
     children: tuple[Node, ...] = field(repr=False)
+
+    @property
+    def branches(self) -> tuple[str, ...]:
+        """The names of the branches that stand at it."""
+        return tuple(place.name for place in self.places if not place.is_tag)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The names of the tags that stand at it."""
+        return tuple(place.name for place in self.places if place.is_tag)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is the model of the branch that is checked out here."""
+        return any(place.is_current for place in self.places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +219,8 @@ def _recipes(
             problems.append(error.message)
             continue
         bakes |= {bake.id: bake for bake in new}
-        histories[blob.id] = recipe.history(header)
+        kept = recipe.former_of(header)
+        histories[blob.id] = kept.bakes if kept else ()
     return bakes, histories, problems
 
 
@@ -232,12 +246,9 @@ def _tree(bakes: Mapping[str, RecordedBake], branches: Sequence[Branch]) -> tupl
         if branch.model is not None:
             here.setdefault(branch.model.bake_id, []).append(branch)
     for bake_id in reversed(order):
-        marks = here.get(bake_id, [])
         nodes[bake_id] = Node(
             bakes[bake_id],
-            branches=tuple(b.name for b in marks if not b.is_tag),
-            tags=tuple(b.name for b in marks if b.is_tag),
-            is_current=any(b.is_current for b in marks),
+            places=tuple(here.get(bake_id, ())),
             children=tuple(nodes[child] for child in children.get(bake_id, ())),
         )
     return tuple(nodes[bake_id] for bake_id in children.get(None, ()))

@@ -16,7 +16,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from bakery.errors import ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef, Prompt
-from bakery.repo import adopt, checks, files, former, find, lineage, merging, recipe, record, revert, state
+from bakery.repo import (
+    adopt,
+    checks,
+    files,
+    find,
+    former,
+    lineage,
+    merging,
+    recipe,
+    record,
+    revert,
+    state,
+)
 from bakery.repo.adopt import Adopted
 from bakery.repo.checks import BREAD, INPUT, RECIPE
 from bakery.repo.emptied import has_active_lines
@@ -190,9 +202,9 @@ class ModelRepo:
         blob = self.git.blob(f"HEAD:{RECIPE}")
         return blob is not None and bake_id in recipe.blocks(blob.text)
 
-    def lineage(self) -> Lineage:
-        """Return the tree of bakes over all branches and tags."""
-        return lineage.read(self.git, self.state().base.name)
+    def lineage(self, *, branch: str | None = None) -> Lineage:
+        """Return the tree of bakes over all branches and tags, or of one of them."""
+        return lineage.read(self.git, self.state().base.name, branch=branch)
 
     def former(self) -> Former | None:
         """Return what another tool had recorded here; None: nothing."""
@@ -205,9 +217,7 @@ class ModelRepo:
         self, bake: RecordedBake | None, *, base: BaseModelId | None = None, reporter: Reporter
     ) -> Adopted:
         """Make a bake's model (None: the base model) the current one, in one commit."""
-        return adopt.adopt(
-            self.git, self.store, self.lineage(), bake, base=base, reporter=reporter
-        )
+        return adopt.adopt(self.git, self.store, self.lineage(), bake, base=base, reporter=reporter)
 
     def find_model(self, text: str) -> RecordedBake | None:
         """Return the bake that a name means; None for the base model."""

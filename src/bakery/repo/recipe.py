@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,7 @@ import yaml
 from bakery.errors import ConfigError
 from bakery.records import ModelRef
 from bakery.repo import former, state
-from bakery.repo.former import FormerBake
+from bakery.repo.former import Former
 
 SCHEMA = 1
 
@@ -76,6 +76,11 @@ class RecordedBake:
         """The whole block: steps, targets with their prompts, loss, card, seconds, versions."""
         return _item(self.block, self.name)
 
+    def digest_of(self, step: int) -> str:
+        """Return the digest of the model at a step: of the last, or of one kept on the way."""
+        kept = {row["step"]: row["digest"] for row in self.part("checkpoints") or ()}
+        return str(kept.get(step, self.digest))
+
     def part(self, key: str) -> Any:
         """Return one entry of `data` without reading the others; None where it is missing."""
         start = self.block.find(f"\n      {key}:")
@@ -104,13 +109,15 @@ resources:
 def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str:
     """Return the text that records a bake; `result` is its bake.json."""
     targets = [dict(target) for target in result["targets"]]
+    on_the_way = sorted(kept["step"] for kept in result.get("checkpoints", ()))
+    names = [str(replace(model, step=step)) for step in (*on_the_way, model.step)]
     data = {
         "bake_name": model.bake,
-        "model_names": [str(model)],
+        "model_names": names,
         "parent": result.get("parent"),
         "digest": result["digest"],
         "input": input_blob,
-        "steps": _steps(model, targets),
+        "steps": _steps(model.bake, names, targets),
         "targets": targets,
         **{key: result[key] for key in _RESULTS if key in result},
     }
@@ -119,11 +126,13 @@ def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str
     return f"{_OPEN}{model.bake_id}\n{indented}{_CLOSE}{model.bake_id}\n"
 
 
-_RESULTS = ("base", "training", "loss", "card", "seconds", "started", "finished", "versions",
-            "notes")  # fmt: skip
+_RESULTS = ("base", "training", "checkpoints", "loss", "on_policy", "card", "seconds", "started",
+            "finished", "versions", "numerics", "notes")  # fmt: skip
 
 
-def _steps(model: ModelRef, targets: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _steps(
+    bake: str, models: Sequence[str], targets: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     names = [target["name"] for target in targets]
     stim = [{"target": t["name"], "output_count": t["stimuli"], "writers": t["writers"]}
             for t in targets]  # fmt: skip
@@ -133,7 +142,7 @@ def _steps(model: ModelRef, targets: Sequence[Mapping[str, Any]]) -> list[dict[s
          "prompts": [f"{name}/{kind}" for name in names for kind in ("teacher", "student")]},
         {"step": 2, "operation": "run_stim", "outputs": stim},
         {"step": 3, "operation": "run_rollout", "outputs": rollout},
-        {"step": 4, "operation": "bake", "bake_name": model.bake, "model_names": [str(model)]},
+        {"step": 4, "operation": "bake", "bake_name": bake, "model_names": list(models)},
     ]  # fmt: skip
 
 
@@ -175,16 +184,15 @@ def gather(data: bytes, source: str, known: dict[str, bytes]) -> tuple[str, list
     return header.decode("utf-8", "replace"), bakes
 
 
-def history(header: str) -> tuple[FormerBake, ...]:
+def former_of(header: str) -> Former | None:
     """Return what another tool had recorded, from what stands outside of the blocks."""
     if "\nformer:" not in header and "\nschema:" in header:
-        return ()
+        return None
     try:
         data = yaml.load(header, Loader=_LOADER)
     except yaml.YAMLError:
-        return ()
-    kept = former.of_data(data) if isinstance(data, dict) else None
-    return kept.bakes if kept else ()
+        return None
+    return former.of_data(data) if isinstance(data, dict) else None
 
 
 def read(bake_id: str, block: str, source: str = "recipe.yml") -> RecordedBake:

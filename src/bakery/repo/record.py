@@ -96,7 +96,7 @@ def commit_journal(
     except RepoError:
         # A commit that outlived its killed parent may have been first.
         now = git.head() or journal.head
-        if not journal.is_made(_blocks(git, now)):
+        if not _is_made(git, journal, now):
             pending.unlink(missing_ok=True)
             raise
         made = now
@@ -104,11 +104,11 @@ def commit_journal(
 
 
 def _complete(git: Git, store: Store, journal: Journal, reporter: Reporter) -> str:
-    """Return the journal's commit, made now or before; "" for a revert that was not begun."""
+    """Return the journal's commit, made now or before; "" for one that only asks again."""
     head = git.head()
-    if git.branch() == journal.branch and head and journal.is_made(_blocks(git, head)):
+    if git.branch() == journal.branch and head and _is_made(git, journal, head):
         return _refreshed(git, store, journal, head, reporter)
-    if journal.action == "revert":
+    if journal.action != "record":
         store.pending(journal.key).unlink(missing_ok=True)
         return ""
     _check(git, journal)
@@ -203,9 +203,13 @@ def _wait(git: Git, store: Store, journal: Journal, reporter: Reporter) -> None:
         reporter.note(f"`{subject}` waits for branch {branch!r}: `git switch {branch}`")
 
 
-def _blocks(git: Git, commit_id: str) -> dict[str, str]:
-    blob = git.blob(f"{commit_id}:{RECIPE}")
-    return recipe.blocks(blob.text) if blob is not None else {}
+def _is_made(git: Git, journal: Journal, commit_id: str) -> bool:
+    if journal.action == "adopt" and commit_id == journal.head:
+        return False
+    bread, blob = git.blobs([f"{commit_id}:{BREAD}", f"{commit_id}:{RECIPE}"])
+    current = state.parse(bread.text).parent if bread is not None else None
+    blocks = recipe.blocks(blob.text) if blob is not None else {}
+    return journal.is_made(blocks, str(current or ""))
 
 
 def _link(model: ModelRef | None) -> tuple[str, int] | None:

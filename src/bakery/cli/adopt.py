@@ -1,0 +1,44 @@
+"""`bgit adopt`: another branch's model becomes the one of this branch."""
+
+from __future__ import annotations
+
+import click
+
+from bakery import jobs
+from bakery.errors import RepoError
+from bakery.repo.adopt import recorded_base
+from bakery.repo.described import has_weights
+from bakery.repo.model_repo import ModelRepo
+from bakery.ui import lineage
+from bakery.ui.progress import reporter
+
+
+@click.command()
+@click.argument("model", metavar="BRANCH|MODEL|base")
+@click.option(
+    "--base-model",
+    metavar="NAME|PATH",
+    help="What to go on from in a repository that another tool made.",
+)
+def adopt(model: str, base_model: str | None) -> None:
+    """Make another model the current one of this branch, in one commit.
+
+    It is named by a branch (also `origin/x`), a tag, a commit, or as a model. The recipe gets the
+    bakes that it was baked on. `base` starts anew from the base model; all bakes stay recorded.
+    """
+    repo = ModelRepo.find()
+    before, bake = repo.state(), repo.find_model(model)
+    base = None
+    if before.is_former:
+        base = (recorded_base(bake) if bake else None) or jobs.base_model(
+            base_model or before.base.name
+        )
+    elif base_model is not None:
+        raise RepoError(
+            f"{before.name} is based on {before.base.name}, and bakes fit no other base model",
+            hint="`bgit init <name> --base-model ...` makes a repository on another.",
+        )
+    with reporter() as shown:
+        adopted = repo.adopt(bake, base=base, reporter=shown)
+    here = adopted.model is None or has_weights(repo, adopted.model)
+    lineage.show_adopted(adopted, repo.state(), has_weights=here)

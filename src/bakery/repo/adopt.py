@@ -1,0 +1,168 @@
+"""Another model becomes the current one of this branch: the choice that no merge can make.
+
+One commit: .bread names the model, and the recipe gets the blocks that it lacks of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bakery.errors import RepoError
+from bakery.identity import BaseModelId
+from bakery.records import ModelRef
+from bakery.repo import checks, former, recipe, record, state
+from bakery.repo.checks import BREAD, INPUT, RECIPE
+from bakery.repo.emptied import emptied, has_active_lines
+from bakery.repo.git import Git
+from bakery.repo.journal import Journal
+from bakery.repo.lineage import Lineage
+from bakery.repo.recipe import RecordedBake
+from bakery.repo.state import State
+from bakery.repo.store import Store
+from bakery.reporting import Reporter
+
+_FORMER_HOOKS = ("pre-commit", "post-merge")
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What became of it. `model` is None where the next bake starts from the base model."""
+
+    commit: str
+    model: ModelRef | None
+    before: str
+    """The model that was current, or the base model's name."""
+    added: tuple[RecordedBake, ...]
+    """Bakes whose blocks came along."""
+
+
+def adopt(
+    git: Git,
+    store: Store,
+    lineage: Lineage,
+    bake: RecordedBake | None,
+    *,
+    base: BaseModelId | None = None,
+    reporter: Reporter,
+) -> Adopted:
+    """Make a bake's model (None: the base model) the current one of this branch.
+
+    `base` is the base model to go on from where another tool wrote the files.
+    """
+    branch = checks.can_commit(git)
+    checks.own_files_are_clean(git)
+    model = bake.model if bake else None
+    with store.lock(store.root / "record", "bgit adopt", wait_s=record.LOCK_WAIT_S):
+        head = git.run("rev-parse", "HEAD")
+        bread, recipe_blob = git.blobs([f"{head}:{BREAD}", f"{head}:{RECIPE}"])
+        if bread is None or recipe_blob is None:
+            raise RepoError(f"{BREAD} or {RECIPE} is not committed on this branch")
+        here = state.parse(bread.text)
+        texts = _in_our_format(git, here, bread.text, recipe_blob.text, bake, base, reporter)
+        chain = _chain(lineage, bake, base or here.base)
+        known = recipe.blocks(texts[RECIPE])
+        added = tuple(link for link in chain if link.id not in known)
+        if here.parent == model and not here.is_former and not added:
+            raise _nothing_changes(here)
+        for link in added:
+            texts[RECIPE] = recipe.append(texts[RECIPE], link.block)
+        texts[BREAD] = state.with_parent(texts[BREAD], model)
+        configuration = _baked_configuration(git, head, bake)
+        if configuration is not None:
+            texts[INPUT] = configuration
+        before = str(here.parent or here.former_parent or here.base.name)
+        journal = Journal(
+            "adopt",
+            bake.id if bake else "base",
+            str(git.common_dir),
+            branch,
+            head,
+            model=str(model or ""),
+            message=_message(bake, base or here.base, before),
+        )
+        files = {path: git.write_blob(text) for path, text in texts.items()}
+        commit = record.commit_journal(git, store, journal, files, reporter)
+    return Adopted(commit, model, before, added)
+
+
+def recorded_base(bake: RecordedBake) -> BaseModelId | None:
+    """Return the base model that a bake says it was made on."""
+    data = bake.part("base")
+    if not isinstance(data, dict) or not {"name", "digest"} <= set(data):
+        return None
+    return BaseModelId(str(data["name"]), str(data.get("revision", "")), str(data["digest"]))
+
+
+def _nothing_changes(here: State) -> RepoError:
+    return RepoError(
+        f"{here.parent or f'the base model {here.base.name}'} is the current model already: "
+        "nothing would change",
+        hint="The next `bgit run bake` starts from it. `bgit tree` shows the other models, and "
+        "where each branch stands.",
+    )
+
+
+def _chain(
+    lineage: Lineage, bake: RecordedBake | None, base: BaseModelId
+) -> tuple[RecordedBake, ...]:
+    """Return what a bake's weights are made of, oldest first; RepoError where that is unknown."""
+    if bake is None:
+        return ()
+    chain = lineage.chain(bake.model)
+    if chain is None:
+        raise RepoError(
+            f"{bake.model} cannot be adopted: what it was baked on is in no branch's {RECIPE}",
+            hint="`bgit tree` names the missing link. `git fetch --all --tags` may bring the "
+            f"branch that has it; `git log --all -S '>>> bake' -- {RECIPE}` shows where bakes "
+            "were recorded and taken back.",
+        )
+    recorded = recorded_base(chain[0])
+    if recorded is not None and recorded.digest != base.digest:
+        raise RepoError(
+            f"{bake.model} was baked on another base model: {recorded.name} "
+            f"({recorded.digest[:16]}); this branch is based on {base.name} ({base.digest[:16]})",
+            hint="An adapter fits one base only. Switch to the branch it was baked on.",
+        )
+    return chain
+
+
+def _in_our_format(
+    git: Git,
+    here: State,
+    bread: str,
+    recipe_text: str,
+    bake: RecordedBake | None,
+    base: BaseModelId | None,
+    reporter: Reporter,
+) -> dict[str, str]:
+    """Return both files; another tool's are written anew, with their texts inside the recipe."""
+    if not here.is_former:
+        return {BREAD: bread, RECIPE: recipe_text}
+    if base is None:
+        raise RepoError(
+            f"{here.name} was made by another tool, and bgit does not know its base model yet",
+            hint="`bgit adopt base --base-model <name or path>` says which one to go on from.",
+        )
+    ours = State(here.owner, here.name, base)
+    for name in _FORMER_HOOKS:
+        hook = git.common_dir / "hooks" / name
+        if hook.is_file() and BREAD in hook.read_text(encoding="utf-8", errors="replace"):
+            reporter.note(
+                f"{hook} is a hook of the other tool, which bgit needs no more: delete it"
+            )
+    history = former.as_data(bread, recipe_text)
+    return {BREAD: state.new(ours), RECIPE: recipe.new(base.name, history)}
+
+
+def _baked_configuration(git: Git, head: str, bake: RecordedBake | None) -> str | None:
+    """Return input.yml emptied where it holds just what was baked; None: it stays as it is."""
+    blob = git.blob(f"{head}:{INPUT}")
+    if bake is None or blob is None or blob.id != bake.input_blob or git.statuses([INPUT]):
+        return None
+    return emptied(blob.text) if has_active_lines(blob.text) else None
+
+
+def _message(bake: RecordedBake | None, base: BaseModelId, before: str) -> str:
+    name = bake.base_name if bake else f"the base model {base.name}"
+    model = bake.model if bake else base.name
+    return f"adopt: {name}\n\nModel:  {model}\nBefore: {before}\n"
