@@ -47,14 +47,18 @@ def test_status_says_how_far_the_configured_stages_are(read: Typist) -> None:
 def test_stim_shows_the_questions_of_the_last_bake(baked: Typist) -> None:
     done = baked("stim", "--limit", "2")
     assert re.search(r"note: .* of second_\w{16}\nnote: 2 of 6 shown\n", done.err)
-    assert done.out == "   1  Who?\n   2  What?\n"
+    header, hardcoded, _, *questions = done.out.split("\n")
+    assert header.split()[:2] == ["generator", "from"]
+    assert hardcoded.split() == ["hardcoded", "-", "input.yml", "6", "6", "100", "%", "-"]
+    assert questions == ["   1  Who?", "   2  What?", ""]
 
 
 def test_rollout_shows_each_answer_under_its_question(baked: Typist) -> None:
     done = baked("rollout", "-n", "1")
-    question, answer = done.out.splitlines()
+    summary, _, question, answer = done.out.splitlines()
+    assert re.fullmatch(r"12 answers by \S+: \d+ tokens, .*(cut|ended).*", summary)
     assert re.fullmatch(r"   1  \w+\?", question)
-    assert answer.startswith("      ")
+    assert re.fullmatch(r"      .*  \[\d+ tokens(, cut)?\]", answer)
     assert baked.must("rollout", "--count") == "12\n"
 
 

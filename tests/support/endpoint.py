@@ -7,17 +7,27 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Barrier, Lock, Thread
 from typing import Any
 
 
 @dataclass
 class Endpoint:
-    """Where the server is, what it was asked, and what it says next."""
+    """Where the server is, what it was asked, and what it says next.
+
+    `statuses` are used up one per request, and then `status` holds. `headers` go with refusals.
+    `together`: so many requests have to be there at once before one of them is answered.
+    `calls` are tool calls in every answer.
+    """
 
     replies: list[str]
     finish: str = "stop"
     status: int = 200
+    statuses: list[int] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    message: str = "invalid x-api-key"
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    together: Barrier | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     url: str = ""
@@ -27,35 +37,20 @@ class Endpoint:
 def serve(replies: Sequence[str], **settings: Any) -> Iterator[Endpoint]:
     """Serve chat completions on a free port; the last reply repeats."""
     endpoint = Endpoint(list(replies), **settings)
+    lock = Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            endpoint.requests.append(json.loads(body))
-            endpoint.keys.append(self.headers["Authorization"])
-            text = endpoint.replies[0]
-            if len(endpoint.replies) > 1:
-                endpoint.replies.pop(0)
-            payload = json.dumps(
-                {
-                    "id": "1",
-                    "object": "chat.completion",
-                    "created": 0,
-                    "model": "m",
-                    "choices": [
-                        {
-                            "index": 0,
-                            "finish_reason": endpoint.finish,
-                            "message": {"role": "assistant", "content": text},
-                        }
-                    ],
-                }
-                if endpoint.status == 200
-                else {"error": {"message": "invalid x-api-key"}}
-            ).encode()
-            self.send_response(endpoint.status)
+            if endpoint.together is not None:
+                endpoint.together.wait(timeout=20)
+            with lock:
+                status, payload = _answer(endpoint, json.loads(body), self.headers["Authorization"])
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(payload)))
+            for name, value in endpoint.headers.items() if status != 200 else ():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(payload)
 
@@ -72,3 +67,21 @@ def serve(replies: Sequence[str], **settings: Any) -> Iterator[Endpoint]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _answer(endpoint: Endpoint, request: dict[str, Any], key: str) -> tuple[int, bytes]:
+    """Return status and body of the next answer."""
+    endpoint.requests.append(request)
+    endpoint.keys.append(key)
+    status = endpoint.statuses.pop(0) if endpoint.statuses else endpoint.status
+    if status != 200:
+        return status, json.dumps({"error": {"message": endpoint.message}}).encode()
+    text = endpoint.replies[0]
+    if len(endpoint.replies) > 1:
+        endpoint.replies.pop(0)
+    message: dict[str, Any] = {"role": "assistant", "content": text}
+    if endpoint.calls:
+        message["tool_calls"] = endpoint.calls
+    choice = {"index": 0, "finish_reason": endpoint.finish, "message": message}
+    answer = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
+    return 200, json.dumps({**answer, "choices": [choice]}).encode()

@@ -125,7 +125,8 @@ class Endpoint:
                     break
                 try:
                     done.put((key, self.complete(**requests[key])))
-                except BaseException as error:  # told where the answers are read
+                except BaseException as error:  # raised where the answers are read
+                    stop.set()
                     done.put((key, error))
             done.put(None)
 
@@ -142,7 +143,6 @@ class Endpoint:
                     yield outcome[0], outcome[1]
                 else:
                     failed = failed or outcome[1]
-                    stop.set()
         finally:
             stop.set()
         if failed is not None:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from bakery.cli import target
-from bakery.records import Stimulus, Trajectory, read_rows
+from bakery.cli.rows import row_options
+from bakery.repo import rows
+from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
+from bakery.ui.rows import Asked, show_answers
 
 
 @click.command()
-@target.row_options
-def rollout(limit: int | None, count: bool, as_json: bool) -> None:
-    """Show the teacher's answers of the configured target."""
-    folders = target.current()
-    rows = read_rows(folders.target / "trajectories.jsonl", Trajectory)
-    stimuli = read_rows(folders.stim / "stimuli.jsonl", Stimulus)
-    console.show_rows(
-        rows, questions={s.id: s for s in stimuli}, limit=limit, count=count, as_json=as_json
-    )
+@row_options
+@click.option(
+    "--finish",
+    metavar="HOW",
+    help="Only answers that ended so: stop, length (cut at max_tokens), stop_text.",
+)
+def rollout(name: str | None, finish: str | None, **asked: Any) -> None:
+    """Show the answers of a target, how long they are, and which were cut.
+
+    Without --target: of the configured target, or, after a bake, of the one that was baked.
+    """
+    found = rows.folders_of(ModelRepo.find(), name)
+    if found.remark:
+        console.note(found.remark)
+    answers = [row for row in rows.answers(found.target) if finish in (None, row.finish)]
+    questions = {row.id: row for row in rows.questions(found.stim)}
+    complete = rows.is_complete(found.target)
+    show_answers(found.name, answers, questions, complete=complete, asked=Asked(**asked))

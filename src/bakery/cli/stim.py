@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from bakery.cli import target
-from bakery.records import Stimulus, read_rows
+from bakery.cli.rows import row_options
+from bakery.repo import rows
+from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
+from bakery.ui.rows import Asked, show_stimuli
 
 
 @click.command()
-@target.row_options
-def stim(limit: int | None, count: bool, as_json: bool) -> None:
-    """Show the questions of the configured target."""
-    folder = target.current().stim
-    rows = read_rows(folder / "stimuli.jsonl", Stimulus)
-    console.show_rows(rows, limit=limit, count=count, as_json=as_json)
+@row_options
+def stim(name: str | None, **asked: Any) -> None:
+    """Show the questions of a target, and what each generator gave to the mix.
+
+    Without --target: of the configured target, or, after a bake, of the one that was baked.
+    """
+    found = rows.folders_of(ModelRepo.find(), name)
+    if found.remark:
+        console.note(found.remark)
+    stimuli = rows.questions(found.stim)
+    shares = rows.shares(found.stim, stimuli)
+    complete = rows.is_complete(found.stim)
+    show_stimuli(found.name, stimuli, shares, complete=complete, asked=Asked(**asked))

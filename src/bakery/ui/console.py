@@ -9,7 +9,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakery import records
-from bakery.ui.chart import ROWS, chart, number
+from bakery.ui.chart import number
 from bakery.ui.progress import duration
 
 PIPE_WIDTH = 1000
@@ -151,70 +151,6 @@ def show_answers(rows: Sequence[tuple[str, str, str]]) -> None:
         table.add_row("" if question == last else question, who, answer.strip())
         last = question
     lay(out, table)
-
-
-def show_rows(
-    rows: Sequence[records.Stimulus | records.Trajectory],
-    *,
-    questions: Mapping[str, records.Stimulus] | None = None,
-    limit: int | None = None,
-    count: bool = False,
-    as_json: bool = False,
-) -> None:
-    """Print stimuli, or trajectories under the questions they answer."""
-    shown = rows[:limit]
-    if count:
-        say(json.dumps({"count": len(rows)}) if as_json else str(len(rows)))
-    elif as_json:
-        show_json([_with_question(row, questions or {}) for row in shown])
-    else:
-        for index, row in enumerate(shown, start=1):
-            _show_row(index, row, questions or {})
-        if len(shown) < len(rows):
-            note(f"{len(shown)} of {len(rows)} shown")
-
-
-def show_metrics(name: str, points: Sequence[Any], *, as_json: bool = False) -> None:
-    """Print a loss curve, with the first, the last and the smallest loss."""
-    if as_json:
-        show_json({"bake": name, "metrics": list(points)})
-        return
-    out = open_console()
-    losses = [point.loss for point in points]
-    out.print(Text(name, style="bold"), soft_wrap=True)
-    lay(out, chart([(p.step, p.loss) for p in points], solid="█" if is_unicode(out) else "#"))
-    each = -(-len(points) // ROWS)
-    if each > 1:
-        most = "up to " if len(points) % ROWS else ""
-        out.print(f"a row is the mean of {most}{each} steps; these are single steps:")
-    out.print(
-        f"first {number(losses[0])}   last {number(losses[-1])}   min {number(min(losses))}"
-        f"   ({len(losses)} steps, KL in nats per token)"
-    )
-
-
-def _show_row(
-    index: int,
-    row: records.Stimulus | records.Trajectory,
-    questions: Mapping[str, records.Stimulus],
-) -> None:
-    out = open_console()
-    if isinstance(row, records.Stimulus):
-        out.print(
-            Text.assemble((f"{index:>4}  ", "dim"), records.user_text(row.messages)), soft_wrap=True
-        )
-        return
-    asked = questions.get(row.stimulus_id)
-    question = records.user_text(asked.messages) if asked else f"(question {row.stimulus_id})"
-    out.print(Text.assemble((f"{index:>4}  ", "dim"), (question, "cyan")), soft_wrap=True)
-    cut = "" if row.finish == "stop" else f"  [{row.finish}]"
-    out.print(Text.assemble("      ", row.text.strip(), (cut, "yellow")), soft_wrap=True)
-
-
-def _with_question(row: Any, questions: Mapping[str, records.Stimulus]) -> dict[str, Any]:
-    data = asdict(row)
-    asked = questions.get(data.get("stimulus_id", ""))
-    return {"question": records.user_text(asked.messages)} | data if asked else data
 
 
 def _measured_on(held_out: int, tokens: int | None) -> str:

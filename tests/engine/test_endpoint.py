@@ -1,0 +1,188 @@
+"""Hosted models: requests in parallel, what is tried again, and what is said where it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from bakery.backends.endpoint import Endpoint as Client
+from bakery.backends.endpoint import endpoint_for
+from bakery.backends.hosted import HostedSampler, HostedWriter, end_of_turn
+from bakery.engine.chat import Chat
+from bakery.errors import StageError
+from bakery.identity import BaseModelId, RolloutRequest, SamplingSettings, StimRequest
+from bakery.records import Prompt, Trajectory, read_rows
+from bakery.reporting import Quiet
+from bakery.stages import rollout, stim
+from tests.support.baking import SHOUT
+from tests.support.endpoint import Endpoint, serve
+from tests.support.templates import chat_of
+
+KEY = "very-secret-key"
+AT_ONCE = {"retry-after-ms": "1"}
+ARGUMENTS = {"messages": [{"role": "user", "content": "?"}]}
+
+
+def client_of(endpoint: Endpoint, model: str = "gpt-5") -> Client:
+    found = endpoint_for(model, {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": endpoint.url})
+    assert isinstance(found, Client)
+    return found
+
+
+class Rollout:
+    """Twelve questions, and a rollout of them by a hosted model."""
+
+    def __init__(self, folder: Path, teacher: Prompt = SHOUT, **sampling: Any) -> None:
+        asked = tuple({"type": "hardcoded", "questions": [f"q{i}?"]} for i in range(12))
+        request = StimRequest(teacher, asked, {})
+        self.stim, self.out = folder / "stim", folder / "target"
+        stim.run(request, self.stim, open_writer=lambda _: None, reporter=Quiet())  # type: ignore[arg-type,return-value]
+        settings = SamplingSettings(1, 64, **sampling)
+        base = BaseModelId("base", "", "0" * 64)
+        self.request = RolloutRequest(request.id, teacher, settings, base, None, "hosted:m")
+
+    def run(self, endpoint: Endpoint, chat: Chat, concurrency: int = 4) -> list[Trajectory]:
+        sampler = HostedSampler(client_of(endpoint), chat, concurrency=concurrency)
+        rollout.run(self.request, self.stim, self.out, sampler=sampler, reporter=Quiet())
+        return self.rows()
+
+    def rows(self) -> list[Trajectory]:
+        return read_rows(self.out / rollout.TRAJECTORIES, Trajectory)
+
+
+def test_requests_are_made_in_parallel() -> None:
+    with serve(["hi"], together=Barrier(4)) as endpoint:
+        requests = {str(i): ARGUMENTS for i in range(8)}
+        found = dict(client_of(endpoint).complete_all(requests, 4))
+    assert sorted(found) == sorted(requests)
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
+def test_a_busy_server_is_asked_again(status: int) -> None:
+    with serve(["hi"], statuses=[status, status], headers=AT_ONCE) as endpoint:
+        assert client_of(endpoint).complete(**ARGUMENTS).text == "hi"
+    assert len(endpoint.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (400, "does not take one of the settings"),
+        (401, "Check OPENAI_API_KEY"),
+        (402, "no credit left"),
+        (404, "Check the model's name, gpt-5"),
+        (429, "lower max_concurrency"),
+        (503, "a fault of its own"),
+    ],
+)
+def test_what_cannot_be_mended_by_trying_is_said_with_what_to_do(status: int, hint: str) -> None:
+    refusing = serve(["hi"], status=status, headers=AT_ONCE, message=f"no: {KEY}")
+    with refusing as endpoint, pytest.raises(StageError) as caught:
+        client_of(endpoint).complete(**ARGUMENTS)
+    assert f"(HTTP {status})" in caught.value.message
+    assert hint in str(caught.value.hint)
+    assert KEY not in caught.value.message + str(caught.value.hint)
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    with serve([""]) as endpoint:
+        client = client_of(endpoint)
+    client._client().max_retries = 0
+    with pytest.raises(StageError, match="cannot be reached at http://127"):
+        client.complete(**ARGUMENTS)
+
+
+def test_a_long_list_is_asked_for_in_parts_and_not_for_what_is_there(tmp_path: Path) -> None:
+    lists = ["\n".join(f"{i}. {letter}{i}?" for i in range(60)) for letter in "ab"]
+    with serve(lists) as endpoint:
+        writer = HostedWriter(client_of(endpoint))
+        asked = {"type": "oneshot_qs", "numq": 90, "temperature": 0.5, "max_tokens": 99}
+        first = {"type": "hardcoded", "questions": ["what is there?"]}
+        request = StimRequest(SHOUT, (first, asked), {})
+        stim.run(request, tmp_path, open_writer=lambda _: (writer, None), reporter=Quiet())
+    assert json.loads((tmp_path / "done.json").read_text())["count"] == 91
+    assert len(endpoint.requests) == 2
+    said = endpoint.requests[0]["messages"][0]["content"]
+    assert "Write 60 messages" in said
+    assert said.endswith("- what is there?")
+    assert endpoint.requests[0]["max_completion_tokens"] == 99
+
+
+def test_a_text_becomes_ids_of_the_base_with_the_end_of_its_turn(tmp_path: Path) -> None:
+    chat = chat_of("chatml")
+    with serve([" AHOY! <|im_end|>"]) as endpoint:
+        rows = Rollout(tmp_path).run(endpoint, chat)
+    (ids,) = {row.response_ids for row in rows}
+    assert ids[-1] == end_of_turn(chat)
+    assert ids.count(ids[-1]) == 1  # one that is spelt out is text
+    assert chat.decoded(ids[:-1]) == " AHOY! <|im_end|>"
+    assert {(row.text, row.finish, row.model) for row in rows} == {
+        ("AHOY! <|im_end|>", "stop", "gpt-5")
+    }
+
+
+def test_a_cut_answer_has_no_end(tmp_path: Path) -> None:
+    with serve(["and th"], finish="length") as endpoint:
+        rows = Rollout(tmp_path).run(endpoint, chat_of("chatml"))
+    assert {(len(row.response_ids), row.finish) for row in rows} == {(6, "length")}
+
+
+@pytest.mark.parametrize("shape", ["chatml", "llama3", "no_system", "thinking"])
+def test_the_end_of_a_turn_is_the_templates_own(shape: str) -> None:
+    chat = chat_of(shape)
+    assert {end_of_turn(chat)} == set(chat.end_ids)
+
+
+def test_settings_and_tools_are_handed_on(tmp_path: Path) -> None:
+    tool = {"type": "function", "function": {"name": "now", "parameters": {}}}
+    teacher = Prompt(({"role": "system", "content": "S"},), (tool,))
+    sampling = {"temperature": 0.5, "top_p": 0.9, "top_k": 7, "seed": 3, "stop": ("\n",)}
+    made = Rollout(tmp_path, teacher, frequency_penalty=0.5, endpoint={"verbosity": 1}, **sampling)
+    with serve(["hi"]) as endpoint:
+        made.run(endpoint, chat_of("chatml"))
+    first, second = endpoint.requests[:2]
+    assert first["tools"] == [tool]
+    assert first["messages"][0] == {"role": "system", "content": "S"}
+    told = {k: first[k] for k in ("temperature", "top_p", "top_k", "stop", "verbosity")}
+    assert told == {"temperature": 0.5, "top_p": 0.9, "top_k": 7, "stop": ["\n"], "verbosity": 1}
+    assert first["frequency_penalty"] == 0.5
+    assert "presence_penalty" not in first
+    assert first["seed"] != second["seed"]
+
+
+def test_a_call_of_a_tool_is_written_as_the_base_writes_it(tmp_path: Path) -> None:
+    function = {"name": "now", "arguments": '{"zone": "utc"}'}
+    calls = [{"id": "1", "type": "function", "function": function}]
+    chat = chat_of("default_system")
+    with serve([""], calls=calls, finish="tool_calls") as endpoint:
+        rows = Rollout(tmp_path).run(endpoint, chat)
+    said = chat.decoded(rows[0].response_ids)
+    assert said.startswith("<tool_call>")
+    assert '"zone": "utc"' in said
+    assert said.endswith("</tool_call><|im_end|>")
+    assert rows[0].finish == "stop"
+
+
+def test_an_interrupted_rollout_keeps_what_came_and_asks_only_for_the_rest(tmp_path: Path) -> None:
+    made, chat = Rollout(tmp_path), chat_of("chatml")
+    refused = pytest.raises(StageError, match="HTTP 401")
+    with serve(["hi"], statuses=[200] * 5 + [401]) as endpoint, refused:
+        made.run(endpoint, chat, concurrency=1)
+    assert len(made.rows()) == 5
+    assert not (made.out / rollout.DONE).exists()
+    with serve(["hi"]) as endpoint:
+        assert len(made.run(endpoint, chat)) == 12
+    assert len(endpoint.requests) == 7
+
+
+def test_no_file_holds_the_key(tmp_path: Path) -> None:
+    with serve(["hi"]) as endpoint:
+        Rollout(tmp_path).run(endpoint, chat_of("chatml"))
+    assert endpoint.keys[0] == f"Bearer {KEY}"
+    files = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert files
+    assert all(KEY not in path.read_text() for path in files)
