@@ -17,6 +17,7 @@ from bakery.errors import ModelError, StageError
 from bakery.identity import file_digest
 from bakery.records import Prompt
 from bakery.stages import bake
+from bakery.stages import training as phases
 from tests.support.baking import NOTHING, SHOUT, Bench
 
 IDS = torch.arange(10, 30)[None]
@@ -125,11 +126,11 @@ def test_an_interrupted_bake_goes_on_and_ends_at_the_same_bytes(
 ) -> None:
     whole = Bench(tmp_path / "whole", tmp_path / "model").bake()
 
-    class CrashingMetrics(bake.Metrics, Crash):
+    class CrashingMetrics(phases.Metrics, Crash):
         pass
 
     with monkeypatch.context() as patched:
-        patched.setattr(bake, "Metrics", CrashingMetrics)
+        patched.setattr(phases, "Metrics", CrashingMetrics)
         with pytest.raises(KeyboardInterrupt):
             bench.bake()
     (checkpoint,) = (bench.root / "bake").glob("*/checkpoints/*")

@@ -205,7 +205,7 @@ def test_wandb_has_names_of_its_own():
         ("model: {peft_config: {r: 8}, baked_adapter_config: {r: 8}}", "both say r"),
         ("model: {student_model_path: small}", "input.yml:8:31: BAKE.model.student_model_path"),
         ("model: {parent_model_name: small}", "but this branch stands at tiny-1"),
-        ("model: {dtype: int8}", "'bf16', 'fp16' or 'fp32'"),
+        ("model: {dtype: int8}", "known: bf16, fp16, fp32"),
         ("data: {train_eval_split: [0.5, 0.6]}", "the shares are 1.1 together"),
         ("data: {train_eval_split: [0, 1]}", "nothing is left to train on"),
         ("data: {beta: 1.5}", "less than or equal to 1"),
@@ -218,7 +218,7 @@ def test_wandb_has_names_of_its_own():
         ("checkpoint: [{save_every_n_steps: -1}]", "greater than or equal to 0"),
         ("activation_checkpoint_cpu_offload: true\nmodel: {disable_activation_checkpoint: true}",
          "keep one"),
-        ("optimizer: {type: sgd}", "'adamw'"),
+        ("optimizer: {type: sgd}", "known: adamw"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_refused_with_its_place(bake, said):

@@ -22,12 +22,12 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from bakery.engine.adapter_folder import WEIGHTS, Slice, digest, slices, write_slices
+from bakery.engine.chains import check_rank
 from bakery.errors import ConfigError, ModelError
 from bakery.identity import TrainingSettings
 from bakery.records import sync_folder
 
 PARENT, BAKE = "parent", "bake"
-MAX_RANK = 256
 
 
 @contextmanager
@@ -102,29 +102,36 @@ def save_composed(model: PeftModel, folder: Path, *, bake_id: str, parent: Path 
     start = older[-1].stop if older else 0
     modules = _lora_modules(model)
     rank = start + max(layer.r[BAKE] for layer in modules.values() if BAKE in layer.lora_A)
-    if rank > MAX_RANK:
-        raise ConfigError(
-            f"the chain of bakes has rank {rank}, more than {MAX_RANK}",
-            hint="Choose a smaller BAKE.model.baked_adapter_config.r, or start a fresh chain.",
-        )
+    check_rank(rank - start, parent)
     tensors: dict[str, torch.Tensor] = {}
     for name, layer in modules.items():
         a_RI, b_OR = _stack(layer, start, rank)
         tensors[f"{name}.lora_A.weight"] = a_RI
         tensors[f"{name}.lora_B.weight"] = b_OR
+    with _replaced(folder) as draft:
+        _composed_config(model, rank).save_pretrained(str(draft))
+        save_file(tensors, str(draft / WEIGHTS), metadata={"format": "pt"})
+        write_slices(draft, [*older, Slice(bake_id, start, rank)])
+    return digest(folder)
+
+
+@contextmanager
+def _replaced(folder: Path) -> Iterator[Path]:
+    """Yield a draft that takes the folder's place when it is whole; a broken one is removed."""
     draft = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    _composed_config(model, rank).save_pretrained(str(draft))
-    save_file(tensors, str(draft / WEIGHTS), metadata={"format": "pt"})
-    write_slices(draft, [*older, Slice(bake_id, start, rank)])
-    for path in draft.iterdir():
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
+    try:
+        yield draft
+        for path in draft.iterdir():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
     sync_folder(folder.parent)
-    return digest(folder)
 
 
 def own_state(model: PeftModel) -> dict[str, torch.Tensor]:

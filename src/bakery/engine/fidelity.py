@@ -31,6 +31,16 @@ def fidelity(
     return Fidelity(kl / tokens, agreed / tokens, tokens)
 
 
+def together(parts: Sequence[Fidelity]) -> Fidelity | None:
+    """Return the fidelity over the tokens of all parts; None where there are none."""
+    tokens = sum(part.tokens for part in parts)
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    kl = sum(part.kl * part.tokens for part in parts) / tokens
+    agreed = sum(part.top1_agreement * part.tokens for part in parts) / tokens
+    return Fidelity(kl, agreed, tokens)
+
+
 @torch.no_grad()
 def totals(
     model: torch.nn.Module,

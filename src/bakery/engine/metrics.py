@@ -6,7 +6,7 @@ A resumed run leaves the file as a whole one would: rows of steps that it makes 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,22 @@ _KEPT = ("loss", "eval_loss")
 class Metrics(TrainerCallback):
     """Appends the rows, and shows where training stands. Only the first process does.
 
-    A second `phase` of training counts on from the steps that were there `before` it.
+    A second `phase` of training counts on from the steps that were there `before` it. `beside`
+    gives further figures of a step, and `send` gets every row as it is kept.
     """
 
     def __init__(
-        self, path: Path, reporter: Reporter, *, before: int = 0, phase: str | None = None
+        self,
+        path: Path,
+        reporter: Reporter,
+        *,
+        before: int = 0,
+        phase: str | None = None,
+        beside: Callable[[], Mapping[str, Any]] = dict,
+        send: Callable[[Mapping[str, Any]], None] = lambda row: None,
     ) -> None:
         self._path, self._reporter, self._before, self._phase = path, reporter, before, phase
+        self._beside, self._send = beside, send
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Drop the rows of steps that a resumed run makes again."""
@@ -50,11 +59,12 @@ class Metrics(TrainerCallback):
         """Keep the row of a step, or of an evaluation."""
         if not state.is_world_process_zero or not logs or not any(k in logs for k in _KEPT):
             return
-        row = {"step": self._before + state.global_step, **logs}
+        row = {"step": self._before + state.global_step, **logs, **self._beside()}
         if self._phase is not None:
             row["phase"] = self._phase
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+        self._send(row)
         if "loss" in logs:
             self._reporter.progress(
                 self._phase or "bake",

@@ -62,6 +62,8 @@ class BakingTrainer(Trainer):
         """`numerics` is a file: choices that are in it are taken, others are made and put there."""
         self.readout = readout
         self.loss = loss
+        self.step_tokens = 0
+        """Targets of the optimiser step under way, in this process."""
         self._numerics_file, self._note = numerics, note
         self.support = support_of(model)
         self.numerics = self._replayed(model)
@@ -142,6 +144,7 @@ class BakingTrainer(Trainer):
     ) -> tuple[list[Any], torch.Tensor]:
         """Return the micro-batches of one optimiser step, and what their targets weigh."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self.step_tokens = sum(len(batch["weights"]) for batch in batches)
         weight = torch.stack([batch["weights"].sum() for batch in batches]).sum().to(device)
         return batches, self._over_processes(weight)
 

@@ -1,72 +1,59 @@
 """Trajectories in, an adapter out: the student is trained to do without the prompt.
 
-Leaves the adapter's folder, metrics.jsonl and bake.json; done.json comes last. An interrupted
-run goes on from its last checkpoint. Where asked, a second phase goes on from the student's own
-answers; the end of the first is kept, so that it is never trained twice.
+Leaves the adapter's folder (of other steps too, where asked), metrics.jsonl and bake.json;
+done.json comes last. An interrupted run goes on from its last checkpoint.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from peft import PeftModel
-from safetensors.torch import save_file
-from transformers import PreTrainedModel, PrinterCallback, TrainingArguments
-from transformers.trainer_utils import SaveStrategy
+from transformers import PreTrainedModel
 
-from bakery.engine import adapter_folder, adapters, checkpoints, numerics, teacher
-from bakery.engine.examples import Examples, Features
-from bakery.engine.fidelity import Fidelity, fidelity
-from bakery.engine.losses import make_loss
-from bakery.engine.metrics import Metrics, losses
+from bakery.engine import adapter_folder, adapters, chains, teacher, wandb_run
+from bakery.engine.examples import Features
+from bakery.engine.fidelity import Fidelity, fidelity, together
+from bakery.engine.half_baked import kept
 from bakery.engine.models import BaseModel
-from bakery.engine.on_policy import Continuations, OnPolicyTrainer, Places
 from bakery.engine.readout import Readout
 from bakery.engine.scoring import beginning
-from bakery.engine.trainer import BakingTrainer
 from bakery.engine.versions import versions
-from bakery.identity import (
-    BakeRequest,
-    OnPolicySettings,
-    SamplingSettings,
-    TrainingSettings,
-    digest,
-)
+from bakery.engine.views import Pair
+from bakery.identity import BakeRequest, digest
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
-from bakery.stages.mix import Mix, TargetData, mix
-
-# It warns that it orders checkpoints by number instead of time: that is the order they have.
-logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)
+from bakery.stages import full_disk, training
+from bakery.stages.mix import Mix, TargetData, mix, of_target, stimuli
+from bakery.stages.training import CHECKPOINTS, METRICS, Work
 
 Grade = Callable[[Fidelity | None, Fidelity | None, int, float], dict[str, Any]]
 
 LITTLE_TO_BAKE = 0.01
 """Nats per token under which a prompt hardly changes what the parent says."""
 
-METRICS, RESULT, DONE, CHECKPOINTS = "metrics.jsonl", "bake.json", "done.json", "checkpoints"
-ON_POLICY = "on_policy"
-TAUGHT = "taught.safetensors"
-"""The student at the end of the first phase, where there is a second."""
+MUCH_BETTER = 0.9
+"""A step whose divergence is under this part of the last one's is told of."""
 
-SAVE_STEPS = 10
-"""Steps of the second phase between two checkpoints."""
+RESULT, DONE = "bake.json", "done.json"
 
 RECORD = "teacher.safetensors"
 RECORD_GB = 16.0
 """Disk space, in 10^9 bytes, that the record of the teacher may take."""
 
+Measured = Mapping[str, Fidelity]
+"""What each target's held-out pairs say, by its id; a target without any is not in it."""
 
+
+@full_disk.told("The bake goes on from its last checkpoint; its questions and answers are kept.")
 def run(
     request: BakeRequest,
     data: Sequence[TargetData],
@@ -84,11 +71,12 @@ def run(
     that adapter. `grade` makes the card of what is measured before and after.
     """
     started, clock = _now(), time.monotonic()
+    chains.check_parent(parent, request.parent.bake_id if request.parent else None)
+    chains.check_rank(request.training.r, parent)
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "request.json", json.dumps(asdict(request), indent=2) + "\n")
-    settings = request.training
-    mixture = mix(data, base.chat, total=settings.total_trajectories, seed=settings.seed)
-    student = adapters.attach_new(model, settings)
+    mixture = mix(data, base.chat, request.training)
+    student = adapters.attach_new(model, request.training)
     readout = Readout(student)
     parent_digest = adapter_folder.digest(parent) if parent else ""
     of = digest([base.id.digest, parent_digest])
@@ -98,26 +86,25 @@ def run(
     notes = [*mixture.notes, *live, *_notes(readout, before)]
     for note in notes:
         reporter.note(note)
-    step, seen, chosen = _train(request, student, readout, record, mixture, out, base, reporter)
-    own: dict[str, Any] = {}
-    if settings.on_policy is not None:
-        own = _train_on_policy(request, student, readout, data, mixture, out, base, reporter)
-        step += settings.on_policy.steps
+    work = Work(request, student, readout, record, mixture, base, out, parent, reporter)
+    step, trained = _train(work, data)
     after = _measured(student, readout, record, mixture)
     adapter_digest = adapters.save_composed(
         student, out / str(step), bake_id=request.id, parent=parent
     )
+    late = _better_before(out / METRICS, after)
+    for note in late:
+        reporter.note(note)
     result = {
         **_described(request, parent_digest),
         "step": step,
         "digest": adapter_digest,
+        **_on_the_way(request, out, step),
         "targets": mixture.targets,
-        "loss": _loss(seen),
-        **own,
-        "card": grade(before, after, mixture.held_out_stimuli, _tokens_saved(mixture)),
+        **trained,
+        "card": _card(grade, before, after, mixture),
         "seconds": _seconds(mixture, time.monotonic() - clock),
-        "numerics": chosen,
-        "notes": notes,
+        "notes": [*notes, *late],
         "started": started,
         "finished": _now(),
     }
@@ -126,6 +113,18 @@ def run(
     teacher.forget(out / RECORD)
     write_atomic(out / DONE, json.dumps({"schema": 1}) + "\n")
     return result
+
+
+def _train(work: Work, data: Sequence[TargetData]) -> tuple[int, dict[str, Any]]:
+    """Train through both phases; return the last step, and what the result says of them."""
+    own = work.settings.on_policy
+    with wandb_run.sending(work.request.running.wandb, work.settings.as_data()) as send:
+        step, seen, chosen = training.train(work, send)
+        said = {"loss": training.summary(seen), "numerics": chosen}
+        if own is not None:
+            said |= training.train_on_policy(work, own, data, send)
+            step += own.steps
+    return step, said
 
 
 def _taught(
@@ -145,7 +144,7 @@ def _taught(
     return teacher.record(student, readout, pairs, path, of=of, reporter=reporter), []
 
 
-def _notes(readout: Readout, before: Fidelity | None) -> list[str]:
+def _notes(readout: Readout, before: Measured) -> list[str]:
     """Return what a person should know before the training."""
     notes = []
     if not readout.exact:
@@ -153,11 +152,26 @@ def _notes(readout: Readout, before: Fidelity | None) -> list[str]:
             "the head is trained, or the architecture does more than multiply by it: "
             "the teacher's logits are kept instead of its hidden states"
         )
-    if before is not None and before.kl < LITTLE_TO_BAKE:
+    whole = together(list(before.values()))
+    if whole is not None and whole.kl < LITTLE_TO_BAKE:
         notes.append(
-            f"the prompt moves the parent by {before.kl:.2g} nats per token: little to bake"
+            f"the prompt moves the parent by {whole.kl:.2g} nats per token: little to bake"
         )
     return notes
+
+
+def _better_before(metrics: Path, after: Measured) -> list[str]:
+    """Return a note where a step before the last was much nearer to the teacher."""
+    last = together(list(after.values()))
+    rows = map(json.loads, metrics.read_text("utf-8").splitlines())
+    measured = [(row["eval_kl"], row["step"]) for row in rows if "eval_kl" in row]
+    if last is None or not measured or min(measured)[0] > MUCH_BETTER * last.kl:
+        return []
+    kl, step = min(measured)
+    return [
+        f"step {step} was nearer to the teacher, at {kl:.3g} nats per token, than the last, at "
+        f"{last.kl:.3g}: BAKE.checkpoint.save_every_n_steps keeps steps like it"
+    ]
 
 
 def _described(request: BakeRequest, parent_digest: str) -> dict[str, Any]:
@@ -173,175 +187,47 @@ def _described(request: BakeRequest, parent_digest: str) -> dict[str, Any]:
     }
 
 
-def _train(
-    request: BakeRequest,
-    student: PeftModel,
-    readout: Readout,
-    record: Features,
-    mixture: Mix,
-    out: Path,
-    base: BaseModel,
-    reporter: Reporter,
-) -> tuple[int, list[float], dict[str, Any]]:
-    """Train, and return the last step, the loss of every step, and how the student was run."""
-    settings, micro = request.training, request.micro_batch_size
-    folder = out / CHECKPOINTS
-    if (folder / TAUGHT).is_file():
-        adapters.load_own_state(student, folder / TAUGHT)
-        seen, kept = losses(out / METRICS), numerics.written_in(out / numerics.FILE)
-        return len(seen), seen, kept.as_data() if kept else {}
-    total = math.ceil(len(mixture.train) / settings.global_batch) * settings.epochs
-    trainer = BakingTrainer(
-        student,
-        _arguments(settings, micro, folder, total, base.device.type),
-        readout=readout,
-        loss=make_loss(settings.loss),
-        train_dataset=Examples([[pair] for pair in mixture.train], record),
-        pad_id=base.chat.pad_id,
-        numerics=out / numerics.FILE,
-        note=reporter.note,
-        callbacks=[Metrics(out / METRICS, reporter)],
-    )
-    trainer.remove_callback(PrinterCallback)
-    last = _last_whole(folder)
-    if last is not None:
-        reporter.note(f"training goes on from {last.name}")
-    trainer.train(resume_from_checkpoint=None if last is None else str(last))
-    seen = losses(out / METRICS)
-    if settings.on_policy is not None:
-        draft = folder / f".{TAUGHT}"
-        save_file(adapters.own_state(student), draft)
-        draft.replace(folder / TAUGHT)
-    chosen = trainer.numerics.as_data() if trainer.numerics else {}
-    return trainer.state.global_step, seen, chosen
+def _on_the_way(request: BakeRequest, out: Path, last: int) -> dict[str, Any]:
+    """Return the models that were kept beside the last, where any were asked for."""
+    settings = request.training
+    if not settings.save_every_steps and not settings.save_every_epochs:
+        return {}
+    return {"checkpoints": kept(out, last=last)}
 
 
-def _train_on_policy(
-    request: BakeRequest,
-    student: PeftModel,
-    readout: Readout,
-    data: Sequence[TargetData],
-    mixture: Mix,
-    out: Path,
-    base: BaseModel,
-    reporter: Reporter,
-) -> dict[str, Any]:
-    """Go on from the student's own answers to the training questions; return what is said of it.
-
-    Answers are sampled as those of the target were, and scored by the parent behind its prompt.
-    """
-    settings, own = request.training, request.training.on_policy
-    assert own is not None
-    folder = out / CHECKPOINTS / ON_POLICY
-    begins = [beginning(pair.teacher) for pair in mixture.train]
-    before = len(losses(out / METRICS))
-    metrics = Metrics(out / METRICS, reporter, before=before, phase=ON_POLICY)
-    trainer = OnPolicyTrainer(
-        student,
-        _on_policy_arguments(settings, own, request.micro_batch_size, folder, base.device.type),
-        readout=readout,
-        loss=make_loss(own.loss),
-        train_dataset=Places(
-            [()] * len(mixture.train), teacher.LiveTeacher(student, readout, begins)
-        ),
-        pad_id=base.chat.pad_id,
-        numerics=out / numerics.FILE,
-        note=reporter.note,
-        callbacks=[metrics],
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.learn_from(
-        Continuations(
-            mixture.train,
-            {target.share.id: _sampling(target) for target in data},
-            end_ids=frozenset(base.chat.end_ids),
-            pad_id=base.chat.pad_id,
-            seed=settings.seed,
-        )
-    )
-    last = _last_whole(folder)
-    if last is not None:
-        reporter.note(f"the on-policy phase goes on from {last.name}")
-    trainer.train(resume_from_checkpoint=None if last is None else str(last))
-    seen = losses(out / METRICS, ON_POLICY)
-    figures = {f"{name}_loss": value for name, value in _loss(seen).items()}
-    return {ON_POLICY: {"after": before, **asdict(own), **figures}}
-
-
-def _on_policy_arguments(
-    settings: TrainingSettings, own: OnPolicySettings, micro: int, folder: Path, device: str
-) -> TrainingArguments:
-    slower = replace(settings, learning_rate=own.learning_rate)
-    arguments = _arguments(slower, micro, folder, own.steps, device)
-    arguments.max_steps = own.steps
-    arguments.save_strategy, arguments.save_steps = SaveStrategy.STEPS, SAVE_STEPS
-    return arguments
-
-
-def _sampling(target: TargetData) -> SamplingSettings:
-    """Return how the answers of a target were sampled."""
-    text = (target.target_dir / "request.json").read_text(encoding="utf-8")
-    return SamplingSettings(**json.loads(text)["sampling"])
-
-
-def _loss(seen: Sequence[float]) -> dict[str, float]:
-    return {"first": seen[0], "last": seen[-1], "min": min(seen)}
-
-
-def _last_whole(folder: Path) -> Path | None:
-    """Return the newest checkpoint, after dropping one that a kill left half written.
-
-    It would count as the newest where transformers keeps one checkpoint and drops the others.
-    """
-    for path in folder.glob("checkpoint-*"):
-        if not checkpoints.is_whole(path):
-            shutil.rmtree(path)
-    return checkpoints.newest(folder)
-
-
-def _arguments(
-    settings: TrainingSettings, micro: int, folder: Path, total: int, device: str
-) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=str(folder),
-        num_train_epochs=settings.epochs,
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=settings.global_batch // micro,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        adam_beta1=settings.betas[0],
-        adam_beta2=settings.betas[1],
-        warmup_steps=math.ceil(settings.warmup_ratio * total),
-        lr_scheduler_type=settings.scheduler,
-        max_grad_norm=settings.max_grad_norm,
-        seed=settings.seed,
-        data_seed=settings.seed,
-        optim="adamw_torch",
-        logging_steps=1,
-        logging_nan_inf_filter=False,  # a loss that is no number has to be seen
-        report_to="none",
-        disable_tqdm=True,
-        save_strategy="epoch",
-        save_total_limit=1,
-        remove_unused_columns=False,
-        label_names=[],
-        use_cpu=device == "cpu",
-        dataloader_pin_memory=device != "cpu",
-    )
-
-
-def _measured(
-    student: PeftModel, readout: Readout, record: Features, mixture: Mix
-) -> Fidelity | None:
-    if not mixture.held_out:
-        return None
+def _measured(student: PeftModel, readout: Readout, record: Features, mixture: Mix) -> Measured:
     student.eval()
-    return fidelity(student, readout, record, mixture.held_out)
+    found = {}
+    for target in mixture.targets:
+        if pairs := of_target(mixture.held_out, target["id"]):
+            found[target["id"]] = fidelity(student, readout, record, pairs)
+    return found
 
 
-def _tokens_saved(mixture: Mix) -> float:
+def _card(grade: Grade, before: Measured, after: Measured, mixture: Mix) -> dict[str, Any]:
+    """Return the card of the bake; where several targets are mixed, with that of each."""
+    card = grade(
+        together(list(before.values())),
+        together(list(after.values())),
+        mixture.held_out_stimuli,
+        _tokens_saved(mixture.train),
+    )
+    if len(mixture.targets) > 1:
+        card["targets"] = {
+            target["name"]: grade(
+                before.get(target["id"]),
+                after.get(target["id"]),
+                len(stimuli(of_target(mixture.held_out, target["id"]))),
+                _tokens_saved(of_target(mixture.train, target["id"])),
+            )
+            for target in mixture.targets
+        }
+    return card
+
+
+def _tokens_saved(pairs: Sequence[Pair]) -> float:
     """Return how much shorter a request is without the prompt, in tokens."""
-    return fmean(len(p.teacher.ids) - len(p.student.ids) for p in mixture.train)
+    return fmean(len(p.teacher.ids) - len(p.student.ids) for p in pairs)
 
 
 def _seconds(mixture: Mix, bake: float) -> dict[str, float]:

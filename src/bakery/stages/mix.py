@@ -1,13 +1,13 @@
 """Which trajectories a bake trains on and which it is measured on.
 
 Held out by stimulus, chosen by the stimulus's own id: the same question is held out in every
-bake that has it.
+bake that has it. Nothing is cut: what is too long is left out, and said.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from bakery.engine.chat import Chat
 from bakery.engine.views import Pair, pair_up
 from bakery.errors import ModelError, StageError
-from bakery.identity import TargetShare, file_digest, short_id
+from bakery.identity import TargetShare, TrainingSettings, file_digest, short_id
 from bakery.records import Stimulus, Trajectory, read_rows
 from bakery.stages import rollout, stim
 
@@ -43,44 +43,96 @@ class Mix:
     notes: list[str]
 
 
-def mix(data: Sequence[TargetData], chat: Chat, *, total: int | None, seed: int) -> Mix:
+@dataclass(slots=True)
+class _Part:
+    """What one target brings: pairs to train on and to measure on, and what was left out."""
+
+    target: TargetData
+    train: list[Pair]
+    held: list[Pair]
+    empty: int
+    long: list[int]
+    """How many tokens the pairs have that are longer than a bake takes."""
+
+    @property
+    def name(self) -> str:
+        return self.target.share.name
+
+    @property
+    def is_anchor(self) -> bool:
+        """Whether both prompts come to the same tokens, so that nothing is baked in."""
+        pairs = [*self.train, *self.held]
+        return bool(pairs) and all(pair.is_identical for pair in pairs)
+
+
+def mix(data: Sequence[TargetData], chat: Chat, settings: TrainingSettings) -> Mix:
     """Read the targets of a bake and share them out by weight.
 
-    `total` is the number of training trajectories; None takes all that the weights allow.
+    A bake takes `total_trajectories`, or all that the weights allow.
     """
-    train: list[list[Pair]] = []
-    held: list[Pair] = []
-    held_stimuli, empty = 0, 0
     described = [_described(target) for target in data]
-    for target in data:
-        pairs, blank = _pairs(target, chat)
-        out = held_out({p.key.split("/")[1] for p in pairs})
-        train.append([p for p in pairs if p.key.split("/")[1] not in out])
-        held += [p for p in pairs if p.key.split("/")[1] in out]
-        held_stimuli, empty = held_stimuli + len(out), empty + blank
-    chosen = _by_weight(train, [t.share.weight for t in data], total, seed)
+    parts = [_part(target, chat, settings) for target in data]
+    for said, part in zip(described, parts, strict=True):
+        if part.is_anchor:
+            said["anchor"] = True
+    chosen = _by_weight(parts, settings)
     if not chosen:
-        raise StageError(
-            "no answer has a token to train on",
-            hint="`bgit rollout` shows them: were they all empty?",
-        )
-    notes = [f"{empty} empty answers were left out"] if empty else []
-    return Mix(chosen, held, held_stimuli, described, notes)
+        raise StageError("no answer has a token to train on", hint=_why_none(parts, settings))
+    held = [pair for part in parts for pair in part.held]
+    notes = list(_notes(parts, settings))
+    return Mix(chosen, held, len(stimuli(held)), described, notes)
 
 
-def held_out(stimulus_ids: set[str]) -> set[str]:
-    """Return the stimuli to measure on: 10 %, at least 20 where that is at most a fifth."""
+def of_target(pairs: Sequence[Pair], target_id: str) -> list[Pair]:
+    """Return the pairs of one target."""
+    return [pair for pair in pairs if pair.key.startswith(f"{target_id}/")]
+
+
+def stimuli(pairs: Sequence[Pair]) -> set[str]:
+    """Return the questions of pairs, each target's its own."""
+    return {pair.key.rpartition("/")[0] for pair in pairs}
+
+
+def held_out(stimulus_ids: set[str], share: float | None = None) -> set[str]:
+    """Return the stimuli to measure on: 10 %, at least 20 where that is at most a fifth.
+
+    A `share` that was asked for is taken as it is, but something is left to train on.
+    """
     count = len(stimulus_ids)
-    if count < FEWEST_TO_HOLD_OUT:
-        return set()
-    wanted = max(1, round(count * HELD_OUT_SHARE))
-    if count * MOST_SHARE >= FEWEST_HELD_OUT:
-        wanted = max(wanted, FEWEST_HELD_OUT)
+    if share is not None:
+        wanted = min(max(round(count * share), 1), count - 1) if share else 0
+    elif count < FEWEST_TO_HOLD_OUT:
+        wanted = 0
+    else:
+        wanted = max(1, round(count * HELD_OUT_SHARE))
+        if count * MOST_SHARE >= FEWEST_HELD_OUT:
+            wanted = max(wanted, FEWEST_HELD_OUT)
     return set(sorted(stimulus_ids, key=lambda i: short_id(["held-out", i]))[:wanted])
 
 
+def _part(target: TargetData, chat: Chat, settings: TrainingSettings) -> _Part:
+    pairs, empty = _pairs(target, chat)
+    most = settings.max_length
+    long = [length(pair) for pair in pairs if most is not None and length(pair) > most]
+    if most is not None:
+        pairs = [pair for pair in pairs if length(pair) <= most]
+    out = held_out({_stimulus(pair) for pair in pairs}, settings.eval_share)
+    train = [pair for pair in pairs if _stimulus(pair) not in out]
+    held = [pair for pair in pairs if _stimulus(pair) in out]
+    return _Part(target, train, held, empty, long)
+
+
+def length(pair: Pair) -> int:
+    """Return the tokens of a pair's longer side: prompt, question and answer."""
+    return max(len(pair.teacher.ids), len(pair.student.ids))
+
+
+def _stimulus(pair: Pair) -> str:
+    return pair.key.split("/")[1]
+
+
 def _pairs(target: TargetData, chat: Chat) -> tuple[list[Pair], int]:
-    stimuli = {s.id: s for s in read_rows(target.stim_dir / stim.STIMULI, Stimulus)}
+    questions = {s.id: s for s in read_rows(target.stim_dir / stim.STIMULI, Stimulus)}
     pairs, empty = [], 0
     for row in read_rows(target.target_dir / rollout.TRAJECTORIES, Trajectory):
         if not row.response_ids:
@@ -93,21 +145,21 @@ def _pairs(target: TargetData, chat: Chat) -> tuple[list[Pair], int]:
                 key,
                 target.share.teacher,
                 target.share.student,
-                stimuli[row.stimulus_id].messages,
+                questions[row.stimulus_id].messages,
                 row.response_ids,
             )
         )
     return sorted(pairs, key=lambda p: p.key), empty
 
 
-def _by_weight(
-    parts: Sequence[list[Pair]], weights: Sequence[float], total: int | None, seed: int
-) -> list[Pair]:
+def _by_weight(parts: Sequence[_Part], settings: TrainingSettings) -> list[Pair]:
     """Take from each target in proportion to its weight; nothing is taken twice."""
+    total = settings.total_trajectories
     if len(parts) == 1 and total is None:
-        return parts[0]
-    shares = [weight / sum(weights) for weight in weights]
-    room = min(len(part) / share for part, share in zip(parts, shares, strict=True))
+        return parts[0].train
+    whole = sum(part.target.share.weight for part in parts)
+    shares = [part.target.share.weight / whole for part in parts]
+    room = min(len(part.train) / share for part, share in zip(parts, shares, strict=True))
     if total is not None and total > room + 1e-9:
         raise StageError(
             f"total_trajectories is {total}, but the answers there are allow {int(room)}",
@@ -116,9 +168,53 @@ def _by_weight(
     wanted = room if total is None else total
     chosen: list[Pair] = []
     for part, share in zip(parts, shares, strict=True):
-        drawn = sorted(part, key=lambda p: short_id(["mix", seed, p.key]))
-        chosen += sorted(drawn[: round(wanted * share)], key=lambda p: p.key)
+        count = round(wanted * share)
+        if not count:
+            raise _left_out(part, share, wanted, settings)
+        seed = settings.order_seed
+        drawn = sorted(part.train, key=lambda p: short_id(["mix", seed, p.key]))
+        chosen += sorted(drawn[:count], key=lambda p: p.key)
     return chosen
+
+
+def _left_out(part: _Part, share: float, wanted: float, settings: TrainingSettings) -> StageError:
+    """Return what to say of a target that would have no part in the mix."""
+    if not part.train:
+        return StageError(
+            f"{part.name} has no answer to train on", hint=_why_none([part], settings)
+        )
+    return StageError(
+        f"{part.name} has {100 * share:.2g} % of the weights, which of {wanted:.0f} trajectories "
+        "is none",
+        hint="Raise its weight or total_trajectories, or take it out of BAKE.datasets.",
+    )
+
+
+def _why_none(parts: Sequence[_Part], settings: TrainingSettings) -> str:
+    if long := [tokens for part in parts for tokens in part.long]:
+        return (
+            f"{len(long)} are longer than BAKE.data.max_length, {settings.max_length} tokens "
+            f"(the longest has {max(long)}): raise it."
+        )
+    return "`bgit rollout` shows them: were they all empty?"
+
+
+def _notes(parts: Sequence[_Part], settings: TrainingSettings) -> Iterator[str]:
+    """Yield what a person should know of the mix."""
+    if empty := sum(part.empty for part in parts):
+        yield f"{empty} empty answers were left out"
+    for part in parts:
+        if part.long:
+            count = len(part.long) + len(part.train) + len(part.held)
+            yield (
+                f"{part.name}: {len(part.long)} of {count} answers were left out: with their "
+                f"prompt they are longer than max_length, {settings.max_length} tokens (the "
+                f"longest has {max(part.long)})"
+            )
+        if part.is_anchor:
+            yield f"{part.name}: teacher equals student: an anchor that holds the parent still"
+    if settings.eval_share == 0:
+        yield "nothing is held out (train_eval_split): the card can say nothing"
 
 
 def _described(target: TargetData) -> dict[str, Any]:

@@ -1,0 +1,290 @@
+"""Pairs and the teacher's record in, trained weights out: the two phases of a bake.
+
+An interrupted run goes on from its last checkpoint. Where asked, a second phase goes on from the
+student's own answers; the end of the first is kept, so that it is never trained twice.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+from safetensors.torch import save_file
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import SaveStrategy
+
+from bakery.engine import adapters, checkpoints, numerics, teacher
+from bakery.engine.examples import Examples, Features
+from bakery.engine.fidelity import fidelity
+from bakery.engine.half_baked import HalfBaked
+from bakery.engine.losses import Divergence, make_loss
+from bakery.engine.metrics import Metrics, losses
+from bakery.engine.models import BaseModel
+from bakery.engine.modes import evaluating
+from bakery.engine.on_policy import Continuations, OnPolicyTrainer, Places
+from bakery.engine.readout import Readout
+from bakery.engine.scoring import beginning
+from bakery.engine.step_figures import StepFigures
+from bakery.engine.trainer import BakingTrainer
+from bakery.engine.wandb_run import Send
+from bakery.identity import BakeRequest, OnPolicySettings, SamplingSettings, TrainingSettings
+from bakery.reporting import Reporter
+from bakery.stages.mix import Mix, TargetData
+
+# It warns that it orders checkpoints by number instead of time: that is the order they have.
+logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)
+
+METRICS, CHECKPOINTS, ON_POLICY = "metrics.jsonl", "checkpoints", "on_policy"
+
+TAUGHT = "taught.safetensors"
+"""The student at the end of the first phase, where there is a second."""
+
+SAVE_STEPS = 10
+"""Steps of the second phase between two checkpoints."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What both phases of a bake have in hand."""
+
+    request: BakeRequest
+    student: PeftModel
+    readout: Readout
+    record: Features
+    mixture: Mix
+    base: BaseModel
+    out: Path
+    parent: Path | None
+    reporter: Reporter
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """What shapes the weights."""
+        return self.request.training
+
+    @cached_property
+    def total(self) -> int:
+        """How many steps the first phase has."""
+        settings = self.settings
+        return math.ceil(len(self.mixture.train) / settings.global_batch) * settings.epochs
+
+    @property
+    def last(self) -> int:
+        """The last step of the last phase."""
+        own = self.settings.on_policy
+        return self.total + (own.steps if own else 0)
+
+
+def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
+    """Train, and return the last step, the loss of every step, and how the student was run.
+
+    `send` gets every row of figures.
+    """
+    settings, folder = work.settings, work.out / CHECKPOINTS
+    if (folder / TAUGHT).is_file():
+        adapters.load_own_state(work.student, folder / TAUGHT)
+        seen = losses(work.out / METRICS)
+        written = numerics.written_in(work.out / numerics.FILE)
+        return len(seen), seen, written.as_data() if written else {}
+    trainer = BakingTrainer(
+        work.student,
+        _arguments(work, folder),
+        readout=work.readout,
+        loss=loss_of(settings),
+        train_dataset=Examples([[pair] for pair in work.mixture.train], work.record),
+        pad_id=work.base.chat.pad_id,
+        numerics=work.out / numerics.FILE,
+        note=work.reporter.note,
+    )
+    _watch(trainer, work, send)
+    last = _last_whole(folder)
+    if last is not None:
+        work.reporter.note(f"training goes on from {last.name}")
+    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    seen = losses(work.out / METRICS)
+    if settings.on_policy is not None:
+        draft = folder / f".{TAUGHT}"
+        save_file(adapters.own_state(work.student), draft)
+        draft.replace(folder / TAUGHT)
+    chosen = trainer.numerics.as_data() if trainer.numerics else {}
+    return trainer.state.global_step, seen, chosen
+
+
+def train_on_policy(
+    work: Work, own: OnPolicySettings, data: Sequence[TargetData], send: Send
+) -> dict[str, Any]:
+    """Go on from the student's own answers to the training questions; return what is said of it.
+
+    Answers are sampled as those of the target were, and scored by the parent behind its prompt.
+    """
+    train, folder = work.mixture.train, work.out / CHECKPOINTS / ON_POLICY
+    live = teacher.LiveTeacher(
+        work.student, work.readout, [beginning(pair.teacher) for pair in train]
+    )
+    before = len(losses(work.out / METRICS))
+    trainer = OnPolicyTrainer(
+        work.student,
+        _on_policy_arguments(work, own, folder),
+        readout=work.readout,
+        loss=make_loss(own.loss),
+        train_dataset=Places([()] * len(train), live),
+        pad_id=work.base.chat.pad_id,
+        numerics=work.out / numerics.FILE,
+        note=work.reporter.note,
+    )
+    _watch(trainer, work, send, before=before, phase=ON_POLICY)
+    trainer.learn_from(
+        Continuations(
+            train,
+            {target.share.id: _sampling(target) for target in data},
+            end_ids=frozenset(work.base.chat.end_ids),
+            pad_id=work.base.chat.pad_id,
+            seed=work.settings.seed,
+        )
+    )
+    last = _last_whole(folder)
+    if last is not None:
+        work.reporter.note(f"the on-policy phase goes on from {last.name}")
+    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    seen = losses(work.out / METRICS, ON_POLICY)
+    figures = {f"{name}_loss": value for name, value in summary(seen).items()}
+    return {ON_POLICY: {"after": before, **asdict(own), **figures}}
+
+
+def loss_of(settings: TrainingSettings) -> Divergence:
+    """Return what is minimised."""
+    beta = 0.5 if settings.beta is None else settings.beta
+    return make_loss(settings.loss, temperature=settings.kl_temperature, beta=beta)
+
+
+def summary(seen: Sequence[float]) -> dict[str, float]:
+    """Return what is told of the losses of a phase."""
+    return {"first": seen[0], "last": seen[-1], "min": min(seen)}
+
+
+def _watch(
+    trainer: BakingTrainer,
+    work: Work,
+    send: Send,
+    *,
+    before: int = 0,
+    phase: str | None = None,
+) -> None:
+    """Have every step logged, measured and kept as it was asked for."""
+    held_out = work.mixture.held_out
+
+    def measure() -> float | None:
+        if not held_out:
+            return None
+        with evaluating(work.student):
+            return fidelity(work.student, work.readout, work.record, held_out).kl
+
+    settings = work.settings
+    figures = StepFigures(
+        lambda: trainer.step_tokens,
+        measure,
+        every=work.request.running.eval_interval,
+        first=before,
+    )
+    kept = HalfBaked(
+        work.student,
+        work.out,
+        bake_id=work.request.id,
+        parent=work.parent,
+        steps=settings.save_every_steps,
+        epochs=() if phase else settings.save_every_epochs,
+        first=before,
+        last=work.last,
+    )
+    metrics = Metrics(
+        work.out / METRICS,
+        work.reporter,
+        before=before,
+        phase=phase,
+        beside=figures.take,
+        send=send,
+    )
+    watching: list[TrainerCallback] = [figures, kept, metrics]
+    for callback in watching:
+        trainer.add_callback(callback)
+    trainer.remove_callback(PrinterCallback)
+
+
+def _on_policy_arguments(work: Work, own: OnPolicySettings, folder: Path) -> TrainingArguments:
+    settings = replace(work.settings, learning_rate=own.learning_rate)
+    request = replace(work.request, training=settings)
+    arguments = _arguments(replace(work, request=request), folder, steps=own.steps)
+    arguments.max_steps = own.steps
+    arguments.save_strategy, arguments.save_steps = SaveStrategy.STEPS, SAVE_STEPS
+    return arguments
+
+
+def _arguments(work: Work, folder: Path, *, steps: int | None = None) -> TrainingArguments:
+    """Return what the trainer is told; `steps` where they are not those of the first phase."""
+    settings, micro = work.settings, work.request.micro_batch_size
+    device = work.base.device.type
+    ratio = math.ceil(settings.warmup_ratio * (work.total if steps is None else steps))
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=settings.global_batch // micro,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        adam_beta1=settings.betas[0],
+        adam_beta2=settings.betas[1],
+        warmup_steps=ratio if settings.warmup_steps is None else settings.warmup_steps,
+        lr_scheduler_type=settings.scheduler,
+        max_grad_norm=settings.max_grad_norm,
+        seed=settings.seed,
+        data_seed=settings.order_seed,
+        optim=settings.optimizer,
+        logging_steps=1,
+        logging_nan_inf_filter=False,  # a loss that is no number has to be seen
+        report_to="none",
+        disable_tqdm=True,
+        save_strategy="epoch",
+        save_total_limit=1,
+        remove_unused_columns=False,
+        label_names=[],
+        use_cpu=device == "cpu",
+        dataloader_pin_memory=device != "cpu",
+        **_twice(work.request.running.gradient_checkpointing),
+    )
+
+
+def _twice(asked: bool) -> dict[str, Any]:
+    """Return how activations are computed twice: the way that needs no gradient of the inputs."""
+    if not asked:
+        return {}
+    known = {field.name for field in fields(TrainingArguments)}
+    # transformers 5.23 calls it so; before, it was gradient_checkpointing.
+    name = "activation_checkpointing"
+    if name not in known:
+        name = "gradient_checkpointing"
+    return {name: True, f"{name}_kwargs": {"use_reentrant": False}}
+
+
+def _sampling(target: TargetData) -> SamplingSettings:
+    """Return how the answers of a target were sampled."""
+    text = (target.target_dir / "request.json").read_text(encoding="utf-8")
+    return SamplingSettings(**json.loads(text)["sampling"])
+
+
+def _last_whole(folder: Path) -> Path | None:
+    """Return the newest checkpoint, after dropping one that a kill left half written.
+
+    It would count as the newest where transformers keeps one checkpoint and drops the others.
+    """
+    for path in folder.glob("checkpoint-*"):
+        if not checkpoints.is_whole(path):
+            shutil.rmtree(path)
+    return checkpoints.newest(folder)

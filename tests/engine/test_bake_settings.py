@@ -1,0 +1,371 @@
+"""What BAKE asks for happens: which pairs, which loss, which models are kept, what is logged."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import TrainerCallback
+
+from bakery.engine import adapter_folder, wandb_run
+from bakery.engine.losses import Divergence
+from bakery.errors import ConfigError, ModelError, StageError
+from bakery.identity import OnPolicySettings, Running, Wandb
+from bakery.stages import bake, full_disk
+from bakery.stages import training as phases
+from bakery.stages.mix import _pairs, held_out, length
+from tests.support.baking import NOTHING, SHOUT, Bench, training
+
+
+def rows(result: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(map(json.loads, (result["bake_dir"] / bake.METRICS).read_text().splitlines()))
+
+
+def steps(result: dict[str, Any]) -> list[int]:
+    return [kept["step"] for kept in result["checkpoints"]]
+
+
+def test_the_loss_is_what_was_asked_for() -> None:
+    assert phases.loss_of(training()) == Divergence()
+    asked = training(loss="jsd", beta=0.3, kl_temperature=2.0)
+    assert phases.loss_of(asked) == Divergence("jsd", temperature=2.0, beta=0.3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "reverse_kl"},
+        {"loss": "jsd", "beta": 0.5},
+        {"kl_temperature": 2.0},
+        {"data_seed": 7},
+        {"scheduler": "cosine"},
+        {"scheduler": "constant_with_warmup", "warmup_steps": 2},
+        {"scheduler": "polynomial"},
+        {"scheduler": "inverse_sqrt"},
+        {"optimizer": "adamw_torch_fused"},
+        {"dtype": "bfloat16"},
+    ],
+)
+def test_a_setting_that_shapes_the_weights_shapes_them(
+    changes: dict[str, Any], bench: Bench
+) -> None:
+    plain, other = bench.bake(), bench.bake(**changes)
+    if changes != {"optimizer": "adamw_torch_fused"}:  # which may round alike
+        assert other["digest"] != plain["digest"] or "dtype" in changes
+    assert other["card"]["kl_after"] < other["card"]["kl_before"]
+    assert other["training"].items() >= changes.items()
+    assert not plain["training"].keys() & (changes.keys() - {"loss", "scheduler", "dtype"})
+
+
+def test_a_seed_of_the_data_changes_the_order_and_not_the_start(bench: Bench) -> None:
+    same, other = bench.bake(data_seed=None), bench.bake(data_seed=7)
+    assert rows(same)[0]["loss"] != rows(other)[0]["loss"]
+    assert bench.bake(data_seed=42)["digest"] == same["digest"]
+
+
+def test_longer_pairs_are_left_out_and_counted(bench: Bench) -> None:
+    whole = bench.bake(questions=12, epochs=1)
+    (share,) = bench.prepare(SHOUT, NOTHING, 12, None)[1]
+    lengths = sorted(length(pair) for pair in _pairs(share, bench.base().chat)[0])
+    most = lengths[8]
+    result = bench.bake(questions=12, epochs=1, max_length=most)
+    (note,) = [note for note in result["notes"] if "max_length" in note]
+    count = sum(length > most for length in lengths)
+    assert note == (
+        f"t: {count} of 12 answers were left out: with their prompt they are longer than "
+        f"max_length, {most} tokens (the longest has {lengths[-1]})"
+    )
+    assert result["digest"] != whole["digest"]
+    with pytest.raises(StageError, match="no answer has a token") as caught:
+        bench.bake(max_length=3)
+    assert "longer than BAKE.data.max_length, 3 tokens (the longest has" in str(caught.value.hint)
+
+
+def test_the_share_that_is_held_out_is_the_one_asked_for(bench: Bench) -> None:
+    assert bench.bake(questions=12, epochs=1, eval_share=0.25)["card"]["held_out"] == 3
+    result = bench.bake(questions=12, epochs=1, eval_share=0.0)
+    assert result["card"]["held_out"] == 0
+    assert result["card"]["kl_after"] is None
+    assert any("nothing is held out" in note for note in result["notes"])
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "held"),
+    [
+        (10, 0.0, 0),
+        (10, 0.1, 1),
+        (10, 0.01, 1),
+        (10, 0.99, 9),
+        (1, 0.5, 0),
+        (4, 0.5, 2),
+        (0, 0.5, 0),
+    ],
+)
+def test_a_share_never_holds_out_all(count: int, share: float, held: int) -> None:
+    assert len(held_out({f"q{i}" for i in range(count)}, share)) == held
+
+
+def test_kept_steps_are_models_of_their_own(bench: Bench) -> None:
+    plain = bench.bake(epochs=3)
+    result = bench.bake(epochs=3, save_every_steps=(2,))
+    last = result["step"]
+    assert result["digest"] == plain["digest"]
+    assert "checkpoints" not in plain
+    assert steps(result) == [step for step in range(last - 1, 0, -1) if step % 2 == 0]
+    for kept in result["checkpoints"]:
+        folder = result["bake_dir"] / str(kept["step"])
+        assert adapter_folder.digest(folder) == kept["digest"]
+        PeftModel.from_pretrained(bench.base().model, str(folder))
+    assert len({kept["digest"] for kept in result["checkpoints"]} | {result["digest"]}) == 1 + len(
+        result["checkpoints"]
+    )
+
+
+def test_every_epoch_can_be_kept(bench: Bench) -> None:
+    result = bench.bake(epochs=4, save_every_epochs=(2,), save_every_steps=(3,))
+    per_epoch = result["step"] // 4
+    wanted = {2 * per_epoch} | set(range(3, result["step"], 3))
+    assert set(steps(result)) == wanted - {result["step"]}
+
+
+def test_steps_of_the_second_phase_are_kept_too(bench: Bench) -> None:
+    own = OnPolicySettings(steps=4, loss="reverse_kl", learning_rate=1e-3)
+    result = bench.bake(epochs=2, save_every_steps=(3,), on_policy=own)
+    first = result["on_policy"]["after"]
+    assert steps(result) == list(range(3 * ((first + 3) // 3), 0, -3))
+
+
+def test_a_kept_step_can_be_the_parent_of_another_bake(bench: Bench) -> None:
+    first = bench.bake(epochs=3, save_every_steps=(2,))
+    half = {**first, "step": 2, "folder": first["bake_dir"] / "2"}
+    second = bench.bake(teacher=NOTHING, student=SHOUT, parent=half)
+    assert second["parent"]["digest"] == first["checkpoints"][-1]["digest"]
+    own = load_file(str(second["folder"] / adapter_folder.WEIGHTS))
+    before = load_file(str(half["folder"] / adapter_folder.WEIGHTS))
+    for name, factor in before.items():
+        kept = own[name][:4] if ".lora_A." in name else own[name][:, :4]
+        torch.testing.assert_close(kept, factor)
+
+
+class Crash(TrainerCallback):
+    """Stops training the hard way after a number of steps."""
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == 3:
+            raise KeyboardInterrupt
+
+
+def running(bench: Bench, how: Running, **changes: Any) -> dict[str, Any]:
+    """Bake as `Bench.bake` does, run in some way."""
+    request, data, folder = bench.prepare(SHOUT, NOTHING, 12, None, **changes)
+    base = bench.base()
+    result = bake.run(
+        replace(request, running=how),
+        data,
+        folder,
+        base=base,
+        model=base.model,
+        parent=None,
+        grade=lambda *_: {},
+        reporter=bench.reporter,
+    )
+    return {**result, "bake_dir": folder}
+
+
+def test_what_is_held_out_is_measured_every_few_steps(bench: Bench, tmp_path: Path) -> None:
+    other = Bench(tmp_path / "other", tmp_path / "model")
+    plain, watched = bench.bake(), running(other, Running(eval_interval=2))
+    assert watched["digest"] == plain["digest"]
+    found = rows(watched)
+    assert [row["step"] for row in found if "eval_kl" in row] == [2, 4]
+    assert found[-1]["eval_kl"] == pytest.approx(plain["card"]["kl_after"], rel=1e-5)
+    assert not any("eval_kl" in row for row in rows(plain))
+
+
+def test_every_row_holds_every_series(bench: Bench) -> None:
+    result = bench.bake()
+    for row in rows(result):
+        assert row.keys() >= {
+            "step", "epoch", "loss", "learning_rate", "grad_norm", "tokens", "seconds"
+        }  # fmt: skip
+        assert row["tokens"] > 0
+        assert row["seconds"] > 0
+    assert sum(row["tokens"] for row in rows(result)) % 2 == 0  # two epochs over the same pairs
+
+
+def test_activations_that_are_computed_twice_train_the_same(bench: Bench, tmp_path: Path) -> None:
+    other = Bench(tmp_path / "other", tmp_path / "model")
+    twice = running(other, Running(gradient_checkpointing=True))
+    assert twice["digest"] == bench.bake()["digest"]
+
+
+def test_a_bake_that_was_interrupted_keeps_and_measures_the_same_steps(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how, changes = Running(eval_interval=1), {"save_every_steps": (1,), "epochs": 3}
+    whole = running(Bench(tmp_path / "whole", tmp_path / "model"), how, **changes)
+
+    class CrashingMetrics(phases.Metrics, Crash):
+        pass
+
+    with monkeypatch.context() as patched:
+        patched.setattr(phases, "Metrics", CrashingMetrics)
+        with pytest.raises(KeyboardInterrupt):
+            running(bench, how, **changes)
+    result = running(bench, how, **changes)
+    assert result["checkpoints"] == whole["checkpoints"]
+    assert [row["eval_kl"] for row in rows(result)] == [row["eval_kl"] for row in rows(whole)]
+
+
+def test_a_step_that_was_much_nearer_is_told_of(tmp_path: Path) -> None:
+    from bakery.engine.fidelity import Fidelity
+
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2, "eval_kl": 0.5}\n{"step": 4, "eval_kl": 0.9}\n')
+    (note,) = bake._better_before(path, {"t": Fidelity(0.9, 0.5, 10)})
+    assert note.startswith("step 2 was nearer to the teacher, at 0.5 nats per token")
+    assert bake._better_before(path, {"t": Fidelity(0.51, 0.5, 10)}) == []
+    assert bake._better_before(path, {}) == []
+
+
+def test_a_chain_that_would_get_too_large_is_refused_before_training(bench: Bench) -> None:
+    first = bench.bake(epochs=1)
+    with pytest.raises(ConfigError, match="rank 258, more than 256: this one 254, those before"):
+        bench.bake(parent=first, r=254)
+    assert not list((bench.root / "bake").glob("*/metrics.jsonl"))[1:]
+
+
+def test_another_model_than_the_planned_parent_is_refused_before_training(bench: Bench) -> None:
+    first, second = bench.bake(epochs=1), bench.bake(epochs=1, seed=1)
+    with pytest.raises(ModelError, match=f"is {second['bake_id']}, but the plan says"):
+        bench.bake(parent={**first, "folder": second["folder"]})
+    request, data, folder = bench.prepare(SHOUT, NOTHING, 6, first)
+    base = bench.base()
+    with pytest.raises(ModelError, match="the model to bake on is the base, but the plan says"):
+        bake.run(
+            request,
+            data,
+            folder,
+            base=base,
+            model=base.model,
+            parent=None,
+            grade=lambda *_: {},
+            reporter=bench.reporter,
+        )
+
+
+FAKE_WANDB = """
+import json
+class Run:
+    def log(self, row, step):
+        said.append(["log", step, sorted(row)])
+    def finish(self, exit_code=0):
+        said.append(["finish", exit_code])
+said = []
+def init(**how):
+    said.append(["init", how])
+    return Run()
+"""
+
+
+@pytest.fixture
+def wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A package of that name which keeps what it is told."""
+    (tmp_path / "wandb.py").write_text(FAKE_WANDB)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import importlib
+
+    yield importlib.import_module("wandb")
+    sys.modules.pop("wandb")
+
+
+def test_every_row_is_sent_where_that_was_asked_for(wandb: Any, bench: Bench) -> None:
+    result = running(bench, Running(wandb=Wandb("p", "n", None, ("x",))))
+    (_, how), *logged, end = wandb.said
+    assert {key: how[key] for key in ("project", "name", "entity", "tags")} == {
+        "project": "p", "name": "n", "entity": None, "tags": ["x"],
+    }  # fmt: skip
+    assert how["config"]["epochs"] == 2
+    assert [step for _, step, _ in logged] == [row["step"] for row in rows(result)]
+    assert end == ["finish", 0]
+
+
+def test_a_run_that_failed_is_ended_as_failed(wandb: Any) -> None:
+    with pytest.raises(KeyError), wandb_run.sending(Wandb("p"), {}):
+        raise KeyError
+    assert wandb.said[-1] == ["finish", 1]
+
+
+def test_sending_without_the_package_is_refused() -> None:
+    with pytest.raises(ConfigError, match="needs the package wandb, which is not installed"):
+        wandb_run.check(Wandb("p"))
+    wandb_run.check(None)
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from bakery.errors import StageError
+from bakery.stages import bake
+from tests.support.baking import NOTHING, SHOUT, Bench
+
+bench = Bench(Path(sys.argv[1]), Path(sys.argv[2]))
+request, data, out = bench.prepare(SHOUT, NOTHING, 12, None)
+base = bench.base()
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
+try:
+    bake.run(
+        request, data, out, base=base, model=base.model, parent=None, grade=None,
+        reporter=bench.reporter,
+    )
+except StageError as error:
+    print(error.message, "|", error.hint)
+"""
+"""A bake in a process whose files may not grow over some bytes."""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="files cannot be limited here")
+@pytest.mark.parametrize("size", [1000, 8000, 15_000, 30_000])
+def test_a_full_disk_is_said_and_the_bake_goes_on_where_it_was(
+    size: int, bench: Bench, tmp_path: Path
+) -> None:
+    given = [str(bench.root), str(tmp_path / "model"), str(size)]
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, *given],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = ("the disk is full, or its quota used up", "the record of the teacher cannot be written")
+    assert done.stdout.startswith(said), done.stderr
+    (folder,) = (bench.root / "bake").iterdir()
+    assert not (folder / "done.json").exists()
+    assert not list(folder.glob(".*"))
+    whole = Bench(tmp_path / "whole", tmp_path / "model").bake()
+    assert bench.bake()["digest"] == whole["digest"]
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (OSError(28, "No space left on device"), True),
+        (OSError(122, "Disk quota exceeded"), True),
+        (OSError(2, "No such file or directory"), False),
+        (RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"), True),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), True),
+        (RuntimeError("expected scalar type Half"), False),
+    ],
+)
+def test_a_full_disk_is_known_however_it_is_said(error: Exception, full: bool) -> None:
+    assert full_disk.is_full(error) is full
