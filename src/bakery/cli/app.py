@@ -22,6 +22,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Bake": {
         "init": "Make a model repository.",
         "run": "Run stages of the pipeline: stim, rollout, bake.",
+        "check": "Validate input.yml, and print what a run would make and take.",
         "status": "Show where the repository stands and what `run` would do.",
         "jobs": "List the runs in the background, or follow one.",
         "cancel": "Stop runs in the background.",
@@ -40,6 +41,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Take along": {
         "download": "Write a model's weights to a folder or an archive.",
+        "import": "Bring weights, questions and answers into this clone.",
     },
     "Undo": {
         "adopt": "Make another branch's model, or any other, the current one.",
@@ -50,7 +52,12 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
 GIT_LINE = "Every other verb is git's: bgit add, commit, log, switch, merge, push, …"
 
 # Where a command's name cannot be, or is not, that of its module: module and attribute.
-_PLACES = {"target": ("targets", "target")}
+_PLACES = {"import": ("import_", "import_"), "target": ("targets", "target")}
+
+
+# What the commit hook of the tool that this one follows runs in its clones; here nothing needs it,
+# and a refusal would forbid every commit.
+_FORMER_HOOK = "update-bread"
 
 
 class LazyGroup(click.Group):
@@ -92,6 +99,8 @@ class LazyGroup(click.Group):
         ours = verb in self.list_commands(click.Context(self))
         if not verb.startswith("-") and not (ours and {"-h", "--help"} & set(arguments)):
             _finish_pending()
+        if verb == _FORMER_HOOK:
+            return 0
         if not verb.startswith("-") and not ours:
             code = passthrough.hand_to_git(arguments)
             if code == passthrough.NO_SUCH_VERB:

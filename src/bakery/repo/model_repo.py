@@ -16,19 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bakery.errors import ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef, Prompt
-from bakery.repo import (
-    adopt,
-    checks,
-    files,
-    find,
-    former,
-    lineage,
-    merging,
-    recipe,
-    record,
-    revert,
-    state,
-)
+from bakery.repo import adopt, checks, files, former, find, lineage, merging, recipe, record, revert, state
 from bakery.repo.adopt import Adopted
 from bakery.repo.checks import BREAD, INPUT, RECIPE
 from bakery.repo.emptied import has_active_lines
@@ -126,18 +114,27 @@ class ModelRepo:
 
     def spec(self, of: Place = "index") -> InputSpec:
         """Return what input.yml says, with its templates, in the index or in the folder."""
-        from bakery import schema
-
-        text = self._input(of)
-        if not has_active_lines(text):
-            return schema.InputSpec()
-        return schema.load(text, source=INPUT, read=self.reader(of), earlier=self._earlier)
+        return self._spec(self._input(of), INPUT, of)
 
     def plan(self, of: Place = "index") -> Plan:
         """Return every name and request that input.yml means on this branch."""
+        return self._resolved(self.spec(of))
+
+    def plan_of(self, text: str, source: str) -> Plan:
+        """Return what another text would mean, if it were the input.yml in the folder."""
+        return self._resolved(self._spec(text, source, "worktree"))
+
+    def _spec(self, text: str, source: str, of: Place) -> InputSpec:
+        from bakery import schema
+
+        if not has_active_lines(text):
+            return schema.InputSpec()
+        return schema.load(text, source=source, read=self.reader(of), earlier=self._earlier)
+
+    def _resolved(self, spec: InputSpec) -> Plan:
         from bakery.repo.plan import Head, resolve
 
-        spec, now = self.spec(of), self.state()
+        now = self.state()
         own = {target.name for target in spec.targets}
         named = {entry.target for entry in spec.bake.datasets} if spec.bake else set()
         # Earlier targets are read from whole recipe blocks: only where one is named.
@@ -152,8 +149,10 @@ class ModelRepo:
     def check_parent(self) -> None:
         """Refuse to build on a model that no recipe knows, or that another tool baked."""
         now = self.state()
+        if now.former_parent is not None:
+            raise former.weights_elsewhere(now.former_parent)
         if now.is_former:
-            raise former.weights_elsewhere(now.former_parent or f"all of {now.name}")
+            raise former.not_begun(now.name)
         if now.parent is not None and now.parent.bake_id not in recipe.blocks(self._text(RECIPE)):
             raise checks.parent_not_found(now.parent, self.lineage().chain(now.parent) is not None)
 
@@ -217,7 +216,9 @@ class ModelRepo:
         self, bake: RecordedBake | None, *, base: BaseModelId | None = None, reporter: Reporter
     ) -> Adopted:
         """Make a bake's model (None: the base model) the current one, in one commit."""
-        return adopt.adopt(self.git, self.store, self.lineage(), bake, base=base, reporter=reporter)
+        return adopt.adopt(
+            self.git, self.store, self.lineage(), bake, base=base, reporter=reporter
+        )
 
     def find_model(self, text: str) -> RecordedBake | None:
         """Return the bake that a name means; None for the base model."""
@@ -295,6 +296,14 @@ class ModelRepo:
                 f"{name} of commit {self.at[:10]} is not in this repository any more",
                 hint="Its branch was deleted and cleaned away; run it again from another.",
             )
+        try:
+            blob.data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = blob.data.count(b"\n", 0, error.start) + 1
+            raise ConfigError(
+                f"{INPUT}:{line}:1: this is not UTF-8 text (byte {error.start})",
+                hint=f"Save it as UTF-8, then `bgit add {INPUT}`.",
+            ) from error
         return blob.text
 
     def reader(self, of: Place) -> Callable[[str], bytes]:

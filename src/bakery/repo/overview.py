@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from bakery.errors import BakeryError, ConfigError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
+from bakery.repo import job, progress
 from bakery.repo.checks import BREAD, INPUT, RECIPE
 from bakery.repo.emptied import has_active_lines
+from bakery.repo.job import Job
 from bakery.repo.journal import Journal
 from bakery.repo.model_repo import ModelRepo
+from bakery.repo.progress import StageStatus
 from bakery.repo.recipe import RecordedBake
 
 if TYPE_CHECKING:
     from bakery.repo.plan import Plan
-
-Progress = Literal["not_started", "partial", "complete"]
-
-
-@dataclass(frozen=True, slots=True)
-class StageStatus:
-    """How far one stage of the configured plan is."""
-
-    stage: Literal["stim", "rollout", "bake"]
-    name: str
-    """What the stage makes: a set of questions, a target, a bake."""
-    state: Progress
-    done: int
-    """Questions, answers or optimiser steps."""
-    expected: int | None
-    """None: not known before the stage above is complete, or the stage is."""
-    seconds: float | None
-    """None: not known before the stage is complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +35,10 @@ class Status:
     base: BaseModelId
     parent: ModelRef | None
     """The current model; None: the base model."""
+    former_parent: str | None
+    """The current model where another tool baked it; None: this one did."""
+    parent_problem: str | None
+    """Why nothing can be baked on the current model; None: it can."""
     has_weights: bool
     """Whether this clone's store has the current model's weights."""
     chain: tuple[RecordedBake, ...]
@@ -71,6 +60,16 @@ class Status:
     """Branches that an interrupted bake waits to be recorded on."""
     last: RecordedBake | None
     """The bake of the current model, with its losses and card in `data`."""
+    latest: ModelRef | None
+    """The model of this branch's newest bake, where that is not the current one."""
+    warnings: tuple[str, ...]
+    """What input.yml says and is done differently."""
+    commented: tuple[str, ...]
+    """The sections that stand in input.yml commented out."""
+    pending: tuple[str, ...]
+    """Names that the input.yml in the folder would make, and the added one would not."""
+    jobs: tuple[Job, ...]
+    """Those of the background that wait or run."""
     store: Path
     store_bytes: int
 
@@ -81,25 +80,35 @@ def status(repo: ModelRepo) -> Status:
     bakes = {bake.id: bake for bake in repo.bakes()}
     chain = _chain(bakes, now.parent)
     configured, plan, problem = _plan(repo)
-    stages = _stages(repo, plan) if plan is not None else ()
+    jobs = job.listed(repo.store, repository=repo.git.common_dir)
+    stages = progress.stages(repo.store, plan, jobs) if plan is not None else ()
     statuses = repo.git.statuses([INPUT, BREAD, RECIPE])
+    draft, draft_problem = _draft(repo) if statuses.get(INPUT, "  ")[1] != " " else (plan, None)
+    newest = list(bakes.values())[-1].model if bakes else None
     return Status(
         repository=f"{now.owner}/{now.name}",
         root=repo.root,
         branch=repo.git.branch(),
         base=now.base,
         parent=now.parent,
+        former_parent=now.former_parent,
+        parent_problem=_parent_problem(repo),
         has_weights=now.parent is None or _has_weights(repo, now.parent),
         chain=chain,
         is_configured=configured,
         plan=plan,
         problem=problem,
-        draft_problem=_draft_problem(repo) if statuses.get(INPUT, "  ")[1] != " " else None,
+        draft_problem=draft_problem,
         stages=stages,
         changes=_changes(statuses),
         unrecorded=_unrecorded(stages, plan, bakes),
         waiting=_waiting(repo),
         last=chain[-1] if chain else None,
+        latest=newest if newest != now.parent else None,
+        warnings=plan.warnings if plan is not None else (),
+        commented=_commented(repo),
+        pending=tuple(name for name in _names(draft) if name not in _names(plan)),
+        jobs=tuple(one for one in jobs if one.is_live),
         store=repo.store.root,
         store_bytes=repo.store.size(),
     )
@@ -126,89 +135,52 @@ def _plan(repo: ModelRepo) -> tuple[bool, Plan | None, str | None]:
         return True, None, _told(error)
 
 
-def _draft_problem(repo: ModelRepo) -> str | None:
-    """Return why the input.yml in the folder cannot be read; None where it can, or is gone."""
+def _draft(repo: ModelRepo) -> tuple[Plan | None, str | None]:
+    """Return what the input.yml in the folder means, or why it cannot be read."""
     if not (repo.root / INPUT).is_file():
-        return None
+        return None, None
     try:
-        repo.plan("worktree")
+        return repo.plan("worktree"), None
     except BakeryError as error:
-        return _told(error)
-    return None
+        return None, _told(error)
+
+
+def _names(plan: Plan | None) -> list[str]:
+    """Return what a plan makes, by its full names."""
+    if plan is None:
+        return []
+    return [target.name for target in plan.targets] + ([plan.bake_name] if plan.bake_name else [])
+
+
+_SECTION = re.compile(r"^[ \t]*#[# \t]*(PROMPT|TARGET|BAKE)[ \t]*:", re.MULTILINE)
+
+
+def _commented(repo: ModelRepo) -> tuple[str, ...]:
+    """Return the sections that are there as comments, and not as they are."""
+    try:
+        text = (repo.root / INPUT).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ()
+    found = set(_SECTION.findall(text))
+    active = re.findall(r"^(PROMPT|TARGET|BAKE)[ \t]*:", text, re.MULTILINE)
+    return tuple(name for name in ("PROMPT", "TARGET", "BAKE") if name in found - set(active))
 
 
 def _told(error: BakeryError) -> str:
     return f"{error.message}\nhint: {error.hint}" if error.hint else error.message
 
 
+def _parent_problem(repo: ModelRepo) -> str | None:
+    try:
+        repo.check_parent()
+    except BakeryError as error:
+        return _told(error)
+    return None
+
+
 def _has_weights(repo: ModelRepo, model: ModelRef) -> bool:
     folder = repo.store.bake(model.bake_id) / str(model.step)
     return any(folder.glob("*.safetensors"))
-
-
-def _stages(repo: ModelRepo, plan: Plan) -> tuple[StageStatus, ...]:
-    found: list[StageStatus] = []
-    for target in plan.targets:
-        stim = repo.store.stim(target.stim.id)
-        questions = sum(_asked(generator) for generator in target.stim.generators)
-        asked = _stage("stim", target.name, stim, stim / "stimuli.jsonl", questions)
-        each = target.rollout.sampling.num_traj_per_stimulus
-        folder = repo.store.target(target.rollout.id)
-        expected = asked.done * each if asked.state == "complete" else None
-        answered = _stage("rollout", target.name, folder, folder / "trajectories.jsonl", expected)
-        found += [asked, answered]
-    if plan.bake is not None and plan.bake_name is not None:
-        folder = repo.store.bake(plan.bake.id)
-        found.append(_stage("bake", plan.bake_name, folder, folder / "metrics.jsonl", None))
-    return tuple(found)
-
-
-def _asked(generator: dict[str, Any]) -> int:
-    return int(generator.get("numq") or len(generator.get("questions", ())))
-
-
-def _stage(
-    stage: Literal["stim", "rollout", "bake"],
-    name: str,
-    folder: Path,
-    rows: Path,
-    expected: int | None,
-) -> StageStatus:
-    done = _json(folder / "done.json")
-    if done is None:
-        count = _last_step(rows) if stage == "bake" else _row_count(rows)
-        return StageStatus(
-            stage, name, "partial" if rows.exists() else "not_started", count, expected, None
-        )
-    if stage != "bake":
-        count = int(done.get("count", 0))
-        return StageStatus(stage, name, "complete", count, expected, done.get("seconds"))
-    result = _json(folder / "bake.json") or {}
-    seconds = result.get("seconds", {}).get("bake")
-    step = int(result.get("step", 0))
-    return StageStatus(stage, name, "complete", step, step, seconds)
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    """Return what a file holds; None where it is not there, or not whole yet."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return data if isinstance(data, dict) else None
-
-
-def _row_count(path: Path) -> int:
-    return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-def _last_step(path: Path) -> int:
-    """Return the optimiser step that a training's last whole row is of."""
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    try:
-        return int(json.loads(lines[-1])["step"]) if lines else 0
-    except (ValueError, KeyError, TypeError):
-        return 0
 
 
 ADDED = "added, not committed"

@@ -105,6 +105,15 @@ class Store:
             holder.unlink(missing_ok=True)
             held.release()
 
+    def held_since(self, folder: Path) -> datetime | None:
+        """Return since when a process has held a folder; None: none does that is known."""
+        try:
+            who = json.loads(self._lock_path(folder).with_suffix(".json").read_text("utf-8"))
+            dead = ProcessId(**who["process"]).is_dead()
+            return None if dead else datetime.fromisoformat(who["since"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def _lock_path(self, folder: Path) -> Path:
         inside = folder.relative_to(self.root) if folder.is_relative_to(self.root) else folder
         return self.root / "locks" / ("-".join(p for p in inside.parts if p != "/") + ".lock")

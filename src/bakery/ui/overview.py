@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from bakery.repo.checks import INPUT
-from bakery.repo.overview import ADDED, StageStatus, Status
+from bakery.repo.overview import ADDED, Status
+from bakery.repo.progress import StageStatus
 from bakery.ui.chart import number
 from bakery.ui.console import arrow, lay, open_console, pairs, say, show_json
 from bakery.ui.progress import duration
@@ -18,7 +21,9 @@ CHAIN_SHOWN = 4
 
 _STATES = {
     "not_started": ("not started", "dim"),
+    "running": ("running", "cyan"),
     "partial": ("partial", "yellow"),
+    "failed": ("failed", "red"),
     "complete": ("complete", "green"),
 }
 _UNITS = {"stim": "questions", "rollout": "answers", "bake": "steps"}
@@ -34,13 +39,42 @@ def show_status(status: Status, *, as_json: bool = False) -> None:
     if status.stages:
         say("")
         lay(out, _stages(status))
+    if status.parent_problem:
+        say(f"\nno bake can start from here:\n{status.parent_problem}")
     if problem := status.draft_problem or status.problem:
         say(f"\n{_whose(status)} cannot be run:\n{problem}")
+    for stage in status.stages:
+        if stage.error:
+            say(f"\n{stage.stage} failed: {stage.error}")
+    for index, warning in enumerate(status.warnings):
+        say(f"warning: {warning}" if index else f"\nwarning: {warning}")
     for change in status.changes:
         say(f"\n{change}" if change == status.changes[0] else change)
+    if status.pending:
+        say(f"it would make: {', '.join(status.pending)}")
+    for job in status.jobs:
+        say(f"\njob {job.id} is {job.state} on {job.branch}: `bgit jobs --follow {job.id}`")
     for branch in status.waiting:
         say(f"\na finished bake waits to be recorded on {branch}")
     say(f"\nnext: {_next(status)}")
+
+
+def is_settled(status: Status) -> bool:
+    """Tell whether nothing more will happen by itself: all is complete, or nobody is at it."""
+    return not status.jobs and not any(stage.state == "running" for stage in status.stages)
+
+
+def changed_lines(before: Status | None, now: Status) -> Iterator[str]:
+    """Yield a line for each thing that is another one than at the last look."""
+    old = {(stage.stage, stage.name): stage for stage in before.stages} if before else {}
+    for stage in now.stages:
+        was = old.get((stage.stage, stage.name))
+        if was is None or (was.state, was.done) != (stage.state, stage.done):
+            word, _ = _STATES[stage.state]
+            parts = [f"{stage.stage} {stage.name}: {word}", _count(stage), _time(stage)]
+            yield ", ".join(part for part in parts if part)
+    if before is None or before.parent != now.parent:
+        yield f"model: {now.parent or now.base.name}"
 
 
 def _repository(status: Status, sign: str) -> Table:
@@ -48,28 +82,37 @@ def _repository(status: Status, sign: str) -> Table:
     where = f"on {status.branch}" if status.branch else "no branch (HEAD is detached)"
     table.add_row("repository", f"{status.repository}, {where}")
     table.add_row("base", f"{status.base.name}  {status.base.digest[:16]}".rstrip())
-    current = str(status.parent) if status.parent else f"{status.base.name} (nothing baked yet)"
+    current = str(status.parent or status.former_parent or "")
+    current = current or f"{status.base.name} (nothing baked yet)"
     table.add_row("model", Text(current, style="bold"))
+    if status.latest is not None:
+        table.add_row("latest", f"{status.latest} (not the current one)")
     if status.parent is not None and not status.has_weights:
         table.add_row("weights", Text("not in this clone's store", style="yellow"))
-        table.add_row("", f"copy bake/{status.parent.bake_id} from a clone's store that has it")
+        table.add_row("", "`bgit import DIR` copies them, `bgit reproduce` makes them again")
     if len(status.chain) > 1:
         names = [bake.base_name for bake in status.chain[-CHAIN_SHOWN:]]
         more = ["..."] if len(status.chain) > CHAIN_SHOWN else []
         table.add_row("baked from", f" {sign} ".join([status.base.name, *more, *names]))
     for line in _result(status, sign):
         table.add_row("its card", line)
+    if status.commented:
+        table.add_row("input.yml", f"{', '.join(status.commented)} commented out")
     table.add_row("store", f"{status.store}  ({size(status.store_bytes)})")
     return table
 
 
 def _result(status: Status, sign: str) -> list[str]:
-    card = (status.last.data.get("card") or {}) if status.last else {}
-    if card.get("kl_after") is None:
-        return []
-    line = f"KL {number(card['kl_before'])} {sign} {number(card['kl_after'])} nats per token"
-    closed = card.get("gap_closed")
-    return [line if closed is None else f"{line}, gap closed {100 * closed:.1f} %"]
+    data = status.last.data if status.last else {}
+    card, loss = data.get("card") or {}, data.get("loss") or {}
+    lines = []
+    if card.get("kl_after") is not None:
+        line = f"KL {number(card['kl_before'])} {sign} {number(card['kl_after'])} nats per token"
+        closed = card.get("gap_closed")
+        lines.append(line if closed is None else f"{line}, gap closed {100 * closed:.1f} %")
+    if loss.get("last") is not None and loss.get("first") is not None:
+        lines.append(f"loss {number(loss['first'])} {sign} {number(loss['last'])}")
+    return lines
 
 
 def _stages(status: Status) -> Table:
@@ -80,16 +123,22 @@ def _stages(status: Status) -> Table:
     table.add_column(overflow="fold", style="dim")
     for stage in status.stages:
         word, style = _STATES[stage.state]
-        seconds = "" if stage.seconds is None else duration(stage.seconds)
-        table.add_row(stage.stage, Text(word, style=style), _count(stage), seconds, stage.name)
+        table.add_row(stage.stage, Text(word, style=style), _count(stage), _time(stage), stage.name)
     return table
+
+
+def _time(stage: StageStatus) -> str:
+    if stage.seconds is not None:
+        return duration(stage.seconds)
+    return "" if stage.left_s is None else f"{duration(stage.left_s)} left"
 
 
 def _count(stage: StageStatus) -> str:
     unit = _UNITS[stage.stage]
     if stage.state == "complete" or stage.expected is None:
         return f"{stage.done} {unit}" if stage.done else ""
-    return f"{stage.done} of {stage.expected} {unit}"
+    loss = "" if stage.loss is None else f", loss {number(stage.loss)}"
+    return f"{stage.done} of {stage.expected} {unit} ({stage.percent} %){loss}"
 
 
 def _next(status: Status) -> str:
@@ -101,6 +150,8 @@ def _next(status: Status) -> str:
         return 'bgit commit -m "..."'
     if change is not None:
         return 'bgit add input.yml && bgit commit -m "..."'
+    if status.parent_problem:
+        return "bgit adopt base, or bgit adopt <model>"
     if status.unrecorded:
         return f"bgit run bake   (records {status.unrecorded}, which is baked already)"
     if not status.is_configured:
@@ -140,6 +191,8 @@ def _as_data(status: Status) -> dict[str, Any]:
         "branch": status.branch,
         "base": status.base,
         "parent": status.parent,
+        "former_parent": status.former_parent,
+        "parent_problem": status.parent_problem,
         "has_weights": status.has_weights,
         "chain": [bake.model for bake in status.chain],
         "is_configured": status.is_configured,
@@ -147,8 +200,13 @@ def _as_data(status: Status) -> dict[str, Any]:
         "draft_problem": status.draft_problem,
         "targets": [target.name for target in plan.targets] if plan else [],
         "bake": plan.bake_name if plan else None,
-        "stages": status.stages,
+        "stages": [{**asdict(stage), "percent": stage.percent} for stage in status.stages],
         "changes": status.changes,
+        "pending": status.pending,
+        "warnings": status.warnings,
+        "commented": status.commented,
+        "jobs": [job.id for job in status.jobs],
+        "latest": status.latest,
         "unrecorded": status.unrecorded,
         "waiting": status.waiting,
         "card": last.data.get("card") if last else None,

@@ -1,0 +1,365 @@
+"""What a plan would make: names, counts, and what it would take, by what earlier runs measured.
+
+Nothing is loaded and nothing is asked of a network: rates come from the store's own folders.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from bakery.identity import BakeRequest
+from bakery.records import Prompt
+from bakery.repo import job, progress
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.plan import Plan, PlannedTarget
+from bakery.repo.progress import StageStatus
+from bakery.repo.store import Store
+
+RUNS_MEASURED = 8
+"""The latest results of each kind that rates are taken from."""
+
+ROWS_MEASURED = 64
+"""Answers of a result that are read for their length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What one generator is asked for."""
+
+    type: str
+    writer: str
+    """A model, or where the questions stand."""
+    wanted: int | None
+    """None: all that its data set has."""
+    share: float | None
+    """Of the target's questions; None: not known before they are drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetForecast:
+    """One target: its questions, who answers them, and what is there."""
+
+    name: str
+    teacher: str
+    student: str
+    questions: int | None
+    generators: tuple[Writing, ...]
+    answers: int | None
+    per_question: int
+    max_tokens: int
+    answered_by: str
+    stim: StageStatus
+    rollout: StageStatus
+
+
+@dataclass(frozen=True, slots=True)
+class BakeForecast:
+    """The training: what it mixes, how long it is, what it starts from."""
+
+    name: str
+    mix: tuple[tuple[str, float], ...]
+    """Each target, and its share of the mix."""
+    pairs: int | None
+    """About how many answers are learnt in an epoch."""
+    epochs: int
+    steps: int | None
+    global_batch: int
+    r: int
+    lora_alpha: float
+    learning_rate: float
+    loss: str
+    seed: int
+    parent: str
+    state: StageStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the stages that are not complete would take. None: nothing was measured yet."""
+
+    tokens: int | None
+    """Tokens that are sampled."""
+    tokens_are_bound: bool
+    """Whether `tokens` is only what they cannot exceed."""
+    disk_bytes: int | None
+    seconds: Mapping[str, float | None]
+    """By stage; a stage that is complete takes none."""
+    measured_on: int
+    """How many earlier results the rates are taken from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Everything that a plan says before anything runs."""
+
+    repository: str
+    base: str
+    parent: str | None
+    is_empty: bool
+    targets: tuple[TargetForecast, ...]
+    bake: BakeForecast | None
+    cost: Cost
+    warnings: tuple[str, ...]
+
+
+States = Mapping[tuple[str, str], StageStatus]
+"""How far each stage is, by its kind and name."""
+
+
+def forecast(repo: ModelRepo, plan: Plan) -> Forecast:
+    """Return what a plan would make and take."""
+    jobs = job.listed(repo.store, repository=repo.git.common_dir)
+    found = progress.stages(repo.store, plan, jobs)
+    states: States = {(stage.stage, stage.name): stage for stage in found}
+    rates = _Rates.measured(repo.store)
+    targets = tuple(_target(t, plan, states) for t in plan.targets)
+    bake = _bake(plan, targets, repo.store, states) if plan.bake else None
+    head = plan.head
+    return Forecast(
+        f"{head.owner}/{head.repo}",
+        head.base.name,
+        str(head.parent) if head.parent else None,
+        plan.is_empty,
+        targets,
+        bake,
+        _cost(targets, bake, plan.bake, rates),
+        plan.warnings,
+    )
+
+
+def _target(target: PlannedTarget, plan: Plan, states: States) -> TargetForecast:
+    generators = target.stim.generators
+    wanted = [progress.asked(generator) for generator in generators]
+    stim, rollout = states["stim", target.name], states["rollout", target.name]
+    counts = [count for count in wanted if count is not None]
+    total = sum(counts) if len(counts) == len(wanted) else None
+    questions = stim.done if stim.state == "complete" else total
+    sampling = target.rollout.sampling
+    each = sampling.num_traj_per_stimulus
+    answers = None if questions is None else questions * each
+    parent = target.rollout.parent
+    return TargetForecast(
+        name=target.name,
+        teacher=described(target.stim.teacher),
+        student=described(target.student),
+        questions=questions,
+        generators=tuple(
+            Writing(g["type"], _writer(g, plan), n, n / total if n and total else None)
+            for g, n in zip(generators, wanted, strict=True)
+        ),
+        answers=rollout.done if rollout.state == "complete" else answers,
+        per_question=each,
+        max_tokens=sampling.max_tokens,
+        answered_by=target.rollout.model or (str(parent) if parent else plan.head.base.name),
+        stim=stim,
+        rollout=rollout,
+    )
+
+
+def _writer(generator: Mapping[str, Any], plan: Plan) -> str:
+    match generator["type"]:
+        case "hardcoded":
+            return "input.yml"
+        case "persona":
+            return "the set of personas"
+        case "from_dataset":
+            return str(generator["dataset"])
+        case _:
+            return str(generator.get("model") or plan.head.base.name)
+
+
+def described(prompt: Prompt) -> str:
+    """Return what a prompt is made of, in a few words."""
+    if not prompt.messages and not prompt.tools:
+        return "nothing: always on"
+    count = len(prompt.messages)
+    words = [f"{count} message{'s' * (count != 1)}"] if count else []
+    if prompt.tools:
+        words.append(f"{len(prompt.tools)} tool{'s' * (len(prompt.tools) != 1)}")
+    return ", ".join(words)
+
+
+def _bake(
+    plan: Plan,
+    targets: tuple[TargetForecast, ...],
+    store: Store,
+    states: States,
+) -> BakeForecast:
+    assert plan.bake is not None
+    assert plan.bake_name is not None
+    training, shares = plan.bake.training, plan.bake.shares
+    whole = sum(share.weight for share in shares)
+    counts = {target.name: target.answers for target in targets}
+    mixed = [(s.weight, counts.get(s.name) or _answers_of(store, s.id)) for s in shares]
+    state = states["bake", plan.bake_name]
+    pairs = _pairs(mixed, training.total_trajectories, training.eval_share)
+    steps = None
+    if state.state == "complete":
+        steps = state.done
+    elif pairs is not None:
+        own = training.on_policy.steps if training.on_policy else 0
+        steps = training.epochs * math.ceil(pairs / training.global_batch) + own
+    return BakeForecast(
+        name=plan.bake_name,
+        mix=tuple((share.name, share.weight / whole) for share in shares),
+        pairs=pairs,
+        epochs=training.epochs,
+        steps=steps,
+        global_batch=training.global_batch,
+        r=training.r,
+        lora_alpha=training.lora_alpha,
+        learning_rate=training.learning_rate,
+        loss=training.loss,
+        seed=training.seed,
+        parent=str(plan.head.parent) if plan.head.parent else plan.head.base.name,
+        state=state,
+    )
+
+
+def _pairs(
+    mixed: list[tuple[float, int | None]], most: int | None, eval_share: float | None
+) -> int | None:
+    """Return about how many answers an epoch has: as many as the scarcest target allows."""
+    whole = sum(weight for weight, _ in mixed)
+    held = 0.1 if eval_share is None else eval_share
+    allowed: list[float] = []
+    for weight, answers in mixed:
+        if answers is None:
+            return None
+        allowed.append(answers * (1 - held) * whole / weight)
+    pairs = min(allowed)
+    return max(1, round(min(pairs, most) if most else pairs))
+
+
+def _answers_of(store: Store, target_id: str) -> int | None:
+    done = progress.data_of(store.target(target_id) / "done.json")
+    return int(done["count"]) if done and "count" in done else None
+
+
+def _cost(
+    targets: tuple[TargetForecast, ...],
+    bake: BakeForecast | None,
+    request: BakeRequest | None,
+    rates: _Rates,
+) -> Cost:
+    asked = [t for t in targets if t.stim.state != "complete"]
+    open_ = [t for t in targets if t.rollout.state != "complete"]
+    questions = _sum(t.questions and t.questions - t.stim.done for t in asked)
+    answers = _sum(t.answers and t.answers - t.rollout.done for t in open_)
+    length = rates.answer_tokens
+    tokens = (
+        _times(answers, length)
+        if length is not None
+        else _sum(t.answers and t.max_tokens * (t.answers - t.rollout.done) for t in open_)
+    )
+    seconds: dict[str, float | None] = {
+        "stim": _times(questions, rates.question_s),
+        "rollout": _times(answers, rates.answer_s),
+    }
+    parts = [_times(answers, rates.answer_bytes)]
+    if bake is not None and request is not None and bake.state.state != "complete":
+        learnt = None if bake.pairs is None else bake.pairs * bake.epochs
+        seconds["bake"] = _times(learnt, rates.pair_s)
+        parts.append(_times(request.training.r, rates.rank_bytes))
+    disk = _sum(parts)
+    return Cost(
+        None if tokens is None else round(tokens),
+        length is None and bool(tokens),
+        None if disk is None else round(disk),
+        seconds,
+        rates.results,
+    )
+
+
+def _sum(parts: Any) -> float | None:
+    total = 0.0
+    for part in parts:
+        if part is None:
+            return None
+        total += part
+    return total
+
+
+def _times(count: float | None, rate: float | None) -> float | None:
+    if count == 0:
+        return 0.0
+    return None if count is None or rate is None else count * rate
+
+
+@dataclass(frozen=True, slots=True)
+class _Rates:
+    """What earlier results of a store took, each per unit. None: there is none yet."""
+
+    question_s: float | None
+    answer_s: float | None
+    answer_tokens: float | None
+    answer_bytes: float | None
+    pair_s: float | None
+    rank_bytes: float | None
+    """Bytes of an adapter for each of its ranks."""
+    results: int
+
+    @classmethod
+    def measured(cls, store: Store) -> _Rates:
+        """Read the latest results of each kind."""
+        stims, answers = _latest(store.root / "stim"), _latest(store.root / "target")
+        bakes = _latest(store.root / "bake")
+        lengths = [n for folder, _ in answers[:1] for n in _lengths(folder / "trajectories.jsonl")]
+        bake_s: list[tuple[float, float]] = []
+        ranks: list[tuple[float, float]] = []
+        for folder, _ in bakes:
+            result = progress.data_of(folder / "bake.json") or {}
+            training = result.get("training") or {}
+            learnt = _amount(result, "step") * _amount(training, "global_batch")
+            bake_s.append((_amount(result.get("seconds") or {}, "bake"), learnt))
+            size = float(sum(p.stat().st_size for p in folder.glob("*/*.safetensors")))
+            ranks.append((size, _amount(training, "r")))
+        rows = [
+            (float((folder / "trajectories.jsonl").stat().st_size), _amount(done, "count"))
+            for folder, done in answers
+            if (folder / "trajectories.jsonl").is_file()
+        ]
+        return cls(
+            _ratio([(_amount(d, "seconds"), _amount(d, "count")) for _, d in stims]),
+            _ratio([(_amount(d, "seconds"), _amount(d, "count")) for _, d in answers]),
+            sum(lengths) / len(lengths) if lengths else None,
+            _ratio(rows),
+            _ratio(bake_s),
+            _ratio(ranks),
+            len(stims) + len(answers) + len(bakes),
+        )
+
+
+def _amount(data: Mapping[str, Any], key: str) -> float:
+    value = data.get(key)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _ratio(measured: list[tuple[float, float]]) -> float | None:
+    amount, units = (sum(column) for column in zip(*measured, strict=True)) if measured else (0, 0)
+    return amount / units if units and amount else None
+
+
+def _latest(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the complete results of a kind, newest first, with what they say of themselves."""
+    found = [(path.stat().st_mtime, path) for path in folder.glob("*/done.json")]
+    newest = sorted(found, reverse=True)[:RUNS_MEASURED]
+    return [(path.parent, progress.data_of(path) or {}) for _, path in newest]
+
+
+def _lengths(path: Path) -> Iterator[int]:
+    """Yield how many tokens the first answers of a file have."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as rows:
+        for line in islice(rows, ROWS_MEASURED):
+            try:
+                yield len(json.loads(line)["response_ids"])
+            except (ValueError, KeyError, TypeError):
+                return

@@ -1,0 +1,174 @@
+"""How far the stages of a plan are, by what lies in the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bakery.repo import job
+from bakery.repo.store import Store
+
+if TYPE_CHECKING:
+    from bakery.repo.plan import Plan, PlannedTarget
+
+State = Literal["not_started", "running", "partial", "complete", "failed"]
+Stage = Literal["stim", "rollout", "bake"]
+
+_ROWS: Mapping[Stage, str] = {
+    "stim": "stimuli.jsonl",
+    "rollout": "trajectories.jsonl",
+    "bake": "metrics.jsonl",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatus:
+    """How far one stage of the configured plan is.
+
+    `partial` was begun and nobody is at it; `failed` is that, where a job of the background says
+    why.
+    """
+
+    stage: Stage
+    name: str
+    """What the stage makes: a set of questions, a target, a bake."""
+    state: State
+    done: int
+    """Questions, answers or optimiser steps."""
+    expected: int | None
+    """None: not known before the stage above is complete, or the stage is."""
+    seconds: float | None
+    """None: not known before the stage is complete."""
+    left_s: float | None = None
+    """About how long it still takes. None: nobody is at it, or too little is done to say."""
+    loss: float | None = None
+    """Of the last step of a training that is under way."""
+    error: str | None = None
+    """Why it failed."""
+
+    @property
+    def percent(self) -> int | None:
+        """How much is done. None: it is not known how much there is."""
+        if self.state == "complete":
+            return 100
+        return 100 * self.done // self.expected if self.expected else None
+
+
+def stages(store: Store, plan: Plan, jobs: Sequence[job.Job] = ()) -> tuple[StageStatus, ...]:
+    """Return the stages of a plan; `jobs` are those of its repository."""
+    found: list[StageStatus] = []
+    for target in plan.targets:
+        found += _of_target(store, target)
+    if plan.bake is not None and plan.bake_name is not None:
+        folder = store.bake(plan.bake.id)
+        epochs = plan.bake.training.epochs
+        found.append(_Look(store, "bake", plan.bake_name, folder).of_bake(epochs))
+    names = {stage.name for stage in found}
+    mine = [one for one in jobs if names & set(one.names)]
+    return tuple(_with_job(found, mine[-1]) if mine else found)
+
+
+def _with_job(found: Sequence[StageStatus], last: job.Job) -> Iterator[StageStatus]:
+    """Yield the stages with what the latest job says of the one that it is at."""
+    at = next((stage for stage in found if stage.state != "complete"), None)
+    for stage in found:
+        if stage is at and last.state in ("failed", "interrupted") and stage.state != "running":
+            yield replace(stage, state="failed", error=last.error or last.state)
+        elif stage is at and last.is_live and last.progress and last.progress.step == stage.stage:
+            left = last.progress.left_s
+            yield replace(stage, state="running", left_s=stage.left_s if left is None else left)
+        else:
+            yield stage
+
+
+def _of_target(store: Store, target: PlannedTarget) -> tuple[StageStatus, StageStatus]:
+    wanted = [asked(generator) for generator in target.stim.generators]
+    questions = None if None in wanted else sum(n for n in wanted if n is not None)
+    folder = store.stim(target.stim.id)
+    stim = _Look(store, "stim", target.name, folder).of_rows(questions)
+    each = target.rollout.sampling.num_traj_per_stimulus
+    expected = stim.done * each if stim.state == "complete" else None
+    folder = store.target(target.rollout.id)
+    return stim, _Look(store, "rollout", target.name, folder).of_rows(expected)
+
+
+def asked(generator: Mapping[str, Any]) -> int | None:
+    """Return how many questions a generator is asked for; None: all that there are."""
+    count = generator.get("numq") or len(generator.get("questions", ()))
+    return int(count) or None
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One look at the folder of one stage."""
+
+    store: Store
+    stage: Stage
+    name: str
+    folder: Path
+
+    def of_rows(self, expected: int | None) -> StageStatus:
+        """Return how far questions or answers are."""
+        done = data_of(self.folder / "done.json")
+        if done is None:
+            rows = self.folder / _ROWS[self.stage]
+            return self._open(_row_count(rows), expected, begun=rows.exists())
+        count, seconds = int(done.get("count", 0)), done.get("seconds")
+        return StageStatus(self.stage, self.name, "complete", count, expected, seconds)
+
+    def of_bake(self, epochs: int) -> StageStatus:
+        """Return how far a training is: by the part of its epochs that is behind it."""
+        if data_of(self.folder / "done.json") is not None:
+            result = data_of(self.folder / "bake.json") or {}
+            step = int(result.get("step", 0))
+            seconds = result.get("seconds", {}).get("bake")
+            return StageStatus(self.stage, self.name, "complete", step, step, seconds)
+        rows = self.folder / _ROWS[self.stage]
+        last = _last_row(rows)
+        step, epoch = int(last.get("step") or 0), float(last.get("epoch") or 0)
+        expected = max(step, round(step * epochs / epoch)) if epoch else None
+        return self._open(step, expected, begun=rows.exists(), loss=last.get("loss"))
+
+    def _open(
+        self, done: int, expected: int | None, *, begun: bool, loss: float | None = None
+    ) -> StageStatus:
+        """Return the status of a stage that is not complete."""
+        state: State = "partial" if begun else "not_started"
+        left = None
+        if (since := self.store.held_since(self.folder)) is not None:
+            state, left = "running", _left(since, done, expected)
+        return StageStatus(self.stage, self.name, state, done, expected, None, left, loss)
+
+
+def _left(since: datetime, done: int, expected: int | None) -> float | None:
+    if not done or expected is None:
+        return None
+    spent = (datetime.now(UTC) - since).total_seconds()
+    return max(0.0, spent * (expected - done) / done)
+
+
+def data_of(path: Path) -> dict[str, Any] | None:
+    """Return what a JSON file holds; None where it is not there, or not whole yet."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _row_count(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def _last_row(path: Path) -> dict[str, Any]:
+    """Return the last whole row of a training that has a step."""
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    try:
+        row = json.loads(lines[-1]) if lines else {}
+        return row if isinstance(row, dict) else {}
+    except ValueError:
+        return {}
