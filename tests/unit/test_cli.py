@@ -292,34 +292,6 @@ def test_rollout_shows_the_question_above_its_answer(repo):
     )
 
 
-def test_metrics_shows_first_last_and_smallest_loss(repo):
-    path = repo.store.bake(repo.plan().bake.id) / "metrics.jsonl"
-    path.parent.mkdir(parents=True)
-    rows = [{"step": i, "loss": loss, "extra": 1} for i, loss in enumerate((0.5, 0.1, 0.2), 1)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    shown = CliRunner().invoke(bgit, ["metrics"])
-    assert "first 0.5000   last 0.2000   min 0.1000" in shown.stdout
-    data = json.loads(CliRunner().invoke(bgit, ["metrics", "--json"]).stdout)
-    assert [point["loss"] for point in data["metrics"]] == [0.5, 0.1, 0.2]
-
-
-def test_metrics_says_that_a_row_is_a_mean_of_steps(repo):
-    path = repo.store.bake(repo.plan().bake.id) / "metrics.jsonl"
-    path.parent.mkdir(parents=True)
-    rows = [{"step": i, "loss": 1 / i} for i in range(1, 41)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    lines = CliRunner().invoke(bgit, ["metrics"]).stdout.splitlines()
-    assert lines[-2] == "a row is the mean of up to 3 steps; these are single steps:"
-    assert lines[-1].startswith("first 1.000   last 0.0250   min 0.0250   (40 steps, ")
-    assert max(map(len, lines)) <= 80
-
-
-def test_metrics_of_nothing_is_an_error(repo):
-    done = CliRunner().invoke(bgit, ["metrics"])
-    assert done.exit_code == 4
-    assert "has no metrics" in done.stderr
-
-
 def test_init_tells_what_to_do_next(workplace):
     # An unknown base is refused before anything is made.
     done = CliRunner().invoke(bgit, ["init", "yoda", "--base-model", "./nowhere"])

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bakery.records import ModelRef
 from bakery.ui import console
-from bakery.ui.chart import number, stretches
+from bakery.ui.chart import number
 from bakery.ui.progress import Bars, Lines, duration, reporter
 
 CARD = {
@@ -129,9 +129,3 @@ def test_a_duration_is_said_as_people_say_it(seconds, text):
 )
 def test_a_loss_has_the_digits_that_mean_something(value, text):
     assert number(value) == text
-
-
-def test_a_chart_has_a_row_for_every_stretch():
-    points = [(step, float(step)) for step in range(1, 11)]
-    assert stretches(points, 5) == [(2, 1.5), (4, 3.5), (6, 5.5), (8, 7.5), (10, 9.5)]
-    assert stretches(points[:2], 5) == [(1, 1.0), (2, 2.0)]

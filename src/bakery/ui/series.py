@@ -1,0 +1,130 @@
+"""The figures of a bake, step by step, as series: what is charted, tabled and written out."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bakery.errors import ConfigError
+from bakery.records import read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One logged step. None: that figure was not taken there; `phase` None: the first phase."""
+
+    step: int
+    phase: str | None = None
+    epoch: float | None = None
+    loss: float | None = None
+    eval_kl: float | None = None
+    learning_rate: float | None = None
+    grad_norm: float | None = None
+    tokens: float | None = None
+    seconds: float | None = None
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """How many target tokens were learnt from in a second."""
+        return self.tokens / self.seconds if self.tokens is not None and self.seconds else None
+
+
+SERIES: Mapping[str, str] = {
+    "loss": "nats per token",
+    "eval_kl": "nats per token, held out",
+    "learning_rate": "",
+    "grad_norm": "",
+    "tokens_per_s": "target tokens per second",
+}
+"""What can be charted, and in what it is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What was logged while a bake was trained."""
+
+    bake: str
+    points: tuple[Point, ...]
+
+    def series(self, name: str) -> list[tuple[int, float]]:
+        """Return the (step, value) pairs of a series."""
+        found = [(point.step, getattr(point, name)) for point in self.points]
+        return [(step, value) for step, value in found if value is not None]
+
+    @property
+    def names(self) -> list[str]:
+        """The series that have any value."""
+        return [name for name in SERIES if self.series(name)]
+
+    @property
+    def on_policy_from(self) -> int | None:
+        """The first step on the student's own answers; None: there is none."""
+        return next((point.step for point in self.points if point.phase is not None), None)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what a program reads: every step with the figures it has, and their span."""
+        rows = [
+            {name: value for name, value in _row(point).items() if value is not None}
+            for point in self.points
+        ]
+        return {
+            "bake": self.bake,
+            "metrics": rows,
+            "series": {name: asdict(Span.of(self.series(name))) for name in self.names},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a series began, ended, and was lowest and highest."""
+
+    first: float
+    last: float
+    min: float
+    max: float
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[int, float]]) -> Span:
+        """Return the span of (step, value) pairs, of which there are some."""
+        values = [value for _, value in pairs]
+        return cls(values[0], values[-1], min(values), max(values))
+
+
+def read(bake: str, path: Path) -> History:
+    """Return what a bake logged so far; where there is no file, nothing."""
+    points = read_rows(path, Point)
+    told = [p for p in points if any(getattr(p, name) is not None for name in SERIES)]
+    return History(bake, tuple(told))
+
+
+def chosen(histories: Sequence[History], names: Sequence[str]) -> list[str]:
+    """Return the series that were asked for: `all`, some by name, or the loss."""
+    there = [name for name in SERIES if any(name in history.names for history in histories)]
+    if "all" in names:
+        return there
+    for name in names:
+        if name not in there:
+            raise ConfigError(
+                f"there is no series {name!r} here",
+                hint=f"There is: {', '.join([*there, 'all'])}.",
+            )
+    return list(dict.fromkeys(names)) or there[:1]
+
+
+def as_csv(histories: Sequence[History]) -> str:
+    """Return a table of all steps of all bakes, with a column for each figure that any has."""
+    rows = [{"bake": h.bake, **_row(point)} for h in histories for point in h.points]
+    columns = [name for name in rows[0] if any(row[name] is not None for row in rows)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _row(point: Point) -> dict[str, Any]:
+    return {**asdict(point), "tokens_per_s": point.tokens_per_s}
