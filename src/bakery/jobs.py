@@ -69,10 +69,10 @@ def run(
 
 def planned(repo: ModelRepo, stages: Sequence[str]) -> Plan:
     """Return the plan of a run, in which every stage that is asked for is configured."""
+    repo.check_parent()
     plan = repo.plan("index")
     if not plan.is_empty:
         _check_configured(plan, stages)
-        repo.check_parent()
     elif not repo.plan("worktree").is_empty:
         raise ConfigError(
             "input.yml is written, but not added: there is nothing to run yet",

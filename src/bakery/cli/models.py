@@ -31,4 +31,11 @@ def models(everywhere: bool, limit: int | None, count: bool, as_json: bool) -> N
         Entry(bake, model, has_weights(repo, model), is_current=model == state.parent)
         for bake, model in shown
     ]
-    show_models(entries, state, left_out=len(every) - len(shown), as_json=as_json)
+    former = repo.former()
+    show_models(
+        entries,
+        state,
+        former=former.bakes if former and not limit else (),
+        left_out=len(every) - len(shown),
+        as_json=as_json,
+    )

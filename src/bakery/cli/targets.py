@@ -28,6 +28,10 @@ def target(
     NAME is a full name, what input.yml called it, or the first digits of its id.
     """
     repo = ModelRepo.find()
+    former = repo.former()
+    if name is not None and former is not None and name in former.targets:
+        console.show_json({"target_name": name, "config": former.targets[name]})
+        return
     if name is not None and name not in LISTING:
         show_target(targets.find(repo, name), as_json=as_json)
         return
@@ -38,6 +42,6 @@ def target(
         console.say(str(len(listing.targets)))
         return
     shown = listing.targets[-limit:] if limit else listing.targets
-    show_targets(shown, as_json=as_json)
+    show_targets(shown, former=tuple(former.targets) if former else (), as_json=as_json)
     if len(shown) < len(listing.targets):
         console.note(f"{len(listing.targets) - len(shown)} older targets are not shown")

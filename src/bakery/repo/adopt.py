@@ -139,10 +139,7 @@ def _in_our_format(
     if not here.is_former:
         return {BREAD: bread, RECIPE: recipe_text}
     if base is None:
-        raise RepoError(
-            f"{here.name} was made by another tool, and bgit does not know its base model yet",
-            hint="`bgit adopt base --base-model <name or path>` says which one to go on from.",
-        )
+        raise former.not_begun(here.name)
     ours = State(here.owner, here.name, base)
     for name in _FORMER_HOOKS:
         hook = git.common_dir / "hooks" / name

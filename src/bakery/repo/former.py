@@ -58,6 +58,15 @@ def weights_elsewhere(model: str) -> RepoError:
     )
 
 
+def not_begun(repository: str) -> RepoError:
+    """Return what to say where nobody has told yet which base model to go on from."""
+    return RepoError(
+        f"{repository} was made by another tool, and bgit does not know its base model yet",
+        hint="`bgit adopt base` goes on from the one that it names, `bgit adopt base --base-model "
+        "NAME|PATH` from another.",
+    )
+
+
 def is_bread(text: str) -> bool:
     """Tell whether a .bread is of that tool."""
     sections = _sections(text)

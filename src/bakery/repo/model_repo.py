@@ -16,7 +16,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from bakery.errors import ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef, Prompt
-from bakery.repo import adopt, checks, files, former, find, lineage, merging, recipe, record, revert, state
+from bakery.repo import (
+    adopt,
+    checks,
+    files,
+    find,
+    former,
+    lineage,
+    merging,
+    recipe,
+    record,
+    revert,
+    state,
+)
 from bakery.repo.adopt import Adopted
 from bakery.repo.checks import BREAD, INPUT, RECIPE
 from bakery.repo.emptied import has_active_lines
@@ -216,9 +228,7 @@ class ModelRepo:
         self, bake: RecordedBake | None, *, base: BaseModelId | None = None, reporter: Reporter
     ) -> Adopted:
         """Make a bake's model (None: the base model) the current one, in one commit."""
-        return adopt.adopt(
-            self.git, self.store, self.lineage(), bake, base=base, reporter=reporter
-        )
+        return adopt.adopt(self.git, self.store, self.lineage(), bake, base=base, reporter=reporter)
 
     def find_model(self, text: str) -> RecordedBake | None:
         """Return the bake that a name means; None for the base model."""

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakery.records import ModelRef
+from bakery.repo.former import FormerBake
 from bakery.repo.recipe import RecordedBake
 from bakery.repo.state import State
 from bakery.ui.chart import number
@@ -28,14 +29,19 @@ class Entry:
 
 
 def show_models(
-    entries: Sequence[Entry], state: State, *, left_out: int = 0, as_json: bool = False
+    entries: Sequence[Entry],
+    state: State,
+    *,
+    former: Sequence[FormerBake] = (),
+    left_out: int = 0,
+    as_json: bool = False,
 ) -> None:
     """Print the base and its bakes, oldest first; a star marks the parent of the next one.
 
     Owner and repository are the same in every row, and stand above the table.
     """
     if as_json:
-        show_json([_base_data(state), *(_data(entry) for entry in entries)])
+        show_json([_base_data(state), *map(_former_data, former), *map(_data, entries)])
         return
     out = open_console()
     say(f"in {state.owner}/{state.name}/")
@@ -45,13 +51,17 @@ def show_models(
     table.add_column("KL to teacher", no_wrap=True)
     table.add_column("weights", no_wrap=True)
     table.add_column("baked on", overflow="fold")
-    _row(table, state.base.name, state.parent is None, "-", "base", "-")
+    at_base = state.parent is None and state.former_parent is None
+    _row(table, state.base.name, at_base, "-", "base", "-")
+    for bake in former:
+        current = state.former_parent in bake.models
+        _row(table, bake.label, current, "-", "vendor", bake.parent or "-")
     for entry in entries:
         _row(
             table,
             str(entry.model).removeprefix(f"{state.owner}/{state.name}/"),
             entry.is_current,
-            _divergence(entry.bake.data, out),
+            _divergence(entry.bake.part("card"), out),
             "here" if entry.has_weights else "missing",
             entry.bake.parent.bake[:-17] if entry.bake.parent else state.base.name,
         )
@@ -67,9 +77,8 @@ def _row(table: Table, name: str, is_current: bool, *cells: str) -> None:
     table.add_row("*" if is_current else "", Text(name, style=style), *cells)
 
 
-def _divergence(data: Mapping[str, Any], out: Console) -> str:
-    card = data.get("card") or {}
-    if card.get("kl_after") is None:
+def _divergence(card: Mapping[str, Any] | None, out: Console) -> str:
+    if card is None or card.get("kl_after") is None:
         return "-"
     return f"{number(card['kl_before'])} {arrow(out)} {number(card['kl_after'])}"
 
@@ -85,6 +94,17 @@ def _base_data(state: State) -> dict[str, Any]:
     }
 
 
+def _former_data(bake: FormerBake) -> dict[str, Any]:
+    return {
+        "name": bake.name,
+        "model": bake.models[0] if bake.models else None,
+        "models": bake.models,
+        "parent": bake.parent,
+        "is_base": False,
+        "has_weights": False,
+    }
+
+
 def _data(entry: Entry) -> dict[str, Any]:
     bake = entry.bake
     return {
@@ -97,5 +117,5 @@ def _data(entry: Entry) -> dict[str, Any]:
         "has_weights": entry.has_weights,
         "parent": bake.parent,
         "digest": bake.digest,
-        **{key: bake.data.get(key) for key in ("card", "loss", "seconds", "finished")},
+        **{key: bake.part(key) for key in ("card", "loss", "seconds", "finished")},
     }

@@ -13,13 +13,20 @@ from bakery.repo.targets import KnownTarget
 from bakery.ui.console import lay, open_console, pairs, say, show_json
 
 
-def show_targets(targets: Sequence[KnownTarget], *, as_json: bool = False) -> None:
+def show_targets(
+    targets: Sequence[KnownTarget], *, former: Sequence[str] = (), as_json: bool = False
+) -> None:
     """Print targets, oldest first; a star marks those that input.yml configures now."""
     if as_json:
-        show_json(targets)
+        show_json([*({"name": name, "is_former": True} for name in former), *targets])
+        return
+    if former:
+        say("of another tool, whose questions and answers are with the vendor:")
+        say("".join(f"  {name}\n" for name in former))
+    if not targets and not former:
+        say("There is no target yet: TARGET in input.yml makes one.")
         return
     if not targets:
-        say("There is no target yet: TARGET in input.yml makes one.")
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("", width=1)

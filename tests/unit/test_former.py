@@ -1,0 +1,168 @@
+"""Repositories of another tool: shown as they are, gone on from, nothing of them lost."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from bakery.errors import RepoError
+from bakery.repo import former
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.overview import status
+from bakery.reporting import Quiet
+from tests.support.former import (
+    ACTIONS,
+    BASE,
+    BREAD,
+    FIRST,
+    FIRST_MODEL,
+    FRESH,
+    FRESH_BREAD,
+    SECOND,
+    SECOND_MODEL,
+    SHAPES,
+    TARGET,
+    written,
+)
+from tests.support.recorded import BASE as OURS
+from tests.support.recorded import baked, git, made
+
+
+@pytest.fixture
+def repo(workplace) -> ModelRepo:
+    return written(workplace / "yoda")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_bakes_models_parents_and_targets_are_read_from_every_shape(shape):
+    found = former.parse(BREAD, SHAPES[shape])
+    assert (found.repository, found.base, found.parent) == ("yoda", BASE, SECOND_MODEL)
+    assert [(bake.name, bake.models[0]) for bake in found.bakes] == [
+        (FIRST, FIRST_MODEL),
+        (SECOND, SECOND_MODEL),
+    ]
+    assert [bake.parent for bake in found.bakes] == [None, FIRST_MODEL]
+    assert list(found.targets) == [TARGET]
+
+
+def test_a_recipe_that_only_lists_names_is_read(workplace):
+    found = former.parse(FRESH_BREAD, "resources:\n  bakes: [yoda, spock_0123456789abcdef]\n")
+    assert [bake.label for bake in found.bakes] == ["yoda", "spock_0123456789abcdef"]
+    assert former.parse(FRESH_BREAD, FRESH).bakes == ()
+
+
+@pytest.mark.parametrize(
+    "recipe", ["", "- a\n", "steps: 7\n", "steps: [1, {}]\nresources: x\n", "{"]
+)
+def test_a_recipe_that_makes_no_sense_says_nothing(recipe):
+    assert former.parse(FRESH_BREAD, recipe).bakes == ()
+
+
+def test_our_files_are_not_taken_for_another_tool_s(workplace):
+    ours = made(workplace / "ours")
+    assert not ours.state().is_former
+    assert ours.former() is None
+
+
+def test_status_names_the_model_and_the_way_on(repo):
+    now = status(repo)
+    assert (now.parent, now.former_parent) == (None, SECOND_MODEL)
+    assert "its weights are with the vendor" in (now.parent_problem or "")
+    assert "`bgit adopt base`" in (now.parent_problem or "")
+    assert repo.bakes() == []
+
+
+def test_the_tree_has_its_bakes_and_branches(repo):
+    tree = repo.lineage()
+    assert [(bake.name, bake.parent) for bake in tree.former] == [
+        (FIRST, None),
+        (SECOND, FIRST_MODEL),
+    ]
+    assert [(b.name, b.former_model) for b in tree.branches] == [("main", SECOND_MODEL)]
+
+
+@pytest.mark.parametrize("name", [FIRST, "yoda_bake", FIRST_MODEL, "parent", "main"])
+def test_its_models_are_known_and_said_to_be_elsewhere(repo, name):
+    with pytest.raises(RepoError, match="was baked by another tool, and its weights are with"):
+        repo.find_model(name)
+
+
+def test_nothing_is_built_on_it_before_a_choice_is_made(repo):
+    with pytest.raises(RepoError, match=SECOND_MODEL):
+        repo.check_parent()
+    with pytest.raises(RepoError, match="does not know its base model yet"):
+        repo.adopt(None, reporter=Quiet())
+
+
+def adopted(repo: ModelRepo) -> Quiet:
+    notes = Quiet()
+    repo.adopt(None, base=OURS, reporter=notes)
+    return notes
+
+
+def test_going_on_from_a_base_writes_our_format_and_keeps_both_files_as_they_were(repo):
+    adopted(repo)
+    now = repo.state()
+    assert (now.owner, now.name, now.base, now.parent) == ("acme", "yoda", OURS, None)
+    assert not now.is_former
+    kept = yaml.safe_load((repo.root / "recipe.yml").read_text("utf-8"))["former"]
+    assert kept == {"bread": BREAD, "recipe": ACTIONS}
+    assert [bake.name for bake in repo.lineage().former] == [FIRST, SECOND]
+    found = repo.former()
+    assert found is not None
+    assert found.parent == SECOND_MODEL
+    assert git(repo.root, "status", "--porcelain") == ""
+
+
+def test_the_next_bake_starts_from_the_base_and_is_recorded_beside_the_history(repo):
+    adopted(repo)
+    repo.check_parent()
+    model = baked(repo, "yoda_again")
+    assert [bake.model for bake in repo.bakes()] == [model]
+    assert repo.state().parent == model
+    assert [bake.name for bake in repo.lineage().former] == [FIRST, SECOND]
+
+
+def test_another_branch_of_it_can_adopt_a_model_of_ours(repo):
+    git(repo.root, "branch", "exp")
+    adopted(repo)
+    model = baked(repo, "yoda_again")
+    git(repo.root, "switch", "-q", "exp")
+    assert repo.state().is_former
+    bake = repo.find_model("main")
+    repo.adopt(bake, base=OURS, reporter=Quiet())
+    assert repo.state().parent == model
+    assert repo.former() is not None
+
+
+def test_a_revert_of_the_choice_brings_both_files_back(repo):
+    adopted(repo)
+    git(repo.root, "revert", "--no-edit", "HEAD")
+    assert (repo.root / ".bread").read_text("utf-8") == BREAD
+    assert (repo.root / "recipe.yml").read_text("utf-8") == ACTIONS
+
+
+def test_its_hooks_are_named_as_no_longer_needed(repo):
+    hook = repo.git.common_dir / "hooks" / "post-merge"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("git checkout MERGE_HEAD -- .bread recipe.yml\n", encoding="utf-8")
+    assert any("post-merge is a hook of the other tool" in note for note in adopted(repo).notes)
+
+
+def test_windows_line_ends_of_it_are_read(workplace):
+    repo = written(
+        workplace / "crlf",
+        bread=BREAD.replace("\n", "\r\n"),
+        recipe=ACTIONS.replace("\n", "\r\n"),
+    )
+    assert repo.state().former_parent == SECOND_MODEL
+    adopted(repo)
+    assert len(repo.lineage().former) == 2
+
+
+def test_a_repository_of_it_without_bakes_waits_for_a_base_too(workplace):
+    repo = written(workplace / "fresh", bread=FRESH_BREAD, recipe=FRESH)
+    with pytest.raises(RepoError, match="yoda was made by another tool"):
+        repo.check_parent()
+    adopted(repo)
+    repo.check_parent()
