@@ -73,7 +73,15 @@ class Making:
             for share in plan.bake.shares:
                 if share.id not in coming:
                     self._answered(share)
+            self._check_training(plan.bake)
         return missing
+
+    def _check_training(self, request: BakeRequest) -> None:
+        """Refuse what training would stumble over, before an hour of questions."""
+        from bakery.engine import chains, needs
+
+        chains.check_rank(request.training.r, self.parent)
+        needs.check(request.running)
 
     def _locked(self, folder: Path, stage: str) -> AbstractContextManager[None]:
         """Hold a folder; who waited finds in it what the other has made."""
@@ -150,13 +158,18 @@ class Making:
         # Of the blob: the file may hold the next configuration by now.
         if (blob := self.repo.git.blob(self.launched)) is not None:
             write_atomic(folder / "input.yml", blob.text)
+        # Once more: hours may lie between the first stage and this one.
+        parent = weights(self.repo, request.parent) if request.parent else None
+        local = self._models.to_train(
+            dtype=request.training.dtype, attention=request.running.attn_implementation
+        )
         return bake.run(
             request,
             targets,
             folder,
-            base=self._models.base(),
-            model=self._models.only_teacher().model,
-            parent=self.parent,
+            base=local.base,
+            model=local.model,
+            parent=parent,
             grade=card,
             reporter=self.reporter,
         )

@@ -36,6 +36,7 @@ class Models:
     ) -> None:
         self._repo, self._base_id, self._parent = repo, base, parent
         self._weights, self._reporter = weights, reporter
+        self._how: tuple[str, str | None] = (defaults_for(base).dtype, None)
         self._base: BaseModel | None = None
         self._teacher: LocalModel | None = None
         self._other: tuple[str, LocalModel] | None = None
@@ -69,9 +70,15 @@ class Models:
                 self._teacher = LocalModel(self.base(), name=str(parent), parent=folder)
         return self._teacher
 
-    def only_teacher(self) -> LocalModel:
-        """Return the parent, and let go of every other model: what follows needs the memory."""
+    def to_train(self, *, dtype: str, attention: str | None) -> LocalModel:
+        """Return the parent, and let go of every other model: what follows needs the memory.
+
+        It is loaded anew where it answered with other numbers, or other attention, than it trains.
+        """
         self._other = None
+        if self._how != (dtype, attention):
+            self._base = self._teacher = None  # first, so that two are never in memory
+            self._how = dtype, attention
         return self.teacher()
 
     def writer(self, name: str | None) -> tuple[QuestionWriter, str | None]:
@@ -177,4 +184,6 @@ class Models:
         from bakery.engine import models
 
         self._reporter.note(f"loading {base.name}")
-        return models.load(base, dtype=defaults_for(base).dtype)
+        own = base.digest == self._base_id.digest
+        dtype, attention = self._how if own else (defaults_for(base).dtype, None)
+        return models.load(base, dtype=dtype, attention=attention)

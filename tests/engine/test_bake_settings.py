@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from bakery.engine import adapter_folder, wandb_run
+from bakery.engine import adapter_folder, models, needs, wandb_run
 from bakery.engine.losses import Divergence
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import OnPolicySettings, Running, Wandb
@@ -53,7 +54,6 @@ def test_the_loss_is_what_was_asked_for() -> None:
         {"scheduler": "polynomial"},
         {"scheduler": "inverse_sqrt"},
         {"optimizer": "adamw_torch_fused"},
-        {"dtype": "bfloat16"},
     ],
 )
 def test_a_setting_that_shapes_the_weights_shapes_them(
@@ -61,10 +61,22 @@ def test_a_setting_that_shapes_the_weights_shapes_them(
 ) -> None:
     plain, other = bench.bake(), bench.bake(**changes)
     if changes != {"optimizer": "adamw_torch_fused"}:  # which may round alike
-        assert other["digest"] != plain["digest"] or "dtype" in changes
+        assert other["digest"] != plain["digest"]
     assert other["card"]["kl_after"] < other["card"]["kl_before"]
     assert other["training"].items() >= changes.items()
-    assert not plain["training"].keys() & (changes.keys() - {"loss", "scheduler", "dtype"})
+    assert not plain["training"].keys() & (changes.keys() - {"loss", "scheduler"})
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("attention", [None, "sdpa", "eager"])
+def test_frozen_weights_may_have_another_type(
+    dtype: str, attention: str | None, bench: Bench
+) -> None:
+    base = models.load(bench.base_id, dtype=dtype, attention=attention)
+    assert {str(p.dtype) for p in base.model.parameters()} == {f"torch.{dtype}"}
+    result = bench.bake(model=base, dtype=dtype, questions=30, epochs=4)
+    assert result["card"]["kl_after"] < 0.8 * result["card"]["kl_before"]
+    assert all(math.isfinite(row["grad_norm"]) for row in rows(result))
 
 
 def test_a_seed_of_the_data_changes_the_order_and_not_the_start(bench: Bench) -> None:
@@ -308,8 +320,13 @@ def test_a_run_that_failed_is_ended_as_failed(wandb: Any) -> None:
 
 def test_sending_without_the_package_is_refused() -> None:
     with pytest.raises(ConfigError, match="needs the package wandb, which is not installed"):
-        wandb_run.check(Wandb("p"))
-    wandb_run.check(None)
+        needs.check(Running(wandb=Wandb("p")))
+
+
+def test_an_attention_that_cannot_run_here_is_refused() -> None:
+    with pytest.raises(ConfigError, match="needs an NVIDIA GPU and the package flash-attn"):
+        needs.check(Running("flash_attention_2"))
+    needs.check(Running("sdpa"))
 
 
 LIMITED = """

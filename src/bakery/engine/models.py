@@ -47,10 +47,11 @@ class BaseModel:
         return int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
 
 
-def load(base: BaseModelId, *, dtype: str = "auto") -> BaseModel:
+def load(base: BaseModelId, *, dtype: str = "auto", attention: str | None = None) -> BaseModel:
     """Load a base model by hub id, local folder or embedded name; refuse a changed one.
 
-    `dtype` is a torch name or `auto` (as the weights are stored).
+    `dtype` is a torch name or `auto` (as the weights are stored); `attention` what transformers
+    calls an implementation. None: what the model is configured for.
     """
     folder = bases.check(base)
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -59,6 +60,7 @@ def load(base: BaseModelId, *, dtype: str = "auto") -> BaseModel:
     model = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=dtype if dtype == "auto" else getattr(torch, dtype),
+        **({} if attention is None else {"attn_implementation": attention}),
         use_safetensors=True,
         trust_remote_code=False,
     )

@@ -6,24 +6,13 @@ Nothing else is sent: no prompt, no answer, no weights. The key is the package's
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from bakery.errors import ConfigError
 from bakery.identity import Wandb
 
 Send = Callable[[Mapping[str, Any]], None]
-
-
-def check(asked: Wandb | None) -> None:
-    """Refuse to send figures without the package that does it."""
-    if asked is not None and importlib.util.find_spec("wandb") is None:
-        raise ConfigError(
-            "BAKE.wandb.enable needs the package wandb, which is not installed",
-            hint="`pip install wandb`, then `wandb login` or WANDB_API_KEY; or take it out.",
-        )
 
 
 @contextmanager
@@ -32,7 +21,6 @@ def sending(asked: Wandb | None, config: Mapping[str, Any]) -> Iterator[Send]:
     if asked is None:
         yield lambda row: None
         return
-    check(asked)
     wandb = importlib.import_module("wandb")
     run = wandb.init(
         project=asked.project,
