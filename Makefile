@@ -1,4 +1,5 @@
 # make demo   bake three prompts, one after the other, into a small model, and talk to it
+# make demo-branches   two bakes in the background, on two branches
 # make test   lint, types, layers, tests: all that has to pass
 # make bench  measure against other ways to bake, about an hour; bench-quick: about two minutes
 # make fix    format, and mend what can be mended without thinking
@@ -9,10 +10,13 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo test test-slow bench bench-quick bench-grid fix clean
+.PHONY: demo demo-branches test test-slow bench bench-quick bench-grid fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
+
+demo-branches: .venv/stamp
+	PATH="$(CURDIR)/.venv/bin:$$PATH" sh recipes/branches/run.sh
 
 test: .venv/stamp
 	.venv/bin/ruff check
