@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import resource
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 
 from bakery.cli import rim
 from bakery.records import write_atomic
+from bakery.reporting import Quiet
+from tests.support.recorded import committed, git, made, stored
 
 WRITE = """
 import sys
@@ -23,6 +26,22 @@ rim.end(lambda: write_atomic(Path(sys.argv[1]), "x" * 100_000), stopped="")
 """
 
 LIMIT = 4096
+
+RECORD = """
+import sys
+from bakery.cli import rim
+from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Quiet
+from tests.support.recorded import result_of
+repo = ModelRepo.find()
+plan = repo.plan()
+rim.end(
+    lambda: repo.record(
+        plan, result_of(plan), launched=repo.launch_blob(), reporter=Quiet()
+    ) and 0,
+    stopped="",
+)
+"""
 
 
 def test_a_file_that_does_not_fit_leaves_the_old_one_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -69,3 +88,33 @@ def test_any_other_error_of_the_system_is_not_hidden() -> None:
 
     with pytest.raises(OSError, match="a mistake of ours"):
         rim.end(work, stopped="")
+
+
+@pytest.mark.parametrize("limit", [512, 1500])
+def test_a_bake_that_cannot_be_recorded_for_want_of_room_leaves_all_as_it_was(
+    workplace: Path, limit: int
+) -> None:
+    repo = made(workplace / "yoda")
+    plan = committed(repo, "one")
+    result = stored(repo, plan)
+    before = (repo.git.head(), git(repo.root, "ls-files", "-s"))
+    done = subprocess.run(
+        [sys.executable, "-c", RECORD],
+        cwd=repo.root,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (1, 3)
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert (repo.git.head(), git(repo.root, "ls-files", "-s")) == before
+    assert git(repo.root, "status", "--porcelain") == ""
+    assert [path.name for path in repo.store.root.rglob(".*")] == []
+    repo.finish_pending(Quiet())
+    if not repo.is_recorded(plan.bake.id):
+        repo.record(plan, result, launched=repo.launch_blob(), reporter=Quiet())
+    assert [bake.base_name for bake in repo.bakes()] == ["one"]
+    assert git(repo.root, "status", "--porcelain") == ""

@@ -389,6 +389,44 @@ def test_killed_between_index_and_folder_the_folder_follows(repo):
     assert repo.plan("worktree").is_empty
 
 
+@pytest.mark.parametrize("followed", [[], [".bread"], ["recipe.yml"], [".bread", "input.yml"]])
+def test_killed_in_the_middle_of_the_folder_the_rest_follows(repo, followed):
+    committed(repo, "yoda")
+    killed_recording(repo, at="post-commit")
+    wait_for_git(repo)
+    (repo.root / "mine.txt").write_text("mine\n", encoding="utf-8")
+    git(repo.root, "add", "mine.txt")
+    git(repo.root, "update-index", "--cacheinfo", index_row(repo, "recipe.yml"))
+    if followed:
+        rows = [row for path in followed for row in ("--cacheinfo", index_row(repo, path))]
+        git(repo.root, "update-index", *rows)
+        git(repo.root, "checkout-index", "-f", "--", *followed)
+    repo.finish_pending(Quiet())
+    assert git(repo.root, "status", "--porcelain") == "A  mine.txt"
+    assert repo.plan("worktree").is_empty
+    assert repo.store.journals() == []
+
+
+def index_row(repo: ModelRepo, path: str) -> str:
+    """Return what `update-index` takes to hold the committed file."""
+    return f"100644,{git(repo.root, 'rev-parse', f'HEAD:{path}')},{path}"
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_killed_at_the_journal_the_bake_is_recorded_or_the_journal_was_never_there(repo, torn):
+    plan = committed(repo, "yoda")
+    result = stored(repo, plan)
+    killed_recording(repo, at="pre-commit", more="; exit 1")
+    (path,) = repo.store.journals()
+    if torn:  # it gets its own name only when it is whole
+        path.rename(path.with_name(f".{path.name}.1.tmp"))
+    repo.finish_pending(Quiet())
+    assert repo.is_recorded(plan.bake.id) != torn
+    repo.record(plan, result, launched=repo.launch_blob(), reporter=Quiet())
+    assert len(subjects(repo)) == 3
+    assert git(repo.root, "status", "--porcelain") == ""
+
+
 def test_a_killed_revert_is_completed_where_its_commit_was_made(repo):
     baked(repo, "yoda")
     killed_recording(repo, at="post-commit", code=REVERT)
