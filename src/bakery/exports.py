@@ -35,7 +35,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 README = "README.md"
 ARCHIVE_ENDINGS = (".tar.gz", ".tgz")
 _RECORDED = ("bake.json", "metrics.jsonl")
-_ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "slices.json")
+_ADAPTER = ("adapter_model.safetensors", "slices.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +130,14 @@ def _fill(
     base = repo.state().base
     chain, _ = described.ancestry(repo.lineage(), bake)
     folder.mkdir()
-    weights = Weights(bake.model, base, 0, bake.digest, bake.data, None)
+    digest = bake.digest_of(bake.model.step)
+    weights = Weights(bake.model, base, 0, digest, bake.data, None)
     if wanted.merged:
         weights = replace(weights, merged_as=_merge(weights, source, folder, wanted, reporter))
     else:
         for name in _ADAPTER:
             shutil.copyfile(source / name, folder / name)
-        rank = adapter_folder.rename_base(folder, base=base.name, revision=base.revision)
+        rank = adapter_folder.write_config(folder, base=base.name, revision=base.revision)
         weights = replace(weights, rank=rank)
         for name in _RECORDED:
             if (source.parent / name).is_file():

@@ -225,8 +225,8 @@ class Making:
                 f"the answers of {share.name} are not complete",
                 hint="Run `bgit run stim rollout` first."
                 if own
-                else "It is an earlier bake's: copy `stim` and `target` into "
-                f"{self.repo.store.root} from the store of a clone that has them.",
+                else "It is an earlier bake's: `bgit import DIR --all` takes its questions and "
+                "answers from another clone.",
             )
         return done
 
@@ -239,16 +239,17 @@ def weights(repo: ModelRepo, model: ModelRef) -> Path:
     if not (folder / adapter_folder.WEIGHTS).is_file():
         raise ModelError(
             f"the weights of {model} are not in this clone's store ({folder})",
-            hint=f"Copy the folder bake/{model.bake_id} into this store from one that has it: "
-            "`bgit status` shows where a store is.",
+            hint="`bgit import DIR` takes them from another clone or an export; "
+            f"`bgit reproduce {model.bake}` makes them again.",
         )
     recorded = repo.find_model(str(model))
     found = adapter_folder.digest(folder)
-    if recorded is not None and recorded.digest != found:
+    if recorded is not None and recorded.digest_of(model.step) != found:
         raise ModelError(
-            f"the weights of {model} are not the recorded ones: "
-            f"recipe.yml says {recorded.digest[:16]}, {folder} holds {found[:16]}",
-            hint="The file was changed or damaged: restore it from another clone's store.",
+            f"the weights of {model} are not the recorded ones: recipe.yml says "
+            f"{recorded.digest_of(model.step)[:16]}, {folder} holds {found[:16]}",
+            hint="The file was changed or damaged: `bgit import DIR` takes the recorded one from "
+            "another clone or an export.",
         )
     return folder
 

@@ -146,7 +146,7 @@ def test_an_earlier_target_that_a_clone_lacks_is_said_before_anything_runs(baked
     shutil.rmtree(baked.store / "target" / first[-16:])
     error, hint = refused(baked, "run")
     assert error == f"the answers of {first} are not complete"
-    assert hint.startswith("It is an earlier bake's: copy")
+    assert hint.startswith("It is an earlier bake's: `bgit import DIR --all`")
 
 
 def test_an_unknown_stage_lists_the_stages(typist: Typist) -> None:
@@ -186,8 +186,8 @@ def test_a_clone_says_which_weights_it_lacks(
     baked.git("clone", "-q", str(baked.root), str(workplace / "clone"))
     error, hint = refused(Typist(workplace / "clone", baked.env), *words)
     assert error.startswith(f"the weights of {baked.parent()} are not in this clone's store")
-    assert f"Copy the folder bake/{baked.parent()[-18:-2]}" in hint
-    assert "`bgit status` shows where a store is" in hint
+    assert "`bgit import DIR` takes them from another clone" in hint
+    assert f"`bgit reproduce {baked.parent().split('/')[2]}` makes them again" in hint
 
 
 @pytest.mark.parametrize("words", [("run",), ("chat", "parent")])

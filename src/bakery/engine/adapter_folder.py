@@ -17,7 +17,7 @@ WEIGHTS = "adapter_model.safetensors"
 SLICES = "slices.json"
 CONFIG = "adapter_config.json"
 
-_FACTOR = re.compile(r"base_model\.model\.(?:.+\.)?([^.]+)\.lora_([AB])\.weight")
+_FACTOR = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
 _HEADER_MAX = 1 << 27
 
 
@@ -50,19 +50,10 @@ def write_slices(folder: Path, rows: Sequence[Slice]) -> None:
     (folder / SLICES).write_text(text + "\n", encoding="utf-8")
 
 
-def rename_base(folder: Path, *, base: str, revision: str = "") -> int:
-    """Let an adapter's configuration call its base by another name; return the adapter's rank."""
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    config |= {"base_model_name_or_path": base, "revision": revision or None}
-    text = json.dumps(config, indent=2, ensure_ascii=False)
-    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
-    return int(config["r"])
+def write_config(folder: Path, *, base: str, revision: str = "") -> int:
+    """Write the standard configuration of a composed adapter from the head of its weights.
 
-
-def write_config(folder: Path, *, base: str, revision: str = "") -> None:
-    """Write the standard configuration of a composed adapter, from the head of its weights.
-
-    Alpha equals the rank, as alpha/r is folded in; all else is PEFT's default.
+    Return its rank. Alpha equals the rank, as alpha/r is folded in; all else is PEFT's default.
     """
     rank, modules = _shape(folder / WEIGHTS)
     config: dict[str, Any] = {
@@ -79,6 +70,7 @@ def write_config(folder: Path, *, base: str, revision: str = "") -> None:
     }
     text = json.dumps(config, indent=2, ensure_ascii=False)
     (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+    return rank
 
 
 def _shape(weights: Path) -> tuple[int, list[str]]:

@@ -1,0 +1,45 @@
+"""`bgit import`: weights, questions and answers from another clone, an export or an archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bakery import imports
+from bakery.errors import ConfigError
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.recipe import RecordedBake
+from bakery.ui.imported import show_imported
+from bakery.ui.progress import reporter
+
+
+@click.command("import")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--all", "everything", is_flag=True, help="All that the bakes of this branch need.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was taken as JSON.")
+@click.pass_context
+def import_(
+    context: click.Context, source: Path, models: tuple[str, ...], everything: bool, as_json: bool
+) -> None:
+    """Bring weights, questions and answers into this clone's store.
+
+    SOURCE is another clone, its store, a folder or archive that `bgit download` made. Without
+    MODEL the current model's are taken. Everything is checked against the digests of recipe.yml
+    first. Ends with 1 where something is still missing.
+    """
+    if models and everything:
+        raise ConfigError("name models, or give --all: not both")
+    repo = ModelRepo.find()
+    with reporter() as shown:
+        found = imports.take(repo, source, _wanted(repo, models, everything), shown)
+    show_imported(found, as_json=as_json)
+    context.exit(1 if found.missing else 0)
+
+
+def _wanted(repo: ModelRepo, models: tuple[str, ...], everything: bool) -> list[RecordedBake]:
+    if everything:
+        return repo.bakes()
+    named = [repo.find_model(model) for model in models or ("parent",)]
+    return [bake for bake in named if bake is not None]

@@ -1,0 +1,27 @@
+"""What `bgit import` took, and what is still missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bakery.ui.console import say, show_json
+
+
+def show_imported(found: Any, *, as_json: bool = False) -> None:
+    """Print what became of every folder that was wanted."""
+    parts = {"taken": found.taken, "here": found.here, "missing": found.missing}
+    if as_json:
+        rows = {
+            part: [{"kind": kind, "name": name} for kind, name in listed]
+            for part, listed in parts.items()
+        }
+        show_json({"source": found.source, **rows})
+        return
+    labels = {"taken": "took", "here": "was here", "missing": "not there"}
+    for part, listed in parts.items():
+        for kind, name in listed:
+            say(f"{labels[part]:<10} {kind:<10} {name}")
+    if not any(parts.values()):
+        say("Nothing is needed: no bake was asked for.")
+    elif found.missing:
+        say("\nStill missing: import from elsewhere, or `bgit reproduce MODEL` makes them again.")

@@ -1,0 +1,75 @@
+"""A .tar.gz of an export or of a store, unpacked without trusting it.
+
+Every entry is looked at before one is written: links, devices and paths that lead elsewhere
+refuse the whole archive. Only files that bgit knows are written, none of which can run code.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from bakery.errors import ModelError, StageError
+
+MAIN_FILES = ("adapter_model.safetensors", "stimuli.jsonl", "trajectories.jsonl")
+"""Weights, questions and answers: what recipes record the digests of."""
+
+BESIDE = ("request.json", "rejected.jsonl", "failed.jsonl", "done.json")
+"""What lies beside questions and answers."""
+
+_KNOWN = frozenset((*MAIN_FILES, *BESIDE, "slices.json", "metrics.jsonl"))
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Write the known files of an archive into a new folder."""
+    try:
+        with tarfile.open(archive) as tar:
+            members = tar.getmembers()
+            for member in members:
+                _check(archive, member)
+            chosen = [m for m in members if m.isfile() and PurePosixPath(m.name).name in _KNOWN]
+            _check_room(folder, sum(member.size for member in chosen))
+            for member in chosen:
+                to = folder.joinpath(*PurePosixPath(member.name).parts)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                content = tar.extractfile(member)
+                assert content is not None  # it is a file
+                with content, to.open("xb") as written:
+                    shutil.copyfileobj(content, written, 1 << 20)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise ModelError(
+            f"{archive} is not a whole tar archive: {error}", hint="Nothing was taken."
+        ) from error
+    except FileExistsError as error:
+        raise ModelError(f"{archive} holds a file twice: {error.filename}") from error
+    except OSError as error:
+        raise StageError(
+            f"{archive} cannot be unpacked: {error}", hint="Nothing was taken."
+        ) from error
+
+
+def _check(archive: Path, member: tarfile.TarInfo) -> None:
+    path = PurePosixPath(member.name)
+    leads_away = path.is_absolute() or ".." in path.parts or "\\" in member.name
+    if leads_away or ":" in (path.parts or ("",))[0]:
+        raise ModelError(
+            f"{archive} is refused: its entry {member.name!r} leads out of the archive",
+            hint="Nothing was unpacked.",
+        )
+    if not member.isfile() and not member.isdir():
+        raise ModelError(
+            f"{archive} is refused: its entry {member.name!r} is a link or a device",
+            hint="Nothing was unpacked.",
+        )
+
+
+def _check_room(folder: Path, wanted: int) -> None:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if wanted > free:
+        raise StageError(
+            f"the archive takes {wanted:,} bytes unpacked, and {there} has {free:,} left",
+            hint="Make room, or move the store with BGIT_STORE.",
+        )

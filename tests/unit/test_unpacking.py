@@ -1,0 +1,80 @@
+"""Archives that lead elsewhere are refused before a byte of them is written."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from bakery.errors import ModelError
+from bakery.unpacking import unpack
+
+
+def entry(name: str, content: bytes = b"x", **more: object) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for key, value in more.items():
+        setattr(info, key, value)
+    return info, content
+
+
+def packed(path: Path, *entries: tuple[tarfile.TarInfo, bytes]) -> Path:
+    with tarfile.open(path, "w:gz") as tar:
+        for info, content in entries:
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+GOOD = entry("model/adapter_model.safetensors", b"weights")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        entry("../adapter_model.safetensors"),
+        entry("model/../../done.json"),
+        entry("/tmp/adapter_model.safetensors"),
+        entry("C:/adapter_model.safetensors"),
+        entry("..\\done.json"),
+        entry("model/slices.json", b"", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+        entry("model/slices.json", b"", type=tarfile.LNKTYPE, linkname="../../x"),
+        entry("model/done.json", b"", type=tarfile.FIFOTYPE),
+        entry("model/done.json", b"", type=tarfile.CHRTYPE),
+        entry("notes/link", b"", type=tarfile.SYMTYPE, linkname="/"),
+    ],
+    ids=lambda item: item[0].name,
+)
+def test_an_archive_that_leads_elsewhere_is_refused_whole(workplace, bad):
+    archive = packed(workplace / "bad.tar.gz", GOOD, bad)
+    with pytest.raises(ModelError, match="is refused: its entry"):
+        unpack(archive, workplace / "out")
+    assert not (workplace / "out").exists()
+
+
+def test_only_files_that_bgit_knows_are_written(workplace):
+    archive = packed(
+        workplace / "good.tar.gz",
+        GOOD,
+        entry("model/adapter_model.bin"),
+        entry("model/run.py"),
+        entry("model/slices.json", b"[]"),
+    )
+    unpack(archive, workplace / "out")
+    found = sorted(path.name for path in (workplace / "out").rglob("*") if path.is_file())
+    assert found == ["adapter_model.safetensors", "slices.json"]
+
+
+@pytest.mark.parametrize("cut", [0, 10, 60])
+def test_half_an_archive_is_no_archive(workplace, cut):
+    archive = packed(workplace / "half.tar.gz", entry("m/stimuli.jsonl", bytes(range(256)) * 40))
+    archive.write_bytes(archive.read_bytes()[:cut])
+    with pytest.raises(ModelError, match="is not a whole tar archive"):
+        unpack(archive, workplace / "out")
+
+
+def test_a_file_that_is_there_twice_is_refused(workplace):
+    archive = packed(workplace / "twice.tar.gz", GOOD, GOOD)
+    with pytest.raises(ModelError, match="holds a file twice"):
+        unpack(archive, workplace / "out")
