@@ -78,6 +78,15 @@ def test_a_numbered_list_is_taken_apart_and_its_cut_end_left_out() -> None:
     assert rejected == [("How do", "cut off")]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['["a?", "b?"]', '```json\n["a?",\n "b?"]\n```', '{"questions": ["a?", "b?"]}'],
+)
+def test_a_list_in_json_is_a_list_of_questions(text: str) -> None:
+    accepted, rejected = oneshot.sift([Reply(text, finished=True)], set(), list_like=True)
+    assert (accepted, rejected) == (["a?", "b?"], [])
+
+
 def test_rounds_go_on_until_there_are_enough_different_questions(tmp_path: Path) -> None:
     writer = Scripted(said("a?", "b?"), said("b?", "c?"), said("d?"))
     assert ask(tmp_path, writer, 4) == ["a?", "b?", "c?", "d?"]

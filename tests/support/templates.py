@@ -1,4 +1,4 @@
-"""Six shapes of chat template, written for the tests, each with the tokens that it needs.
+"""Seven shapes of chat template, written for the tests, each with the tokens that it needs.
 
 They are to templates what `models.py` is to models: small, and with the traps of the real ones.
 """
@@ -90,6 +90,26 @@ DEFAULT_SYSTEM = """\
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}"""
 
+# Shows tools in the system turn, and writes calls of them.
+TOOLS = """\
+{%- if tools -%}
+{{ '<|im_start|>system\\n' }}
+{%- if messages[0].role == 'system' -%}{{ messages[0].content + '\\n' }}{%- endif -%}
+{{ '<tools>' }}
+{%- for tool in tools -%}{{ tool | tojson }}{%- endfor -%}
+{{ '</tools><|im_end|>\\n' }}
+{%- endif -%}
+{%- for message in messages -%}
+{%- if not (tools and loop.first and message.role == 'system') -%}
+{{ '<|im_start|>' + message.role + '\\n' + (message.content or '') }}
+{%- for call in message.tool_calls or [] -%}
+{{ '<tool_call>' + call.function | tojson + '</tool_call>' }}
+{%- endfor -%}
+{{ '<|im_end|>\\n' }}
+{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}"""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -107,6 +127,7 @@ SHAPES = {
     "no_system": Shape(NO_SYSTEM, ("<bos>", "<start_of_turn>", "<end_of_turn>"), "<end_of_turn>"),
     "system_to_last_user": Shape(SYSTEM_TO_LAST_USER, ("[INST]", "[/INST]", "</s>"), "</s>"),
     "default_system": Shape(DEFAULT_SYSTEM),
+    "tools": Shape(TOOLS),
 }
 
 

@@ -5,6 +5,7 @@ Decides what is asked and what of the replies is a question; who replies is a ba
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from string import Template
@@ -55,6 +56,7 @@ _INSTRUCTION = re.compile(
     r"if i|system:|assistant:)",
     re.IGNORECASE,
 )
+_FENCE = re.compile(r"^```\w*\s*\n|\n```\s*$")
 _NUMBER = re.compile(r"^\s*(?:\d+[.):]|[-*•])\s+")
 
 
@@ -142,11 +144,29 @@ def as_text(prompt: Prompt) -> str:
 def _candidates(reply: Reply, list_like: bool) -> list[tuple[str, bool]]:
     if not list_like:
         return [(reply.text, reply.finished)]
+    if (written := _in_json(reply.text)) is not None:
+        return [(text.strip(), True) for text in written]
     lines = [line for line in reply.text.splitlines() if line.strip()]
     numbered = [line for line in lines if _NUMBER.match(line)]
     kept = numbered or lines
     cut = kept[-1] if kept and not reply.finished else None
     return [(_NUMBER.sub("", line).strip().strip('"'), line is not cut) for line in kept]
+
+
+def _in_json(text: str) -> list[str] | None:
+    """Return the questions of a reply that is a list in JSON, as templates may ask for one."""
+    bare = _FENCE.sub("", text.strip())
+    if not bare.startswith(("[", "{")):
+        return None
+    try:
+        found = json.loads(bare)
+    except ValueError:
+        return None
+    if isinstance(found, dict) and len(found) == 1:
+        (found,) = found.values()
+    if isinstance(found, list) and all(isinstance(item, str) for item in found):
+        return found
+    return None
 
 
 def _reason(text: str, finished: bool, seen: set[str]) -> str | None:
