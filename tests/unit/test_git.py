@@ -62,7 +62,7 @@ def test_a_missing_folder_is_said(workplace):
 
 def test_a_bare_repository_has_no_working_tree(workplace):
     git(workplace, "init", "-q", "--bare", "bare")
-    with pytest.raises(RepoError, match="work tree"):
+    with pytest.raises(RepoError, match="is a bare repository"):
         Git.find(workplace / "bare")
 
 

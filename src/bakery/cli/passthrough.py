@@ -17,7 +17,7 @@ def hand_to_git(arguments: Sequence[str]) -> int:
         process = subprocess.Popen(["git", *arguments])
     except FileNotFoundError as error:
         raise RepoError(
-            "git is not installed", hint="Install git, version 2.25 or later."
+            "git is not installed", hint="Install git, version 2.31 or later."
         ) from error
     while True:
         try:

@@ -55,6 +55,14 @@ def can_commit(git: Git) -> str:
     return branch
 
 
+def missing(git: Git, path: str) -> RepoError:
+    """Return the error for a file of ours that is not in the folder."""
+    hint = f"`git restore {path}` brings it back."
+    if git.ask("config", "--type=bool", "core.sparseCheckout") == "true":
+        hint = f"The checkout is sparse: `git sparse-checkout add /{path}` adds it."
+    return RepoError(f"{path} is missing in {git.root}", hint=hint)
+
+
 def parent_not_found(parent: ModelRef, elsewhere: bool) -> RepoError:
     """Return the error for a parent that this branch's recipe.yml does not have."""
     if elsewhere:

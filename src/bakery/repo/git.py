@@ -22,6 +22,10 @@ _FOREIGN = (
 )  # fmt: skip
 
 
+OLDEST = "2.31"
+"""The first git that has all that is asked of it here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Blob:
     """A file's content as git keeps it."""
@@ -69,7 +73,14 @@ class Git:
             ],
             cwd=start,
         )
-        root, git_dir, common = (Path(line) for line in os.fsdecode(out).splitlines())
+        lines = os.fsdecode(out).removesuffix("\n").split("\n")
+        if len(lines) != 3:  # an option of ours was taken for a name
+            version = os.fsdecode(_checked(["--version"], cwd=start)).strip()
+            raise RepoError(
+                f"{version} is too old: bgit needs {OLDEST} or later",
+                hint="Install a newer one from https://git-scm.com.",
+            )
+        root, git_dir, common = map(Path, lines)
         return cls(root, git_dir, common)
 
     @classmethod
@@ -175,7 +186,8 @@ class Git:
         out = os.fsdecode(
             _checked(["cat-file", "--batch-check=%(objectname)"], cwd=self.root, stdin=asked)
         )
-        return [None if " " in line else line for line in out.splitlines()]
+        lines = out.removesuffix("\n").split("\n")
+        return [None if " " in line else line for line in lines]
 
     def write_blob(self, text: str) -> str:
         """Store text as it is, and return its id."""
@@ -266,6 +278,17 @@ def _checked(
         raise RepoError(
             f"{cwd} is not in a git repository",
             hint="Make one with `bgit init <name>`, or go into one.",
+        )
+    if "must be run in a work tree" in words:
+        raise RepoError(
+            f"{cwd} is a bare repository, or inside of a .git folder: it has no input.yml to bake",
+            hint="Go into a working tree of it; `git clone` or `git worktree add` makes one.",
+        )
+    if "dubious ownership" in words:
+        raise RepoError(
+            f"git refuses to work in {cwd}: it belongs to another user",
+            hint="Where you trust it: `git config --global --add safe.directory "
+            f"{words.split('safe.directory ')[-1].strip()}`.",
         )
     verb = next((a for a in arguments if not a.startswith("-")), "")
     raise RepoError(f"git {verb}: {words or f'exit status {done.returncode}'}")

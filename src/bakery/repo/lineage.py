@@ -149,8 +149,8 @@ def _refs(git: Git) -> list[tuple[str, Branch]]:
         "--format=%(refname)%09%(symref)%09%(worktreepath)",
         *("refs/heads", "refs/remotes", "refs/tags"),
     )
-    for line in out.splitlines():
-        ref, symref, worktree = line.split("\t")
+    for line in filter(None, out.split("\n")):
+        ref, symref, worktree = line.split("\t", 2)
         _, kind, name = ref.split("/", 2)
         if symref or (kind == "heads" and name == here):
             continue
@@ -165,7 +165,7 @@ def _detached_worktrees(git: Git) -> list[tuple[str, Branch]]:
         return []
     found = []
     for entry in git.run("worktree", "list", "--porcelain").split("\n\n"):
-        lines = dict(line.partition(" ")[::2] for line in entry.splitlines())
+        lines = dict(line.partition(" ")[::2] for line in entry.split("\n"))
         path = lines.get("worktree", "")
         if "detached" in lines and "HEAD" in lines and path != str(git.root):
             found.append((lines["HEAD"], Branch(f"HEAD of {path}", None, worktree=path)))

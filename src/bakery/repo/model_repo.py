@@ -99,10 +99,7 @@ class ModelRepo:
         git = Git.find(start or Path.cwd())
         if not (git.root / BREAD).exists():
             if git.blob(f":{BREAD}") is not None:
-                raise RepoError(
-                    f"{BREAD} is missing in {git.root}",
-                    hint=f"`git restore {BREAD}` brings it back.",
-                )
+                raise checks.missing(git, BREAD)
             raise RepoError(
                 f"{git.root} is not a bgit repository: it has no {BREAD}",
                 hint="Make one with `bgit init <name>`.",
