@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from bakery.repo.lineage import Lineage
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.state import State
 from bakery.reporting import Quiet
-from tests.support.recorded import BASE, baked, git, made
+from tests.support.recorded import BASE, STEP, baked, committed, git, made, result_of
 
 
 @pytest.fixture
@@ -199,3 +200,14 @@ def test_an_unknown_step_lists_the_known_ones(repo):
     model = baked(repo, "one")
     with pytest.raises(RepoError, match="has no step 99"):
         repo.find_model(f"ann/yoda/{model.bake}/99")
+
+
+def test_a_kept_step_goes_by_its_whole_name(repo):
+    plan = committed(repo, "one")
+    kept = [{"step": 4, "digest": "44" * 32}]
+    result = {**result_of(plan), "checkpoints": kept}
+    repo.record(plan, result, launched=repo.launch_blob(), reporter=Quiet())
+    last = plan.model_ref(STEP)
+    assert repo.find_model("one").model == last == repo.state().parent
+    half = repo.find_model(str(replace(last, step=4)))
+    assert (half.model.step, half.digest_of(4)) == (4, "44" * 32)

@@ -169,3 +169,14 @@ def test_what_bgit_did_not_write_is_refused(text, says):
     with pytest.raises(RepoError, match=says) as caught:
         recipe.parse(text)
     assert caught.value.hint
+
+
+def test_kept_steps_are_models_too_the_latest_first():
+    """Their digests are beside them, and what a bake is called by is its last step."""
+    kept = [{"step": 8, "digest": "88" * 32}, {"step": 4, "digest": "44" * 32}]
+    text = recipe.block({**result(), "checkpoints": kept}, model=model(1), input_blob="c" * 40)
+    (bake,) = recipe.parse(recipe.append(EMPTY, text))
+    assert [known.step for known in bake.models] == [12, 8, 4]
+    assert bake.model == model(1)
+    assert [bake.digest_of(step)[:2] for step in (12, 8, 4)] == ["ab", "88", "44"]
+    assert bake.data["steps"][-1]["model_names"] == [str(known) for known in bake.models]

@@ -13,6 +13,9 @@ from bakery.engine.readout import Readout
 from bakery.engine.scoring import features_of
 from bakery.engine.views import Pair
 
+LITTLE_TO_BAKE = 0.01
+"""Nats per token under which a prompt hardly changes what the parent says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:

@@ -1,6 +1,7 @@
 """The card: is the baked model the prompted one, on questions it never trained on?
 
 Teacher = parent under the teacher prompt. Divergences are means over response tokens, in nats.
+Where several targets are mixed there is a card of each, too: an anchor's says what has drifted.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bakery.engine.fidelity import Fidelity
+from bakery.engine.fidelity import LITTLE_TO_BAKE, Fidelity
 
 FEWEST_STIMULI = 20
 """Held-out stimuli under which no percentages are given."""
@@ -30,11 +31,14 @@ class Card:
 def card(
     before: Fidelity | None, after: Fidelity | None, held_out: int, prompt_tokens_saved: float
 ) -> dict[str, Any]:
-    """Return the card as stored; ratios only where there are enough held-out stimuli."""
+    """Return the card as stored.
+
+    Ratios are only there where enough stimuli are held out, and where there was a gap to close.
+    """
     if before is None or after is None:
         return asdict(Card(held_out, 0, None, None, None, None, prompt_tokens_saved))
     enough = held_out >= FEWEST_STIMULI
-    closed = 1 - after.kl / before.kl if enough and before.kl > 0 else None
+    closed = 1 - after.kl / before.kl if enough and before.kl >= LITTLE_TO_BAKE else None
     return asdict(
         Card(
             held_out,

@@ -68,8 +68,8 @@ class RecordedBake:
 
     @property
     def model(self) -> ModelRef:
-        """The model that the bake gave: the last, where it kept several steps."""
-        return self.models[-1]
+        """The model that the bake gave: the latest, where it kept several steps."""
+        return self.models[0]
 
     @property
     def data(self) -> Mapping[str, Any]:
@@ -109,8 +109,8 @@ resources:
 def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str:
     """Return the text that records a bake; `result` is its bake.json."""
     targets = [dict(target) for target in result["targets"]]
-    on_the_way = sorted(kept["step"] for kept in result.get("checkpoints", ()))
-    names = [str(replace(model, step=step)) for step in (*on_the_way, model.step)]
+    on_the_way = sorted((kept["step"] for kept in result.get("checkpoints", ())), reverse=True)
+    names = [str(replace(model, step=step)) for step in (model.step, *on_the_way)]
     data = {
         "bake_name": model.bake,
         "model_names": names,

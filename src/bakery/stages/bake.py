@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 
 from bakery.engine import adapter_folder, adapters, chains, teacher, wandb_run
 from bakery.engine.examples import Features
-from bakery.engine.fidelity import Fidelity, fidelity, together
+from bakery.engine.fidelity import LITTLE_TO_BAKE, Fidelity, fidelity, together
 from bakery.engine.half_baked import kept
 from bakery.engine.models import BaseModel
 from bakery.engine.readout import Readout
@@ -36,9 +36,6 @@ from bakery.stages.mix import Mix, TargetData, mix, of_target, stimuli
 from bakery.stages.training import CHECKPOINTS, METRICS, Work
 
 Grade = Callable[[Fidelity | None, Fidelity | None, int, float], dict[str, Any]]
-
-LITTLE_TO_BAKE = 0.01
-"""Nats per token under which a prompt hardly changes what the parent says."""
 
 MUCH_BETTER = 0.9
 """A step whose divergence is under this part of the last one's is told of."""

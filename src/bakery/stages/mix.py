@@ -157,6 +157,11 @@ def _by_weight(parts: Sequence[_Part], settings: TrainingSettings) -> list[Pair]
     total = settings.total_trajectories
     if len(parts) == 1 and total is None:
         return parts[0].train
+    for part in parts:
+        if not part.train:
+            raise StageError(
+                f"{part.name} has no answer to train on", hint=_why_none([part], settings)
+            )
     whole = sum(part.target.share.weight for part in parts)
     shares = [part.target.share.weight / whole for part in parts]
     room = min(len(part.train) / share for part, share in zip(parts, shares, strict=True))
@@ -170,24 +175,15 @@ def _by_weight(parts: Sequence[_Part], settings: TrainingSettings) -> list[Pair]
     for part, share in zip(parts, shares, strict=True):
         count = round(wanted * share)
         if not count:
-            raise _left_out(part, share, wanted, settings)
+            raise StageError(
+                f"{part.name} has {100 * share:.2g} % of the weights, which of {wanted:.0f} "
+                "trajectories is none",
+                hint="Raise its weight or total_trajectories, or take it out of BAKE.datasets.",
+            )
         seed = settings.order_seed
         drawn = sorted(part.train, key=lambda p: short_id(["mix", seed, p.key]))
         chosen += sorted(drawn[:count], key=lambda p: p.key)
     return chosen
-
-
-def _left_out(part: _Part, share: float, wanted: float, settings: TrainingSettings) -> StageError:
-    """Return what to say of a target that would have no part in the mix."""
-    if not part.train:
-        return StageError(
-            f"{part.name} has no answer to train on", hint=_why_none([part], settings)
-        )
-    return StageError(
-        f"{part.name} has {100 * share:.2g} % of the weights, which of {wanted:.0f} trajectories "
-        "is none",
-        hint="Raise its weight or total_trajectories, or take it out of BAKE.datasets.",
-    )
 
 
 def _why_none(parts: Sequence[_Part], settings: TrainingSettings) -> str:

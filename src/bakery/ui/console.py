@@ -132,9 +132,22 @@ def card_rows(
     ]
     if held_out < FEW_HELD_OUT:
         rows.append(("", f"n < {FEW_HELD_OUT}: no percentages"))
+    for name, part in (card.get("targets") or {}).items():
+        rows.append((name[:-17], _of_target(part, arrow_sign)))
     if seconds:
         rows.append(("time", ", ".join(f"{stage} {duration(s)}" for stage, s in seconds.items())))
     return rows
+
+
+def _of_target(card: Mapping[str, Any], arrow_sign: str) -> str:
+    """Return one target's card in a line."""
+    held_out = card["held_out"]
+    if card.get("kl_after") is None:
+        return "nothing held out"
+    said = f"KL {number(card['kl_before'])} {arrow_sign} {number(card['kl_after'])}"
+    if card.get("gap_closed") is not None:
+        said += f", gap closed {100 * card['gap_closed']:.1f} %"
+    return f"{said}, on {held_out} questions" if held_out != 1 else f"{said}, on 1 question"
 
 
 def show_answers(rows: Sequence[tuple[str, str, str]]) -> None:

@@ -1,0 +1,139 @@
+"""Several targets in one bake: shares by weight, anchors, and a card of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bakery.engine.fidelity import Fidelity, together
+from bakery.errors import StageError
+from bakery.evals.card import card
+from bakery.identity import BakeRequest
+from bakery.records import Prompt
+from bakery.stages import bake
+from bakery.stages.mix import Mix, TargetData, mix
+from tests.support.baking import NOTHING, SHOUT, Bench, training
+
+WISE = Prompt(({"role": "system", "content": "Be wise."},))
+
+Target = tuple[Prompt, Prompt, int, float]
+"""Teacher, student, questions, weight."""
+
+
+def prepared(bench: Bench, targets: Sequence[Target], **changes: Any) -> tuple[Any, list[Any]]:
+    """Return the request of a bake over several targets, and their data."""
+    data = []
+    for number, (teacher, student, questions, weight) in enumerate(targets):
+        (found,) = bench.prepare(teacher, student, questions, None)[1]
+        share = replace(found.share, name=f"t{number}_{found.share.id}", weight=weight)
+        data.append(TargetData(share, found.stim_dir, found.target_dir))
+    shares = tuple(target.share for target in data)
+    return BakeRequest(shares, training(**changes), bench.base_id, None, 4), data
+
+
+def mixed(bench: Bench, *targets: Target, **changes: Any) -> tuple[Mix, list[int]]:
+    """Return the mix, and how many pairs each target has in it."""
+    request, data = prepared(bench, targets, **changes)
+    made = mix(data, bench.base().chat, request.training)
+    owners = [pair.key.split("/")[0] for pair in made.train]
+    return made, [owners.count(target.share.id) for target in data]
+
+
+def test_weights_are_proportions_whatever_they_sum_to(bench: Bench) -> None:
+    targets = [(SHOUT, NOTHING, 20), (WISE, NOTHING, 20)]
+    for weights in ((3.0, 1.0), (0.75, 0.25), (60, 20)):
+        _, counts = mixed(bench, *[(*t, w) for t, w in zip(targets, weights, strict=True)])
+        assert counts == [18, 6]  # 18 of 20 are not held out
+
+
+def test_all_that_the_weights_allow_is_taken_unless_a_total_is_given(bench: Bench) -> None:
+    even = (SHOUT, NOTHING, 20, 1.0), (WISE, NOTHING, 10, 1.0)
+    assert mixed(bench, *even)[1] == [9, 9]
+    assert mixed(bench, *even, total_trajectories=6)[1] == [3, 3]
+    with pytest.raises(StageError, match=r"total_trajectories is 20, but the answers there .* 18"):
+        mixed(bench, *even, total_trajectories=20)
+
+
+def test_a_share_that_comes_to_nothing_is_refused(bench: Bench) -> None:
+    with pytest.raises(
+        StageError, match=r"t1_\w+ has 0.99 % of the weights, which of 10"
+    ) as caught:
+        mixed(bench, (SHOUT, NOTHING, 20, 1.0), (WISE, NOTHING, 20, 0.01), total_trajectories=10)
+    assert "Raise its weight or total_trajectories" in str(caught.value.hint)
+
+
+def test_a_target_whose_answers_are_all_too_long_is_named(bench: Bench) -> None:
+    long = Prompt(({"role": "system", "content": "Be wise. " * 20},))
+    with pytest.raises(StageError, match=r"t1_\w+ has no answer to train on") as caught:
+        mixed(bench, (SHOUT, NOTHING, 10, 1.0), (long, NOTHING, 10, 1.0), max_length=100)
+    assert "10 are longer than BAKE.data.max_length, 100 tokens" in str(caught.value.hint)
+
+
+def test_teacher_equal_to_student_is_told_as_an_anchor(bench: Bench) -> None:
+    made, _ = mixed(bench, (SHOUT, NOTHING, 10, 1.0), (WISE, WISE, 10, 1.0))
+    (note,) = made.notes
+    assert re.fullmatch(
+        r"t1_\w+: teacher equals student: an anchor that holds the parent still", note
+    )
+    assert [target.get("anchor") for target in made.targets] == [None, True]
+
+
+def test_a_seed_of_the_data_draws_others(bench: Bench) -> None:
+    targets = (SHOUT, NOTHING, 20, 1.0), (WISE, NOTHING, 20, 1.0)
+
+    def drawn(**changes: Any) -> list[str]:
+        return [p.key for p in mixed(bench, *targets, total_trajectories=8, **changes)[0].train]
+
+    assert drawn() == drawn(data_seed=42)
+    assert drawn() != drawn(data_seed=7)
+
+
+def test_each_target_has_a_card_of_its_own(bench: Bench) -> None:
+    request, data = prepared(
+        bench, [(SHOUT, NOTHING, 30, 1.0), (WISE, WISE, 10, 0.4)], epochs=4, eval_share=0.2
+    )
+    base = bench.base()
+    result = bake.run(
+        request,
+        data,
+        bench.root / "bake" / request.id,
+        base=base,
+        model=base.model,
+        parent=None,
+        grade=card,
+        reporter=bench.reporter,
+    )
+    whole = result["card"]
+    shout, anchor = (whole["targets"][target.share.name] for target in data)
+    assert (whole["held_out"], shout["held_out"], anchor["held_out"]) == (8, 6, 2)
+    assert whole["tokens"] == shout["tokens"] + anchor["tokens"]
+    assert shout["kl_after"] < 0.8 * shout["kl_before"]
+    assert anchor["kl_before"] == pytest.approx(0, abs=1e-6)
+    assert anchor["kl_after"] > 1e-6
+    assert whole["kl_after"] * whole["tokens"] == pytest.approx(
+        shout["kl_after"] * shout["tokens"] + anchor["kl_after"] * anchor["tokens"]
+    )
+    assert (shout["prompt_tokens_saved"], anchor["prompt_tokens_saved"]) == (16, 0)
+
+
+def test_one_target_needs_no_card_beside_the_bakes(bench: Bench) -> None:
+    assert "targets" not in bench.bake(epochs=1)["card"]
+
+
+def test_what_several_parts_say_together_is_a_mean_over_tokens() -> None:
+    parts = [Fidelity(1.0, 0.5, 30), Fidelity(0.0, 1.0, 10)]
+    assert together(parts) == Fidelity(0.75, 0.625, 40)
+    assert together(parts[:1]) is parts[0]
+    assert together([]) is None
+
+
+def test_where_there_was_no_gap_none_is_closed() -> None:
+    def closed(before: float) -> Any:
+        return card(Fidelity(before, 1.0, 9), Fidelity(0.001, 1.0, 9), 20, 0)["gap_closed"]
+
+    assert closed(0.5) == pytest.approx(0.998)
+    assert closed(0.005) is None
