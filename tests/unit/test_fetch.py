@@ -283,3 +283,17 @@ def test_only_a_living_job_of_this_machine_can_be_stopped(repo):
     with pytest.raises(RepoError, match="not on this machine"):
         background.cancel(repo.store, elsewhere)
     assert typed("cancel").exit_code == 2
+
+
+def test_a_dry_run_says_what_would_be_made_and_makes_nothing(repo):
+    plan = committed(repo, "one")
+    answer = typed("run", "--dry-run", "--json")
+    assert answer.exit_code == 0
+    assert plan.bake.id in answer.stdout
+    assert not repo.store.stim(plan.targets[0].stim.id).exists()
+
+
+def test_running_at_once_is_for_the_background_only(repo):
+    answer = typed("run", "--now")
+    assert answer.exit_code == 2
+    assert "--now goes with --detach" in answer.stderr

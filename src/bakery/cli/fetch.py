@@ -19,11 +19,11 @@ FAILED = 1
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
 def fetch(context: click.Context, words: tuple[str, ...], as_json: bool) -> None:
-    """Record the bakes of this branch that were made in the background.
+    """Record what was baked in the background, or fetch as git does.
 
-    What still runs is shown with how far it is, what failed with its error; bakes of other
-    branches are only named. With anything to fetch from (`bgit fetch origin`, `--all`) it is
-    git's fetch.
+    Each bake is recorded on the branch that launched it, and only there. What still runs is
+    shown with how far it is, what failed with its error. With anything to fetch from
+    (`bgit fetch origin`, `--all`) it is git's fetch.
     """
     if words and not as_json:
         context.exit(passthrough.hand_to_git(["fetch", *arguments(context)]))

@@ -25,10 +25,10 @@ POLL_S = 0.2
 def jobs(
     everything: bool, limit: int | None, follow: str | None, log: str | None, as_json: bool
 ) -> None:
-    """List the runs in the background that work, wait, or are to be fetched.
+    """List the runs in the background, or follow one.
 
-    A job is named by its id, or the first digits of it. They take turns: one works, the others of
-    the same store wait.
+    Shown are those that work, wait, or are to be fetched. A job is named by its id, or the first
+    digits of it. They take turns: one works, the others of the same store wait.
     """
     repo = ModelRepo.find()
     known = job.listed(repo.store, repository=repo.git.common_dir)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from bakery import background, jobs
 from bakery.cli import worker
 from bakery.errors import ConfigError
 from bakery.repo import job
+from bakery.repo.forecast import forecast
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui import jobs as shown
+from bakery.ui.forecast import show_forecast
 from bakery.ui.progress import reporter
 
 
@@ -42,9 +46,18 @@ from bakery.ui.progress import reporter
     is_flag=True,
     help="Where another process makes the same, say who and end, instead of waiting for it.",
 )
+@click.option(
+    "--dry-run", is_flag=True, help="Only say what would be made, and what that would take."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
 def run(
-    stages: tuple[str, ...], force: bool, detach: bool, now: bool, no_wait: bool, as_json: bool
+    stages: tuple[str, ...],
+    force: bool,
+    detach: bool,
+    now: bool,
+    no_wait: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Run stages of the pipeline: stim, rollout, bake.
 
@@ -54,23 +67,26 @@ def run(
         raise ConfigError("--now goes with --detach")
     repo = ModelRepo.find()
     chosen = [stage for stage in jobs.STAGES if not stages or stage in stages]
-    with reporter() as notes:
-        if detach:
-            begun = background.launch(
-                repo,
-                chosen,
-                force=force,
-                at_once=now,
-                program=worker.PROGRAM,
-                reporter=notes,
-            )
-        else:
-            report = jobs.run(repo, chosen, force=force, wait=not no_wait, reporter=notes)
+    if dry_run:
+        show_forecast(forecast(repo, jobs.planned(repo, chosen)), as_json=as_json)
+        return
     if detach:
-        log = job.log_path(repo.store, begun.id)
-        shown.show_launched(begun, log=log, as_json=as_json)
-    elif as_json:
+        _launch(repo, chosen, force=force, at_once=now, as_json=as_json)
+        return
+    with reporter() as notes:
+        report = jobs.run(repo, chosen, force=force, wait=not no_wait, reporter=notes)
+    if as_json:
         current = report.model is not None and repo.state().parent == report.model
         console.show_json(shown.run_data(report, is_current=current))
     else:
         console.show_run(report)
+
+
+def _launch(
+    repo: ModelRepo, stages: Sequence[str], *, force: bool, at_once: bool, as_json: bool
+) -> None:
+    with reporter() as notes:
+        begun = background.launch(
+            repo, stages, force=force, at_once=at_once, program=worker.PROGRAM, reporter=notes
+        )
+    shown.show_launched(begun, log=job.log_path(repo.store, begun.id), as_json=as_json)
