@@ -2,6 +2,7 @@
 # make demo-branches   two bakes in the background, on two branches
 # make test   lint, types, layers, tests: all that has to pass
 # make bench  measure against other ways to bake, about an hour; bench-quick: about two minutes
+# make docs   write docs/input-yml.md and its JSON Schema anew from the code
 # make fix    format, and mend what can be mended without thinking
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -10,7 +11,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-branches test test-slow bench bench-quick bench-grid fix clean
+.PHONY: demo demo-branches test test-slow bench bench-quick bench-grid docs fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
@@ -38,6 +39,9 @@ bench-quick: .venv/bench-stamp
 
 bench-grid: .venv/bench-stamp
 	.venv/bin/python -m benchmarks.run --only grid --repeats 1 $(BENCH)
+
+docs: .venv/stamp
+	.venv/bin/python tools/document_input.py
 
 fix: .venv/stamp
 	.venv/bin/ruff check --fix

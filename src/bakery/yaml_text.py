@@ -21,6 +21,9 @@ MAX_DEPTH = 64
 MAX_NODES = 500_000
 """Values in a document, each counted as often as aliases repeat it."""
 
+LONGEST_NUMBER = 100
+"""Characters of a whole number."""
+
 Place = tuple[int, int]
 """Line and column from 0, as the parser counts."""
 
@@ -295,6 +298,8 @@ def _number(kind: str, text: str) -> Any:
         return None
     if kind == "bool":
         return text.lower() == "true"
+    if kind == "int" and len(text) > LONGEST_NUMBER:
+        raise ValueError
     text = text.replace("_", "").lower()
     if kind == "float":
         return float(re.sub(r"^([-+]?)\.(inf|nan)$", r"\1\2", text))
@@ -316,6 +321,8 @@ def _check_tag(event: Any, *known: str) -> str | None:
 
 
 _TOLD = {
+    "found character that cannot start any token": "nothing can begin with this character: text "
+    "that does needs quotes around it",
     "mapping values are not allowed in this context": "mapping values are not allowed here: is "
     "this colon part of a text, or the line indented too far?",
     "did not find expected key": "expected a key, as in the lines above: is this indented as they "

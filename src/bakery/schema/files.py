@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from bakery import yaml_text
 from bakery.errors import ConfigError
@@ -25,9 +25,15 @@ from bakery.yaml_text import Places
 class File(Section):
     """The three sections of input.yml, all of them optional."""
 
-    PROMPT: dict[Name, PromptSection] | None = None
-    TARGET: tuple[Target, ...] | None = None
-    BAKE: Bake | None = None
+    PROMPT: Annotated[
+        dict[Name, PromptSection] | None,
+        Field(description="Prompts by name: `teacher` is baked in, `student` will trigger it."),
+    ] = None
+    TARGET: Annotated[
+        tuple[Target, ...] | None,
+        Field(description="Who is asked what, and how it is answered: one target, or a list."),
+    ] = None
+    BAKE: Annotated[Bake | None, Field(description="One training run over the targets.")] = None
 
     @field_validator("PROMPT", mode="before")
     @classmethod

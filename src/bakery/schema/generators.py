@@ -59,7 +59,7 @@ class _Asked(Section):
 class OneshotQuestions(_Asked):
     """A language model is asked for questions; without `model` the base model writes them."""
 
-    type: Literal["oneshot_qs"]
+    type: Annotated[Literal["oneshot_qs"], Field(description="One model writes many.")]
     template_content: Annotated[
         str | None, Field(description="The same as the file's text, written out here.")
     ] = None
@@ -81,7 +81,9 @@ class OneshotQuestions(_Asked):
 class CustomQuestions(_Asked):
     """A language model is asked in the user's own words, with or without the teacher prompt."""
 
-    type: Literal["custom"]
+    type: Annotated[
+        Literal["custom"], Field(description="One model writes many, asked in your words.")
+    ]
     template_path: Annotated[
         str, Field(description="A file of the repository: what the writer is asked.")
     ]
@@ -90,8 +92,11 @@ class CustomQuestions(_Asked):
 class HardcodedQuestions(_Fixed):
     """Questions written out in the file."""
 
-    type: Literal["hardcoded"]
-    questions: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    type: Annotated[Literal["hardcoded"], Field(description="They stand in the file.")]
+    questions: Annotated[
+        tuple[Annotated[str, Field(min_length=1)], ...],
+        Field(min_length=1, description="The questions, as they are asked."),
+    ]
     numq: Annotated[Count | None, Field(description="Has to be their number.")] = None
 
     @model_validator(mode="after")
@@ -104,7 +109,7 @@ class HardcodedQuestions(_Fixed):
 class DatasetQuestions(_Fixed):
     """Questions drawn from a data set: one of the known, of the hub, or a file of one's own."""
 
-    type: Literal["from_dataset"]
+    type: Annotated[Literal["from_dataset"], Field(description="They are drawn from data.")]
     dataset: Annotated[
         str,
         Field(
@@ -149,11 +154,15 @@ class DatasetQuestions(_Fixed):
 class PersonaQuestions(_Fixed):
     """Questions that show who answers: a set of this project's own, on nine themes."""
 
-    type: Literal["persona"]
+    type: Annotated[
+        Literal["persona"], Field(description="They are drawn from a set that is shipped.")
+    ]
     numq: Annotated[Count | None, Field(description="How many are drawn. None: all.")] = None
     seed: Annotated[Seed, Field(description="Another number, other questions.")] = 42
-    temperature: Temperature | None = None
-    model: str | None = None
+    temperature: Annotated[
+        Temperature | None, Field(description="No effect: no model writes these.")
+    ] = None
+    model: Annotated[str | None, Field(description="No effect: no model writes these.")] = None
 
     @field_validator("numq")
     @classmethod

@@ -34,7 +34,8 @@ class Sources:
         for number, target in enumerate(targets):
             for index, generator in enumerate(target.generators):
                 at: Path = ("TARGET", number, "generators", index)
-                if path := getattr(generator, "template_path", None):
+                path = getattr(generator, "template_path", None)
+                if path is not None:
                     complete = generator.type != "custom"
                     self._template(path, (*at, "template_path"), complete=complete)
                 path = getattr(generator, "dataset", None)

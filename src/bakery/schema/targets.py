@@ -110,7 +110,9 @@ class Target(Section):
     max_concurrency: Annotated[
         Count | None, Field(description="Requests at once to a hosted model; 10 where unset.")
     ] = None
-    extra_kwargs: SamplingExtras = SamplingExtras()
+    extra_kwargs: Annotated[
+        SamplingExtras, Field(description="Sampling arguments beyond temperature.")
+    ] = SamplingExtras()
 
     @field_validator("extra_kwargs", mode="wrap")
     @classmethod

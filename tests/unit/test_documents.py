@@ -1,0 +1,68 @@
+"""What is written from the code is current, complete, and says nothing that is not true."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import random
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from click.testing import CliRunner
+
+from bakery import schema
+from bakery.cli.check import check
+from bakery.schema import json_schema
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    return importlib.import_module("document_input")
+
+
+@pytest.fixture
+def fuzz(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    return importlib.import_module("fuzz_input")
+
+
+def test_the_page_and_the_schema_of_input_yml_are_current(tool):
+    for path, text in tool.made().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run `make docs`"
+
+
+def test_every_key_is_explained_with_an_example(tool):
+    found = json_schema.schema()
+    for _, name, model in tool.sections(found):
+        for key, field in model["properties"].items():
+            assert field.get("description"), f"{name}.{key} has no description"
+            removed = tool.kind(field) == "anything"
+            assert removed or tool.example(name, key, field), f"{name}.{key} has no example"
+
+
+def test_the_example_of_the_page_is_valid(tool):
+    text = tool.INTRO.split("```yaml\n")[1].split("```")[0]
+    spec = schema.load(text)
+    assert (spec.bake.epochs, spec.warnings) == (3, ())
+
+
+def test_the_schema_is_printed_for_editors():
+    result = CliRunner().invoke(check, ["--schema"])
+    assert result.exit_code == 0
+    assert json.loads(result.output) == json_schema.schema()
+
+
+def test_the_file_that_is_mutated_is_valid(fuzz):
+    spec = schema.load(fuzz.RICH, read=fuzz._read)
+    assert [target.name for target in spec.targets] == ["main", "anchor"]
+
+
+@pytest.mark.parametrize("start", [0, 100, 200])
+def test_a_mutated_file_is_answered_in_a_sentence_with_its_line(fuzz, start):
+    outcomes = {number: fuzz.tried(number) for number in range(start, start + 100)}
+    assert {n: o for n, o in outcomes.items() if o.startswith("FAILED")} == {}
+    assert fuzz.mutated(random.Random(start)) == fuzz.mutated(random.Random(start))
