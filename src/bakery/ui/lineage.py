@@ -31,6 +31,9 @@ class _Item:
 
     name: str
     marks: Text
+    is_current: bool = False
+    more: int = 0
+    """How many more models the bake gave."""
     style: str = ""
     children: list[_Item] = field(default_factory=list)
 
@@ -69,7 +72,7 @@ def show_adopted(adopted: Adopted, state: State, *, has_weights: bool) -> None:
 
 def _base_item(lineage: Lineage) -> _Item:
     at_base = any(branch.is_current for branch in lineage.at_base)
-    root = _Item(lineage.base, _marks(lineage.at_base, at_base), _style(at_base))
+    root = _Item(lineage.base, _marks(lineage.at_base), at_base)
     path = [root]
     for depth, node in lineage.walk():
         item = _node_item(node, depth)
@@ -80,25 +83,19 @@ def _base_item(lineage: Lineage) -> _Item:
 
 def _node_item(node: Node, depth: int) -> _Item:
     bake = node.bake
-    marks = Text()
-    if len(bake.models) > 1:
-        marks.append(f" +{len(bake.models) - 1}", style="dim")
-    marks.append_text(_marks(node.places, node.is_current, bake))
+    marks = _marks(node.places, bake)
     if depth == 0 and bake.parent is not None:
         marks.append(f"  (baked on {bake.parent}, which no branch has)", style="yellow")
-    return _Item(f"{bake.name}/{bake.model.step}", marks, _style(node.is_current))
+    more = len(bake.models) - 1
+    return _Item(f"{bake.name}/{bake.model.step}", marks, node.is_current, more)
 
 
-def _style(is_current: bool) -> str:
-    return "bold green" if is_current else ""
-
-
-def _marks(places: Sequence[Branch], is_current: bool, bake: RecordedBake | None = None) -> Text:
-    """Return the star, the branches and the tags that stand behind a name."""
-    marks = Text(" *" if is_current else "", style=_style(is_current))
+def _marks(places: Sequence[Branch], bake: RecordedBake | None = None) -> Text:
+    """Return the branches and the tags that stand behind a name."""
+    marks = Text()
     for place in sorted(places, key=lambda p: (not p.is_current, p.is_tag))[:_MOST_PLACES]:
         label = place.name
-        if bake is not None and place.model is not None and place.model != bake.model:
+        if bake is not None and place.model is not None and place.model.step != bake.model.step:
             label += f" at {place.model.step}"
         if place.worktree and not place.is_current and place.worktree not in label:
             label += f" in {os.path.relpath(place.worktree)}"
@@ -111,9 +108,7 @@ def _marks(places: Sequence[Branch], is_current: bool, bake: RecordedBake | None
 
 def _former_items(lineage: Lineage) -> list[_Item]:
     """Return the trees of what another tool had baked, nested as far as its parents are known."""
-    items = {
-        bake.name: _Item(bake.label, _former_marks(lineage, bake), "dim") for bake in lineage.former
-    }
+    items = {bake.name: _former_item(lineage, bake) for bake in lineage.former}
     named = {model: bake.name for bake in lineage.former for model in bake.models}
     roots: list[_Item] = []
     for bake in lineage.former:
@@ -123,26 +118,28 @@ def _former_items(lineage: Lineage) -> list[_Item]:
     return roots
 
 
-def _former_marks(lineage: Lineage, bake: FormerBake) -> Text:
+def _former_item(lineage: Lineage, bake: FormerBake) -> _Item:
     here = [p for p in lineage.branches if p.former_model and p.former_model in bake.models]
-    marks = Text(f" +{len(bake.models) - 1}" if len(bake.models) > 1 else "", style="dim")
-    return marks.append_text(_marks(here, any(place.is_current for place in here)))
+    current = any(place.is_current for place in here)
+    return _Item(bake.label, _marks(here), current, max(len(bake.models) - 1, 0), "dim")
 
 
 def _print_tree(out: Console, root: _Item) -> None:
     """Print a tree; where it is too wide, a lone child stays in the column of its parent."""
     signs = _UNICODE if is_unicode(out) else _ASCII
     rows = list(_rows(root, signs, flat=False))
+    nested = rows
     if any(_width(first, item) > out.width for first, _, item in rows):
         flat = list(_rows(root, signs, flat=True))
         if max(cell_len(row[0]) for row in flat) < max(cell_len(row[0]) for row in rows):
             rows = flat
-            note("of two models in one column, the lower one was baked on the upper one")
     lines = [line for row in rows for line in _lines(out, *row)]
     if sys.stdout.isatty():
         out.print(Text("\n").join(lines), soft_wrap=True)
     else:
         print("\n".join(line.plain.rstrip() for line in lines))
+    if rows is not nested:
+        note("of two models in one column, the lower one was baked on the upper one")
 
 
 def _rows(root: _Item, signs: Sequence[str], *, flat: bool) -> Iterator[tuple[str, str, _Item]]:
@@ -159,19 +156,26 @@ def _rows(root: _Item, signs: Sequence[str], *, flat: bool) -> Iterator[tuple[st
 
 
 def _width(first: str, item: _Item) -> int:
-    return cell_len(first) + cell_len(item.name) + item.marks.cell_len
+    return cell_len(first) + cell_len(item.name + _sign(item)) + item.marks.cell_len
+
+
+def _sign(item: _Item) -> str:
+    return (f" +{item.more}" if item.more else "") + (" *" if item.is_current else "")
 
 
 def _lines(out: Console, first: str, following: str, item: _Item) -> Iterator[Text]:
     """Return an item's lines; too long a name loses its middle, marks that do not fit go below."""
     room = max(out.width - cell_len(first), 20)
-    name = _shortened(item.name, room)
-    line = Text.assemble((first, "dim"), (name, item.style))
+    sign = _sign(item)
+    name = _shortened(item.name, room - len(sign)) + sign
+    style = "bold green" if item.is_current else item.style
+    line = Text.assemble((first, "dim"), (name, style))
     if cell_len(name) + item.marks.cell_len <= room:
         yield line.append_text(item.marks)
         return
     yield line
-    for part in item.marks.wrap(out, max(out.width - cell_len(following) - 2, 20)):
+    marks = item.marks[2 if item.marks.plain.startswith("  ") else 0 :]
+    for part in marks.wrap(out, max(out.width - cell_len(following) - 2, 20)):
         yield Text.assemble((following, "dim"), "  ", part)
 
 
