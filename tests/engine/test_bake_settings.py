@@ -18,7 +18,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from bakery.engine import adapter_folder, models, needs, wandb_run
+from bakery.engine import adapter_folder, adapters, models, needs, wandb_run
 from bakery.engine.losses import Divergence
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import OnPolicySettings, Running, Wandb
@@ -77,6 +77,29 @@ def test_frozen_weights_may_have_another_type(
     result = bench.bake(model=base, dtype=dtype, questions=30, epochs=4)
     assert result["card"]["kl_after"] < 0.8 * result["card"]["kl_before"]
     assert all(math.isfinite(row["grad_norm"]) for row in rows(result))
+
+
+@pytest.mark.parametrize(
+    ("modules", "said"),
+    [
+        ("(", "missing \\), unterminated"),
+        ("q_proj", "Target modules q_proj not found"),
+        (("nope",), "Target modules {'nope'} not found"),
+        (("q_proj", "nope"), "no layer is called 'nope'"),
+        (("q_proj", "j"), "no layer is called 'j'"),
+    ],
+)
+def test_layers_that_are_not_there_are_refused(
+    modules: str | tuple[str, ...], said: str, bench: Bench
+) -> None:
+    with pytest.raises(ConfigError, match=f"LoRA cannot be placed: {said}") as caught:
+        adapters.attach_new(bench.base().model, training(target_modules=modules))
+    assert "a list of layers' names" in str(caught.value.hint)
+
+
+def test_layers_may_be_named_by_any_end_of_their_name(bench: Bench) -> None:
+    modules = ("q_proj", "mlp.down_proj")
+    adapters.attach_new(bench.base().model, training(target_modules=modules))
 
 
 def test_a_seed_of_the_data_changes_the_order_and_not_the_start(bench: Bench) -> None:

@@ -208,6 +208,7 @@ def test_wandb_has_names_of_its_own():
         ("model: {dtype: int8}", "known: bf16, fp16, fp32"),
         ("data: {train_eval_split: [0.5, 0.6]}", "the shares are 1.1 together"),
         ("data: {train_eval_split: [0, 1]}", "nothing is left to train on"),
+        ("data: {seed: 4294967296}", "less than 4294967296"),
         ("data: {beta: 1.5}", "less than or equal to 1"),
         ("data: {temperature: 0}", "greater than 0"),
         ("data: {sources: [{nam_or_path: x}]}", "did you mean `name_or_path`"),

@@ -9,6 +9,7 @@ Shapes: R rank · I inputs · O outputs.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
@@ -69,13 +70,22 @@ def attach_new(model: PreTrainedModel | PeftModel, settings: TrainingSettings) -
             peft_model = model
         else:
             peft_model = get_peft_model(model, config, adapter_name=BAKE)
-    except ValueError as error:
-        raise ConfigError(
-            f"LoRA cannot be placed: {error}",
-            hint="Check BAKE.model.baked_adapter_config.target_modules.",
-        ) from error
+    except (ValueError, re.error) as error:
+        raise _misplaced(str(error).partition("\n")[0]) from error
+    placed = [name for name, layer in _lora_modules(peft_model).items() if BAKE in layer.lora_A]
+    for asked in settings.target_modules if isinstance(settings.target_modules, tuple) else ():
+        if not any(f".{name}".endswith(f".{asked}") for name in placed):
+            raise _misplaced(f"no layer is called {asked!r}")
     _activate(peft_model, _present(peft_model))
     return peft_model
+
+
+def _misplaced(why: str) -> ConfigError:
+    return ConfigError(
+        f"LoRA cannot be placed: {why}",
+        hint="BAKE.model.baked_adapter_config.target_modules is `all-linear`, a list of layers' "
+        "names, e.g. [q_proj, v_proj], or a regular expression over their whole names.",
+    )
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from bakery.schema.common import Count, Path, Section, Seed
 
 Part = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Times = Annotated[int, Field(ge=0, strict=True)]
+DrawnBy = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+"""A seed that every library takes."""
 
 
 class DataSource(Section):
@@ -58,7 +60,7 @@ class BakeData(Section):
         ),
     ] = None
     seed: Annotated[
-        Seed | None, Field(description="What mix and order are drawn by. Default: `BAKE.seed`.")
+        DrawnBy | None, Field(description="What mix and order are drawn by. Default: `BAKE.seed`.")
     ] = None
     beta: Annotated[
         Part,

@@ -13,8 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-from bakery.schema.bake_running import BakeData, Checkpoint, DeepSpeed, Wandb
-from bakery.schema.common import Count, Name, Path, Section, Seed, Share
+from bakery.schema.bake_running import BakeData, Checkpoint, DeepSpeed, DrawnBy, Wandb
+from bakery.schema.common import Count, Name, Path, Section, Share
 
 NO_PARENT_BY_HAND = (
     "was removed: a bake always starts from the branch's current model, which `.bread` names"
@@ -302,7 +302,7 @@ class Bake(Section):
         Count | None, Field(description="Size of the mix. Default: all that the weights allow.")
     ] = None
     seed: Annotated[
-        Seed, Field(description="What the adapter starts from, and all that is drawn.")
+        DrawnBy, Field(description="What the adapter starts from, and all that is drawn.")
     ] = 42
     eval_interval: Annotated[
         int,
