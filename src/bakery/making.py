@@ -17,9 +17,9 @@ from typing import Any
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import BakeRequest, RolloutRequest, StimRequest, TargetShare
 from bakery.opening import Models
-from bakery.records import ModelRef, write_atomic
+from bakery.records import ModelRef, Prompt, write_atomic
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan import Plan
+from bakery.repo.plan import Plan, PlannedTarget
 from bakery.reporting import Reporter
 
 _SHORTEST = {"role": "user", "content": "?"}
@@ -49,11 +49,26 @@ class Making:
 
     def check(self, stages: Sequence[str]) -> None:
         """Refuse a base or a prompt that a later stage would stumble over, before the first."""
-        if "rollout" not in self.check_inputs(stages):
+        missing = self.check_inputs(stages)
+        tools = any(t.rollout.teacher.tools or t.student.tools for t in self.plan.targets)
+        if not {"rollout", "bake"} & set(missing) and not (missing and tools):
             return
         for target in self.plan.targets:
-            for prompt in (target.rollout.teacher, target.student):
-                self._models.bare().prefix(prompt, [_SHORTEST], target.rollout.sampling)
+            for kind, prompt in (("teacher", target.rollout.teacher), ("student", target.student)):
+                self._check_prompt(prompt, target, f"the {kind} prompt of {target.base_name}")
+
+    def _check_prompt(self, prompt: Prompt, target: PlannedTarget, name: str) -> None:
+        """Refuse a prompt that is too long, or of which the model would not see everything."""
+        from bakery.engine.unseen import refuse_unseen, unseen_thoughts
+
+        model = self._models.bare()
+        model.prefix(prompt, [_SHORTEST], target.rollout.sampling)
+        refuse_unseen(model.base.chat, prompt, name=name, base=model.name)
+        if hidden := list(unseen_thoughts(model.base.chat, prompt)):
+            self.reporter.note(
+                f"the chat template of {model.name} does not show the reasoning_content of "
+                f"{', '.join(hidden)} in {name}"
+            )
 
     def check_inputs(self, stages: Sequence[str]) -> list[str]:
         """Refuse what a stage would not find; return the stages that have something to do."""
@@ -68,6 +83,8 @@ class Making:
         missing = [stage for stage in stages if any(_done(f) is None for f in folders[stage])]
         if missing:
             bases.check(plan.head.base)
+        for target in plan.targets if "rollout" in missing else ():
+            self._models.expect(target.rollout)
         if "bake" in missing and plan.bake is not None:
             coming = {t.rollout.id for t in plan.targets} if "rollout" in stages else set()
             for share in plan.bake.shares:

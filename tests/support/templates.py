@@ -110,6 +110,22 @@ TOOLS = """\
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}"""
 
+# Shows tools in a system turn of their own, and calls; thoughts only of the last answer.
+TOOLS = """\
+{%- if tools -%}
+{{ '<|im_start|>system\\n' }}
+{%- for tool in tools -%}{{ tool | tojson + '\\n' }}{%- endfor -%}
+{{ '<|im_end|>\\n' }}
+{%- endif -%}
+{%- for message in messages -%}
+{{ '<|im_start|>' + message.role + '\\n' + (message.content or '') }}
+{%- for call in message.tool_calls or [] -%}
+{{ '<tool_call>' + call.function | tojson + '</tool_call>' }}
+{%- endfor -%}
+{{ '<|im_end|>\\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}"""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
