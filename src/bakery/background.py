@@ -30,6 +30,9 @@ from bakery.reporting import Reporter
 START_S = 60.0
 """How long a new process may take until it says that it is there."""
 
+LAUNCH_S = 30.0
+"""How long another launch may take to look around."""
+
 POLL_S = 0.1
 
 EVERY_S = 1.0
@@ -78,11 +81,13 @@ def launch(
         process=ProcessId.own(),  # until it has one of its own
         created=job.now(),
     )
-    for other in job.listed(repo.store, repository=repo.git.common_dir):
-        if other.is_live and _same(other, new):
-            reporter.note("this very run is under way already")
-            return other
-    return _start(repo, new.write(repo.store), program)
+    with repo.store.lock(repo.store.root / "launch", "bgit run --detach", wait_s=LAUNCH_S):
+        for other in job.listed(repo.store, repository=repo.git.common_dir):
+            if other.is_live and _same(other, new):
+                reporter.note("this very run is under way already")
+                return other
+        new.write(repo.store)
+    return _start(repo, new, program)
 
 
 def _same(one: Job, other: Job) -> bool:
@@ -264,9 +269,14 @@ def cancel(store: Store, wanted: Job) -> Job:
     return now
 
 
-def fetch(repo: ModelRepo, reporter: Reporter) -> Fetched:
-    """Record what jobs of this branch have made; say how the others are."""
+def fetch(repo: ModelRepo, reporter: Reporter, *, wait: bool = False) -> Fetched:
+    """Record what jobs of this branch have made; say how the others are.
+
+    `wait`: not before all of this branch are over.
+    """
     branch = checks.can_commit(repo.git)
+    if wait:
+        _wait(repo, branch, reporter)
     known = job.listed(repo.store, repository=repo.git.common_dir)
     mine = [found for found in known if found.branch == branch]
     shown = [found for found in mine if found.is_live or found.is_to_be_recorded]
@@ -291,13 +301,22 @@ def fetch(repo: ModelRepo, reporter: Reporter) -> Fetched:
     )
 
 
+def _wait(repo: ModelRepo, branch: str, reporter: Reporter) -> None:
+    for found in job.listed(repo.store, repository=repo.git.common_dir):
+        path = job.record_path(repo.store, found.id)
+        while found.branch == branch and (now := job.read(path)).is_live:
+            if at := now.progress:
+                reporter.progress(at.step, at.done, at.total, at.detail)
+            time.sleep(POLL_S)
+
+
 def _record(repo: ModelRepo, done: Job, reporter: Reporter) -> dict[str, Any]:
     """Record a job's bake on its branch, the current one; return its bake.json."""
     model = ModelRef.parse(str(done.model))
     result = jobs.checked_result(repo.store.bake(model.bake_id))
     if repo.is_recorded(model.bake_id):
         made = repo.git.run("log", "-1", "--format=%H", "-S", model.bake_id, "--", checks.RECIPE)
-        job.mark_recorded(repo.store, done.repository, done.branch, model.bake_id, made)
+        job.mark_recorded(repo.store, repo.git.common_dir, done.branch, model.bake_id, made)
     else:
         repo.record_model(model, result, done.input_blob, done.branch, reporter)
     return result

@@ -176,14 +176,13 @@ def stopped(new_repository: Typist, tmp_path_factory: pytest.TempPathFactory) ->
     wait(lambda: state(typist, two["id"])["state"] == "interrupted")
     fetched = typist("fetch")
     second = trajectories(typist)
-    three = launch(typist)
-    typist.must("jobs", "--follow", three["id"])
+    launch(typist)
     return Stopped(
         typist,
         session == one["process"]["pid"],
         (said, state(typist, one["id"]), first),
         (state(typist, two["id"]), fetched, second),
-        typist("fetch"),
+        typist("fetch", "--wait"),
     )
 
 

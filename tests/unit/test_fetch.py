@@ -206,6 +206,12 @@ def test_with_a_remote_it_is_git_s_fetch(repo, capfd):
     assert "'nowhere' does not appear to be a git repository" in capfd.readouterr().err
 
 
+def test_options_of_both_fetches_do_not_mix(repo):
+    answer = typed("fetch", "--wait", "origin")
+    assert answer.exit_code == 2
+    assert "origin goes with git's fetch" in answer.stderr
+
+
 FETCH = """
 import os
 from bakery.repo.model_repo import ModelRepo

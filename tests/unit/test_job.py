@@ -13,9 +13,11 @@ import pytest
 
 from bakery.errors import RepoError
 from bakery.repo import job
+from bakery.repo.git import Git
 from bakery.repo.job import Job, Progress
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.processes import ProcessId
+from bakery.repo.store import Store
 from tests.support.in_background import launched
 from tests.support.recorded import committed, made
 
@@ -87,15 +89,24 @@ def test_a_process_that_waits_to_be_buried_is_dead():
     child.wait()
 
 
-def test_jobs_are_listed_in_the_order_of_their_launch_and_by_repository(repo, running):
+def test_jobs_are_listed_in_the_order_of_their_launch(repo, running):
     late = replace(running, id="000001", created=job.now()).write(repo.store)
-    other = replace(running, id="000002", repository="/other/.git").write(repo.store)
-    assert [j.id for j in job.listed(repo.store)] in (
-        [running.id, other.id, late.id],
-        [other.id, running.id, late.id],
-    )
-    mine = job.listed(repo.store, repository=repo.git.common_dir)
-    assert [j.id for j in mine] == [running.id, late.id]
+    assert [j.id for j in job.listed(repo.store)] == [running.id, late.id]
+
+
+def test_a_store_of_several_repositories_lists_each_its_own(repo, running, tmp_path):
+    shared = Store(tmp_path / "shared")
+    running.write(shared)
+    replace(running, id="000002", repository="/other/.git").write(shared)
+    assert [j.id for j in job.listed(shared, repository=repo.git.common_dir)] == [running.id]
+    assert len(job.listed(shared)) == 2
+
+
+def test_a_repository_that_was_moved_keeps_its_jobs(repo, running, workplace):
+    repo.root.rename(workplace / "moved")
+    moved = ModelRepo(Git.find(workplace / "moved"))
+    (found,) = job.listed(moved.store, repository=moved.git.common_dir)
+    assert found.id == running.id
 
 
 def test_a_job_is_named_by_the_beginning_of_its_id(running):

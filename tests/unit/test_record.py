@@ -370,6 +370,16 @@ def test_a_commit_that_outlives_its_killed_parent_is_not_made_twice(repo):
     assert git(repo.root, "status", "--porcelain") == ""
 
 
+def test_a_repository_that_was_moved_meanwhile_is_completed_all_the_same(repo, workplace):
+    plan = committed(repo, "yoda")
+    killed_recording(repo, at="pre-commit", more="; exit 1")
+    repo.root.rename(workplace / "moved")
+    moved = ModelRepo.find(workplace / "moved")
+    moved.finish_pending(Quiet())
+    assert moved.is_recorded(plan.bake.id)
+    assert moved.store.journals() == []
+
+
 def test_killed_between_result_and_journal_the_next_run_records(repo):
     plan = committed(repo, "yoda")
     result = stored(repo, plan)

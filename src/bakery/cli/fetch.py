@@ -7,6 +7,7 @@ import click
 from bakery import background
 from bakery.cli import passthrough
 from bakery.cli.raw import RawCommand, arguments
+from bakery.errors import ConfigError
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import jobs as shown
 from bakery.ui.progress import reporter
@@ -16,20 +17,26 @@ FAILED = 1
 
 @click.command(cls=RawCommand, context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="")
+@click.option("--wait", is_flag=True, help="Wait until all of this branch are over.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
-def fetch(context: click.Context, words: tuple[str, ...], as_json: bool) -> None:
+def fetch(context: click.Context, words: tuple[str, ...], wait: bool, as_json: bool) -> None:
     """Record what was baked in the background, or fetch as git does.
 
     Each bake is recorded on the branch that launched it, and only there. What still runs is
     shown with how far it is, what failed with its error. With anything to fetch from
     (`bgit fetch origin`, `--all`) it is git's fetch.
     """
-    if words and not as_json:
+    if words and (as_json or wait):
+        raise ConfigError(
+            f"{' '.join(words)} goes with git's fetch, --json and --wait with ours",
+            hint="Fetch from a remote and from the background one after the other.",
+        )
+    if words:
         context.exit(passthrough.hand_to_git(["fetch", *arguments(context)]))
     repo = ModelRepo.find()
     with reporter() as notes:
-        fetched = background.fetch(repo, notes)
+        fetched = background.fetch(repo, notes, wait=wait)
     shown.show_fetched(fetched, as_json=as_json)
     if fetched.has_failed:
         context.exit(FAILED)

@@ -189,7 +189,7 @@ def _is_dead(job: Job) -> bool:
 def listed(store: Store, *, repository: Path | None = None) -> list[Job]:
     """Return the jobs of a store (of one repository), oldest first."""
     found = [read(path) for path in (store.root / "jobs").glob("*.json")]
-    mine = [job for job in found if repository is None or job.repository == str(repository)]
+    mine = [job for job in found if repository is None or store.serves(job.repository, repository)]
     return sorted(mine, key=lambda job: (job.created, job.id))
 
 
@@ -204,8 +204,8 @@ def find(jobs: Sequence[Job], name: str) -> Job:
     raise RepoError(f"{name!r} may mean {ids}", hint="Give one more digit.")
 
 
-def mark_recorded(store: Store, repository: str, branch: str, bake_id: str, commit: str) -> None:
+def mark_recorded(store: Store, repository: Path, branch: str, bake_id: str, commit: str) -> None:
     """Write into the jobs that made a bake for a branch which commit records it."""
-    for job in listed(store, repository=Path(repository)):
+    for job in listed(store, repository=repository):
         if job.is_to_be_recorded and job.branch == branch and job.bake_id == bake_id:
             replace(job, recorded=commit).write(store)

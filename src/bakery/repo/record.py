@@ -65,7 +65,7 @@ def finish(git: Git, store: Store, reporter: Reporter) -> None:
     for path in store.journals():
         try:
             journal = Journal.read(path)
-            if journal.repository != str(git.common_dir):
+            if not store.serves(journal.repository, git.common_dir):
                 continue
             if git.branch() != journal.branch:
                 _wait(git, store, journal, reporter)
@@ -188,7 +188,7 @@ def _refreshed(git: Git, store: Store, journal: Journal, made: str, reporter: Re
         return made
     store.pending(journal.key).unlink(missing_ok=True)
     if journal.action == "record":
-        job.mark_recorded(store, journal.repository, journal.branch, journal.bake_id, made)
+        job.mark_recorded(store, git.common_dir, journal.branch, journal.bake_id, made)
     return made
 
 

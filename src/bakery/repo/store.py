@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bakery.errors import RepoError
-from bakery.records import write_atomic
+from bakery.records import sync_folder, write_atomic
 from bakery.repo.processes import ProcessId
 
 
@@ -33,6 +33,13 @@ class Store:
         """Return the store of a repository: BGIT_STORE, or `bakery` in git's common folder."""
         moved = os.environ.get("BGIT_STORE")
         return cls(Path(moved).expanduser().absolute() if moved else common_dir / "bakery")
+
+    def serves(self, repository: str, common_dir: Path) -> bool:
+        """Tell whether what was written for `repository` is that of `common_dir`.
+
+        A store beside git's own data serves one repository, wherever that was moved to.
+        """
+        return repository == str(common_dir) or self.root == common_dir / "bakery"
 
     def stim(self, stim_id: str) -> Path:
         """Return the folder of a set of questions."""
@@ -62,6 +69,18 @@ class Store:
                 with suppress(FileNotFoundError):
                     total += (Path(folder) / name).lstat().st_size
         return total
+
+    def put(self, draft: Path, folder: Path) -> None:
+        """Move a whole folder to its place; what lay there, begun or damaged, is kept aside."""
+        if folder.exists():
+            name, number = "-".join(folder.relative_to(self.root).parts), 1
+            while (aside := self.root / "replaced" / f"{name}-{number}").exists():
+                number += 1
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(aside)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft.rename(folder)
+        sync_folder(folder.parent)
 
     @contextmanager
     def lock(
