@@ -19,6 +19,7 @@ from bakery.schema.model_names import HOSTED, kind_of
 
 if TYPE_CHECKING:
     from bakery.backends.base import QuestionWriter, Sampler
+    from bakery.backends.endpoint import Endpoint
     from bakery.backends.local import LocalModel
     from bakery.engine.models import BaseModel
 
@@ -33,8 +34,11 @@ class Models:
         parent: ModelRef | None,
         weights: Callable[[ModelRef], Path],
         reporter: Reporter,
+        *,
+        offline: bool = False,
     ) -> None:
-        self._repo, self._base_id, self._parent = repo, base, parent
+        """`offline`: no endpoint is asked for questions, whatever its key is."""
+        self._repo, self._base_id, self._parent, self._offline = repo, base, parent, offline
         self._weights, self._reporter = weights, reporter
         self._how: tuple[str, str | None] = (defaults_for(base).dtype, None)
         self._base: BaseModel | None = None
@@ -88,7 +92,7 @@ class Models:
         base, instead = self._base_id.name, None
         found = None if name is None else self._named(name)
         if name is not None and found is None:
-            answer = hosted.writer_for(name)
+            answer = "no endpoint is asked" if self._offline else hosted.writer_for(name)
             if not isinstance(answer, str):
                 return answer, None
             instead = f"{name} cannot write the questions: {answer}; {base} writes them instead"
@@ -104,19 +108,17 @@ class Models:
             return self.teacher()
         return self._baked(request.parent) if request.parent else self.bare()
 
+    def expect(self, request: RolloutRequest) -> None:
+        """Refuse a request whose answering model is not to be had, before anything is loaded."""
+        if request.model is not None and request.model.startswith(HOSTED):
+            _endpoint(request.model)
+        elif request.parent is not None and request.parent != self._parent:
+            self._weights(request.parent)
+
     def _hosted(self, model: str, concurrency: int) -> Sampler:
-        from bakery.backends.endpoint import endpoint_for
         from bakery.backends.hosted import HostedSampler
 
-        found = endpoint_for(model)
-        if isinstance(found, str):
-            name = model.removeprefix(HOSTED)
-            raise ConfigError(
-                f"{name} cannot answer: {found}",
-                hint="Set it in the environment. If a model of this machine is meant: "
-                "`bgit models` lists the bakes, and a folder begins with ./",
-            )
-        return HostedSampler(found, self.base().chat, concurrency=concurrency)
+        return HostedSampler(_endpoint(model), self.base().chat, concurrency=concurrency)
 
     def _named(self, name: str) -> LocalModel | None:
         """Return a model of this machine by its name; None where an endpoint is meant."""
@@ -187,3 +189,16 @@ class Models:
         own = base.digest == self._base_id.digest
         dtype, attention = self._how if own else (defaults_for(base).dtype, None)
         return models.load(base, dtype=dtype, attention=attention)
+
+
+def _endpoint(model: str) -> Endpoint:
+    from bakery.backends.endpoint import endpoint_for
+
+    found = endpoint_for(model)
+    if isinstance(found, str):
+        raise ConfigError(
+            f"{model.removeprefix(HOSTED)} cannot answer: {found}",
+            hint="Set it in the environment. If a model of this machine is meant: "
+            "`bgit models` lists the bakes, and a folder begins with ./",
+        )
+    return found

@@ -68,6 +68,33 @@ def test_a_busy_server_is_asked_again(status: int) -> None:
     assert len(endpoint.requests) == 3
 
 
+def test_the_time_that_a_server_names_is_waited() -> None:
+    wait = {"Retry-After": "0.01"}
+    with serve(["hi"], statuses=[429] * 5, headers=wait) as endpoint:
+        assert client_of(endpoint).complete(**ARGUMENTS).text == "hi"
+    assert len(endpoint.requests) == 6
+
+
+def test_a_server_that_does_not_answer_is_given_up() -> None:
+    never = Barrier(2)
+    with serve(["hi"], together=never) as endpoint:
+        client = client_of(endpoint)
+        client._client().max_retries, client._client().timeout = 0, 0.2
+        with pytest.raises(StageError, match=r"cannot be reached at .*timed out"):
+            client.complete(**ARGUMENTS)
+        never.abort()
+
+
+def test_lists_that_came_before_an_error_are_kept(tmp_path: Path) -> None:
+    lists = ["\n".join(f"{i}. {letter}{i}?" for i in range(60)) for letter in "ab"]
+    with serve(lists, statuses=[200, 401]) as endpoint:
+        writer = HostedWriter(client_of(endpoint))
+        made = {"type": "oneshot_qs", "numq": 90, "temperature": 0.5}
+        request = StimRequest(SHOUT, (made,), {})
+        stim.run(request, tmp_path, open_writer=lambda _: (writer, None), reporter=Quiet())
+    assert json.loads((tmp_path / "done.json").read_text())["count"] == 90
+
+
 @pytest.mark.parametrize(
     ("status", "hint"),
     [

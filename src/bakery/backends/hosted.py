@@ -15,7 +15,7 @@ from typing import Any
 from bakery.backends.base import Answer, AnswerRequest, Reply
 from bakery.backends.endpoint import Completion, Endpoint, endpoint_for
 from bakery.engine.chat import Chat
-from bakery.errors import ModelError
+from bakery.errors import ModelError, StageError
 from bakery.identity import SamplingSettings
 from bakery.records import Message, Prompt
 
@@ -50,7 +50,13 @@ class HostedWriter:
         }
         lists = -(-wanted // LONGEST_LIST)
         requests = {f"{key}/{number}": arguments for number in range(lists)}
-        found = dict(self._endpoint.complete_all(requests, WRITER_CONCURRENCY))
+        found: dict[str, Completion] = {}
+        try:
+            for name, completion in self._endpoint.complete_all(requests, WRITER_CONCURRENCY):
+                found[name] = completion
+        except StageError:
+            if not found:  # else the next round meets it again, and this one is kept
+                raise
         return [Reply(c.text, c.finish != "length") for _, c in sorted(found.items())]
 
 

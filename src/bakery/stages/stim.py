@@ -76,7 +76,7 @@ def run(
             origins[str(source)] = task.origin
     stimuli = read_rows(out / STIMULI, Stimulus)
     if len(stimuli) != total:  # duplicates, a writer that ran dry, or a whole data set
-        reporter.progress("stim", max(total, len(stimuli)), max(total, len(stimuli)))
+        reporter.progress("stim", len(stimuli), len(stimuli))
     if not stimuli:
         raise StageError(
             "no question was written",
