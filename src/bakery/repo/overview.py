@@ -216,6 +216,6 @@ def _waiting(repo: ModelRepo) -> tuple[str, ...]:
             journal = Journal.read(path)
         except BakeryError:
             continue
-        if journal.repository == str(repo.git.common_dir):
+        if repo.store.serves(journal.repository, repo.git.common_dir):
             branches.append(journal.branch)
     return tuple(branches)
