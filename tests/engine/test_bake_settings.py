@@ -18,7 +18,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from bakery.engine import adapter_folder, adapters, models, needs, wandb_run
+from bakery.engine import adapter_folder, adapters, checkpoints, models, needs, wandb_run
 from bakery.engine.losses import Divergence
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import OnPolicySettings, Running, Wandb
@@ -392,6 +392,7 @@ def test_a_full_disk_is_said_and_the_bake_goes_on_where_it_was(
     (folder,) = (bench.root / "bake").iterdir()
     assert not (folder / "done.json").exists()
     assert not list(folder.glob(".*"))
+    assert all(checkpoints.is_whole(path) for path in folder.glob("checkpoints/*"))
     whole = Bench(tmp_path / "whole", tmp_path / "model").bake()
     assert bench.bake()["digest"] == whole["digest"]
 

@@ -10,7 +10,8 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -108,7 +109,8 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
     last = _last_whole(folder)
     if last is not None:
         work.reporter.note(f"training goes on from {last.name}")
-    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    with _leaving_nothing_half(folder):
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
     seen = losses(work.out / METRICS)
     if settings.on_policy is not None:
         draft = folder / f".{TAUGHT}"
@@ -153,7 +155,8 @@ def train_on_policy(
     last = _last_whole(folder)
     if last is not None:
         work.reporter.note(f"the on-policy phase goes on from {last.name}")
-    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    with _leaving_nothing_half(folder):
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
     seen = losses(work.out / METRICS, ON_POLICY)
     figures = {f"{name}_loss": value for name, value in summary(seen).items()}
     return {ON_POLICY: {"after": before, **asdict(own), **figures}}
@@ -271,6 +274,16 @@ def _twice(asked: bool) -> dict[str, Any]:
     if name not in known:
         name = "gradient_checkpointing"
     return {name: True, f"{name}_kwargs": {"use_reentrant": False}}
+
+
+@contextmanager
+def _leaving_nothing_half(folder: Path) -> Iterator[None]:
+    """Drop the checkpoint under way where training ends early: on a full disk it takes room."""
+    try:
+        yield
+    except BaseException:
+        _last_whole(folder)
+        raise
 
 
 def _sampling(target: TargetData) -> SamplingSettings:
