@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from bakery.errors import ConfigError, RepoError
 from bakery.records import ModelRef
-from bakery.repo import former, state
+from bakery.repo import checks, former, state
 from bakery.repo.checks import BREAD
 from bakery.repo.git import Git
 from bakery.repo.lineage import Lineage
@@ -32,6 +32,8 @@ def find(
         return None
     if text == "parent" and here.former_parent is not None:
         raise former.weights_elsewhere(here.former_parent)
+    if text == "parent" and here.parent and here.parent.bake_id not in lineage.bakes:
+        raise _reverted(git, str(here.parent)) or checks.parent_not_found(here.parent, False)
     if text == "parent":
         return _recorded(git, here.parent, lineage)
     full = _full(text, lineage)
