@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bakery.errors import ConfigError, ModelError, RepoError
+from bakery.errors import ConfigError, ModelError
 from bakery.identity import BaseModelId, RolloutRequest
 from bakery.records import ModelRef
 from bakery.repo.model_repo import ModelRepo
@@ -127,16 +127,11 @@ class Models:
         kind = kind_of(name)
         if kind == "base" or name == self._base_id.name:
             return self.bare()
-        if kind in ("bake", "word"):
-            try:
-                bake = self._repo.find_model(name)
-            except RepoError:
-                if kind == "bake":
-                    raise
-                return None
-            return self._baked(bake.model) if bake else self.bare()
-        if kind == "hosted":
+        if kind == "hosted" or (kind == "word" and not self._repo.names_bake(name)):
             return None
+        if kind in ("bake", "word"):
+            bake = self._repo.find_model(name)
+            return self._baked(bake.model) if bake else self.bare()
         # A server of one's own calls its models by hub ids: where there is one, it is asked.
         at_hub = "/" in name and not name.startswith((".", "/", "~"))
         served = at_hub and not isinstance(endpoint.endpoint_for(name), str)

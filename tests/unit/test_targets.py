@@ -182,6 +182,22 @@ def test_an_endpoint_is_handed_what_it_may_know() -> None:
     assert found.id != plain.id
 
 
+@pytest.mark.parametrize("key", ["temperature", "messages", "n", "stream"])
+def test_what_other_keys_decide_is_not_handed_on(key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"unknown key `TARGET\.extra_kwargs\.{key}`"):
+        load(target=f"model_name: gpt-5\n  extra_kwargs: {{{key}: 1}}")
+
+
+def test_two_templates_of_one_file_name_are_two_templates() -> None:
+    generator = "type: oneshot_qs, numq: 1, template_path: {}/t.txt"
+    both = f"{generator.format('a')}}}\n    - {{{generator.format('b')}"
+    text = FILE.format(target="", generator=both)
+    spec = schema.load(text, read=lambda path: f"{path} {TEMPLATE}".encode())
+    assert spec.templates == {f"{x}/t.txt": f"{x}/t.txt {TEMPLATE}" for x in "ab"}
+    (target,) = resolve(spec, HEAD).targets
+    assert [g["template_path"] for g in target.stim.generators] == ["a/t.txt", "b/t.txt"]
+
+
 def test_only_an_endpoint_gives_a_meaning_to_concurrency() -> None:
     (warning,) = resolve(load(target="max_concurrency: 4"), HEAD).warnings
     assert warning.startswith("input.yml:8:3: `max_concurrency` is for hosted models")

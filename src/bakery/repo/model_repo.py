@@ -33,7 +33,7 @@ from bakery.repo.adopt import Adopted
 from bakery.repo.checks import BREAD, INPUT, RECIPE
 from bakery.repo.emptied import has_active_lines
 from bakery.repo.former import Former
-from bakery.repo.git import Git, plain_path
+from bakery.repo.git import Blob, Git, plain_path
 from bakery.repo.lineage import Lineage
 from bakery.repo.recipe import RecordedBake
 from bakery.repo.state import State
@@ -246,6 +246,11 @@ class ModelRepo:
             )
         return revert.revert(self.git, self.store, bakes, reporter)
 
+    def names_bake(self, name: str) -> bool:
+        """Tell whether a word is what a bake is called, here or on another branch."""
+        bakes = self.lineage().bakes.values()
+        return name == "parent" or any(name in (bake.name, bake.base_name) for bake in bakes)
+
     def _answering(self, spec: InputSpec) -> dict[str, ModelRef | None]:
         """Return the bakes that targets name as their answering model; None is the base."""
         from bakery.schema.model_names import kind_of
@@ -253,12 +258,7 @@ class ModelRepo:
         found: dict[str, ModelRef | None] = {}
         for name in {target.model_name for target in spec.targets if target.model_name}:
             kind = kind_of(name)
-            bakes = self.lineage().bakes.values() if kind == "word" else ()
-            if (
-                kind == "bake"
-                or name == "parent"
-                or any(name in (b.name, b.base_name) for b in bakes)
-            ):
+            if kind == "bake" or (kind == "word" and self.names_bake(name)):
                 bake = self.find_model(name)
                 found[name] = bake.model if bake else None
         return found
@@ -291,7 +291,7 @@ class ModelRepo:
                 f"{INPUT} is not added, or in a merge conflict",
                 hint=f"Write it, then `bgit add {INPUT}`.",
             )
-        return blob.text
+        return _decoded(blob, INPUT)
 
     def _text(self, name: str) -> str:
         """Return one of our files: of the folder, or of the commit that is read instead."""
@@ -303,15 +303,7 @@ class ModelRepo:
                 f"{name} of commit {self.at[:10]} is not in this repository any more",
                 hint="Its branch was deleted and cleaned away; run it again from another.",
             )
-        try:
-            blob.data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            line = blob.data.count(b"\n", 0, error.start) + 1
-            raise ConfigError(
-                f"{INPUT}:{line}:1: this is not UTF-8 text (byte {error.start})",
-                hint=f"Save it as UTF-8, then `bgit add {INPUT}`.",
-            ) from error
-        return blob.text
+        return _decoded(blob, name)
 
     def reader(self, of: Place) -> Callable[[str], bytes]:
         """Return what reads a template or data file from the same place as input.yml."""
@@ -325,6 +317,19 @@ class ModelRepo:
             return blob.data
 
         return read
+
+
+def _decoded(blob: Blob, name: str) -> str:
+    """Return a blob's text, or refuse what is none: replaced characters would be baked."""
+    try:
+        blob.data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = blob.data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{name}:{line}:1: this is not UTF-8 text (byte {error.start})",
+            hint=f"Save it as UTF-8, then `bgit add {name}`.",
+        ) from error
+    return blob.text
 
 
 def _text(path: Path) -> str:

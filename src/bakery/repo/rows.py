@@ -13,6 +13,7 @@ from bakery.errors import StageError
 from bakery.records import Stimulus, Trajectory, read_rows
 from bakery.repo import targets
 from bakery.repo.model_repo import ModelRepo
+from bakery.repo.progress import asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +103,13 @@ def shares(folder: Path, rows: Sequence[Stimulus]) -> list[Share]:
                 generator["type"],
                 _source(generator),
                 Counter(row.writer for row in mine),
-                _wanted(generator),
+                asked(generator),
                 len(mine),
                 len(mine) / len(rows) if rows else 0.0,
                 Counter(row.reason for row in left_out if row.source == number),
             )
         )
     return found
-
-
-def _wanted(generator: Mapping[str, Any]) -> int | None:
-    if generator["type"] == "hardcoded":
-        return len(generator["questions"])
-    return generator.get("numq")
 
 
 def _source(generator: Mapping[str, Any]) -> str:

@@ -119,7 +119,9 @@ class DatasetQuestions(_Fixed):
     ]
     numq: Annotated[Count | None, Field(description="How many are drawn. None: all.")] = None
     seed: Annotated[Seed, Field(description="Another number, other questions.")] = 42
-    split: Annotated[str | None, Field(min_length=1, description="`train` where unset.")] = None
+    split: Annotated[
+        str | None, Field(min_length=1, description="Unset: `train`; of mmlu, `test`.")
+    ] = None
     config: Annotated[
         str | None, Field(min_length=1, description="Which part of a data set of the hub.")
     ] = None

@@ -19,6 +19,12 @@ from bakery.schema.generators import Generator
 from bakery.schema.model_names import kind_of
 from bakery.schema.prompts import STUDENT, TEACHER
 
+SAID_ELSEWHERE = (
+    "messages", "model", "n", "stream", "tools", "temperature", "max_tokens",
+    "max_completion_tokens",
+)  # fmt: skip
+"""Arguments of an endpoint that other keys of input.yml decide."""
+
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -123,7 +129,8 @@ class Target(Section):
         hosted = model is not None and kind_of(model) in ("hosted", "word")
         if not hosted or not isinstance(value, Mapping):
             return check(value)
-        known = {k: v for k, v in value.items() if k in SamplingExtras.model_fields}
+        taken = {*SamplingExtras.model_fields, *SAID_ELSEWHERE}
+        known = {k: v for k, v in value.items() if k in taken}
         extras = check(known)
         extras._passed = {k: v for k, v in value.items() if k not in known}
         return extras
