@@ -132,7 +132,7 @@ def _validated(data: Mapping[str, Any], problems: Problems) -> File:
     """Return the sections that are right; what is wrong with the others is noted."""
     right: dict[str, Any] = {}
     for key, value in data.items():
-        if value is None:
+        if value is None and key in File.model_fields:
             continue
         try:
             right[key] = getattr(File.model_validate({key: value}), key)

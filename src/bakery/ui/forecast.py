@@ -54,7 +54,7 @@ def _target(target: TargetForecast, sign: str) -> Table:
         table.add_row("", Text(_writing(writing), style="dim"))
     each = f"{target.per_question} to each question, up to {target.max_tokens} tokens"
     table.add_row("answers", _count(target.answers, target.rollout))
-    table.add_row("", Text(f"{each}, by {target.answered_by}", style="dim"))
+    table.add_row("", Text(f"{each}, by {_short(target.answered_by)}", style="dim"))
     return table
 
 
@@ -67,14 +67,14 @@ def _writing(writing: Writing) -> str:
 def _bake(bake: BakeForecast, sign: str) -> Table:
     table = pairs()
     table.add_row("bake", Text(bake.name, style="bold"))
-    table.add_row("on", bake.parent)
+    table.add_row("on", _short(bake.parent))
     for number, (name, share) in enumerate(bake.mix):
         table.add_row("" if number else "mix", f"{100 * share:.0f} % {name}")
     steps = "steps: not known before the questions are" if bake.steps is None else ""
     if bake.steps is not None:
         about = "" if bake.state.state == "complete" else "about "
-        steps = f"{about}{bake.steps} steps of {bake.global_batch} answers"
-    epochs = f"{bake.epochs} epoch{'s' * (bake.epochs != 1)}"
+        steps = f"{about}{_many(bake.steps, 'step')} of {_many(bake.global_batch, 'answer')}"
+    epochs = _many(bake.epochs, "epoch")
     table.add_row("training", Text.assemble(f"{epochs}, {steps}  ", _there(bake.state)))
     settings = f"rank {bake.r}, alpha {bake.lora_alpha:g}, learning rate {bake.learning_rate:g}"
     table.add_row("", Text(f"{settings}, {bake.loss}, seed {bake.seed}", style="dim"))
@@ -100,9 +100,18 @@ def _cost(cost: Cost) -> Table:
     else:
         table.add_row("time", f"about {', '.join(times)}")
     if cost.measured_on:
-        results = f"{cost.measured_on} result{'s' * (cost.measured_on != 1)}"
+        results = _many(cost.measured_on, "result")
         table.add_row("", Text(f"by {results} of this store", style="dim"))
     return table
+
+
+def _many(count: int, unit: str) -> str:
+    return f"{count} {unit}{'s' * (count != 1)}"
+
+
+def _short(model: str) -> str:
+    """Return a model's name without its owner and repository, as every command takes it."""
+    return "/".join(model.split("/")[-2:]) if model.count("/") == 3 else model
 
 
 def _count(count: int | None, stage: StageStatus) -> Text:
