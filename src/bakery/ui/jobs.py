@@ -30,7 +30,7 @@ def show_launched(job: Job, *, log: Path, as_json: bool) -> None:
     if as_json:
         show_json(_data(job) | {"log": str(log)})
         return
-    say(f"Job {job.id} is {job.state}: {_what(job)} of {', '.join(job.names)}, on {job.branch}.")
+    say(f"Job {job.id} is {job.state}: {_what(job)} of {', '.join(job.names)}, on {job.branch}.\n")
     table = pairs()
     table.add_row(f"bgit jobs --follow {job.id}", "watch it; Ctrl-C stops only the watching")
     table.add_row("bgit jobs", "how far the jobs are")
@@ -188,7 +188,7 @@ def _data(job: Job) -> dict[str, Any]:
 
 
 def _what(job: Job) -> str:
-    return " ".join(job.stages)
+    return ", ".join(job.stages)
 
 
 def _ago(when: str) -> str:

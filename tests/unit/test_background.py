@@ -1,0 +1,168 @@
+"""Processes of jobs: they take turns, end when they are told to, and write down how."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bakery import background
+from bakery.cli.worker import PROGRAM
+from bakery.errors import BakeryError
+from bakery.repo import job
+from bakery.repo.job import Job
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.processes import ProcessId
+from bakery.reporting import Quiet
+from tests.support.in_background import launched
+from tests.support.recorded import committed, made
+
+PATIENCE_S = 60
+
+
+@pytest.fixture
+def repo(workplace: Path) -> ModelRepo:
+    return made(workplace / "yoda")
+
+
+@pytest.fixture
+def earlier(repo: ModelRepo) -> Job:
+    """A job that was launched before all others, and works for as long as the test does."""
+    return launched(repo, committed(repo, "one"))
+
+
+def waiting(repo: ModelRepo, earlier: Job) -> Job:
+    """Write a job that is queued behind it."""
+    later = replace(earlier, id="0000ff", state="queued", began="", created=job.now())
+    return later.write(repo.store)
+
+
+@contextlib.contextmanager
+def worker(repo: ModelRepo, mine: Job) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the process of a job, and go on when it has taken the job over."""
+    log = job.log_path(repo.store, mine.id)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [*PROGRAM, str(repo.store.root), mine.id], stdout=output, stderr=output
+        )
+    try:
+        until(lambda: "waiting for job" in log.read_text("utf-8"))
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(met: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not met():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.01)
+
+
+def now(repo: ModelRepo, of: Job) -> Job:
+    return job.read(job.record_path(repo.store, of.id))
+
+
+def test_a_job_waits_for_the_one_before_it_and_then_begins_by_itself(repo, earlier):
+    mine = waiting(repo, earlier)
+    with worker(repo, mine) as process:
+        assert now(repo, mine).state == "queued"
+        assert now(repo, mine).process.pid == process.pid
+        replace(earlier, state="complete", ended=job.now()).write(repo.store)
+        process.wait()
+    ended = now(repo, mine)
+    assert ended.began
+    # There is no such base on this machine; that it fails shows that it went on.
+    assert (ended.state, process.returncode) == ("failed", 5)
+    assert "base model tiny-1 has changed" in ended.error
+    assert f"error: {ended.error}" in job.log_path(repo.store, mine.id).read_text("utf-8")
+
+
+def test_a_job_whose_forerunner_died_does_not_wait_for_it(repo, earlier):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    named = replace(ProcessId.own(), pid=gone.pid)
+    gone.wait()
+    replace(earlier, process=named).write(repo.store)
+    with pytest.raises(BakeryError, match="has changed"):
+        background.work(repo.store, waiting(repo, earlier).id, Quiet())
+
+
+def test_a_job_that_is_to_run_at_once_waits_for_nobody(repo, earlier):
+    mine = replace(waiting(repo, earlier), at_once=True).write(repo.store)
+    with pytest.raises(BakeryError, match="has changed"):
+        background.work(repo.store, mine.id, Quiet())
+    assert now(repo, mine).state == "failed"
+
+
+def test_cancel_stops_a_job_that_waits(repo, earlier):
+    mine = waiting(repo, earlier)
+    with worker(repo, mine) as process:
+        ended = background.cancel(repo.store, now(repo, mine))
+        process.wait()
+    assert (ended.state, process.returncode) == ("cancelled", 130)
+    assert "what was made is kept" in job.log_path(repo.store, mine.id).read_text("utf-8")
+
+
+def test_a_machine_that_goes_down_leaves_an_interrupted_job(repo, earlier):
+    mine = waiting(repo, earlier)
+    with worker(repo, mine) as process:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+    ended = now(repo, mine)
+    assert (ended.state, ended.hint) == ("interrupted", job.GO_ON)
+    assert "told to end" in ended.error
+
+
+STUBBORN = """
+import signal, subprocess, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+def test_what_does_not_end_is_killed_with_its_children():
+    stubborn = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE)
+    assert stubborn.stdout is not None
+    child = int(stubborn.stdout.readline())
+    named = ProcessId.own()
+    named = replace(named, pid=stubborn.pid, started=time.time())
+    named.stop((0.05, 0.05, 10.0))
+    assert stubborn.wait() == -signal.SIGKILL
+    stubborn.stdout.close()
+    until(lambda: replace(named, pid=child).is_dead())
+
+
+def test_a_number_that_was_given_to_another_process_is_left_alone():
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    replace(ProcessId.own(), pid=other.pid, started=0.0).stop((0.0, 0.0, 0.0))
+    assert other.poll() is None
+    other.communicate(b"\n")
+    assert other.returncode == 0
+
+
+def test_nothing_in_the_folder_of_a_repository_is_run(repo):
+    (repo.root / "bakery").mkdir()
+    (repo.root / "bakery" / "__init__.py").write_text("print('mine')", encoding="utf-8")
+    (repo.root / "json.py").write_text("print('mine')", encoding="utf-8")
+    done = subprocess.run(
+        [*PROGRAM, str(repo.store.root), "000000"],
+        cwd=repo.root,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == ""
+    assert "000000.json cannot be read" in done.stderr
