@@ -30,7 +30,8 @@ def show_launched(job: Job, *, log: Path, as_json: bool) -> None:
     if as_json:
         show_json(_data(job) | {"log": str(log)})
         return
-    say(f"Job {job.id} is {job.state}: {_what(job)} of {', '.join(job.names)}, on {job.branch}.\n")
+    stages, names = ", ".join(job.stages), ", ".join(job.names)
+    say(f"Job {job.id} is {job.state}: {stages} of {names}, on {job.branch}.\n")
     table = pairs()
     table.add_row(f"bgit jobs --follow {job.id}", "watch it; Ctrl-C stops only the watching")
     table.add_row("bgit jobs", "how far the jobs are")
@@ -57,8 +58,7 @@ def show_jobs(jobs: Sequence[Job], *, hidden: int, as_json: bool) -> None:
         table.add_column("how far", overflow="fold")
         for job in jobs:
             state = Text(job.state, style=_STYLES[job.state])
-            what = f"{_what(job)}: {', '.join(name[:-17] for name in job.names)}"
-            table.add_row(job.id, state, job.branch, what, how_far(job))
+            table.add_row(job.id, state, job.branch, _what(job), how_far(job))
         lay(out, table)
     if hidden:
         say(f"{hidden} more: bgit jobs --all")
@@ -188,7 +188,9 @@ def _data(job: Job) -> dict[str, Any]:
 
 
 def _what(job: Job) -> str:
-    return ", ".join(job.stages)
+    """Return what a job makes: the bake, or the targets and which of their stages."""
+    names = ", ".join(name[:-17] for name in job.names)
+    return names if "bake" in job.stages else f"{names} ({', '.join(job.stages)})"
 
 
 def _ago(when: str) -> str:
