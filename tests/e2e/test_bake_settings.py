@@ -125,6 +125,18 @@ def test_an_earlier_step_is_a_model_to_talk_to(mixed: Typist) -> None:
     assert "are not the recorded ones" in damaged.err
 
 
+def test_an_earlier_step_can_be_adopted_and_baked_on(mixed: Typist, workplace: Path) -> None:
+    typist = copied(mixed, workplace / "demo")
+    half = block(typist).models[-1]
+    typist.must("adopt", str(half))
+    assert typist.parent() == str(half)
+    typist.commit(ALONE)
+    typist.must("run", "bake")
+    again = block(typist)
+    assert again.parent == half
+    assert again.data["parent"]["digest"] == block(mixed).digest_of(4)
+
+
 def test_an_earlier_target_goes_by_its_name_alone(mixed: Typist, workplace: Path) -> None:
     typist = copied(mixed, workplace / "demo")
     before = block(typist)
