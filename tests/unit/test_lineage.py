@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 
 from bakery.errors import RepoError
 from bakery.records import ModelRef
-from bakery.repo import lineage, recipe, state
-from bakery.repo.git import Git
+from bakery.repo import lineage, recipe, recipe_cache, state
+from bakery.repo.git import Blob, Git
 from bakery.repo.lineage import Lineage
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.state import State
@@ -211,3 +212,31 @@ def test_a_kept_step_goes_by_its_whole_name(repo):
     assert repo.find_model("one").model == last == repo.state().parent
     half = repo.find_model(str(replace(last, step=4)))
     assert (half.model.step, half.digest_of(4)) == (4, "44" * 32)
+
+
+def test_a_long_history_is_read_from_git_once(repo, monkeypatch):
+    monkeypatch.setattr(recipe_cache, "LEAST_BYTES", 0)
+    forked(repo)
+    first = repo.lineage()
+    asked: list[str] = []
+    read = Git.stream
+
+    def counted(git: Git, ids: Sequence[str]) -> Iterator[Blob]:
+        asked.extend(ids)
+        return read(git, ids)
+
+    monkeypatch.setattr(Git, "stream", counted)
+    assert repo.lineage() == first
+    assert asked == []
+    baked(repo, "five")
+    assert len(list(repo.lineage().walk())) == 5
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": 2}', '{"schema": 1, "blocks": []}'])
+def test_a_broken_cache_is_made_anew(repo, monkeypatch, text):
+    monkeypatch.setattr(recipe_cache, "LEAST_BYTES", 0)
+    forked(repo)
+    first = repo.lineage()
+    (repo.git.common_dir / "bakery" / "recipes.json").write_text(text, encoding="utf-8")
+    assert repo.lineage() == first

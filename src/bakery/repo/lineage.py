@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 
 from bakery.errors import RepoError
 from bakery.records import ModelRef
-from bakery.repo import recipe, state
+from bakery.repo import recipe, recipe_cache, state
 from bakery.repo.checks import BREAD, RECIPE
 from bakery.repo.former import FormerBake
 from bakery.repo.git import Git
 from bakery.repo.recipe import RecordedBake
+from bakery.repo.recipe_cache import Recipe
 from bakery.repo.state import State
 
 
@@ -208,20 +209,50 @@ def _recipes(
     git: Git, sources: Mapping[str | None, str]
 ) -> tuple[dict[str, RecordedBake], dict[str, tuple[FormerBake, ...]], list[str]]:
     """Return the bakes of recipes (blob: whose), what each has of another tool, and problems."""
-    known: dict[str, bytes] = {}
+    recipes, problems = _taken_apart(git, {blob: name for blob, name in sources.items() if blob})
     bakes: dict[str, RecordedBake] = {}
     histories: dict[str, tuple[FormerBake, ...]] = {}
-    problems: list[str] = []
-    for blob in git.stream([recipe_id for recipe_id in sources if recipe_id]):
+    for blob, source in sources.items():
+        found = recipes.get(blob or "")
+        if blob is None or found is None:
+            continue
         try:
-            header, new = recipe.gather(blob.data, f"{sources[blob.id]}:{RECIPE}", known)
+            for block in found.blocks:
+                bake_id = recipe.id_of(block)
+                if bake_id not in bakes:
+                    bakes[bake_id] = recipe.read(bake_id, block, f"{source}:{RECIPE}")
         except RepoError as error:
             problems.append(error.message)
             continue
-        bakes |= {bake.id: bake for bake in new}
-        kept = recipe.former_of(header)
-        histories[blob.id] = kept.bakes if kept else ()
+        kept = recipe.former_of(found.header) if found.header else None
+        histories[blob] = kept.bakes if kept else ()
     return bakes, histories, problems
+
+
+def _taken_apart(git: Git, sources: Mapping[str, str]) -> tuple[dict[str, Recipe], list[str]]:
+    """Return recipes by blob, from the cache or from git, and what cannot be read."""
+    kept = recipe_cache.load(git)
+    recipes = {blob: kept[blob] for blob in sources if blob in kept}
+    missing = [blob for blob in sources if blob not in kept]
+    known: dict[str, bytes] = {}
+    texts: dict[bytes, str] = {}
+    problems: list[str] = []
+    read = 0
+    for blob in git.stream(missing):
+        try:
+            header, blocks = recipe.take_apart(blob.data, f"{sources[blob.id]}:{RECIPE}", known)
+        except RepoError as error:
+            problems.append(error.message)
+            continue
+        for block in blocks:
+            if block not in texts:
+                texts[block] = block.decode("utf-8", "replace")
+        header = header if recipe.former_of(header) else ""
+        recipes[blob.id] = Recipe(header, tuple(texts[block] for block in blocks))
+        read += len(blob.data)
+    if read >= recipe_cache.LEAST_BYTES:
+        recipe_cache.save(git, recipes)
+    return recipes, problems
 
 
 def _without_copies(branches: Sequence[Branch]) -> list[Branch]:

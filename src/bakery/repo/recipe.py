@@ -172,16 +172,21 @@ def outside(text: str, source: str = "recipe.yml") -> str:
     return _split(_bytes(text), source)[0].decode()
 
 
-def gather(data: bytes, source: str, known: dict[str, bytes]) -> tuple[str, list[RecordedBake]]:
-    """Return what stands outside of the blocks, and the bakes that are not `known` (id: block).
+def take_apart(data: bytes, source: str, known: dict[str, bytes]) -> tuple[str, list[bytes]]:
+    """Return what stands outside of the blocks, and the blocks.
 
-    They are made known. Known blocks are stepped over unread: branches share most of theirs.
+    `known` blocks (by id) are stepped over unread, and new ones are made known: branches share
+    most of theirs.
     """
     header, found = _split(data, source, known)
-    new_ones = {bake_id: block for bake_id, block in found if bake_id not in known}
-    bakes = [read(i, block.decode("utf-8", "replace"), source) for i, block in new_ones.items()]
-    known.update(new_ones)
-    return header.decode("utf-8", "replace"), bakes
+    for bake_id, block in found:
+        known.setdefault(bake_id, block)
+    return header.decode("utf-8", "replace"), [block for _, block in found]
+
+
+def id_of(block: str) -> str:
+    """Return the id of the bake that a block records."""
+    return block[len(_OPEN) : len(_OPEN) + 16]
 
 
 def former_of(header: str) -> Former | None:

@@ -129,11 +129,12 @@ def _print_tree(out: Console, root: _Item) -> None:
     signs = _UNICODE if is_unicode(out) else _ASCII
     rows = list(_rows(root, signs, flat=False))
     nested = rows
-    if any(_width(first, item) > out.width for first, _, item in rows):
+    width = out.width
+    if any(_width(first, item) > width for first, _, item in rows):
         flat = list(_rows(root, signs, flat=True))
         if max(cell_len(row[0]) for row in flat) < max(cell_len(row[0]) for row in rows):
             rows = flat
-    lines = [line for row in rows for line in _lines(out, *row)]
+    lines = [line for row in rows for line in _lines(out, width, *row)]
     if sys.stdout.isatty():
         out.print(Text("\n").join(lines), soft_wrap=True)
     else:
@@ -163,9 +164,9 @@ def _sign(item: _Item) -> str:
     return (f" +{item.more}" if item.more else "") + (" *" if item.is_current else "")
 
 
-def _lines(out: Console, first: str, following: str, item: _Item) -> Iterator[Text]:
+def _lines(out: Console, width: int, first: str, following: str, item: _Item) -> Iterator[Text]:
     """Return an item's lines; too long a name loses its middle, marks that do not fit go below."""
-    room = max(out.width - cell_len(first), 20)
+    room = max(width - cell_len(first), 20)
     sign = _sign(item)
     name = _shortened(item.name, room - len(sign)) + sign
     style = "bold green" if item.is_current else item.style
@@ -175,7 +176,7 @@ def _lines(out: Console, first: str, following: str, item: _Item) -> Iterator[Te
         return
     yield line
     marks = item.marks[2 if item.marks.plain.startswith("  ") else 0 :]
-    for part in marks.wrap(out, max(out.width - cell_len(following) - 2, 20)):
+    for part in marks.wrap(out, max(width - cell_len(following) - 2, 20)):
         yield Text.assemble((following, "dim"), "  ", part)
 
 
