@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Typist
+from tests.e2e.conftest import BGIT, Typist
 from tests.support.endpoint import serve
 from tests.support.models import make_model, qwen3_config
 
@@ -39,6 +43,10 @@ def answers(typist: Typist) -> list[dict[str, str]]:
     return found
 
 
+def answered(typist: Typist) -> int:
+    return sum(p.read_bytes().count(b"\n") for p in typist.store.rglob("trajectories.jsonl"))
+
+
 def test_an_endpoint_writes_and_answers(typist: Typist) -> None:
     generator = "{type: oneshot_qs, model: writer, numq: 2}"
     configure(typist, "model_name: answerer\n  max_concurrency: 2", generator)
@@ -67,6 +75,27 @@ def test_a_refused_key_ends_the_run_and_what_came_is_kept(typist: Typist) -> Non
         assert typist.must("rollout", "--count") == "1\n"
         assert typist("run", "rollout", **env).code == 0
     assert len(endpoint.requests) == 4
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_ctrl_c_ends_at_once_and_the_next_run_asks_only_for_the_rest(typist: Typist) -> None:
+    configure(typist, "model_name: answerer\n  max_concurrency: 1")
+    with serve(["AYE"], silent_after=2) as endpoint:
+        env = {**os.environ, **typist.env, "OPENAI_BASE_URL": endpoint.url}
+        command = [BGIT, "run", "stim", "rollout"]
+        running = subprocess.Popen(
+            command, cwd=typist.root, env=env, stderr=subprocess.PIPE, text=True
+        )
+        while running.poll() is None and answered(typist) < 2:
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=15)
+    assert running.returncode == 130
+    assert "stopped; " in said
+    assert typist.must("rollout", "--count") == "2\n"
+    with serve(["AYE"]) as endpoint:
+        assert typist("run", "rollout", OPENAI_BASE_URL=endpoint.url).code == 0
+    assert len(endpoint.requests) == 1
 
 
 def test_a_name_that_nobody_serves_is_refused_and_nothing_else_answers(typist: Typist) -> None:

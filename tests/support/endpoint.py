@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Barrier, Lock, Thread
+from threading import Barrier, Event, Lock, Thread
 from typing import Any
 
 
@@ -17,7 +17,8 @@ class Endpoint:
 
     `statuses` are used up one per request, and then `status` holds. `headers` go with refusals.
     `together`: so many requests have to be there at once before one of them is answered.
-    `calls` are tool calls in every answer.
+    `calls` are tool calls in every answer. `silent_after` so many requests none is answered,
+    until the server ends.
     """
 
     replies: list[str]
@@ -27,6 +28,7 @@ class Endpoint:
     headers: dict[str, str] = field(default_factory=dict)
     message: str = "invalid x-api-key"
     calls: list[dict[str, Any]] = field(default_factory=list)
+    silent_after: int | None = None
     together: Barrier | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -37,13 +39,18 @@ class Endpoint:
 def serve(replies: Sequence[str], **settings: Any) -> Iterator[Endpoint]:
     """Serve chat completions on a free port; the last reply repeats."""
     endpoint = Endpoint(list(replies), **settings)
-    lock = Lock()
+    lock, ended = Lock(), Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if endpoint.together is not None:
                 endpoint.together.wait(timeout=20)
+            if (
+                endpoint.silent_after is not None
+                and len(endpoint.requests) >= endpoint.silent_after
+            ):
+                ended.wait(timeout=20)
             with lock:
                 status, payload = _answer(endpoint, json.loads(body), self.headers["Authorization"])
             self.send_response(status)
@@ -64,6 +71,7 @@ def serve(replies: Sequence[str], **settings: Any) -> Iterator[Endpoint]:
     try:
         yield endpoint
     finally:
+        ended.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from string import Template
 
@@ -76,16 +77,19 @@ def write(task: Task) -> Iterator[Round]:
         yield Round(-1, tuple(chosen), OPENERS_WRITER)
         have = len(chosen)
     fruitless, number = 0, task.first
+    reasons: Counter[str] = Counter()
     while have < wanted and fruitless < MAX_FRUITLESS_ROUNDS:
         round_ = _round(task, writer, number, wanted - have)
         have += len(round_.questions)
         fruitless = 0 if round_.questions else fruitless + 1
+        reasons.update(reason for _, reason in round_.rejected)
         number += 1
         yield round_
     if have < wanted:
+        said = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         task.note(
             f"{writer.name} wrote only {have} different questions of {wanted}: "
-            "the last rounds gave nothing new"
+            f"the last rounds gave nothing new ({said or 'the replies were empty'})"
         )
 
 
