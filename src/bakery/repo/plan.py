@@ -122,7 +122,9 @@ def defaults_for(base: BaseModelId) -> Defaults:
 def resolve(spec: schema.InputSpec, head: Head) -> Plan:
     """Fix every request and name that `spec` means when it is run on `head`."""
     defaults = defaults_for(head.base)
-    targets = tuple(_target(target, spec, head, defaults) for target in spec.targets)
+    targets = tuple(
+        _target(number, target, spec, head, defaults) for number, target in enumerate(spec.targets)
+    )
     if spec.bake is None:
         return Plan(head, targets, warnings=spec.warnings)
     bake, notes = bake_plan.request(spec, targets, head, defaults)
@@ -131,11 +133,12 @@ def resolve(spec: schema.InputSpec, head: Head) -> Plan:
 
 
 def _target(
-    target: schema.Target, spec: schema.InputSpec, head: Head, defaults: Defaults
+    number: int, target: schema.Target, spec: schema.InputSpec, head: Head, defaults: Defaults
 ) -> PlannedTarget:
     stim = _stim(spec, target)
     student = spec.prompts.get(target.student, schema.PromptSection()).prompt()
-    rollout = _rollout(stim, target, student, head, defaults)
+    answering = _answering(number, target, spec, head)
+    rollout = _rollout(stim, target, student, answering, head, defaults)
     return PlannedTarget(f"{target.name}_{rollout.id}", target.name, stim, rollout, student)
 
 
@@ -163,7 +166,12 @@ def _generator_data(generator: schema.Generator) -> dict[str, Any]:
 
 
 def _rollout(
-    stim: StimRequest, target: schema.Target, student: Prompt, head: Head, defaults: Defaults
+    stim: StimRequest,
+    target: schema.Target,
+    student: Prompt,
+    answering: tuple[ModelRef | None, str | None],
+    head: Head,
+    defaults: Defaults,
 ) -> RolloutRequest:
     extras = target.extra_kwargs
     sampling = SamplingSettings(
@@ -173,7 +181,7 @@ def _rollout(
         endpoint=extras.passed,
         **extras.model_dump(),
     )
-    parent, model = _answering(target, head)
+    parent, model = answering
     conditioned = any(g.rollout_with_conditioned for g in target.generators)
     return RolloutRequest(
         stim.id,
@@ -187,7 +195,9 @@ def _rollout(
     )
 
 
-def _answering(target: schema.Target, head: Head) -> tuple[ModelRef | None, str | None]:
+def _answering(
+    number: int, target: schema.Target, spec: schema.InputSpec, head: Head
+) -> tuple[ModelRef | None, str | None]:
     """Return the bake that answers (None: the base), or the name of another model."""
     name = target.model_name
     if name is None:
@@ -197,12 +207,20 @@ def _answering(target: schema.Target, head: Head) -> tuple[ModelRef | None, str 
         return None, HOSTED + served_as(name)
     if target.extra_kwargs.passed:
         unknown = ", ".join(f"`{key}`" for key in target.extra_kwargs.passed)
+        key = next(iter(target.extra_kwargs.passed))
+        at = spec.places.at("TARGET", number, "extra_kwargs", key, key=True)
         raise ConfigError(
-            f"TARGET.extra_kwargs has {unknown}, which a local model cannot do",
+            f"{at}: TARGET.extra_kwargs has {unknown}, which a local model cannot do",
             hint=f"{name} is a model of this machine. Only an endpoint is handed what it may know.",
         )
     if kind == "base" or name == head.base.name or {name, head.base.name} <= set(EMBEDDED):
         return None, None
     if kind == "local":
         return None, name
+    if name not in head.models:
+        at = spec.places.at("TARGET", number, "model_name")
+        raise ConfigError(
+            f"{at}: TARGET.model_name: there is no model {name!r} here",
+            hint="`bgit models` lists the bakes there are.",
+        )
     return head.models[name], None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 BASE = "base"
@@ -15,13 +16,16 @@ FAMILIES = {
 }
 """How the names of hosted models begin, by who serves them."""
 
+_BAKE = re.compile(r"_[0-9a-f]{16}$")
+"""How the name of a bake ends: a name that does is never an endpoint's."""
+
 Kind = Literal["base", "hosted", "local", "bake", "word"]
 
 
 def kind_of(name: str) -> Kind:
     """Return what a name can mean.
 
-    `local` is a folder, the embedded model or a hub id, `bake` a full model name. A `word` is a
+    `local` is a folder, the embedded model or a hub id, `bake` a full name of a model or bake. A `word` is a
     bake of the repository, where there is one of that name, and else a model of the endpoint.
     """
     if name == BASE:
@@ -30,7 +34,7 @@ def kind_of(name: str) -> Kind:
         return "hosted"
     if name in EMBEDDED or name.startswith((".", "/", "~")) or name.count("/") == 1:
         return "local"
-    return "bake" if "/" in name else "word"
+    return "bake" if "/" in name or _BAKE.search(name) else "word"
 
 
 def served_as(name: str) -> str:
