@@ -227,6 +227,22 @@ def test_what_is_held_out_is_measured_every_few_steps(bench: Bench, tmp_path: Pa
     assert not any("eval_kl" in row for row in rows(plain))
 
 
+def test_a_live_teacher_is_asked_while_the_student_trains(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Bench(tmp_path / "other", tmp_path / "model")
+    recorded = running(other, Running(eval_interval=1))
+    monkeypatch.setattr(bake, "RECORD_GB", 0.0)
+    live = running(bench, Running(eval_interval=1))
+    assert any("it is run at every step" in note for note in live["notes"])
+    assert [row["eval_kl"] for row in rows(live)] == pytest.approx(
+        [row["eval_kl"] for row in rows(recorded)], rel=1e-4
+    )
+    assert [row["loss"] for row in rows(live)] == pytest.approx(
+        [row["loss"] for row in rows(recorded)], rel=1e-4
+    )
+
+
 def test_every_row_holds_every_series(bench: Bench) -> None:
     result = bench.bake()
     for row in rows(result):

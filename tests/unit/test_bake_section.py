@@ -215,6 +215,8 @@ def test_wandb_has_names_of_its_own():
         ("scheduler: {warmup_ratio: 0.1, warmup_steps: 3}", "keep one"),
         ("scheduler: {type: constant, warmup_steps: 3}", "`constant_with_warmup` has"),
         ("scheduler: {type: cosine, name: linear}", "keep one"),
+        ("scheduler: {type: polynomial}\noptimizer: {learning_rate: 1.0e-8}",
+         "a polynomial falls to 1e-07"),
         ("deepspeed: {zero_optimization: {stage: 4}}", "less than or equal to 3"),
         ("checkpoint: [{save_every_n_steps: -1}]", "greater than or equal to 0"),
         ("activation_checkpoint_cpu_offload: true\nmodel: {disable_activation_checkpoint: true}",

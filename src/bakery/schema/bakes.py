@@ -32,6 +32,9 @@ CURVES = Literal[
     "inverse_sqrt",
 ]
 
+POLYNOMIAL_END = 1e-7
+"""The rate that transformers lets a polynomial end at."""
+
 OPTIMIZERS = {
     "adamw": "adamw_torch",
     "adamw_torch": "adamw_torch",
@@ -352,7 +355,12 @@ class Bake(Section):
         return value
 
     @model_validator(mode="after")
-    def _can_save_memory(self) -> Bake:
+    def _fits_together(self) -> Bake:
+        rate = self.optimizer.learning_rate
+        if self.scheduler.curve == "polynomial" and rate is not None and rate <= POLYNOMIAL_END:
+            raise ValueError(
+                f"a polynomial falls to {POLYNOMIAL_END:g}: optimizer.learning_rate is no larger"
+            )
         if self.activation_checkpoint_cpu_offload and self.model.disable_activation_checkpoint:
             raise ValueError(
                 "activation_checkpoint_cpu_offload needs activation checkpointing, which "
