@@ -164,3 +164,9 @@ def test_a_target_that_does_not_exist_is_named_with_its_nearest():
 def test_a_bake_without_any_target_is_refused():
     with pytest.raises(ConfigError, match="nothing to bake"):
         plan("BAKE:\n  name: yoda\n")
+
+
+def test_an_answering_bake_that_does_not_exist_is_refused_at_its_place():
+    line = "  name: main\n  model_name: gone_0123456789abcdef\n"
+    with pytest.raises(ConfigError, match=r":8:15: .*no model 'gone_0123456789abcdef' here"):
+        plan(changed("  name: main\n", line))

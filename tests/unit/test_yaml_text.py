@@ -78,3 +78,89 @@ def test_a_name_that_is_refused_says_what_names_are_made_of():
 )
 def test_a_misspelt_word_finds_its_neighbour(word, known, guess):
     assert yaml_text.nearest(word, known) == guess
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("1e-4", 1e-4), ("1_000", 1000), ("0x1F", 31), ("0o17", 15), ("0b11", 3), ("-3", -3),
+        ("1.5", 1.5), (".5", 0.5), ("-.inf", float("-inf")), ("on", "on"), ("no", "no"),
+        ("True", True), ("false", False), ("~", None), ("", None), ("null", None),
+        ("2026-01-01", "2026-01-01"), ("12:30", "12:30"), ("=", "="), ("<<", "<<"),
+        ("'1'", "1"), ("!!str 1", "1"), ('!!int "7"', 7), ("! 5", "5"), ("日本 🙂", "日本 🙂"),
+    ],
+)  # fmt: skip
+def test_values_are_those_of_yaml_1_2(written, value):
+    assert yaml_text.parse(f"a: {written}\n", "x.yml")["a"] == value
+
+
+def test_anchors_and_merges_are_taken_in():
+    text = "a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  y: 3\nc: [*a, *a]\n"
+    document = yaml_text.parse(text, "x.yml")
+    assert yaml_text.plain(document)["b"] == {"y": 3, "x": 1}
+    assert yaml_text.plain(document)["c"] == [{"x": 1, "y": 2}] * 2
+    assert yaml_text.position(document, ["b", "x"], key=True) == (1, 8)
+
+
+def test_a_byte_order_mark_is_no_text():
+    assert yaml_text.parse("\ufeffa: 1\n", "x.yml") == {"a": 1}
+
+
+LAUGHS = "a0: &a0 ha\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)
+)
+CHAIN = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 2000))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (LAUGHS, r"^x\.yml:\d+:\d+: more than 500,000 values, counting what aliases repeat"),
+        (CHAIN, r"^x\.yml:6\d:\d+: nested deeper than 64 levels"),
+        ("[" * 100_000, r"^x\.yml:1:65: nested deeper than 64 levels"),
+        ("{a: " * 100_000, r"^x\.yml:1:\d+: nested deeper than 64 levels"),
+        ("- " * 50_000, r"^x\.yml:1:\d+: nested deeper than 64 levels"),
+        ("a: &a [*a]\n", r"^x\.yml:1:8: \*a refers to what it is a part of"),
+        ("abc: &abc 1\nb: *abd\n", r"^x\.yml:2:4: \*abd refers to nothing above: .* \*abc\?"),
+        ("a: !!python/object:os.system x\n", r"^x\.yml:1:4: the tag !python/object:os\.system"),
+        ("a: !own x\n", r"^x\.yml:1:4: the tag !own means nothing here"),
+        ("a: !!binary aGk=\n", r"^x\.yml:1:4: the tag !binary means nothing here"),
+        ("a: !!int x\n", r"^x\.yml:1:4: `x` is not of the type !!int"),
+        (f"a: {'9' * 5000}\n", r"^x\.yml:1:4: this number cannot be read \(5000 characters\)"),
+        ("? [a]\n: b\n", r"^x\.yml:1:3: a key is text, not a list or a mapping"),
+        ("a: &a {x: 1}\n*a : 2\n", r"^x\.yml:2:1: a key is text"),
+        ("a:\n  <<: [1]\n", r"^x\.yml:2:7: `<<` takes in a mapping"),
+        ("a: 1\nb: 2\na: 3\n", r"^x\.yml:3:1: duplicate key `a`: it stands in line 1 already"),
+        ("a: 1\n---\nb: 2\n", r"^x\.yml:2:1: another document begins here"),
+        ("a: \x00\n", r"^x\.yml:1:4: the character U\+0000 is no text"),
+        ("é: x\nb: \x1b\n", r"^x\.yml:2:4: the character U\+001B is no text"),
+        ("a: [1, 2\nb: 3\n", r"^x\.yml:2:\d+: expected `,` or `\]`: this list is not closed"),
+        ("a: 'x\nb: 3\n", r"^x\.yml:2:5: the file ends within a text: a closing quote is missing"),
+        ("a: @x\n", r"^x\.yml:1:4: nothing can begin with this character"),
+        ("a: 1\n b: 2\n", r"^x\.yml:2:3: mapping values are not allowed here"),
+    ],
+)  # fmt: skip
+def test_yaml_that_no_configuration_is_made_of_is_refused_at_its_place(text, message):
+    with pytest.raises(ConfigError, match=message):
+        yaml_text.parse(text, "x.yml")
+
+
+def test_two_lines_are_shown_on_each_side_of_a_mistake():
+    with pytest.raises(ConfigError) as caught:
+        yaml_text.parse("a: 1\nb: 2\nc: 3\nd: e: f\ng: 4\nh: 5\ni: 6\n", "x.yml")
+    assert caught.value.message.splitlines()[1:] == [
+        "    2 | b: 2",
+        "    3 | c: 3",
+        "    4 | d: e: f",
+        "            ^",
+        "    5 | g: 4",
+        "    6 | h: 5",
+    ]
+
+
+def test_a_long_line_is_shown_where_the_mistake_is():
+    with pytest.raises(ConfigError) as caught:
+        yaml_text.parse(f"a: {'x' * 5000}: y {'z' * 5000}\n", "x.yml")
+    shown, caret = caught.value.message.splitlines()[1:3]
+    assert len(shown) < 150
+    assert shown[caret.index("^")] == ":"
