@@ -18,7 +18,7 @@ from typing import Any
 from bakery import unpacking
 from bakery.errors import BakeryError, ModelError, StageError
 from bakery.identity import file_digest
-from bakery.records import ModelRef, sync_folder, write_atomic
+from bakery.records import ModelRef, write_atomic
 from bakery.repo import described
 from bakery.repo.checks import INPUT
 from bakery.repo.git import Git
@@ -285,19 +285,16 @@ def _keep_metrics(path: Path, draft: Path) -> None:
 def _move_in(repo: ModelRepo, need: Need, draft: Path) -> None:
     """Put a checked folder in its place; what lay there, damaged or begun, is kept aside."""
     with repo.store.lock(need.folder if need.bake is None else need.folder.parent, "bgit import"):
-        if need.folder.exists():
-            _aside(repo, need.folder)
-        need.folder.parent.mkdir(parents=True, exist_ok=True)
         figures = draft / METRICS
         if figures.is_file():
+            need.folder.parent.mkdir(parents=True, exist_ok=True)
             figures.replace(need.folder.parent / METRICS)
-        draft.rename(need.folder)
-        sync_folder(need.folder.parent)
-        if need.bake is not None and need.model == need.bake.model:
-            _record_beside(repo, need.bake)
+        repo.store.put(draft, need.folder)
+        if need.bake is not None and need.model is not None and need.digest == need.bake.digest:
+            _record_beside(repo, need.bake, need.model.step)
 
 
-def _record_beside(repo: ModelRepo, bake: RecordedBake) -> None:
+def _record_beside(repo: ModelRepo, bake: RecordedBake, step: int) -> None:
     """Write bake.json and what else a finished bake leaves, as the recipe records it."""
     folder = repo.store.bake(bake.id)
     if (folder / DONE).is_file():
@@ -307,20 +304,11 @@ def _record_beside(repo: ModelRepo, bake: RecordedBake) -> None:
         for k, v in bake.data.items()
         if k not in ("bake_name", "model_names", "input", "steps")
     }
-    result = {"schema": 1, "bake_id": bake.id, "step": bake.model.step, **told}
+    result = {"schema": 1, "bake_id": bake.id, "step": step, **told}
     with suppress(BakeryError):  # Where it is not in this clone, the bake is whole without it.
         write_atomic(folder / INPUT, described.input_text(repo, bake))
     write_atomic(folder / "bake.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     write_atomic(folder / DONE, json.dumps({"schema": 1}) + "\n")
-
-
-def _aside(repo: ModelRepo, folder: Path) -> None:
-    name = "-".join(folder.relative_to(repo.store.root).parts)
-    number = 1
-    while (aside := repo.store.root / "replaced" / f"{name}-{number}").exists():
-        number += 1
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    folder.rename(aside)
 
 
 def _copy(source: Path, to: Path) -> None:

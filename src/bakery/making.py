@@ -37,13 +37,17 @@ class Making:
         *,
         wait: bool = True,
         holder: str = "",
+        offline: bool = False,
     ) -> None:
+        """`offline`: no endpoint writes questions, though one is named and has a key."""
         self.repo, self.plan, self.reporter = repo, plan, reporter
         self.launched = launched  # "": no bake is asked for
         self._wait, self._holder = wait, holder
         head = plan.head
         parent = head.parent
-        self._models = Models(repo, head.base, parent, partial(weights, repo), reporter)
+        self._models = Models(
+            repo, head.base, parent, partial(weights, repo), reporter, offline=offline
+        )
         # Found missing or damaged now, not after an hour of questions.
         self.parent = weights(repo, parent) if parent else None
 

@@ -21,4 +21,12 @@ def versions() -> dict[str, Any]:
         "peft": peft.__version__,
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
+        "device": _device(),
     }
+
+
+def _device() -> str:
+    """Return what computes: two kinds of it round differently."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"

@@ -6,19 +6,20 @@ Reads git and the store; decides nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bakery.errors import BakeryError, ConfigError, RepoError
-from bakery.records import ModelRef, Prompt
+from bakery.records import ModelRef
 from bakery.repo import recipe
 from bakery.repo.checks import INPUT, RECIPE
 from bakery.repo.find import MIN_PREFIX
-from bakery.repo.git import plain_path
 from bakery.repo.lineage import Lineage
-from bakery.repo.model_repo import ModelRepo
+from bakery.repo.model_repo import ModelRepo, Place
 from bakery.repo.recipe import RecordedBake
+from bakery.repo.state import State
+from bakery.repo.store import Store
 
 if TYPE_CHECKING:
     from bakery.repo.plan import Plan
@@ -137,39 +138,33 @@ def input_text(repo: ModelRepo, bake: RecordedBake) -> str:
     )
 
 
-def plan_of(repo: ModelRepo, bake: RecordedBake) -> Plan:
+class Then(ModelRepo):
+    """The repository as it was when a bake was launched: its configuration, templates and parent.
+
+    `store` is where stages read and write instead of this clone's store.
+    """
+
+    def __init__(self, repo: ModelRepo, bake: RecordedBake, store: Store | None = None) -> None:
+        super().__init__(repo.git, at=_before(repo, bake))
+        self.store = store or repo.store
+        self._state = replace(repo.state(), parent=bake.parent)
+        self._configuration = input_text(repo, bake)
+
+    def state(self) -> State:
+        """Return what .bread said, on the base model that it names now."""
+        return self._state
+
+    def _input(self, of: Place) -> str:
+        return self._configuration
+
+
+def plan_of(repo: ModelRepo, bake: RecordedBake, then: ModelRepo | None = None) -> Plan:
     """Return what a bake's own input.yml, with its templates, meant where it was baked.
 
     RepoError where that gives another id than the recorded one: defaults or a template changed.
     """
-    from bakery import schema
-    from bakery.repo.plan import Head, RecordedTarget, resolve
-
-    commit = commit_of(repo, bake) or "HEAD"
-
-    def read(path: str) -> bytes:
-        blob = repo.git.blob(f"{commit}:{plain_path(path)}")
-        if blob is None:
-            raise RepoError(f"it is not in commit {commit[:10]}")
-        return blob.data
-
-    targets = {
-        target["name"]: RecordedTarget(
-            target["name"],
-            target["id"],
-            Prompt.from_data(target["teacher"]),
-            Prompt.from_data(target["student"]),
-        )
-        for known in repo.lineage().bakes.values()
-        if known.id != bake.id
-        for target in known.data["targets"]
-    }
-    now = repo.state()
-    model = bake.model
-    head = Head(model.owner, model.repo, now.base, bake.parent, targets)
     try:
-        source = f"{INPUT} of {bake.base_name}"
-        plan = resolve(schema.load(input_text(repo, bake), source=source, read=read), head)
+        plan = (then or Then(repo, bake)).plan("index")
     except ConfigError as error:
         raise RepoError(
             f"the configuration of {bake.name} cannot be read any more:\n{error.message}",
@@ -190,6 +185,17 @@ def plan_or_none(repo: ModelRepo, bake: RecordedBake) -> Plan | None:
         return plan_of(repo, bake)
     except BakeryError:
         return None
+
+
+def _before(repo: ModelRepo, bake: RecordedBake) -> str | None:
+    """Return the commit that a bake was launched on; None where it cannot be told."""
+    commit = commit_of(repo, bake)
+    if commit is None:
+        return None
+    before = repo.git.ask("rev-parse", "-q", "--verify", f"{commit}^")
+    if before is not None and repo.git.blob(f"{before}:{RECIPE}") is not None:
+        return before
+    return commit  # It holds the whole history: squashed, or the first of a shallow clone.
 
 
 def _is_whole(word: str, lineage: Lineage) -> bool:

@@ -10,10 +10,11 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bakery.errors import ConfigError, RepoError
+from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef, Prompt
 from bakery.repo import (
@@ -228,9 +229,14 @@ class ModelRepo:
         return adopt.adopt(self.git, self.store, self.lineage(), bake, base=base, reporter=reporter)
 
     def find_model(self, text: str) -> RecordedBake | None:
-        """Return the bake that a name means; None for the base model."""
-        own = {bake.id for bake in self.bakes()}
-        return find.find(self.git, self.state(), self.lineage(), own, text)
+        """Return the bake that a name means; None for the base model.
+
+        What another branch recorded of the same bake counts less than this branch's own block.
+        """
+        own = {bake.id: bake for bake in self.bakes()}
+        found = find.find(self.git, self.state(), self.lineage(), own.keys(), text)
+        here = own.get(found.id) if found is not None else None
+        return found if found is None or here is None else replace(here, models=found.models)
 
     def names_bakes(self, arguments: Sequence[str]) -> list[RecordedBake] | None:
         """Return the bakes that arguments name, newest first; None where one is something else."""
@@ -256,10 +262,16 @@ class ModelRepo:
         from bakery.schema.model_names import kind_of
 
         found: dict[str, ModelRef | None] = {}
-        for name in {target.model_name for target in spec.targets if target.model_name}:
-            kind = kind_of(name)
-            if kind == "bake" or (kind == "word" and self.names_bake(name)):
-                bake = self.find_model(name)
+        for number, target in enumerate(spec.targets):
+            name = target.model_name
+            kind = kind_of(name) if name else None
+            if name and (kind == "bake" or (kind == "word" and self.names_bake(name))):
+                try:
+                    bake = self.find_model(name)
+                except BakeryError as error:
+                    at = spec.places.at("TARGET", number, "model_name")
+                    told = f"{at}: TARGET.model_name: {error.message}"
+                    raise ConfigError(told, hint=error.hint) from error
                 found[name] = bake.model if bake else None
         return found
 

@@ -1,0 +1,37 @@
+"""`bgit reproduce`: is what the recipe says what comes out?"""
+
+from __future__ import annotations
+
+import click
+
+from bakery import reproduce as reproducing
+from bakery.errors import RepoError
+from bakery.repo.model_repo import ModelRepo
+from bakery.ui.progress import reporter
+from bakery.ui.reproduced import show_reproduced
+
+
+@click.command()
+@click.argument("model", default="parent", metavar="[MODEL]")
+@click.option(
+    "--force", is_flag=True, help="From the base on, though the weights of an ancestor are here."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@click.pass_context
+def reproduce(context: click.Context, model: str, force: bool, as_json: bool) -> None:
+    """Make a model again from its recipe, and compare every digest with the recorded one.
+
+    MODEL is any name that `bgit models` shows, else the current one. What this clone lacks goes
+    into its store; nothing recorded is replaced. Ends with 1 where anything differs.
+    """
+    repo = ModelRepo.find()
+    bake = repo.find_model(model)
+    if bake is None:
+        raise RepoError(
+            f"{repo.state().base.name} is the base model: it was not baked here",
+            hint="`bgit models --all` lists what was.",
+        )
+    with reporter() as shown:
+        found = reproducing.reproduce(repo, bake, force=force, reporter=shown)
+    show_reproduced(found, as_json=as_json)
+    context.exit(0 if found.is_same else 1)
