@@ -103,6 +103,13 @@ def test_a_job_that_is_to_run_at_once_waits_for_nobody(repo, earlier):
     assert now(repo, mine).state == "failed"
 
 
+def test_a_job_goes_on_where_its_worktree_was_removed(repo, earlier):
+    gone = str(repo.root.parent / "gone")
+    mine = replace(waiting(repo, earlier), at_once=True, worktree=gone).write(repo.store)
+    with pytest.raises(BakeryError, match="base model tiny-1 has changed"):
+        background.work(repo.store, mine.id, Quiet())
+
+
 def test_cancel_stops_a_job_that_waits(repo, earlier):
     mine = waiting(repo, earlier)
     with worker(repo, mine) as process:

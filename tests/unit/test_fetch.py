@@ -223,6 +223,16 @@ background.fetch(repo, Quiet())
 """
 
 
+def test_fetched_by_several_at_once_it_is_recorded_once(repo):
+    complete(repo, committed(repo, "one"))
+    at_once = [subprocess.Popen([sys.executable, "-c", FETCH]) for _ in range(3)]
+    assert [process.wait() for process in at_once] == [0, 0, 0]
+    assert [bake.base_name for bake in repo.bakes()] == ["one"]
+    assert git(repo.root, "rev-list", "--count", "HEAD") == "3"
+    assert git(repo.root, "status", "--porcelain") == ""
+    assert repo.store.journals() == []
+
+
 @pytest.mark.parametrize("at", ["pre-commit", "post-commit"])
 def test_a_fetch_that_was_killed_is_completed_once(repo, at):
     done = complete(repo, committed(repo, "one"))

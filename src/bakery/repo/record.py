@@ -25,7 +25,8 @@ from bakery.reporting import Reporter
 
 OWN = (BREAD, RECIPE, INPUT)
 
-LOCK_WAIT_S = 30.0
+LOCK_WAIT_S = 60.0
+"""Not for ever: a user's hook that records something would wait for what waits for it."""
 
 
 def record(
@@ -52,7 +53,9 @@ def record(
         launched=launched,
         message=_message(result, model),
     )
-    with store.lock(store.root / "record", "bgit run bake", wait_s=LOCK_WAIT_S):
+    with store.lock(
+        store.root / "record", "bgit run bake", wait_s=LOCK_WAIT_S, announce=reporter.note
+    ):
         journal.write(store.pending(journal.key))
         return _complete(git, store, journal, reporter)
 
