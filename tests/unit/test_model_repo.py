@@ -316,3 +316,18 @@ def test_a_template_is_read_at_the_same_commit(repo):
     git(repo.root, "commit", "-qam", "Beg")
     (target,) = ModelRepo(repo.git, at=commit).plan().targets
     assert target.stim.templates == {"ask.txt": "Ask ${numq} of ${prompt_u}"}
+
+
+def test_a_data_file_has_to_be_committed_like_the_file_that_names_it(repo):
+    (repo.root / "q.csv").write_text("question\nWho?\nWhy?\n", encoding="utf-8")
+    text = configuration("one").replace(
+        'type: hardcoded\n      questions: ["Who are you?", "Why?"]',
+        "type: from_dataset\n      dataset: q.csv",
+    )
+    (repo.root / "input.yml").write_text(text, encoding="utf-8")
+    git(repo.root, "add", ".")
+    git(repo.root, "commit", "-qm", "Ask", "--", "input.yml")
+    with pytest.raises(RepoError, match=r"^q\.csv: changed and not committed"):
+        repo.check_can_record(repo.plan())
+    git(repo.root, "commit", "-qm", "Ask this")
+    repo.check_can_record(repo.plan())

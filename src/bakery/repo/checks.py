@@ -28,8 +28,10 @@ def can_record(git: Git, plan: Plan) -> None:
     """Refuse what would make a bake unrecordable, before anything expensive is done."""
     can_commit(git)
     own_files_are_clean(git)
-    templates = [path for target in plan.targets for path in target.stim.templates]
-    configuration_is_committed(git, [INPUT, *map(plain_path, dict.fromkeys(templates))])
+    named = [
+        path for target in plan.targets for path in (*target.stim.templates, *target.stim.files)
+    ]
+    configuration_is_committed(git, [INPUT, *map(plain_path, dict.fromkeys(named))])
 
 
 def can_commit(git: Git) -> str:
@@ -102,7 +104,7 @@ def own_files_are_clean(git: Git) -> None:
 
 
 def configuration_is_committed(git: Git, paths: Sequence[str]) -> None:
-    """Refuse where input.yml or a template differs between HEAD, index and folder."""
+    """Refuse where input.yml or a file that it names is not the same in HEAD, index and folder."""
     statuses = git.statuses(paths)
     committed = git.ids([f"HEAD:{path}" for path in paths])
     for path, blob in zip(paths, committed, strict=True):
