@@ -23,7 +23,7 @@ class CheckError(BakeryError):
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON, problems too.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of input.yml, for editors.")
 def check(file: Path | None, as_json: bool, schema: bool) -> None:
-    """Validate input.yml, and print what `run` would make of it and what that would take.
+    """Validate input.yml, and print what a run would make and take.
 
     FILE is read as if it were the input.yml of this repository. Ends with 1 where it cannot run.
     """
