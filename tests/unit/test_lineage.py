@@ -137,6 +137,10 @@ def test_a_model_goes_by_many_names(repo):
     assert repo.find_model(four.name) == four
     assert repo.find_model("four") == four
     assert repo.find_model(four.id[:6]) == four
+    for name in (four.name, "four", four.id[:6]):
+        assert repo.find_model(f"{name}/{four.model.step}") == four
+        with pytest.raises(RepoError, match="has no step 7"):
+            repo.find_model(f"{name}/7")
     assert repo.find_model("HEAD") == four
     for name in ("v1", "HEAD~2", "three"):
         found = repo.find_model(name)

@@ -25,8 +25,9 @@ def find(
     """Return the bake that `text` names; None for the base model.
 
     A name is a full model name, a bake's name or what input.yml called it, the beginning of its
-    id, `parent` (the current model), `base`, or a revision of git: a tag, branch or `HEAD~1`.
-    `own` are the ids of this branch's bakes; they win where the same name is on another, too.
+    id, each of them with a step behind it or none, `parent` (the current model), `base`, or a
+    revision of git: a tag, branch or `HEAD~1`. `own` are the ids of this branch's bakes; they win
+    where the same name is on another, too.
     """
     if text in ("base", here.base.name):
         return None
@@ -48,7 +49,10 @@ def find(
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise RepoError(f"{text!r} may mean:\n" + _listed(matches), hint="Give the whole name.")
+        raise _ambiguous(text, matches)
+    stepped = _stepped(text, lineage, own)
+    if stepped is not None:
+        return stepped
     raise _reverted(git, text) or _unknown(text, here, lineage)
 
 
@@ -58,15 +62,34 @@ def _full(text: str, lineage: Lineage) -> RecordedBake | None:
     except ConfigError:
         return None
     bake = lineage.bakes.get(model.bake_id)
-    if bake is None:
+    return None if bake is None else _at_step(bake, model.step)
+
+
+def _stepped(text: str, lineage: Lineage, own: Collection[str]) -> RecordedBake | None:
+    """Return the bake of a name with a step behind it, as lists of models show it."""
+    name, _, step = text.rpartition("/")
+    if not name or not (step.isascii() and step.isdigit()):
         return None
+    bakes = _matches(name, lineage.bakes.values(), own)
+    having = [b for b in bakes if int(step) in [model.step for model in b.models]] or bakes
+    if len(having) > 1:
+        raise _ambiguous(text, having)
+    return _at_step(having[0], int(step)) if having else None
+
+
+def _at_step(bake: RecordedBake, step: int) -> RecordedBake:
+    """Return a bake with the model of one step alone."""
     steps = {known.step: known for known in bake.models}
-    if model.step not in steps:
+    if step not in steps:
         raise RepoError(
-            f"{bake.name} has no step {model.step}",
+            f"{bake.name} has no step {step}",
             hint="It has: " + ", ".join(map(str, bake.models)),
         )
-    return replace(bake, models=(steps[model.step],))
+    return replace(bake, models=(steps[step],))
+
+
+def _ambiguous(text: str, bakes: Iterable[RecordedBake]) -> RepoError:
+    return RepoError(f"{text!r} may mean:\n" + _listed(bakes), hint="Give the whole name.")
 
 
 def _matches(text: str, bakes: Iterable[RecordedBake], own: Collection[str]) -> list[RecordedBake]:
