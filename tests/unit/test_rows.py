@@ -94,6 +94,8 @@ def test_json_is_one_document_with_shares_and_rows(
     assert (document["target"], document["count"], document["offset"]) == ("t_1", 4, 3)
     assert document["complete"] is False
     assert [share["got"] for share in document["generators"]] == [2, 1, 1]
+    assert document["generators"][0]["writers"] == {"gpt-5": 2}
+    assert document["generators"][1]["left_out"] == {"duplicate": 1}
     assert [row["rollout_with"] for row in document["stimuli"]] == ["student"]
 
 

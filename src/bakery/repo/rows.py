@@ -102,11 +102,11 @@ def shares(folder: Path, rows: Sequence[Stimulus]) -> list[Share]:
             Share(
                 generator["type"],
                 _source(generator),
-                Counter(row.writer for row in mine),
+                dict(Counter(row.writer for row in mine)),
                 asked(generator),
                 len(mine),
                 len(mine) / len(rows) if rows else 0.0,
-                Counter(row.reason for row in left_out if row.source == number),
+                dict(Counter(row.reason for row in left_out if row.source == number)),
             )
         )
     return found
