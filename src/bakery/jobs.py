@@ -56,11 +56,13 @@ def run(
         return RunReport(plan)
     for warning in plan.warnings:
         reporter.note(warning)
-    launched = ""
+    launched, source = "", repo
     if "bake" in stages:
         repo.check_can_record(plan)
         launched = repo.launch_blob()
-    made = make(repo, plan, stages, launched=launched, force=force, wait=wait, reporter=reporter)
+        # Whatever is edited, added or switched while it runs.
+        source = ModelRepo(repo.git, at=repo.git.head())
+    made = make(source, plan, stages, launched=launched, force=force, wait=wait, reporter=reporter)
     if made.model is None or made.result is None or repo.is_recorded(made.model.bake_id):
         return made
     commit = repo.record(plan, made.result, launched=launched, reporter=reporter)
