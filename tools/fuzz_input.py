@@ -9,6 +9,7 @@ whatever is wrong in the file, in a few seconds.
 from __future__ import annotations
 
 import argparse
+import copy
 import random
 import re
 import signal
@@ -19,8 +20,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from bakery import schema
+import yaml
+
+from bakery import schema, yaml_text
 from bakery.errors import BakeryError, ConfigError
 from bakery.identity import BaseModelId
 from bakery.repo.plan import Head, resolve
@@ -168,7 +172,7 @@ def mutated(rng: random.Random) -> str:
     """Return a valid file after one to four mutations."""
     texts = [RICH, *_recipes()]
     text = rng.choice(texts)
-    for _ in range(rng.choice((1, 1, 2, 4))):
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
         text = rng.choice(MUTATIONS)(text, rng)
     return text
 
@@ -249,9 +253,48 @@ def _reencode(text: str, rng: random.Random) -> str:
     return coded.decode(rng.choice(["utf-8", "latin-1", "cp1252"]), "replace")
 
 
+VALUES = [
+    None, True, False, 0, -1, 1, 2, 7, 10**6, 10**30, 0.5, -0.5, 1e-300, 1e300, float("inf"),
+    float("nan"), "", "x", "base", "tiny-1", "default", "main", "a/b", "a/b/c_0123456789abcdef/3",
+    "x_0123456789abcdef", "hosted:x", "~/x", "/x", "..", "no such.csv", "rows.csv", "é🙂", "a\nb",
+    [], [[]], [None], ["x"], [0.5, 0.5], [1, 2, 3], {}, {"x": None}, {"type": "hardcoded"},
+    {"name": "f"}, {"role": "user", "content": "x"}, {"target": "main"}, {"r": 0},
+]  # fmt: skip
+
+
+def _swap_node(text: str, rng: random.Random) -> str:
+    """Put any value in the place of any other, in a file that stays YAML."""
+    try:
+        document = yaml_text.plain(yaml_text.parse(text, "input.yml"))
+    except BakeryError:
+        return text
+    nodes: list[tuple[Any, Any]] = []
+
+    def gather(node: Any) -> None:
+        keys = list(node) if isinstance(node, dict) else range(len(node))
+        for key in keys:
+            nodes.append((node, key))
+            if isinstance(node[key], dict | list):
+                gather(node[key])
+
+    if isinstance(document, dict | list):
+        gather(document)
+    for node, key in rng.sample(nodes, min(len(nodes), rng.randint(1, 3))):
+        way = rng.randrange(4)
+        if way == 0 and isinstance(node, dict):
+            node[rng.choice(WORDS[:18])] = node.pop(key, None)
+        elif way == 1 and nodes:
+            other, at = rng.choice(nodes)
+            if isinstance(other, list) or at in other:
+                node[key] = copy.deepcopy(other[at])
+        else:
+            node[key] = rng.choice(VALUES)
+    return yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
+
+
 MUTATIONS: list[Callable[[str, random.Random], str]] = [
     _flip_byte, _drop_line, _repeat_line, _swap_tokens, _swap_value, _swap_value, _indent,
-    _put_word, _put_word, _cut, _splice, _nest, _reencode,
+    _put_word, _put_word, _cut, _splice, _nest, _reencode, *[_swap_node] * 8,
 ]  # fmt: skip
 
 

@@ -7,13 +7,16 @@ import json
 import random
 from pathlib import Path
 from types import ModuleType
+from typing import Annotated
 
 import pytest
 from click.testing import CliRunner
+from pydantic import BaseModel, TypeAdapter
 
-from bakery import schema
+from bakery import schema, yaml_text
 from bakery.cli.check import check
 from bakery.schema import json_schema
+from bakery.schema.problems import models_in
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,6 +45,35 @@ def test_every_key_is_explained_with_an_example(tool):
             assert field.get("description"), f"{name}.{key} has no description"
             removed = tool.kind(field) == "anything"
             assert removed or tool.example(name, key, field), f"{name}.{key} has no example"
+
+
+def models() -> dict[str, type[BaseModel]]:
+    found: dict[str, type[BaseModel]] = {}
+
+    def add(model: type[BaseModel]) -> None:
+        if model.__name__ not in found:
+            found[model.__name__] = model
+            for field in model.model_fields.values():
+                for below in models_in(field.annotation):
+                    add(below)
+
+    add(schema.File)
+    return found
+
+
+def test_every_example_is_what_its_key_takes(tool):
+    known = models()
+    for name, examples in tool.EXAMPLES.items():
+        for key, text in examples.items():
+            field = known[name].model_fields[key]
+            if "..." in text or key in ("on_policy", "extra_kwargs"):
+                continue
+            kind = (
+                Annotated[field.annotation, *field.metadata]
+                if field.metadata
+                else (field.annotation)
+            )
+            TypeAdapter(kind).validate_python(yaml_text.plain(yaml_text.parse(text, name)))
 
 
 def test_the_example_of_the_page_is_valid(tool):
