@@ -63,6 +63,16 @@ def test_after_a_merge_only_the_model_changes(repo):
     assert (names(repo), current(repo)) == (["one", "two", "three", "four"], "four")
 
 
+def test_a_bake_that_was_recorded_beside_the_current_model_can_be_adopted(repo):
+    plan = committed(repo, "five")
+    result, launched = stored(repo, plan), repo.launch_blob()
+    adopt(repo, "base")
+    repo.record(plan, result, launched=launched, reporter=Quiet())
+    assert (names(repo), current(repo)) == (["one", "two", "five"], "base")
+    assert adopt(repo, "five").added == ()
+    assert current(repo) == "five"
+
+
 def test_a_branch_that_only_a_remote_has_can_be_adopted(repo, workplace):
     clone = workplace / "clone"
     git(workplace, "clone", "-q", str(repo.root), str(clone))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,34 @@ def test_what_was_baked_on_since_stays_and_is_named():
 def test_a_picked_bake_brings_what_it_was_baked_on():
     base = of(ONE, block(2, 1))
     assert merged_ids(base, of(block(9)), of(ONE, block(2, 1), block(3, 2))) == [9, 1, 2, 3]
+
+
+def test_whatever_both_sides_did_no_bake_is_lost_doubled_or_before_its_parent():
+    draw = random.Random(11)
+    parents = {n: draw.choice([None, *range(max(n - 4, 1), n)]) for n in range(1, 25)}
+    texts = {n: block(n, parent) for n, parent in parents.items()}
+
+    def closed(numbers: set[int]) -> set[int]:
+        return numbers | {
+            p for n in numbers for p in closed({q for q in [parents[n]] if q}) if numbers
+        }
+
+    def side(before: set[int]) -> list[int]:
+        taken = {n for n in before if draw.random() < 0.2}
+        kept = {n for n in before if not closed({n}) & taken}
+        return sorted(kept | closed({n for n in parents if draw.random() < 0.2} - taken) - taken)
+
+    for _ in range(200):
+        base = closed({n for n in parents if draw.random() < 0.3})
+        ours, theirs = side(base), side(base)
+        found = merged_ids(*(of(*(texts[n] for n in x)) for x in (sorted(base), ours, theirs)))
+        assert len(found) == len(set(found))
+        gone = {n for n in base if (n in ours) != (n in theirs)}
+        wanted = (set(ours) | set(theirs)) - gone
+        assert wanted <= set(found) <= wanted | gone
+        for n in found:
+            assert parents[n] not in found[found.index(n) :]
+            assert parents[n] is None or parents[n] in found or parents[n] not in {*ours, *theirs}
 
 
 def test_text_between_blocks_stays_where_it_was():

@@ -114,14 +114,13 @@ def status(repo: ModelRepo) -> Status:
     )
 
 
-def _chain(bakes: dict[str, RecordedBake], model: ModelRef | None) -> tuple[RecordedBake, ...]:
-    chain: list[RecordedBake] = []
-    while model is not None and model.bake_id in bakes:
-        bake = bakes.pop(model.bake_id)
-        chain.append(bake)
+def _chain(bakes: Mapping[str, RecordedBake], model: ModelRef | None) -> tuple[RecordedBake, ...]:
+    chain: dict[str, RecordedBake] = {}
+    while model is not None and model.bake_id in bakes and model.bake_id not in chain:
+        bake = bakes[model.bake_id]
+        chain[bake.id] = bake
         model = bake.parent
-    bakes.update({bake.id: bake for bake in chain})
-    return tuple(reversed(chain))
+    return tuple(reversed(chain.values()))
 
 
 def _plan(repo: ModelRepo) -> tuple[bool, Plan | None, str | None]:
