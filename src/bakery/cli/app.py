@@ -31,7 +31,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Look": {
         "stim": "Show the questions of the configured target.",
         "rollout": "Show the teacher's answers of the configured target.",
-        "metrics": "Show how the loss of a bake fell.",
+        "metrics": "Chart how training went: the loss and all else that is logged.",
         "target": "List the targets there are, or show one in full.",
         "models": "List the models: the base, and what was baked on it.",
         "show": "Show how a model was made, or any object of git.",
