@@ -39,7 +39,11 @@ def state(typist: Typist) -> tuple[str, str, list[Path]]:
         ("epochs", "epohcs", r"input\.yml:15:3: unknown key `BAKE\.epohcs`: did you mean `epochs`"),
         ("BAKE", "BAEK", r"input\.yml:13:1: unknown key `BAEK`: did you mean `BAKE`"),
         ("  epochs: 2", "  banana: 2", r"input\.yml:15:3: unknown key `BAKE\.banana`: known here:"),
-        ("epochs: 2", "epochs: two", r"input\.yml:15:11: BAKE\.epochs: .*whole number.*\(got 'two'\)"),
+        (
+            "epochs: 2",
+            "epochs: two",
+            r"input\.yml:15:11: BAKE\.epochs: .*whole number.*\(got 'two'\)",
+        ),
         (
             'messages:\n      - role: system\n        content: "SHOUT!"',
             "messages: []",
