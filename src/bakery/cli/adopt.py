@@ -21,9 +21,9 @@ from bakery.ui.progress import reporter
     help="What to go on from in a repository that another tool made.",
 )
 def adopt(model: str, base_model: str | None) -> None:
-    """Make another model the current one of this branch, in one commit.
+    """Make another branch's model, or any other, the current one.
 
-    It is named by a branch (also `origin/x`), a tag, a commit, or as a model. The recipe gets the
+    In one commit of this branch. The model is named by a branch (also `origin/x`), a tag, a commit, or as a model. The recipe gets the
     bakes that it was baked on. `base` starts anew from the base model; all bakes stay recorded.
     """
     repo = ModelRepo.find()
