@@ -197,6 +197,12 @@ def test_a_data_set_that_cannot_be_loaded_is_an_error(drawn: Drawn) -> None:
         drawn({"type": "from_dataset", "dataset": "squad", "seed": 42, "numq": 2})
 
 
+def test_a_folder_of_that_name_is_not_read_past_git(drawn: Drawn, workplace: Path) -> None:
+    (workplace / "data" / "questions").mkdir(parents=True)
+    with pytest.raises(BakeryError, match="data/questions lies here, but is no file"):
+        drawn({"type": "from_dataset", "dataset": "data/questions", "seed": 42})
+
+
 def test_running_again_draws_nothing_new(drawn: Drawn) -> None:
     first = drawn.file("q.jsonl", lines(ROWS), numq=3)
     assert drawn.file("q.jsonl", lines(ROWS), numq=3) == first

@@ -9,7 +9,7 @@ import hashlib
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bakery import yaml_text
@@ -74,6 +74,11 @@ def _rows(task: Task) -> tuple[str, Sequence[Any], str | None]:
             _check(rows, field, dataset)
         return dataset, rows, field
     known = data_sets.KNOWN.get(dataset) or data_sets.HubData(dataset, "")
+    if Path(known.id).exists():  # the library would read it as it lies here, added or not
+        raise ConfigError(
+            f"{known.id} lies here, but is no file that questions are read from",
+            hint=f"Name a file: {', '.join(data_sets.FILE_KINDS)}.",
+        )
     from bakery.engine.data import arrow
 
     found, revision = arrow.on_hub(
