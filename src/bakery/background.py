@@ -302,11 +302,13 @@ def fetch(repo: ModelRepo, reporter: Reporter, *, wait: bool = False) -> Fetched
 
 
 def _wait(repo: ModelRepo, branch: str, reporter: Reporter) -> None:
+    shown: Progress | None = None
     for found in job.listed(repo.store, repository=repo.git.common_dir):
         path = job.record_path(repo.store, found.id)
         while found.branch == branch and (now := job.read(path)).is_live:
-            if at := now.progress:
-                reporter.progress(at.step, at.done, at.total, at.detail)
+            if now.progress is not None and now.progress != shown:
+                shown = now.progress
+                reporter.progress(shown.step, shown.done, shown.total, shown.detail)
             time.sleep(POLL_S)
 
 

@@ -268,6 +268,22 @@ def test_jobs_lists_what_works_waits_or_is_to_be_fetched(repo):
     assert lines[3].endswith("out of memory")
 
 
+def test_status_says_what_is_to_be_fetched_and_where(repo):
+    done = complete(repo, committed(repo, "one"))
+    out = typed("status").stdout
+    assert f"job {done.id} is complete: `bgit fetch` on main records {done.model}" in out
+    assert out.endswith("next: bgit fetch\n")
+    git(repo.root, "switch", "-qc", "other")
+    assert not typed("status").stdout.endswith("next: bgit fetch\n")
+
+
+def test_status_says_what_runs_on_this_branch(repo):
+    running = launched(repo, committed(repo, "one"))
+    out = typed("status").stdout
+    assert f"job {running.id} is running on main" in out
+    assert "next: bgit fetch --wait" in out
+
+
 def test_jobs_leaves_out_what_is_over_and_says_how_many(repo):
     plan = committed(repo, "one")
     launched(repo, plan, state="failed", error="out of memory")

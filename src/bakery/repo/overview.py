@@ -70,6 +70,8 @@ class Status:
     """Names that the input.yml in the folder would make, and the added one would not."""
     jobs: tuple[Job, ...]
     """Those of the background that wait or run."""
+    fetchable: tuple[Job, ...]
+    """Those that made a model which no commit holds yet."""
     store: Path
     store_bytes: int
 
@@ -109,6 +111,7 @@ def status(repo: ModelRepo) -> Status:
         commented=_commented(repo),
         pending=tuple(name for name in _names(draft) if name not in _names(plan)),
         jobs=tuple(one for one in jobs if one.is_live),
+        fetchable=tuple(one for one in jobs if one.is_to_be_recorded),
         store=repo.store.root,
         store_bytes=repo.store.size(),
     )

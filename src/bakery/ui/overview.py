@@ -54,6 +54,8 @@ def show_status(status: Status, *, as_json: bool = False) -> None:
         say(f"it would make: {', '.join(status.pending)}")
     for job in status.jobs:
         say(f"\njob {job.id} is {job.state} on {job.branch}: `bgit jobs --follow {job.id}`")
+    for job in status.fetchable:
+        say(f"\njob {job.id} is complete: `bgit fetch` on {job.branch} records {job.model}")
     for branch in status.waiting:
         say(f"\na finished bake waits to be recorded on {branch}")
     say(f"\nnext: {_next(status)}")
@@ -144,6 +146,8 @@ def _count(stage: StageStatus) -> str:
 def _next(status: Status) -> str:
     """Return the one thing to do now."""
     change = _change(status)
+    if any(job.branch == status.branch for job in status.fetchable):
+        return "bgit fetch"
     if status.draft_problem or (status.problem and change in (None, ADDED)):
         return "mend input.yml, then `bgit add input.yml`"
     if change == ADDED:
@@ -156,6 +160,8 @@ def _next(status: Status) -> str:
         return f"bgit run bake   (records {status.unrecorded}, which is baked already)"
     if not status.is_configured:
         return "write in input.yml what to bake, then `bgit add input.yml`"
+    if any(job.branch == status.branch for job in status.jobs):
+        return "bgit fetch --wait   (records it when its job is complete)"
     open_stages = [stage.stage for stage in status.stages if stage.state != "complete"]
     return f"bgit run {' '.join(open_stages)}" if open_stages else "nothing: all of this is baked"
 
@@ -206,6 +212,7 @@ def _as_data(status: Status) -> dict[str, Any]:
         "warnings": status.warnings,
         "commented": status.commented,
         "jobs": [job.id for job in status.jobs],
+        "fetchable": [job.id for job in status.fetchable],
         "latest": status.latest,
         "unrecorded": status.unrecorded,
         "waiting": status.waiting,
