@@ -13,6 +13,7 @@ from transformers import TrainerCallback
 
 from bakery.backends.local import LocalModel
 from bakery.engine import adapter_folder, adapters
+from bakery.engine.metrics import Metrics
 from bakery.errors import ModelError, StageError
 from bakery.identity import file_digest
 from bakery.records import Prompt
@@ -126,7 +127,7 @@ def test_an_interrupted_bake_goes_on_and_ends_at_the_same_bytes(
 ) -> None:
     whole = Bench(tmp_path / "whole", tmp_path / "model").bake()
 
-    class CrashingMetrics(phases.Metrics, Crash):
+    class CrashingMetrics(Metrics, Crash):
         pass
 
     with monkeypatch.context() as patched:
@@ -137,7 +138,7 @@ def test_an_interrupted_bake_goes_on_and_ends_at_the_same_bytes(
     assert checkpoint.name == "checkpoint-2"
     result = bench.bake()
     assert result["digest"] == whole["digest"]
-    rows = (result["bake_dir"] / bake.METRICS).read_text().splitlines()
+    rows = (result["bake_dir"] / phases.METRICS).read_text().splitlines()
     assert [json.loads(row)["step"] for row in rows if "loss" in row] == list(
         range(1, result["step"] + 1)
     )
@@ -145,7 +146,7 @@ def test_an_interrupted_bake_goes_on_and_ends_at_the_same_bytes(
 
 def test_metrics_hold_every_step(bench: Bench) -> None:
     result = bench.bake()
-    rows = [json.loads(r) for r in (result["bake_dir"] / bake.METRICS).read_text().splitlines()]
+    rows = [json.loads(r) for r in (result["bake_dir"] / phases.METRICS).read_text().splitlines()]
     assert [r["step"] for r in rows] == list(range(1, result["step"] + 1))
     assert result["loss"]["last"] == rows[-1]["loss"]
 

@@ -11,11 +11,10 @@ import torch
 from transformers import TrainerCallback
 
 from bakery.engine import adapters
-from bakery.engine.metrics import losses
+from bakery.engine.metrics import Metrics, losses
 from bakery.engine.on_policy import Continuations
 from bakery.engine.views import Pair, View
 from bakery.identity import OnPolicySettings, SamplingSettings
-from bakery.stages import bake
 from bakery.stages import training as phases
 from tests.support.baking import Bench, training
 
@@ -24,7 +23,7 @@ OWN = OnPolicySettings(steps=12, loss="reverse_kl", learning_rate=2e-3)
 
 def rows(result: dict[str, Any]) -> list[dict[str, Any]]:
     """Every figure of every step but the time it took."""
-    lines = (result["bake_dir"] / bake.METRICS).read_text().splitlines()
+    lines = (result["bake_dir"] / phases.METRICS).read_text().splitlines()
     found = [row for row in map(json.loads, lines) if "loss" in row]
     return [{key: row[key] for key in row if key != "seconds"} for row in found]
 
@@ -50,7 +49,7 @@ def test_a_second_phase_goes_on_where_the_first_ended(bench: Bench) -> None:
 def test_the_second_phase_lowers_the_divergence(bench: Bench) -> None:
     own = OnPolicySettings(steps=30, loss="jsd", learning_rate=5e-3)
     result = bench.bake(on_policy=own, questions=16)
-    seen = losses(result["bake_dir"] / bake.METRICS, "on_policy")
+    seen = losses(result["bake_dir"] / phases.METRICS, "on_policy")
     assert sum(seen[-5:]) < 0.8 * sum(seen[:5])
     assert seen[-1] == result["on_policy"]["last_loss"]
 
@@ -71,7 +70,7 @@ def test_an_interrupted_second_phase_goes_on_without_the_first(
 ) -> None:
     whole = Bench(tmp_path / "whole", tmp_path / "model").bake(on_policy=OWN)
 
-    class CrashingMetrics(phases.Metrics, Crash):
+    class CrashingMetrics(Metrics, Crash):
         pass
 
     with monkeypatch.context() as patched:
@@ -84,7 +83,7 @@ def test_an_interrupted_second_phase_goes_on_without_the_first(
     assert kept == (["checkpoint-10"] if at == 11 else [])
     trained: list[int] = []
 
-    class Watching(phases.Metrics):
+    class Watching(Metrics):
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             trained.append(state.max_steps)
 

@@ -19,7 +19,9 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from bakery.engine import adapter_folder, adapters, checkpoints, models, needs, wandb_run
+from bakery.engine.fidelity import Fidelity
 from bakery.engine.losses import Divergence
+from bakery.engine.metrics import Metrics
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import OnPolicySettings, Running, Wandb
 from bakery.stages import bake, full_disk
@@ -29,7 +31,7 @@ from tests.support.baking import NOTHING, SHOUT, Bench, training
 
 
 def rows(result: dict[str, Any]) -> list[dict[str, Any]]:
-    return list(map(json.loads, (result["bake_dir"] / bake.METRICS).read_text().splitlines()))
+    return list(map(json.loads, (result["bake_dir"] / phases.METRICS).read_text().splitlines()))
 
 
 def steps(result: dict[str, Any]) -> list[int]:
@@ -161,6 +163,9 @@ def test_kept_steps_are_models_of_their_own(bench: Bench) -> None:
         folder = result["bake_dir"] / str(kept["step"])
         assert adapter_folder.digest(folder) == kept["digest"]
         PeftModel.from_pretrained(bench.base().model, str(folder))
+    measured = {row["step"]: row["eval_kl"] for row in rows(result) if "eval_kl" in row}
+    assert measured == {kept["step"]: kept["kl"] for kept in result["checkpoints"]}
+    assert measured[2] > result["card"]["kl_after"]
     assert len({kept["digest"] for kept in result["checkpoints"]} | {result["digest"]}) == 1 + len(
         result["checkpoints"]
     )
@@ -266,7 +271,7 @@ def test_a_bake_that_was_interrupted_keeps_and_measures_the_same_steps(
     how, changes = Running(eval_interval=1), {"save_every_steps": (1,), "epochs": 3}
     whole = running(Bench(tmp_path / "whole", tmp_path / "model"), how, **changes)
 
-    class CrashingMetrics(phases.Metrics, Crash):
+    class CrashingMetrics(Metrics, Crash):
         pass
 
     with monkeypatch.context() as patched:
@@ -278,15 +283,13 @@ def test_a_bake_that_was_interrupted_keeps_and_measures_the_same_steps(
     assert [row["eval_kl"] for row in rows(result)] == [row["eval_kl"] for row in rows(whole)]
 
 
-def test_a_step_that_was_much_nearer_is_told_of(tmp_path: Path) -> None:
-    from bakery.engine.fidelity import Fidelity
-
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 1}\n{"step": 2, "eval_kl": 0.5}\n{"step": 4, "eval_kl": 0.9}\n')
-    (note,) = bake._better_before(path, {"t": Fidelity(0.9, 0.5, 10)})
+def test_a_step_that_was_much_nearer_is_told_of() -> None:
+    on_the_way = {2: 0.5, 4: 0.9}
+    (note,) = bake._better_before(on_the_way, {"t": Fidelity(0.9, 0.5, 10)})
     assert note.startswith("step 2 was nearer to the teacher, at 0.5 nats per token")
-    assert bake._better_before(path, {"t": Fidelity(0.51, 0.5, 10)}) == []
-    assert bake._better_before(path, {}) == []
+    assert bake._better_before(on_the_way, {"t": Fidelity(0.51, 0.5, 10)}) == []
+    assert bake._better_before(on_the_way, {}) == []
+    assert bake._better_before({}, {"t": Fidelity(0.9, 0.5, 10)}) == []
 
 
 def test_a_chain_that_would_get_too_large_is_refused_before_training(bench: Bench) -> None:

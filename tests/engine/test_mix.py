@@ -114,6 +114,7 @@ def test_each_target_has_a_card_of_its_own(bench: Bench) -> None:
     assert shout["kl_after"] < 0.8 * shout["kl_before"]
     assert anchor["kl_before"] == pytest.approx(0, abs=1e-6)
     assert anchor["kl_after"] > 1e-6
+    assert (shout.get("anchor"), anchor["anchor"]) == (None, True)
     assert whole["kl_after"] * whole["tokens"] == pytest.approx(
         shout["kl_after"] * shout["tokens"] + anchor["kl_after"] * anchor["tokens"]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from bakery.engine.adapters import save_composed
 
 
 class HalfBaked(TrainerCallback):
-    """Saves the model after every n-th step or epoch, for each n asked for, as a folder.
+    """Saves the model after each step that `is_kept`, as a folder named by the step.
 
-    The folder is named by the step, counted from `first`; the step `last` is left to the caller.
+    Steps count on from `first`.
     """
 
     def __init__(
@@ -26,41 +26,37 @@ class HalfBaked(TrainerCallback):
         *,
         bake_id: str,
         parent: Path | None,
-        steps: Sequence[int],
-        epochs: Sequence[int],
-        last: int,
+        is_kept: Callable[[int], bool],
         first: int = 0,
     ) -> None:
         self._model, self._out, self._bake_id, self._parent = model, out, bake_id, parent
-        self._steps, self._epochs, self._first, self._last = steps, epochs, first, last
+        self._is_kept, self._first = is_kept, first
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Keep the model where its step is one of those."""
         step = self._first + state.global_step
-        if any(step % every == 0 for every in self._steps):
-            self._keep(step)
-
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Keep the model where its epoch is one of those."""
-        if any(round(state.epoch) % every == 0 for every in self._epochs):
-            self._keep(self._first + state.global_step)
-
-    def _keep(self, step: int) -> None:
-        if step != self._last:
+        if self._is_kept(step):
             save_composed(
                 self._model, self._out / str(step), bake_id=self._bake_id, parent=self._parent
             )
 
 
-def kept(out: Path, *, last: int) -> list[dict[str, Any]]:
-    """Return step and digest of every model that lies beside the last, the latest first."""
+def kept(out: Path, *, last: int, measured: Mapping[int, float]) -> list[dict[str, Any]]:
+    """Return step and digest of every model that lies beside the last, the latest first.
+
+    With its divergence, where that was `measured`.
+    """
     steps = [
         int(path.parent.name)
         for path in out.glob(f"*/{adapter_folder.WEIGHTS}")
         if path.parent.name.isdigit()
     ]
     return [
-        {"step": step, "digest": adapter_folder.digest(out / str(step))}
+        {
+            "step": step,
+            "digest": adapter_folder.digest(out / str(step)),
+            **({"kl": measured[step]} if step in measured else {}),
+        }
         for step in sorted(steps, reverse=True)
         if step != last
     ]

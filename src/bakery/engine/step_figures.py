@@ -10,10 +10,10 @@ from transformers import TrainerCallback
 
 
 class StepFigures(TrainerCallback):
-    """Counts the target tokens of each step, its seconds, and what is measured every few steps.
+    """Counts the target tokens of each step, its seconds, and what is measured at some steps.
 
-    `tokens` gives the count of the step under way, `measure` the divergence on what is held out;
-    None: nothing is held out. `first` is the step that counting begins behind.
+    `tokens` gives the count of the step under way, `measure` the divergence on what is held out
+    (None: nothing is), and `is_due` tells after which steps. Steps count on from `first`.
     """
 
     def __init__(
@@ -21,10 +21,10 @@ class StepFigures(TrainerCallback):
         tokens: Callable[[], int],
         measure: Callable[[], float | None],
         *,
-        every: int,
+        is_due: Callable[[int], bool],
         first: int = 0,
     ) -> None:
-        self._tokens, self._measure, self._every, self._first = tokens, measure, every, first
+        self._tokens, self._measure, self._is_due, self._first = tokens, measure, is_due, first
         self._since = time.monotonic()
         self._found: dict[str, Any] = {}
 
@@ -40,7 +40,7 @@ class StepFigures(TrainerCallback):
         """Read the clock, then measure: what that takes is no part of the step."""
         seconds = time.monotonic() - self._since
         self._found = {"tokens": self._tokens(), "seconds": round(seconds, 4)}
-        if self._every and (self._first + state.global_step) % self._every == 0:
+        if self._is_due(self._first + state.global_step):
             measured = self._measure()
             if measured is not None:
                 self._found["eval_kl"] = measured

@@ -78,8 +78,11 @@ class RecordedBake:
 
     def digest_of(self, step: int) -> str:
         """Return the digest of the model at a step: of the last, or of one kept on the way."""
-        kept = {row["step"]: row["digest"] for row in self.part("checkpoints") or ()}
-        return str(kept.get(step, self.digest))
+        return str(self.on_the_way(step).get("digest", self.digest))
+
+    def on_the_way(self, step: int) -> Mapping[str, Any]:
+        """Return digest and KL of a step that was kept on the way; empty for the last."""
+        return next((row for row in self.part("checkpoints") or () if row["step"] == step), {})
 
     def part(self, key: str) -> Any:
         """Return one entry of `data` without reading the others; None where it is missing."""

@@ -89,14 +89,15 @@ def run(
     adapter_digest = adapters.save_composed(
         student, out / str(step), bake_id=request.id, parent=parent
     )
-    late = _better_before(out / METRICS, after)
+    on_the_way = _measured_on_the_way(out / METRICS)
+    late = _better_before(on_the_way, after)
     for note in late:
         reporter.note(note)
     result = {
         **_described(request, parent_digest),
         "step": step,
         "digest": adapter_digest,
-        **_on_the_way(request, out, step),
+        **_kept(request, out, step, on_the_way),
         "targets": mixture.targets,
         **trained,
         "card": _card(grade, before, after, mixture),
@@ -157,14 +158,20 @@ def _notes(readout: Readout, before: Measured) -> list[str]:
     return notes
 
 
-def _better_before(metrics: Path, after: Measured) -> list[str]:
+def _measured_on_the_way(metrics: Path) -> dict[int, float]:
+    """Return the divergence after each step at which it was measured."""
+    rows = map(json.loads, metrics.read_text("utf-8").splitlines())
+    return {row["step"]: row["eval_kl"] for row in rows if "eval_kl" in row}
+
+
+def _better_before(on_the_way: Mapping[int, float], after: Measured) -> list[str]:
     """Return a note where a step before the last was much nearer to the teacher."""
     last = together(list(after.values()))
-    rows = map(json.loads, metrics.read_text("utf-8").splitlines())
-    measured = [(row["eval_kl"], row["step"]) for row in rows if "eval_kl" in row]
-    if last is None or not measured or min(measured)[0] > MUCH_BETTER * last.kl:
+    if last is None or not on_the_way:
         return []
-    kl, step = min(measured)
+    kl, step = min((kl, step) for step, kl in on_the_way.items())
+    if kl > MUCH_BETTER * last.kl:
+        return []
     return [
         f"step {step} was nearer to the teacher, at {kl:.3g} nats per token, than the last, at "
         f"{last.kl:.3g}: BAKE.checkpoint.save_every_n_steps keeps steps like it"
@@ -184,12 +191,14 @@ def _described(request: BakeRequest, parent_digest: str) -> dict[str, Any]:
     }
 
 
-def _on_the_way(request: BakeRequest, out: Path, last: int) -> dict[str, Any]:
+def _kept(
+    request: BakeRequest, out: Path, last: int, measured: Mapping[int, float]
+) -> dict[str, Any]:
     """Return the models that were kept beside the last, where any were asked for."""
     settings = request.training
     if not settings.save_every_steps and not settings.save_every_epochs:
         return {}
-    return {"checkpoints": kept(out, last=last)}
+    return {"checkpoints": kept(out, last=last, measured=measured)}
 
 
 def _measured(student: PeftModel, readout: Readout, record: Features, mixture: Mix) -> Measured:
@@ -217,6 +226,7 @@ def _card(grade: Grade, before: Measured, after: Measured, mixture: Mix) -> dict
                 len(stimuli(of_target(mixture.held_out, target["id"]))),
                 _tokens_saved(of_target(mixture.train, target["id"])),
             )
+            | ({"anchor": True} if "anchor" in target else {})
             for target in mixture.targets
         }
     return card

@@ -83,6 +83,25 @@ class Work:
         own = self.settings.on_policy
         return self.total + (own.steps if own else 0)
 
+    def is_kept(self, step: int) -> bool:
+        """Tell whether the model after a step is kept beside the last one."""
+        settings, per_epoch = self.settings, self.total // self.settings.epochs
+        if step == self.last:
+            return False
+        if any(step % every == 0 for every in settings.save_every_steps):
+            return True
+        epoch, within = divmod(step, per_epoch)
+        return (
+            not within
+            and epoch <= settings.epochs
+            and any(epoch % every == 0 for every in settings.save_every_epochs)
+        )
+
+    def is_measured(self, step: int) -> bool:
+        """Tell whether the model after a step is measured on what is held out."""
+        every = self.request.running.eval_interval
+        return self.is_kept(step) or bool(every and step % every == 0)
+
 
 def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
     """Train, and return the last step, the loss of every step, and how the student was run.
@@ -190,22 +209,16 @@ def _watch(
         with evaluating(work.student):
             return fidelity(work.student, work.readout, work.record, held_out).kl
 
-    settings = work.settings
     figures = StepFigures(
-        lambda: trainer.step_tokens,
-        measure,
-        every=work.request.running.eval_interval,
-        first=before,
+        lambda: trainer.step_tokens, measure, is_due=work.is_measured, first=before
     )
     kept = HalfBaked(
         work.student,
         work.out,
         bake_id=work.request.id,
         parent=work.parent,
-        steps=settings.save_every_steps,
-        epochs=() if phase else settings.save_every_epochs,
+        is_kept=work.is_kept,
         first=before,
-        last=work.last,
     )
     metrics = Metrics(
         work.out / METRICS,

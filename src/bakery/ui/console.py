@@ -140,14 +140,17 @@ def card_rows(
 
 
 def _of_target(card: Mapping[str, Any], arrow_sign: str) -> str:
-    """Return one target's card in a line."""
-    held_out = card["held_out"]
+    """Return one target's card in a line; what an anchor tells is how far the bake drifted."""
     if card.get("kl_after") is None:
         return "nothing held out"
-    said = f"KL {number(card['kl_before'])} {arrow_sign} {number(card['kl_after'])}"
+    after = number(card["kl_after"])
+    said = f"KL {number(card['kl_before'])} {arrow_sign} {after}"
+    if card.get("anchor"):
+        said = f"an anchor: drifted by {after}"
     if card.get("gap_closed") is not None:
         said += f", gap closed {100 * card['gap_closed']:.1f} %"
-    return f"{said}, on {held_out} questions" if held_out != 1 else f"{said}, on 1 question"
+    held_out = card["held_out"]
+    return f"{said}, on {held_out} question{'s' if held_out != 1 else ''}"
 
 
 def show_answers(rows: Sequence[tuple[str, str, str]]) -> None:

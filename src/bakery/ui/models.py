@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +61,7 @@ def show_models(
             table,
             str(entry.model).removeprefix(f"{state.owner}/{state.name}/"),
             entry.is_current,
-            _divergence(entry.bake.part("card"), out),
+            _divergence(entry, out),
             "here" if entry.has_weights else "missing",
             entry.bake.parent.bake[:-17] if entry.bake.parent else state.base.name,
         )
@@ -77,10 +77,13 @@ def _row(table: Table, name: str, is_current: bool, *cells: str) -> None:
     table.add_row("*" if is_current else "", Text(name, style=style), *cells)
 
 
-def _divergence(card: Mapping[str, Any] | None, out: Console) -> str:
-    if card is None or card.get("kl_after") is None:
+def _divergence(entry: Entry, out: Console) -> str:
+    """Return what the card says, or of a step kept on the way what was measured there."""
+    card = entry.bake.part("card") or {}
+    after = entry.bake.on_the_way(entry.model.step).get("kl", card.get("kl_after"))
+    if after is None:
         return "-"
-    return f"{number(card['kl_before'])} {arrow(out)} {number(card['kl_after'])}"
+    return f"{number(card['kl_before'])} {arrow(out)} {number(after)}"
 
 
 def _base_data(state: State) -> dict[str, Any]:
@@ -116,6 +119,9 @@ def _data(entry: Entry) -> dict[str, Any]:
         "is_current": entry.is_current,
         "has_weights": entry.has_weights,
         "parent": bake.parent,
-        "digest": bake.digest,
+        "digest": bake.digest_of(entry.model.step),
+        "kl": bake.on_the_way(entry.model.step).get(
+            "kl", (bake.part("card") or {}).get("kl_after")
+        ),
         **{key: bake.part(key) for key in ("card", "loss", "seconds", "finished")},
     }
