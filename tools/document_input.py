@@ -146,6 +146,9 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
 NAMES = {"PROMPT": "PROMPT.<name>"}
 """Headings of mappings whose keys are free."""
 
+HUGE = 10**9
+"""A limit from which on it is not worth saying."""
+
 Json = dict[str, Any]
 
 
@@ -268,7 +271,8 @@ def kind(field: Json) -> str:
 def limits(field: Json) -> str:
     """Return the limits of a number, in signs."""
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    parts = [f"{sign} {field[key]:g}" for key, sign in signs.items() if key in field]
+    # What no one comes near is left out.
+    parts = [f"{s} {field[k]:g}" for k, s in signs.items() if abs(field.get(k, HUGE)) < HUGE]
     return f" {', '.join(parts)}" if parts else ""
 
 

@@ -56,6 +56,12 @@ def test_a_good_file_has_its_values():
     assert not spec.is_empty
 
 
+@pytest.mark.parametrize("line", ["seed: 4294967296", "epochs: 9999999999", "epochs: 1" + "0" * 40])
+def test_a_number_that_nothing_can_be_is_refused(line):
+    with pytest.raises(ConfigError, match=r"input\.yml:13:\d+: BAKE\."):
+        schema.load(change("name: yoda", f"name: yoda\n  {line}"))
+
+
 @pytest.mark.parametrize("text", ["", "# only a comment\n", "PROMPT:\nTARGET:\nBAKE:\n"])
 def test_a_file_that_configures_nothing_is_empty(text):
     assert schema.load(text).is_empty
@@ -85,8 +91,10 @@ def test_a_file_that_configures_nothing_is_empty(text):
         (change("name: yoda", "name: yoda\n  on_policy: maybe"), r":13:14: BAKE\.on_policy: "),
         (change("name: yoda", "name: yoda\n  on_policy:\n    stepz: 1"), r":14:5: .*`steps`"),
         (change("name: yoda", "name: yoda\n  on_policy: {steps: 0}"), r":13:22: .*steps: "),
-        (change("name: yoda", "name: yoda\n  on_policy: {loss: forward_kl}"), r"'forward_kl' is not known: known: reverse_kl, jsd"),
-        (change("role: system", "role: sytem"), r":4:15: .*0.role: 'sytem' is not known: did you mean `system`"),
+        (change("name: yoda", "name: yoda\n  on_policy: {loss: forward_kl}"),
+         r"'forward_kl' is not known: known: reverse_kl, jsd"),
+        (change("role: system", "role: sytem"),
+         r":4:15: .*0.role: 'sytem' is not known: did you mean `system`"),
         (change("role: system", "rol: system"), r":4:9: .*0.role: is required"),
         (change('"You are Yoda."', "12"), r":5:18: .*0.content: is not text: put quotes"),
         ("- a list\n", r"input\.yml:1:1: expected the sections"),
@@ -122,6 +130,44 @@ def test_every_problem_is_said_at_once():
         "input.yml:7:3",
         "input.yml:10:13",
         "input.yml:15:7",
+    ]
+
+
+EVERYWHERE = """\
+PROMPT:
+  teacher:
+    messages: [{role: user, content: x}]
+TARGET:
+  - name: a
+    teacher_prompt: techer
+    generators: [{type: oneshot_qs, numq: 3, template_path: no.txt}]
+  - name: a
+    template: gone
+BAKE:
+  epoch: 3
+  seed: 1e999
+EXTRA:
+"""
+
+
+def test_problems_of_every_kind_are_said_together_in_the_order_of_the_file():
+    with pytest.raises(ConfigError) as caught:
+        schema.load(EVERYWHERE)
+    assert [line.split(" ")[0] for line in caught.value.message.splitlines()] == [
+        "input.yml:9:15:",
+        "input.yml:11:3:",
+        "input.yml:12:9:",
+        "input.yml:13:1:",
+    ]
+    with pytest.raises(ConfigError) as caught:
+        schema.load(EVERYWHERE.replace("template: gone", "generators: [{type: persona}]"))
+    assert [line.split(" ")[0] for line in caught.value.message.splitlines()] == [
+        "input.yml:6:21:",
+        "input.yml:7:61:",
+        "input.yml:8:11:",
+        "input.yml:11:3:",
+        "input.yml:12:9:",
+        "input.yml:13:1:",
     ]
 
 

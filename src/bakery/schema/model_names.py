@@ -25,8 +25,9 @@ Kind = Literal["base", "hosted", "local", "bake", "word"]
 def kind_of(name: str) -> Kind:
     """Return what a name can mean.
 
-    `local` is a folder, the embedded model or a hub id, `bake` a full name of a model or bake. A `word` is a
-    bake of the repository, where there is one of that name, and else a model of the endpoint.
+    `local` is a folder, the embedded model or a hub id, `bake` a full name of a model or bake. A
+    `word` is a bake of the repository, where there is one of that name, and else a model of the
+    endpoint.
     """
     if name == BASE:
         return "base"
