@@ -172,6 +172,16 @@ def test_no_figures_are_an_error(repo, words):
     assert "has no metrics on this machine" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words", [("--csv", "--json"), ("--csv", "--out", "a.csv"), ("--watch", "--csv")]
+)
+def test_one_form_is_asked_for_at_a_time(repo, words):
+    logged(repo, "parrot")
+    done = typed("parrot", *words)
+    assert done.exit_code == 2
+    assert "exclude one another" in done.stderr
+
+
 def test_a_base_was_never_trained_here(repo):
     done = typed("base")
     assert done.exit_code == 4
@@ -262,6 +272,22 @@ def test_a_picture_has_a_panel_for_every_series():
     drawn = ElementTree.fromstring(figure.svg(panels))
     assert drawn.get("height") == "600"
     assert "two <&>" in [node.text for node in drawn.iter()]
+
+
+@pytest.mark.parametrize("mark", [0, 1, 9, 10, 500])
+def test_a_mark_beside_the_chart_is_left_out(mark):
+    pairs = [(1, 1.0), (9, 0.5)]
+    assert ("┊" in chart([pairs], Look(), mark=mark).plain) == (1 <= mark <= 9)
+    drawn = figure.svg([figure.Panel("loss", {"a": pairs}, (mark, "own answers"))])
+    assert ("own answers" in drawn) == (1 <= mark <= 9)
+
+
+def test_what_is_no_number_is_neither_charted_nor_hidden(repo):
+    logged(repo, "parrot", steps=3, grad_norm=float("nan"))
+    assert "grad_norm" not in typed("parrot").stdout
+    data = json.loads(typed("parrot", "--json").stdout)
+    assert [row["grad_norm"] for row in data["metrics"]] == [None] * 3
+    assert typed("parrot", "--csv").stdout.count(",nan") == 3
 
 
 def test_series_are_chosen_by_name_once():

@@ -43,6 +43,15 @@ def test_outside_of_a_repository_a_name_is_a_base(workplace):
         speakers.find(None, "./nowhere")
 
 
+def test_the_folder_of_a_model_is_meant_inside_of_a_repository_too(repo):
+    folder = repo.root / "merged"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    (folder / "model.safetensors").write_bytes(b"")
+    meant = speakers.find(repo, "merged")
+    assert (meant.name, meant.folder, meant.bake) == (str(folder), None, None)
+
+
 def test_weights_that_are_not_here_are_told_before_anything_is_loaded(repo):
     for name in ("parent", "pirate"):
         with pytest.raises(ModelError, match="are not in this clone's store"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bakery.errors import RepoError, StageError
+from bakery.errors import ConfigError, RepoError, StageError
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console, series
 from bakery.ui import metrics as screen
@@ -51,6 +51,8 @@ def metrics(
 
     Several bakes are laid over one another.
     """
+    if sum((as_csv, as_json, out is not None)) > 1 or (watch and (as_csv or out is not None)):
+        raise ConfigError("--csv, --json and --out exclude one another; --watch goes with --json")
     repo = ModelRepo.find()
     sources = [_named(repo, bake) for bake in dict.fromkeys(bakes)] or [_current(repo, watch)]
     if watch:

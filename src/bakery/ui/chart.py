@@ -41,7 +41,7 @@ def chart(lines: Sequence[Pairs], look: Look, *, mark: int | None = None) -> Tex
     columns = max(look.width - margin - 3, 10)
     x = Axis.of_steps([s for pairs in lines for s, _ in pairs], ticks=max(columns // 12, 1))
     cells = _drawn(lines, x, y, columns, look)
-    if mark is not None:
+    if mark is not None and x.low <= mark <= x.high:
         _mark(cells, round(x.place(mark) * (columns - 1)), "┊" if look.unicode else ":")
     at = {_row(y.place(tick)): label for tick, label in zip(y.ticks, labels, strict=True)}
     side, tee, corner, floor, foot = "│┤└─┬" if look.unicode else "|++-+"

@@ -122,10 +122,13 @@ def _panel(panel: Panel, top: float) -> Iterator[Line | Label]:
         yield Line(((across(tick), floor), (across(tick), floor + 4)), QUIET)
         yield Label(across(tick), floor + 18, label, anchor="middle")
     yield Label(right, floor + 32, "step", anchor="end")
-    if panel.mark is not None:
-        step, what = panel.mark
-        yield Line(((across(step), top + TOP), (across(step), floor)), QUIET)
-        yield Label(across(step) + 6, top + TOP + 12, what)
+    if panel.mark is not None and x.low <= panel.mark[0] <= x.high:
+        at, what = across(panel.mark[0]), panel.mark[1]
+        yield Line(((at, top + TOP), (at, floor)), QUIET)
+        late = at > right - 7 * len(what)
+        yield Label(
+            at + (-6 if late else 6), top + TOP + 12, what, anchor="end" if late else "start"
+        )
     for index, pairs in enumerate(lines):
         points = [(across(step), down(value)) for step, value in thinned(pairs, right - LEFT)]
         yield Line(tuple(points if len(points) > 1 else _dash(points)), _colour(index), 1.8)

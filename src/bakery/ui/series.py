@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -51,9 +52,9 @@ class History:
     points: tuple[Point, ...]
 
     def series(self, name: str) -> list[tuple[int, float]]:
-        """Return the (step, value) pairs of a series."""
+        """Return the (step, value) pairs of a series; what is no finite number has no place."""
         found = [(point.step, getattr(point, name)) for point in self.points]
-        return [(step, value) for step, value in found if value is not None]
+        return [(step, value) for step, value in found if _is_finite(value)]
 
     @property
     def names(self) -> list[str]:
@@ -66,9 +67,16 @@ class History:
         return next((point.step for point in self.points if point.phase is not None), None)
 
     def as_data(self) -> dict[str, Any]:
-        """Return what a program reads: every step with the figures it has, and their span."""
+        """Return what a program reads: every step with the figures it has, and their span.
+
+        JSON has no word for a figure that is no finite number: it is null.
+        """
         rows = [
-            {name: value for name, value in _row(point).items() if value is not None}
+            {
+                name: value if isinstance(value, str) or _is_finite(value) else None
+                for name, value in _row(point).items()
+                if value is not None
+            }
             for point in self.points
         ]
         return {
@@ -128,3 +136,7 @@ def as_csv(histories: Sequence[History]) -> str:
 
 def _row(point: Point) -> dict[str, Any]:
     return {**asdict(point), "tokens_per_s": point.tokens_per_s}
+
+
+def _is_finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
