@@ -110,7 +110,9 @@ def _commit(branch: str, chain: Sequence[tuple[ModelRef, str]]) -> Iterator[str]
 def _seconds(root: Path, command: Sequence[str]) -> float:
     bgit = Path(sys.executable).with_name("bgit")
     began = time.perf_counter()
-    subprocess.run([bgit, *command], cwd=root, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [bgit, *command], cwd=root, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     return time.perf_counter() - began
 
 

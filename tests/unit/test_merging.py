@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -346,6 +348,30 @@ def test_a_driver_of_an_installation_that_is_gone_is_replaced(repo):
     git(repo.root, "config", "merge.bgit.driver", "/gone/python -m bakery.cli.merge_driver")
     merging.install(repo.git)
     assert git(repo.root, "config", "merge.bgit.driver") == good
+
+
+def test_a_clone_that_cannot_be_written_to_merges_as_text(repo):
+    git(repo.root, "config", "--unset", "merge.bgit.driver")
+    attributes = repo.git.common_dir / "info" / "attributes"
+    attributes.unlink()
+    attributes.mkdir()
+    (repo.git.common_dir / "config.lock").touch()
+    merging.install(repo.git)
+    assert git(repo.root, "config", "--get", "merge.bgit.driver", fails=True) == ""
+
+
+def test_a_driver_in_a_folder_with_odd_signs_is_found(repo, workplace, monkeypatch):
+    place = workplace / "100%O 'ä'"
+    place.mkdir()
+    (place / "python").symlink_to(sys.executable)
+    monkeypatch.setattr(merging.sys, "executable", str(place / "python"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+    merging.install(repo.git)
+    monkeypatch.undo()
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+    forked(repo)
+    git(repo.root, "merge", "-q", "--no-edit", "exp")
+    assert names(repo) == ["one", "two", "three", "four"]
 
 
 def test_repositories_that_forbid_merging_are_merged_all_the_same(repo):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bakery.errors import RepoError
-from bakery.records import ModelRef
+from bakery.records import ModelRef, write_atomic
 from bakery.repo import recipe, state
 from bakery.repo.checks import BREAD, INPUT, RECIPE
 from bakery.repo.emptied import emptied, has_active_lines
@@ -47,7 +47,7 @@ def install(git: Git) -> None:
 
     -P: no module is ever taken from the folder that is merged.
     """
-    python = shlex.quote(Path(sys.executable).as_posix())
+    python = shlex.quote(Path(sys.executable).as_posix()).replace("%", "%%")
     driver = f"{python} -P -m bakery.cli.merge_driver %O %A %B %P"
     if git.ask("config", "--local", "--get", _DRIVER) != driver:
         git.ask("config", "--local", "merge.bgit.name", "bgit: recipes by their blocks")
@@ -56,9 +56,8 @@ def install(git: Git) -> None:
     try:
         known = path.read_text(encoding="utf-8") if path.exists() else ""
         if _ATTRIBUTES not in known:
-            path.parent.mkdir(exist_ok=True)
             gap = "" if not known or known.endswith("\n") else "\n"
-            path.write_text(f"{known}{gap}{_ATTRIBUTES}", encoding="utf-8", newline="\n")
+            write_atomic(path, f"{known}{gap}{_ATTRIBUTES}")
     except (OSError, UnicodeDecodeError):
         return
 
