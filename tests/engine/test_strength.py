@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftConfig
 
 from bakery.backends.chatting import LocalSpeaker, set_thinking
 from bakery.backends.local import LocalModel
@@ -95,6 +96,12 @@ def test_an_adapter_that_does_more_than_add_has_no_strength(chain):
     dial.turn(AS_BAKED)
     with pytest.raises(ModelError, match="use_dora"):
         dial.turn(AS_PARENT)
+
+
+def test_every_adapter_of_a_chain_names_its_base(chain):
+    bench, first, second = chain
+    named = [PeftConfig.from_pretrained(folder) for folder in (first, second)]
+    assert [config.base_model_name_or_path for config in named] == [bench.base_id.name] * 2
 
 
 def said(speaker: LocalSpeaker, **settings: object) -> str:

@@ -206,7 +206,8 @@ def _composed_config(model: PeftModel, rank: int) -> LoraConfig:
     for config in model.peft_config.values():
         listed = config.target_modules
         modules |= {listed} if isinstance(listed, str) else set(listed)
-    base = model.peft_config[BAKE].base_model_name_or_path
+    # Of the base itself: an adapter that is put beside another is not told.
+    base = model.get_base_model().name_or_path
     return LoraConfig(
         r=rank,
         lora_alpha=rank,
