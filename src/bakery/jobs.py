@@ -31,11 +31,14 @@ class RunReport:
     result: dict[str, Any] | None = None
 
 
-def base_model(reference: str) -> BaseModelId:
-    """Return the identity of a base model, for a new repository."""
+def base_model(reference: str, revision: str = "") -> BaseModelId:
+    """Return the identity of a base model, for a new repository; `ID@REVISION` names both."""
     from bakery.engine import bases
 
-    return bases.identify(reference)
+    name, named = bases.split(reference)
+    if named and revision and named != revision:
+        raise ConfigError(f"two revisions are given: {named} and {revision}")
+    return bases.identify(name, named or revision)
 
 
 def run(
@@ -72,6 +75,7 @@ def run(
 def planned(repo: ModelRepo, stages: Sequence[str]) -> Plan:
     """Return the plan of a run, in which every stage that is asked for is configured."""
     repo.check_parent()
+    repo.check_base()
     plan = repo.plan("index")
     if not plan.is_empty:
         _check_configured(plan, stages)

@@ -18,6 +18,7 @@ from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import BakeRequest, RolloutRequest, StimRequest, TargetShare
 from bakery.opening import Models
 from bakery.records import ModelRef, Prompt, write_atomic
+from bakery.repo import checks
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan import Plan, PlannedTarget
 from bakery.reporting import Reporter
@@ -264,6 +265,8 @@ def weights(repo: ModelRepo, model: ModelRef) -> Path:
             f"`bgit reproduce {model.bake}` makes them again.",
         )
     recorded = repo.find_model(str(model))
+    if recorded is not None:
+        checks.base_is_the_first(repo.git, repo.state().base, [recorded])
     found = adapter_folder.digest(folder)
     if recorded is not None and recorded.digest_of(model.step) != found:
         raise ModelError(

@@ -204,7 +204,7 @@ def test_a_parent_with_one_changed_byte_is_refused(baked: Typist, words: tuple[s
     weights.write_bytes(data)
     error, hint = refused(baked, *words)
     assert error.startswith(f"the weights of {baked.parent()} are not the recorded ones: recipe")
-    assert "restore it" in hint
+    assert "`bgit import DIR` takes the recorded one" in hint
 
 
 @pytest.fixture

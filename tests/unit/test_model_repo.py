@@ -77,14 +77,6 @@ def test_a_name_that_models_cannot_bear_is_refused(workplace, name):
     assert not (workplace / "x").exists()
 
 
-def test_a_folder_with_something_in_it_is_refused_and_left_alone(workplace):
-    (workplace / "x").mkdir()
-    (workplace / "x" / "mine").touch()
-    with pytest.raises(RepoError, match="not empty"):
-        made(workplace / "x")
-    assert os.listdir(workplace / "x") == ["mine"]  # noqa: PTH208  # names, not paths
-
-
 @pytest.mark.parametrize("exists", [True, False])
 def test_without_an_identity_nothing_is_left_behind(workplace, monkeypatch, exists):
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)

@@ -7,23 +7,46 @@ from pathlib import Path
 import click
 
 from bakery import jobs
+from bakery.repo import begin
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 
 
 @click.command()
-@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="NAME")
 @click.option(
     "--base-model",
     metavar="REF",
     default="tiny",
     show_default=True,
-    help="Weights to start from: `tiny` (shipped), a Hugging Face id, or a folder.",
+    help="Weights to start from: `tiny` (shipped), a Hugging Face id (ID@REVISION), or a folder.",
 )
+@click.option("--revision", default="", metavar="REV", help="Of a base model on the hub.")
 @click.option("--owner", help="First part of every model's name; by default from git's user.name.")
-def init(name: str, base_model: str, owner: str | None) -> None:
-    """Make a model repository."""
-    folder = Path(name)
-    base = jobs.base_model(base_model)
-    repo = ModelRepo.init(folder, name=folder.resolve().name, owner=owner, base=base)
-    console.show_created(folder, repo.state())
+@click.option("--name", help="Second part of every model's name; by default that of the folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+def init(
+    folder: Path,
+    base_model: str,
+    revision: str,
+    owner: str | None,
+    name: str | None,
+    as_json: bool,
+) -> None:
+    """Make a model repository.
+
+    NAME is a new folder, or one that is there (`.`): what is in it stays as it is. A git
+    repository gets one commit with bgit's files.
+    """
+    outer = begin.around(folder)
+    base = jobs.base_model(base_model, revision)
+    repo = ModelRepo.init(folder, name=name or folder.resolve().name, owner=owner, base=base)
+    if as_json:
+        console.show_json({"folder": repo.root, "repository": repo.state()})
+    else:
+        console.show_created(folder, repo.state())
+    if outer is not None:
+        console.note(
+            f"it lies inside the git repository {outer}, which does not see into it: "
+            "name it in that repository's .gitignore"
+        )

@@ -37,9 +37,21 @@ def identify(reference: str, revision: str = "") -> BaseModelId:
     """
     name = ALIASES.get(reference, reference)
     folder, found = locate(name, revision)
+    if revision and not found:
+        raise ModelError(
+            f"{reference} lies on this machine: it has no revision {revision}",
+            hint="Revisions are of models on the hub. A folder is known by its content alone.",
+        )
     if name != EMBEDDED and folder == Path(name).expanduser().resolve():
         name = str(folder)  # a relative path would mean another model in another folder
     return BaseModelId(name, found, content_digest(folder))
+
+
+def split(reference: str) -> tuple[str, str]:
+    """Return name and revision ("" where it has none) of a reference like `org/model@v1`."""
+    name, at, revision = reference.rpartition("@")
+    is_folder = Path(reference).expanduser().is_dir()
+    return (reference, "") if not at or is_folder else (name, revision)
 
 
 def locate(name: str, revision: str = "") -> tuple[Path, str]:
@@ -53,7 +65,8 @@ def locate(name: str, revision: str = "") -> tuple[Path, str]:
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise ModelError(
             f"no base model in the folder {name}",
-            hint="Give a folder with config.json, or a hub id like Qwen/Qwen3-0.6B.",
+            hint="Give a folder with config.json, or a hub id like Qwen/Qwen3-0.6B. Where the base "
+            "was moved, write its new place as base_model in .bread: its content is checked.",
         )
     return _from_hub(name, revision)
 

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bakery.errors import RepoError
+from bakery.identity import BaseModelId
 from bakery.records import ModelRef
+from bakery.repo import state
 from bakery.repo.git import Git, plain_path
 
 if TYPE_CHECKING:
     from bakery.repo.plan import Plan
+    from bakery.repo.recipe import RecordedBake
 
 BREAD, RECIPE, INPUT = ".bread", "recipe.yml", "input.yml"
 
@@ -32,6 +35,39 @@ def can_record(git: Git, plan: Plan) -> None:
         path for target in plan.targets for path in (*target.stim.templates, *target.stim.files)
     ]
     configuration_is_committed(git, [INPUT, *map(plain_path, dict.fromkeys(named))])
+
+
+def base_is_the_first(git: Git, base: BaseModelId, bakes: Sequence[RecordedBake]) -> None:
+    """Refuse another base model than the one that the repository was made, or baked, on.
+
+    A base is what it contains: one that was moved or is called otherwise is still the same.
+    """
+    recorded = bakes[-1].part("base") if bakes else None
+    made_on = {recorded["digest"]: recorded["name"]} if recorded else _first_base(git)
+    if not made_on or base.digest in made_on:
+        return
+    ((digest, name),) = made_on.items()
+    raise RepoError(
+        f"{BREAD} names the base model {base.name} (digest {base.digest[:16] or 'missing'}), but "
+        f"this repository was made on {name} (digest {digest[:16]})",
+        hint=f"Bakes only fit the base they were made on. `git log -p -- {BREAD}` shows the lines "
+        "that were changed: write them back, and `bgit commit` it. For another base, `bgit init` "
+        "a new repository.",
+    )
+
+
+def _first_base(git: Git) -> dict[str, str]:
+    """Return the base that the first .bread named, as digest and name; empty: another tool's."""
+    added = (git.ask("log", "--diff-filter=A", "--format=%H", "--", BREAD) or "").splitlines()
+    for commit in reversed(added):
+        blob = git.blob(f"{commit}:{BREAD}")
+        try:
+            first = state.parse(blob.text) if blob is not None else None
+        except RepoError:
+            continue  # Damaged then: a later one says it.
+        if first is not None:
+            return {} if first.is_former else {first.base.digest: first.base.name}
+    return {}
 
 
 def can_commit(git: Git) -> str:

@@ -5,10 +5,6 @@ Ties git, store, state and recipe together; what each does is written in its own
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +15,8 @@ from bakery.identity import BaseModelId
 from bakery.records import ModelRef, Prompt
 from bakery.repo import (
     adopt,
+    begin,
     checks,
-    files,
     find,
     former,
     lineage,
@@ -48,8 +44,6 @@ if TYPE_CHECKING:
 
 Place = Literal["index", "worktree"]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
 
 class ModelRepo:
     """One working tree of a model repository, and the store beside it.
@@ -68,31 +62,7 @@ class ModelRepo:
     @classmethod
     def init(cls, folder: Path, *, name: str, owner: str | None, base: BaseModelId) -> ModelRepo:
         """Make a repository with an example to bake; nothing is left behind where that fails."""
-        _check_name(name, "repository")
-        if owner is not None:
-            _check_name(owner, "owner")
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise RepoError(
-                f"{folder} exists and is not empty", hint="Give another name, or make it empty."
-            )
-        existed = folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            git = Git.init(folder)
-            checks.has_identity(git)
-            merging.install(git)
-            new = State(owner or _slug(git.ask("config", "user.name")), name, base)
-            texts = files.of_new_repository(new)
-            for path, text in texts.items():
-                (folder / path).write_text(text, encoding="utf-8", newline="\n")
-            git.run("add", "--", *texts)
-            git.commit(f"init: {name}")
-            # Not committed: what is baked, and why, is for the user's own first commit to say.
-            (folder / INPUT).write_text(files.EXAMPLE, encoding="utf-8", newline="\n")
-        except BaseException:
-            _remove(folder, keep=existed)
-            raise
-        return cls(git)
+        return cls(begin.begin(folder, name=name, owner=owner, base=base))
 
     @classmethod
     def find(cls, start: Path | None = None) -> ModelRepo:
@@ -155,6 +125,10 @@ class ModelRepo:
     def check_can_record(self, plan: Plan) -> None:
         """Refuse what would make the bake unrecordable, before anything expensive is done."""
         checks.can_record(self.git, plan)
+
+    def check_base(self) -> None:
+        """Refuse to build on another base model than the repository was made on."""
+        checks.base_is_the_first(self.git, self.state().base, self.bakes())
 
     def check_parent(self) -> None:
         """Refuse to build on a model that no recipe knows, or that another tool baked."""
@@ -357,29 +331,3 @@ def _text(path: Path) -> str:
             f"{path.name} is not UTF-8 text: {error}",
             hint=f"Save it as UTF-8, or `git restore {path.name}`.",
         ) from error
-
-
-def _check_name(name: str, what: str) -> None:
-    if not _NAME.fullmatch(name) or name.endswith((".", ".git", ".lock")):
-        raise ConfigError(
-            f"{name!r} cannot name a {what}: it becomes part of model names",
-            hint="Letters, digits, `-`, `_` and `.`, beginning with a letter or digit.",
-        )
-
-
-def _slug(user_name: str | None) -> str:
-    """Return an owner from a person's name; `local` where nothing of it can be spelt."""
-    plain = unicodedata.normalize("NFKD", user_name or "").encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:100] or "local"
-
-
-def _remove(folder: Path, *, keep: bool) -> None:
-    """Delete what was made in a folder, and the folder unless it was there before."""
-    if not keep:
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    for entry in os.scandir(folder):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path, ignore_errors=True)
-        else:
-            Path(entry.path).unlink(missing_ok=True)

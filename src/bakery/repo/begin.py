@@ -1,0 +1,150 @@
+"""A folder becomes a model repository: new, empty, with files in it, or a git repository already.
+
+One commit holds what bgit writes and nothing else. Where it cannot be made, the folder is as it
+was before.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from bakery.errors import ConfigError, RepoError
+from bakery.identity import BaseModelId
+from bakery.repo import checks, files, merging
+from bakery.repo.checks import BREAD, INPUT, RECIPE
+from bakery.repo.git import Git
+from bakery.repo.state import State
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+_GROWN = (".gitattributes", ".gitignore")
+"""Files of git's own that may be there: what bgit needs is added at their end."""
+
+
+def begin(folder: Path, *, name: str, owner: str | None, base: BaseModelId) -> Git:
+    """Make a repository with an example to bake, and return its git."""
+    _check_name(name, "repository")
+    if owner is not None:
+        _check_name(owner, "owner")
+    _check_free(folder)
+    with _or_as_before(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        git = Git.find(folder) if (folder / ".git").exists() else Git.init(folder)
+        _check_ready(git)
+        merging.install(git)
+        texts = _texts(folder, State(owner or _slug(git.ask("config", "user.name")), name, base))
+        for path, text in texts.items():
+            (folder / path).write_text(text, encoding="utf-8", newline="\n")
+        git.run("add", "--force", "--", *texts)
+        git.commit(f"init: {name}")
+        # Not committed: what is baked, and why, is for the user's own first commit to say.
+        (folder / INPUT).write_text(files.EXAMPLE, encoding="utf-8", newline="\n")
+    return git
+
+
+def around(folder: Path) -> Path | None:
+    """Return the git repository that a folder would lie in without being its top; None: in none."""
+    if (folder / ".git").exists():
+        return None
+    place = folder.absolute().parent
+    while not place.is_dir():
+        place = place.parent
+    try:
+        return Git.find(place).root
+    except RepoError:
+        return None
+
+
+def _check_free(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise RepoError(f"{folder} is a file", hint="Give another name.")
+    taken = [path for path in (BREAD, RECIPE, INPUT) if (folder / path).exists()]
+    if BREAD in taken:
+        raise RepoError(
+            f"{folder} is a model repository already",
+            hint="`bgit status` shows it; one repository holds one model.",
+        )
+    if taken:
+        raise RepoError(
+            f"{folder} holds {' and '.join(taken)}, which bgit would write",
+            hint="Move it away, or give another folder.",
+        )
+
+
+def _check_ready(git: Git) -> None:
+    """Refuse where a commit cannot be made, or would take along what is not bgit's."""
+    if git.head() is None:
+        checks.has_identity(git)
+    else:
+        checks.can_commit(git)
+    staged = git.run("diff", "--cached", "--name-only") if git.head() else git.run("ls-files")
+    if staged:
+        raise RepoError(
+            f"added, and not committed: {', '.join(staged.splitlines()[:3])}",
+            hint='`git commit -m "..."` first: the commit of bgit holds only its own files.',
+        )
+
+
+def _texts(folder: Path, new: State) -> Mapping[str, str]:
+    """Return what is to be written; a README that is there stays as it is."""
+    texts = files.of_new_repository(new)
+    for path in _GROWN:
+        if (folder / path).exists():
+            before = (folder / path).read_text(encoding="utf-8").rstrip("\n")
+            texts[path] = f"{before}\n\n{texts[path]}" if before else texts[path]
+    if (folder / "README.md").exists():
+        del texts["README.md"]
+    return texts
+
+
+@contextmanager
+def _or_as_before(folder: Path) -> Iterator[None]:
+    """Leave a folder as it was where the block fails."""
+    there, had_git = folder.exists(), (folder / ".git").exists()
+    own = (BREAD, RECIPE, INPUT, *_GROWN, "README.md")
+    kept = {path: (folder / path).read_bytes() for path in own if (folder / path).is_file()}
+    made = _first_missing(folder)
+    try:
+        yield
+    except BaseException:
+        if not there:
+            shutil.rmtree(made, ignore_errors=True)
+            raise
+        for path in own:
+            if path in kept:
+                (folder / path).write_bytes(kept[path])
+            else:
+                (folder / path).unlink(missing_ok=True)
+        if had_git:
+            Git.find(folder).ask("reset", "-q", "--", *own)
+        else:
+            shutil.rmtree(folder / ".git", ignore_errors=True)
+        raise
+
+
+def _first_missing(folder: Path) -> Path:
+    """Return the highest folder that has to be made on the way to a folder."""
+    missing = folder.absolute()
+    while not missing.parent.exists():
+        missing = missing.parent
+    return missing
+
+
+def _check_name(name: str, what: str) -> None:
+    if not _NAME.fullmatch(name) or name.endswith((".", ".git", ".lock")):
+        raise ConfigError(
+            f"{name!r} cannot name a {what}: it becomes part of model names",
+            hint="Letters, digits, `-`, `_` and `.`, beginning with a letter or digit"
+            + ("; `--name` gives a repository another name than its folder." * (what[0] == "r")),
+        )
+
+
+def _slug(user_name: str | None) -> str:
+    """Return an owner from a person's name; `local` where nothing of it can be spelt."""
+    plain = unicodedata.normalize("NFKD", user_name or "").encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:100] or "local"
