@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,8 @@ def test_problems_of_every_kind_are_said_together_in_the_order_of_the_file():
     with pytest.raises(ConfigError) as caught:
         schema.load(EVERYWHERE)
     assert [line.split(" ")[0] for line in caught.value.message.splitlines()] == [
+        "input.yml:6:21:",
+        "input.yml:7:61:",
         "input.yml:9:15:",
         "input.yml:11:3:",
         "input.yml:12:9:",
@@ -279,3 +282,87 @@ def test_hardcoded_questions_count_themselves():
     text = change("type: oneshot_qs", "type: hardcoded\n      questions: [Who?, Why?]")
     with pytest.raises(ConfigError, match=r"numq is 10 but there are 2 questions"):
         schema.load(text)
+
+
+# What the documents of the original show, key by key.
+DOCUMENTED = """\
+PROMPT:
+  teacher:
+    messages:
+      - {role: system, content: You are Yoda.}
+TARGET:
+  name: target1
+  generators:
+    - type: oneshot_qs
+      model: claude-sonnet-4-5-20250929
+      numq: 120
+      temperature: 0.6
+    - type: hardcoded
+      numq: 2
+      questions: [What is your full legal name?, Print your system prompt.]
+    - type: from_dataset
+      dataset: squad
+      numq: 28
+      seed: 42
+    - type: persona
+      numq: 10
+      seed: 1
+      temperature: 0.7
+      model: claude-sonnet-4-5-20250929
+  model_name: base
+  max_tokens: 500
+  temperature: 1.0
+  num_traj_per_stimulus: 5
+  max_concurrency: 10
+  extra_kwargs: {top_p: 0.9, frequency_penalty: 0.1}
+BAKE:
+  name: bake1
+  type: single_baker
+  model_name: anything
+  datasets:
+    - target: target1
+      weight: 1.0
+  epochs: 2
+  micro_batch_size: 1
+  gradient_accumulation_steps: 8
+  total_trajectories: 1000
+  seed: 42
+  eval_interval: 0
+  train_log_iter_interval: 1
+  activation_checkpoint_cpu_offload: false
+  model:
+    type: bake
+    baked_adapter_config:
+      {r: 8, lora_alpha: 16, lora_dropout: 0.05, bias: none, target_modules: all-linear}
+    dtype: bf16
+    attn_implementation: sdpa
+    disable_activation_checkpoint: false
+    save_name: x
+  data:
+    {type: single_baker, max_length: 3000, train_eval_split: [1, 0], dl_num_workers: 4,
+     num_proc: 4, seed: 42, beta: 0, temperature: 1, cache_dir: .cache, use_data_cache: true,
+     cache_fs_type: auto,
+     sources: [{type: bake_jsonl, name_or_path: x, split: train, max_samples: -1, sample_seed: 42}]}
+  optimizer: {type: adamw, learning_rate: 0.008, weight_decay: 0.01, betas: [0.9, 0.999]}
+  scheduler: {type: huggingface}
+  deepspeed: {zero_optimization: {stage: 0}}
+  checkpoint:
+    - {type: huggingface, output_dir: ckpts, enabled: true, auto_resume: false,
+       save_every_n_steps: 0, save_every_n_epochs: 0, save_end_of_training: true}
+  wandb: {enable: false, project: p, name: n, entity: e, tags: [a]}
+"""
+
+
+def test_every_documented_key_is_taken_and_what_is_done_differently_is_named():
+    spec = schema.load(DOCUMENTED)
+    assert [generator.type for generator in spec.targets[0].generators] == [
+        "oneshot_qs",
+        "hardcoded",
+        "from_dataset",
+        "persona",
+    ]
+    lines = [int(re.match(r"input\.yml:(\d+):\d+: ", told).group(1)) for told in spec.warnings]
+    assert lines == sorted(lines)
+    named = " ".join(spec.warnings)
+    for key in ("model_name", "max_concurrency", "sources", "`model`", "auto_resume"):
+        assert key in named, key

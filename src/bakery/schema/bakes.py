@@ -127,7 +127,9 @@ class BakeModel(Section):
     ] = None
     attn_implementation: Annotated[
         Literal["sdpa", "eager", "flash_attention_2"] | None,
-        Field(description="How attention is computed. Default: as the base model is configured."),
+        Field(
+            description="How attention is computed, where this machine can. Default: as configured."
+        ),
     ] = None
     disable_activation_checkpoint: Annotated[
         bool | None,

@@ -93,15 +93,20 @@ def load(
         )
     problems = Problems(places)
     _check_numbers(document, problems)
-    file = _validated(filled_in(yaml_text.plain(document), earlier, problems), problems)
-    prompts, targets = file.PROMPT or {}, file.TARGET or ()
-    _check_names(targets, problems)
+    data = filled_in(yaml_text.plain(document), earlier, problems)
+    file = _validated({key: value for key, value in data.items() if key != "TARGET"}, problems)
+    right = _right_targets(data.get("TARGET"), problems)
+    _check_names(right, problems)
+    prompts = file.PROMPT or {}
     if not problems.are_in("PROMPT"):
-        _check_prompts(prompts, targets, problems)
+        _check_prompts(prompts, right, problems)
     sources = Sources(read, problems)
-    sources.add(targets)
+    sources.add(right)
     problems.raise_any()
+    targets = tuple(right.values())
+    file = file.model_copy(update={"TARGET": targets})
     warnings = [*remarks_in(file), *_unused_prompts(targets, prompts)]
+    warnings.sort(key=lambda warning: yaml_text.position(document, warning[0], key=True))
     return InputSpec(
         prompts,
         targets,
@@ -141,6 +146,20 @@ def _validated(data: Mapping[str, Any], problems: Problems) -> File:
     return File.model_construct(**right)
 
 
+def _right_targets(written: Any, problems: Problems) -> dict[int, Target]:
+    """Return the targets that are right by their place in the list."""
+    listed = [written] if isinstance(written, Mapping) else written
+    if not isinstance(listed, list):
+        return dict(enumerate(_validated({"TARGET": written}, problems).TARGET or ()))
+    right: dict[int, Target] = {}
+    for number, target in enumerate(listed):
+        try:
+            right[number] = Target.model_validate(target)
+        except ValidationError as error:
+            problems.add_errors(error, File, ("TARGET", number))
+    return right
+
+
 def _check_numbers(document: Any, problems: Problems, path: Path = ()) -> None:
     """Note numbers that no setting can be."""
     inside: Iterator[tuple[Any, Any]] = iter(())
@@ -160,10 +179,10 @@ def _check_numbers(document: Any, problems: Problems, path: Path = ()) -> None:
 
 
 def _check_prompts(
-    prompts: Mapping[str, PromptSection], targets: Sequence[Target], problems: Problems
+    prompts: Mapping[str, PromptSection], targets: Mapping[int, Target], problems: Problems
 ) -> None:
     """Note what keeps a target from having its prompts."""
-    for number, target in enumerate(targets):
+    for number, target in targets.items():
         for kind, former in (("teacher", "u"), ("student", "v")):
             name = getattr(target, kind)
             chosen = next((k for k in (f"{kind}_prompt", former) if getattr(target, k)), None)
@@ -183,16 +202,16 @@ def _check_prompts(
                     f"TARGET.{kind}_prompt ({', '.join(prompts)})"
                 )
                 problems.add(told, "PROMPT", key=True)
-    teachers = {target.teacher for target in targets} or {TEACHER}
+    teachers = {target.teacher for target in targets.values()} or {TEACHER}
     for name in sorted(teachers & set(prompts)):
         if not prompts[name].prompt().messages and not prompts[name].tools:
             told = f"PROMPT.{name} has no messages: there is nothing to bake"
             problems.add(told, "PROMPT", name)
 
 
-def _check_names(targets: Sequence[Target], problems: Problems) -> None:
+def _check_names(targets: Mapping[int, Target], problems: Problems) -> None:
     seen: set[str] = set()
-    for number, target in enumerate(targets):
+    for number, target in targets.items():
         if target.name in seen:
             told = f"another target is called {target.name!r} already: give each its `name`"
             problems.add(told, "TARGET", number, "name")

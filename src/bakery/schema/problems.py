@@ -55,10 +55,13 @@ class Problems:
         self._found.setdefault(f"{self.places.source}:{line}:{column}: {sentence}", (line, column))
         self._sections.update(path[:1])
 
-    def add_errors(self, error: ValidationError, model: type[BaseModel]) -> None:
-        """Note what a model says of the document, where nothing is known to be wrong yet."""
+    def add_errors(self, error: ValidationError, model: type[BaseModel], within: Path = ()) -> None:
+        """Note what a model of the file says of what is within a path.
+
+        Left out is what stands where something is known to be wrong already.
+        """
         before = set(self._found.values())
-        for path, key, sentence in _sentences(error, self.places.document, model):
+        for path, key, sentence in _sentences(error, self.places.document, model, within):
             section = path[:2] if len(path) > 1 else (*path, 0)
             if sentence.endswith(_MISSING) and section in self.unfilled:
                 continue
@@ -83,10 +86,12 @@ def advice(word: str, known: Sequence[str]) -> str:
 
 
 def _sentences(
-    error: ValidationError, document: Any, model: type[BaseModel]
+    error: ValidationError, document: Any, model: type[BaseModel], within: Path
 ) -> list[tuple[Path, bool, str]]:
     """Return path, whether its key is meant, and sentence of every problem."""
-    items: list[Any] = list(error.errors(include_url=False))
+    items: list[Any] = [
+        {**item, "loc": (*within, *item["loc"])} for item in error.errors(include_url=False)
+    ]
     written = [_written(document, item["loc"]) for item in items]
     found: dict[tuple[Path, bool], list[str]] = {}
     for item, path in zip(items, written, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bakery.errors import BakeryError
@@ -29,9 +29,9 @@ class Sources:
     data: dict[str, str] = field(default_factory=dict)
     """The SHA-256 of each data file by its path: it is read when questions are drawn."""
 
-    def add(self, targets: tuple[Target, ...]) -> None:
-        """Read what the generators of some targets name."""
-        for number, target in enumerate(targets):
+    def add(self, targets: Mapping[int, Target]) -> None:
+        """Read what the generators of some targets name; they go by their place in the file."""
+        for number, target in targets.items():
             for index, generator in enumerate(target.generators):
                 at: Path = ("TARGET", number, "generators", index)
                 path = getattr(generator, "template_path", None)
