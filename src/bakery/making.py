@@ -103,7 +103,8 @@ class Making:
         from bakery.engine import chains, needs
 
         chains.check_rank(request.training.r, self.parent)
-        needs.check(request.running)
+        for note in needs.check(request.running):
+            self.reporter.note(note)
 
     def _locked(self, folder: Path, stage: str) -> AbstractContextManager[None]:
         """Hold a folder; who waited finds in it what the other has made."""
@@ -173,6 +174,7 @@ class Making:
             return self._train_again(request, folder, before)
 
     def _train(self, request: BakeRequest, folder: Path) -> dict[str, Any]:
+        from bakery.engine import needs
         from bakery.evals.card import card
         from bakery.stages import bake
 
@@ -183,7 +185,7 @@ class Making:
         # Once more: hours may lie between the first stage and this one.
         parent = weights(self.repo, request.parent) if request.parent else None
         local = self._models.to_train(
-            dtype=request.training.dtype, attention=request.running.attn_implementation
+            dtype=request.training.dtype, attention=needs.attention(request.running)
         )
         return bake.run(
             request,

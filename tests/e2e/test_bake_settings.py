@@ -158,7 +158,6 @@ def test_an_earlier_target_goes_by_its_name_alone(mixed: Typist, workplace: Path
         ("model: {baked_adapter_config: {r: 254}}",
          "the chain of bakes would have rank 258, more than 256: this one 254, those before it 4"),
         ("wandb: {enable: true}", "BAKE.wandb.enable needs the package wandb"),
-        ("model: {attn_implementation: flash_attention_2}", "needs an NVIDIA GPU and the package"),
         ("model: {parent_model_name: Qwen/Qwen3-8B}", "but this branch stands at ann/demo/mixed_"),
     ],
 )  # fmt: skip

@@ -365,10 +365,12 @@ def test_sending_without_the_package_is_refused() -> None:
         needs.check(Running(wandb=Wandb("p")))
 
 
-def test_an_attention_that_cannot_run_here_is_refused() -> None:
-    with pytest.raises(ConfigError, match="needs an NVIDIA GPU and the package flash-attn"):
-        needs.check(Running("flash_attention_2"))
-    needs.check(Running("sdpa"))
+def test_an_attention_that_cannot_run_here_is_told_of_and_another_taken() -> None:
+    (note,) = needs.check(Running("flash_attention_2"))
+    assert "needs an NVIDIA GPU and the package flash-attn: here" in note
+    assert needs.attention(Running("flash_attention_2")) is None
+    assert needs.check(Running("sdpa")) == []
+    assert needs.attention(Running("sdpa")) == "sdpa"
 
 
 LIMITED = """

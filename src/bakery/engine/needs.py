@@ -7,20 +7,28 @@ import importlib.util
 from bakery.errors import ConfigError
 from bakery.identity import Running
 
+FLASH = "flash_attention_2"
 
-def check(running: Running) -> None:
-    """Refuse to send figures, or to attend, without what does it."""
+
+def check(running: Running) -> list[str]:
+    """Refuse to send figures without what does it; return what is done differently here."""
     if running.wandb is not None and importlib.util.find_spec("wandb") is None:
         raise ConfigError(
             "BAKE.wandb.enable needs the package wandb, which is not installed",
             hint="`pip install wandb`, then `wandb login` or WANDB_API_KEY; or take it out.",
         )
-    if running.attn_implementation == "flash_attention_2" and not _can_flash():
-        raise ConfigError(
-            "BAKE.model.attn_implementation is flash_attention_2, which needs an NVIDIA GPU and "
-            "the package flash-attn",
-            hint="Take it out: the attention that is used then needs nothing else.",
-        )
+    if attention(running) == running.attn_implementation:
+        return []
+    return [
+        f"BAKE.model.attn_implementation is {FLASH}, which needs an NVIDIA GPU and the package "
+        "flash-attn: here the base model's own attention does the same, to rounding"
+    ]
+
+
+def attention(running: Running) -> str | None:
+    """Return the attention to load the base with. None: what it is configured for."""
+    asked = running.attn_implementation
+    return None if asked == FLASH and not _can_flash() else asked
 
 
 def _can_flash() -> bool:
