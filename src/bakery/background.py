@@ -27,7 +27,7 @@ from bakery.repo.processes import ProcessId
 from bakery.repo.store import Store
 from bakery.reporting import Reporter
 
-START_S = 60.0
+START_S = 120.0
 """How long a new process may take until it says that it is there."""
 
 LAUNCH_S = 30.0
@@ -86,6 +86,12 @@ def launch(
             if other.is_live and _same(other, new):
                 reporter.note("this very run is under way already")
                 return other
+            if _bakes_on(other, new.branch) and made:
+                reporter.note(
+                    f"job {other.id} of this branch is not recorded yet: this one starts from "
+                    f"{plan.head.parent or plan.head.base.name}, not from what that one makes. "
+                    "To bake on top of it, `bgit fetch` first"
+                )
         new.write(repo.store)
     return _start(repo, new, program)
 
@@ -95,6 +101,12 @@ def _same(one: Job, other: Job) -> bool:
         return (job.branch, job.commit, job.stages, job.force)
 
     return what(one) == what(other)
+
+
+def _bakes_on(other: Job, branch: str) -> bool:
+    """Tell whether a job makes, or made, a model that will be recorded on a branch."""
+    coming = other.is_to_be_recorded or (other.is_live and "bake" in other.stages)
+    return coming and other.branch == branch
 
 
 def _start(repo: ModelRepo, new: Job, program: Sequence[str]) -> Job:

@@ -228,6 +228,9 @@ def test_a_run_that_is_under_way_is_not_started_twice(typist: Typist) -> None:
     one = launch(typist)
     two = launch(typist)
     assert one["id"] == two["id"]
+    typist.commit(input_yml(bake="other", prompt="Mumble."))
+    said = typist("run", "--detach").err
+    assert f"job {one['id']} of this branch is not recorded yet: this one starts from /" in said
     typist.must("cancel", "--all")
     assert state(typist, one["id"])["state"] in ("cancelled", "complete")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -127,6 +128,23 @@ def test_a_machine_that_goes_down_leaves_an_interrupted_job(repo, earlier):
     ended = now(repo, mine)
     assert (ended.state, ended.hint) == ("interrupted", job.GO_ON)
     assert "told to end" in ended.error
+
+
+def test_where_the_disk_is_full_the_job_s_file_stays_whole(repo, earlier):
+    mine = waiting(repo, earlier)
+    path = job.record_path(repo.store, mine.id)
+    before = path.read_bytes()
+    done = subprocess.run(
+        [*PROGRAM, str(repo.store.root), mine.id],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the disk is full")
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir() if p.suffix not in (".json", ".log")] == []
 
 
 STUBBORN = """

@@ -153,7 +153,8 @@ def read(path: Path) -> Job:
     job = _written(path)  # its last word may have come in between
     if not _is_dead(job):
         return job
-    return replace(job, state="interrupted", error=WITHOUT_A_WORD, hint=GO_ON)
+    hint = f"{GO_ON} `bgit jobs --log {job.id}` shows what it said last."
+    return replace(job, state="interrupted", error=WITHOUT_A_WORD, hint=hint)
 
 
 WITHOUT_A_WORD = "its process ended without a word: it was killed, or the machine went down"
