@@ -81,10 +81,10 @@ def test_a_whole_plan_of_the_original_service_is_accepted_as_it_is():
     assert made.bake.running == Running("sdpa", gradient_checkpointing=True)
     assert [warning.split(": ")[1].split()[0] for warning in made.warnings] == [
         "data.sources",
-        "data.dl_num_workers",
         "data.cache_dir",
-        "checkpoint.output_dir",
+        "data.dl_num_workers",
         "deepspeed",
+        "checkpoint.output_dir",
         "wandb",
     ]
 
