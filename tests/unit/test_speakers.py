@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from bakery import speakers
+from bakery.cli.app import bgit
 from bakery.errors import ConfigError, ModelError, RepoError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
@@ -124,3 +126,13 @@ def test_another_target_than_a_bakes_own_is_refused(repo):
 def test_a_base_has_no_strength(repo):
     with pytest.raises(ConfigError, match="carries no bake"):
         speakers.voices(speakers.find(repo, "base"), strength=0.5, reporter=Quiet())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--strength", "nan"), ("--temperature", "nan"), ("--top-p", "nan"), ("--temperature", "3")],
+)
+def test_what_is_no_setting_is_refused_before_anything_is_looked_for(workplace, words):
+    done = CliRunner().invoke(bgit, ["chat", "nothing", *words], input="Who?\n")
+    assert done.exit_code == 2
+    assert "Invalid value for '--" in done.stderr

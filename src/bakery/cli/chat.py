@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -15,6 +16,13 @@ from bakery.reporting import Reporter
 from bakery.ui import chat as screen
 from bakery.ui.progress import reporter
 from bakery.ui.typed import history_file
+
+
+def _finite(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    """Refuse nan and inf, which every range lets pass."""
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no finite number", context, parameter)
+    return value
 
 
 @click.command()
@@ -37,6 +45,7 @@ from bakery.ui.typed import history_file
 @click.option(
     "--strength",
     type=float,
+    callback=_finite,
     default=1.0,
     metavar="X",
     help="How much of the bake: 0 is its parent, 1 as baked, 0.5 half-baked.",
@@ -45,6 +54,7 @@ from bakery.ui.typed import history_file
 @click.option(
     "--temperature",
     type=click.FloatRange(0, MOST_TEMPERATURE),
+    callback=_finite,
     default=0.0,
     metavar="X",
     help="0, the default, takes the likeliest token every time.",
@@ -52,6 +62,7 @@ from bakery.ui.typed import history_file
 @click.option(
     "--top-p",
     type=click.FloatRange(0, 1, min_open=True),
+    callback=_finite,
     default=1.0,
     metavar="X",
     help="Draw only from the likeliest tokens that make up this share.",
