@@ -226,7 +226,8 @@ def variant(model: Json) -> str:
 
 def table(name: str, model: Json) -> str:
     """Return the table of a section's keys."""
-    required = set(model.get("required", ()))
+    inherited = model.get("anyOf", [{}])[0]  # a target takes what it lacks from its template
+    required = {*model.get("required", ()), *inherited.get("required", ())}
     rows = ["| key | value | default | meaning | example |", "|---|---|---|---|---|"]
     fields = sorted(model["properties"].items(), key=lambda item: item[0] != "type")
     for key, field in fields:
@@ -244,6 +245,8 @@ def kind(field: Json) -> str:
         return " or ".join(dict.fromkeys(kind(way) for way in ways if way.get("type") != "null"))
     if "$ref" in field:
         return "mapping"
+    if "not" in field:
+        return "–"
     if "const" in field:
         return f"`{field['const']}`"
     if "enum" in field:
