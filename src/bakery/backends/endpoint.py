@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from bakery.errors import StageError
 from bakery.records import Message
@@ -200,4 +201,16 @@ def endpoint_for(model: str, environment: Mapping[str, str] = os.environ) -> End
         return "no OPENAI_BASE_URL is set for it"
     if not key and provider is not ANY_SERVER:
         return f"no {provider.key} is set"
+    if not (key.isascii() and key.isprintable()):
+        return f"{provider.key} holds a character that no key has"
+    if url and not _is_address(url):
+        return f"{provider.url} is no address: {url}"
     return Endpoint(name, provider, key or "none", url or provider.default_url)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, brackets that do not close
+        return False
