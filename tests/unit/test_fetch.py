@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -139,6 +140,26 @@ def test_where_the_branch_moved_on_the_bake_is_recorded_beside_its_model(repo):
     assert "`bgit adopt one` makes it the current model" in answer.stderr
     assert repo.state().parent == two
     assert [bake.base_name for bake in repo.bakes()] == ["two", "one"]
+
+
+def test_what_was_recorded_beside_is_adopted_by_the_name_that_was_said(repo):
+    done = complete(repo, committed(repo, "one"))
+    baked(repo, "two")
+    said = typed("fetch").stderr
+    (command,) = re.findall(r"`bgit (adopt \S+)`", said)
+    assert typed(*command.split()).exit_code == 0
+    assert str(repo.state().parent) == done.model
+    assert git(repo.root, "status", "--porcelain") == ""
+
+
+def test_a_reverted_bake_is_not_brought_back_by_the_next_fetch(repo):
+    complete(repo, committed(repo, "one"))
+    typed("fetch")
+    git(repo.root, "revert", "--no-edit", "HEAD")
+    assert repo.state().parent is None
+    head = repo.git.head()
+    assert typed("fetch").exit_code == 0
+    assert repo.git.head() == head
 
 
 def test_two_jobs_of_one_branch_are_both_recorded_the_second_beside_the_first(repo):
