@@ -52,15 +52,15 @@ def find(repo: ModelRepo | None, name: str, *, base: str | None = None) -> Meant
 
     `base` is the base model for an adapter's folder whose own is not to be found.
     """
-    folder = Path(name).expanduser()
-    if (folder / ADAPTER_CONFIG).is_file():
-        return _outside(folder.resolve(), base)
+    folder = _folder_with(ADAPTER_CONFIG, name)
+    if folder is not None:
+        return _outside(folder, base)
     if base is not None:
         raise ConfigError(
             f"{name} is no folder with an {ADAPTER_CONFIG}, so --base-model says nothing about it",
             hint="A bake of a repository knows its base; a base is talked to by its own name.",
         )
-    if repo is None or (folder / "config.json").is_file():
+    if repo is None or _folder_with("config.json", name):
         found = jobs.base_model(name)
         return Meant(found.name, found)
     try:
@@ -151,6 +151,15 @@ def voices(
         Voice("prompted", teacher, taught.teacher, fixed=True),
         Voice("baked", itself, taught.student),
     ]
+
+
+def _folder_with(file: str, name: str) -> Path | None:
+    """Return the folder of that name where it has a file; None: the name is something else."""
+    try:
+        folder = Path(name).expanduser()
+        return folder.resolve() if (folder / file).is_file() else None
+    except (OSError, RuntimeError, ValueError):  # too long, a user unknown: no path at all
+        return None
 
 
 def _outside(folder: Path, base: str | None) -> Meant:

@@ -218,6 +218,13 @@ def test_saving_replaces_nothing(workplace: Path):
         did(alone(), "/save", "mine.txt")
 
 
+@pytest.mark.parametrize("name", ["taken/talk.txt", "~nobody-here/talk.txt", "x" * 5000, "a\0b"])
+def test_what_cannot_be_saved_is_an_error(workplace: Path, name):
+    (workplace / "taken").write_text("mine", encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        did(alone(), "/save", name)
+
+
 def test_the_system_prompt_is_the_whole_rest_of_the_line():
     assert entries("/system You are Yoda. Speak  so.\n") == [
         Typed("/system", "You are Yoda. Speak  so.")

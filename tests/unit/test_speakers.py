@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from bakery import speakers
 from bakery.cli.app import bgit
-from bakery.errors import ConfigError, ModelError, RepoError
+from bakery.errors import BakeryError, ConfigError, ModelError, RepoError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from tests.support import recorded
@@ -64,6 +64,12 @@ def test_an_unknown_name_is_answered_with_those_that_are_there(repo):
     with pytest.raises(RepoError, match="there is no model 'pirat'") as caught:
         speakers.find(repo, "pirat")
     assert "ann/yoda/pirate_" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "~nobody-here/x", "a\0b", "", "😀"])
+def test_a_name_that_can_be_no_path_is_an_unknown_name(repo, name):
+    with pytest.raises(BakeryError):
+        speakers.find(repo, name)
 
 
 def test_an_adapters_folder_says_on_which_base_it_is(workplace):

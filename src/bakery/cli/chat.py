@@ -154,12 +154,11 @@ def _system(given: str | None) -> str | None:
     """Return a system prompt as it was given: text, or @ and the file that holds it."""
     if given is None or not given.startswith("@"):
         return given or None
-    path = Path(given[1:]).expanduser()
     try:
-        return path.read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigError(f"--system {given}: {path} cannot be read: {reason}") from error
+        return Path(given[1:]).expanduser().read_text(encoding="utf-8").strip() or None
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"--system {given}: the file cannot be read: {reason}") from error
 
 
 def _repository() -> ModelRepo | None:

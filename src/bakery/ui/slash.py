@@ -104,18 +104,21 @@ def _history(conversation: Conversation, text: str) -> Obeyed:
 def _save(conversation: Conversation, text: str) -> Obeyed:
     if not text:
         raise ConfigError("/save takes the name of a file", hint="FILE.json keeps the messages.")
-    path = Path(text).expanduser()
-    if path.exists():
-        raise ConfigError(f"{path} exists already", hint="Give another name: nothing is replaced.")
-    saved = (
-        json.dumps(conversation.as_data(), indent=2, ensure_ascii=False)
-        if path.suffix == ".json"
-        else _as_text(conversation)
-    )
     try:
+        path = Path(text).expanduser()
+        if path.exists():
+            raise ConfigError(
+                f"{path} exists already", hint="Give another name: nothing is replaced."
+            )
+        saved = (
+            json.dumps(conversation.as_data(), indent=2, ensure_ascii=False)
+            if path.suffix == ".json"
+            else _as_text(conversation)
+        )
         write_atomic(path, saved + "\n")
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{text} cannot be written: {reason}") from error
     return Obeyed(f"Saved to {path}.")
 
 
