@@ -32,7 +32,9 @@ def show_launched(job: Job, *, log: Path, as_json: bool) -> None:
         return
     stages, names = ", ".join(job.stages), ", ".join(job.names)
     say(f"Job {job.id} is {job.state}: {stages} of {names}, on {job.branch}.\n")
-    table = pairs()
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(style="dim")
     table.add_row(f"bgit jobs --follow {job.id}", "watch it; Ctrl-C stops only the watching")
     table.add_row("bgit jobs", "how far the jobs are")
     table.add_row(f"bgit cancel {job.id}", "stop it; what it made is kept")
@@ -80,6 +82,7 @@ def show_fetched(fetched: Fetched, *, as_json: bool) -> None:
         return
     if not fetched.jobs:
         say(f"No run in the background was launched from {fetched.branch}: nothing to fetch.")
+        say("What a remote has is fetched by its name: `bgit fetch origin`.")
     for job in fetched.jobs:
         result = fetched.results.get(job.id)
         if result is None:
