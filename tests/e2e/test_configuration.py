@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from tests.e2e.conftest import Typist, copied
+from tests.e2e.conftest import Typist, bgit, copied
+from tests.support.models import make_model
+from tests.support.templates import TOOLS
 
 SEVERAL = """\
 PROMPT:
@@ -96,3 +98,41 @@ def test_a_file_that_cannot_run_ends_check_with_one(typist):
     assert done.err.startswith("error: input.yml:3:1: ")
     assert "    3 | " in done.err
     assert "spaces" in done.err
+
+
+TOOLS_AND_CALLS = """\
+PROMPT:
+  teacher:
+    messages:
+      - {role: system, content: Help.}
+      - {role: user, content: "Weather?"}
+      - role: assistant
+        content: null
+        tool_calls: [{id: c1, type: function, function: {name: weather, arguments: {at: Ede}}}]
+      - {role: tool, tool_call_id: c1, content: Sunny.}
+      - {role: assistant, content: Sunny., reasoning_content: Hm.}
+    tools: [{type: function, function: {name: weather, parameters: {type: object}}}]
+TARGET:
+  generators: [{type: hardcoded, questions: [Who?, What?, When?, Where?]}]
+  max_tokens: 8
+BAKE:
+  epochs: 1
+"""
+
+
+def test_tools_calls_and_thoughts_are_baked_where_the_template_shows_them(
+    new_repository, workplace
+):
+    base = make_model(workplace / "base", template=TOOLS)
+    env = dict(new_repository.env)
+    made = bgit("init", "tools", "--base-model", str(base), cwd=workplace, **env)
+    assert made.code == 0, made.err
+    repository = Typist(workplace / "tools", env)
+    repository.commit(TOOLS_AND_CALLS)
+    done = repository("run")
+    assert done.code == 0, done.err
+    assert "does not show the reasoning_content of message 4" in done.err
+    recipe = repository.read("recipe.yml")
+    assert "tool_calls:" in recipe
+    assert "tools:" in recipe
+    assert "prompt tokens saved" in done.out
