@@ -83,6 +83,10 @@ def _bake(bake: BakeForecast, sign: str) -> Table:
 
 def _cost(cost: Cost) -> Table:
     table = pairs()
+    left = {stage: seconds for stage, seconds in cost.seconds.items() if seconds != 0}
+    if not left and not cost.tokens:
+        table.add_row("left to do", "nothing: all of it is in the store")
+        return table
     unknown = "unknown until the first run"
     tokens = unknown
     if cost.tokens is not None:
@@ -92,13 +96,10 @@ def _cost(cost: Cost) -> Table:
     table.add_row("disk", disk)
     times = [
         f"{stage} {'unknown' if seconds is None else duration(seconds)}"
-        for stage, seconds in cost.seconds.items()
+        for stage, seconds in left.items()
     ]
-    known = any(seconds is not None for seconds in cost.seconds.values())
-    if not known:
-        table.add_row("time", unknown)
-    else:
-        table.add_row("time", f"about {', '.join(times)}")
+    known = any(seconds is not None for seconds in left.values())
+    table.add_row("time", f"about {', '.join(times)}" if known else unknown)
     if cost.measured_on:
         results = _many(cost.measured_on, "result")
         table.add_row("", Text(f"by {results} of this store", style="dim"))
