@@ -33,7 +33,7 @@ def of(*blocks: str) -> str:
 
 def merged_ids(base: str, ours: str, theirs: str) -> list[int]:
     done = merging.merge("recipe.yml", base, ours, theirs)
-    assert done.is_clean
+    assert "<<<<<<<" not in done.text
     return [int(bake.id, 16) for bake in recipe.parse(done.text)]
 
 
@@ -53,11 +53,19 @@ def test_what_one_side_took_back_is_gone():
     assert merged_ids(of(ONE, block(2, 1)), of(ONE), of(ONE, block(2, 1), block(5))) == [1, 5]
 
 
-def test_what_was_baked_on_since_stays_and_is_named():
+def test_what_the_other_side_has_baked_on_since_comes_back_and_is_named():
     base, ours, theirs = of(ONE), of(), of(ONE, block(2, 1))
     done = merging.merge("recipe.yml", base, ours, theirs)
     assert [bake.model for bake in recipe.parse(done.text)] == [ref(1), ref(2)]
-    assert "was taken back on one side, and baked on by the other: it stays" in done.notes[0]
+    assert done.is_clean
+    assert f"{ref(1).bake} comes along: what is merged was baked on it" in done.notes[0]
+
+
+def test_what_the_other_side_took_back_and_ours_has_baked_on_is_for_a_person_to_decide():
+    done = merging.merge("recipe.yml", of(ONE), of(ONE, block(2, 1)), of())
+    assert [bake.model for bake in recipe.parse(done.text)] == [ref(1), ref(2)]
+    assert not done.is_clean
+    assert "`git add recipe.yml` accepts that" in done.notes[0]
 
 
 def test_a_picked_bake_brings_what_it_was_baked_on():
@@ -266,6 +274,15 @@ def test_the_revert_of_a_merge_takes_its_bakes_out(repo):
     baked(repo, "five")
     git(repo.root, "revert", "--no-edit", "-m", "1", "HEAD~2")
     assert (names(repo), current(repo)) == (["one", "two", "five"], "five")
+
+
+def test_git_s_revert_of_a_bake_that_others_stand_on_stops_and_says_so(repo):
+    baked(repo, "one")
+    baked(repo, "two")
+    git(repo.root, "revert", "--no-edit", "HEAD~2", fails=True)
+    assert "recipe.yml" in git(repo.root, "diff", "--name-only", "--diff-filter=U")
+    git(repo.root, "revert", "--abort")
+    assert (names(repo), current(repo)) == (["one", "two"], "two")
 
 
 def test_a_criss_cross_merge_doubles_nothing(repo):

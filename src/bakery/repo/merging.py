@@ -31,7 +31,7 @@ _ATTRIBUTES = "# How bgit merges its files.\n" + "".join(
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What a file becomes. Where not `is_clean`, it holds git's conflict markers."""
+    """What a file becomes. Where not `is_clean`, a person decides: by git's marks, or by a note."""
 
     text: str
     is_clean: bool = True
@@ -129,9 +129,15 @@ def _recipe(base: str, ours: str, theirs: str) -> Merged:
         for i in order
     }
     notes = [
-        f"{_name(recorded, i)} was taken back on one side, and baked on by the other: it stays"
+        f"{_name(recorded, i)} comes along: what is merged was baked on it"
         for i in order
-        if i in gone
+        if i in gone and i in there
+    ]
+    contested = [i for i in order if i in gone and i in here]
+    notes += [
+        f"{_name(recorded, i)} is taken back by the other side, but more was baked on it here, so "
+        f"it stays in {RECIPE}: `git add {RECIPE}` accepts that, `bgit revert` can take back all"
+        for i in contested
     ]
     notes += [
         f"{_name(recorded, i)} has other weights on each side: ours are recorded"
@@ -139,7 +145,7 @@ def _recipe(base: str, ours: str, theirs: str) -> Merged:
         if i in here and i in there and _digests(recorded, i) == 2
     ]
     text = _with_blocks(ours, here, chosen, _outside(base, ours, theirs))
-    return Merged(text, True, tuple(notes))
+    return Merged(text, not contested, tuple(notes))
 
 
 def _with_ancestors(ids: Iterable[str], parents: Mapping[str, ModelRef | None]) -> set[str]:
