@@ -325,7 +325,7 @@ _TOLD = {
     "that does needs quotes around it",
     "mapping values are not allowed in this context": "mapping values are not allowed here: is "
     "this colon part of a text, or the line indented too far?",
-    "did not find expected <document start>": "above this stands something that is no key: is a "
+    "did not find expected <document start>": "this, or what is above it, is no key: is a "
     "`#` missing in front of it, or a colon behind it?",
     "did not find expected key": "expected a key, as in the lines above: is this indented as they "
     "are?",
