@@ -100,12 +100,14 @@ def usage(weights: Weights, folder: str) -> list[tuple[str, str]]:
 
 def _python(base: str, adapter: str | None) -> str:
     lines = ["from transformers import AutoModelForCausalLM, AutoTokenizer"]
-    if "files(" in base:
+    dtype = ""
+    if "files(" in base:  # the embedded model, which bgit runs so
         lines.insert(0, "from importlib.resources import files")
+        dtype = ', dtype="float32"'
     if adapter is not None:
         lines.append("from peft import PeftModel")
     lines += [
-        f"model = AutoModelForCausalLM.from_pretrained({base})",
+        f"model = AutoModelForCausalLM.from_pretrained({base}{dtype})",
         f"tokenizer = AutoTokenizer.from_pretrained({base})",
     ]
     if adapter is not None:
@@ -147,7 +149,7 @@ def _table(weights: Weights) -> str:
         "digest of the adapter": f"`sha256:{weights.digest}`",
         "baked on": f"`{(weights.record.get('parent') or {}).get('model') or base.name}`",
         "KL to the prompted teacher": _divergence(card),
-        "measured on": f"{card['held_out']} held-out questions" if card.get("held_out") else None,
+        "questions held out to measure it": card.get("held_out"),
         "baked": weights.record.get("finished"),
     }
     lines = [f"| {label} | {value} |" for label, value in rows.items() if value]

@@ -22,7 +22,7 @@ def models(everywhere: bool, limit: int | None, count: bool, as_json: bool) -> N
     repo = ModelRepo.find()
     state = repo.state()
     bakes = list(repo.lineage().bakes.values()) if everywhere else repo.bakes()
-    every = [(bake, model) for bake in bakes for model in bake.models]
+    every = [(bake, model) for bake in bakes for model in reversed(bake.models)]
     if count:
         console.say(str(len(every)))
         return

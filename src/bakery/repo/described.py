@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.records import ModelRef
-from bakery.repo import recipe
 from bakery.repo.checks import INPUT, RECIPE
 from bakery.repo.find import MIN_PREFIX
+from bakery.repo.git import Blob
 from bakery.repo.lineage import Lineage
 from bakery.repo.model_repo import ModelRepo, Place
 from bakery.repo.recipe import RecordedBake
@@ -118,7 +118,7 @@ def commit_of(repo: ModelRepo, bake: RecordedBake) -> str | None:
     for tried in ([*message], ["--all", *message], ["--all", *content]):
         for commit in (repo.git.ask(*find, *tried) or "").splitlines():
             blob = repo.git.blob(f"{commit}:{RECIPE}")
-            if blob is not None and _opens(bake, blob.text):
+            if blob is not None and _opens(bake, blob):
                 return commit
     return None
 
@@ -222,7 +222,7 @@ def _holders(repo: ModelRepo, bake: RecordedBake) -> tuple[tuple[str, ...], tupl
     ids = repo.git.ids([f"{ref}:{RECIPE}" for ref in refs])
     distinct = list(dict.fromkeys(i for i in ids if i is not None))
     blobs = zip(distinct, repo.git.blobs(distinct), strict=True)
-    having = {i for i, blob in blobs if blob is not None and _opens(bake, blob.text)}
+    having = {i for i, blob in blobs if blob is not None and _opens(bake, blob)}
     held = [ref.split("/", 2)[1:] for ref, i in zip(refs, ids, strict=True) if i in having]
     local = {name for kind, name in held if kind == "heads"}
     branches = [
@@ -233,5 +233,6 @@ def _holders(repo: ModelRepo, bake: RecordedBake) -> tuple[tuple[str, ...], tupl
     return tuple(branches), tuple(name for kind, name in held if kind == "tags")
 
 
-def _opens(bake: RecordedBake, text: str) -> bool:
-    return bake.id in recipe.blocks(text)
+def _opens(bake: RecordedBake, blob: Blob) -> bool:
+    """Tell whether a recipe.yml has the block of a bake, without reading the others."""
+    return f"\n    # >>> bake {bake.id}\n".encode() in blob.data

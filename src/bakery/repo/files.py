@@ -67,6 +67,7 @@ _IGNORED = """\
 # Weights live in the store inside .git; exports do not belong into history.
 *.safetensors
 *.gguf
+*_checkpoint_*
 
 # Keys
 .env

@@ -74,7 +74,7 @@ def find(repo: ModelRepo, text: str) -> KnownTarget:
     known = {target.id: target for target in listing.targets}
     whole = [t for t in known.values() if text in (t.name, t.id)]
     called = [t for t in known.values() if t.base_name == text]
-    here = {target["id"] for bake in repo.bakes() for target in bake.data["targets"]}
+    here = {target["id"] for bake in repo.bakes() for target in (bake.part("targets") or ())}
     near = [t for t in called if t.is_configured] or [t for t in called if t.id in here] or called
     started = [t for t in known.values() if len(text) >= MIN_PREFIX and t.id.startswith(text)]
     matches = whole or near or started
@@ -97,7 +97,7 @@ def _merged(
     found: dict[str, KnownTarget] = {}
     configured = {target.rollout.id: target for target in plan.targets} if plan else {}
     for bake in bakes:
-        for data in bake.data["targets"]:
+        for data in bake.part("targets") or ():
             use = (bake.name, float(data.get("weight", 1.0)))
             before = found.get(data["id"])
             if before is not None:

@@ -59,5 +59,5 @@ def _shown(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return number(value)
+        return str(int(value)) if value.is_integer() else number(value)
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

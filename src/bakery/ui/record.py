@@ -38,14 +38,17 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     lay(out, table)
     for target in data["targets"]:
         _show_target(target)
-    _show_pairs("Training", flat(data.get("training") or {}))
+    training = flat(data.get("training") or {})
+    _show_pairs("Training", {key: value for key, value in training.items() if value is not None})
     result: dict[str, str] = {}
     if data.get("card"):
         result |= card_rows(data["card"], data.get("seconds") or {}, arrow_sign=arrow(out))
     if loss := data.get("loss"):
         result["loss"] = ", ".join(f"{key} {number(loss[key])}" for key in ("first", "last", "min"))
     _show_pairs("Result", result)
-    _show_pairs("Made with", flat(data.get("versions") or {}) | flat(data.get("numerics") or {}))
+    _show_pairs(
+        "Made with", (data.get("versions") or {}) | flat(data.get("numerics") or {}, "numerics.")
+    )
     for told in data.get("notes") or ():
         say(f"note: {told}")
 
