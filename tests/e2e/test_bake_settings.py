@@ -109,6 +109,16 @@ def test_the_metrics_hold_every_series(mixed: Typist) -> None:
     assert [row["step"] for row in found if "eval_kl" in row] == list(range(2, len(found) + 1, 2))
 
 
+def test_every_kept_step_is_listed_with_its_own_divergence(mixed: Typist) -> None:
+    bake = block(mixed)
+    listed = {entry["model"]: entry for entry in json.loads(mixed.must("models", "--json"))}
+    for model in bake.models:
+        entry = listed[str(model)]
+        kept = bake.on_the_way(model.step)
+        assert entry["kl"] == (kept["kl"] if kept else bake.data["card"]["kl_after"])
+        assert entry["digest"] == bake.digest_of(model.step)
+
+
 def test_an_earlier_step_is_a_model_to_talk_to(mixed: Typist) -> None:
     half = block(mixed).models[-1]
     assert half.step == 4

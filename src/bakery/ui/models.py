@@ -78,12 +78,17 @@ def _row(table: Table, name: str, is_current: bool, *cells: str) -> None:
 
 
 def _divergence(entry: Entry, out: Console) -> str:
-    """Return what the card says, or of a step kept on the way what was measured there."""
-    card = entry.bake.part("card") or {}
-    after = entry.bake.on_the_way(entry.model.step).get("kl", card.get("kl_after"))
+    after = _kl(entry)
     if after is None:
         return "-"
-    return f"{number(card['kl_before'])} {arrow(out)} {number(after)}"
+    return f"{number(entry.bake.part('card')['kl_before'])} {arrow(out)} {number(after)}"
+
+
+def _kl(entry: Entry) -> float | None:
+    """Return what the card says, or of a step kept on the way what was measured there."""
+    kept = entry.bake.on_the_way(entry.model.step)
+    found = kept.get("kl") if kept else (entry.bake.part("card") or {}).get("kl_after")
+    return None if found is None else float(found)
 
 
 def _base_data(state: State) -> dict[str, Any]:
@@ -120,8 +125,6 @@ def _data(entry: Entry) -> dict[str, Any]:
         "has_weights": entry.has_weights,
         "parent": bake.parent,
         "digest": bake.digest_of(entry.model.step),
-        "kl": bake.on_the_way(entry.model.step).get(
-            "kl", (bake.part("card") or {}).get("kl_after")
-        ),
+        "kl": _kl(entry),
         **{key: bake.part(key) for key in ("card", "loss", "seconds", "finished")},
     }
