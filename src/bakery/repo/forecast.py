@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bakery.identity import BakeRequest
+from bakery.identity import BakeRequest, held_out_count
 from bakery.records import Prompt
 from bakery.repo import job, progress
 from bakery.repo.model_repo import ModelRepo
@@ -195,8 +195,8 @@ def _bake(
     assert plan.bake_name is not None
     training, shares = plan.bake.training, plan.bake.shares
     whole = sum(share.weight for share in shares)
-    counts = {target.name: target.answers for target in targets}
-    mixed = [(s.weight, counts.get(s.name) or _answers_of(store, s.id)) for s in shares]
+    counts = {t.name: (t.questions, t.answers) for t in targets}
+    mixed = [(s.weight, counts.get(s.name) or _counts_of(store, s.id)) for s in shares]
     state = states["bake", plan.bake_name]
     pairs = _pairs(mixed, training.total_trajectories, training.eval_share)
     steps = None
@@ -222,24 +222,28 @@ def _bake(
     )
 
 
+Counts = tuple[int | None, int | None]
+"""Questions and answers of a target. None: not known yet."""
+
+
 def _pairs(
-    mixed: list[tuple[float, int | None]], most: int | None, eval_share: float | None
+    mixed: Sequence[tuple[float, Counts]], most: int | None, eval_share: float | None
 ) -> int | None:
     """Return about how many answers an epoch has: as many as the scarcest target allows."""
     whole = sum(weight for weight, _ in mixed)
-    held = 0.1 if eval_share is None else eval_share
     allowed: list[float] = []
-    for weight, answers in mixed:
-        if answers is None:
+    for weight, (questions, answers) in mixed:
+        if not questions or answers is None:
             return None
-        allowed.append(answers * (1 - held) * whole / weight)
+        learnt = 1 - held_out_count(questions, eval_share) / questions
+        allowed.append(answers * learnt * whole / weight)
     pairs = min(allowed)
     return max(1, round(min(pairs, most) if most else pairs))
 
 
-def _answers_of(store: Store, target_id: str) -> int | None:
-    done = progress.data_of(store.target(target_id) / "done.json")
-    return int(done["count"]) if done and "count" in done else None
+def _counts_of(store: Store, target_id: str) -> Counts:
+    done = progress.data_of(store.target(target_id) / "done.json") or {}
+    return done.get("stimuli"), done.get("count")
 
 
 def _cost(

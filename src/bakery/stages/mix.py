@@ -15,12 +15,15 @@ from typing import Any
 from bakery.engine.chat import Chat
 from bakery.engine.views import Pair, pair_up
 from bakery.errors import ModelError, StageError
-from bakery.identity import TargetShare, TrainingSettings, file_digest, short_id
+from bakery.identity import (
+    TargetShare,
+    TrainingSettings,
+    file_digest,
+    held_out_count,
+    short_id,
+)
 from bakery.records import Stimulus, Trajectory, read_rows
 from bakery.stages import rollout, stim
-
-FEWEST_TO_HOLD_OUT = 5
-HELD_OUT_SHARE, FEWEST_HELD_OUT, MOST_SHARE = 0.1, 20, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +97,8 @@ def stimuli(pairs: Sequence[Pair]) -> set[str]:
 
 
 def held_out(stimulus_ids: set[str], share: float | None = None) -> set[str]:
-    """Return the stimuli to measure on: 10 %, at least 20 where that is at most a fifth.
-
-    A `share` that was asked for is taken as it is, but something is left to train on.
-    """
-    count = len(stimulus_ids)
-    if share is not None:
-        wanted = min(max(round(count * share), 1), count - 1) if share else 0
-    elif count < FEWEST_TO_HOLD_OUT:
-        wanted = 0
-    else:
-        wanted = max(1, round(count * HELD_OUT_SHARE))
-        if count * MOST_SHARE >= FEWEST_HELD_OUT:
-            wanted = max(wanted, FEWEST_HELD_OUT)
+    """Return the stimuli to measure on; a `share` that was asked for is taken as it is."""
+    wanted = held_out_count(len(stimulus_ids), share)
     return set(sorted(stimulus_ids, key=lambda i: short_id(["held-out", i]))[:wanted])
 
 
