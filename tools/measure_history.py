@@ -3,12 +3,13 @@
     python tools/measure_history.py [--shared 500] [--bakes 1000] [--branches 100] [--runs 5]
 
 Builds such a repository in a temporary folder, without baking anything, and prints the median
-time of each command, process start included.
+time of each command, process start included; CPU seconds do not depend on what else is running.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import subprocess
 import sys
@@ -42,8 +43,11 @@ def main() -> None:
         print(f"{asked.bakes} bakes, {asked.branches} branches, {asked.shared} shared by all")
         for command in COMMANDS:
             first, *others = (_seconds(root, command) for _ in range(asked.runs + 1))
-            median = statistics.median(others)
-            print(f"bgit {' '.join(command):8} {median:6.2f} s   (the first time {first:.2f} s)")
+            wall, cpu = (statistics.median(times) for times in zip(*others, strict=True))
+            print(
+                f"bgit {' '.join(command):8} {wall:5.2f} s, CPU {cpu:5.2f} s   "
+                f"(the first time {first[0]:.2f} s, CPU {first[1]:.2f} s)"
+            )
 
 
 def build(root: Path, bakes: int, branches: int, shared: int) -> None:
@@ -107,13 +111,19 @@ def _commit(branch: str, chain: Sequence[tuple[ModelRef, str]]) -> Iterator[str]
         yield f"M 644 inline {path}\ndata {len(text.encode())}\n{text}\n"
 
 
-def _seconds(root: Path, command: Sequence[str]) -> float:
+def _seconds(root: Path, command: Sequence[str]) -> tuple[float, float]:
+    """Return how long a command takes by the clock, and how much work it is, git's included."""
     bgit = Path(sys.executable).with_name("bgit")
-    began = time.perf_counter()
+    began, before = time.perf_counter(), _cpu()
     subprocess.run(
         [bgit, *command], cwd=root, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    return time.perf_counter() - began
+    return time.perf_counter() - began, _cpu() - before
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
