@@ -3,7 +3,7 @@
     python tools/fuzz_input.py 10000 [--seed S]
 
 Each mutation must load and resolve, or raise a BakeryError that says something, with the line of
-whatever is wrong in the file, in a few seconds.
+whatever is wrong in the file, in a few seconds. What is accepted must be empty after its bake.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import yaml
 from bakery import schema, yaml_text
 from bakery.errors import BakeryError, ConfigError
 from bakery.identity import BaseModelId
+from bakery.repo.emptied import emptied
 from bakery.repo.plan import Head, resolve
 
 LIMIT_S = 5
@@ -155,6 +156,7 @@ def tried(number: int) -> str:
         with _alarm():
             spec = schema.load(text, read=_read)
             resolve(spec, HEAD)
+            after = schema.load(emptied(text), read=_read)
     except BakeryError as error:
         if not error.message.strip():
             return "FAILED: nothing is said"
@@ -165,7 +167,7 @@ def tried(number: int) -> str:
         return f"FAILED: takes more than {LIMIT_S} s"
     except Exception as error:  # any other is what is looked for
         return f"FAILED: {type(error).__name__}: {error!s:.200}"
-    return "accepted"
+    return "accepted" if after.is_empty else "FAILED: it configures something after its bake"
 
 
 def mutated(rng: random.Random) -> str:

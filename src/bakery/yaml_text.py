@@ -20,6 +20,8 @@ from bakery.errors import ConfigError
 MAX_DEPTH = 64
 MAX_NODES = 500_000
 """Values in a document, each counted as often as aliases repeat it."""
+TEXT_OF_A_VALUE = 100
+"""Characters of text that count as one value more."""
 
 LONGEST_NUMBER = 100
 """Characters of a whole number."""
@@ -188,9 +190,10 @@ class _Builder:
             self._key(None if is_merge else event.value, event.start_mark)
             return
         value = _value(event)
+        size = 1 + len(event.value) // TEXT_OF_A_VALUE
         if event.anchor:
-            self.anchors[event.anchor] = (value, 1, 0)
-        self._add(value, event.start_mark, 1, 0)
+            self.anchors[event.anchor] = (value, size, 0)
+        self._add(value, event.start_mark, size, 0)
 
     def _alias(self, event: Any) -> None:
         name, mark = event.anchor, event.start_mark

@@ -109,6 +109,7 @@ def test_a_byte_order_mark_is_no_text():
 LAUGHS = "a0: &a0 ha\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)
 )
+LONG = f"a: &a {'x' * 1_000_000}\nb: [{', '.join(['*a'] * 100)}]\n"
 CHAIN = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 2000))
 
 
@@ -116,6 +117,7 @@ CHAIN = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1,
     ("text", "message"),
     [
         (LAUGHS, r"^x\.yml:\d+:\d+: more than 500,000 values, counting what aliases repeat"),
+        (LONG, r"^x\.yml:2:\d+: more than 500,000 values, counting what aliases repeat"),
         (CHAIN, r"^x\.yml:6\d:\d+: nested deeper than 64 levels"),
         ("[" * 100_000, r"^x\.yml:1:65: nested deeper than 64 levels"),
         ("{a: " * 100_000, r"^x\.yml:1:\d+: nested deeper than 64 levels"),
