@@ -52,7 +52,7 @@ def test_a_recipe_that_only_lists_names_is_read(workplace):
 
 
 @pytest.mark.parametrize(
-    "recipe", ["", "- a\n", "steps: 7\n", "steps: [1, {}]\nresources: x\n", "{"]
+    "recipe", ["", "- a\n", "steps: 7\n", "steps: [1, {}]\nresources: x\n", "{", "x: 2030-99-99"]
 )
 def test_a_recipe_that_makes_no_sense_says_nothing(recipe):
     assert former.parse(FRESH_BREAD, recipe).bakes == ()

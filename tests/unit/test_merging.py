@@ -125,7 +125,9 @@ def test_windows_line_ends_are_no_difference():
     assert merged_ids(of(ONE), of(ONE, block(2, 1)), theirs) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("broken", ["<<<<<<< x\n", "resources: [\n", "\udcff"])
+@pytest.mark.parametrize(
+    "broken", ["<<<<<<< x\n", "resources: [\n", "\udcff", "when: 2030-99-99\n"]
+)
 @pytest.mark.parametrize("path", ["recipe.yml", ".bread"])
 def test_a_file_that_cannot_be_read_is_an_ordinary_conflict(path, broken):
     done = merging.merge(path, of(ONE), of(ONE, block(2, 1)), broken)
@@ -133,6 +135,12 @@ def test_a_file_that_cannot_be_read_is_an_ordinary_conflict(path, broken):
     assert len(done.notes) == 1
     assert path in done.notes[0]
     assert broken in done.text
+
+
+@pytest.mark.parametrize("path", [".bread", "recipe.yml", "input.yml"])
+def test_binary_data_is_a_conflict_too(path):
+    done = merging.merge(path, "", "BAKE: 1\n", "BAKE: \x00")
+    assert (done.is_clean, done.text) == (False, "BAKE: 1\n")
 
 
 def bread(parent: int, name: str = "yoda") -> str:

@@ -22,6 +22,9 @@ DEFAULT_BASE = "Qwen/Qwen3-32B"
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+UNREADABLE = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What a YAML reader raises: dates and numbers that are none are no errors of YAML to it."""
+
 
 @dataclass(frozen=True, slots=True)
 class FormerBake:
@@ -99,7 +102,7 @@ def parse(bread: str, recipe: str) -> Former:
     sections = _sections(bread)
     try:
         data = yaml.load(recipe, Loader=_LOADER)
-    except yaml.YAMLError:
+    except UNREADABLE:
         data = None
     data = data if isinstance(data, dict) else {}
     targets = dict(_targets(data))

@@ -77,7 +77,10 @@ def merge(path: str, base: str, ours: str, theirs: str) -> Merged:
         notes = (f"{path} is merged as text, as one side is not what bgit wrote: {error.message}",)
     except KeyError:
         notes = ()
-    text, clean = merge_texts(base, ours, theirs)
+    try:
+        text, clean = merge_texts(base, ours, theirs)
+    except RepoError as error:  # binary data, which git merges as little
+        return Merged(ours, False, (f"{path} is left as it is on this side: {error.message}",))
     # Files that cannot be read are never declared merged.
     return Merged(text, clean and not notes, notes)
 

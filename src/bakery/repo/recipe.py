@@ -158,7 +158,7 @@ def parse(text: str, source: str = "recipe.yml") -> list[RecordedBake]:
             return []
         state.refuse_newer(data["schema"], source)
         bakes = data["resources"]["bakes"]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except former.UNREADABLE as error:
         raise state.damaged(source, " ".join(str(error).split())) from error
     if bakes:
         raise state.damaged(source, "it names bakes outside the blocks that bgit wrote")
@@ -198,7 +198,7 @@ def former_of(header: str) -> Former | None:
         return None
     try:
         data = yaml.load(header, Loader=_LOADER)
-    except yaml.YAMLError:
+    except former.UNREADABLE:
         return None
     return former.of_data(data) if isinstance(data, dict) else None
 
@@ -291,7 +291,7 @@ def _head(block: str) -> RecordedBake | str:
         )
     except ConfigError as error:
         return error.message
-    except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except former.UNREADABLE as error:
         return " ".join(str(error).split())
 
 
@@ -323,7 +323,7 @@ _NEXT_KEY = re.compile(r"\n {0,6}[^ \n]")
 def _part(text: str, key: str) -> Any:
     try:
         return yaml.load(text, Loader=_LOADER)[key]
-    except (yaml.YAMLError, LookupError, TypeError, ValueError) as error:
+    except former.UNREADABLE as error:
         raise state.damaged("recipe.yml", " ".join(str(error).split())) from error
 
 
@@ -331,7 +331,7 @@ def _part(text: str, key: str) -> Any:
 def _whole(block: str) -> Mapping[str, Any] | str:
     try:
         (data,) = yaml.load(block, Loader=_LOADER)
-    except (yaml.YAMLError, TypeError, ValueError) as error:
+    except former.UNREADABLE as error:
         return " ".join(str(error).split())
     return data if isinstance(data, dict) else "it is no mapping"
 
