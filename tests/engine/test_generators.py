@@ -192,6 +192,17 @@ def test_of_the_hub_the_column_is_known_and_the_revision_kept(
     assert drawn.done()["origins"] == {"0": {"dataset": "openai/gsm8k", "revision": "ab" * 20}}
 
 
+def test_where_questions_came_from_outlives_an_interruption(drawn: Drawn) -> None:
+    drawn.files["q.txt"] = b"a?\nb?\n"
+    first = {"type": "from_dataset", "dataset": "q.txt", "seed": 1, "numq": 2}
+    for _ in range(2):
+        with pytest.raises(BakeryError, match="cannot load"):
+            drawn(first, {"type": "from_dataset", "dataset": "org/none", "seed": 1})
+    digest = hashlib.sha256(drawn.files["q.txt"]).hexdigest()
+    kept = json.loads((drawn.folder / stim.BESIDE).read_text())
+    assert kept["origins"] == {"0": {"dataset": "q.txt", "digest": digest}}
+
+
 def test_a_data_set_that_cannot_be_loaded_is_an_error(drawn: Drawn) -> None:
     with pytest.raises(BakeryError, match="cannot load 'rajpurkar/squad'"):
         drawn({"type": "from_dataset", "dataset": "squad", "seed": 42, "numq": 2})

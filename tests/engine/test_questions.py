@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,26 @@ def test_who_wrote_in_place_of_whom_is_kept_with_the_questions(tmp_path: Path) -
     )
     assert "no key: scripted writes them" in (tmp_path / "done.json").read_text()
     assert quiet.notes == ["no key: scripted writes them"]
+
+
+def test_what_was_said_before_an_interruption_is_kept_too(tmp_path: Path) -> None:
+    made = {"type": "oneshot_qs", "numq": 1, "temperature": 1.0}
+    missing = {"type": "from_dataset", "dataset": "org/none", "seed": 1}
+    request = StimRequest(SHOUT, (made, missing), {})
+    said = "no key: scripted writes them"
+
+    def run(*rounds: list[Reply]) -> None:
+        stim.run(
+            request,
+            tmp_path,
+            reporter=Quiet(),
+            open_writer=lambda _: (Scripted(*rounds), said),
+        )
+
+    for _ in range(2):
+        with pytest.raises(StageError, match="cannot load"):
+            run([Reply("a?", finished=True)])
+    assert json.loads((tmp_path / stim.BESIDE).read_text())["notes"] == {"0": [said]}
 
 
 def test_no_question_at_all_is_an_error(tmp_path: Path) -> None:

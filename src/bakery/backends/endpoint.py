@@ -196,7 +196,7 @@ def endpoint_for(model: str, environment: Mapping[str, str] = os.environ) -> End
     """Return the endpoint of a hosted model's name, or the reason why it cannot be reached."""
     name = served_as(model)
     provider = provider_of(name)
-    key, url = environment.get(provider.key, ""), environment.get(provider.url, "")
+    key, url = (environment.get(name, "").strip() for name in (provider.key, provider.url))
     if provider is ANY_SERVER and not url:
         return "no OPENAI_BASE_URL is set for it"
     if not key and provider is not ANY_SERVER:

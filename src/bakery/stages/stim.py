@@ -21,6 +21,8 @@ from bakery.records import Stimulus, append_rows, read_rows, user_text, write_at
 from bakery.reporting import Reporter
 
 STIMULI, REJECTED, DONE = "stimuli.jsonl", "rejected.jsonl", "done.json"
+BESIDE = "beside.json"
+"""What is known besides the questions, for the run that goes on after an interrupted one."""
 
 GENERATORS: dict[str, Generator] = {
     "oneshot_qs": oneshot.write,
@@ -56,24 +58,17 @@ def run(
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "request.json", json.dumps(asdict(request), indent=2) + "\n")
-    notes: list[str] = []
-    origins: dict[str, Any] = {}
-
-    def note(text: str) -> None:
-        notes.append(text)  # kept with the result, and said now
-        reporter.note(text)
-
+    beside = _Beside(out / BESIDE, reporter)
     total = sum(wanted(generator) or 0 for generator in request.generators)
     for source, generator in enumerate(request.generators):
-        task = _task(request, source, out, open_writer, read or _nothing, note)
+        task = _task(request, source, out, open_writer, read or _nothing, beside.notes_of(source))
         done = len(task.known)
         reporter.progress("stim", done, max(total, done))
         for round_ in GENERATORS[generator["type"]](task):
+            beside.came_from(source, task.origin)
             _write(out, source, generator, round_)
             done += len(round_.questions)
             reporter.progress("stim", done, max(total, done))
-        if task.origin:
-            origins[str(source)] = task.origin
     stimuli = read_rows(out / STIMULI, Stimulus)
     if len(stimuli) != total:  # duplicates, a writer that ran dry, or a whole data set
         reporter.progress("stim", len(stimuli), len(stimuli))
@@ -90,15 +85,52 @@ def run(
         "writers": Counter(s.writer for s in stimuli),
         "rejected": rejected,
         "seconds": round(time.monotonic() - started, 2),
-        "notes": notes,
+        "notes": beside.notes(),
     }
-    if origins:
-        done_data["origins"] = origins
+    if beside.origins:
+        done_data["origins"] = beside.origins
     write_atomic(out / DONE, json.dumps(done_data, indent=2) + "\n")
+    beside.path.unlink(missing_ok=True)
     if rejected:
         counts = ", ".join(f"{n} {reason}" for reason, n in rejected.most_common())
         reporter.note(f"left out of the questions: {counts}")
     return len(stimuli)
+
+
+class _Beside:
+    """Notes on generators, said at once and kept for the result, and where questions came from."""
+
+    def __init__(self, path: Path, reporter: Reporter) -> None:
+        self.path, self._reporter = path, reporter
+        kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        self._notes: dict[str, list[str]] = kept.get("notes", {})
+        self.origins: dict[str, Any] = kept.get("origins", {})
+
+    def notes_of(self, source: int) -> Callable[[str], None]:
+        """Return what takes the notes of a generator; those of an earlier try are replaced."""
+        mine: list[str] = []
+
+        def note(text: str) -> None:
+            mine.append(text)
+            self._notes[str(source)] = mine
+            self._keep()
+            self._reporter.note(text)
+
+        return note
+
+    def came_from(self, source: int, origin: Mapping[str, Any]) -> None:
+        """Keep where a generator's questions come from, where it says so."""
+        if origin:
+            self.origins[str(source)] = dict(origin)
+            self._keep()
+
+    def notes(self) -> list[str]:
+        """Return all notes, in the order of the generators."""
+        return [text for source in sorted(self._notes, key=int) for text in self._notes[source]]
+
+    def _keep(self) -> None:
+        kept = {"notes": self._notes, "origins": self.origins}
+        write_atomic(self.path, json.dumps(kept) + "\n")
 
 
 def wanted(generator: Mapping[str, Any]) -> int | None:
