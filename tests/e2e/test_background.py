@@ -148,7 +148,7 @@ class Stopped:
     """A job that was cancelled, one that was killed, and one that went through."""
 
     typist: Typist
-    session: int
+    has_own_session: bool
     cancelled: tuple[Typed, dict[str, Any], bytes]
     """What `cancel` said, what became of the job, and the answers that were there."""
     killed: tuple[dict[str, Any], Typed, bytes]
@@ -156,38 +156,40 @@ class Stopped:
     last: Typed
 
 
-def when(typist: Typist, met: Callable[[], bool]) -> dict[str, Any]:
-    """Launch, and wait until something is so."""
-    started = launch(typist)
+def when(typist: Typist, met: Callable[[], bool]) -> tuple[str, int]:
+    """Launch, and wait until something is so; return the job and its process."""
+    job_id = launch(typist)["id"]
     wait(met)
-    return state(typist, started["id"])
+    found = job.read(typist.store / "jobs" / f"{job_id}.json")
+    assert found.process is not None
+    return job_id, found.process.pid
 
 
 @pytest.fixture(scope="module")
 def stopped(new_repository: Typist, tmp_path_factory: pytest.TempPathFactory) -> Stopped:
     typist = copied(new_repository, tmp_path_factory.mktemp("stopped") / "demo")
     typist.commit(long_input())
-    one = when(typist, lambda: bool(trajectories(typist)))
-    session = os.getsid(one["process"]["pid"])
-    said = typist("cancel", one["id"])
+    one, pid = when(typist, lambda: bool(trajectories(typist)))
+    has_own_session = os.getsid(pid) == pid
+    said = typist("cancel", one)
     first = trajectories(typist)
-    two = when(typist, lambda: len(metrics(typist)) > 2)
-    os.kill(two["process"]["pid"], signal.SIGKILL)
-    wait(lambda: state(typist, two["id"])["state"] == "interrupted")
+    two, pid = when(typist, lambda: len(metrics(typist)) > 2)
+    os.kill(pid, signal.SIGKILL)
+    wait(lambda: state(typist, two)["state"] == "interrupted")
     fetched = typist("fetch")
     second = trajectories(typist)
     launch(typist)
     return Stopped(
         typist,
-        session == one["process"]["pid"],
-        (said, state(typist, one["id"]), first),
-        (state(typist, two["id"]), fetched, second),
+        has_own_session,
+        (said, state(typist, one), first),
+        (state(typist, two), fetched, second),
         typist("fetch", "--wait"),
     )
 
 
 def test_a_job_has_a_session_of_its_own(stopped: Stopped) -> None:
-    assert stopped.session
+    assert stopped.has_own_session
 
 
 def test_a_cancelled_job_keeps_what_it_made(stopped: Stopped) -> None:
@@ -299,12 +301,21 @@ def test_two_worktrees_bake_side_by_side(typist: Typist) -> None:
             cwd=where.root,
             env=env,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
+            encoding="utf-8",
         )
         for where in (typist, beside)
     ]
-    made = [json.loads(process.communicate()[0]) for process in both]
+    said = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    made = [json.loads(out) for out, _ in said]
     assert [report["is_current"] for report in made] == [True, True]
+    for report, where in zip(made, (typist, beside), strict=True):
+        assert report["commit"] == where.git("rev-parse", "HEAD")
+        assert report["bake_id"] in report["model"]
+        assert (report["stimuli"], report["trajectories"]) == (12, 24)
+        assert {"kl_before", "kl_after"} <= set(report["card"])
+        assert {"stim", "rollout", "bake"} <= set(report["seconds"])
     assert [typist.parent(), beside.parent()] == [report["model"] for report in made]
     assert (typist.changes(), beside.changes()) == ("", "")
