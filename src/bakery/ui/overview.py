@@ -140,7 +140,8 @@ def _count(stage: StageStatus) -> str:
     if stage.state == "complete" or stage.expected is None:
         return f"{stage.done} {unit}" if stage.done else ""
     loss = "" if stage.loss is None else f", loss {number(stage.loss)}"
-    return f"{stage.done} of {stage.expected} {unit} ({stage.percent} %){loss}"
+    percent = f" ({stage.percent} %)" if stage.done else ""
+    return f"{stage.done} of {stage.expected} {unit}{percent}{loss}"
 
 
 def _next(status: Status) -> str:
