@@ -120,6 +120,21 @@ def test_what_is_there_costs_nothing(repo, capsys):
     assert "nothing: all of it is in the store" in capsys.readouterr().out
 
 
+def test_what_this_store_lacks_is_said_before_a_run_looks_for_it(repo):
+    model = baked(repo, "one")
+    (used,) = repo.bakes()[0].data["targets"]
+    plan = written(repo, f"BAKE:\n  name: two\n  datasets: [{{target: {used['name']}}}]\n")
+    weights, answers = forecast(repo, plan).warnings
+    assert weights.startswith(f"the weights of {model} are not in this clone's store")
+    assert answers.startswith(f"the answers of {used['name']} are not in this clone's store")
+    folder = repo.store.bake(model.bake_id) / str(model.step)
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    (repo.store.target(used["id"])).mkdir(parents=True)
+    (repo.store.target(used["id"]) / "done.json").write_text("{}", encoding="utf-8")
+    assert forecast(repo, plan).warnings == ()
+
+
 def test_the_page_has_names_shares_and_warnings(repo, capsys):
     plan = written(repo, SEVERAL)
     show_forecast(forecast(repo, plan))

@@ -129,8 +129,21 @@ def forecast(repo: ModelRepo, plan: Plan) -> Forecast:
         targets,
         bake,
         _cost(targets, bake, plan.bake, rates),
-        plan.warnings,
+        (*plan.warnings, *_missing(repo.store, plan)),
     )
+
+
+def _missing(store: Store, plan: Plan) -> Iterator[str]:
+    """Yield what a run would look for in this store, and not find."""
+    if plan.head.parent is not None and not progress.has_weights(store, plan.head.parent):
+        yield (
+            f"the weights of {plan.head.parent} are not in this clone's store: `bgit import DIR` "
+            "copies them, `bgit reproduce` makes them again"
+        )
+    own = {target.rollout.id for target in plan.targets}
+    for share in plan.bake.shares if plan.bake else ():
+        if share.id not in own and not (store.target(share.id) / "done.json").is_file():
+            yield f"the answers of {share.name} are not in this clone's store: `bgit import DIR`"
 
 
 def _target(target: PlannedTarget, plan: Plan, states: States) -> TargetForecast:

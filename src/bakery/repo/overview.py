@@ -95,7 +95,7 @@ def status(repo: ModelRepo) -> Status:
         parent=now.parent,
         former_parent=now.former_parent,
         parent_problem=_parent_problem(repo),
-        has_weights=now.parent is None or _has_weights(repo, now.parent),
+        has_weights=now.parent is None or progress.has_weights(repo.store, now.parent),
         chain=chain,
         is_configured=configured,
         plan=plan,
@@ -178,11 +178,6 @@ def _parent_problem(repo: ModelRepo) -> str | None:
     except BakeryError as error:
         return _told(error)
     return None
-
-
-def _has_weights(repo: ModelRepo, model: ModelRef) -> bool:
-    folder = repo.store.bake(model.bake_id) / str(model.step)
-    return any(folder.glob("*.safetensors"))
 
 
 ADDED = "added, not committed"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from bakery.records import ModelRef
 from bakery.repo import job
 from bakery.repo.store import Store
 
@@ -142,6 +143,11 @@ class _Look:
         if (since := self.store.held_since(self.folder)) is not None:
             state, left = "running", _left(since, done, expected)
         return StageStatus(self.stage, self.name, state, done, expected, None, left, loss)
+
+
+def has_weights(store: Store, model: ModelRef) -> bool:
+    """Tell whether a store has the weights of a model."""
+    return any((store.bake(model.bake_id) / str(model.step)).glob("*.safetensors"))
 
 
 def _left(since: datetime, done: int, expected: int | None) -> float | None:
