@@ -70,15 +70,16 @@ def finish(git: Git, store: Store, reporter: Reporter) -> None:
             journal = Journal.read(path)
             if not store.serves(journal.repository, git.common_dir):
                 continue
-            if git.branch() != journal.branch:
-                _wait(git, store, journal, reporter)
-                continue
             with store.lock(store.root / "record", "bgit"):
-                if path.exists():
-                    made = _complete(git, store, journal, reporter)
-                    what = "completed" if made else "not begun, so run it again"
-                    subject = journal.message.split("\n")[0]
-                    reporter.note(f"`{subject}` was interrupted; it is {what}")
+                if not path.exists():
+                    continue
+                if git.branch() != journal.branch:
+                    _wait(git, store, journal, reporter)
+                    continue
+                made = _complete(git, store, journal, reporter)
+                what = "completed" if made else "not begun, so run it again"
+                subject = journal.message.split("\n")[0]
+                reporter.note(f"`{subject}` was interrupted; it is {what}")
         except BusyError:
             continue  # it is being recorded right now, maybe by whoever called this
         except RepoError as error:

@@ -17,6 +17,9 @@ from bakery.errors import RepoError
 from bakery.records import sync_folder, write_atomic
 from bakery.repo.processes import ProcessId
 
+SHORT_S = 1.0
+"""A wait that nobody needs to be told of."""
+
 
 class BusyError(RepoError):
     """Another process holds a folder."""
@@ -94,7 +97,7 @@ class Store:
         """Hold a folder for one process; BusyError names who has it after `wait_s` (-1: for ever).
 
         The lock is the operating system's: that of a dead process is free. The file beside it
-        only says who holds it. `announce` is told for whom it waits, once, where it has to.
+        only says who holds it. `announce` is told for whom it waits, once, where that takes long.
         """
         import filelock  # here: most commands lock nothing, and start sooner without it
 
@@ -104,7 +107,7 @@ class Store:
         held = filelock.FileLock(path)
         name = folder.relative_to(self.root) if folder.is_relative_to(self.root) else folder
         try:
-            held.acquire(timeout=0)
+            held.acquire(timeout=SHORT_S if wait_s else 0)
         except filelock.Timeout:
             if announce is not None and wait_s:
                 announce(f"{name} is in use{_named(holder)}: waiting for it")
