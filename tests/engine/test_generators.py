@@ -68,6 +68,16 @@ def drawn(tmp_path: Path) -> Drawn:
     return Drawn(tmp_path / "stim")
 
 
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail at once: the library asks for half a minute."""
+
+    def load(name: str, config: str | None, *, split: str) -> Any:
+        raise ConnectionError(f"cannot reach {name}")
+
+    monkeypatch.setattr("bakery.engine.data.arrow.load_dataset", load)
+
+
 def in_parquet(tmp_path: Path) -> bytes:
     path = tmp_path / "rows.parquet"
     parquet.write_table(pyarrow.Table.from_pylist(ROWS), path)
@@ -192,6 +202,7 @@ def test_of_the_hub_the_column_is_known_and_the_revision_kept(
     assert drawn.done()["origins"] == {"0": {"dataset": "openai/gsm8k", "revision": "ab" * 20}}
 
 
+@pytest.mark.usefixtures("offline")
 def test_where_questions_came_from_outlives_an_interruption(drawn: Drawn) -> None:
     drawn.files["q.txt"] = b"a?\nb?\n"
     first = {"type": "from_dataset", "dataset": "q.txt", "seed": 1, "numq": 2}
@@ -203,6 +214,7 @@ def test_where_questions_came_from_outlives_an_interruption(drawn: Drawn) -> Non
     assert kept["origins"] == {"0": {"dataset": "q.txt", "digest": digest}}
 
 
+@pytest.mark.usefixtures("offline")
 def test_a_data_set_that_cannot_be_loaded_is_an_error(drawn: Drawn) -> None:
     with pytest.raises(BakeryError, match="cannot load 'rajpurkar/squad'"):
         drawn({"type": "from_dataset", "dataset": "squad", "seed": 42, "numq": 2})
