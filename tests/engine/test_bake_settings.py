@@ -69,6 +69,13 @@ def test_a_setting_that_shapes_the_weights_shapes_them(
     assert not plain["training"].keys() & (changes.keys() - {"loss", "scheduler"})
 
 
+def test_a_bake_of_one_step_learns_something(bench: Bench) -> None:
+    result = bench.bake(global_batch=64, epochs=1)
+    assert result["step"] == 1
+    weights = load_file(result["folder"] / adapter_folder.WEIGHTS)
+    assert any(tensor.any() for name, tensor in weights.items() if "lora_B" in name)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("attention", [None, "sdpa", "eager"])
 def test_frozen_weights_may_have_another_type(

@@ -247,7 +247,9 @@ def _arguments(work: Work, folder: Path, *, steps: int | None = None) -> Trainin
     """Return what the trainer is told; `steps` where they are not those of the first phase."""
     settings, micro = work.settings, work.request.micro_batch_size
     device = work.base.device.type
-    ratio = math.ceil(settings.warmup_ratio * (work.total if steps is None else steps))
+    total = work.total if steps is None else steps
+    # The first of the warm-up has the rate 0: a bake of one step would learn nothing.
+    ratio = min(math.ceil(settings.warmup_ratio * total), total - 1)
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
