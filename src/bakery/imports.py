@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,10 @@ class Need:
     bake: RecordedBake | None = None
     """None: it is no model."""
     model: ModelRef | None = None
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """What the recipe says of questions or answers: so must done.json, whatever it says there."""
+    request: Mapping[str, Any] | None = None
+    """What was asked for, from the configuration; None: it is not known here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +116,38 @@ def take(
 
 def _needs(repo: ModelRepo, bake: RecordedBake) -> Iterator[Need]:
     yield from (_weights(repo, bake, model) for model in bake.models)
+    plan = described.plan_or_none(repo, bake)
+    planned = {target.rollout.id: target for target in plan.targets} if plan else {}
     for target in bake.data["targets"]:
-        name, stim_id, target_id = target["name"], target["stim_id"], target["id"]
+        own, seconds = planned.get(target["id"]), target.get("seconds") or {}
         yield Need(
-            "questions", name, stim_id, target["stimuli_digest"], repo.store.stim(stim_id), STIMULI
+            "questions",
+            target["name"],
+            target["stim_id"],
+            target["stimuli_digest"],
+            repo.store.stim(target["stim_id"]),
+            STIMULI,
+            told={
+                "count": target["stimuli"],
+                "writers": target["writers"],
+                "seconds": seconds.get("stim", 0.0),
+            },
+            request=asdict(own.stim) if own else None,
         )
-        yield Need("answers", name, target_id, target["trajectories_digest"],
-                   repo.store.target(target_id), TRAJECTORIES)  # fmt: skip
+        yield Need(
+            "answers",
+            target["name"],
+            target["id"],
+            target["trajectories_digest"],
+            repo.store.target(target["id"]),
+            TRAJECTORIES,
+            told={
+                "count": target["trajectories"],
+                "stim_id": target["stim_id"],
+                "seconds": seconds.get("rollout", 0.0),
+            },
+            request=asdict(own.rollout) if own else None,
+        )
 
 
 def _weights(repo: ModelRepo, bake: RecordedBake, model: ModelRef) -> Need:
@@ -192,7 +221,7 @@ def _claims(path: Path) -> set[str]:
     try:
         rows = json.loads((path.parent / "slices.json").read_text(encoding="utf-8"))
         claims.add(str(rows[-1]["bake_id"]))
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         pass  # Not of ours, or not whole: the digest decides alone.
     return claims
 
@@ -247,6 +276,11 @@ def _staged(repo: ModelRepo, need: Need, path: Path, draft: Path) -> Path:
             f"{path.parent} does not say that its {need.kind} are complete",
             hint=f"Its {DONE} is missing or of other rows. Nothing was taken.",
         )
+    notes = done.get("notes")
+    kept = notes if isinstance(notes, list) and all(isinstance(n, str) for n in notes) else []
+    write_atomic(draft / DONE, _dumped({**done, **need.told, "notes": kept}))
+    if need.request is not None:
+        write_atomic(draft / "request.json", _dumped(need.request))
     return draft
 
 
@@ -275,7 +309,7 @@ def _keep_metrics(path: Path, draft: Path) -> None:
     for folder in (path.parent, path.parent.parent):
         figures = folder / METRICS
         if not figures.is_symlink() and figures.is_file():
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 rows = [json.loads(line) for line in figures.read_text("utf-8").splitlines()]
                 text = "".join(json.dumps(row) + "\n" for row in rows if isinstance(row, dict))
                 write_atomic(draft / METRICS, text)
@@ -307,8 +341,8 @@ def _record_beside(repo: ModelRepo, bake: RecordedBake, step: int) -> None:
     result = {"schema": 1, "bake_id": bake.id, "step": step, **told}
     with suppress(BakeryError):  # Where it is not in this clone, the bake is whole without it.
         write_atomic(folder / INPUT, described.input_text(repo, bake))
-    write_atomic(folder / "bake.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-    write_atomic(folder / DONE, json.dumps({"schema": 1}) + "\n")
+    write_atomic(folder / "bake.json", _dumped(result))
+    write_atomic(folder / DONE, _dumped({"schema": 1}))
 
 
 def _copy(source: Path, to: Path) -> None:
@@ -323,10 +357,14 @@ def _copy(source: Path, to: Path) -> None:
         ) from error
 
 
+def _dumped(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
 def _json(path: Path) -> dict[str, Any] | None:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ def _has_parent(repo: ModelRepo, bake: RecordedBake) -> bool:
 
 def _again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Again:
     root = repo.store.root / "reproducing" / bake.id
-    plan = described.plan_of(repo, bake)
+    plan = _unwatched(described.plan_of(repo, bake))
     recorded = {target["id"]: target for target in bake.data["targets"]}
     fixed = _check_inputs(repo, plan, recorded, reporter)
     own = {bake.id} | {i for t in plan.targets for i in (t.stim.id, t.rollout.id)} - fixed
@@ -168,6 +168,13 @@ def _again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Again:
         kept.parent.mkdir(parents=True, exist_ok=True)
         root.rename(kept)
     return Again(bake, again.results, again.environment, kept)
+
+
+def _unwatched(plan: Plan) -> Plan:
+    """Return a plan whose training tells nobody outside of this machine of itself."""
+    assert plan.bake is not None
+    running = replace(plan.bake.running, wandb=None)
+    return replace(plan, bake=replace(plan.bake, running=running))
 
 
 def _check_inputs(

@@ -161,6 +161,26 @@ def test_configuration_beside_weights_is_not_believed(
     assert clone("chat", stdin="Who?\n").code == 0
 
 
+def test_what_stands_beside_rows_has_to_agree_with_the_recipe(
+    source: Typist, clone: Typist, workplace: Path
+) -> None:
+    store = workplace / "store"
+    shutil.copytree(source.store, store)
+    for path in store.rglob("done.json"):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(told | {"count": 99, "notes": 3, "writers": 5}), "utf-8")
+    for path in store.rglob("request.json"):
+        path.write_text("[" * 100_000, encoding="utf-8")
+    clone.must("import", str(store), "--all")
+    for path in (clone.store / "target").rglob("done.json"):
+        there = source.store / "target" / path.parent.name
+        ours, theirs = (json.loads((f / "done.json").read_text()) for f in (path.parent, there))
+        assert (ours["count"], ours["notes"]) == (theirs["count"], [])
+        asked = (json.loads((f / "request.json").read_text()) for f in (path.parent, there))
+        assert next(asked) == next(asked)
+    assert clone.must("rollout", "--count") == "12\n"
+
+
 def test_damaged_weights_are_replaced_and_kept_aside(source: Typist, clone: Typist) -> None:
     clone.must("import", str(source.root))
     damaged = weights_of(clone, "second") / WEIGHTS
