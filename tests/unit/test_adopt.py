@@ -150,6 +150,18 @@ def test_a_model_on_another_base_is_refused(repo):
         adopt(repo, "exp")
 
 
+def test_a_hook_that_refuses_leaves_all_as_it_was(repo):
+    hook = repo.git.common_dir / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho no >&2\nexit 1\n", encoding="utf-8")
+    hook.chmod(0o755)
+    with pytest.raises(RepoError, match="git commit was refused:\nno"):
+        adopt(repo, "exp")
+    assert (names(repo), current(repo)) == (["one", "two"], "two")
+    assert git(repo.root, "status", "--porcelain") == ""
+    assert repo.store.journals() == []
+
+
 @pytest.mark.parametrize("moment", ["before the commit", "after the commit"])
 def test_a_kill_between_choice_and_files_is_made_up_for(repo, monkeypatch, moment):
     from bakery.repo import commit

@@ -48,6 +48,13 @@ def test_bakes_are_nested_by_their_own_parents(repo):
     ]
 
 
+def test_siblings_stand_in_the_order_of_this_branch_s_recipe(repo):
+    forked(repo)
+    git(repo.root, "branch", "a", "main")
+    git(repo.root, "merge", "-q", "--no-edit", "main")
+    assert [name for _, name, _ in shape(repo.lineage())] == ["one", "three", "four", "two"]
+
+
 def test_the_current_model_is_marked(repo):
     forked(repo)
     tree = repo.lineage()

@@ -111,9 +111,12 @@ def read(git: Git, base: str, *, branch: str | None = None) -> Lineage:
     """
     refs = _refs(git) if branch is None else _only(_refs(git), branch)
     places = _states(git, refs)
-    bakes, histories, problems = _recipes(
-        git, {places[ref][1]: place.name for ref, place in reversed(refs) if ref in places}
-    )
+    sources: dict[str, str] = {}
+    for ref, place in refs:
+        _, found = places.get(ref, (None, None))
+        if found is not None:
+            sources.setdefault(found, place.name)
+    bakes, histories, problems = _recipes(git, sources)
     branches: list[Branch] = []
     former_bakes: dict[str, FormerBake] = {}
     for ref, place in refs:
@@ -206,15 +209,15 @@ def _states(
 
 
 def _recipes(
-    git: Git, sources: Mapping[str | None, str]
+    git: Git, sources: Mapping[str, str]
 ) -> tuple[dict[str, RecordedBake], dict[str, tuple[FormerBake, ...]], list[str]]:
     """Return the bakes of recipes (blob: whose), what each has of another tool, and problems."""
-    recipes, problems = _taken_apart(git, {blob: name for blob, name in sources.items() if blob})
+    recipes, problems = _taken_apart(git, sources)
     bakes: dict[str, RecordedBake] = {}
     histories: dict[str, tuple[FormerBake, ...]] = {}
     for blob, source in sources.items():
-        found = recipes.get(blob or "")
-        if blob is None or found is None:
+        found = recipes.get(blob)
+        if found is None:
             continue
         try:
             for block in found.blocks:

@@ -1,0 +1,50 @@
+"""Two lines of bakes, merged: one model is current, and the next bake really starts from it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+from tests.e2e.conftest import Typist, input_yml
+
+
+def tree(typist: Typist) -> list[str]:
+    """Return the lines of the tree below the base, without ids and steps."""
+    lines = typist.must("tree").splitlines()[1:]
+    return [re.sub(r"_[0-9a-f]{16}/\d+", "", line) for line in lines]
+
+
+def test_branches_bake_apart_merge_and_go_on_from_either(baked: Typist, workplace: Path) -> None:
+    baked.git("switch", "-q", "-c", "exp", "main~2")
+    baked.commit(input_yml("Whisper!", "third"), "Configure third")
+    baked.must("run", "stim", "rollout", "bake")
+    third = baked.parent()
+    baked.git("switch", "-q", "main")
+    done = baked("merge", "--no-edit", "exp")
+    assert done.code == 0, done.err
+    assert tree(baked) == ["└── first", "    ├── second *  [main]", "    └── third  [exp]"]
+
+    assert "the model is now" in baked.must("adopt", "exp")
+    assert baked.parent() == third
+    baked.commit(input_yml("Sing!", "fourth"), "Configure fourth")
+    baked.must("run", "stim", "rollout", "bake")
+    (folder,) = (baked.store / "bake").glob(f"{baked.parent().split('/')[2][-16:]}")
+    made = json.loads((folder / "bake.json").read_text("utf-8"))
+    assert made["parent"]["model"] == third
+    assert tree(baked) == [
+        "└── first",
+        "    ├── second",
+        "    └── third  [exp]",
+        "        └── fourth *  [main]",
+    ]
+
+    clone = workplace / "clone"
+    baked.git("clone", "-q", str(baked.root), str(clone))
+    other = Typist(clone, baked.env)
+    assert tree(other)[-1] == "        └── fourth *  [main]"
+    assert "weights" in other.must("status")
+    other.git("switch", "-q", "--detach", "HEAD~4")
+    assert "    ├── second *  [HEAD]" in tree(other)
+    shutil.rmtree(clone)
