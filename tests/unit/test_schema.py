@@ -100,6 +100,8 @@ def test_a_file_that_configures_nothing_is_empty(text):
         (change('"You are Yoda."', "12"), r":5:18: .*0.content: is not text: put quotes"),
         ("- a list\n", r"input\.yml:1:1: expected the sections"),
         ("just text\n", r"input\.yml:1:1: expected the sections"),
+        ("TARGET: Yoda\n", r"input\.yml:1:9: TARGET: expected keys with values here, or a list"),
+        ("PROMPT:\n  my prompt: {}\n", r"input\.yml:2:3: PROMPT\.my prompt: takes letters"),
         ("PROMPT: Yoda\n", r"input\.yml:1:9: PROMPT: expected keys with values here"),
         ("1: 2\n", r"input\.yml:1:1: unknown key `1`: known here: BAKE, PROMPT, TARGET"),
         ("PROMPT:\n---\nTARGET:\n", r"input\.yml:2:1: .*another document"),

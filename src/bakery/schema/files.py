@@ -45,6 +45,8 @@ class File(Section):
     @field_validator("TARGET", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
+        if value is not None and not isinstance(value, list | tuple | Mapping):
+            raise ValueError("expected keys with values here, or a list of such")
         return [value] if isinstance(value, Mapping) else value
 
 

@@ -102,7 +102,7 @@ def _sentences(
             continue
         missing = item["type"] == "missing"
         name = ".".join(str(part) for part in ((*path, item["loc"][-1]) if missing else path))
-        told = found.setdefault((path, False), [])
+        told = found.setdefault((path, item["loc"][-1] == "[key]"), [])
         if item["type"] in _EXPECTED and (before := _alternative(told)) is not None:
             told[before] = told[before].replace(" (got ", f" or {_EXPECTED[item['type']]} (got ")
         else:
