@@ -78,6 +78,21 @@ class Reproduced:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One stage that a reproduction would go through."""
+
+    bake: str
+    stage: str
+    name: str
+    count: int
+    """Questions, answers, or steps of training."""
+    seconds: float | None
+    """What it took when it was recorded; None: the recipe does not say."""
+    is_here: bool
+    """Whether the store has the recorded result."""
+
+
+@dataclass(frozen=True, slots=True)
 class Beside(Store):
     """A store for what is made again; all else is read from the main one."""
 
@@ -122,6 +137,32 @@ def reproduce(
         reporter.note(f"{each.base_name}: bake {number + 1} of {len(chain)}")
         made.append(_again(repo, each, reporter))
     return Reproduced(tuple(made), ())
+
+
+def steps(repo: ModelRepo, bake: RecordedBake, *, force: bool = False) -> list[Step]:
+    """Return the stages that a reproduction would go through, in order, without doing any."""
+    chain, _ = described.ancestry(repo.lineage(), bake)
+    found: list[Step] = []
+    for each in chain[0 if force else _start(repo, chain) :]:
+        own = {target.rollout.id for target in described.plan_of(repo, each).targets}
+        for target in each.data["targets"]:
+            if target["id"] not in own:
+                continue
+            name, took = target["name"], target.get("seconds") or {}
+            asked, answered = (
+                _questions_are_here(repo, target),
+                _is_here(repo, target["id"], target),
+            )
+            for stage, count, seconds, here in (
+                ("stim", target["stimuli"], took.get("stim"), asked),
+                ("rollout", target["trajectories"], took.get("rollout"), answered),
+            ):
+                found.append(Step(each.name, stage, name, count, seconds, here))
+        took = each.data.get("seconds") or {}
+        here = _has_all(repo.store, each)
+        last = each.model
+        found.append(Step(each.name, "bake", str(last), last.step, took.get("bake"), here))
+    return found
 
 
 def _start(repo: ModelRepo, chain: Sequence[RecordedBake]) -> int:

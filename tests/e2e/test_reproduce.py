@@ -90,6 +90,22 @@ def test_with_the_parent_here_only_the_model_itself_is_made_again(
     assert results(typist.store) == before
 
 
+def test_what_would_be_made_is_listed_without_making_it(source: Typist, workplace: Path) -> None:
+    source.git("clone", "-q", str(source.root), str(workplace / "clone"))
+    clone = Typist(workplace / "clone", source.env)
+    steps = json.loads(clone.must("reproduce", "--dry-run", "--json"))
+    assert [(step["bake"][:-17], step["stage"], step["count"]) for step in steps] == [
+        ("first", "stim", 12), ("first", "rollout", 24), ("first", "bake", 6),
+        ("second", "stim", 6), ("second", "rollout", 12), ("second", "bake", 2),
+    ]  # fmt: skip
+    assert not any(step["is_here"] for step in steps)
+    assert not results(clone.store)
+    lines = source.must("reproduce", "--dry-run").splitlines()
+    assert [line.split()[1] for line in lines[1:]] == ["stim", "rollout", "bake"]
+    assert all(" yes " in line for line in lines[1:])
+    assert len(source.must("reproduce", "--dry-run", "--force").splitlines()) == 7
+
+
 def test_what_comes_out_differently_is_said_and_kept_beside(again: Typist, workplace: Path) -> None:
     clone = copied(again, workplace / "clone")
     bake: dict[str, Any] = json.loads(clone.must("show", "second", "--json"))

@@ -8,7 +8,7 @@ from bakery import reproduce as reproducing
 from bakery.errors import RepoError
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.progress import reporter
-from bakery.ui.reproduced import show_reproduced
+from bakery.ui.reproduced import show_reproduced, show_steps
 
 
 @click.command()
@@ -16,9 +16,12 @@ from bakery.ui.reproduced import show_reproduced
 @click.option(
     "--force", is_flag=True, help="From the base on, though the weights of an ancestor are here."
 )
+@click.option("--dry-run", is_flag=True, help="Only list what would be made, in order.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 @click.pass_context
-def reproduce(context: click.Context, model: str, force: bool, as_json: bool) -> None:
+def reproduce(
+    context: click.Context, model: str, force: bool, dry_run: bool, as_json: bool
+) -> None:
     """Make a model again from its recipe, and compare every digest with the recorded one.
 
     MODEL is any name that `bgit models` shows, else the current one. What this clone lacks goes
@@ -31,6 +34,9 @@ def reproduce(context: click.Context, model: str, force: bool, as_json: bool) ->
             f"{repo.state().base.name} is the base model: it was not baked here",
             hint="`bgit models --all` lists what was.",
         )
+    if dry_run:
+        show_steps(reproducing.steps(repo, bake, force=force), as_json=as_json)
+        return
     with reporter() as shown:
         found = reproducing.reproduce(repo, bake, force=force, reporter=shown)
     show_reproduced(found, as_json=as_json)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from bakery.ui.console import arrow, lay, open_console, say, show_json
+from bakery.ui.progress import duration
+
+_UNITS = {"stim": "questions", "rollout": "answers", "bake": "steps"}
 
 _SHOWN = 16
 """Digits of a digest that are shown; --json has all."""
@@ -43,6 +47,23 @@ def show_reproduced(found: Any, *, as_json: bool = False) -> None:
         say(f"{bake.name} was not made: its parent came out differently, and the recorded one "
             "is not here")  # fmt: skip
     say("Every digest is the recorded one." if found.is_same else "Not every digest is the same.")
+
+
+def show_steps(steps: Sequence[Any], *, as_json: bool = False) -> None:
+    """Print what a reproduction would go through, with what it took when it was recorded."""
+    if as_json:
+        show_json(list(steps))
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("", "stage", "makes", "took", "here"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("of", overflow="fold")
+    for number, step in enumerate(steps, start=1):
+        took = "-" if step.seconds is None else duration(step.seconds)
+        here = "yes" if step.is_here else "no"
+        makes = f"{step.count} {_UNITS[step.stage]}"
+        table.add_row(str(number), step.stage, makes, took, here, step.name)
+    lay(open_console(), table)
 
 
 def _data(found: Any) -> dict[str, Any]:
