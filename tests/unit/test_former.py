@@ -81,6 +81,13 @@ def test_the_tree_has_its_bakes_and_branches(repo):
     assert [(b.name, b.former_model) for b in tree.branches] == [("main", SECOND_MODEL)]
 
 
+def test_what_one_branch_s_recipe_lost_another_s_still_has(repo):
+    git(repo.root, "switch", "-qc", "exp")
+    (repo.root / "recipe.yml").write_text(f"resources:\n  bakes: [{SECOND}]\n", encoding="utf-8")
+    git(repo.root, "commit", "-qam", "Update recipe.yml")
+    assert {bake.name: len(bake.models) for bake in repo.lineage().former} == {SECOND: 2, FIRST: 1}
+
+
 @pytest.mark.parametrize("name", [FIRST, "yoda_bake", FIRST_MODEL, "parent", "main"])
 def test_its_models_are_known_and_said_to_be_elsewhere(repo, name):
     with pytest.raises(RepoError, match="was baked by another tool, and its weights are with"):

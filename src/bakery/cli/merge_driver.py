@@ -1,8 +1,8 @@
 """What git runs to merge .bread, recipe.yml and input.yml; no command for people.
 
-    python -P -m bakery.cli.merge_driver BASE OURS THEIRS PATH
+    python -P -m bakery.cli.merge_driver BASE OURS THEIRS PATH MARKS
 
-The result goes into OURS. Exit code 1: it holds a conflict.
+The result goes into OURS. Exit code 1: a person has to look at it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from pathlib import Path
 
 from bakery.repo.merging import merge
 
+_MARKS = 7
+"""How long git makes conflict marks that people are to see."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Merge one file."""
-    base, ours, theirs, path = arguments
+    base, ours, theirs, path, marks = arguments
     texts = [Path(name).read_bytes().decode("utf-8", "surrogateescape")
              for name in (base, ours, theirs)]  # fmt: skip
     merged = merge(path, *texts)
     Path(ours).write_bytes(merged.text.encode("utf-8", "surrogateescape"))
-    for note in merged.notes:
+    # Longer marks: two ancestors are merged in between, and nobody will see that text.
+    for note in merged.notes if int(marks) <= _MARKS else ():
         print(f"bgit: {note}", file=sys.stderr)
     return 0 if merged.is_clean else 1
 

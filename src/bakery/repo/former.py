@@ -109,7 +109,7 @@ def parse(bread: str, recipe: str) -> Former:
     current = sections.get("TARGET", {}).get("target_name")
     if current:
         targets.setdefault(current, {})
-    bakes = _merged(*_of_steps(data), *_listed(data), *_of_sections(sections))
+    bakes = merged(*_of_steps(data), *_listed(data), *_of_sections(sections))
     return Former(name, str(data.get("base_model") or base), parent, bakes, targets)
 
 
@@ -125,11 +125,11 @@ def of_data(data: Mapping[str, Any]) -> Former | None:
         return parse(str(kept.get("bread", "")), str(kept.get("recipe", "")))
     if not is_recipe(data):
         return None
-    bakes = _merged(*_of_steps(data), *_listed(data))
+    bakes = merged(*_of_steps(data), *_listed(data))
     return Former("", str(data.get("base_model") or ""), None, bakes, dict(_targets(data)))
 
 
-def _merged(*bakes: FormerBake) -> tuple[FormerBake, ...]:
+def merged(*bakes: FormerBake) -> tuple[FormerBake, ...]:
     """Return each bake once, with all that is known of it."""
     found: dict[str, FormerBake] = {}
     for bake in bakes:

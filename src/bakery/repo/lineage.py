@@ -13,7 +13,7 @@ from bakery.errors import RepoError
 from bakery.records import ModelRef
 from bakery.repo import recipe, recipe_cache, state
 from bakery.repo.checks import BREAD, RECIPE
-from bakery.repo.former import FormerBake
+from bakery.repo.former import FormerBake, merged
 from bakery.repo.git import Git
 from bakery.repo.recipe import RecordedBake
 from bakery.repo.recipe_cache import Recipe
@@ -118,7 +118,7 @@ def read(git: Git, base: str, *, branch: str | None = None) -> Lineage:
             sources.setdefault(found, place.name)
     bakes, histories, problems = _recipes(git, sources)
     branches: list[Branch] = []
-    former_bakes: dict[str, FormerBake] = {}
+    former_bakes: list[FormerBake] = []
     for ref, place in refs:
         if ref not in places:
             continue  # a branch of something else, e.g. of web pages
@@ -129,8 +129,7 @@ def read(git: Git, base: str, *, branch: str | None = None) -> Lineage:
         if recipe_id is not None and recipe_id not in histories:
             continue  # it could not be read: a problem
         branches.append(replace(place, model=here.parent, former_model=here.former_parent))
-        for bake in histories.get(recipe_id or "", ()):
-            former_bakes.setdefault(bake.name, bake)
+        former_bakes += histories.get(recipe_id or "", ())
     branches = _without_copies(branches)
     current = next((place.model for place in branches if place.is_current), None)
     return Lineage(
@@ -140,7 +139,7 @@ def read(git: Git, base: str, *, branch: str | None = None) -> Lineage:
         _tree(bakes, branches),
         bakes,
         tuple(problems),
-        tuple(former_bakes.values()),
+        merged(*former_bakes),
     )
 
 

@@ -48,7 +48,7 @@ def install(git: Git) -> None:
     -P: no module is ever taken from the folder that is merged.
     """
     python = shlex.quote(Path(sys.executable).as_posix()).replace("%", "%%")
-    driver = f"{python} -P -m bakery.cli.merge_driver %O %A %B %P"
+    driver = f"{python} -P -m bakery.cli.merge_driver %O %A %B %P %L"
     if git.ask("config", "--local", "--get", _DRIVER) != driver:
         git.ask("config", "--local", "merge.bgit.name", "bgit: recipes by their blocks")
         git.ask("config", "--local", _DRIVER, driver)

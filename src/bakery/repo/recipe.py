@@ -19,6 +19,7 @@ from bakery.errors import ConfigError
 from bakery.records import ModelRef
 from bakery.repo import former, state
 from bakery.repo.former import Former
+from bakery.repo.yaml_writer import dump
 
 SCHEMA = 1
 
@@ -95,14 +96,14 @@ class RecordedBake:
 
 def new(base_model: str, history: Mapping[str, str] | None = None) -> str:
     """Return the text of a recipe without bakes; `history` is what `former.as_data` gives."""
-    kept = f"\n# What another tool had written before.\n{_dump({'former': history})}\n"
+    kept = f"\n# What another tool had written before.\n{dump({'former': history})}\n"
     return f"""\
 # Every bake that led to this commit, in order: how to make the model again.
 # bgit writes this file: one block per bake, at the end.
 
 schema: {SCHEMA}
 
-{_dump({"base_model": base_model})}
+{dump({"base_model": base_model})}
 {kept if history else ""}
 resources:
   bakes:
@@ -124,7 +125,7 @@ def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str
         "targets": targets,
         **{key: result[key] for key in _RESULTS if key in result},
     }
-    lines = _dump([data]).rstrip("\n").split("\n")
+    lines = dump([data]).rstrip("\n").split("\n")
     indented = "".join(f"    {line}\n" if line else "\n" for line in lines)
     return f"{_OPEN}{model.bake_id}\n{indented}{_CLOSE}{model.bake_id}\n"
 
@@ -340,55 +341,4 @@ def _item(block: str, name: str) -> Mapping[str, Any]:
     data = _whole(block)
     if isinstance(data, str):
         raise state.damaged("recipe.yml", f"bake {name}: {data}")
-    return data
-
-
-class _Dumper(yaml.SafeDumper):
-    """Lists indented under their key, no anchors, every text quoted that could be read as else."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-# Text that every YAML version reads as itself without quotes, or as one of true, false and null.
-_BARE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:[./-][A-Za-z0-9_]+)*")
-_WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
-# Several lines that may stand as they are: nothing a reader would change, no blanks at line ends.
-_LINES = re.compile(r"(?! )[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]*")
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    text = text.encode("utf-8", "replace").decode()  # half an emoji cannot be written
-    style: str | None = '"'
-    if _BARE.fullmatch(text) and text.lower() not in _WORDS:
-        style = None
-    elif text.strip() and _LINES.fullmatch(text) and text.strip() == text.removesuffix("\n"):
-        style = "'" if "\n" not in text else '"' if " \n" in text else "|"
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _text)
-
-
-def _dump(data: Any) -> str:
-    text = yaml.dump(
-        _plain(data),
-        Dumper=_Dumper,
-        allow_unicode=True,
-        sort_keys=False,
-        width=1 << 30,
-        default_flow_style=False,
-    )
-    return text.rstrip("\n")
-
-
-def _plain(data: Any) -> Any:
-    """Return mappings as dicts and sequences as lists."""
-    if isinstance(data, Mapping):
-        return {str(key): _plain(value) for key, value in data.items()}
-    if isinstance(data, Sequence) and not isinstance(data, str):
-        return [_plain(value) for value in data]
     return data
