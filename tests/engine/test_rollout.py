@@ -60,7 +60,7 @@ def test_the_teacher_is_shown_its_tools_when_it_answers(tmp_path: Path) -> None:
     base = models.load(bases.identify(str(random_model(tmp_path / "m", TOOLS))), dtype="float32")
     model, greedy = LocalModel(base), SamplingSettings(1, 12, temperature=0)
     shown = base.chat.decoded(model.prefix(WITH_TOOL, [QUESTION], greedy))
-    assert f"Help.\n<tools>{json.dumps(TOOL)}</tools>" in shown
+    assert json.dumps(TOOL) in shown
     without = Prompt(WITH_TOOL.messages)
     _, rows = rolled_out(tmp_path, model, asked("Is it cold?"), teacher=WITH_TOOL)
     assert rows[0].response_ids == answer(model, WITH_TOOL, greedy)

@@ -90,26 +90,6 @@ DEFAULT_SYSTEM = """\
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}"""
 
-# Shows tools in the system turn, and writes calls of them.
-TOOLS = """\
-{%- if tools -%}
-{{ '<|im_start|>system\\n' }}
-{%- if messages[0].role == 'system' -%}{{ messages[0].content + '\\n' }}{%- endif -%}
-{{ '<tools>' }}
-{%- for tool in tools -%}{{ tool | tojson }}{%- endfor -%}
-{{ '</tools><|im_end|>\\n' }}
-{%- endif -%}
-{%- for message in messages -%}
-{%- if not (tools and loop.first and message.role == 'system') -%}
-{{ '<|im_start|>' + message.role + '\\n' + (message.content or '') }}
-{%- for call in message.tool_calls or [] -%}
-{{ '<tool_call>' + call.function | tojson + '</tool_call>' }}
-{%- endfor -%}
-{{ '<|im_end|>\\n' }}
-{%- endif -%}
-{%- endfor -%}
-{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}"""
-
 # Shows tools in a system turn of their own, and calls; thoughts only of the last answer.
 TOOLS = """\
 {%- if tools -%}

@@ -21,9 +21,9 @@ from bakery.ui.rows import Asked, show_answers
     help="Only answers that ended so: stop, length (cut at max_tokens), stop_text.",
 )
 def rollout(name: str | None, finish: str | None, **asked: Any) -> None:
-    """Show the answers of a target, how long they are, and which were cut.
+    """Show the teacher's answers of the configured target, and which were cut.
 
-    Without --target: of the configured target, or, after a bake, of the one that was baked.
+    After a bake, of the target that was baked; with --target, of any other.
     """
     found = rows.folders_of(ModelRepo.find(), name)
     if found.remark:

@@ -16,9 +16,9 @@ from bakery.ui.rows import Asked, show_stimuli
 @click.command()
 @row_options
 def stim(name: str | None, **asked: Any) -> None:
-    """Show the questions of a target, and what each generator gave to the mix.
+    """Show the questions of the configured target, and the shares of its mix.
 
-    Without --target: of the configured target, or, after a bake, of the one that was baked.
+    After a bake, of the target that was baked; with --target, of any other.
     """
     found = rows.folders_of(ModelRepo.find(), name)
     if found.remark:
