@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def reproduce(
 
     Every bake that is made again is compared, stage by stage, with what its recipe says.
     """
-    chain, lost = described.ancestry(repo.lineage(), bake)
+    chain, lost = described.ancestry(repo.lineage(), described.whole(repo, bake))
     start = 0 if force else _start(repo, chain)
     if lost is not None and start == 0:
         raise ModelError(
@@ -203,6 +204,8 @@ def _again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Again:
         _take(repo, store, again)
         if again.is_same:
             shutil.rmtree(root)
+            with suppress(OSError):  # Another one is being made there.
+                root.parent.rmdir()
             return again
         kept = repo.store.root / "reproduced" / bake.id
         shutil.rmtree(kept, ignore_errors=True)

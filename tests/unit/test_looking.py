@@ -267,6 +267,26 @@ def test_models_of_every_branch_and_only_the_last(repo):
     assert ask("models", "--count").stdout == "2\n"
 
 
+def test_every_step_that_a_bake_kept_is_a_model_of_its_own(repo):
+    plan = recorded.committed(repo, "crow")
+    kept = {"checkpoints": [{"step": 4, "digest": "d" * 64}]}
+    result = recorded.stored(repo, plan) | kept
+    repo.record(plan, result, launched=repo.launch_blob(), reporter=recorded.Quiet())
+    bake = repo.bakes()[-1]
+    rows = json.loads(ask("models", "--json").stdout)[-2:]
+    assert [(row["model"].split("/")[3], row["is_current"]) for row in rows] == [
+        ("4", False),
+        ("12", True),
+    ]
+    assert [row["digest"] for row in rows] == ["d" * 64, bake.digest]
+    out = ask("show", f"ann/yoda/{bake.name}/4").stdout
+    assert f"digest      sha256:{'d' * 64}" in out
+    assert recorded.git(repo.root, "rev-parse", "--short=10", "HEAD") in out
+    one = repo.find_model(f"ann/yoda/{bake.name}/4")
+    assert [model.step for model in one.models] == [4]
+    assert described.whole(repo, one) == bake
+
+
 def test_a_plan_that_means_another_bake_now_is_said_so(repo, monkeypatch):
     from bakery import identity
 

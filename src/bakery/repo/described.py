@@ -63,7 +63,7 @@ def describe(repo: ModelRepo, bake: RecordedBake) -> Described:
         else None,
         branches,
         tags,
-        is_current=parent is not None and parent.bake_id == bake.id,
+        is_current=parent == bake.model,
         folder=folder,
         has_weights=has_weights(repo, bake.model),
     )
@@ -72,6 +72,12 @@ def describe(repo: ModelRepo, bake: RecordedBake) -> Described:
 def has_weights(repo: ModelRepo, model: ModelRef) -> bool:
     """Tell whether this clone's store has the weights of a model."""
     return any((repo.store.bake(model.bake_id) / str(model.step)).glob("*.safetensors"))
+
+
+def whole(repo: ModelRepo, bake: RecordedBake) -> RecordedBake:
+    """Return a bake with every step that it kept, whichever of them was named."""
+    here = [own for own in repo.bakes() if own.id == bake.id]
+    return here[0] if here else repo.lineage().bakes[bake.id]
 
 
 def ancestry(
@@ -113,7 +119,8 @@ def commit_of(repo: ModelRepo, bake: RecordedBake) -> str | None:
     Looked for by message first: reading every recipe of a long history takes a while.
     """
     find = ["log", "--no-show-signature", "--reverse", "--format=%H"]
-    message = ["--fixed-strings", f"--grep=Model:  {bake.model}"]
+    of_any_step = str(bake.model).rpartition("/")[0] + "/"
+    message = ["--fixed-strings", f"--grep=Model:  {of_any_step}"]
     content = [f"-S# >>> bake {bake.id}", "--", RECIPE]
     for tried in ([*message], ["--all", *message], ["--all", *content]):
         for commit in (repo.git.ask(*find, *tried) or "").splitlines():

@@ -31,7 +31,7 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     table.add_row("commit", _commit(found))
     table.add_row("on", ", ".join([*found.branches, *(f"<{t}>" for t in found.tags)]) or "-")
     table.add_row("weights", str(found.folder) if found.has_weights else _MISSING)
-    table.add_row("digest", f"sha256:{bake.digest}")
+    table.add_row("digest", f"sha256:{bake.digest_of(bake.model.step)}")
     for key in ("started", "finished"):
         if data.get(key):
             table.add_row(key, str(data[key]))
