@@ -116,7 +116,7 @@ def _chain(
             f"branch that has it; `git log --all -S '>>> bake' -- {RECIPE}` shows where bakes "
             "were recorded and taken back.",
         )
-    recorded = recorded_base(chain[0])
+    recorded = recorded_base(chain[-1])
     if recorded is not None and recorded.digest != base.digest:
         raise RepoError(
             f"{bake.model} was baked on another base model: {recorded.name} "
