@@ -39,8 +39,9 @@ def unpack(archive: Path, folder: Path) -> None:
                 with content, to.open("xb") as written:
                     shutil.copyfileobj(content, written, 1 << 20)
     except (tarfile.TarError, EOFError, zlib.error) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"{archive} is not a whole tar archive: {error}", hint="Nothing was taken."
+            f"{archive} is not a whole tar archive: {why}", hint="Nothing was taken."
         ) from error
     except FileExistsError as error:
         raise ModelError(f"{archive} holds a file twice: {error.filename}") from error

@@ -5,6 +5,7 @@ Reads git and the store; decides nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,10 @@ from bakery.repo.store import Store
 
 if TYPE_CHECKING:
     from bakery.repo.plan import Plan
+
+
+_WHOLE = re.compile(r"^[^/\s]+/[^/\s]+/[^/\s]*_[0-9a-f]{16}/\d+$|^([^/]*_)?[0-9a-f]{16}$")
+"""A model's full name, a bake's name, or its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +108,13 @@ def named(
     What git knows as a revision or a path is git's, unless it is a model's whole name or id, or
     the words are `surely` models.
     """
-    lineage, base = repo.lineage(), repo.state().base.name
-    for word in words:
-        if surely or word == base or _is_whole(word, lineage):
+    base = repo.state().base.name
+    for word in () if surely else words:
+        if word == base or _is_whole(repo, word):
             continue
-        known_to_git = repo.git.ids([word])[0] is not None or Path(word).exists()
-        if known_to_git or not _may_be(word, lineage):
+        known_to_git = word.startswith("-") or repo.git.ids([word])[0] is not None
+        # Every bake is only looked through for what git does not know: that is quick.
+        if known_to_git or Path(word).exists() or not _may_be(repo, word):
             return None
     return [repo.find_model(word) for word in words]
 
@@ -205,18 +211,18 @@ def _before(repo: ModelRepo, bake: RecordedBake) -> str | None:
     return commit  # It holds the whole history: squashed, or the first of a shallow clone.
 
 
-def _is_whole(word: str, lineage: Lineage) -> bool:
-    try:
-        ModelRef.parse(word)
-    except ConfigError:
-        return any(word in (bake.name, bake.id) for bake in lineage.bakes.values())
-    return True
+def _is_whole(repo: ModelRepo, word: str) -> bool:
+    """Tell whether a word is a model's full name, or the whole name or id of a bake."""
+    if not _WHOLE.search(word):
+        return False
+    bakes = repo.lineage().bakes
+    return "/" in word or any(word in (bake.name, bake.id) for bake in bakes.values())
 
 
-def _may_be(word: str, lineage: Lineage) -> bool:
+def _may_be(repo: ModelRepo, word: str) -> bool:
     return word in ("parent", "base") or any(
         word == bake.base_name or (len(word) >= MIN_PREFIX and bake.id.startswith(word.lower()))
-        for bake in lineage.bakes.values()
+        for bake in repo.lineage().bakes.values()
     )
 
 
