@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bakery.errors import RepoError
+from bakery.errors import ConfigError, RepoError
 from bakery.records import ModelRef
 from bakery.repo import merging, recipe, state
 from bakery.repo.model_repo import ModelRepo
+from bakery.repo.overview import status
 from bakery.reporting import Quiet
 from tests.support.recorded import BASE, baked, committed, git, made
 
@@ -335,6 +336,18 @@ def test_two_next_configurations_conflict_in_input_yml_alone(repo):
     git(repo.root, "merge", "-q", "--no-edit", "exp", fails=True)
     assert git(repo.root, "diff", "--name-only", "--diff-filter=U") == "input.yml"
     assert names(repo) == ["one", "two", "three", "four"]
+
+
+def test_a_conflict_in_input_yml_is_named_with_its_line(repo):
+    forked(repo)
+    committed(repo, "next_here")
+    git(repo.root, "switch", "-q", "exp")
+    committed(repo, "next_there")
+    git(repo.root, "switch", "-q", "main")
+    git(repo.root, "merge", "-q", "--no-edit", "exp", fails=True)
+    with pytest.raises(ConfigError, match=r"input\.yml:\d+:1: a merge conflict is not resolved"):
+        repo.plan("worktree")
+    assert "a merge conflict" in (status(repo).draft_problem or "")
 
 
 def test_the_side_with_a_next_configuration_gives_input_yml(repo):

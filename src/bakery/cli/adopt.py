@@ -23,8 +23,9 @@ from bakery.ui.progress import reporter
 def adopt(model: str, base_model: str | None) -> None:
     """Make another branch's model, or any other, the current one.
 
-    In one commit of this branch. The model is named by a branch (also `origin/x`), a tag, a commit, or as a model. The recipe gets the
-    bakes that it was baked on. `base` starts anew from the base model; all bakes stay recorded.
+    One commit on this branch names the model, and records what it was baked on. A branch (also
+    `origin/x`), a tag or a commit stands for its model; `base` starts anew from the base model,
+    and all bakes stay recorded.
     """
     repo = ModelRepo.find()
     before, bake = repo.state(), repo.find_model(model)

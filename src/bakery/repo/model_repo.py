@@ -109,6 +109,12 @@ class ModelRepo:
 
         if not has_active_lines(text):
             return schema.InputSpec()
+        conflict = state.conflict_line(text)
+        if conflict is not None:
+            raise ConfigError(
+                f"{INPUT}:{conflict}:1: a merge conflict is not resolved",
+                hint=f"Keep what shall be baked next, delete the marks, then `bgit add {INPUT}`.",
+            )
         return schema.load(text, source=source, read=self.reader(of), earlier=self._earlier)
 
     def _resolved(self, spec: InputSpec) -> Plan:

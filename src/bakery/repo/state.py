@@ -103,16 +103,21 @@ def with_parent(text: str, parent: ModelRef | None, source: str = ".bread") -> s
 
 def refuse_conflict(text: str, source: str) -> None:
     """Raise RepoError where a merge left its markers in a file."""
-    # Looked for as plain text first: a recipe may have megabytes.
-    match = _CONFLICT.search(text) if any(mark in text for mark in _MARKS) else None
-    if match:
-        line = text.count("\n", 0, match.start()) + 1
+    line = conflict_line(text)
+    if line is not None:
         raise RepoError(
             f"{source}:{line}: a merge conflict is not resolved",
             hint="`git checkout --merge -- .bread recipe.yml` merges them anew, with bgit's own "
             "merge driver; then `git add .bread recipe.yml` and commit. Or keep one side: "
             "`git checkout --ours -- .bread recipe.yml` (or --theirs).",
         )
+
+
+def conflict_line(text: str) -> int | None:
+    """Return the line at which a merge left its first mark in a file; None: there is none."""
+    # Looked for as plain text first: a recipe may have megabytes.
+    match = _CONFLICT.search(text) if any(mark in text for mark in _MARKS) else None
+    return text.count("\n", 0, match.start()) + 1 if match else None
 
 
 def refuse_newer(schema: object, source: str) -> None:
