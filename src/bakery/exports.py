@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from bakery import jobs, model_card
@@ -97,7 +98,7 @@ def export(repo: ModelRepo, bake: RecordedBake, wanted: Wanted, reporter: Report
         shown = shown.removesuffix(ending)
     usage = model_card.usage(weights, shown)
     if form == "tar.gz":
-        usage.insert(0, ("unpack", f"tar -xzf {path}"))
+        usage.insert(0, ("unpack", f"tar -xzf {quote(str(path))}"))
         usage[1:] = model_card.usage(weights, name)
     return Exported(weights, path, form, size, digests, usage)
 

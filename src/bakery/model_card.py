@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 from bakery.identity import BaseModelId
@@ -80,22 +82,33 @@ def usage(weights: Weights, folder: str) -> list[tuple[str, str]]:
     """Return what to type to use exported weights: (with what, commands)."""
     if weights.merged_as:
         return [
-            ("transformers", _python(f'"{folder}"', None)),
-            ("vLLM", f"vllm serve {folder}"),
-            ("llama.cpp", f"python convert_hf_to_gguf.py {folder} --outfile {folder}.gguf"),
+            ("transformers", _python(json.dumps(folder, ensure_ascii=False), None)),
+            ("vLLM", f"vllm serve {quote(folder)}"),
+            (
+                "llama.cpp",
+                f"python convert_hf_to_gguf.py {quote(folder)} --outfile {quote(folder + '.gguf')}",
+            ),
         ]
     name = weights.model.bake[:-17]
-    base = "PATH_TO_TINY" if weights.base.name == EMBEDDED else weights.base.name
+    base = "PATH_TO_TINY" if weights.base.name == EMBEDDED else quote(weights.base.name)
     revision = f" --revision {weights.base.revision}" if weights.base.revision else ""
     return [
         ("PEFT", _python(_base_text(weights.base), folder)),
         (
             "vLLM",
             f"vllm serve {base}{revision} --enable-lora --max-lora-rank {_vllm_rank(weights.rank)} "
-            f"--lora-modules {name}={folder}",
+            f"--lora-modules {quote(f'{name}={folder}')}",
         ),
-        ("llama.cpp", f"python convert_lora_to_gguf.py {folder} --base BASE_FOLDER"),
+        ("llama.cpp", f"python convert_lora_to_gguf.py {quote(folder)} {_gguf_base(weights.base)}"),
     ]
+
+
+def _gguf_base(base: BaseModelId) -> str:
+    """Return how the converter of llama.cpp is told of a base."""
+    if base.name == EMBEDDED:
+        return "--base PATH_TO_TINY"
+    is_folder = base.name.startswith(("/", "~")) or base.name[1:2] == ":"
+    return f"--base {quote(base.name)}" if is_folder else f"--base-model-id {base.name}"
 
 
 def _python(base: str, adapter: str | None) -> str:
@@ -111,7 +124,9 @@ def _python(base: str, adapter: str | None) -> str:
         f"tokenizer = AutoTokenizer.from_pretrained({base})",
     ]
     if adapter is not None:
-        lines.append(f'model = PeftModel.from_pretrained(model, "{adapter}")')
+        lines.append(
+            f"model = PeftModel.from_pretrained(model, {json.dumps(adapter, ensure_ascii=False)})"
+        )
     return "\n".join(lines)
 
 
@@ -119,7 +134,8 @@ def _base_text(base: BaseModelId) -> str:
     """Return the arguments that load a base model in Python."""
     if base.name == EMBEDDED:
         return 'files("bakery") / "tiny"'
-    return f'"{base.name}"' + (f', revision="{base.revision}"' if base.revision else "")
+    revision = f', revision="{base.revision}"' if base.revision else ""
+    return json.dumps(base.name, ensure_ascii=False) + revision
 
 
 _VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)

@@ -38,9 +38,10 @@ def init(
     NAME is a new folder, or one that is there (`.`): what is in it stays as it is. A git
     repository gets one commit with bgit's files.
     """
-    outer = begin.around(folder)
+    called, outer = name or folder.resolve().name, begin.around(folder)
+    begin.check(folder, name=called, owner=owner)  # before a base model is fetched
     base = jobs.base_model(base_model, revision)
-    repo = ModelRepo.init(folder, name=name or folder.resolve().name, owner=owner, base=base)
+    repo = ModelRepo.init(folder, name=called, owner=owner, base=base)
     if as_json:
         console.show_json({"folder": repo.root, "repository": repo.state()})
     else:

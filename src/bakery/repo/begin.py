@@ -28,10 +28,7 @@ _GROWN = (".gitattributes", ".gitignore")
 
 def begin(folder: Path, *, name: str, owner: str | None, base: BaseModelId) -> Git:
     """Make a repository with an example to bake, and return its git."""
-    _check_name(name, "repository")
-    if owner is not None:
-        _check_name(owner, "owner")
-    _check_free(folder)
+    check(folder, name=name, owner=owner)
     with _or_as_before(folder):
         folder.mkdir(parents=True, exist_ok=True)
         git = Git.find(folder) if (folder / ".git").exists() else Git.init(folder)
@@ -45,6 +42,14 @@ def begin(folder: Path, *, name: str, owner: str | None, base: BaseModelId) -> G
         # Not committed: what is baked, and why, is for the user's own first commit to say.
         (folder / INPUT).write_text(files.EXAMPLE, encoding="utf-8", newline="\n")
     return git
+
+
+def check(folder: Path, *, name: str, owner: str | None) -> None:
+    """Refuse a name that models cannot bear, and a folder whose files would be written over."""
+    _check_name(name, "repository")
+    if owner is not None:
+        _check_name(owner, "owner")
+    _check_free(folder)
 
 
 def around(folder: Path) -> Path | None:
