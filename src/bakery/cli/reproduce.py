@@ -22,7 +22,7 @@ from bakery.ui.reproduced import show_reproduced, show_steps
 def reproduce(
     context: click.Context, model: str, force: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Make a model again from its recipe, and compare every digest with the recorded one.
+    """Make a model again from its recipe, and compare the digests with the recorded ones.
 
     MODEL is any name that `bgit models` shows, else the current one. What this clone lacks goes
     into its store; nothing recorded is replaced. Ends with 1 where anything differs.
