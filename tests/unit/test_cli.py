@@ -270,26 +270,15 @@ def test_a_repository_without_bakes_has_something_to_say(repo, command):
     assert json.loads(CliRunner().invoke(bgit, [command, "--json"]).stdout) is not None
 
 
-def test_stim_shows_counts_and_limits_the_questions(repo):
-    store(repo.store.stim(repo.plan().targets[0].stim.id) / "stimuli.jsonl", stimuli())
-    invoke = CliRunner().invoke
-    assert invoke(bgit, ["stim"]).stdout == "   1  Who are you?\n   2  Why?\n"
-    assert invoke(bgit, ["stim", "--count"]).stdout == "2\n"
-    limited = invoke(bgit, ["stim", "--limit", "1"])
-    assert (limited.stdout, limited.stderr) == ("   1  Who are you?\n", "note: 1 of 2 shown\n")
-    rows = json.loads(invoke(bgit, ["stim", "--json"]).stdout)
-    assert [row["messages"][0]["content"] for row in rows] == ["Who are you?", "Why?"]
-
-
-def test_rollout_shows_the_question_above_its_answer(repo):
-    plan = repo.plan()
-    store(repo.store.stim(plan.targets[0].stim.id) / "stimuli.jsonl", stimuli())
+def test_stim_and_rollout_show_what_the_store_has(repo):
+    target, invoke = repo.plan().targets[0], CliRunner().invoke
+    store(repo.store.stim(target.stim.id) / "stimuli.jsonl", stimuli())
     row = Trajectory("1" * 16, 0, (5, 2), "Hmm.", "stop", "tiny-1")
-    store(repo.store.target(plan.targets[0].rollout.id) / "trajectories.jsonl", [row])
-    assert CliRunner().invoke(bgit, ["rollout"]).stdout == "   1  Why?\n      Hmm.\n"
-    assert (
-        json.loads(CliRunner().invoke(bgit, ["rollout", "--json"]).stdout)[0]["question"] == "Why?"
-    )
+    store(repo.store.target(target.rollout.id) / "trajectories.jsonl", [row])
+    asked, answered = invoke(bgit, ["stim", "--limit", "1"]), invoke(bgit, ["rollout"])
+    assert asked.stdout.endswith("   1  Who are you?\n")
+    assert asked.stderr == "note: 1 of 2 shown\n"
+    assert answered.stdout.endswith("   1  Why?\n      Hmm.  [2 tokens]\n")
 
 
 def test_init_tells_what_to_do_next(workplace):

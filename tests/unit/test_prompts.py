@@ -58,7 +58,7 @@ def bake_id(text: str) -> str:
         ("      - {role: user, content: [{type: text}]}\n", r":4:32: .*text: is required"),
         ("      - {role: user, content: x, tool_calls: [{function: {name: f}}]}\n",
          r":4:9: .*only an assistant calls tools, not the user"),
-        ("      - {role: assistant, tool_calls: [{function: {}}]}\n", 
+        ("      - {role: assistant, tool_calls: [{function: {}}]}\n",
          r":4:51: .*name: is required"),
         ("      - {role: assistant, tool_calls: [{function: {name: f, arguments: 3}}]}\n",
          r":4:72: .*expected keys with values here or text"),

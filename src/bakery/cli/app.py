@@ -29,10 +29,10 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "fetch": "Record what was baked in the background, or fetch as git does.",
     },
     "Look": {
-        "stim": "Show the questions of the configured target.",
-        "rollout": "Show the teacher's answers of the configured target.",
-        "metrics": "Chart how training went: the loss and all else that is logged.",
-        "target": "List the targets there are, or show one in full.",
+        "stim": "Show the questions of the configured target, and the shares of its mix.",
+        "rollout": "Show the teacher's answers of the configured target, and which were cut.",
+        "metrics": "Show how training went.",
+        "target": "List the targets of this branch, or show one in full.",
         "models": "List the models: the base, and what was baked on it.",
         "show": "Show how a model was made, or any object of git.",
         "diff": "Compare the recipes of two models, or anything else as git does.",
@@ -42,7 +42,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Take along": {
         "download": "Write a model's weights to a folder or an archive.",
         "import": "Bring weights, questions and answers into this clone.",
-        "reproduce": "Make a model again from its recipe, and compare the digests.",
+        "reproduce": "Make a model again from its recipe, and compare every digest.",
     },
     "Undo": {
         "adopt": "Make another branch's model, or any other, the current one.",

@@ -104,7 +104,8 @@ def show_answers(
     def text(out: Console) -> None:
         if rows:
             models = ", ".join(dict.fromkeys(r.model for r in rows))
-            out.print(f"{len(rows)} answers by {models}: {tokens} tokens, {_ends(finish)}\n")
+            many = "answer" if len(rows) == 1 else "answers"
+            out.print(f"{len(rows)} {many} by {models}: {tokens} tokens, {_ends(finish)}\n")
         for number, entry in enumerate(entries, start=asked.offset + 1):
             _show_answer(out, number, entry)
 
