@@ -42,7 +42,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Take along": {
         "download": "Write a model's weights to a folder or an archive.",
         "import": "Bring weights, questions and answers into this clone.",
-        "reproduce": "Make a model again from its recipe, and compare every digest.",
+        "reproduce": "Make a model again from its recipe, and compare the digests.",
     },
     "Undo": {
         "adopt": "Make another branch's model, or any other, the current one.",
