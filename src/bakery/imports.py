@@ -44,13 +44,12 @@ class Need:
     folder: Path
     main: str
     """The file that the digest is of."""
-    bake: RecordedBake | None = None
-    """None: it is no model."""
+    bake: RecordedBake
+    """The bake that needs it."""
     model: ModelRef | None = None
+    """None: it is no model."""
     told: Mapping[str, Any] = field(default_factory=dict)
     """What the recipe says of questions or answers: so must done.json, whatever it says there."""
-    request: Mapping[str, Any] | None = None
-    """What was asked for, from the configuration; None: it is not known here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +115,8 @@ def take(
 
 def _needs(repo: ModelRepo, bake: RecordedBake) -> Iterator[Need]:
     yield from (_weights(repo, bake, model) for model in bake.models)
-    plan = described.plan_or_none(repo, bake)
-    planned = {target.rollout.id: target for target in plan.targets} if plan else {}
     for target in bake.data["targets"]:
-        own, seconds = planned.get(target["id"]), target.get("seconds") or {}
+        seconds = target.get("seconds") or {}
         yield Need(
             "questions",
             target["name"],
@@ -127,12 +124,12 @@ def _needs(repo: ModelRepo, bake: RecordedBake) -> Iterator[Need]:
             target["stimuli_digest"],
             repo.store.stim(target["stim_id"]),
             STIMULI,
+            bake,
             told={
                 "count": target["stimuli"],
                 "writers": target["writers"],
                 "seconds": seconds.get("stim", 0.0),
             },
-            request=asdict(own.stim) if own else None,
         )
         yield Need(
             "answers",
@@ -141,12 +138,12 @@ def _needs(repo: ModelRepo, bake: RecordedBake) -> Iterator[Need]:
             target["trajectories_digest"],
             repo.store.target(target["id"]),
             TRAJECTORIES,
+            bake,
             told={
                 "count": target["trajectories"],
                 "stim_id": target["stim_id"],
                 "seconds": seconds.get("rollout", 0.0),
             },
-            request=asdict(own.rollout) if own else None,
         )
 
 
@@ -261,7 +258,7 @@ def _staged(repo: ModelRepo, need: Need, path: Path, draft: Path) -> Path:
     _copy(path, draft / need.main)
     if file_digest(draft / need.main) != need.digest:
         raise ModelError(f"{path} changed while it was copied", hint="Nothing was taken.")
-    if need.bake is not None:
+    if need.model is not None:
         _complete_weights(repo, need.bake, draft)
         _keep_metrics(path, draft)
         return draft
@@ -279,9 +276,19 @@ def _staged(repo: ModelRepo, need: Need, path: Path, draft: Path) -> Path:
     notes = done.get("notes")
     kept = notes if isinstance(notes, list) and all(isinstance(n, str) for n in notes) else []
     write_atomic(draft / DONE, _dumped({**done, **need.told, "notes": kept}))
-    if need.request is not None:
-        write_atomic(draft / "request.json", _dumped(need.request))
+    if (request := _request(repo, need)) is not None:
+        write_atomic(draft / "request.json", _dumped(request))
     return draft
+
+
+def _request(repo: ModelRepo, need: Need) -> Mapping[str, Any] | None:
+    """Return what was asked for, as the configuration says; None: it cannot be read any more."""
+    plan = described.plan_or_none(repo, need.bake)
+    for target in plan.targets if plan else ():
+        for request in (target.stim, target.rollout):
+            if request.id == need.key:
+                return asdict(request)
+    return None
 
 
 def _complete_weights(repo: ModelRepo, bake: RecordedBake, draft: Path) -> None:
@@ -318,13 +325,14 @@ def _keep_metrics(path: Path, draft: Path) -> None:
 
 def _move_in(repo: ModelRepo, need: Need, draft: Path) -> None:
     """Put a checked folder in its place; what lay there, damaged or begun, is kept aside."""
-    with repo.store.lock(need.folder if need.bake is None else need.folder.parent, "bgit import"):
+    locked = need.folder if need.model is None else need.folder.parent
+    with repo.store.lock(locked, "bgit import"):
         figures = draft / METRICS
         if figures.is_file():
             need.folder.parent.mkdir(parents=True, exist_ok=True)
             figures.replace(need.folder.parent / METRICS)
         repo.store.put(draft, need.folder)
-        if need.bake is not None and need.model is not None and need.digest == need.bake.digest:
+        if need.model is not None and need.digest == need.bake.digest:
             _record_beside(repo, need.bake, need.model.step)
 
 
