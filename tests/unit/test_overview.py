@@ -9,6 +9,7 @@ import pytest
 
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.overview import Status, status
+from bakery.reporting import Quiet
 from bakery.ui.overview import show_status
 from tests.support.recorded import (
     BASE,
@@ -48,6 +49,30 @@ def test_nothing_done_is_not_started(repo):
         ("rollout", "not_started", 0, None),
         ("bake", "not_started", 0, None),
     ]
+
+
+def test_of_several_targets_each_stage_is_named_once(repo, capsys):
+    committed(repo, "one")
+    (repo.root / "input.yml").write_text(
+        "PROMPT:\n  teacher: {messages: [{role: system, content: Be brief.}]}\n"
+        "TARGET:\n"
+        "  - {name: one, generators: [{type: hardcoded, questions: [Who?]}]}\n"
+        "  - {name: two, generators: [{type: hardcoded, questions: [Why?]}]}\n"
+        "BAKE: {name: both}\n",
+        encoding="utf-8",
+    )
+    git(repo.root, "commit", "-qam", "two targets")
+    show_status(status(repo))
+    assert capsys.readouterr().out.endswith("\nnext: bgit run stim rollout bake\n")
+
+
+def test_the_base_is_not_called_new_where_something_is_recorded(repo, capsys):
+    show_status(status(repo))
+    assert "tiny-1 (nothing baked yet)" in capsys.readouterr().out
+    baked(repo, "one")
+    repo.adopt(repo.find_model("base"), reporter=Quiet())
+    show_status(status(repo))
+    assert "tiny-1 (the base model)" in capsys.readouterr().out
 
 
 def test_rows_are_counted_until_a_stage_is_done(repo):

@@ -6,8 +6,11 @@ import csv
 import json
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from bakery.cli.rows import row_options
 from bakery.errors import ConfigError
 from bakery.records import Stimulus, Trajectory, append_rows
 from bakery.repo import rows
@@ -75,6 +78,16 @@ def test_the_shares_of_the_mix_are_shown_above_the_questions(
         "   4  d?  [answered behind the student prompt]",
         "",
     ]
+
+
+def test_options_have_short_names_too() -> None:
+    @click.command()
+    @row_options
+    def show(**given: object) -> None:
+        click.echo(f"{given['limit']} {given['count']}")
+
+    for words in (["-l", "3", "-c"], ["-n", "3", "--count"], ["--limit", "3", "-c"]):
+        assert CliRunner().invoke(show, words).output == "3 True\n"
 
 
 def test_a_page_begins_and_ends_where_it_is_asked_to(

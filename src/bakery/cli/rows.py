@@ -14,12 +14,12 @@ def row_options(command: Callable[..., None]) -> Callable[..., None]:
     options: list[Any] = [
         click.option("--target", "name", metavar="NAME", help="Those of another target."),
         click.option(
-            "--limit", "-n", type=click.IntRange(min=1), metavar="N", help="Show at most N."
+            "--limit", "-n", "-l", type=click.IntRange(min=1), metavar="N", help="Show at most N."
         ),
         click.option(
             "--offset", type=click.IntRange(min=0), default=0, metavar="N", help="Leave out N."
         ),
-        click.option("--count", is_flag=True, help="Print only how many there are."),
+        click.option("--count", "-c", is_flag=True, help="Print only how many there are."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
         click.option(
             "--out",

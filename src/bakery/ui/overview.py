@@ -85,7 +85,8 @@ def _repository(status: Status, sign: str) -> Table:
     table.add_row("repository", f"{status.repository}, {where}")
     table.add_row("base", f"{status.base.name}  {status.base.digest[:16]}".rstrip())
     current = str(status.parent or status.former_parent or "")
-    current = current or f"{status.base.name} (nothing baked yet)"
+    about = "nothing baked yet" if status.latest is None else "the base model"
+    current = current or f"{status.base.name} ({about})"
     table.add_row("model", Text(current, style="bold"))
     if status.latest is not None:
         table.add_row("latest", f"{status.latest} (not the current one)")
@@ -163,7 +164,7 @@ def _next(status: Status) -> str:
         return "write in input.yml what to bake, then `bgit add input.yml`"
     if any(job.branch == status.branch for job in status.jobs):
         return "bgit fetch --wait   (records it when its job is complete)"
-    open_stages = [stage.stage for stage in status.stages if stage.state != "complete"]
+    open_stages = dict.fromkeys(s.stage for s in status.stages if s.state != "complete")
     return f"bgit run {' '.join(open_stages)}" if open_stages else "nothing: all of this is baked"
 
 
