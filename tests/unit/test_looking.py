@@ -190,6 +190,22 @@ def test_prompts_settings_and_shares_are_compared_by_target(repo):
     assert compare(old, old).is_same
 
 
+def test_an_earlier_target_is_the_same_though_the_file_says_nothing_of_it(repo):
+    (repo.root / "input.yml").write_text(
+        "BAKE: {name: again, datasets: [{target: pirate_target, weight: 2.0}]}\n", encoding="utf-8"
+    )
+    recorded.git(repo.root, "commit", "-qam", "Again")
+    plan = repo.plan()
+    repo.record(
+        plan, recorded.stored(repo, plan), launched=repo.launch_blob(), reporter=recorded.Quiet()
+    )
+    old, new = repo.bakes()[0], repo.bakes()[-1]
+    plans = described.plan_of(repo, old), described.plan_of(repo, new)
+    found = compare(old, new, old_plan=plans[0], new_plan=plans[1])
+    changed = [change.key for change in found.settings if change.key.startswith("pirate_target")]
+    assert changed == ["pirate_target: weight"]
+
+
 def test_a_prompt_reads_as_who_says_what():
     prompt = {
         "messages": [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bakery.repo.recipe import RecordedBake
 
 if TYPE_CHECKING:
-    from bakery.repo.plan import Plan
+    from bakery.repo.plan import Plan, PlannedTarget
 
 CARD = ("kl_before", "kl_after", "gap_closed", "top1_agreement", "prompt_tokens_saved",
         "held_out", "tokens")  # fmt: skip
@@ -68,11 +68,10 @@ def compare(
     settings = list(_changes(_base(old), _base(new)))
     settings += _changes(flat(old.data.get("training", {})), flat(new.data.get("training", {})))
     for name in both:
-        before = target_settings(ours[name], old_plan)
-        after = target_settings(theirs[name], new_plan)
-        if old_plan is None or new_plan is None:  # one side only would look like a change
-            before = target_settings(ours[name], None)
-            after = target_settings(theirs[name], None)
+        sides = (ours[name], old_plan), (theirs[name], new_plan)
+        # Told of one side only, as of an earlier target, they would look like a change.
+        is_told = all(_planned(*side) is not None for side in sides)
+        before, after = (target_settings(said, plan if is_told else None) for said, plan in sides)
         settings += [
             Change(f"{name}: {change.key}", change.old, change.new)
             for change in _changes(before, after)
@@ -101,14 +100,18 @@ def target_settings(target: Mapping[str, Any], plan: Plan | None) -> dict[str, A
         "answers": target.get("trajectories"),
         "written by": ", ".join(f"{name} {n}" for name, n in target.get("writers", {}).items()),
     }
-    planned = (
-        next((t for t in plan.targets if t.rollout.id == target["id"]), None) if plan else None
-    )
+    planned = _planned(target, plan)
     if planned is not None:
         found |= flat(planned.rollout.sampling.as_data())
         for number, generator in enumerate(planned.stim.generators, start=1):
             found[f"generator {number}"] = json.dumps(generator, ensure_ascii=False)
     return found
+
+
+def _planned(target: Mapping[str, Any], plan: Plan | None) -> PlannedTarget | None:
+    """Return a target of a recipe as its configuration planned it; None: it says nothing."""
+    targets = plan.targets if plan else ()
+    return next((found for found in targets if found.rollout.id == target["id"]), None)
 
 
 def prompt_text(prompt: Mapping[str, Any]) -> str:
