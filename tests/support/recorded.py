@@ -85,7 +85,7 @@ def result_of(plan: Plan, *, kl: tuple[float, float] = (1.23456, 0.045678)) -> d
         },
         "seconds": {"stim": 0.5, "rollout": 1.5, "bake": 3.25},
         "versions": {"bakery": "0.1.0", "python": "3.11"},
-        "training": {"epochs": plan.bake.training.epochs, "learning_rate": 1e-3},
+        "training": {"epochs": plan.bake.training.epochs, "learning_rate": 1e-3, "r": 16},
         "notes": ["1 answer was cut: it had no end"],
         "started": "2030-01-01T00:00:00+00:00",
         "finished": "2030-01-01T00:00:05+00:00",

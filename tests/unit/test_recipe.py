@@ -54,13 +54,17 @@ def result(teacher: str = "You are Yoda.", parent: ModelRef | None = None) -> di
             {
                 "name": f"t_{'a' * 16}",
                 "id": "a" * 16,
+                "stim_id": "b" * 16,
                 "stimuli": 2,
                 "trajectories": 8,
+                "stimuli_digest": "1" * 64,
+                "trajectories_digest": "2" * 64,
                 "writers": {"tiny-1": 2},
                 "teacher": {"messages": [{"role": "system", "content": teacher}]},
                 "student": {"messages": []},
             }
         ],
+        "training": {"r": 16},
         "notes": [teacher],
     }
 
@@ -180,3 +184,24 @@ def test_kept_steps_are_models_too_the_latest_first():
     assert bake.model == model(1)
     assert [bake.digest_of(step)[:2] for step in (12, 8, 4)] == ["ab", "88", "44"]
     assert bake.data["steps"][-1]["model_names"] == [str(known) for known in bake.models]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "at"),
+    [
+        (f"stim_id: {'b' * 16}", "stim_id: ../../../../home/ann/.ssh", "stim_id"),
+        (f"stim_id: {'b' * 16}", "stim_id: 5", "stim_id"),
+        (f"        - name: t_{'a' * 16}\n          id:", "        - id:", "name"),
+        ("stimuli: 2", "stimuli: [2]", "stimuli"),
+        ("      teacher:\n", "      teachers:\n", "teacher"),
+        ("messages: []", "messages: [5]", "student"),
+        ("        r: 16", "        r: {}", "training"),
+        ("      targets:\n", "      goals:\n", "targets"),
+    ],
+)
+def test_an_entry_that_is_not_what_bgit_writes_is_named(before, after, at):
+    assert before in block(1)
+    edited = block(1).replace(before, after)
+    (bake,) = recipe.parse(recipe.append(EMPTY, edited))
+    with pytest.raises(RepoError, match=rf"bake_0000000000000001: .*{at}"):
+        _ = bake.data

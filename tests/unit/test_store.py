@@ -36,6 +36,13 @@ def test_folders_are_named_by_id(store):
     assert store.bake("ab") == store.root / "bake" / "ab"
 
 
+@pytest.mark.parametrize("name", ["..", "../../x", "/etc", "", "a/b", "A"])
+def test_what_is_no_id_names_no_folder(store, name):
+    for folder_of in (store.stim, store.target, store.bake):
+        with pytest.raises(RepoError, match="no id"):
+            folder_of(name)
+
+
 def test_the_environment_moves_the_store(tmp_path, monkeypatch):
     monkeypatch.setenv("BGIT_STORE", str(tmp_path / "elsewhere"))
     assert Store.beside(tmp_path).root == tmp_path / "elsewhere"

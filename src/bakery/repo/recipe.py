@@ -17,7 +17,7 @@ import yaml
 
 from bakery.errors import ConfigError
 from bakery.records import ModelRef
-from bakery.repo import former, state
+from bakery.repo import former, recorded, state
 from bakery.repo.former import Former
 from bakery.repo.yaml_writer import dump
 
@@ -323,9 +323,12 @@ _NEXT_KEY = re.compile(r"\n {0,6}[^ \n]")
 
 def _part(text: str, key: str) -> Any:
     try:
-        return yaml.load(text, Loader=_LOADER)[key]
+        value = yaml.load(text, Loader=_LOADER)[key]
     except former.UNREADABLE as error:
         raise state.damaged("recipe.yml", " ".join(str(error).split())) from error
+    if found := recorded.part_problem(key, value):
+        raise state.damaged("recipe.yml", found)
+    return value
 
 
 @lru_cache(maxsize=512)
@@ -334,7 +337,9 @@ def _whole(block: str) -> Mapping[str, Any] | str:
         (data,) = yaml.load(block, Loader=_LOADER)
     except former.UNREADABLE as error:
         return " ".join(str(error).split())
-    return data if isinstance(data, dict) else "it is no mapping"
+    if not isinstance(data, dict):
+        return "it is no mapping"
+    return recorded.problem(data) or data
 
 
 def _item(block: str, name: str) -> Mapping[str, Any]:

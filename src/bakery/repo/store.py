@@ -46,15 +46,15 @@ class Store:
 
     def stim(self, stim_id: str) -> Path:
         """Return the folder of a set of questions."""
-        return self.root / "stim" / stim_id
+        return self.root / "stim" / _checked(stim_id)
 
     def target(self, target_id: str) -> Path:
         """Return the folder of a set of answers."""
-        return self.root / "target" / target_id
+        return self.root / "target" / _checked(target_id)
 
     def bake(self, bake_id: str) -> Path:
         """Return the folder of a bake."""
-        return self.root / "bake" / bake_id
+        return self.root / "bake" / _checked(bake_id)
 
     def pending(self, key: str) -> Path:
         """Return the journal of a record that is under way."""
@@ -139,6 +139,13 @@ class Store:
     def _lock_path(self, folder: Path) -> Path:
         inside = folder.relative_to(self.root) if folder.is_relative_to(self.root) else folder
         return self.root / "locks" / ("-".join(p for p in inside.parts if p != "/") + ".lock")
+
+
+def _checked(folder_id: str) -> str:
+    """Return an id, or refuse what would name another folder: a recipe may be a stranger's."""
+    if not folder_id or set(folder_id) - set("0123456789abcdef"):
+        raise RepoError(f"{folder_id!r} is no id of a folder of the store")
+    return folder_id
 
 
 def _named(holder: Path) -> str:

@@ -1,0 +1,114 @@
+"""What a block of recipe.yml has to hold, so that all who read it can rely on it.
+
+A recipe may have been edited, or come with a stranger's repository: an id that is none would name
+a folder outside of the store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_ID = re.compile(r"[0-9a-f]{16}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[^/\s\x00-\x1f\x7f-\x9f]+_[0-9a-f]{16}")
+
+Check = Callable[[Any], bool]
+
+
+def _matches(shape: re.Pattern[str]) -> Check:
+    return lambda value: isinstance(value, str) and shape.fullmatch(value) is not None
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_figures(value: Any) -> bool:
+    return _is_mapping(value) and all(v is None or _is_number(v) for v in value.values())
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _is_prompt(value: Any) -> bool:
+    return (
+        _is_mapping(value)
+        and _is_list(value.get("messages"))
+        and all(_is_mapping(m) and isinstance(m.get("role"), str) for m in value["messages"])
+        and _is_list(value.get("tools", []))
+    )
+
+
+_TARGET: Mapping[str, Check] = {
+    "name": _matches(_NAME),
+    "id": _matches(_ID),
+    "stim_id": _matches(_ID),
+    "stimuli": _is_count,
+    "trajectories": _is_count,
+    "stimuli_digest": _matches(_DIGEST),
+    "trajectories_digest": _matches(_DIGEST),
+    "teacher": _is_prompt,
+    "student": _is_prompt,
+}
+
+_TARGET_FURTHER: Mapping[str, Check] = {
+    "weight": _is_number,
+    "writers": _is_figures,
+    "seconds": _is_figures,
+}
+
+_FURTHER: Mapping[str, Check] = {
+    "base": _is_mapping,
+    "training": lambda value: _is_mapping(value) and _is_count(value.get("r")),
+    "card": _is_mapping,
+    "loss": _is_figures,
+    "seconds": _is_figures,
+    "versions": _is_mapping,
+    "numerics": _is_mapping,
+    "notes": _is_list,
+    "checkpoints": lambda value: (
+        _is_list(value) and all(_is_mapping(row) and _is_count(row.get("step")) for row in value)
+    ),
+}
+
+
+def problem(data: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with a whole block; None: nothing."""
+    for key in ("targets", "training"):
+        if data.get(key) is None:
+            return f"{key} is missing"
+    return next((found for key in data if (found := part_problem(key, data[key]))), None)
+
+
+def part_problem(key: str, value: Any) -> str | None:
+    """Return what is wrong with one entry of a block; None: nothing."""
+    if key != "targets":
+        check = _FURTHER.get(key)
+        return None if value is None or check is None or check(value) else _wrong(key, value)
+    if not _is_list(value) or not all(map(_is_mapping, value)):
+        return _wrong(key, value)
+    for number, target in enumerate(value):
+        for name, check in (*_TARGET.items(), *_TARGET_FURTHER.items()):
+            at = f"targets[{number}].{name}"
+            if name not in target:
+                if name in _TARGET:
+                    return f"{at} is missing"
+            elif not check(target[name]):
+                return _wrong(at, target[name])
+    return None
+
+
+def _wrong(at: str, value: Any) -> str:
+    said = repr(value)
+    return f"{at} cannot be {said if len(said) <= 60 else said[:60] + '…'}"
