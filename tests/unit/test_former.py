@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from bakery.errors import RepoError
+from bakery.errors import ConfigError, RepoError
 from bakery.repo import former
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.overview import status
@@ -25,7 +25,7 @@ from tests.support.former import (
     written,
 )
 from tests.support.recorded import BASE as OURS
-from tests.support.recorded import baked, git, made
+from tests.support.recorded import baked, configuration, git, made
 
 
 @pytest.fixture
@@ -128,6 +128,15 @@ def test_the_next_bake_starts_from_the_base_and_is_recorded_beside_the_history(r
     assert [bake.model for bake in repo.bakes()] == [model]
     assert repo.state().parent == model
     assert [bake.name for bake in repo.lineage().former] == [FIRST, SECOND]
+
+
+def test_its_models_answer_nobody_and_what_would_is_said(repo):
+    adopted(repo)
+    text = configuration("pirate").replace("TARGET:\n", f"TARGET:\n  model_name: {FIRST_MODEL}\n")
+    (repo.root / "input.yml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"TARGET\.model_name: .* weights are with") as caught:
+        repo.plan("worktree")
+    assert str(caught.value.hint).endswith("\nWithout this line the current model answers.")
 
 
 def test_another_branch_of_it_can_adopt_a_model_of_ours(repo):

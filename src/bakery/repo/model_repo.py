@@ -251,7 +251,8 @@ class ModelRepo:
                 except BakeryError as error:
                     at = spec.places.at("TARGET", number, "model_name")
                     told = f"{at}: TARGET.model_name: {error.message}"
-                    raise ConfigError(told, hint=error.hint) from error
+                    hint = f"{error.hint or ''}\nWithout this line the current model answers."
+                    raise ConfigError(told, hint=hint.strip()) from error
                 found[name] = bake.model if bake else None
         return found
 
