@@ -48,7 +48,7 @@ def end(work: Callable[[], int], *, stopped: str) -> NoReturn:
 def show_hint(text: str) -> None:
     """Say what to do next, on stderr."""
     click.secho("hint: ", fg="cyan", nl=False, err=True)
-    click.echo(text, err=True)
+    click.echo(_harmless(text), err=True)
 
 
 def _refused(error: OSError) -> tuple[str, str | None, int]:
@@ -65,10 +65,16 @@ def _refused(error: OSError) -> tuple[str, str | None, int]:
 
 def _say(message: str, hint: str | None, code: int) -> int:
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(message, err=True)
+    click.echo(_harmless(message), err=True)
     if hint:
         show_hint(hint)
     return code
+
+
+def _harmless(text: str) -> str:
+    from bakery.ui.harmless import harmless  # here: what ends well need not wait for it
+
+    return harmless(text)
 
 
 def _never_fail_to_print() -> None:

@@ -10,6 +10,7 @@ from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.repo import described
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import record
+from bakery.ui.console import say_data
 
 
 @click.command(cls=RawCommand, context_settings={"ignore_unknown_options": True})
@@ -42,9 +43,9 @@ def show(
         context.exit(passthrough.hand_to_git(["show", *arguments(context)]))
     (bake,) = named
     if bake is not None and as_input:
-        click.echo(described.input_text(repo, bake), nl=False)
+        say_data(described.input_text(repo, bake), nl=False)
     elif bake is not None and as_recipe:
-        click.echo(bake.block, nl=False)
+        say_data(bake.block, nl=False)
     elif bake is not None:
         record.show_record(described.describe(repo, bake), as_json=as_json)
     elif as_input or as_recipe:

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from bakery.conversation import Answer, Conversation
 from bakery.errors import BakeryError
-from bakery.ui.console import note, open_console
+from bakery.ui.console import note, open_console, say_data
+from bakery.ui.harmless import harmless, harmless_json
 from bakery.ui.slash import obey
 from bakery.ui.typed import Read, Typed, from_lines, from_terminal, line_editing, typed
 
@@ -89,7 +90,7 @@ def _do(conversation: Conversation, entry: Typed, show: Show, *, to_stderr: bool
         if obeyed.leave:
             return False
         if obeyed.said:
-            click.echo(obeyed.said, err=to_stderr)
+            click.echo(harmless(obeyed.said), err=to_stderr)
         question = obeyed.ask
     if question is not None:
         show(conversation, question)
@@ -103,16 +104,16 @@ def _as_json(conversation: Conversation, question: str) -> None:
         row |= answers[0].as_data()
     else:
         row |= {answer.label: answer.as_data() for answer in answers}
-    click.echo(json.dumps(row, ensure_ascii=False))
+    click.echo(harmless_json(json.dumps(row, ensure_ascii=False)))
 
 
 def _one_line(conversation: Conversation, question: str) -> None:
     answers = _follow(conversation.reply(question))
     if len(answers) > 1:
-        click.echo(" ".join(question.splitlines()))
+        say_data(" ".join(question.splitlines()))
     for answer in answers:
         label = f"  {answer.label:<9} " if len(answers) > 1 else ""
-        click.echo(label + " ".join(answer.text.splitlines()))
+        say_data(label + " ".join(answer.text.splitlines()))
     _tell_cut(answers)
 
 
@@ -123,7 +124,7 @@ def _show_whole(conversation: Conversation, question: str) -> None:
         return
     answers = _follow(conversation.reply(question))
     for answer in answers:
-        click.echo(f"{answer.label}: {answer.text}" if answer.label else answer.text)
+        say_data(f"{answer.label}: {answer.text}" if answer.label else answer.text)
     _tell_cut(answers)
 
 
@@ -157,7 +158,7 @@ def _stream(reply: Reply) -> None:
             click.echo("\n" if last else "", nl=bool(last))
             click.secho(label, bold=True)
             last = label
-        click.echo(piece, nl=False)
+        say_data(piece, nl=False)
 
     answers = _follow(reply, show)
     cut = [answer for answer in answers if answer.finish == "length"]
@@ -207,6 +208,6 @@ def _follow(reply: Reply, show: Callable[[str, str], None] | None = None) -> lis
 
 def _show_error(error: BakeryError) -> None:
     click.secho("error: ", fg="red", bold=True, nl=False)
-    click.echo(error.message)
+    click.echo(harmless(error.message))
     if error.hint:
-        click.echo(f"hint: {error.hint}")
+        click.echo(harmless(f"hint: {error.hint}"))

@@ -13,12 +13,14 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from bakery import records
 from bakery.ui.chart import number
+from bakery.ui.harmless import HarmlessConsole, harmless, harmless_json
 from bakery.ui.progress import duration
 
 PIPE_WIDTH = 1000
@@ -37,12 +39,17 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """Announce something beside the answer, on stderr."""
-    print(f"note: {text}", file=sys.stderr)
+    print(f"note: {harmless(text)}", file=sys.stderr)
+
+
+def say_data(text: str, *, nl: bool = True) -> None:
+    """Print text as it is where a program reads it, and harmless on a terminal."""
+    click.echo(harmless(text) if sys.stdout.isatty() else text, nl=nl)
 
 
 def show_json(value: Any) -> None:
     """Print data as JSON; a model's name is its full name."""
-    print(json.dumps(_data(value), indent=2, ensure_ascii=False))
+    print(harmless_json(json.dumps(_data(value), indent=2, ensure_ascii=False)))
 
 
 def show_created(folder: Path, state: Any) -> None:
@@ -190,9 +197,7 @@ def _data(value: Any) -> Any:
 def open_console(*, width: int | None = None) -> Console:
     """Return the console for stdout as it is now (a test or a caller may have redirected it)."""
     terminal = sys.stdout.isatty()
-    return Console(
-        width=width if terminal or width else PIPE_WIDTH, markup=False, highlight=False, emoji=False
-    )
+    return HarmlessConsole(width=width if terminal or width else PIPE_WIDTH)
 
 
 def lay(out: Console, table: RenderableType) -> None:

@@ -25,12 +25,13 @@ from rich.progress import (
 from rich.text import Text
 
 from bakery.reporting import Reporter
+from bakery.ui.harmless import HarmlessConsole, harmless
 
 
 @contextmanager
 def reporter() -> Iterator[Reporter]:
     """Give the reporter that suits this terminal or pipe, for the length of one command."""
-    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+    console = HarmlessConsole(stderr=True)
     if not console.is_terminal:
         yield Lines()
         return
@@ -157,4 +158,4 @@ def _after(detail: str) -> str:
 
 
 def _print(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(harmless(line), file=sys.stderr, flush=True)
