@@ -97,8 +97,8 @@ def _repository(status: Status, sign: str) -> Table:
         names = [bake.base_name for bake in status.chain[-CHAIN_SHOWN:]]
         more = ["..."] if len(status.chain) > CHAIN_SHOWN else []
         table.add_row("baked from", f" {sign} ".join([status.base.name, *more, *names]))
-    for line in _result(status, sign):
-        table.add_row("its card", line)
+    for label, line in zip(("its card", ""), _result(status, sign), strict=False):
+        table.add_row(label, line)
     if status.commented:
         table.add_row("input.yml", f"{', '.join(status.commented)} commented out")
     table.add_row("store", f"{status.store}  ({size(status.store_bytes)})")
