@@ -68,6 +68,7 @@ def test_every_documented_generator_is_accepted(generator: str) -> None:
     ("generator", "message"),
     [
         ("type: from_dataset, dataset: squid", r"10:37: .*dataset: .*did you mean `squad`\?"),
+        ("type: from_dataset, dataset: zebra", r"10:37: .*there are squad, .* and files"),
         ("type: from_dataset, dataset: ../x.csv", r"10:37: .*leaves the repository"),
         ("type: from_dataset, dataset: 'C:\\x.csv'", r"10:37: .*leaves the repository"),
         ("type: from_dataset, dataset: ./x.bin", r"10:37: .*no kind of file that is read: \.json"),

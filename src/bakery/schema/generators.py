@@ -134,16 +134,20 @@ class DatasetQuestions(_Fixed):
     @classmethod
     def _can_be_found(cls, dataset: str) -> str:
         if data_sets.leaves_repository(dataset):
-            raise ValueError("leaves the repository: put the file beside input.yml")
+            raise ValueError(
+                "leaves the repository: put the file beside input.yml, and write its path from "
+                "there"
+            )
         if data_sets.is_file(dataset):
             if not dataset.lower().endswith(data_sets.FILE_KINDS):
                 raise ValueError(
                     f"is no kind of file that is read: {', '.join(data_sets.FILE_KINDS)}"
                 )
         elif dataset not in data_sets.KNOWN and not data_sets.is_hub_id(dataset):
-            guess = yaml_text.nearest(dataset, list(data_sets.KNOWN))
-            advice = f"did you mean `{guess}`?" if guess else f"known: {', '.join(data_sets.KNOWN)}"
-            raise ValueError(f"no such data set; {advice} Others: org/name, or a file")
+            if guess := yaml_text.nearest(dataset, list(data_sets.KNOWN)):
+                raise ValueError(f"no such data set; did you mean `{guess}`?")
+            known = ", ".join(data_sets.KNOWN)
+            raise ValueError(f"no such data set; there are {known}, org/name, and files")
         return dataset
 
     @model_validator(mode="after")

@@ -63,7 +63,9 @@ class Sources:
     def _bytes(self, path: str, what: str, at: Path) -> bytes | None:
         if leaves_repository(path):
             self.problems.add(
-                f"{at[-1]} {path!r} leaves the repository: put the file beside input.yml", *at
+                f"{at[-1]} {path!r} leaves the repository: put the file beside input.yml, and "
+                "write its path from there",
+                *at,
             )
         elif self.read is None:
             self.problems.add(f"{what} {path!r}: files cannot be read here", *at)
