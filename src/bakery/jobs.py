@@ -124,7 +124,9 @@ def _check_configured(plan: Plan, stages: Sequence[str]) -> None:
             section = "BAKE" if stage == "bake" else "TARGET"
             if stage != "bake" and plan.bake is not None:
                 continue  # a bake over earlier targets: their rows exist already
+            hint = f"Uncomment or write {section}, then `bgit add input.yml`."
+            if stage == "bake" and len(stages) > 1:
+                hint += " The other stages alone: `bgit run stim rollout`."
             raise ConfigError(
-                f"input.yml has no {section} section, so there is no {stage} to run",
-                hint=f"Uncomment or write {section}, then `bgit add input.yml`.",
+                f"input.yml has no {section} section, so there is no {stage} to run", hint=hint
             )

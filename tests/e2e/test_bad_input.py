@@ -144,6 +144,13 @@ def test_a_bake_without_answers_names_the_stages_to_run(typist: Typist) -> None:
     assert hint == "Run `bgit run stim rollout` first."
 
 
+def test_without_a_bake_the_other_stages_are_named(typist: Typist) -> None:
+    typist.commit(input_yml().partition("BAKE:")[0])
+    error, hint = refused(typist, "run")
+    assert error == "input.yml has no BAKE section, so there is no bake to run"
+    assert hint.endswith("The other stages alone: `bgit run stim rollout`.")
+
+
 def test_an_earlier_target_that_a_clone_lacks_is_said_before_anything_runs(baked: Typist) -> None:
     (first,) = re.findall(r"name: (main_target_\w{16})\n(?s:.*)>>> bake", baked.read("recipe.yml"))
     baked.commit(input_yml(bake="third").replace("- target: main_target", f"- target: {first}"))
