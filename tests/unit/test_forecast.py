@@ -236,7 +236,7 @@ def test_status_names_what_is_commented_out_and_what_a_draft_would_make(repo, ca
     show_status(now)
     shown = capsys.readouterr().out
     assert f"it would make: {', '.join(now.pending)}" in shown
-    assert "its card    loss 1.5" in shown
+    assert "            loss 1.5" in shown
 
 
 def test_status_shows_the_warnings_of_what_was_added(repo, capsys):

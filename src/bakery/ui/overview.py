@@ -97,8 +97,8 @@ def _repository(status: Status, sign: str) -> Table:
         names = [bake.base_name for bake in status.chain[-CHAIN_SHOWN:]]
         more = ["..."] if len(status.chain) > CHAIN_SHOWN else []
         table.add_row("baked from", f" {sign} ".join([status.base.name, *more, *names]))
-    for label, line in zip(("its card", ""), _result(status, sign), strict=False):
-        table.add_row(label, line)
+    for at, line in enumerate(_result(status, sign)):
+        table.add_row("" if at else "its card", line)
     if status.commented:
         table.add_row("input.yml", f"{', '.join(status.commented)} commented out")
     table.add_row("store", f"{status.store}  ({size(status.store_bytes)})")
