@@ -104,7 +104,7 @@ class ModelRef:
         return cls(owner, repo, bake, int(step))
 
 
-_REF_SHAPE = re.compile(r"([^/\s]+)/([^/\s]+)/([^/\s]*_[0-9a-f]{16})/(\d+)")
+_REF_SHAPE = re.compile(r"([^/\s]+)/([^/\s]+)/([^/\s]*_[0-9a-f]{16})/([0-9]{1,12})")
 
 
 def user_text(messages: Sequence[Message]) -> str:

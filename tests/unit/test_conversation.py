@@ -362,3 +362,11 @@ def test_nothing_is_kept_where_nobody_wants_it(workplace: Path):
 def test_a_person_is_asked_until_the_input_ends(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO("one\n"))
     assert [typed.from_terminal(False), typed.from_terminal(False)] == ["one", None]
+
+
+def test_what_is_piped_in_has_to_be_text(tmp_path):
+    (tmp_path / "lines").write_bytes(b"one\n\xff\xfe\n")
+    with (tmp_path / "lines").open(encoding="utf-8") as lines:
+        read = typed.from_lines(lines)
+        with pytest.raises(ConfigError, match="not UTF-8 text"):
+            list(typed.typed(read))

@@ -68,6 +68,8 @@ def test_a_file_that_does_not_fit_leaves_the_old_one_and_nothing_beside_it(tmp_p
         (errno.EDQUOT, "error: the disk is full, or its quota used up: /store/x ("),
         (errno.EROFS, "error: Read-only file system: /store/x"),
         (errno.EACCES, "error: Permission denied: /store/x"),
+        (errno.ENOTDIR, "error: Not a directory: /store/x"),
+        (errno.ENAMETOOLONG, "error: File name too long: /store/x"),
     ],
 )
 def test_what_the_system_refuses_is_said_in_a_line(

@@ -151,3 +151,22 @@ def test_a_missing_recipe_is_said(repo):
 def test_names_in_the_store_are_fit_for_any_file_system(repo):
     names = [path.name for path in repo.store.root.rglob("*")]
     assert all(name == name.lower() and not set(name) & set('<>:"|?*\\') for name in names)
+
+
+@pytest.mark.parametrize("name", [".bread", "recipe.yml", "input.yml"])
+@pytest.mark.parametrize("to", ["/dev/zero", "/etc/hostname", "README.md"])
+def test_a_file_of_ours_that_is_a_link_is_refused(repo, name, to):
+    (repo.root / name).unlink()
+    (repo.root / name).symlink_to(to)
+    with pytest.raises(RepoError, match=f"{name} is, or leads through, a symbolic link"):
+        ModelRepo.find(repo.root)._text(name)
+
+
+def test_a_template_is_read_from_no_link_and_no_pipe(repo):
+    read = repo.reader("worktree")
+    (repo.root / "folder").symlink_to("/etc")
+    os.mkfifo(repo.root / "pipe")
+    for path, said in (("folder/hostname", "symbolic link"), ("pipe", "no file")):
+        with pytest.raises(RepoError, match=said):
+            read(path)
+    assert read("./README.md") == (repo.root / "README.md").read_bytes()

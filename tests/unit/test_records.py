@@ -105,7 +105,14 @@ def test_a_model_name_is_read_and_written_alike():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "yoda", "ada/yoda/bake/1", "ada/yoda/b_0123456789abcdef", "a/b/c_0123456789ABCDEF/1"],
+    [
+        "",
+        "yoda",
+        "ada/yoda/bake/1",
+        "ada/yoda/b_0123456789abcdef",
+        "a/b/c_0123456789ABCDEF/1",
+        f"a/b/c_0123456789abcdef/{'9' * 5000}",
+    ],
 )
 def test_other_text_is_no_model_name(text):
     with pytest.raises(ConfigError, match="is not a model name"):

@@ -51,6 +51,18 @@ def show_hint(text: str) -> None:
     click.echo(_harmless(text), err=True)
 
 
+_PATHS = (
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.EIO,
+)
+"""What a path can be that nothing can be read from or written to."""
+
+
 def _refused(error: OSError) -> tuple[str, str | None, int]:
     """Return what to say where the system will not write; any other error is raised on."""
     reason = os.strerror(error.errno) if error.errno else ""
@@ -60,6 +72,10 @@ def _refused(error: OSError) -> tuple[str, str | None, int]:
         return f"the disk is full, or its quota used up{where} ({reason})", again, 1
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{reason}{where}", "Whose file is it, and may it be written?", 1
+    if error.errno in _PATHS and error.filename:
+        shown = str(error.filename)
+        at = shown if len(shown) <= 300 else f"{shown[:300]}…"
+        return f"{reason}: {at}", "Is that the path that was meant?", 1
     raise error
 
 

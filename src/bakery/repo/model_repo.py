@@ -289,7 +289,7 @@ class ModelRepo:
     def _text(self, name: str) -> str:
         """Return one of our files: of the folder, or of the commit that is read instead."""
         if self.at is None:
-            return _text(self.root / name)
+            return _text(self.root, name)
         blob = self.git.blob(f"{self.at}:{name}")
         if blob is None:
             raise RepoError(
@@ -303,7 +303,7 @@ class ModelRepo:
 
         def read(path: str) -> bytes:
             if of == "worktree":
-                return (self.root / path).read_bytes()
+                return _plain_file(self.root, plain_path(path)).read_bytes()
             blob = self.git.blob(f"{self.at or ''}:{plain_path(path)}")
             if blob is None:
                 raise RepoError("it is not added")
@@ -325,9 +325,26 @@ def _decoded(blob: Blob, name: str) -> str:
     return blob.text
 
 
-def _text(path: Path) -> str:
+def _plain_file(root: Path, name: str) -> Path:
+    """Return where a file lies, or refuse what git would not keep as a file.
+
+    A link of a stranger's repository may lead anywhere, and a pipe or a device never ends.
+    """
+    path = root.resolve() / name
+    if path.resolve() != path:
+        raise RepoError(
+            f"{name} is, or leads through, a symbolic link: git keeps only where it points to",
+            hint=f"Put the file itself in its place, then `bgit add {name}`.",
+        )
+    if path.exists() and not path.is_file():
+        raise RepoError(f"{name} is no file")
+    return path
+
+
+def _text(root: Path, name: str) -> str:
+    path = root / name
     try:
-        return path.read_text(encoding="utf-8")
+        return _plain_file(root, name).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise RepoError(
             f"{path.name} is missing in {path.parent}",

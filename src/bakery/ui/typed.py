@@ -55,7 +55,10 @@ def from_lines(lines: Iterable[str]) -> Read:
     source = iter(lines)
 
     def read(inside: bool) -> str | None:
-        line = next(source, None)
+        try:
+            line = next(source, None)
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"what is typed or piped in is not UTF-8 text: {error}") from error
         return None if line is None else line.rstrip("\r\n")
 
     return read
