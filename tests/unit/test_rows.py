@@ -15,6 +15,7 @@ from bakery.errors import ConfigError
 from bakery.records import Stimulus, Trajectory, append_rows
 from bakery.repo import rows
 from bakery.ui.rows import Asked, show_answers, show_stimuli
+from tests.support import recorded
 
 GENERATORS = [
     {"type": "oneshot_qs", "model": "gpt-5", "numq": 3},
@@ -78,6 +79,30 @@ def test_the_shares_of_the_mix_are_shown_above_the_questions(
         "   4  d?  [answered behind the student prompt]",
         "",
     ]
+
+
+def test_of_several_targets_the_first_is_shown_and_the_others_are_named(workplace: Path) -> None:
+    repo = recorded.made(workplace / "yoda")
+    recorded.baked(repo, "one")
+    assert rows.folders_of(repo, None).remark == (
+        f"input.yml names no target; these are of {repo.bakes()[0].name}"
+    )
+    text = (
+        recorded.configuration("two") + "  datasets: [{target: two_target}, {target: one_target}]\n"
+    )
+    (repo.root / "input.yml").write_text(text, encoding="utf-8")
+    recorded.git(repo.root, "commit", "-qam", "both")
+    assert rows.folders_of(repo, None).remark is None
+    plan = repo.plan()
+    repo.record(
+        plan, recorded.stored(repo, plan), launched=repo.launch_blob(), reporter=recorded.Quiet()
+    )
+    shown = rows.folders_of(repo, None)
+    assert shown.name == plan.targets[0].name
+    assert shown.remark == (
+        f"input.yml names no target; these are of two_target of {plan.bake_name}; "
+        "--target shows one_target"
+    )
 
 
 def test_options_have_short_names_too() -> None:

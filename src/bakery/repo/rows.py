@@ -46,7 +46,10 @@ class _LeftOut:
 
 
 def folders_of(repo: ModelRepo, name: str | None) -> Folders:
-    """Return the folders of a target by its name; None: of the configured one, else the last."""
+    """Return the folders of a target by its name.
+
+    None: of the first that is configured, else of the first that the last bake was made of.
+    """
     store = repo.store
     if name is not None:
         found = targets.find(repo, name)
@@ -54,12 +57,11 @@ def folders_of(repo: ModelRepo, name: str | None) -> Folders:
     planned = repo.plan().targets
     if planned:
         first, others = planned[0], [target.base_name for target in planned[1:]]
-        remark = f"these are of {first.base_name}; --target shows {', '.join(others)}"
         return Folders(
             first.name,
             store.stim(first.stim.id),
             store.target(first.rollout.id),
-            remark if others else None,
+            f"these are of {first.base_name}{_shown(others)}" if others else None,
         )
     bakes = repo.bakes()
     if not bakes:
@@ -68,9 +70,15 @@ def folders_of(repo: ModelRepo, name: str | None) -> Folders:
             hint="Fill in PROMPT and TARGET in input.yml, then `bgit add input.yml`.",
         )
     last = bakes[-1]
-    used = last.data["targets"][-1]
-    remark = f"input.yml names no target; these are of {last.name}"
+    used, *more = last.data["targets"]
+    names = [target["name"][:-17] for target in (used, *more)]
+    whose = f"{names[0]} of {last.name}{_shown(names[1:])}" if more else last.name
+    remark = f"input.yml names no target; these are of {whose}"
     return Folders(used["name"], store.stim(used["stim_id"]), store.target(used["id"]), remark)
+
+
+def _shown(others: Sequence[str]) -> str:
+    return f"; --target shows {', '.join(others)}"
 
 
 def questions(folder: Path) -> list[Stimulus]:
