@@ -6,6 +6,7 @@ refuse the whole archive. Only files that bgit knows are written, none of which 
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import tarfile
 import zlib
@@ -20,6 +21,9 @@ BESIDE = ("request.json", "rejected.jsonl", "failed.jsonl", "done.json")
 """What lies beside questions and answers."""
 
 _KNOWN = frozenset((*MAIN_FILES, *BESIDE, "slices.json", "metrics.jsonl"))
+
+_NOT_WHOLE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, MemoryError)
+"""What a damaged archive raises: also names with a NUL, and sizes that no memory holds."""
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -38,7 +42,7 @@ def unpack(archive: Path, folder: Path) -> None:
                 assert content is not None  # it is a file
                 with content, to.open("xb") as written:
                     shutil.copyfileobj(content, written, 1 << 20)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except _NOT_WHOLE as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"{archive} is not a whole tar archive: {why}", hint="Nothing was taken."

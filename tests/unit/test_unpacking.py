@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import random
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from bakery.errors import ModelError
+from bakery.errors import BakeryError, ModelError
 from bakery.unpacking import unpack
 
 
@@ -77,4 +78,17 @@ def test_half_an_archive_is_no_archive(workplace, cut):
 def test_a_file_that_is_there_twice_is_refused(workplace):
     archive = packed(workplace / "twice.tar.gz", GOOD, GOOD)
     with pytest.raises(ModelError, match="holds a file twice"):
+        unpack(archive, workplace / "out")
+
+
+@pytest.mark.parametrize("ending", ["gz", "bz2", "xz"])
+def test_an_archive_that_is_damaged_inside_is_refused(workplace, ending):
+    info, content = entry("model/adapter_model.safetensors", random.Random(1).randbytes(1 << 20))
+    archive = workplace / f"damaged.tar.{ending}"
+    with tarfile.open(archive, f"w:{ending}") as tar:
+        tar.addfile(info, io.BytesIO(content))
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2 :] = b"\xff" * (len(data) - len(data) // 2)
+    archive.write_bytes(data)
+    with pytest.raises(BakeryError, match=r"whole tar archive|cannot be unpacked"):
         unpack(archive, workplace / "out")
