@@ -158,11 +158,15 @@ def test_a_revert_of_the_choice_brings_both_files_back(repo):
     assert (repo.root / "recipe.yml").read_text("utf-8") == ACTIONS
 
 
-def test_its_hooks_are_named_as_no_longer_needed(repo):
+def test_its_hooks_are_named_until_they_are_deleted(repo):
     hook = repo.git.common_dir / "hooks" / "post-merge"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("git checkout MERGE_HEAD -- .bread recipe.yml\n", encoding="utf-8")
     assert any("post-merge is a hook of the other tool" in note for note in adopted(repo).notes)
+    (warning,) = status(repo).warnings
+    assert warning.endswith("which writes over what bgit merges: delete it")
+    hook.unlink()
+    assert status(repo).warnings == ()
 
 
 def test_windows_line_ends_of_it_are_read(workplace):

@@ -21,8 +21,6 @@ from bakery.repo.state import State
 from bakery.repo.store import Store
 from bakery.reporting import Reporter
 
-_FORMER_HOOKS = ("pre-commit", "post-merge")
-
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
@@ -141,12 +139,8 @@ def _in_our_format(
     if base is None:
         raise former.not_begun(here.name)
     ours = State(here.owner, here.name, base)
-    for name in _FORMER_HOOKS:
-        hook = git.common_dir / "hooks" / name
-        if hook.is_file() and BREAD in hook.read_text(encoding="utf-8", errors="replace"):
-            reporter.note(
-                f"{hook} is a hook of the other tool, which bgit needs no more: delete it"
-            )
+    for told in former.hooks(git.common_dir):
+        reporter.note(told)
     history = former.as_data(bread, recipe_text)
     return {BREAD: state.new(ours), RECIPE: recipe.new(base.name, history)}
 

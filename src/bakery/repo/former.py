@@ -11,6 +11,7 @@ import configparser
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -68,6 +69,17 @@ def not_begun(repository: str) -> RepoError:
         hint="`bgit adopt base` goes on from the one that it names, `bgit adopt base --base-model "
         "NAME|PATH` from another.",
     )
+
+
+def hooks(common_dir: Path) -> Iterator[str]:
+    """Yield a sentence for each hook of that tool that this clone still has."""
+    for name, what in (
+        ("pre-commit", "which bgit needs no more"),
+        ("post-merge", "which writes over what bgit merges"),
+    ):
+        hook = common_dir / "hooks" / name
+        if hook.is_file() and ".bread" in hook.read_text(encoding="utf-8", errors="replace"):
+            yield f"{hook} is a hook of the other tool, {what}: delete it"
 
 
 def is_bread(text: str) -> bool:

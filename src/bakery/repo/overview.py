@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bakery.errors import BakeryError, ConfigError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
-from bakery.repo import job, progress
+from bakery.repo import former, job, progress
 from bakery.repo.checks import BREAD, INPUT, RECIPE
 from bakery.repo.emptied import has_active_lines
 from bakery.repo.job import Job
@@ -63,7 +63,7 @@ class Status:
     latest: ModelRef | None
     """The model of this branch's newest bake, where that is not the current one."""
     warnings: tuple[str, ...]
-    """What input.yml says and is done differently."""
+    """What input.yml says and is done differently; and hooks of another tool."""
     commented: tuple[str, ...]
     """The sections that stand in input.yml commented out."""
     pending: tuple[str, ...]
@@ -107,7 +107,7 @@ def status(repo: ModelRepo) -> Status:
         waiting=_waiting(repo),
         last=chain[-1] if chain else None,
         latest=newest if newest != now.parent else None,
-        warnings=plan.warnings if plan is not None else (),
+        warnings=(*former.hooks(repo.git.common_dir), *(plan.warnings if plan else ())),
         commented=_commented(repo),
         pending=tuple(name for name in _names(draft) if name not in _names(plan)),
         jobs=tuple(one for one in jobs if one.is_live),
