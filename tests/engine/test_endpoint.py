@@ -123,6 +123,53 @@ def test_a_server_that_is_not_there_is_named() -> None:
         client.complete(**ARGUMENTS)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"{not json",
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b"",
+        b"null",
+        b"[1, 2]",
+        b'{"error": {"message": "quota"}}',
+        b'{"choices": []}',
+        b'{"choices": "abc"}',
+        b'{"choices": {"a": 1}}',
+        b'{"choices": [{"index": 0, "message": null}]}',
+        b'{"choices": [{"index": 0, "message": {"content": 5}}]}',
+        b'{"choices": [{"index": 0, "message": {"content": [{"type": "text"}]}}]}',
+        b'{"choices": [{"index": 0, "message": {"content": "", "tool_calls": [5]}}]}',
+    ],
+    ids=lambda raw: raw[:60].decode("latin-1"),
+)
+def test_what_is_no_answer_is_said_with_what_came(raw: bytes) -> None:
+    with (
+        serve([""], raw=raw) as endpoint,
+        pytest.raises(StageError, match="answered without an answer"),
+    ):
+        client_of(endpoint).complete(**ARGUMENTS)
+
+
+def test_half_a_character_of_an_answer_can_be_written_down() -> None:
+    with serve(["half: \ud800"]) as endpoint:
+        answer = client_of(endpoint).complete(**ARGUMENTS)
+    assert answer.text == "half: ?"
+
+
+@pytest.mark.parametrize("scheme", ["http", "htp"])
+def test_a_password_in_an_address_is_not_shown(scheme: str) -> None:
+    url = f"{scheme}://ann:{KEY}@127.0.0.1:1/v1"
+    client = endpoint_for("m", {"OPENAI_BASE_URL": url})
+    if isinstance(client, Client):
+        client._client().max_retries = 0
+        with pytest.raises(StageError) as caught:
+            client.complete(**ARGUMENTS)
+        client = caught.value.message
+    assert KEY not in client
+    assert f"{scheme}://127.0.0.1:1/v1" in client
+
+
 def test_a_long_list_is_asked_for_in_parts_and_not_for_what_is_there(tmp_path: Path) -> None:
     lists = ["\n".join(f"{i}. {letter}{i}?" for i in range(60)) for letter in "ab"]
     with serve(lists) as endpoint:

@@ -29,6 +29,8 @@ class Endpoint:
     message: str = "invalid x-api-key"
     calls: list[dict[str, Any]] = field(default_factory=list)
     silent_after: int | None = None
+    raw: bytes | None = None
+    """The whole body of every answer, instead of what `replies` say."""
     together: Barrier | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -84,6 +86,8 @@ def _answer(endpoint: Endpoint, request: dict[str, Any], key: str) -> tuple[int,
     status = endpoint.statuses.pop(0) if endpoint.statuses else endpoint.status
     if status != 200:
         return status, json.dumps({"error": {"message": endpoint.message}}).encode()
+    if endpoint.raw is not None:
+        return 200, endpoint.raw
     text = endpoint.replies[0]
     if len(endpoint.replies) > 1:
         endpoint.replies.pop(0)

@@ -95,14 +95,12 @@ class Endpoint:
             )
         except OpenAIError as error:
             raise self._failed(error) from error
-        if not getattr(answer, "choices", None):
-            raise StageError(
-                f"{self._who()} answered without an answer: {self._safe(repr(answer))[:200]}",
-                hint=f"Is {self.provider.url} the address of a chat-completions API?",
-            )
-        choice = answer.choices[0]
-        calls = tuple(call.model_dump() for call in choice.message.tool_calls or ())
-        return Completion(choice.message.content or "", choice.finish_reason, calls)
+        except (ValueError, RecursionError) as error:
+            raise self._no_answer(f"what came is no JSON ({error})") from error
+        try:
+            return _completion(answer)
+        except (AttributeError, LookupError, TypeError) as error:
+            raise self._no_answer(repr(answer)) from error
 
     def complete_all(
         self, requests: Mapping[str, Mapping[str, Any]], concurrency: int
@@ -164,6 +162,12 @@ class Endpoint:
     def _safe(self, text: str) -> str:
         return text.replace(self._key, "…") if len(self._key) > 4 else text
 
+    def _no_answer(self, said: str) -> StageError:
+        return StageError(
+            f"{self._who()} answered without an answer: {self._safe(said)[:200]}",
+            hint=f"Is {self.provider.url} the address of a chat-completions API?",
+        )
+
     def _failed(self, error: Exception) -> StageError:
         """Return what to tell of an error, and what to do; never the key."""
         said = self._safe(str(getattr(error, "message", "") or error).strip())
@@ -171,7 +175,7 @@ class Endpoint:
         status = getattr(error, "status_code", None)
         hint = _HINTS.get(status or 0, "")
         if status is None:
-            reason = f"cannot be reached at {self._url}: {reason}"
+            reason = f"cannot be reached at {_shown(self._url)}: {reason}"
             hint = f"Is the machine online, and {{url}} right? It was tried {RETRIES + 1} times."
         elif status >= 500:
             hint = "The server has a fault of its own: try again later."
@@ -204,8 +208,28 @@ def endpoint_for(model: str, environment: Mapping[str, str] = os.environ) -> End
     if not (key.isascii() and key.isprintable()):
         return f"{provider.key} holds a character that no key has"
     if url and not _is_address(url):
-        return f"{provider.url} is no address: {url}"
+        return f"{provider.url} is no address: {_shown(url)}"
     return Endpoint(name, provider, key or "none", url or provider.default_url)
+
+
+def _completion(answer: Any) -> Completion:
+    """Return what an endpoint said; TypeError and the like where that is no answer.
+
+    A server may say anything: fields are missing, or hold what no field of that name holds.
+    """
+    choice = answer.choices[0]
+    text = choice.message.content or ""
+    calls = tuple(call.model_dump() for call in choice.message.tool_calls or ())
+    # Half of a character pair is no text, and could not be written down.
+    return Completion(
+        text.encode("utf-8", "replace").decode(), str(choice.finish_reason or "unknown"), calls
+    )
+
+
+def _shown(url: str) -> str:
+    """Return an address without the name and password that it may hold."""
+    scheme, mark, rest = url.rpartition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
 
 
 def _is_address(url: str) -> bool:
