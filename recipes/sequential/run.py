@@ -98,21 +98,23 @@ def show_answers(folder: Path) -> None:
 
 def answers(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield who answered, and the answer."""
-    from bakery import jobs
+    from bakery import speakers
+    from bakery.conversation import ChatSettings
+    from bakery.records import Prompt
     from bakery.repo.model_repo import ModelRepo
     from bakery.reporting import Quiet
 
     repo = ModelRepo.find(folder)
     ask = {"role": "user", "content": QUESTION}
-    prompt = repo.bakes()[0].data["targets"][0]["teacher"]["messages"]
+    prompt = Prompt.from_data(repo.bakes()[0].data["targets"][0]["teacher"])
     base = repo.state().base.name
     for who, name, context in (
-        (base, "base", []),
+        (base, "base", Prompt()),
         (f"{base} + prompt 1", "base", prompt),
-        *((bake.name[:-17], str(bake.model), []) for bake in repo.bakes()),
+        *((bake.name[:-17], str(bake.model), Prompt()) for bake in repo.bakes()),
     ):
-        session = jobs.open_chat(repo, name, reporter=Quiet())
-        yield who, "".join(session.reply([*context, ask]))
+        (voice,) = speakers.voices(speakers.find(repo, name), reporter=Quiet())
+        yield who, "".join(voice.speaker.reply(context, [ask], ChatSettings()))
 
 
 def show_cards(folder: Path) -> None:

@@ -314,8 +314,9 @@ def test_a_held_out_file_is_measured_and_then_percentages_are_given(config, caps
     assert done.code == 0, done.err
     card = results(Path("out"))["card"]
     assert card["held_out"] == 24
-    assert 0 < card["gap_closed"] < 1
-    assert "gap closed" in done.out
+    assert card["kl_after"] < card["kl_before"]
+    assert 0 < card["top1_agreement"] <= 1
+    assert "same first choice" in done.out
     evaluated = [json.loads(row) for row in Path("out/metrics.jsonl").read_text().splitlines()]
     assert sum("eval_loss" in row for row in evaluated) == 2
 
