@@ -51,6 +51,7 @@ def show_result(result: Mapping[str, Any], output_dir: str) -> None:
     )
     if card["gap_closed"] is not None:
         table.add_row("gap closed", f"{100 * card['gap_closed']:.1f} %")
+    if card["top1_agreement"] is not None:
         table.add_row("same first choice", f"{100 * card['top1_agreement']:.1f} % of tokens")
     for label, text in zip(("measured on", ""), _measured(result), strict=False):
         table.add_row(label, text)
@@ -80,4 +81,5 @@ def _measured(result: Mapping[str, Any]) -> list[str]:
     text = f"{on['rows']} {kind} row{'s' if on['rows'] != 1 else ''}, {tokens} tokens"
     if not on["held_out"]:
         return [text, "nothing is held out: give eval_dataset"]
-    return [text] if result["card"]["gap_closed"] is not None else [text, "too few for percentages"]
+    few = result["card"]["top1_agreement"] is None
+    return [text, "too few for percentages"] if few else [text]
