@@ -151,6 +151,20 @@ def test_the_page_has_names_shares_and_warnings(repo, capsys):
     assert max(len(line) for line in shown.splitlines()) <= 100
 
 
+def test_check_names_a_writer_that_this_environment_cannot_ask(repo, monkeypatch):
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    asks = "generators: [{type: oneshot_qs, numq: 3, model: claude-sonnet-4-5-20250929}]"
+    text = SEVERAL.replace("generators: [{type: from_dataset, dataset: gsm8k}]", asks)
+    (repo.root / "input.yml").write_text(text, encoding="utf-8")
+    said = (
+        "claude-sonnet-4-5-20250929 cannot write the questions: no ANTHROPIC_API_KEY is set; "
+        "tiny-1 would write them instead"
+    )
+    assert said in json.loads(CliRunner().invoke(check, ["--json"]).output)["warnings"]
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "a-key")
+    assert "cannot write" not in CliRunner().invoke(check, []).output
+
+
 @pytest.mark.parametrize("words", [["check"], ["check", "--json"]])
 def test_check_ends_with_one_where_the_file_cannot_run(repo, words):
     (repo.root / "input.yml").write_text("BAKE:\n  nam: x\nPROMT:\n", encoding="utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,6 +14,9 @@ from bakery.repo.forecast import Forecast, forecast
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui.forecast import show_forecast
+
+_WRITTEN = ("oneshot_qs", "custom")
+"""The generators that ask a model."""
 
 
 class CheckError(BakeryError):
@@ -48,12 +53,31 @@ def check(file: Path | None, as_json: bool, schema: bool) -> None:
 
 def _forecast(file: Path | None, source: str) -> Forecast:
     repo = ModelRepo.find()
-    if file is None:
-        return forecast(repo, repo.plan("worktree"))
+    plan = repo.plan("worktree") if file is None else repo.plan_of(_text(file), source)
+    found = forecast(repo, plan)
+    return replace(found, warnings=(*found.warnings, *_unasked(repo, found)))
+
+
+def _text(file: Path) -> str:
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file} is not UTF-8 text", hint="Save it as UTF-8.") from error
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
-    return forecast(repo, repo.plan_of(text, source))
+
+
+def _unasked(repo: ModelRepo, found: Forecast) -> Iterator[str]:
+    """Yield a sentence for each hosted model that this environment has no key or address for."""
+    from bakery.backends.endpoint import endpoint_for
+    from bakery.schema.model_names import kind_of
+
+    open_ones = [target for target in found.targets if target.stim.state != "complete"]
+    asked = [w.writer for target in open_ones for w in target.generators if w.type in _WRITTEN]
+    for model in dict.fromkeys(name for name in asked if name != found.base):
+        kind = kind_of(model)
+        if kind == "hosted" or (kind == "word" and not repo.names_bake(model)):
+            reason = endpoint_for(model)
+            if isinstance(reason, str):
+                instead = f"{found.base} would write them instead"
+                yield f"{model} cannot write the questions: {reason}; {instead}"
