@@ -66,6 +66,14 @@ def test_of_several_targets_each_stage_is_named_once(repo, capsys):
     assert capsys.readouterr().out.endswith("\nnext: bgit run stim rollout bake\n")
 
 
+def test_one_of_a_thing_is_one(repo, capsys):
+    text = configuration("one").replace('["Who are you?", "Why?"]', '["Why?"]')
+    (repo.root / "input.yml").write_text(text, encoding="utf-8")
+    git(repo.root, "commit", "-qam", "one question")
+    show_status(status(repo))
+    assert "0 of 1 question " in capsys.readouterr().out
+
+
 def test_the_base_is_not_called_new_where_something_is_recorded(repo, capsys):
     show_status(status(repo))
     assert "tiny-1 (nothing baked yet)" in capsys.readouterr().out

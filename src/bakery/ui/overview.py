@@ -137,8 +137,11 @@ def _time(stage: StageStatus) -> str:
 
 
 def _count(stage: StageStatus) -> str:
+    is_whole = stage.state == "complete" or stage.expected is None
     unit = _UNITS[stage.stage]
-    if stage.state == "complete" or stage.expected is None:
+    if (stage.done if is_whole else stage.expected) == 1:
+        unit = unit.removesuffix("s")
+    if is_whole:
         return f"{stage.done} {unit}" if stage.done else ""
     loss = "" if stage.loss is None else f", loss {number(stage.loss)}"
     percent = f" ({stage.percent} %)" if stage.done else ""
