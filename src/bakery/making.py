@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -122,11 +122,8 @@ class Making:
 
     def _stim(self, request: StimRequest) -> int:
         folder = self.repo.store.stim(request.id)
-        if (done := _done(folder)) is not None:
-            return int(done["count"])
-        with self._locked(folder, "stim"):
-            if (done := _done(folder)) is not None:
-                return int(done["count"])
+
+        def write() -> int:
             from bakery.stages import stim
 
             return stim.run(
@@ -137,6 +134,8 @@ class Making:
                 read=self.repo.reader("index"),
             )
 
+        return self._once(folder, "stim", write)
+
     def rollout(self) -> int | None:
         """Have the teacher answer the questions of every target; return how many answers."""
         counts = [self._rollout(target.rollout) for target in self.plan.targets]
@@ -144,11 +143,8 @@ class Making:
 
     def _rollout(self, request: RolloutRequest) -> int:
         folder = self.repo.store.target(request.id)
-        if (done := _done(folder)) is not None:
-            return int(done["count"])
-        with self._locked(folder, "rollout"):
-            if (done := _done(folder)) is not None:
-                return int(done["count"])
+
+        def answer() -> int:
             from bakery.stages import rollout
 
             return rollout.run(
@@ -158,6 +154,17 @@ class Making:
                 sampler=self._models.sampler(request),
                 reporter=self.reporter,
             )
+
+        return self._once(folder, "rollout", answer)
+
+    def _once(self, folder: Path, stage: str, make: Callable[[], int]) -> int:
+        """Make what a folder holds, where no run has; return how many rows that is."""
+        if (done := _done(folder)) is None:
+            with self._locked(folder, stage):
+                if (done := _done(folder)) is None:
+                    return make()
+        count: int = done["count"]
+        return count
 
     def bake(self, *, force: bool) -> dict[str, Any]:
         """Train the adapter, or return what an earlier run made."""

@@ -56,15 +56,6 @@ def test_a_bake_without_held_out_questions_has_no_divergence(capsys):
     assert "KL" not in capsys.readouterr().out
 
 
-def test_a_question_is_shown_once_for_all_who_answer(capsys):
-    console.show_answers([("Who?", "tiny-1", "Crumb."), ("Who?", "yoda", "Yoda I am [yes].")])
-    assert capsys.readouterr().out.splitlines() == [
-        "question  who     answer",
-        "Who?      tiny-1  Crumb.",
-        "          yoda    Yoda I am [yes].",
-    ]
-
-
 def test_json_gives_a_model_by_its_name(capsys):
     console.show_json({"model": ModelRef("ann", "yoda", "b_0123456789abcdef", 12)})
     assert '"model": "ann/yoda/b_0123456789abcdef/12"' in capsys.readouterr().out

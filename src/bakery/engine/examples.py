@@ -19,7 +19,6 @@ from bakery.engine.scoring import padded
 from bakery.engine.views import Pair
 
 Example = Sequence[Pair]
-Weighting = Callable[[Pair], float]
 
 
 class Features(Protocol):

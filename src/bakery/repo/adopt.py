@@ -56,7 +56,7 @@ def adopt(
         if bread is None or recipe_blob is None:
             raise RepoError(f"{BREAD} or {RECIPE} is not committed on this branch")
         here = state.parse(bread.text)
-        texts = _in_our_format(git, here, bread.text, recipe_blob.text, bake, base, reporter)
+        texts = _in_our_format(git, here, bread.text, recipe_blob.text, base, reporter)
         chain = _chain(lineage, bake, base or here.base)
         known = recipe.blocks(texts[RECIPE])
         added = tuple(link for link in chain if link.id not in known)
@@ -129,7 +129,6 @@ def _in_our_format(
     here: State,
     bread: str,
     recipe_text: str,
-    bake: RecordedBake | None,
     base: BaseModelId | None,
     reporter: Reporter,
 ) -> dict[str, str]:

@@ -14,7 +14,7 @@ from bakery import yaml_text
 from bakery.errors import ConfigError
 from bakery.schema.bakes import Bake
 from bakery.schema.common import Name, Path, Section, remarks_in
-from bakery.schema.inheritance import Sections, filled_in, named, no_sections
+from bakery.schema.inheritance import Sections, filled_in, named
 from bakery.schema.problems import Problems, advice
 from bakery.schema.prompts import TEACHER, PromptSection
 from bakery.schema.sources import Read, Sources
@@ -76,7 +76,7 @@ def load(
     *,
     source: str = "input.yml",
     read: Read | None = None,
-    earlier: Callable[[], Sections] = no_sections,
+    earlier: Callable[[], Sections] = Sections,
 ) -> InputSpec:
     """Return what a file says.
 

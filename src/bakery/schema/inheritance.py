@@ -29,11 +29,6 @@ class Sections:
     """Of each bake: the full names of its targets by the names in its file."""
 
 
-def no_sections() -> Sections:
-    """Return what a file without earlier bakes can start from."""
-    return Sections()
-
-
 def filled_in(
     data: Mapping[str, Any], earlier: Callable[[], Sections], problems: Problems
 ) -> Written:

@@ -15,8 +15,6 @@ from bakery import yaml_text
 from bakery.records import Message, Prompt
 from bakery.schema.common import AsWritten, Name, Section
 
-ROLES = ("system", "developer", "user", "assistant", "tool")
-
 TEACHER, STUDENT = "teacher", "student"
 """The prompts that a target takes where it names none."""
 

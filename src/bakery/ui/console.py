@@ -160,22 +160,6 @@ def _of_target(card: Mapping[str, Any], arrow_sign: str) -> str:
     return f"{said}, on {held_out} question{'s' if held_out != 1 else ''}"
 
 
-def show_answers(rows: Sequence[tuple[str, str, str]]) -> None:
-    """Print (question, who, answer) rows; a question is shown once for all who answered it."""
-    out = open_console(width=None if sys.stdout.isatty() else PAGE_WIDTH)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("question", ratio=5, style="cyan")
-    table.add_column("who", no_wrap=True)
-    table.add_column("answer", ratio=8)
-    last = None
-    for question, who, answer in rows:
-        if last is not None and question != last:
-            table.add_row()
-        table.add_row("" if question == last else question, who, answer.strip())
-        last = question
-    lay(out, table)
-
-
 def _measured_on(held_out: int, tokens: int | None) -> str:
     return f"{held_out} held-out question{'s' if held_out != 1 else ''}" + (
         f", {tokens} tokens" if tokens else ""
