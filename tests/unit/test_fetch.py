@@ -113,6 +113,11 @@ def test_a_job_that_came_to_nothing_is_shown_and_ends_with_an_error(repo, state)
     assert "Take fewer at once." in answer.stdout
 
 
+def test_a_job_that_was_cancelled_says_how_it_goes_on(repo):
+    launched(repo, committed(repo, "one"), state="cancelled")
+    assert "`bgit run --detach` on its branch goes on from there" in typed("fetch").stdout
+
+
 def test_a_failure_that_was_made_good_is_not_spoken_of_again(repo):
     plan = committed(repo, "one")
     launched(repo, plan, state="failed", error="out of memory")

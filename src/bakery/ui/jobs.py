@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from bakery.repo.job import Fetched, Job
+from bakery.repo.job import GO_ON, Fetched, Job
 from bakery.ui.console import lay, open_console, pairs, say, show_card, show_json
 from bakery.ui.progress import duration
 
@@ -165,7 +165,8 @@ def _say_state(job: Job) -> None:
     say(f"{job.id}  {job.state}  {', '.join(job.names)}")
     if words := how_far(job):
         say(f"        {words}")
-    for words in (job.error if job.state == "interrupted" else "", job.hint):
+    hint = job.hint or (GO_ON if job.state == "cancelled" else "")
+    for words in (job.error if job.state == "interrupted" else "", hint):
         if words:
             say(f"        {words}")
     if job.is_live:
