@@ -291,3 +291,14 @@ def test_only_questions_that_ask_for_it_are_answered_behind_the_student(drawn: D
     first, second = (drawn.folder / stim.STIMULI).read_text().splitlines()
     assert "rollout_with" not in first
     assert json.loads(second)["rollout_with"] == "student"
+
+
+@pytest.mark.parametrize("name", ["q.json", "q.jsonl"])
+@pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, '{"n": ' + "9" * 6000 + "}"])
+def test_json_beyond_any_reader_is_said_with_its_place(drawn: Drawn, name: str, text: str) -> None:
+    with pytest.raises(BakeryError, match=rf"{name}.*: this JSON cannot be read"):
+        drawn.file(name, text.encode())
+
+
+def test_half_a_character_of_a_row_can_be_written_down(drawn: Drawn) -> None:
+    assert drawn.file("q.jsonl", b'{"question": "a \\ud800?"}\n') == ["a \ufffd?"]

@@ -197,6 +197,9 @@ def test_kept_steps_are_models_too_the_latest_first():
         ("messages: []", "messages: [5]", "student"),
         ("        r: 16", "        r: {}", "training"),
         ("      targets:\n", "      goals:\n", "targets"),
+        ("        r: 16", "        r: 16\n      base: {name: tiny}", "base"),
+        ("        r: 16", "        r: 16\n      loss: {first: 1, last: 2}", "loss"),
+        ("        r: 16", "        r: 16\n      card: {held_out: 1, kl_after: 0.5}", "card"),
     ],
 )
 def test_an_entry_that_is_not_what_bgit_writes_is_named(before, after, at):

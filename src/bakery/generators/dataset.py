@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -27,6 +28,8 @@ FIELDS = (
 
 LOOKED_AT = 100
 """So many rows are asked for their columns."""
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -53,15 +56,20 @@ def write(task: Task) -> Iterator[Round]:
 def question(row: Any, field: str | None) -> str:
     """Return the question of a row; "" where it has none. `field` None: a row is a text."""
     if field is None or not isinstance(row, Mapping):
-        return row.strip() if isinstance(row, str) else ""
+        return _whole(row) if isinstance(row, str) else ""
     value = row.get(field)
     if isinstance(value, list | tuple):
         value = _asked(value)
-    text = value.strip() if isinstance(value, str) else ""
+    text = _whole(value) if isinstance(value, str) else ""
     further = row.get("input")
     if field == "instruction" and text and isinstance(further, str) and further.strip():
-        return f"{text}\n\n{further.strip()}"
+        return f"{text}\n\n{_whole(further)}"
     return text
+
+
+def _whole(text: str) -> str:
+    """Return a text; half of a pair, as JSON may hold, is no character and could not be kept."""
+    return _HALF.sub("\ufffd", text).strip()
 
 
 def _rows(task: Task) -> tuple[str, Sequence[Any], str | None]:

@@ -41,6 +41,22 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list)
 
 
+def _is_card(value: Any) -> bool:
+    """Tell whether a card has figures throughout, for each target, too."""
+    if not _is_mapping(value) or not _is_mapping(value.get("targets") or {}):
+        return False
+    own = {key: figure for key, figure in value.items() if key != "targets"}
+    parts = (value.get("targets") or {}).values()
+    measured = own.get("kl_after") is None or own.get("kl_before") is not None
+    return (
+        measured
+        and _is_count(own.get("held_out"))
+        and _is_number(own.get("prompt_tokens_saved"))
+        and all(v is None or isinstance(v, bool) or _is_number(v) for v in own.values())
+        and all(map(_is_card, parts))
+    )
+
+
 def _is_prompt(value: Any) -> bool:
     return (
         _is_mapping(value)
@@ -69,10 +85,10 @@ _TARGET_FURTHER: Mapping[str, Check] = {
 }
 
 _FURTHER: Mapping[str, Check] = {
-    "base": _is_mapping,
+    "base": lambda value: _is_mapping(value) and {"name", "digest"} <= set(value),
     "training": lambda value: _is_mapping(value) and _is_count(value.get("r")),
-    "card": _is_mapping,
-    "loss": _is_figures,
+    "card": _is_card,
+    "loss": lambda value: _is_figures(value) and {"first", "last", "min"} <= set(value),
     "seconds": _is_figures,
     "versions": _is_mapping,
     "numerics": _is_mapping,

@@ -151,6 +151,8 @@ def _json_records(
             f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}",
             hint="A list of rows, or an object with one of: " + ", ".join(WRAPPERS) + ".",
         ) from error
+    except _BEYOND as error:
+        raise _beyond(name, error) from error
     items, has_splits = _unwrapped(document, name, WRAPPERS, _parts(split)["name"])
     return _numbered(items), "row", has_splits
 
@@ -207,7 +209,17 @@ def _json_lines(text: str, name: str) -> tuple[tuple[int, Any], ...]:
                 f"{name}:{number}:{error.colno}: not JSON: {error.msg}",
                 hint="A .jsonl file holds one whole JSON value on every line.",
             ) from error
+        except _BEYOND as error:
+            raise _beyond(f"{name}:{number}", error) from error
     return tuple(found)
+
+
+_BEYOND = (RecursionError, ValueError)
+"""What a reader of JSON raises where brackets lie too deep, or a number has too many digits."""
+
+
+def _beyond(at: str, error: Exception) -> StageError:
+    return StageError(f"{at}: this JSON cannot be read: {error}")
 
 
 def _csv_records(text: str, name: str, delimiter: str) -> tuple[tuple[int, Any], ...]:
