@@ -17,7 +17,6 @@ from bakery.engine.metrics import Metrics
 from bakery.errors import ModelError, StageError
 from bakery.identity import file_digest
 from bakery.records import Prompt
-from bakery.stages import bake
 from bakery.stages import training as phases
 from tests.support.baking import NOTHING, SHOUT, Bench
 
@@ -155,35 +154,9 @@ def test_accumulated_micro_batches_train_as_one_batch(bench: Bench, tmp_path: Pa
     request, data, _ = bench.prepare(SHOUT, NOTHING, 12, None)
     losses = []
     for micro in (8, 2):
-        base = bench.base()
         changed = type(request)(request.shares, request.training, request.base, None, micro)
-        result = bake.run(
-            changed,
-            data,
-            tmp_path / str(micro),
-            base=base,
-            model=base.model,
-            parent=None,
-            grade=lambda *_: {},
-            reporter=bench.reporter,
-        )
-        losses.append(result["loss"])
+        losses.append(bench.train((changed, data, tmp_path / str(micro)))["loss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-
-
-def bake_again(bench: Bench, prepared: Any) -> dict[str, Any]:
-    request, data, folder = prepared
-    base = bench.base()
-    return bake.run(
-        request,
-        data,
-        folder,
-        base=base,
-        model=base.model,
-        parent=None,
-        grade=lambda *_: {},
-        reporter=bench.reporter,
-    )
 
 
 def test_a_changed_answer_file_is_refused(bench: Bench) -> None:
@@ -191,14 +164,14 @@ def test_a_changed_answer_file_is_refused(bench: Bench) -> None:
     path = prepared[1][0].target_dir / "trajectories.jsonl"
     path.write_text(path.read_text().replace('"sample": 0', '"sample": 1'))
     with pytest.raises(ModelError, match="changed since it was completed"):
-        bake_again(bench, prepared)
+        bench.train(prepared)
 
 
 def test_a_target_that_is_not_complete_is_refused(bench: Bench) -> None:
     prepared = bench.prepare(SHOUT, NOTHING, 6, None)
     (prepared[1][0].target_dir / "done.json").unlink()
     with pytest.raises(StageError, match="not complete"):
-        bake_again(bench, prepared)
+        bench.train(prepared)
 
 
 def test_a_missing_adapter_is_an_error(tmp_path: Path) -> None:

@@ -215,17 +215,7 @@ class Crash(TrainerCallback):
 def running(bench: Bench, how: Running, **changes: Any) -> dict[str, Any]:
     """Bake as `Bench.bake` does, run in some way."""
     request, data, folder = bench.prepare(SHOUT, NOTHING, 12, None, **changes)
-    base = bench.base()
-    result = bake.run(
-        replace(request, running=how),
-        data,
-        folder,
-        base=base,
-        model=base.model,
-        parent=None,
-        grade=lambda *_: {},
-        reporter=bench.reporter,
-    )
+    result = bench.train((replace(request, running=how), data, folder))
     return {**result, "bake_dir": folder}
 
 
@@ -310,19 +300,9 @@ def test_another_model_than_the_planned_parent_is_refused_before_training(bench:
     first, second = bench.bake(epochs=1), bench.bake(epochs=1, seed=1)
     with pytest.raises(ModelError, match=f"is {second['bake_id']}, but the plan says"):
         bench.bake(parent={**first, "folder": second["folder"]})
-    request, data, folder = bench.prepare(SHOUT, NOTHING, 6, first)
-    base = bench.base()
+    prepared = bench.prepare(SHOUT, NOTHING, 6, first)
     with pytest.raises(ModelError, match="the model to bake on is the base, but the plan says"):
-        bake.run(
-            request,
-            data,
-            folder,
-            base=base,
-            model=base.model,
-            parent=None,
-            grade=lambda *_: {},
-            reporter=bench.reporter,
-        )
+        bench.train(prepared)
 
 
 FAKE_WANDB = """
@@ -384,45 +364,48 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from bakery.errors import StageError
-from bakery.stages import bake
 from tests.support.baking import NOTHING, SHOUT, Bench
 
-bench = Bench(Path(sys.argv[1]), Path(sys.argv[2]))
-request, data, out = bench.prepare(SHOUT, NOTHING, 12, None)
-base = bench.base()
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
-try:
-    bake.run(
-        request, data, out, base=base, model=base.model, parent=None, grade=None,
-        reporter=bench.reporter,
-    )
-except StageError as error:
-    print(error.message, "|", error.hint)
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+for size in map(int, sys.argv[2:]):
+    bench = Bench(Path(str(size)), Path(sys.argv[1]))
+    prepared = bench.prepare(SHOUT, NOTHING, 12, None)
+    base = bench.base()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        bench.train(prepared, base)
+    except StageError as error:
+        print(error.message)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 """
-"""A bake in a process whose files may not grow over some bytes."""
+"""Bakes in a process whose files may not grow over some bytes."""
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="files cannot be limited here")
-@pytest.mark.parametrize("size", [1000, 8000, 15_000, 30_000])
+# Windows has no limit on the size of a file.
+@pytest.mark.skipif(os.name != "posix", reason="files cannot be limited here")
 def test_a_full_disk_is_said_and_the_bake_goes_on_where_it_was(
-    size: int, bench: Bench, tmp_path: Path
+    bench: Bench, tmp_path: Path, workplace: Path
 ) -> None:
-    given = [str(bench.root), str(tmp_path / "model"), str(size)]
+    sizes = [1000, 8000, 15_000, 30_000]
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, *given],
-        cwd=Path(__file__).parents[2],
+        [sys.executable, "-c", LIMITED, str(tmp_path / "model"), *map(str, sizes)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
         check=False,
     )
     said = ("the disk is full, or its quota used up", "the record of the teacher cannot be written")
-    assert done.stdout.startswith(said), done.stderr
-    (folder,) = (bench.root / "bake").iterdir()
-    assert not (folder / "done.json").exists()
-    assert not list(folder.glob(".*"))
-    assert all(checkpoints.is_whole(path) for path in folder.glob("checkpoints/*"))
-    whole = Bench(tmp_path / "whole", tmp_path / "model").bake()
-    assert bench.bake()["digest"] == whole["digest"]
+    lines = done.stdout.splitlines()
+    assert [line.startswith(said) for line in lines] == [True] * len(sizes), done.stderr
+    whole = bench.bake()
+    for size in sizes:
+        stopped = Bench(workplace / str(size), tmp_path / "model")
+        (folder,) = (stopped.root / "bake").iterdir()
+        assert not (folder / "done.json").exists()
+        assert not list(folder.glob(".*"))
+        assert all(checkpoints.is_whole(path) for path in folder.glob("checkpoints/*"))
+        assert stopped.bake()["digest"] == whole["digest"]
 
 
 @pytest.mark.parametrize(

@@ -13,65 +13,65 @@ import pytest
 from tests.support.models import random_model
 
 ROOT = Path(__file__).parents[2]
+SHAPES = ("pairs", "prompts", "own", "unrecorded")
 SCRIPT = """
 import json, sys
 from pathlib import Path
 from tests.support.library import losses, trainer
-base, out, shape, batch, limit = sys.argv[1:]
+base, out, batch, *shapes = sys.argv[1:]
 prompts = [f"q{i}?" for i in range(8)]
-data = [{"prompt": p, "response": p * 3} if shape == "pairs" else {"prompt": p} for p in prompts]
-own = {"on_policy": True, "loss_type": "jsd"} if shape == "own" else {}
-made = trainer(Path(base), Path(out), data, evaluation=data[:3], eval_strategy="epoch",
-               per_device_train_batch_size=int(batch), use_cpu=True,
-               teacher_record_gb=float(limit), **own)
-made.train()
-if made.args.process_index == 0:
+found = {}
+for shape in shapes:
+    data = [{"prompt": p, **({"response": p * 3} if shape == "pairs" else {})} for p in prompts]
+    own = {"on_policy": True, "loss_type": "jsd"} if shape == "own" else {}
+    if shape == "unrecorded":
+        own = {"teacher_record_gb": 0.0}
+    made = trainer(Path(base), Path(out, shape), data, evaluation=data[:3], eval_strategy="epoch",
+                   per_device_train_batch_size=int(batch), use_cpu=True, **own)
+    made.train()
     evals = [row["eval_loss"] for row in made.state.log_history if "eval_loss" in row]
-    Path(out, "losses.json").write_text(json.dumps([losses(made), evals]))
+    found[shape] = [losses(made), evals]
+if made.args.process_index == 0:
+    Path(out, "losses.json").write_text(json.dumps(found))
 """
 
+Losses = dict[str, list[list[float]]]
 
-def run(
-    folder: Path, shape: str, batch: int, processes: int, limit: float = 16.0
-) -> list[list[float]]:
-    script = folder / "script.py"
-    script.write_text(SCRIPT)
-    out = folder / f"{shape}-{processes}"
-    launcher = (
-        [sys.executable]
-        if processes == 1
-        else [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            f"--nproc-per-node={processes}",
-        ]
-    )
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Losses, Losses]:
+    """The losses of every shape of data, by one process and by two."""
+    folder = tmp_path_factory.mktemp("processes")
+    random_model(folder / "model")
+    (folder / "script.py").write_text(SCRIPT)
+    several = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    return run(folder, 4, "one"), run(folder, 2, "two", *several)
+
+
+def run(folder: Path, batch: int, out: str, *launcher: str) -> Losses:
+    given = [str(folder / "model"), str(folder / out), str(batch), *SHAPES]
     done = subprocess.run(
-        [*launcher, str(script), str(folder / "model"), str(out), shape, str(batch), str(limit)],
+        [sys.executable, *launcher, str(folder / "script.py"), *given],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    found: list[list[float]] = json.loads((out / "losses.json").read_text())
+    found: Losses = json.loads((folder / out / "losses.json").read_text())
     return found
 
 
-@pytest.mark.parametrize("shape", ["pairs", "prompts", "own"])
-def test_two_processes_train_as_one(shape: str, tmp_path: Path) -> None:
-    random_model(tmp_path / "model")
-    one, two = run(tmp_path, shape, 4, 1), run(tmp_path, shape, 2, 2)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_two_processes_train_as_one(shape: str, made: tuple[Losses, Losses]) -> None:
+    one, two = (losses[shape] for losses in made)
     assert one[0] == pytest.approx(two[0], rel=1e-3)
     assert one[1] == pytest.approx(two[1], rel=1e-3)
     assert len(one[0]) == 4
     assert one[0][-1] > 0
 
 
-def test_two_processes_without_a_record_train_as_one_with_it(tmp_path: Path) -> None:
-    random_model(tmp_path / "model")
-    one, two = run(tmp_path, "prompts", 4, 1), run(tmp_path, "prompts", 2, 2, limit=0.0)
-    assert one[0] == pytest.approx(two[0], rel=1e-3)
-    assert one[1] == pytest.approx(two[1], rel=1e-3)
+def test_two_processes_without_a_record_train_as_one_with_it(made: tuple[Losses, Losses]) -> None:
+    one, two = made
+    assert one["prompts"][0] == pytest.approx(two["unrecorded"][0], rel=1e-3)
+    assert one["prompts"][1] == pytest.approx(two["unrecorded"][1], rel=1e-3)

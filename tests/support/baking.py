@@ -26,6 +26,9 @@ from bakery.stages.mix import TargetData
 SHOUT = Prompt(({"role": "system", "content": "SHOUT!"},))
 NOTHING = Prompt()
 
+Prepared = tuple[BakeRequest, Sequence[TargetData], Path]
+"""What the bake stage is given, and the folder of the bake."""
+
 
 def training(**changes: Any) -> TrainingSettings:
     """Settings under which a small random model learns in a second."""
@@ -87,6 +90,21 @@ class Bench:
         )
         return {**result, "folder": folder / str(result["step"]), "bake_dir": folder}
 
+    def train(self, prepared: Prepared, base: BaseModel | None = None) -> dict[str, Any]:
+        """Run the bake stage on the base, and measure nothing."""
+        request, data, folder = prepared
+        base = base or self.base()
+        return bake.run(
+            request,
+            data,
+            folder,
+            base=base,
+            model=base.model,
+            parent=None,
+            grade=lambda *_: {},
+            reporter=self.reporter,
+        )
+
     def prepare(
         self,
         teacher: Prompt,
@@ -94,7 +112,7 @@ class Bench:
         questions: int,
         parent: dict[str, Any] | None,
         **changes: Any,
-    ) -> tuple[BakeRequest, Sequence[TargetData], Path]:
+    ) -> Prepared:
         """Write and answer the questions; return what the bake stage is given."""
         asked = [f"q{i} what?" for i in range(questions)]
         stim_request = StimRequest(teacher, ({"type": "hardcoded", "questions": asked},), {})
