@@ -72,6 +72,22 @@ def test_what_is_no_question_is_left_out_with_its_reason(reply: Reply, reason: s
     assert (accepted, [why for _, why in rejected]) == ([], [reason])
 
 
+@pytest.mark.parametrize("list_like", [True, False])
+@pytest.mark.parametrize(
+    "text",
+    ["When is Easter?", "If it rains, what then?", "Factor 91.", "Useful herbs?", "Talking of tea"],
+)
+def test_a_question_may_begin_as_an_instruction_does(text: str, list_like: bool) -> None:
+    assert oneshot.sift([Reply(text, finished=True)], set(), list_like=list_like) == ([text], [])
+
+
+def test_in_a_list_what_ends_as_a_question_is_one() -> None:
+    text = "When I sleep, what does my brain do?\nIf I ask twice, answer once.\nRemember Bach?"
+    accepted, rejected = oneshot.sift([Reply(text, finished=True)], set(), list_like=True)
+    assert accepted == ["When I sleep, what does my brain do?", "Remember Bach?"]
+    assert rejected == [("If I ask twice, answer once.", "instruction")]
+
+
 def test_a_numbered_list_is_taken_apart_and_its_cut_end_left_out() -> None:
     reply = Reply('Sure!\n1. What is salt?\n2) "Who are you?"\n3. How do', finished=False)
     accepted, rejected = oneshot.sift([reply], set(), list_like=True)

@@ -50,11 +50,10 @@ MOST_OPENERS = 0.1
 
 # What tells an assistant how to be, instead of asking it something.
 _INSTRUCTION = re.compile(
-    r"^(you are|you're|your name is|you must|you should|act |act:|pretend|imagine you|behave|"
-    r"speak|talk |talk$|respond|reply|answer (as|in|like|with|every|all|only|the way)|"
-    r"from now on|always|never|use |end (each|every|all|your)|start (each|every|all|your)|"
-    r"begin (each|every|all|your)|call me|be (a|an|more|very)\b|remember|note:|fact|when i|"
-    r"if i|system:|assistant:)",
+    r"^(you are\b|you're\b|your name is\b|you must\b|you should\b|act\b|pretend\b|imagine you\b|"
+    r"behave\b|speak\b|talk\b|respond\b|reply\b|answer (as|in|like|with|every|all|only|the way)|"
+    r"from now on\b|always\b|never\b|use\b|(begin|start|end) (each|every|all|your)\b|call me\b|"
+    r"be (a|an|more|very)\b|remember\b|note:|facts?\b|when i\b|if i\b|system:|assistant:)",
     re.IGNORECASE,
 )
 _FENCE = re.compile(r"^```\w*\s*\n|\n```\s*$")
@@ -129,7 +128,7 @@ def sift(
     seen = set(known)
     for reply in replies:
         for text, finished in _candidates(reply, list_like):
-            reason = _reason(text, finished, seen)
+            reason = _reason(text, finished, seen, list_like)
             if reason:
                 rejected.append((text, reason))
             else:
@@ -173,11 +172,13 @@ def _in_json(text: str) -> list[str] | None:
     return None
 
 
-def _reason(text: str, finished: bool, seen: set[str]) -> str | None:
+def _reason(text: str, finished: bool, seen: set[str], list_like: bool) -> str | None:
     if not finished:
         return "cut off"
     if not text or "\n" in text or len(text) > MAX_QUESTION_CHARS:
         return "not one message"
-    if _INSTRUCTION.match(text):
+    # Who writes a list means what ends so: "When I sleep, what does my brain do?"
+    is_question = list_like and text.endswith("?")
+    if _INSTRUCTION.match(text) and not is_question:
         return "instruction"
     return "duplicate" if normal(text) in seen else None
