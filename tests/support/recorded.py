@@ -18,6 +18,12 @@ BASE = BaseModelId("tiny-1", "", "ab" * 32)
 
 STEP = 12
 
+FINISH = (
+    "from bakery.repo.model_repo import ModelRepo; from bakery.reporting import Quiet; "
+    "ModelRepo.find().finish_pending(Quiet())"
+)
+"""A program that records what waits to be recorded."""
+
 
 def made(folder: Path, *, name: str = "yoda") -> ModelRepo:
     """Make a model repository."""
@@ -109,6 +115,42 @@ def baked(repo: ModelRepo, name: str, teacher: str = "") -> ModelRef:
     result = stored(repo, plan)
     repo.record(plan, result, launched=repo.launch_blob(), reporter=Quiet())
     return plan.model_ref(STEP)
+
+
+def forked(repo: ModelRepo, *, on: str = "main") -> None:
+    """Bake one and two on main, three and four on exp from after one; stand on a branch."""
+    baked(repo, "one")
+    git(repo.root, "branch", "exp")
+    baked(repo, "two")
+    git(repo.root, "switch", "-q", "exp")
+    baked(repo, "three")
+    baked(repo, "four")
+    git(repo.root, "switch", "-q", on)
+
+
+def names(repo: ModelRepo) -> list[str]:
+    """Return the names of the bakes in the recipe, in its order."""
+    return [bake.base_name for bake in repo.bakes()]
+
+
+def current(repo: ModelRepo) -> str:
+    """Return the name of the current model's bake, or `base`."""
+    parent = repo.state().parent
+    return parent.bake[:-17] if parent else "base"
+
+
+def subjects(repo: ModelRepo) -> list[str]:
+    """Return the subjects of the branch's commits, newest first."""
+    return git(repo.root, "log", "--format=%s").splitlines()
+
+
+def hook(repo: ModelRepo, name: str, script: str) -> Path:
+    """Write a hook of git, and return its path."""
+    path = repo.git.common_dir / "hooks" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
 
 
 def _target(share: Any) -> dict[str, Any]:

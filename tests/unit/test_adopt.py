@@ -10,34 +10,19 @@ from bakery.errors import RepoError
 from bakery.repo.adopt import Adopted
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
-from tests.support.recorded import BASE, baked, committed, git, made, stored
+from tests.support.recorded import BASE, baked, committed, current, forked, git, made, names, stored
 
 
 @pytest.fixture
 def repo(workplace: Path) -> ModelRepo:
     """main: one, two. exp (from after one): three, four. Stands on main."""
     repo = made(workplace / "yoda")
-    baked(repo, "one")
-    git(repo.root, "branch", "exp")
-    baked(repo, "two")
-    git(repo.root, "switch", "-q", "exp")
-    baked(repo, "three")
-    baked(repo, "four")
-    git(repo.root, "switch", "-q", "main")
+    forked(repo)
     return repo
 
 
 def adopt(repo: ModelRepo, name: str) -> Adopted:
     return repo.adopt(repo.find_model(name), reporter=Quiet())
-
-
-def names(repo: ModelRepo) -> list[str]:
-    return [bake.base_name for bake in repo.bakes()]
-
-
-def current(repo: ModelRepo) -> str:
-    parent = repo.state().parent
-    return parent.bake[:-17] if parent else "base"
 
 
 @pytest.mark.parametrize("name", ["exp", "four", "v1", "exp~0"])

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -24,14 +23,9 @@ from bakery.repo.model_repo import ModelRepo
 from bakery.repo.processes import ProcessId
 from bakery.reporting import Quiet
 from tests.support.in_background import launched
-from tests.support.recorded import committed, made
+from tests.support.recorded import committed
 
 PATIENCE_S = 60
-
-
-@pytest.fixture
-def repo(workplace: Path) -> ModelRepo:
-    return made(workplace / "yoda")
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -19,14 +18,9 @@ from bakery.repo.model_repo import ModelRepo
 from bakery.repo.processes import ProcessId
 from bakery.repo.store import Store
 from tests.support.in_background import launched
-from tests.support.recorded import committed, made
+from tests.support.recorded import committed
 
 MODEL = f"ann/yoda/one_{'a' * 16}/12"
-
-
-@pytest.fixture
-def repo(workplace: Path) -> ModelRepo:
-    return made(workplace / "yoda")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,30 +15,15 @@ from bakery.repo.lineage import Lineage
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.state import State
 from bakery.reporting import Quiet
-from tests.support.recorded import BASE, STEP, baked, committed, git, made, result_of
-
-
-@pytest.fixture
-def repo(workplace: Path) -> ModelRepo:
-    return made(workplace / "yoda")
+from tests.support.recorded import BASE, STEP, baked, committed, forked, git, result_of
 
 
 def shape(tree: Lineage) -> list[tuple[int, str, tuple[str, ...]]]:
     return [(depth, node.bake.base_name, node.branches) for depth, node in tree.walk()]
 
 
-def forked(repo: ModelRepo) -> None:
-    """main: one, two. exp (from after one): three, four. Stands on exp."""
-    baked(repo, "one")
-    git(repo.root, "branch", "exp")
-    baked(repo, "two")
-    git(repo.root, "switch", "-q", "exp")
-    baked(repo, "three")
-    baked(repo, "four")
-
-
 def test_bakes_are_nested_by_their_own_parents(repo):
-    forked(repo)
+    forked(repo, on="exp")
     assert sorted(shape(repo.lineage())) == [
         (0, "one", ()),
         (1, "three", ()),
@@ -49,14 +33,14 @@ def test_bakes_are_nested_by_their_own_parents(repo):
 
 
 def test_siblings_stand_in_the_order_of_this_branch_s_recipe(repo):
-    forked(repo)
+    forked(repo, on="exp")
     git(repo.root, "branch", "a", "main")
     git(repo.root, "merge", "-q", "--no-edit", "main")
     assert [name for _, name, _ in shape(repo.lineage())] == ["one", "three", "four", "two"]
 
 
 def test_the_current_model_is_marked(repo):
-    forked(repo)
+    forked(repo, on="exp")
     tree = repo.lineage()
     assert [n.bake.base_name for _, n in tree.walk() if n.is_current] == ["four"]
     assert tree.current == repo.state().parent
@@ -69,7 +53,7 @@ def test_branches_at_the_base_model_are_known(repo):
 
 
 def test_tags_name_models_and_keep_bakes_that_no_branch_has(repo):
-    forked(repo)
+    forked(repo, on="exp")
     git(repo.root, "tag", "-m", "kept", "v1")
     git(repo.root, "switch", "-q", "main")
     git(repo.root, "branch", "-qD", "exp")
@@ -78,7 +62,7 @@ def test_tags_name_models_and_keep_bakes_that_no_branch_has(repo):
 
 
 def test_remote_branches_count_where_no_local_one_stands_there(repo, workplace):
-    forked(repo)
+    forked(repo, on="exp")
     clone = workplace / "clone"
     git(workplace, "clone", "-q", str(repo.root), str(clone))
     tree = ModelRepo.find(clone).lineage()
@@ -87,7 +71,7 @@ def test_remote_branches_count_where_no_local_one_stands_there(repo, workplace):
 
 
 def test_a_detached_head_is_a_place(repo):
-    forked(repo)
+    forked(repo, on="exp")
     git(repo.root, "switch", "-q", "--detach", "HEAD")
     assert [b.name for b in repo.lineage().branches if b.is_current] == ["HEAD"]
 
@@ -101,7 +85,7 @@ def test_a_branch_without_a_model_is_left_out(repo):
 
 
 def test_a_damaged_branch_spoils_no_other(repo):
-    forked(repo)
+    forked(repo, on="exp")
     (repo.root / "recipe.yml").write_text("<<<<<<< ours\n", encoding="utf-8")
     git(repo.root, "commit", "-qam", "Oops")
     tree = repo.lineage()
@@ -136,7 +120,7 @@ def test_a_long_chain_and_many_branches_are_read(workplace):
 
 
 def test_a_model_goes_by_many_names(repo):
-    forked(repo)
+    forked(repo, on="exp")
     git(repo.root, "tag", "v1", "HEAD~2")
     four = repo.bakes()[-1]
     assert repo.find_model("parent") == four
@@ -227,7 +211,7 @@ def test_a_kept_step_goes_by_its_whole_name(repo):
 
 def test_a_long_history_is_read_from_git_once(repo, monkeypatch):
     monkeypatch.setattr(recipe_cache, "LEAST_BYTES", 0)
-    forked(repo)
+    forked(repo, on="exp")
     first = repo.lineage()
     asked: list[str] = []
     read = Git.stream
@@ -247,7 +231,7 @@ def test_a_long_history_is_read_from_git_once(repo, monkeypatch):
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": 2}', '{"schema": 1, "blocks": []}'])
 def test_a_broken_cache_is_made_anew(repo, monkeypatch, text):
     monkeypatch.setattr(recipe_cache, "LEAST_BYTES", 0)
-    forked(repo)
+    forked(repo, on="exp")
     first = repo.lineage()
     (repo.git.common_dir / "bakery" / "recipes.json").write_text(text, encoding="utf-8")
     assert repo.lineage() == first

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -21,11 +20,6 @@ from tests.support.recorded import (
     made,
     result_of,
 )
-
-
-@pytest.fixture
-def repo(workplace: Path) -> ModelRepo:
-    return made(workplace / "yoda")
 
 
 def write(repo: ModelRepo, path: str, text: str) -> None:

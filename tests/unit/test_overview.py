@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from bakery.repo.model_repo import ModelRepo
 from bakery.repo.overview import Status, status
 from bakery.reporting import Quiet
 from bakery.ui.overview import show_status
@@ -17,15 +15,9 @@ from tests.support.recorded import (
     committed,
     configuration,
     git,
-    made,
     result_of,
     stored,
 )
-
-
-@pytest.fixture
-def repo(workplace: Path) -> ModelRepo:
-    return made(workplace / "yoda")
 
 
 def stages(now: Status) -> list[tuple[str, str, int, int | None]]:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from bakery.errors import RepoError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
-from tests.support.recorded import baked, committed, configuration, git, made, result_of, stored
-
-
-@pytest.fixture
-def repo(workplace: Path) -> ModelRepo:
-    return made(workplace / "yoda")
+from tests.support.recorded import baked, committed, configuration, git, result_of, stored
 
 
 def revert(repo: ModelRepo, *arguments: str) -> list[str]:
