@@ -18,7 +18,9 @@ def check_rank(r: int, parent: Path | None) -> None:
         raise ConfigError(
             f"the chain of bakes would have rank {before + r}, more than {MAX_RANK}: this one "
             f"{r}, those before it {before}",
-            hint="Choose a smaller BAKE.model.baked_adapter_config.r, or start a fresh chain.",
+            hint="Choose a smaller BAKE.model.baked_adapter_config.r, or start a fresh chain: from "
+            "the base (`bgit adopt base`), or from this model as the base of a repository of its "
+            "own (`bgit download --merged`, `bgit init --base-model FOLDER`).",
         )
 
 
