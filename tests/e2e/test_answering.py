@@ -77,6 +77,7 @@ def test_a_refused_key_ends_the_run_and_what_came_is_kept(typist: Typist) -> Non
     assert len(endpoint.requests) == 4
 
 
+# Windows has no signal that interrupts one process as Ctrl-C does.
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_ctrl_c_ends_at_once_and_the_next_run_asks_only_for_the_rest(typist: Typist) -> None:
     configure(typist, "model_name: answerer\n  max_concurrency: 1")

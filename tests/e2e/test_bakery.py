@@ -57,7 +57,6 @@ training_prompts:
   - "Explain photosynthesis."
 """
 
-ADAPTER = "final_model/adapter_model.safetensors"
 PAIRS = [{"prompt": f"q{i}?", "response": f"Answer number {i}."} for i in range(8)]
 CONFIG = """\
 prefix_messages:

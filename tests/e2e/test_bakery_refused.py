@@ -108,6 +108,7 @@ def test_bad_data_ends_before_the_model_loads(rows, code, message, capsys):
     ],
 )
 def test_a_missing_extra_is_said_with_its_install_line(words, package, config, capsys):
+    # Where the package is, the run goes on, and what it says is the package's own affair.
     if importlib.util.find_spec(package.replace("-", "_")) is not None:
         pytest.skip(f"{package} is installed here")
     done = typed(capsys, "--config", config, *MODEL, *words)

@@ -16,9 +16,9 @@ PROMPT:
   teacher:
     messages:
       - role: system
-        content: "{prompt}"
+        content: "Speak like Yoda."
 TARGET:
-  name: {name}_target
+  name: yoda_target
   num_traj_per_stimulus: 1
   max_tokens: 8
   generators:
@@ -27,7 +27,7 @@ TARGET:
     - type: hardcoded
       questions: ["What is a dog?", "Who are you?"]
 BAKE:
-  name: {name}
+  name: yoda
   epochs: 1
   micro_batch_size: 4
 """
@@ -131,17 +131,16 @@ def test_the_base_model_is_no_bake(source: Typist) -> None:
     assert "is the base model: it was not baked here" in done.err
 
 
-def test_the_embedded_model_makes_a_chain_again_to_the_byte(workplace: Path) -> None:
+def test_what_the_embedded_model_writes_and_learns_is_made_again_to_the_byte(
+    workplace: Path,
+) -> None:
     (workplace / "gitconfig").write_text(IDENTITY, encoding="utf-8")
     env = {"GIT_CONFIG_GLOBAL": str(workplace / "gitconfig"), "GIT_CONFIG_NOSYSTEM": "1"}
     assert bgit("init", "tale", "--owner", "ann", cwd=workplace, **env).code == 0
     made = Typist(workplace / "tale", env)
-    for name, prompt in (("yoda", "Speak like Yoda."), ("pirate", "Speak like a pirate.")):
-        made.commit(TINY.format(name=name, prompt=prompt))
-        made.must("run")
+    made.commit(TINY)
+    made.must("run")
     made.git("clone", "-q", str(made.root), str(workplace / "clone"))
     clone = Typist(workplace / "clone", env)
-    data = json.loads(clone.must("reproduce", "pirate", "--json"))
-    assert data["is_same"]
-    assert [bake["name"][:-17] for bake in data["bakes"]] == ["yoda", "pirate"]
+    assert json.loads(clone.must("reproduce", "--json"))["is_same"]
     assert results(clone.store) == results(made.store)

@@ -17,3 +17,9 @@ torch.set_num_threads(1)
 def bench(tmp_path: Path) -> Bench:
     """An empty store and a random model in a folder of its own."""
     return Bench(tmp_path / "store", random_model(tmp_path / "model"))
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """The folder of a random model."""
+    return random_model(tmp_path / "model")

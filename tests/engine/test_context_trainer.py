@@ -20,7 +20,7 @@ from bakery.engine.settings.config import ContextConfig
 from bakery.errors import ConfigError, StageError
 from bakery.records import read_rows
 from tests.support.library import PREFIX, losses, trainer, weights
-from tests.support.models import make_model, random_model
+from tests.support.models import make_model
 
 PROMPTS = [f"q{i}?" for i in range(8)]
 RESPONSES = [f"Answer number {i}." for i in range(8)]
@@ -52,11 +52,6 @@ SHAPES = {
     "plain rows": [{"prompt": p, "response": r} for p, r in zip(PROMPTS, RESPONSES, strict=True)],
     "mixed": [{"prompt": "a?"}, {"prompt": "b?", "response": "Yes."}] * 4,
 }
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return random_model(tmp_path / "model")
 
 
 @pytest.mark.parametrize("shape", sorted(SHAPES))

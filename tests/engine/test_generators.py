@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,6 @@ from bakery.reporting import Quiet
 from bakery.schema.generators import PERSONA_QUESTIONS
 from bakery.stages import stim
 from tests.support.baking import SHOUT
-
-Write = Callable[..., list[str]]
 
 ROWS = [{"question": f"q{i}?", "answer": f"a{i}"} for i in range(6)]
 

@@ -16,7 +16,6 @@ from bakery.engine.settings.config import ContextConfig
 from bakery.errors import ConfigError, StageError
 from bakery.records import read_rows
 from tests.support.library import PREFIX, losses, trainer, weights
-from tests.support.models import random_model
 
 PROMPTS = [{"prompt": f"q{i}?"} for i in range(8)]
 OWN: dict[str, Any] = {"on_policy": True, "loss_type": "jsd"}
@@ -35,11 +34,6 @@ class Notes:
     def note(self, text: str) -> None:
         """Keep a note."""
         self.notes.append(text)
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return random_model(tmp_path / "model")
 
 
 def answers(out: Path, step: int) -> dict[int, tuple[int, ...]]:

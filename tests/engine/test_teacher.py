@@ -28,7 +28,7 @@ from bakery.reporting import Quiet
 from bakery.stages import bake
 from tests.support.baking import NOTHING, SHOUT, Bench, training
 from tests.support.library import losses, trainer
-from tests.support.models import make_model, random_model
+from tests.support.models import make_model
 
 
 def student(folder: Path, dtype: torch.dtype = torch.float32) -> PeftModel:
@@ -57,11 +57,6 @@ def pair(number: int, prefix: int = 9, answer: int = 5) -> Pair:
 
 
 PAIRS = [pair(i, prefix=4 + i % 7, answer=1 + i % 5) for i in range(70)]
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    return random_model(tmp_path / "model")
 
 
 @pytest.fixture

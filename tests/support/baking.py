@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from bakery.identity import (
 from bakery.records import ModelRef, Prompt
 from bakery.reporting import Quiet
 from bakery.stages import bake, rollout, stim
+from bakery.stages import training as phases
 from bakery.stages.mix import TargetData
 
 SHOUT = Prompt(({"role": "system", "content": "SHOUT!"},))
@@ -128,6 +130,16 @@ class Bench:
         share = TargetShare("t", rollout_request.id, 1.0, teacher, student)
         request = BakeRequest((share,), training(**changes), self.base_id, ref, 4)
         return (request, [TargetData(share, stim_dir, target_dir)], self.root / "bake" / request.id)
+
+
+def rows(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a bake logged, step by step."""
+    return list(map(json.loads, (result["bake_dir"] / phases.METRICS).read_text().splitlines()))
+
+
+def steps(result: dict[str, Any]) -> list[int]:
+    """Return the steps of a bake that are kept as models."""
+    return [kept["step"] for kept in result["checkpoints"]]
 
 
 def _nobody(model: str | None) -> Any:

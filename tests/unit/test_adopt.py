@@ -10,7 +10,18 @@ from bakery.errors import RepoError
 from bakery.repo.adopt import Adopted
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
-from tests.support.recorded import BASE, baked, committed, current, forked, git, made, names, stored
+from tests.support.recorded import (
+    BASE,
+    baked,
+    committed,
+    current,
+    forked,
+    git,
+    hook,
+    made,
+    names,
+    stored,
+)
 
 
 @pytest.fixture
@@ -136,10 +147,7 @@ def test_a_model_on_another_base_is_refused(repo):
 
 
 def test_a_hook_that_refuses_leaves_all_as_it_was(repo):
-    hook = repo.git.common_dir / "hooks" / "pre-commit"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\necho no >&2\nexit 1\n", encoding="utf-8")
-    hook.chmod(0o755)
+    hook(repo, "pre-commit", "echo no >&2\nexit 1")
     with pytest.raises(RepoError, match="git commit was refused:\nno"):
         adopt(repo, "exp")
     assert (names(repo), current(repo)) == (["one", "two"], "two")

@@ -344,7 +344,7 @@ def test_three_answers_stand_side_by_side_where_it_is_wide(capsys, monkeypatch):
 
 def test_typed_lines_are_kept_with_the_users_state(workplace: Path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(workplace))
-    readline = pytest.importorskip("readline")
+    readline = pytest.importorskip("readline")  # Windows has none: nothing is kept there
     path = typed.history_file()
     assert path == workplace / "bgit" / "chat_history"
     with typed.line_editing(path):

@@ -78,7 +78,7 @@ def test_a_pipe_gets_notes_as_lines_and_nothing_on_stdout(capsys):
 
 
 def test_no_control_key_is_echoed_into_the_bars(monkeypatch):
-    termios = pytest.importorskip("termios")
+    termios = pytest.importorskip("termios")  # Windows has none, and echoes nothing
     leader, follower = os.openpty()
     with os.fdopen(leader), os.fdopen(follower) as keyboard:
         monkeypatch.setattr("sys.stdin", keyboard)
