@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -25,6 +26,8 @@ from bakery.repo.git import Git
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.recipe import RecordedBake
 from bakery.reporting import Reporter
+
+_LEFTOVER_AGE_S = 86_400
 
 WEIGHTS, STIMULI, TRAJECTORIES = unpacking.MAIN_FILES
 METRICS, DONE = "metrics.jsonl", "done.json"
@@ -380,6 +383,9 @@ def _json(path: Path) -> dict[str, Any] | None:
 @contextmanager
 def _staging(repo: ModelRepo) -> Iterator[Path]:
     """Yield a folder on the store's own disk; it is gone afterwards."""
+    for left in repo.store.root.glob("import-*"):  # of an import that was killed
+        if time.time() - left.stat().st_mtime > _LEFTOVER_AGE_S:
+            shutil.rmtree(left, ignore_errors=True)
     folder = repo.store.root / f"import-{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

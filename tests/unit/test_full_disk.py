@@ -25,6 +25,20 @@ from bakery.records import write_atomic
 rim.end(lambda: write_atomic(Path(sys.argv[1]), "x" * 100_000), stopped="")
 """
 
+PRINTING = """
+import os, subprocess, sys
+from bakery.cli import rim
+def work():
+    with open(sys.argv[1], "w") as file:
+        file.write("text")
+        file.flush()
+        sys.stdin.read(0), print("out"), print("err", file=sys.stderr)
+        subprocess.run(["echo", "child"])
+        subprocess.run("echo child >&2", shell=True)
+    return 0
+rim.end(work, stopped="")
+"""
+
 LIMIT = 4096
 
 RECORD = """
@@ -120,3 +134,15 @@ def test_a_bake_that_cannot_be_recorded_for_want_of_room_leaves_all_as_it_was(
         repo.record(plan, result, launched=repo.launch_blob(), reporter=Quiet())
     assert [bake.base_name for bake in repo.bakes()] == ["one"]
     assert git(repo.root, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_stream_that_the_caller_closed_is_nobody_s_file(tmp_path: Path, number: int) -> None:
+    """The next file that is opened would take its number, and what is printed after."""
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTING, str(tmp_path / "file")],
+        preexec_fn=lambda: os.close(number),
+        check=False,
+    )
+    assert done.returncode == 0
+    assert (tmp_path / "file").read_text("utf-8") == "text"

@@ -208,3 +208,23 @@ def test_an_entry_that_is_not_what_bgit_writes_is_named(before, after, at):
     (bake,) = recipe.parse(recipe.append(EMPTY, edited))
     with pytest.raises(RepoError, match=rf"bake_0000000000000001: .*{at}"):
         _ = bake.data
+
+
+@pytest.mark.parametrize(
+    ("notes", "said"),
+    [
+        ("[" * 60_000, "nested deeper than 100 levels"),
+        ("- " * 60_000 + "x", "nested deeper than 100 levels"),
+        ("[&a [x], *a]", "stands for another part"),
+    ],
+    ids=["flow", "block", "alias"],
+)
+def test_yaml_that_would_end_the_process_is_refused(notes, said):
+    """Some readers overflow their stack, and that ends Python without a word."""
+    edited = block(1).replace("        r: 16", f"        r: 16\n      extra:\n        {notes}\n")
+    (bake,) = recipe.parse(recipe.append(EMPTY, edited))
+    with pytest.raises(RepoError, match=said):
+        _ = bake.data
+    if "nested" in said:
+        with pytest.raises(RepoError, match=said):
+            recipe.parse(f"{EMPTY}\nextra:\n  {notes}\n")

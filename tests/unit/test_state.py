@@ -43,6 +43,8 @@ def test_windows_line_ends_read_the_same():
         (TEXT.replace("[REPO]", "REPO"), "cannot be read"),
         (TEXT.replace("owner = ann", ""), "owner is missing"),
         (TEXT.replace("PARENT_MODEL =", "PARENT_MODEL = yoda"), "'yoda' is not a model name"),
+        (TEXT.replace("owner = ann", "owner ="), "cannot be part of a model's name"),
+        (TEXT.replace("owner = ann", "owner = a/../b"), "cannot be part of a model's name"),
         ("", "REPO is missing"),
     ],
 )

@@ -22,6 +22,7 @@ INTERRUPTED = 130
 
 def end(work: Callable[[], int], *, stopped: str) -> NoReturn:
     """Do the work and end the process; `stopped` says how to go on after Ctrl-C."""
+    _have_streams()
     _never_fail_to_print()
     try:
         code = work()
@@ -91,6 +92,21 @@ def _harmless(text: str) -> str:
     from bakery.ui.harmless import harmless  # here: what ends well need not wait for it
 
     return harmless(text)
+
+
+def _have_streams() -> None:
+    """Open what the caller has closed (`>&-`): a file of ours would take its place, and its text.
+
+    Nothing is read from it, and what is written is gone, as was asked for.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            handle = os.open(os.devnull, os.O_RDWR)
+            if handle != number:
+                os.dup2(handle, number)
+                os.close(handle)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, "w" if number else "r"))  # noqa: SIM115, PTH123
 
 
 def _never_fail_to_print() -> None:

@@ -17,11 +17,10 @@ from typing import Any
 import yaml
 
 from bakery.errors import RepoError
+from bakery.repo import yaml_reader
 
 DEFAULT_BASE = "Qwen/Qwen3-32B"
 """What such a repository is based on where no file of it says so."""
-
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 UNREADABLE = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 """What a YAML reader raises: dates and numbers that are none are no errors of YAML to it."""
@@ -113,7 +112,7 @@ def parse(bread: str, recipe: str) -> Former:
     name, base, parent = head(bread)
     sections = _sections(bread)
     try:
-        data = yaml.load(recipe, Loader=_LOADER)
+        data = yaml_reader.load(recipe, aliases=True)
     except UNREADABLE:
         data = None
     data = data if isinstance(data, dict) else {}

@@ -13,11 +13,9 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-import yaml
-
 from bakery.errors import ConfigError
 from bakery.records import ModelRef
-from bakery.repo import former, recorded, state
+from bakery.repo import former, recorded, state, yaml_reader
 from bakery.repo.former import Former
 from bakery.repo.yaml_writer import dump
 
@@ -41,8 +39,6 @@ _HEAD = re.compile(
     rf"      digest: {_WORD}\n      input: {_WORD}"
 )
 _LISTED = re.compile(rf"        - {_WORD}\n")
-
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +150,7 @@ def parse(text: str, source: str = "recipe.yml") -> list[RecordedBake]:
     """Return the bakes of a recipe in order; RepoError says what to do where it does not parse."""
     header, found = _split(_bytes(text), source)
     try:
-        data = yaml.load(header, Loader=_LOADER)
+        data = yaml_reader.load(header, aliases=True)
         if not found and former.is_recipe(data):
             return []
         state.refuse_newer(data["schema"], source)
@@ -198,7 +194,7 @@ def former_of(header: str) -> Former | None:
     if "\nformer:" not in header and "\nschema:" in header:
         return None
     try:
-        data = yaml.load(header, Loader=_LOADER)
+        data = yaml_reader.load(header, aliases=True)
     except former.UNREADABLE:
         return None
     return former.of_data(data) if isinstance(data, dict) else None
@@ -280,7 +276,7 @@ def _block_at(data: bytes, start: int, bake_id: str) -> bytes | None:
 def _head(block: str) -> RecordedBake | str:
     """Return what the head of a block says, or what is wrong with it."""
     try:
-        data = _quick_head(block) or yaml.load(block.split(_DETAILS, 1)[0], Loader=_LOADER)[0]
+        data = _quick_head(block) or yaml_reader.load(block.split(_DETAILS, 1)[0])[0]
         parent = data["parent"]
         return RecordedBake(
             name=str(data["bake_name"]),
@@ -323,7 +319,7 @@ _NEXT_KEY = re.compile(r"\n {0,6}[^ \n]")
 
 def _part(text: str, key: str) -> Any:
     try:
-        value = yaml.load(text, Loader=_LOADER)[key]
+        value = yaml_reader.load(text)[key]
     except former.UNREADABLE as error:
         raise state.damaged("recipe.yml", " ".join(str(error).split())) from error
     if found := recorded.part_problem(key, value):
@@ -334,7 +330,7 @@ def _part(text: str, key: str) -> Any:
 @lru_cache(maxsize=512)
 def _whole(block: str) -> Mapping[str, Any] | str:
     try:
-        (data,) = yaml.load(block, Loader=_LOADER)
+        (data,) = yaml_reader.load(block)
     except former.UNREADABLE as error:
         return " ".join(str(error).split())
     if not isinstance(data, dict):

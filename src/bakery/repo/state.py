@@ -21,6 +21,9 @@ _PARENT_LINE = re.compile(r"^PARENT_MODEL[ \t]*=.*$", re.MULTILINE)
 
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7}|\|{7})( |$)", re.MULTILINE)
 
+_WORD = re.compile(r"[^/\s\x00-\x1f\x7f-\x9f]+")
+"""What a model's name has between two slashes."""
+
 _MARKS = ("<<<<<<<", ">>>>>>>")
 
 
@@ -76,6 +79,9 @@ def parse(text: str, source: str = ".bread") -> State:
         parser.read_string(text)
         repo, parent = parser["REPO"], parser["STATE"].get("PARENT_MODEL", "")
         refuse_newer(repo.get("schema", str(SCHEMA)), source)
+        for key in ("owner", "name"):
+            if not _WORD.fullmatch(repo[key]):
+                raise damaged(source, f"{key} = {repo[key]} cannot be part of a model's name")
         base = BaseModelId(repo["base_model"], repo.get("revision", ""), repo.get("digest", ""))
         return State(repo["owner"], repo["name"], base, ModelRef.parse(parent) if parent else None)
     except KeyError as error:

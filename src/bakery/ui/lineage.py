@@ -18,6 +18,7 @@ from bakery.repo.lineage import Branch, Lineage, Node
 from bakery.repo.recipe import RecordedBake
 from bakery.repo.state import State
 from bakery.ui.console import is_unicode, note, open_console, say, show_json
+from bakery.ui.harmless import harmless
 
 _MOST_PLACES = 6
 """Branches and tags that are named beside one model; `--json` has all."""
@@ -138,7 +139,7 @@ def _print_tree(out: Console, root: _Item) -> None:
     if sys.stdout.isatty():
         out.print(Text("\n").join(lines), soft_wrap=True)
     else:
-        print("\n".join(line.plain.rstrip() for line in lines))
+        print(harmless("\n".join(line.plain.rstrip() for line in lines)))
     if rows is not nested:
         note("of two models in one column, the lower one was baked on the upper one")
 
