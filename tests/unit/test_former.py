@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from bakery.errors import ConfigError, RepoError
-from bakery.repo import former
+from bakery.repo import former, merging, recipe
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.overview import status
 from bakery.reporting import Quiet
@@ -149,6 +149,38 @@ def test_another_branch_of_it_can_adopt_a_model_of_ours(repo):
     repo.adopt(bake, base=OURS, reporter=Quiet())
     assert repo.state().parent == model
     assert repo.former() is not None
+
+
+def test_two_branches_of_it_that_both_went_on_are_merged(repo):
+    merging.install(repo.git)
+    git(repo.root, "switch", "-qc", "exp")
+    bread = repo.root / ".bread"
+    bread.write_text(BREAD.replace(SECOND_MODEL, FIRST_MODEL), encoding="utf-8")
+    git(repo.root, "commit", "-qam", "another model")
+    adopted(repo)
+    baked(repo, "there")
+    git(repo.root, "switch", "-q", "main")
+    adopted(repo)
+    here = baked(repo, "here")
+    git(repo.root, "merge", "-q", "--no-edit", "exp")
+    assert [bake.base_name for bake in repo.bakes()] == ["here", "there"]
+    assert repo.state().parent == here
+    found = repo.former()
+    assert found is not None
+    assert found.parent == SECOND_MODEL
+
+
+@pytest.mark.parametrize(("base", "is_clean"), [("tiny-1", True), ("other", False)])
+def test_what_it_had_written_stays_in_a_merge_and_two_bases_conflict(base, is_clean):
+    ours = recipe.new("tiny-1", former.as_data(BREAD, ACTIONS))
+    theirs = recipe.new(base, former.as_data(FRESH_BREAD, ACTIONS))
+    merged = merging.merge("recipe.yml", ACTIONS, ours, theirs)
+    assert merged.is_clean == is_clean
+    if is_clean:
+        assert merged.text == ours
+        assert merged.notes == (
+            "`former:` of recipe.yml stays as on this side; theirs is in their commits",
+        )
 
 
 def test_a_revert_of_the_choice_brings_both_files_back(repo):

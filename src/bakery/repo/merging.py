@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from bakery.errors import RepoError
 from bakery.records import ModelRef, write_atomic
-from bakery.repo import recipe, state
+from bakery.repo import former, recipe, state
 from bakery.repo.checks import BREAD, INPUT, RECIPE
 from bakery.repo.emptied import emptied, has_active_lines
 from bakery.repo.git import Git, merge_texts
@@ -87,6 +87,8 @@ def merge(path: str, base: str, ours: str, theirs: str) -> Merged:
 
 def _bread(base: str, ours: str, theirs: str) -> Merged:
     """Take what one side changed; of two current models keep ours, and say how to take theirs."""
+    if former.is_bread(base):  # both sides have gone on from it since
+        base = ""
     before, here, there = (
         state.parse(text).parent if text else None for text in (base, ours, theirs)
     )
@@ -147,8 +149,9 @@ def _recipe(base: str, ours: str, theirs: str) -> Merged:
         for i in order
         if i in here and i in there and _digests(recorded, i) == 2
     ]
-    text = _with_blocks(ours, here, chosen, _outside(base, ours, theirs))
-    return Merged(text, not contested, tuple(notes))
+    outside, told = _outside(base, ours, theirs)
+    text = _with_blocks(ours, here, chosen, outside)
+    return Merged(text, not contested, (*notes, *told))
 
 
 def _with_ancestors(ids: Iterable[str], parents: Mapping[str, ModelRef | None]) -> set[str]:
@@ -177,17 +180,25 @@ def _parents_first(ids: list[str], parents: Mapping[str, ModelRef | None]) -> li
     return list(order)
 
 
-def _outside(base: str, ours: str, theirs: str) -> str | None:
-    """Return what stands outside of the blocks; None where it is what ours has."""
+def _outside(base: str, ours: str, theirs: str) -> tuple[str | None, tuple[str, ...]]:
+    """Return what stands outside of the blocks (None: what ours has), and what to say of it."""
     before, here, there = (recipe.outside(text) for text in (base, ours, theirs))
     if there in (before, here):
-        return None
+        return None, ()
     if here == before:
-        return there
+        return there, ()
     text, clean = merge_texts(before, here, there)
-    if not clean:
+    if clean:
+        return text, ()
+    if _without_history(here) != _without_history(there):
         raise _ConflictError
-    return text
+    return None, (f"`former:` of {RECIPE} stays as on this side; theirs is in their commits",)
+
+
+def _without_history(outside: str) -> str:
+    """Return a recipe without blocks and without what another tool had written."""
+    head, _, rest = outside.partition("\nformer:")
+    return f"{head}{rest[rest.find(chr(10) + 'resources:') :]}"
 
 
 def _with_blocks(
