@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 
 import pytest
 
 from bakery.repo.model_repo import ModelRepo
 from tests.support import former
+from tests.support.commands import PROGRAM, typed
 from tests.support.recorded import baked, git, made
-
-PROGRAM = "from bakery.cli.app import bgit; bgit(prog_name='bgit')"
-
-
-def typed(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, check=False
-    )
 
 
 @pytest.fixture

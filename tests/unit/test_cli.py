@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import click
@@ -19,8 +18,7 @@ from bakery.records import Stimulus, Trajectory, append_rows
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from tests.support import recorded
-
-PROGRAM = "from bakery.cli.app import bgit; bgit(prog_name='bgit')"
+from tests.support.commands import typed
 
 INPUT = """\
 PROMPT:
@@ -46,16 +44,6 @@ def repo(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> ModelRepo:
     (made.root / "input.yml").write_text(INPUT, encoding="utf-8")
     subprocess.run(["git", "add", "input.yml"], check=True)
     return made
-
-
-def typed(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM, *words],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def git(*words: str) -> subprocess.CompletedProcess[str]:

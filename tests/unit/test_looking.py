@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,7 @@ from bakery.repo import described, targets
 from bakery.repo.compare import compare, prompt_text
 from bakery.repo.model_repo import ModelRepo
 from tests.support import recorded
-
-PROGRAM = "from bakery.cli.app import bgit; bgit(prog_name='bgit')"
+from tests.support.commands import typed
 
 
 @pytest.fixture
@@ -37,12 +35,6 @@ def ask(*words: str) -> Result:
     done = CliRunner().invoke(bgit, list(words))
     assert done.exit_code == 0, done.output
     return done
-
-
-def typed(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, check=False
-    )
 
 
 def test_show_says_what_a_model_was_baked_from(repo):
