@@ -47,12 +47,7 @@ def download(
     adapter, as PEFT, vLLM and others read it; a model's whole chain of bakes is in it.
     """
     repo = ModelRepo.find()
-    bake = repo.find_model(model)
-    if bake is None:
-        raise RepoError(
-            f"{repo.state().base.name} is the base model: nothing was baked into it here",
-            hint="`bgit models --all` lists what was.",
-        )
+    bake = repo.find_bake(model)
     if checkpoint is not None:
         bake = _at_step(repo, bake, checkpoint)
     wanted = exports.Wanted(out, form, merged, dtype, force)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from bakery import reproduce as reproducing
-from bakery.errors import RepoError
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.progress import reporter
 from bakery.ui.reproduced import show_reproduced, show_steps
@@ -28,12 +27,7 @@ def reproduce(
     into its store; nothing recorded is replaced. Ends with 1 where anything differs.
     """
     repo = ModelRepo.find()
-    bake = repo.find_model(model)
-    if bake is None:
-        raise RepoError(
-            f"{repo.state().base.name} is the base model: it was not baked here",
-            hint="`bgit models --all` lists what was.",
-        )
+    bake = repo.find_bake(model)
     if dry_run:
         show_steps(reproducing.steps(repo, bake, force=force), as_json=as_json)
         return

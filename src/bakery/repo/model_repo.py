@@ -218,6 +218,15 @@ class ModelRepo:
         here = own.get(found.id) if found is not None else None
         return found if found is None or here is None else replace(here, models=found.models)
 
+    def find_bake(self, text: str) -> RecordedBake:
+        """Return the bake that a name means; RepoError where that is the base model."""
+        if (found := self.find_model(text)) is None:
+            raise RepoError(
+                f"{self.state().base.name} is the base model: it was not baked here",
+                hint="`bgit models --all` lists what was.",
+            )
+        return found
+
     def names_bakes(self, arguments: Sequence[str]) -> list[RecordedBake] | None:
         """Return the bakes that arguments name, newest first; None where one is something else."""
         return revert.named(self.git, arguments)
