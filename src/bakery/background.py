@@ -338,11 +338,11 @@ def _record(repo: ModelRepo, done: Job, reporter: Reporter) -> dict[str, Any]:
 
 def way_to(repo: ModelRepo, other: Job) -> str:
     """Return the command that goes to the branch of a job."""
-    wanted = f"refs/heads/{other.branch}"
+    wanted, branch = f"refs/heads/{other.branch}", shlex.quote(other.branch)
     for row in repo.git.run("for-each-ref", "--format=%(refname) %(worktreepath)", wanted).split(
         "\n"
     ):
         name, _, worktree = row.partition(" ")
         if name == wanted:
-            return f"cd {shlex.quote(worktree)}" if worktree else f"bgit switch {other.branch}"
-    return f"bgit switch -c {other.branch} {other.commit[:10]}"
+            return f"cd {shlex.quote(worktree)}" if worktree else f"bgit switch {branch}"
+    return f"bgit switch -c {branch} {other.commit[:10]}"

@@ -228,3 +228,11 @@ def test_yaml_that_would_end_the_process_is_refused(notes, said):
     if "nested" in said:
         with pytest.raises(RepoError, match=said):
             recipe.parse(f"{EMPTY}\nextra:\n  {notes}\n")
+
+
+@pytest.mark.parametrize("blob", ["HEAD:secret", '"a\\nb"', "$(id)", "--all", "../x"])
+def test_what_git_is_asked_for_is_an_id(blob):
+    edited = block(1).replace(f"input: {'c' * 40}", f"input: {blob}")
+    assert edited != block(1)
+    with pytest.raises(RepoError, match="input cannot be"):
+        recipe.parse(recipe.append(EMPTY, edited))

@@ -24,6 +24,7 @@ SCHEMA = 1
 _OPEN = "    # >>> bake "
 _CLOSE = "    # <<< bake "
 _ID = re.compile(r"[0-9a-f]{16}")
+_HEX = re.compile(r"[0-9a-f]{1,64}")
 
 _START = f"\n{_OPEN}".encode()
 
@@ -277,13 +278,15 @@ def _head(block: str) -> RecordedBake | str:
     """Return what the head of a block says, or what is wrong with it."""
     try:
         data = _quick_head(block) or yaml_reader.load(block.split(_DETAILS, 1)[0])[0]
-        parent = data["parent"]
+        parent, digest, blob = data["parent"], str(data["digest"]), str(data["input"])
+        if not (_HEX.fullmatch(digest) and _HEX.fullmatch(blob)):  # both are handed on, to git too
+            return f"digest and input cannot be {digest!r} and {blob!r}"
         return RecordedBake(
             name=str(data["bake_name"]),
             models=tuple(ModelRef.parse(name) for name in data["model_names"]),
             parent=ModelRef.parse(parent["model"]) if parent else None,
-            digest=str(data["digest"]),
-            input_blob=str(data["input"]),
+            digest=digest,
+            input_blob=blob,
             block=block,
         )
     except ConfigError as error:
