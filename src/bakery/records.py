@@ -167,12 +167,12 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         return
     raw = path.read_bytes()
     complete = raw[: raw.rfind(b"\n") + 1]
-    for number, line in enumerate(complete.decode("utf-8").split("\n")[:-1], start=1):
+    for number, line in enumerate(complete.split(b"\n")[:-1], start=1):
         try:
-            yield number, json.loads(line)
-        except json.JSONDecodeError as error:
+            yield number, json.loads(line.decode("utf-8"))
+        except (ValueError, RecursionError) as error:
             raise StageError(
-                f"{path}:{number} is not JSON: {error.msg}",
+                f"{path}:{number} is not JSON: {getattr(error, 'msg', error)}",
                 hint="Delete that line (its result is made again) and run the same command.",
             ) from error
 

@@ -65,10 +65,15 @@ def test_a_line_separator_inside_a_text_does_not_split_a_row(tmp_path):
     assert records.read_rows(tmp_path / "rows.jsonl", Stimulus) == [row]
 
 
-def test_a_bad_line_in_the_middle_is_named(tmp_path):
+@pytest.mark.parametrize(
+    "line",
+    [b"not json", b"\0\0\0", b'{"id": "\xff"}', b"[" * 100_000, b'{"id": ' + b"9" * 5000 + b"}"],
+    ids=lambda line: line[:12],
+)
+def test_a_bad_line_in_the_middle_is_named(tmp_path, line):
     path = tmp_path / "rows.jsonl"
     records.append_rows(path, [ONE])
-    path.write_bytes(path.read_bytes() + b"not json\n")
+    path.write_bytes(path.read_bytes() + line + b"\n")
     with pytest.raises(StageError, match=r"rows\.jsonl:2 is not JSON"):
         records.read_rows(path, Stimulus)
 
