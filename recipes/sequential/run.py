@@ -90,10 +90,20 @@ def title(text: str) -> None:
 
 def show_answers(folder: Path) -> None:
     """Ask one question of the base, of the prompted base, and of each baked model."""
+    from rich.table import Table
+
     from bakery.ui import console
 
     print("The same question, without and with a prompt, then baked in, without one:\n")
-    console.show_answers([(QUESTION, who, answer) for who, answer in answers(folder)])
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("question", ratio=5, style="cyan")
+    table.add_column("who", no_wrap=True)
+    table.add_column("answer", ratio=8)
+    for number, (who, answer) in enumerate(answers(folder)):
+        table.add_row("" if number else QUESTION, who, answer)
+    console.lay(
+        console.open_console(width=None if sys.stdout.isatty() else console.PAGE_WIDTH), table
+    )
 
 
 def answers(folder: Path) -> Iterator[tuple[str, str]]:
