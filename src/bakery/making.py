@@ -309,11 +309,25 @@ def checked_result(folder: Path) -> dict[str, Any]:
 def _done(folder: Path) -> dict[str, Any] | None:
     """Return what a complete stage folder says of itself, or None."""
     path = folder / "done.json"
-    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+    return _whole(path) if path.is_file() else None
+
+
+def _whole(path: Path) -> dict[str, Any]:
+    """Return what a file of a stage says, or refuse a damaged one: it is always written whole."""
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        if isinstance(data, dict) and isinstance(data.get("count", 0), int):
+            return data
+        raise ValueError("that is nothing a stage writes")
+    except (ValueError, RecursionError) as error:
+        raise StageError(
+            f"{path} is damaged: {error}",
+            hint=f"Delete {path.with_name('done.json')} and run the same command again: what is "
+            "there is kept.",
+        ) from error
 
 
 def _baked(folder: Path) -> dict[str, Any] | None:
     if _done(folder) is None:
         return None
-    result: dict[str, Any] = json.loads((folder / "bake.json").read_text("utf-8"))
-    return result
+    return _whole(folder / "bake.json")

@@ -118,7 +118,8 @@ class _Look:
         if done is None:
             rows = self.folder / _ROWS[self.stage]
             return self._open(_row_count(rows), expected, begun=rows.exists())
-        count, seconds = int(done.get("count", 0)), done.get("seconds")
+        said, seconds = done.get("count"), done.get("seconds")
+        count = said if isinstance(said, int) else 0
         return StageStatus(self.stage, self.name, "complete", count, expected, seconds)
 
     def of_bake(self, epochs: int) -> StageStatus:
@@ -161,7 +162,7 @@ def data_of(path: Path) -> dict[str, Any] | None:
     """Return what a JSON file holds; None where it is not there, or not whole yet."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
 
