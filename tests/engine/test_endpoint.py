@@ -199,6 +199,11 @@ def test_a_text_becomes_ids_of_the_base_with_the_end_of_its_turn(tmp_path: Path)
     }
 
 
+def test_a_text_longer_than_any_answer_is_refused(tmp_path: Path) -> None:
+    with serve(["ha" * 10_000]) as endpoint, pytest.raises(StageError, match="20,000 characters"):
+        Rollout(tmp_path).run(endpoint, chat_of("chatml"))
+
+
 def test_a_cut_answer_has_no_end(tmp_path: Path) -> None:
     with serve(["and th"], finish="length") as endpoint:
         rows = Rollout(tmp_path).run(endpoint, chat_of("chatml"))

@@ -22,6 +22,8 @@ from bakery.records import Message, Prompt
 MAX_LIST_TOKENS = 8192
 LONGEST_LIST = 60
 WRITER_CONCURRENCY = 4
+MOST_CHARS_PER_TOKEN = 64
+"""Longer than the tokens of any vocabulary are on average."""
 
 
 class HostedWriter:
@@ -93,11 +95,21 @@ class HostedSampler:
         }
         messages = {request.key: request.messages for request in requests}
         for key, completion in self._endpoint.complete_all(asked, self._concurrency):
+            self._refuse_endless(completion, settings.max_tokens)
             ids = self._ids(completion, teacher, messages[key])
             ended = completion.finish in ("stop", "tool_calls")
             finish = "stop" if ended else completion.finish
             text = completion.text.strip() or self._chat.decoded(ids[:-1] if ended else ids)
             yield [Answer(key, tuple(ids), text, finish)]
+
+    def _refuse_endless(self, completion: Completion, max_tokens: int) -> None:
+        """Refuse a text that no `max_tokens` tokens could be: to tokenise it may take minutes."""
+        if len(completion.text) > MOST_CHARS_PER_TOKEN * max_tokens:
+            raise StageError(
+                f"{self.name} answered with {len(completion.text):,} characters, "
+                f"though TARGET.max_tokens is {max_tokens}",
+                hint="This endpoint does not keep to it; what was answered before is kept.",
+            )
 
     def _ids(
         self, completion: Completion, teacher: Prompt, messages: Sequence[Message]
