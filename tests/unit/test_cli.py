@@ -208,6 +208,15 @@ def test_a_bake_is_taken_back_by_name_and_a_commit_by_git(repo):
     assert not (repo.root / "notes").exists()
 
 
+def test_a_bake_is_not_taken_back_twice(repo):
+    model = recorded.baked(repo, "pirate")
+    assert CliRunner().invoke(bgit, ["revert", "pirate"]).exit_code == 0
+    again, unknown = typed("revert", "pirate"), typed("revert", "parrot")
+    assert (again.returncode, unknown.returncode) == (3, 3)
+    assert f"{model} was taken back, by commit" in again.stderr
+    assert "there is no model 'parrot'" in unknown.stderr
+
+
 def test_a_revert_that_is_reverted_says_what_the_model_is_now(repo):
     model = recorded.baked(repo, "pirate")
     assert typed("revert", "pirate").returncode == 0

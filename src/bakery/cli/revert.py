@@ -7,7 +7,7 @@ import contextlib
 import click
 
 from bakery.cli import passthrough
-from bakery.errors import BakeryError
+from bakery.errors import BakeryError, RepoError
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui.progress import reporter
@@ -27,6 +27,8 @@ def revert(context: click.Context, arguments: tuple[str, ...]) -> None:
     repo = ModelRepo.find()
     bakes = repo.names_bakes(arguments)
     if bakes is None:
+        for word in arguments:
+            _refuse_lost(repo, word)
         before = repo.state()
         code = passthrough.hand_to_git(["revert", *arguments])
         # Git may stop at a conflict in .bread, and says so itself.
@@ -36,3 +38,15 @@ def revert(context: click.Context, arguments: tuple[str, ...]) -> None:
     with reporter() as shown:
         commit = repo.revert(arguments, shown)
     console.show_reverted(bakes, commit, repo.state())
+
+
+def _refuse_lost(repo: ModelRepo, word: str) -> None:
+    """Refuse a bake's name that is nothing to git: one that was taken back, or is elsewhere."""
+    if word.startswith("-") or ".." in word:
+        return
+    if repo.git.ask("rev-parse", "--verify", "--quiet", f"{word}^{{commit}}") is None:
+        bake = repo.find_model(word)
+        raise RepoError(
+            f"{bake.model if bake else word} is not baked on this branch",
+            hint="`bgit tree` shows which branch has it.",
+        )
