@@ -27,8 +27,9 @@ def revert(context: click.Context, arguments: tuple[str, ...]) -> None:
     repo = ModelRepo.find()
     bakes = repo.names_bakes(arguments)
     if bakes is None:
-        for word in arguments:
-            _refuse_lost(repo, word)
+        if not any(word.startswith("-") for word in arguments):  # -m 1: the 1 is no commit
+            for word in arguments:
+                _refuse_lost(repo, word)
         before = repo.state()
         code = passthrough.hand_to_git(["revert", *arguments])
         # Git may stop at a conflict in .bread, and says so itself.
@@ -42,9 +43,8 @@ def revert(context: click.Context, arguments: tuple[str, ...]) -> None:
 
 def _refuse_lost(repo: ModelRepo, word: str) -> None:
     """Refuse a bake's name that is nothing to git: one that was taken back, or is elsewhere."""
-    if word.startswith("-") or ".." in word:
-        return
-    if repo.git.ask("rev-parse", "--verify", "--quiet", f"{word}^{{commit}}") is None:
+    commit = repo.git.ask("rev-parse", "--verify", "--quiet", f"{word}^{{commit}}")
+    if commit is None and ".." not in word:
         bake = repo.find_model(word)
         raise RepoError(
             f"{bake.model if bake else word} is not baked on this branch",
