@@ -27,7 +27,7 @@ import yaml
 from bakery import schema, yaml_text
 from bakery.errors import BakeryError, ConfigError
 from bakery.identity import BaseModelId
-from bakery.repo.emptied import emptied
+from bakery.repo.files.emptied import emptied
 from bakery.repo.plan import Head, resolve
 
 LIMIT_S = 5

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
-from bakery.repo import files, recipe
+from bakery.repo.files import recipe, starter
+from bakery.repo.files.state import State
 from bakery.repo.git import Git
-from bakery.repo.state import State
 
 BASE = BaseModelId("tiny-1", "", "ab" * 32)
 COMMANDS = (["status"], ["tree"], ["models"], ["--help"])
@@ -104,7 +104,7 @@ def _result(parent: ModelRef | None) -> dict[str, object]:
 
 def _commit(branch: str, chain: Sequence[tuple[ModelRef, str]]) -> Iterator[str]:
     here = State("ann", "demo", BASE, chain[-1][0] if chain else None)
-    texts = files.of_new_repository(here)
+    texts = starter.of_new_repository(here)
     texts["recipe.yml"] = recipe.new(BASE.name) + "".join(block for _, block in chain)
     yield f"commit refs/heads/{branch}\ncommitter Ann <ann@example.org> 0 +0000\ndata 4\nBake\n"
     for path, text in texts.items():

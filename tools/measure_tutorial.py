@@ -19,8 +19,8 @@ from bakery.backends.local import LocalModel
 from bakery.engine import models
 from bakery.identity import SamplingSettings
 from bakery.records import Prompt, Stimulus, read_rows, user_text
+from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.recipe import RecordedBake
 from tinyworld.exam import (
     Question,
     has_wisdom,

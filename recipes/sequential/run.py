@@ -108,8 +108,8 @@ def show_answers(folder: Path) -> None:
 
 def answers(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield who answered, and the answer."""
-    from bakery import speakers
     from bakery.conversation import ChatSettings
+    from bakery.jobs import speakers
     from bakery.records import Prompt
     from bakery.repo.model_repo import ModelRepo
     from bakery.reporting import Quiet

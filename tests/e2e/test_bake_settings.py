@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bakery.repo import recipe
+from bakery.repo.files import recipe
 from tests.e2e.conftest import Typist, copied
 
 INPUT = """\

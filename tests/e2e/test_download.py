@@ -14,7 +14,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bakery.identity import file_digest
-from bakery.repo import recipe
+from bakery.repo.files import recipe
 from tests.e2e.conftest import Typist, copied
 
 IDS = torch.tensor([[1, 9, 8, 7, 40, 41, 42]])

@@ -10,8 +10,8 @@ import torch
 from bakery.backends.hosted import HostedWriter
 from bakery.backends.local import InstructedWriter, LocalModel
 from bakery.errors import RepoError
-from bakery.making import weights
-from bakery.opening import Models
+from bakery.jobs.making import weights
+from bakery.jobs.opening import Models
 from bakery.records import ModelRef, Prompt
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet

@@ -20,8 +20,8 @@ from transformers import AutoModelForCausalLM
 
 from bakery.engine import bases
 from bakery.records import ModelRef
-from bakery.repo import recipe
-from bakery.repo.emptied import has_active_lines
+from bakery.repo.files import recipe
+from bakery.repo.files.emptied import has_active_lines
 from bakery.repo.git import Git
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bakery.errors import RepoError
-from bakery.repo.adopt import Adopted
+from bakery.repo.commits.adopt import Adopted
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from tests.support.recorded import (
@@ -157,7 +157,7 @@ def test_a_hook_that_refuses_leaves_all_as_it_was(repo):
 
 @pytest.mark.parametrize("moment", ["before the commit", "after the commit"])
 def test_a_kill_between_choice_and_files_is_made_up_for(repo, monkeypatch, moment):
-    from bakery.repo import commit
+    from bakery.repo.commits import commit
 
     def killed(*_: object, **__: object) -> str:
         raise KeyboardInterrupt

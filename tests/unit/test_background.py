@@ -14,9 +14,9 @@ from dataclasses import replace
 
 import pytest
 
-from bakery import background
 from bakery.cli.worker import PROGRAM
 from bakery.errors import BakeryError
+from bakery.jobs import background
 from bakery.repo import job
 from bakery.repo.job import Job
 from bakery.repo.model_repo import ModelRepo

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bakery import schema
-from bakery.repo.emptied import emptied, has_active_lines
+from bakery.repo.files.emptied import emptied, has_active_lines
 
 BLOCK = """\
 %YAML 1.2

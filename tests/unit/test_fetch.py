@@ -14,9 +14,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from bakery import background
 from bakery.cli.app import bgit
 from bakery.errors import ModelError, RepoError
+from bakery.jobs import background
 from bakery.repo import job
 from bakery.repo.job import Job, Progress
 from bakery.repo.model_repo import ModelRepo
@@ -242,7 +242,7 @@ FETCH = """
 import os
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
-from bakery import background
+from bakery.jobs import background
 repo = ModelRepo.find()
 (repo.git.git_dir / "bgit.pid").write_text(str(os.getpid()))
 background.fetch(repo, Quiet())

@@ -10,11 +10,11 @@ from click.testing import CliRunner
 
 from bakery.cli.check import check
 from bakery.cli.status import status as status_command
-from bakery.repo.forecast import forecast
 from bakery.repo.job import Job, Progress
-from bakery.repo.overview import status
+from bakery.repo.look.forecast import forecast
+from bakery.repo.look.overview import status
+from bakery.repo.look.progress import stages
 from bakery.repo.processes import ProcessId
-from bakery.repo.progress import stages
 from bakery.ui.forecast import show_forecast
 from bakery.ui.overview import changed_lines, is_settled, show_status
 from tests.support.recorded import baked, committed, configuration, git, made, stored

@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from bakery.errors import ConfigError, RepoError
-from bakery.repo import former, merging, recipe
+from bakery.repo.commits import merging
+from bakery.repo.files import former, recipe
+from bakery.repo.look.overview import status
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.overview import status
 from bakery.reporting import Quiet
 from tests.support.former import (
     ACTIONS,

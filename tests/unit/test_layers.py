@@ -18,7 +18,7 @@ LIGHT = [
     "bakery.records",
     "bakery.jobs",
     "bakery.repo.model_repo",
-    "bakery.repo.overview",
+    "bakery.repo.look.overview",
     "bakery.ui.console",
     "bakery.ui.progress",
     *(f"bakery.cli.{path.stem}" for path in sorted((SOURCE / "cli").glob("[a-z]*.py"))),

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 from bakery.cli.app import bgit
 from bakery.errors import RepoError
-from bakery.repo import described, targets
-from bakery.repo.compare import compare, prompt_text
+from bakery.repo.look import described, targets
+from bakery.repo.look.compare import compare, prompt_text
 from bakery.repo.model_repo import ModelRepo
 from tests.support import recorded
 from tests.support.commands import typed

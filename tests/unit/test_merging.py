@@ -7,7 +7,8 @@ import random
 import pytest
 
 from bakery.records import ModelRef
-from bakery.repo import merging, recipe, state
+from bakery.repo.commits import merging
+from bakery.repo.files import recipe, state
 from tests.support.recorded import BASE
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from bakery.errors import ConfigError, RepoError
-from bakery.repo import merging
+from bakery.repo.commits import merging
+from bakery.repo.look.overview import status
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.overview import status
 from bakery.reporting import Quiet
 from tests.support.recorded import baked, committed, current, forked, git, made, names
 

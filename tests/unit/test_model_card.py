@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bakery.identity import BaseModelId
-from bakery.model_card import Weights, readme, usage
+from bakery.jobs.model_card import Weights, readme, usage
 from bakery.records import ModelRef
 
 MODEL = ModelRef("ann", "tale", f"yoda_{'a' * 16}", 12)

@@ -9,8 +9,8 @@ import pytest
 
 from bakery.errors import RepoError
 from bakery.repo.git import Git
+from bakery.repo.look.overview import status
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.overview import status
 from bakery.reporting import Quiet
 from tests.support.recorded import baked, git, made
 

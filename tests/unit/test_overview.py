@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bakery.repo.overview import Status, status
+from bakery.repo.look.overview import Status, status
 from bakery.reporting import Quiet
 from bakery.ui.overview import show_status
 from tests.support.recorded import (

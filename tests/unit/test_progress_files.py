@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bakery.errors import StageError
-from bakery.making import checked_result
-from bakery.repo.progress import data_of
+from bakery.jobs.making import checked_result
+from bakery.repo.look.progress import data_of
 
 DAMAGED = [b"", b"[]", b"5", b"\xff\xfe", b"[" * 100_000, b'{"count": "x"}']
 

@@ -10,7 +10,7 @@ import yaml
 from bakery import yaml_text
 from bakery.errors import RepoError
 from bakery.records import ModelRef
-from bakery.repo import recipe
+from bakery.repo.files import recipe
 
 NASTY = [
     "",

@@ -9,10 +9,10 @@ import pytest
 
 from bakery.errors import ModelError, StageError
 from bakery.identity import file_digest
+from bakery.jobs.reproduce import Beside, reproduce
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.store import Store
 from bakery.reporting import Quiet
-from bakery.reproduce import Beside, reproduce
 from tests.support import recorded
 
 HOSTED = """\

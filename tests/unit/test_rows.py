@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from bakery.cli.rows import row_options
 from bakery.errors import ConfigError
 from bakery.records import Stimulus, Trajectory, append_rows
-from bakery.repo import rows
+from bakery.repo.look import rows
 from bakery.ui.rows import Asked, show_answers, show_stimuli
 from tests.support import recorded
 

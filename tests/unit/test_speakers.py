@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bakery import speakers
 from bakery.cli.app import bgit
 from bakery.errors import BakeryError, ConfigError, ModelError, RepoError
+from bakery.jobs import speakers
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from tests.support import recorded

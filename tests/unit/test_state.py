@@ -7,8 +7,8 @@ import pytest
 from bakery.errors import RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
-from bakery.repo import state
-from bakery.repo.state import State
+from bakery.repo.files import state
+from bakery.repo.files.state import State
 
 MODEL = ModelRef("ann", "yoda", "bake_" + "0" * 16, 120)
 HERE = State("ann", "yoda", BaseModelId("Qwen/Qwen3-0.6B", "abc%def", "ab" * 32))

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from bakery.records import ModelRef
-from bakery.repo.lineage import Branch, Lineage, Node
-from bakery.repo.recipe import RecordedBake
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.look.lineage import Branch, Lineage, Node
 from bakery.ui import lineage as shown
 from tests.support.former import SECOND, written
 from tests.support.recorded import BASE

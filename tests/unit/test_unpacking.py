@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bakery.errors import BakeryError, ModelError
-from bakery.unpacking import unpack
+from bakery.jobs.unpacking import unpack
 
 
 def entry(name: str, content: bytes = b"x", **more: object) -> tuple[tarfile.TarInfo, bytes]:

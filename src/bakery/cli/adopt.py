@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from bakery import jobs
 from bakery.errors import RepoError
-from bakery.repo.adopt import recorded_base
-from bakery.repo.described import has_weights
+from bakery.jobs import pipeline
+from bakery.repo.commits.adopt import recorded_base
+from bakery.repo.look.described import has_weights
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import lineage
 from bakery.ui.progress import reporter
@@ -31,7 +31,7 @@ def adopt(model: str, base_model: str | None) -> None:
     before, bake = repo.state(), repo.find_model(model)
     base = None
     if before.is_former:
-        base = (recorded_base(bake) if bake else None) or jobs.base_model(
+        base = (recorded_base(bake) if bake else None) or pipeline.base_model(
             base_model or before.base.name
         )
     elif base_model is not None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from bakery import background
 from bakery.errors import ConfigError
+from bakery.jobs import background
 from bakery.repo import job
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console

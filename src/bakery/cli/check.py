@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from bakery.errors import BakeryError, ConfigError
-from bakery.repo.checks import INPUT
-from bakery.repo.forecast import Forecast, forecast
+from bakery.repo.commits.checks import INPUT
+from bakery.repo.look.forecast import Forecast, forecast
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui.forecast import show_forecast

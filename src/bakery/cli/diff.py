@@ -7,10 +7,10 @@ import click
 from bakery.cli import passthrough
 from bakery.cli.raw import RawCommand, are_paths, arguments
 from bakery.errors import BakeryError, ConfigError, RepoError
-from bakery.repo import described
-from bakery.repo.compare import compare
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.look import described
+from bakery.repo.look.compare import compare
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.recipe import RecordedBake
 from bakery.ui.compare import show_comparison
 
 

@@ -8,11 +8,11 @@ from typing import get_args
 
 import click
 
-from bakery import exports
 from bakery.errors import RepoError
-from bakery.model_card import Form
+from bakery.jobs import exports
+from bakery.jobs.model_card import Form
+from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.recipe import RecordedBake
 from bakery.ui.exported import show_exported
 from bakery.ui.progress import reporter
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from bakery import background
 from bakery.cli import passthrough
 from bakery.cli.raw import RawCommand, arguments
 from bakery.errors import ConfigError
+from bakery.jobs import background
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import jobs as shown
 from bakery.ui.progress import reporter

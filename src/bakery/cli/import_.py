@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from bakery import imports
 from bakery.errors import ConfigError
+from bakery.jobs import imports
+from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.recipe import RecordedBake
 from bakery.ui.imported import show_imported
 from bakery.ui.progress import reporter
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bakery import jobs
+from bakery.jobs import pipeline
 from bakery.repo import begin
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
@@ -40,7 +40,7 @@ def init(
     """
     called, outer = name or folder.resolve().name, begin.around(folder)
     begin.check(folder, name=called, owner=owner)  # before a base model is fetched
-    base = jobs.base_model(base_model, revision)
+    base = pipeline.base_model(base_model, revision)
     repo = ModelRepo.init(folder, name=called, owner=owner, base=base)
     if as_json:
         console.show_json({"folder": repo.root, "repository": repo.state()})

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bakery.repo.merging import merge
+from bakery.repo.commits.merging import merge
 
 _MARKS = 7
 """How long git makes conflict marks that people are to see."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bakery import reproduce as reproducing
+from bakery.jobs import reproduce as reproducing
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.progress import reporter
 from bakery.ui.reproduced import show_reproduced, show_steps

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bakery.cli.rows import row_options
-from bakery.repo import rows
+from bakery.repo.look import rows
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui.rows import Asked, show_answers

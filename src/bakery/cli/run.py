@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import click
 
-from bakery import background, jobs
 from bakery.cli import worker
 from bakery.errors import ConfigError
+from bakery.jobs import background, pipeline
 from bakery.repo import job
-from bakery.repo.forecast import forecast
+from bakery.repo.look.forecast import forecast
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui import jobs as shown
@@ -23,7 +23,7 @@ from bakery.ui.progress import reporter
     "stages",
     nargs=-1,
     metavar="[stim] [rollout] [bake]",
-    type=click.Choice(jobs.STAGES, case_sensitive=False),
+    type=click.Choice(pipeline.STAGES, case_sensitive=False),
 )
 @click.option(
     "--force",
@@ -66,15 +66,15 @@ def run(
     if now and not detach:
         raise ConfigError("--now goes with --detach")
     repo = ModelRepo.find()
-    chosen = [stage for stage in jobs.STAGES if not stages or stage in stages]
+    chosen = [stage for stage in pipeline.STAGES if not stages or stage in stages]
     if dry_run:
-        show_forecast(forecast(repo, jobs.planned(repo, chosen)), as_json=as_json)
+        show_forecast(forecast(repo, pipeline.planned(repo, chosen)), as_json=as_json)
         return
     if detach:
         _launch(repo, chosen, force=force, at_once=now, as_json=as_json)
         return
     with reporter() as notes:
-        report = jobs.run(repo, chosen, force=force, wait=not no_wait, reporter=notes)
+        report = pipeline.run(repo, chosen, force=force, wait=not no_wait, reporter=notes)
     if as_json:
         current = report.model is not None and repo.state().parent == report.model
         console.show_json(shown.run_data(report, is_current=current))

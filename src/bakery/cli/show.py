@@ -7,7 +7,7 @@ import click
 from bakery.cli import passthrough
 from bakery.cli.raw import RawCommand, are_paths, arguments
 from bakery.errors import BakeryError, ConfigError, RepoError
-from bakery.repo import described
+from bakery.repo.look import described
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import record
 from bakery.ui.console import say_data

@@ -7,7 +7,7 @@ import time
 
 import click
 
-from bakery.repo import overview
+from bakery.repo.look import overview
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui.overview import changed_lines, is_settled, show_status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bakery.repo import targets
+from bakery.repo.look import targets
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui.targets import show_target, show_targets

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from bakery import background
 from bakery.cli import rim
+from bakery.jobs import background
 from bakery.repo.store import Store
 from bakery.ui.progress import Lines
 

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from bakery.errors import ConfigError, RepoError
 from bakery.identity import BaseModelId
-from bakery.repo import checks, files, merging
-from bakery.repo.checks import BREAD, INPUT, RECIPE
+from bakery.repo.commits import checks, merging
+from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
+from bakery.repo.files import starter
+from bakery.repo.files.state import State
 from bakery.repo.git import Git
-from bakery.repo.state import State
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -40,7 +41,7 @@ def begin(folder: Path, *, name: str, owner: str | None, base: BaseModelId) -> G
         git.run("add", "--force", "--", *texts)
         git.commit(f"init: {name}")
         # Not committed: what is baked, and why, is for the user's own first commit to say.
-        (folder / INPUT).write_text(files.EXAMPLE, encoding="utf-8", newline="\n")
+        (folder / INPUT).write_text(starter.EXAMPLE, encoding="utf-8", newline="\n")
     return git
 
 
@@ -97,7 +98,7 @@ def _check_ready(git: Git) -> None:
 
 def _texts(folder: Path, new: State) -> Mapping[str, str]:
     """Return what is to be written; a README that is there stays as it is."""
-    texts = files.of_new_repository(new)
+    texts = starter.of_new_repository(new)
     for path in _GROWN:
         if (folder / path).exists():
             before = (folder / path).read_text(encoding="utf-8").rstrip("\n")

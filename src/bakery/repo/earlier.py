@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bakery import schema
+from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.git import Git
-from bakery.repo.recipe import RecordedBake
 
 
 def sections(git: Git, bakes: Sequence[RecordedBake]) -> schema.Sections:

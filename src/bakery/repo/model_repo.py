@@ -13,27 +13,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef, Prompt
-from bakery.repo import (
-    adopt,
-    begin,
-    checks,
-    find,
-    former,
-    lineage,
-    merging,
-    recipe,
-    record,
-    revert,
-    state,
-)
-from bakery.repo.adopt import Adopted
-from bakery.repo.checks import BREAD, INPUT, RECIPE
-from bakery.repo.emptied import has_active_lines
-from bakery.repo.former import Former
+from bakery.repo import begin
+from bakery.repo.commits import adopt, checks, merging, record, revert
+from bakery.repo.commits.adopt import Adopted
+from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
+from bakery.repo.files import former, recipe, state
+from bakery.repo.files.emptied import has_active_lines
+from bakery.repo.files.former import Former
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.files.state import State
 from bakery.repo.git import Blob, Git, plain_path
-from bakery.repo.lineage import Lineage
-from bakery.repo.recipe import RecordedBake
-from bakery.repo.state import State
+from bakery.repo.look import find, lineage
+from bakery.repo.look.lineage import Lineage
 from bakery.repo.store import Store
 from bakery.reporting import Reporter
 

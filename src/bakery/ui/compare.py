@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bakery.repo.compare import Change, Comparison
+from bakery.repo.look.compare import Change, Comparison
 from bakery.ui.chart import number
 from bakery.ui.console import arrow, lay, open_console, say, show_json
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from bakery.model_card import Exported
+from bakery.jobs.model_card import Exported
 from bakery.ui.console import lay, open_console, pairs, say, show_json
 from bakery.ui.overview import size
 

@@ -7,8 +7,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from bakery.repo.forecast import BakeForecast, Cost, Forecast, TargetForecast, Writing
-from bakery.repo.progress import StageStatus
+from bakery.repo.look.forecast import BakeForecast, Cost, Forecast, TargetForecast, Writing
+from bakery.repo.look.progress import StageStatus
 from bakery.ui.console import arrow, lay, open_console, pairs, say, show_json
 from bakery.ui.overview import size
 from bakery.ui.progress import duration

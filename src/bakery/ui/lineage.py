@@ -12,11 +12,11 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from bakery.repo.adopt import Adopted
-from bakery.repo.former import FormerBake
-from bakery.repo.lineage import Branch, Lineage, Node
-from bakery.repo.recipe import RecordedBake
-from bakery.repo.state import State
+from bakery.repo.commits.adopt import Adopted
+from bakery.repo.files.former import FormerBake
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.files.state import State
+from bakery.repo.look.lineage import Branch, Lineage, Node
 from bakery.ui.console import is_unicode, note, open_console, say, show_json
 from bakery.ui.harmless import harmless
 

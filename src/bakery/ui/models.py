@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bakery.records import ModelRef
-from bakery.repo.former import FormerBake
-from bakery.repo.recipe import RecordedBake
-from bakery.repo.state import State
+from bakery.repo.files.former import FormerBake
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.files.state import State
 from bakery.ui.chart import number
 from bakery.ui.console import arrow, lay, note, open_console, say, show_json
 

@@ -9,9 +9,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from bakery.repo.checks import INPUT
-from bakery.repo.overview import ADDED, Status
-from bakery.repo.progress import StageStatus
+from bakery.repo.commits.checks import INPUT
+from bakery.repo.look.overview import ADDED, Status
+from bakery.repo.look.progress import StageStatus
 from bakery.ui.chart import number
 from bakery.ui.console import arrow, lay, open_console, pairs, say, show_json
 from bakery.ui.progress import duration

@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.text import Text
 
-from bakery.repo.compare import flat, prompt_text
-from bakery.repo.described import Described
+from bakery.repo.look.compare import flat, prompt_text
+from bakery.repo.look.described import Described
 from bakery.ui.chart import number
 from bakery.ui.console import arrow, card_rows, lay, open_console, pairs, say, show_json
 

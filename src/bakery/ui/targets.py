@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from bakery.repo.compare import prompt_text
-from bakery.repo.targets import KnownTarget
+from bakery.repo.look.compare import prompt_text
+from bakery.repo.look.targets import KnownTarget
 from bakery.ui.console import lay, open_console, pairs, say, show_json
 
 

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from bakery.errors import RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
-from bakery.repo import checks, former, recipe, record, state
-from bakery.repo.checks import BREAD, INPUT, RECIPE
-from bakery.repo.emptied import emptied, has_active_lines
+from bakery.repo.commits import checks, record
+from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
+from bakery.repo.commits.journal import Journal
+from bakery.repo.files import former, recipe, state
+from bakery.repo.files.emptied import emptied, has_active_lines
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.files.state import State
 from bakery.repo.git import Git
-from bakery.repo.journal import Journal
-from bakery.repo.lineage import Lineage
-from bakery.repo.recipe import RecordedBake
-from bakery.repo.state import State
+from bakery.repo.look.lineage import Lineage
 from bakery.repo.store import Store
 from bakery.reporting import Reporter
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from bakery.errors import RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
-from bakery.repo import state
+from bakery.repo.files import state
 from bakery.repo.git import Git, plain_path
 
 if TYPE_CHECKING:
+    from bakery.repo.files.recipe import RecordedBake
     from bakery.repo.plan import Plan
-    from bakery.repo.recipe import RecordedBake
 
 BREAD, RECIPE, INPUT = ".bread", "recipe.yml", "input.yml"
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.records import ModelRef
-from bakery.repo.checks import INPUT, RECIPE
-from bakery.repo.find import MIN_PREFIX
+from bakery.repo.commits.checks import INPUT, RECIPE
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.files.state import State
 from bakery.repo.git import Blob
-from bakery.repo.lineage import Lineage
+from bakery.repo.look.find import MIN_PREFIX
+from bakery.repo.look.lineage import Lineage
 from bakery.repo.model_repo import ModelRepo, Place
-from bakery.repo.recipe import RecordedBake
-from bakery.repo.state import State
 from bakery.repo.store import Store
 
 if TYPE_CHECKING:

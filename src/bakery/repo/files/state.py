@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bakery.errors import ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
-from bakery.repo import former
+from bakery.repo.files import former
 
 SCHEMA = 1
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bakery.repo.recipe import RecordedBake
+from bakery.repo.files.recipe import RecordedBake
 
 if TYPE_CHECKING:
     from bakery.repo.plan import Plan, PlannedTarget

@@ -16,13 +16,13 @@ from typing import Any
 
 from bakery.errors import BakeryError, ModelError, StageError
 from bakery.identity import file_digest
-from bakery.making import Making, weights
+from bakery.jobs.making import Making, weights
 from bakery.records import write_atomic
-from bakery.repo import described
-from bakery.repo.compare import Change, flat
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.look import described
+from bakery.repo.look.compare import Change, flat
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan import Plan, PlannedTarget
-from bakery.repo.recipe import RecordedBake
 from bakery.repo.store import Store
 from bakery.reporting import Reporter
 from bakery.schema.model_names import HOSTED, kind_of

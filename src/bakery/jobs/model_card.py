@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
-from bakery.repo.compare import prompt_text
+from bakery.repo.look.compare import prompt_text
 
 EMBEDDED = "tiny-1"
 

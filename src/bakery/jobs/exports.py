@@ -16,16 +16,17 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from bakery import jobs, model_card
 from bakery.errors import ConfigError, RepoError, StageError
 from bakery.identity import file_digest
-from bakery.model_card import Exported, Form, Weights
+from bakery.jobs import model_card, pipeline
+from bakery.jobs.model_card import Exported, Form, Weights
 from bakery.records import sync_folder
-from bakery.repo import described, recipe
-from bakery.repo.checks import RECIPE
+from bakery.repo.commits.checks import RECIPE
+from bakery.repo.files import recipe
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.look import described
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan import defaults_for
-from bakery.repo.recipe import RecordedBake
 from bakery.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def export(repo: ModelRepo, bake: RecordedBake, wanted: Wanted, reporter: Report
         )
     path, form = wanted.place(bake)
     _check_free(path, force=wanted.force)
-    source = jobs.weights(repo, bake.model)
+    source = pipeline.weights(repo, bake.model)
     name = path.name
     for ending in ARCHIVE_ENDINGS:
         name = name.removesuffix(ending)

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from bakery.errors import BakeryError, ConfigError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
-from bakery.repo import former, job, progress
-from bakery.repo.checks import BREAD, INPUT, RECIPE
-from bakery.repo.emptied import has_active_lines
+from bakery.repo import job
+from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
+from bakery.repo.commits.journal import Journal
+from bakery.repo.files import former
+from bakery.repo.files.emptied import has_active_lines
+from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.job import Job
-from bakery.repo.journal import Journal
+from bakery.repo.look import progress
+from bakery.repo.look.progress import StageStatus
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.progress import StageStatus
-from bakery.repo.recipe import RecordedBake
 
 if TYPE_CHECKING:
     from bakery.repo.plan import Plan

@@ -11,9 +11,9 @@ from typing import Any
 
 from bakery.errors import StageError
 from bakery.records import Stimulus, Trajectory, read_rows
-from bakery.repo import targets
+from bakery.repo.look import targets
+from bakery.repo.look.progress import asked
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.progress import asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,15 +16,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bakery import unpacking
 from bakery.errors import BakeryError, ModelError, StageError
 from bakery.identity import file_digest
+from bakery.jobs import unpacking
 from bakery.records import ModelRef, write_atomic
-from bakery.repo import described
-from bakery.repo.checks import INPUT
+from bakery.repo.commits.checks import INPUT
+from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.git import Git
+from bakery.repo.look import described
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.recipe import RecordedBake
 from bakery.reporting import Reporter
 
 _LEFTOVER_AGE_S = 86_400

@@ -8,9 +8,9 @@ from typing import Any
 
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId
-from bakery.making import Making
-from bakery.making import checked_result as checked_result
-from bakery.making import weights as weights
+from bakery.jobs.making import Making
+from bakery.jobs.making import checked_result as checked_result
+from bakery.jobs.making import weights as weights
 from bakery.records import ModelRef
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan import Plan

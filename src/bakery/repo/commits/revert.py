@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 from bakery.errors import RepoError
 from bakery.records import ModelRef
-from bakery.repo import checks, recipe, record, state
-from bakery.repo.checks import BREAD, INPUT, RECIPE
-from bakery.repo.emptied import has_active_lines
+from bakery.repo.commits import checks, record
+from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
+from bakery.repo.commits.journal import Journal
+from bakery.repo.files import recipe, state
+from bakery.repo.files.emptied import has_active_lines
+from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.git import Blob, Git
-from bakery.repo.journal import Journal
-from bakery.repo.recipe import RecordedBake
 from bakery.repo.store import Store
 from bakery.reporting import Reporter
 

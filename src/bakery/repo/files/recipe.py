@@ -15,9 +15,10 @@ from typing import Any
 
 from bakery.errors import ConfigError
 from bakery.records import ModelRef
-from bakery.repo import former, recorded, state, yaml_reader
-from bakery.repo.former import Former
-from bakery.repo.yaml_writer import dump
+from bakery.repo import recorded, yaml_reader
+from bakery.repo.files import former, state
+from bakery.repo.files.former import Former
+from bakery.repo.files.yaml_writer import dump
 
 SCHEMA = 1
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bakery.errors import BakeryError, RepoError
-from bakery.repo.described import plan_or_none
-from bakery.repo.find import MIN_PREFIX
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.look.described import plan_or_none
+from bakery.repo.look.find import MIN_PREFIX
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.recipe import RecordedBake
 
 if TYPE_CHECKING:
     from bakery.repo.plan import Plan, PlannedTarget

@@ -16,10 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bakery import jobs
 from bakery.errors import BakeryError, ConfigError, RepoError, StageError
+from bakery.jobs import pipeline
 from bakery.records import ModelRef
-from bakery.repo import checks, job
+from bakery.repo import job
+from bakery.repo.commits import checks
 from bakery.repo.git import Git
 from bakery.repo.job import Fetched, Job, Progress
 from bakery.repo.model_repo import ModelRepo
@@ -56,7 +57,7 @@ def launch(
     `program` is what does it, given the store and the job. All that can be refused without
     loading a model is refused here. A run that is under way is not started twice.
     """
-    plan = jobs.planned(repo, stages)
+    plan = pipeline.planned(repo, stages)
     if plan.is_empty:
         raise ConfigError(
             "input.yml configures nothing: there is nothing to run",
@@ -65,7 +66,7 @@ def launch(
     for warning in plan.warnings:
         reporter.note(warning)
     repo.check_can_record(plan)
-    jobs.check(repo, plan, stages, reporter=reporter)
+    pipeline.check(repo, plan, stages, reporter=reporter)
     made = plan.bake_name if "bake" in stages else None
     new = Job(
         job.new_id(repo.store),
@@ -145,9 +146,9 @@ def work(store: Store, job_id: str, shown: Reporter) -> None:
             recorder.write(state="running", began=job.now())
             now = recorder.job
             repo = ModelRepo(_git(now), at=now.commit)
-            report = jobs.make(
+            report = pipeline.make(
                 repo,
-                jobs.planned(repo, now.stages),
+                pipeline.planned(repo, now.stages),
                 now.stages,
                 launched=now.input_blob if "bake" in now.stages else "",
                 force=now.force,
@@ -327,7 +328,7 @@ def _wait(repo: ModelRepo, branch: str, reporter: Reporter) -> None:
 def _record(repo: ModelRepo, done: Job, reporter: Reporter) -> dict[str, Any]:
     """Record a job's bake on its branch, the current one; return its bake.json."""
     model = ModelRef.parse(str(done.model))
-    result = jobs.checked_result(repo.store.bake(model.bake_id))
+    result = pipeline.checked_result(repo.store.bake(model.bake_id))
     if repo.is_recorded(model.bake_id):
         made = repo.git.run("log", "-1", "--format=%H", "-S", model.bake_id, "--", checks.RECIPE)
         job.mark_recorded(repo.store, repo.git.common_dir, done.branch, model.bake_id, made)

@@ -16,9 +16,9 @@ from typing import Any
 
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import BakeRequest, RolloutRequest, StimRequest, TargetShare
-from bakery.opening import Models
+from bakery.jobs.opening import Models
 from bakery.records import ModelRef, Prompt, write_atomic
-from bakery.repo import checks
+from bakery.repo.commits import checks
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan import Plan, PlannedTarget
 from bakery.reporting import Reporter

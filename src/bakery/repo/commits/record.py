@@ -15,11 +15,13 @@ from typing import Any
 
 from bakery.errors import RepoError
 from bakery.records import ModelRef
-from bakery.repo import checks, commit, job, recipe, state
-from bakery.repo.checks import BREAD, INPUT, RECIPE
-from bakery.repo.emptied import emptied
+from bakery.repo import job
+from bakery.repo.commits import checks, commit
+from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
+from bakery.repo.commits.journal import Journal
+from bakery.repo.files import recipe, state
+from bakery.repo.files.emptied import emptied
 from bakery.repo.git import Blob, Git
-from bakery.repo.journal import Journal
 from bakery.repo.store import BusyError, Store
 from bakery.reporting import Reporter
 

@@ -15,10 +15,11 @@ from typing import Any
 
 from bakery.identity import BakeRequest, held_out_count
 from bakery.records import Prompt
-from bakery.repo import job, progress
+from bakery.repo import job
+from bakery.repo.look import progress
+from bakery.repo.look.progress import StageStatus
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan import Plan, PlannedTarget
-from bakery.repo.progress import StageStatus
 from bakery.repo.store import Store
 
 RUNS_MEASURED = 8

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bakery import jobs
 from bakery.conversation import Voice
 from bakery.errors import ConfigError, ModelError, RepoError
 from bakery.identity import BaseModelId
+from bakery.jobs import pipeline
 from bakery.records import Prompt
+from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan import defaults_for
-from bakery.repo.recipe import RecordedBake
 from bakery.reporting import Reporter
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -61,19 +61,19 @@ def find(repo: ModelRepo | None, name: str, *, base: str | None = None) -> Meant
             hint="A bake of a repository knows its base; a base is talked to by its own name.",
         )
     if repo is None or _folder_with("config.json", name):
-        found = jobs.base_model(name)
+        found = pipeline.base_model(name)
         return Meant(found.name, found)
     try:
         recorded = repo.find_model(name)
     except RepoError:
         if not _is_embedded(name):
             raise
-        found = jobs.base_model(name)
+        found = pipeline.base_model(name)
         return Meant(found.name, found)
     of = repo.state().base
     if recorded is None:
         return Meant(of.name, of)
-    weights = jobs.weights(repo, recorded.model)
+    weights = pipeline.weights(repo, recorded.model)
     return Meant(str(recorded.model), of, weights, recorded)
 
 
@@ -170,7 +170,7 @@ def _outside(folder: Path, base: str | None) -> Meant:
             hint="Only safetensors are read: other formats can run code.",
         )
     try:
-        found = jobs.base_model(base) if base else _base(folder)
+        found = pipeline.base_model(base) if base else _base(folder)
     except ModelError as error:
         raise ModelError(
             f"the base of the adapter in {folder} is not here: {error.message}",

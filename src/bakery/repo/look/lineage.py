@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 
 from bakery.errors import RepoError
 from bakery.records import ModelRef
-from bakery.repo import recipe, recipe_cache, state
-from bakery.repo.checks import BREAD, RECIPE
-from bakery.repo.former import FormerBake, merged
+from bakery.repo.commits.checks import BREAD, RECIPE
+from bakery.repo.files import recipe, recipe_cache, state
+from bakery.repo.files.former import FormerBake, merged
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.files.recipe_cache import Recipe
+from bakery.repo.files.state import State
 from bakery.repo.git import Git
-from bakery.repo.recipe import RecordedBake
-from bakery.repo.recipe_cache import Recipe
-from bakery.repo.state import State
 
 
 @dataclass(frozen=True, slots=True)

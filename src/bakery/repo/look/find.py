@@ -9,12 +9,13 @@ from dataclasses import replace
 
 from bakery.errors import ConfigError, RepoError
 from bakery.records import ModelRef
-from bakery.repo import checks, former, state
-from bakery.repo.checks import BREAD
+from bakery.repo.commits import checks
+from bakery.repo.commits.checks import BREAD
+from bakery.repo.files import former, state
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.files.state import State
 from bakery.repo.git import Git
-from bakery.repo.lineage import Lineage
-from bakery.repo.recipe import RecordedBake
-from bakery.repo.state import State
+from bakery.repo.look.lineage import Lineage
 
 MIN_PREFIX = 4
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bakery.repo import recipe, state
-from bakery.repo.checks import BREAD, INPUT, RECIPE
-from bakery.repo.emptied import emptied
-from bakery.repo.state import State
+from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
+from bakery.repo.files import recipe, state
+from bakery.repo.files.emptied import emptied
+from bakery.repo.files.state import State
 
 
 def of_new_repository(repository: State) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""What changes the history: bakes recorded, taken back, adopted, merged."""

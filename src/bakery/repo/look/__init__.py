@@ -1,0 +1,1 @@
+"""What people look at: read from git and the store, changing nothing."""
