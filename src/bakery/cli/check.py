@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from bakery.repo.look.forecast import Forecast, forecast
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui.forecast import show_forecast
+
+if TYPE_CHECKING:
+    from bakery.repo.plan import Plan
 
 _WRITTEN = ("oneshot_qs", "custom")
 """The generators that ask a model."""
@@ -54,8 +58,19 @@ def check(file: Path | None, as_json: bool, schema: bool) -> None:
 def _forecast(file: Path | None, source: str) -> Forecast:
     repo = ModelRepo.find()
     plan = repo.plan("worktree") if file is None else repo.plan_of(_text(file), source)
+    _check_rank(repo, plan)
     found = forecast(repo, plan)
     return replace(found, warnings=(*found.warnings, *_unasked(repo, found)))
+
+
+def _check_rank(repo: ModelRepo, plan: Plan) -> None:
+    """Refuse a rank that is too large for the chain, where the parent's weights are here."""
+    from bakery.engine import adapter_folder, chains
+
+    parent = plan.head.parent
+    folder = repo.store.bake(parent.bake_id) / str(parent.step) if parent else None
+    if plan.bake and (folder is None or (folder / adapter_folder.SLICES).is_file()):
+        chains.check_rank(plan.bake.training.r, folder)
 
 
 def _text(file: Path) -> str:
