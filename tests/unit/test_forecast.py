@@ -288,3 +288,10 @@ def test_a_watch_ends_where_nothing_runs(repo, words):
     result = CliRunner().invoke(status_command, words)
     assert result.exit_code == 0
     assert "not started" in result.output or "not_started" in result.output
+
+
+def test_a_configuration_that_was_deleted_is_to_be_brought_back(repo, capsys):
+    baked(repo, "pirate")
+    (repo.root / "input.yml").unlink()
+    show_status(status(repo))
+    assert capsys.readouterr().out.endswith("next: git restore input.yml\n")

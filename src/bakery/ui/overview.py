@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakery.repo.commits.checks import INPUT
-from bakery.repo.look.overview import ADDED, Status
+from bakery.repo.look.overview import ADDED, DELETED, Status
 from bakery.repo.look.progress import StageStatus
 from bakery.ui.chart import number
 from bakery.ui.console import arrow, lay, open_console, pairs, say, show_json
@@ -157,6 +157,8 @@ def _next(status: Status) -> str:
         return "mend input.yml, then `bgit add input.yml`"
     if change == ADDED:
         return 'bgit commit -m "..."'
+    if change == DELETED:
+        return f"git restore {INPUT}"
     if change is not None:
         return 'bgit add input.yml && bgit commit -m "..."'
     if status.parent_problem:

@@ -183,11 +183,12 @@ def _parent_problem(repo: ModelRepo) -> str | None:
 
 
 ADDED = "added, not committed"
+DELETED = "deleted in the folder"
 _SENTENCES = {
     "?": "not added",
     "!": "ignored by git",
     "M": "changed in the folder, not added",
-    "D": "deleted in the folder",
+    "D": DELETED,
     "U": "in a merge conflict",
 }
 
