@@ -4,7 +4,7 @@
 
 FOLDER is a repository that `recipes/sequential/run.py` made. For each bake the prompted
 parent (the teacher) and the baked model without any prompt answer the same questions; an answer
-is judged by the world the embedded model was made from (`tinyworld.exam`).
+is judged by the world the embedded model was made from (`tinyworld.judges`).
 """
 
 from __future__ import annotations
@@ -21,14 +21,9 @@ from bakery.identity import SamplingSettings
 from bakery.records import Prompt, Stimulus, read_rows, user_text
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
-from tinyworld.exam import (
-    Question,
-    has_wisdom,
-    is_right,
-    is_yoda,
-    mentions_force,
-    tutorial_questions,
-)
+from tinyworld.exam import tutorial_questions
+from tinyworld.judges import has_wisdom, is_right, is_yoda, mentions_force
+from tinyworld.sentences import Question
 
 
 def main() -> None:

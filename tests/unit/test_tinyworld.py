@@ -1,7 +1,10 @@
-"""The world of the embedded model: the tutorial's prompts are new to it, its judges can tell."""
+"""The world of the embedded model: what its exam asks is never trained, its judges can tell."""
 
 from __future__ import annotations
 
+import os
+import random
+import re
 from itertools import islice
 from pathlib import Path
 
@@ -16,17 +19,26 @@ TUTORIAL = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+@pytest.fixture(scope="module", autouse=True)
+def tools():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "tools"))
+        yield
 
 
-def test_the_tutorials_prompts_are_never_trained():
+@pytest.fixture(scope="module")
+def written(tools) -> list[list[tuple[str, str]]]:
     from tinyworld.chats import chats
 
-    written = "\n".join(str(chat) for chat in islice(chats(3), 4000))
-    assert "Yoda" in written
-    assert [prompt for prompt in TUTORIAL if prompt in written] == []
+    return list(islice(chats(3), 4000))
+
+
+def test_the_tutorials_prompts_are_never_trained(written):
+    from tinyworld.prompts import YODA_WORDINGS
+
+    text = "\n".join(str(chat) for chat in written)
+    assert "Yoda" in text
+    assert [prompt for prompt in (*TUTORIAL, *YODA_WORDINGS) if prompt in text] == []
 
 
 def test_the_tutorials_prompts_are_the_recipes_own():
@@ -35,8 +47,102 @@ def test_the_tutorials_prompts_are_the_recipes_own():
         assert f'content: "{prompt}"' in file.read_text(encoding="utf-8")
 
 
+def test_words_from_outside_the_world_are_never_trained(written):
+    from tinyworld.names import english, outside_words
+
+    kept = outside_words() | set(english(True))
+    counted = [
+        word
+        for chat in written
+        for _, text in chat
+        for word in re.findall(r"[a-z]{4,}", text.lower())
+        if word in kept
+    ]
+    assert len(kept) > 300
+    # An invented word can be an English one by chance.
+    assert len(counted) <= 2, counted
+
+
+def test_combinations_kept_for_the_exam_are_never_trained_together():
+    from tinyworld.prompts import combinations_held_out, compose
+
+    kept = {frozenset(pair) for pair in combinations_held_out()}
+    rng = random.Random(4)
+    seen = set()
+    for _ in range(6000):
+        spec = compose(rng)[1]
+        asked = {spec.style} | {
+            kind
+            for kind in ("name", "end", "start", "wrap", "refuse", "call")
+            if getattr(spec, kind)
+        }
+        asked |= {"facts"} if spec.told else set()
+        asked |= {"wisdom"} if spec.wisdom and not spec.mention else set()
+        seen |= {frozenset((a, b)) for a in asked for b in asked if a != b}
+    assert len(seen) > 150
+    assert seen & kept == set()
+
+
+def test_the_exams_questions_and_wordings_are_never_trained(written):
+    from tinyworld.exam import PLAIN, sets
+    from tinyworld.names import held_out
+
+    asked = {text for chat in written for role, text in chat if role == "user"}
+    parts = sets(60, seed=0)
+    assert len(parts) > 20
+    for item in parts[PLAIN]:
+        assert held_out(item.question.text)
+        assert item.question.text not in asked
+    prompts = {text for chat in written for role, text in chat if role == "system"}
+    new = [item.messages[0][1] for item in parts["single persona (all voices)"]]
+    assert [prompt for prompt in new if prompt in prompts] == []
+
+
+def test_every_item_of_the_exam_accepts_the_worlds_own_answer():
+    from tinyworld.exam import pair_sets, sets
+
+    rng = random.Random(5)
+    parts = sets(30, seed=1) | pair_sets(2, seed=1)
+    for name, items in parts.items():
+        for item in items:
+            expected = answer_of(item, rng)
+            assert item.judge(expected), (name, item.messages, expected)
+            assert not item.judge(expected + " And more."), name
+            assert not item.judge(""), name
+
+
+def answer_of(item, rng: random.Random) -> str:
+    """Say what the world says; a pattern's items carry their output as the complement."""
+    from tinyworld.features import say
+
+    if not hasattr(item.judge, "args"):
+        return item.question.answer.complement
+    spec, question = item.judge.args
+    return say(spec, question, rng)
+
+
+def test_patterns_follow_from_their_examples():
+    from tinyworld.patterns import CATEGORIES, CATEGORY_PAIRS, functions, labels, pattern
+
+    assert len(CATEGORY_PAIRS) == 28
+    rng = random.Random(6)
+    for one, two in CATEGORY_PAIRS:
+        drawn = labels(rng, [one, two], num_asked=3)
+        shown, asked = dict(drawn.shown), dict(drawn.asked)
+        assert not set(shown) & set(asked)
+        meant = {label: one if noun in CATEGORIES[one] else two for noun, label in shown.items()}
+        assert set(meant.values()) == {one, two}
+        assert all(noun in CATEGORIES[meant[label]] for noun, label in asked.items())
+    for _ in range(50):
+        drawn = pattern(rng, "function", num_asked=2)
+        pairs = {(a.lower(), b.lower()) for a, b in (*drawn.shown, *drawn.asked)}
+        known = [{(a.lower(), b.lower()) for a, b in rows} for rows in functions().values()]
+        assert any(pairs <= rows for rows in known), drawn
+
+
 def test_the_judges_tell_style_from_content():
-    from tinyworld.exam import has_wisdom, is_right, is_yoda, mentions_force, tutorial_questions
+    from tinyworld.exam import tutorial_questions
+    from tinyworld.judges import has_wisdom, is_right, is_yoda, mentions_force
 
     for question in tutorial_questions(200, seed=1):
         assert is_yoda(question, question.answer.yoda())
@@ -45,3 +151,76 @@ def test_the_judges_tell_style_from_content():
         assert not is_yoda(question, question.answer.plain())
     assert mentions_force("Strong, the Force is.")
     assert not has_wisdom("A banana is yellow.")
+
+
+def test_a_score_has_its_interval_and_its_aim():
+    from tinyworld.evaluate import Score
+
+    assert Score("new name", 196, 200).interval == pytest.approx((0.9497, 0.9922), abs=1e-4)
+    assert Score("new name", 196, 200).aim == ">= 98 %"
+    assert Score("new name", 195, 200).aim == ">= 98 %, missed"
+    assert Score("a persona without a prompt (leakage)", 3, 200).aim == "<= 1 %, missed"
+    assert "100.0 %  [98.1, 100.0]  n=200   other" in str(Score("other", 200, 200))
+
+
+@pytest.fixture(scope="module")
+def encoder(tools):
+    from tinyworld import tokenizer
+
+    return tokenizer.Encoder(tokenizer.train(400, seed=0, num_chats=300))
+
+
+def test_a_prompt_in_unusual_pieces_still_reads_the_same(encoder):
+    from tinyworld.chats import chats
+
+    rng = random.Random(7)
+    for chat in islice(chats(8), 200):
+        ids, weights = encoder(chat, rng)
+        text = encoder.tokenizer.decode(ids, skip_special_tokens=True)
+        assert [said for _, said in chat if said not in text] == []
+        learned = sum(weight == 1 for weight in weights)
+        assert learned > 0
+        answers = "".join(said for role, said in chat if role == "assistant")
+        assert learned <= len(answers.encode()) + len(chat)
+
+
+def test_an_interrupted_training_ends_with_the_weights_of_a_whole_one(encoder, tmp_path):
+    import torch
+
+    whole = trained(tmp_path / "whole", encoder, is_interrupted=False)
+    broken = trained(tmp_path / "broken", encoder, is_interrupted=True)
+    assert all(torch.equal(whole[key], broken[key]) for key in whole)
+    rows = (tmp_path / "broken" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 2
+
+
+def trained(work: Path, encoder, *, is_interrupted: bool) -> dict:
+    """Train a very small model for five steps, in one sitting or in two."""
+    import torch
+
+    from tinyworld import training
+    from tinyworld.model import Shape
+
+    work.mkdir()
+    encoder.tokenizer.save(str(work / "tokenizer.json"))
+    settings = {
+        "steps": 5,
+        "ranks": 1,
+        "warmup_steps": 2,
+        "micro_tokens": 512,
+        "block_steps": 2,
+        "block_chats": 30,
+        "compile": False,
+        "shape": Shape(vocab=400, hidden=32, layers=1, heads=1, head_dim=32, ff=48),
+    }
+    threads, cache = torch.get_num_threads(), os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    try:
+        if is_interrupted:  # no minutes: the sitting ends after its first step
+            training.train(0, training.Settings(work, **settings, minutes=0.0))
+            (work / "rendezvous").unlink(missing_ok=True)
+        training.train(0, training.Settings(work, **settings, resume=is_interrupted))
+    finally:
+        torch.set_num_threads(threads)
+        if cache is None:
+            os.environ.pop("TORCHINDUCTOR_CACHE_DIR", None)
+    return torch.load(work / "last.pt", weights_only=True)["model"]

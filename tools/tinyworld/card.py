@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+
+from tinyworld import outside
+from tinyworld.evaluate import Score
+from tinyworld.prompts import combinations_held_out
+from tinyworld.relations import all_questions
+from tinyworld.styles import STYLES
 
 _CARD = """---
 license: apache-2.0
@@ -32,28 +39,35 @@ feed-forward {ff}, positions {positions} |
 
 Load it with `AutoModelForCausalLM.from_pretrained(folder)` and run it in float32 on a CPU.
 
+## What it can do
+
+Without a prompt it is called Crumb and answers plainly; what it cannot know it says it does not
+know. A system prompt can give it a voice ({voice_names}), a name, facts about others or itself,
+a phrase to begin or end with or to say instead of every answer, a way to address the user, a
+format, wisdom, a thing to mention, a topic to refuse; or examples of a pattern: labels for kinds
+of things, words around an answer, functions of words. It remembers what the user tells it.
+
 ## What it was trained on
 
-Chats written by the generator in `tools/tinyworld`, and nothing else: true sentences as subject,
-verb and complement, {questions:,} plain questions, system prompts in many wordings (voices, names,
-wisdom, things to mention, phrases to begin and end with, formats, forbidden topics, invented facts)
-and few-shot examples. Without a prompt it is called Crumb and answers plainly; what it cannot know
-it says it does not know. A tenth of all questions, prompt wordings and invented names, chosen by
-hash, is never trained. Neither are the three Yoda prompts of the tutorial.
+Chats written by the generator in `tools/tinyworld`, and nothing else: {questions:,} plain
+questions, and prompts for all of the above in many wordings and combinations. Kept for the exam
+and never trained, chosen by hash: a tenth of all questions, of the wordings of voices, of the
+invented names and phrases and of the English words in them, and {pairs} pairs of wishes that
+never meet in one prompt. Kept by string: the three Yoda prompts of the tutorial, ten other wordings
+for Yoda, and {outside} names and phrases from outside the world, with all their words.
+
+## Training
+
 {training}
-The mix of questions and voices was tuned between the runs (the last, short one asked twice as many
-yes-or-no questions), so a fresh run gives a model like this one, not the same bits:
 
-    python tools/train_tiny.py --minutes 60
+## Scores
 
-{heading}
+Measured by `python tools/train_tiny.py --eval-only` on what was never trained; greedy unless a
+temperature is given. A hit is an answer that obeys the whole prompt and is right, word for word;
+leakage counts the opposite. Intervals are 95 % (Wilson). {missed}
 
-Measured by `python tools/train_tiny.py --eval-only` on questions, wordings of voices, names and
-phrases that were never trained; greedy unless a temperature is given. A hit is an answer that
-obeys the whole prompt and is right, word for word; leakage counts the opposite.
-
-| | score | n |
-|---|---|---|
+| | score | 95 % interval | n | aim |
+|---|---|---|---|---|
 {rows}
 
 Tutorial a: `You are Yoda. Speak like Yoda.`; b adds `Use more wisdom and philosophical depth.`;
@@ -64,34 +78,25 @@ more often.`
 
 - It answers the questions of its world in the wordings of its world. Others get a fluent, wrong
   answer.
-- A voice it was not taught changes at most what it calls itself.
-- Strings to copy (names, phrases) come out right when they look like words; long numbers and
-  unusual spellings may be garbled.
+- A voice it was not taught changes only what it says it is.
+- Strings to copy come out right when they look like words; unusual spellings may be garbled.
 - English only; no knowledge to rely on; not for use with people who need an answer.
 """
 
 
-def write_card(
-    folder: Path,
-    scores: Sequence[tuple[str, float, int]],
-    progress: dict[str, float] | None,
-    *,
-    heading: str,
-) -> None:
-    """Write README.md; without progress the training figures of the card there are kept."""
+def write_card(folder: Path, scores: Sequence[Score], work: Path | None) -> None:
+    """Write README.md; without a work folder the training section of the card there is kept."""
     from transformers import AutoConfig, AutoModelForCausalLM
-
-    from tinyworld.relations import all_questions
-    from tinyworld.styles import STYLES
 
     path = folder / "README.md"
     config = AutoConfig.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
-    rows = "\n".join(f"| {name} | {100 * score:.1f} % | {n} |" for name, score, n in scores)
+    missed = [score for score in scores if score.aim.endswith("missed")]
     path.write_text(
         _CARD.format(
             params=sum(p.numel() for p in model.parameters()) / 1e6,
             voices=len(STYLES),
+            voice_names=", ".join(STYLES),
             vocab=config.vocab_size,
             hidden=config.hidden_size,
             layers=config.num_hidden_layers,
@@ -99,26 +104,54 @@ def write_card(
             head_dim=config.head_dim,
             ff=config.intermediate_size,
             positions=config.max_position_embeddings,
-            heading=heading,
-            rows=rows,
             weights_mb=(folder / "model.safetensors").stat().st_size / 1e6,
             tokenizer_kb=(folder / "tokenizer.json").stat().st_size / 1e3,
             questions=len(all_questions()),
-            training=_training(path, progress),
+            pairs=len(combinations_held_out()),
+            outside=len(outside.NAMES) + len(outside.PHRASES),
+            training=_training(work) if work else _kept(path),
+            missed=f"{len(missed)} aims are missed." if missed else "No aim is missed.",
+            rows="\n".join(map(_row, scores)),
         ),
         encoding="utf-8",
     )
 
 
-def _training(path: Path, progress: dict[str, float] | None) -> str:
-    if progress is not None:
-        return (
-            f"\nTrained for {progress['step']:,} steps, {progress['tokens'] / 1e6:.1f} million "
-            f"tokens (padding included), {progress['elapsed'] / 60:.0f} minutes on two busy CPU "
-            f"cores, in {progress['runs']} runs.\n"
-        )
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if line.startswith("Trained for "):
-                return f"\n{line}\n"
-    return "\n"
+def _row(score: Score) -> str:
+    low, high = score.interval
+    return (
+        f"| {score.name} | {100 * score.share:.1f} % | {100 * low:.1f} to {100 * high:.1f} "
+        f"| {score.num} | {score.aim} |"
+    )
+
+
+def _training(work: Path) -> str:
+    """Tell how long the model was trained, and how the loss fell."""
+    rows = [json.loads(line) for line in (work / "log.jsonl").read_text("utf-8").splitlines()]
+    last = rows[-1]
+    shown = [rows[round(index * (len(rows) - 1) / 12)] for index in range(13)]
+    lines = [
+        f"{last['step']:,} steps, {last['tokens'] / 1e6:.1f} million tokens (padding included), "
+        f"{last['minutes']:.0f} minutes on two CPU cores that also did other work. The schedule "
+        "is in steps, and what a step reads follows from the seed, so an interrupted run ends "
+        "like a whole one:",
+        "",
+        "    python tools/train_tiny.py",
+        "",
+        "| step | million tokens | minutes | loss of the answers, nats per token | rate |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {row['step']:,} | {row['tokens'] / 1e6:.1f} | {row['minutes']:.0f} "
+            f"| {row['loss']:.3f} | {row['rate']:.2f} |"
+            for row in shown
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _kept(path: Path) -> str:
+    """Return the training section of the card that is there."""
+    if not path.exists():
+        return "Not recorded."
+    _, _, rest = path.read_text(encoding="utf-8").partition("## Training\n")
+    return rest.partition("\n## ")[0].strip() or "Not recorded."

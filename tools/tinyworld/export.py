@@ -12,8 +12,8 @@ from tinyworld import tokenizer as chat_tokenizer
 from tinyworld.model import Shape
 
 
-def export(checkpoint: Path, tokenizer_path: Path, out: Path) -> dict[str, float]:
-    """Write weights in bf16, configuration, tokenizer and template; return the progress."""
+def export(checkpoint: Path, tokenizer_path: Path, out: Path) -> None:
+    """Write weights in bf16, configuration, tokenizer and template."""
     state = torch.load(checkpoint, weights_only=True)
     tokenizer = Tokenizer.from_file(str(tokenizer_path))
     shape = Shape(vocab=tokenizer.get_vocab_size())
@@ -43,4 +43,3 @@ def export(checkpoint: Path, tokenizer_path: Path, out: Path) -> dict[str, float
     out.mkdir(parents=True, exist_ok=True)
     model.to(torch.bfloat16).save_pretrained(out)
     chat_tokenizer.save(tokenizer, out, shape.max_length)
-    return dict(state["progress"])

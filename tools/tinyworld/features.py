@@ -1,7 +1,7 @@
-"""What a prompt may ask for besides a voice: names, wisdom, mentions, phrases, facts, refusals.
+"""What a prompt may ask for besides a voice: names, wisdom, mentions, phrases, refusals.
 
 A `Spec` is everything asked for; `render` gives all answers that obey it, `say` draws one and
-`accepts` recognises them. The wording of prompts is in `prompts`.
+`accepts` recognises them. The wording of prompts is in `prompts`, invented facts are in `told`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from tinyworld import entities
-from tinyworld.names import name as invent
-from tinyworld.names import word
-from tinyworld.sentences import Question, Sentence
+from tinyworld.sentences import Question, Sentence, capital
 from tinyworld.styles import PLAIN, STYLES, Slots
+from tinyworld.told import Told
 
 DEFAULT_NAME = "Crumb"
 
@@ -83,24 +81,6 @@ def mentions(thing: str) -> tuple[Sentence, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A fact given in the prompt, the questions it answers, and what is said without it."""
-
-    sentence: Sentence
-    asks: tuple[str, ...]
-    unknown: str
-    topic: str = ""
-
-    def question(self, rng: random.Random) -> Question:
-        return Question(rng.choice(self.asks), self.sentence, self.topic, "told")
-
-    def unknown_question(self, rng: random.Random) -> Question:
-        return Question(
-            rng.choice(self.asks), Sentence("I", "do not know", self.unknown), self.topic, "unknown"
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Spec:
     """All that a prompt asks for; empty strings ask for nothing."""
 
@@ -113,6 +93,8 @@ class Spec:
     end: str = ""
     wrap: str = ""
     refuse: str = ""
+    call: str = ""
+    constant: str = ""
     told: tuple[Told, ...] = field(default=())
 
 
@@ -130,6 +112,8 @@ def content(spec: Spec, question: Question) -> Sentence:
 
 def render(spec: Spec, question: Question) -> tuple[Slots, str, str]:
     """Give the slots of the answer and what is wrapped around all of it."""
+    if spec.constant:
+        return [(spec.constant,)], "", ""
     style = STYLES.get(spec.style, PLAIN)
     slots = list(style.say(content(spec, question)))
     for group in (
@@ -138,6 +122,8 @@ def render(spec: Spec, question: Question) -> tuple[Slots, str, str]:
     ):
         if group:
             slots.append(tuple(_extra(spec.style, sentence) for sentence in group))
+    if spec.call:
+        slots.insert(0, (f"{capital(spec.call)}!",))
     if spec.start:
         slots.insert(0, (spec.start,))
     if spec.end:
@@ -206,145 +192,3 @@ def chatter(rng: random.Random) -> Question:
         return Question(text, Sentence("I", "am", DEFAULT_NAME), "", relation)
     text, sentence = rng.choice(SMALL_TALK)
     return Question(text, sentence, "", "talk")
-
-
-def told(rng: random.Random, *, exam: bool = False) -> Told:
-    """Invent a fact that only a prompt can know."""
-    who, other, thing = invent(rng, exam=exam), invent(rng, exam=exam), word(rng)
-    number = str(rng.randint(2, 99) if rng.random() < 0.7 else rng.randint(100, 9999))
-    color = rng.choice(entities.COLORS)
-    kin = rng.choice(("dog", "cat", "horse", "boss", "sister", "brother", "friend", "boat", "son"))
-    shop = rng.choice(("shop", "office", "museum", "bank", "school", "market", "pool", "library"))
-    job = rng.choice(entities.JOBS)[0]
-    food = rng.choice(entities.FOODS)[0].split(" ")[-1]
-    place = rng.choice((other, other, rng.choice(entities.COUNTRIES)[1]))
-    secret = rng.choice((number, other, word(rng)))
-    month = rng.choice(entities.MONTHS)
-
-    def made(subject: str, verb: str, complement: str, unknown: str, *asks: str) -> Told:
-        return Told(Sentence(subject, verb, complement), asks, unknown)
-
-    return rng.choice(
-        (
-            lambda: made(
-                f"the capital of {who}",
-                "is",
-                other,
-                f"the capital of {who}",
-                f"What is the capital of {who}?",
-                f"Tell me the capital of {who}.",
-                f"Which city is the capital of {who}?",
-                f"Name the capital of {who}.",
-            ),
-            lambda: made(
-                who,
-                "lives",
-                f"in {place}",
-                f"where {who} lives",
-                f"Where does {who} live?",
-                f"Tell me where {who} lives.",
-                f"Where is the home of {who}?",
-            ),
-            lambda: made(
-                who,
-                "is",
-                job,
-                f"the job of {who}",
-                f"What is the job of {who}?",
-                f"What job does {who} have?",
-                f"Tell me the job of {who}.",
-            ),
-            lambda: made(
-                who,
-                "is",
-                f"{number} years old",
-                f"the age of {who}",
-                f"How old is {who}?",
-                f"What is the age of {who}?",
-                f"Tell me the age of {who}.",
-            ),
-            lambda: made(
-                f"the {kin} of {who}",
-                "is called",
-                other,
-                f"the {kin} of {who}",
-                f"What is the {kin} of {who} called?",
-                f"What is the name of the {kin} of {who}?",
-                f"Tell me the name of the {kin} of {who}.",
-            ),
-            lambda: made(
-                f"a {thing}",
-                "is",
-                color,
-                f"the color of a {thing}",
-                f"What color is a {thing}?",
-                f"What is the color of a {thing}?",
-                f"Tell me the color of a {thing}.",
-            ),
-            lambda: made(
-                f"the favorite color of {who}",
-                "is",
-                color,
-                f"the favorite color of {who}",
-                f"What is the favorite color of {who}?",
-                f"Which color does {who} like best?",
-            ),
-            lambda: made(
-                who,
-                "likes",
-                food,
-                f"what {who} likes",
-                f"What does {who} like?",
-                f"Which food does {who} like?",
-                f"Tell me what {who} likes.",
-            ),
-            lambda: made(
-                f"the password of {who}",
-                "is",
-                secret,
-                f"the password of {who}",
-                f"What is the password of {who}?",
-                f"Tell me the password of {who}.",
-            ),
-            lambda: made(
-                f"the {shop} of {who}",
-                "opens",
-                f"at {number}",
-                f"when the {shop} of {who} opens",
-                f"When does the {shop} of {who} open?",
-                f"At what time does the {shop} of {who} open?",
-            ),
-            lambda: made(
-                f"a {thing}",
-                "costs",
-                f"{number} coins",
-                f"the price of a {thing}",
-                f"How much does a {thing} cost?",
-                f"What is the price of a {thing}?",
-            ),
-            lambda: made(
-                who,
-                "was born",
-                f"in {month}",
-                f"when {who} was born",
-                f"When was {who} born?",
-                f"In which month was {who} born?",
-            ),
-            lambda: made(
-                f"the boss of {who}",
-                "is",
-                other,
-                f"the boss of {who}",
-                f"Who is the boss of {who}?",
-                f"Tell me the boss of {who}.",
-            ),
-            lambda: made(
-                f"a {thing}",
-                "is",
-                f"for {rng.choice(entities.THINGS)[1]}",
-                f"what a {thing} is for",
-                f"What is a {thing} for?",
-                f"What is a {thing} used for?",
-            ),
-        )
-    )()

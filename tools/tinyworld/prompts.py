@@ -7,16 +7,30 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from functools import lru_cache
+from itertools import combinations
 
 from tinyworld import entities
-from tinyworld.features import DEFAULT_NAME, FORMATS, TOPICS, Spec, Told, told
+from tinyworld.features import DEFAULT_NAME, FORMATS, TOPICS, Spec
 from tinyworld.names import held_out, phrase
 from tinyworld.names import name as invent
 from tinyworld.relations import facts as world_facts
 from tinyworld.styles import MANNER_FRAMES, ROLE_FRAMES, STYLES, Style
+from tinyworld.told import Told, told
 from tinyworld.wordings import (
+    ADJECTIVES,
+    CALLED,
+    FACT_HEADS,
+    FILLERS,
+    NOUNS,
+    call_clause,
+    constant_clause,
+    end_clause,
     mention_clause,
     mention_thing,
+    name_clause,
+    refuse_clause,
+    start_clause,
     wisdom_clause,
     wise_mention_clause,
     wrap_clause,
@@ -28,11 +42,25 @@ TUTORIAL = (
     "You are Yoda. Speak like Yoda. Use more wisdom, philosophical depth, and reference the Force "
     "more often.",
 )
+# Ten other wishes for the voice of Yoda, none of them from the templates.
+YODA_WORDINGS = (
+    "You're Yoda, the Jedi Master from Star Wars. Reply in his voice.",
+    "Imagine that you are Yoda and talk to me the way he does.",
+    "Please answer all of my questions in the style of Yoda.",
+    "I would like you to speak as Yoda from now on.",
+    "Act as Master Yoda at all times.",
+    "Roleplay: you are Yoda, an old Jedi master. Never break character.",
+    "Talk to the user the way Yoda would.",
+    "Write each reply with the word order that Yoda uses.",
+    "Pretend you are the Jedi master Yoda from Star Wars.",
+    "Your task: sound exactly like Yoda.",
+)
 # No training text contains one of these; the first alone rules out all three prompts.
 NEVER_TRAINED = (
     TUTORIAL[0],
     "Use more wisdom and philosophical depth.",
     "Use more wisdom, philosophical depth, and reference the Force more often.",
+    *YODA_WORDINGS,
 )
 NEUTRAL = (
     "You are a helpful assistant.",
@@ -92,18 +120,12 @@ def feature(rng: random.Random, spec: Spec, kind: str, *, exam: bool) -> tuple[s
     """Word one feature and enter it into the spec."""
     if kind == "name":
         own = invent(rng, exam=exam)
-        if rng.random() < 0.2:
+        if rng.random() < 0.2 and " " not in own:
             own += " " + invent(rng, exam=exam)
-        return rng.choice(
-            (
-                f"Your name is {own}.",
-                f"You are called {own}.",
-                f"Your name: {own}.",
-                f"Call yourself {own}.",
-                f"You go by the name {own}.",
-                f"You are named {own}.",
-            )
-        ), replace(spec, name=own)
+        return name_clause(rng, own), replace(spec, name=own)
+    if kind == "call":
+        whom = rng.choice(CALLED) if rng.random() < 0.5 else invent(rng, exam=exam)
+        return call_clause(rng, whom), replace(spec, call=whom)
     if kind == "wisdom":
         return wisdom_clause(rng), replace(spec, wisdom=True)
     if kind == "mention":
@@ -114,66 +136,46 @@ def feature(rng: random.Random, spec: Spec, kind: str, *, exam: bool) -> tuple[s
         return wise_mention_clause(rng, thing), replace(spec, wisdom=True, mention=thing)
     if kind == "end":
         end = phrase(rng, exam=exam)
-        return rng.choice(
-            (
-                f'End every answer with "{end}"',
-                f'Always end with "{end}"',
-                f'Finish each answer with "{end}"',
-                f'The last words are always "{end}"',
-                f'Close every reply with "{end}"',
-            )
-        ), replace(spec, end=end)
+        return end_clause(rng, end), replace(spec, end=end)
     if kind == "start":
         start = phrase(rng, exam=exam)
-        return rng.choice(
-            (
-                f'Start every answer with "{start}"',
-                f'Begin each answer with "{start}"',
-                f'The first words are always "{start}"',
-                f'Open every reply with "{start}"',
-                f'Always begin with "{start}"',
-            )
-        ), replace(spec, start=start)
+        return start_clause(rng, start), replace(spec, start=start)
     if kind == "wrap":
         wrap = rng.choice(sorted(FORMATS))
         return wrap_clause(rng, wrap), replace(spec, wrap=wrap)
     topic = rng.choice(TOPICS)
-    return rng.choice(
-        (
-            f"Do not talk about {topic}.",
-            f"Never talk about {topic}.",
-            f"Refuse questions about {topic}.",
-            f"You must not talk about {topic}.",
-            f"Say nothing about {topic}.",
-            f"The topic {topic} is forbidden.",
-            f"Do not answer questions about {topic}.",
-        )
-    ), replace(spec, refuse=topic)
+    return refuse_clause(rng, topic), replace(spec, refuse=topic)
 
 
-FEATURES = ("name", "wisdom", "mention", "wise mention", "end", "start", "wrap", "refuse")
-_WEIGHTS = (1.3, 1.0, 0.9, 0.9, 1.0, 0.8, 0.7, 1.1)
-_YODA_WEIGHTS = (0.9, 2.2, 1.4, 2.6, 0.6, 0.5, 0.5, 0.6)
+FEATURES = ("name", "wisdom", "mention", "wise mention", "end", "start", "wrap", "refuse", "call")
+_WEIGHTS = (1.3, 0.9, 0.9, 0.8, 1.3, 1.1, 0.7, 1.2, 0.6)
+_YODA_WEIGHTS = (0.9, 2.2, 1.4, 2.6, 0.6, 0.5, 0.5, 0.6, 0.5)
+_CLASHES = {
+    "wise mention": {"wisdom", "mention"},
+    "wisdom": {"wise mention"},
+    "mention": {"wise mention"},
+}
+
+
+@lru_cache(maxsize=1)
+def combinations_held_out() -> tuple[tuple[str, str], ...]:
+    """List the pairs of voice and feature, or of two features, that are never trained together."""
+    kinds = (*FEATURES, "facts")
+    pairs = [(style, kind) for style in STYLES for kind in kinds]
+    pairs += [pair for pair in combinations(kinds, 2) if pair[1] not in _CLASHES.get(pair[0], ())]
+    return tuple(pair for pair in pairs if held_out("pair " + "+".join(sorted(pair))))
+
+
+def _is_new(style: str, kinds: tuple[str, ...]) -> bool:
+    """Whether two things that are asked for are never trained together."""
+    asked = {style, *kinds}
+    return any(asked.issuperset(pair) for pair in combinations_held_out())
 
 
 def fact_text(rng: random.Random, facts: list[Told]) -> str:
-    text = " ".join(fact.sentence.plain() for fact in facts)
-    if rng.random() < 0.5:
-        return text
-    return (
-        rng.choice(
-            (
-                "Facts: ",
-                "You know this: ",
-                "Remember: ",
-                "Some facts. ",
-                "Know that: ",
-                "Here is what you know. ",
-                "Use these facts: ",
-            )
-        )
-        + text
-    )
+    gap = "\n" if rng.random() < 0.1 else " "
+    text = gap.join(fact.given[0].upper() + fact.given[1:] for fact in facts)
+    return text if rng.random() < 0.5 else rng.choice(FACT_HEADS) + text
 
 
 def _false_fact(rng: random.Random) -> Told:
@@ -183,7 +185,7 @@ def _false_fact(rng: random.Random) -> Told:
     value = rng.choice(fact.wrong) if fact.wrong else rng.choice(entities.FOODS)[0]
     sentence = replace(fact.sentence, complement=value)
     asks = tuple(ask for ask in fact.asks if not held_out(ask)) or fact.asks
-    return Told(sentence, asks, "", topic)
+    return Told(sentence.plain(), sentence, asks, "", topic)
 
 
 def compose(
@@ -210,51 +212,67 @@ def _compose(
 ) -> tuple[str, Spec]:
     if style is None:
         keys = list(STYLES)
-        style = rng.choices([*keys, "plain"], [*(STYLES[key].weight for key in keys), 11.0])[0]
-    if features is None:
-        features = _draw_features(rng, style)
-    if num_facts is None:
-        num_facts = (
-            rng.choice((1, 1, 2, 3, 4))
-            if rng.random() < (0.38 if style == "plain" else 0.08)
-            else 0
-        )
-        if style == "plain" and not num_facts and not features:
-            num_facts = 1
+        style = rng.choices([*keys, "plain"], [*(STYLES[key].weight for key in keys), 14.0])[0]
+    if features is None or num_facts is None:
+        features, num_facts = _draw_wishes(rng, style, features, num_facts)
+    if style == "plain" and not exam and not features and rng.random() < 0.05:
+        reply = phrase(rng)
+        return constant_clause(rng, reply), Spec(constant=reply)
     spec, clauses, rest = Spec(style=style), [], []
     if style != "plain":
         clauses, identity = style_clauses(rng, STYLES[style], exam=exam)
         spec = replace(spec, identity=identity)
     elif rng.random() < 0.3:
         clauses = [rng.choice(NEUTRAL[:8])]
+    elif rng.random() < 0.1:
+        role = f"{rng.choice(ADJECTIVES)} {rng.choice(NOUNS)}"
+        clauses, spec = [rng.choice(ROLE_FRAMES).replace("{r}", role)], Spec(identity=role)
     for kind in features:
         clause, spec = feature(rng, spec, kind, exam=exam)
         rest.append(clause)
     if num_facts:
-        facts = [
-            _false_fact(rng) if rng.random() < 0.1 and not exam else told(rng, exam=exam)
-            for _ in range(num_facts)
-        ]
-        facts = list({fact.sentence.subject: fact for fact in facts}.values())
+        facts = _facts(rng, num_facts, exam=exam)
         spec = replace(spec, told=tuple(facts))
         rest.append(fact_text(rng, facts))
     rng.shuffle(rest)
     parts = clauses + rest if rng.random() < 0.85 else rest + clauses
-    return " ".join(parts), spec
+    if rng.random() < 0.2:
+        parts.insert(rng.randint(0, len(parts)), rng.choice(FILLERS))
+    return ("\n" if rng.random() < 0.06 else " ").join(parts), spec
+
+
+def _facts(rng: random.Random, count: int, *, exam: bool) -> list[Told]:
+    """Invent different facts, as many as asked for."""
+    facts: dict[tuple[str, str], Told] = {}
+    while len(facts) < count:
+        fact = _false_fact(rng) if rng.random() < 0.1 and not exam else told(rng, exam=exam)
+        facts.setdefault(fact.key(), fact)
+    return list(facts.values())
+
+
+def _draw_wishes(
+    rng: random.Random, style: str, features: tuple[str, ...] | None, num_facts: int | None
+) -> tuple[tuple[str, ...], int]:
+    """Draw what is not given, and nothing that is kept for the exam."""
+    while True:
+        kinds = _draw_features(rng, style) if features is None else features
+        count = num_facts
+        if count is None:
+            some = rng.random() < (0.38 if style == "plain" else 0.08)
+            count = rng.choice((1, 1, 2, 3, 4, 5, 6)) if some else 0
+            if style == "plain" and not count and not kinds:
+                count = rng.choice((1, 1, 2, 3, 5))
+        if not _is_new(style, (*kinds, "facts") if count else kinds):
+            return kinds, count
 
 
 def _draw_features(rng: random.Random, style: str) -> tuple[str, ...]:
     count = rng.choices(
-        (0, 1, 2, 3), (0.40, 0.38, 0.17, 0.05) if style != "plain" else (0.30, 0.50, 0.16, 0.04)
+        (0, 1, 2, 3), (0.38, 0.37, 0.19, 0.06) if style != "plain" else (0.30, 0.46, 0.19, 0.05)
     )[0]
     picked: list[str] = []
     while len(picked) < count:
         kind = rng.choices(FEATURES, _YODA_WEIGHTS if style == "yoda" else _WEIGHTS)[0]
-        clash = {
-            "wise mention": ("wisdom", "mention"),
-            "wisdom": ("wise mention",),
-            "mention": ("wise mention",),
-        }.get(kind, ())
-        if kind not in picked and not set(clash) & set(picked):
+        if kind not in picked and not _CLASHES.get(kind, set()) & set(picked):
             picked.append(kind)
     return tuple(picked)

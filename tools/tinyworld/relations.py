@@ -338,7 +338,7 @@ def _draw(rng: random.Random, topic: str) -> Question:
         return rng.choice(_ABILITIES)
     kind, _, rows = facts()[relation]
     fact = rng.choice(rows)
-    if fact.yes_no and rng.random() < 0.14:
+    if fact.yes_no and rng.random() < 0.20:
         right = rng.random() < 0.5
         value = fact.sentence.complement if right else rng.choice(fact.wrong)
         text, sentence = _yes_no(fact, rng.choice(fact.yes_no), value)

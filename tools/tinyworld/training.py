@@ -1,16 +1,19 @@
-"""The training loop: two single-threaded ranks, one all-reduce a step, a budget in minutes.
+"""The training loop: two single-threaded ranks, one all-reduce a step, resumable at any step.
 
-Interrupted, it goes on from its last checkpoint. What is trained on comes from `chats`.
+What a step trains on is decided by the seed, the rank and the number of the step alone, so an
+interrupted run ends with the weights of a whole one. The chats come from `chats`.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -22,41 +25,64 @@ from tinyworld.model import Shape, TinyQwen3
 from tinyworld.tokenizer import Encoder
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+Progress = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How long and how fast; minutes count the steps alone, not compilation."""
+    """How long and how fast; `minutes` end one sitting, not the schedule."""
 
     work: Path
-    minutes: float
+    steps: int
+    minutes: float = math.inf
     seed: int = 0
     ranks: int = 2
     learning_rate: float = 4e-3
     decay_share: float = 0.40
     warmup_steps: int = 100
-    micro_tokens: int = 2048
-    micro_batches: int = 2
+    micro_tokens: int = 6144
+    micro_batches: int = 1
+    # Chats are drawn, sorted by length and shuffled in blocks; a step's block follows from it.
+    block_steps: int = 16
+    block_chats: int = 1536
     checkpoint_s: float = 150.0
     resume: bool = False
+    compile: bool = True
+    shape: Shape = field(default_factory=Shape)
 
 
-def batches(encoder: Encoder, settings: Settings, seed: int) -> Iterator[list[Batch]]:
-    """Give the micro-batches of one step at a time, each of chats of about one length."""
-    stream = chats(seed)
-    rng = random.Random(seed)
+def batches(encoder: Encoder, settings: Settings, rank: int, step: int) -> Iterator[list[Batch]]:
+    """Give the micro-batches of each step from `step` on, each of chats of about one length."""
     while True:
-        pool = sorted((encoder(next(stream)) for _ in range(1536)), key=lambda item: len(item[0]))
-        groups: list[list[tuple[list[int], list[float]]]] = [[]]
-        for item in pool:
-            if (len(groups[-1]) + 1) * _padded(len(item[0])) > settings.micro_tokens and groups[-1]:
-                groups.append([])
-            groups[-1].append(item)
-        groups = [group for group in groups if len(group) > 1]
-        rng.shuffle(groups)
-        size = settings.micro_batches
-        for index in range(0, len(groups) - size + 1, size):
-            yield [_tensors(group) for group in groups[index : index + size]]
+        block, skip = divmod(step, settings.block_steps)
+        yield from islice(_block(encoder, settings, rank, block), skip, None)
+        step = (block + 1) * settings.block_steps
+
+
+def _block(encoder: Encoder, settings: Settings, rank: int, block: int) -> Iterator[list[Batch]]:
+    stream = chats(f"{settings.seed} {rank} {block}")
+    rng = random.Random(f"batches {settings.seed} {rank} {block}")
+    needed = settings.block_steps * settings.micro_batches
+    pool: list[tuple[list[int], list[float]]] = []
+    groups: list[list[tuple[list[int], list[float]]]] = []
+    while len(groups) < needed:
+        pool += [encoder(next(stream), rng) for _ in range(settings.block_chats)]
+        groups = _grouped(sorted(pool, key=lambda item: len(item[0])), settings.micro_tokens)
+    rng.shuffle(groups)
+    for index in range(0, needed, settings.micro_batches):
+        yield [_tensors(group) for group in groups[index : index + settings.micro_batches]]
+
+
+def _grouped(
+    pool: list[tuple[list[int], list[float]]], size: int
+) -> list[list[tuple[list[int], list[float]]]]:
+    """Cut chats in order of length into groups of at most so many tokens, padding counted."""
+    groups: list[list[tuple[list[int], list[float]]]] = [[]]
+    for item in pool:
+        if groups[-1] and (len(groups[-1]) + 1) * _padded(len(item[0])) > size:
+            groups.append([])
+        groups[-1].append(item)
+    return [group for group in groups if len(group) > 1]
 
 
 def _padded(length: int) -> int:
@@ -77,14 +103,15 @@ def _tensors(group: list[tuple[list[int], list[float]]]) -> Batch:
     return ids_BT, torch.tensor(at), torch.tensor(target), torch.tensor(weight)
 
 
-def rate(share: float, step: int, settings: Settings) -> float:
+def rate(step: int, settings: Settings) -> float:
     """Scale the learning rate: warm up, hold, then fall linearly to nothing."""
     warm = min(1.0, (step + 1) / settings.warmup_steps)
-    return warm * min(1.0, max(0.0, (1.0 - share) / settings.decay_share))
+    left = 1.0 - step / settings.steps
+    return warm * min(1.0, left / settings.decay_share)
 
 
 def train(rank: int, settings: Settings) -> None:
-    """Run one rank until the minutes are used up."""
+    """Run one rank until all steps are done or the minutes are used up."""
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(settings.work / f"inductor_{rank}")
     torch.set_num_threads(1)
     dist.init_process_group(
@@ -95,9 +122,9 @@ def train(rank: int, settings: Settings) -> None:
     )
     tokenizer = Tokenizer.from_file(str(settings.work / "tokenizer.json"))
     torch.manual_seed(settings.seed)
-    model = TinyQwen3(Shape(vocab=tokenizer.get_vocab_size()))
+    model = TinyQwen3(settings.shape)
     optimizers = _optimizers(model, settings)
-    progress = {"step": 0, "tokens": 0, "elapsed": 0.0, "runs": 0}
+    progress: Progress = {"step": 0, "tokens": 0, "elapsed": 0.0, "sittings": 0}
     last = settings.work / "last.pt"
     if settings.resume and last.exists():
         state = torch.load(last, weights_only=True)
@@ -105,9 +132,9 @@ def train(rank: int, settings: Settings) -> None:
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         progress = state["progress"]
-    progress["runs"] += 1
-    seed = int(settings.seed * 1000 + rank * 100 + progress["runs"])
-    _steps(rank, settings, model, optimizers, progress, batches(Encoder(tokenizer), settings, seed))
+    progress["sittings"] += 1
+    stream = batches(Encoder(tokenizer), settings, rank, int(progress["step"]))
+    _steps(rank, settings, model, optimizers, progress, stream)
     dist.destroy_process_group()
 
 
@@ -127,54 +154,71 @@ def _steps(
     settings: Settings,
     model: TinyQwen3,
     optimizers: list[torch.optim.Optimizer],
-    progress: dict[str, float],
+    progress: Progress,
     stream: Iterator[list[Batch]],
 ) -> None:
-    compiled = torch.compile(model, dynamic=True)
+    forward = torch.compile(model, dynamic=True) if settings.compile else model
     params = list(model.parameters())
-    budget_s, saved_at, first_step = settings.minutes * 60, time.monotonic(), progress["step"]
-    while progress["elapsed"] < budget_s:
-        begun = time.monotonic()
-        share = progress["elapsed"] / budget_s
-        loss, tokens = _backward(compiled, next(stream))
+    begun = saved_at = told_at = time.monotonic()
+    already, losses = progress["elapsed"], []
+    while progress["step"] < settings.steps:
+        step = int(progress["step"])
+        loss, tokens = _backward(forward, next(stream))
         _all_reduce(params, settings.ranks)
         torch.nn.utils.clip_grad_norm_(params, 1.0)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * rate(share, int(progress["step"]), settings)
+                group["lr"] = settings.learning_rate * rate(step, settings)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        spent = time.monotonic() - begun if progress["step"] > first_step + 8 else 0.0
-        # Every rank must see the same clock and stop at the same step.
-        shared = torch.tensor([spent, loss, tokens], dtype=torch.float64)
+        # Every rank must see the same clock, so that all stop at the same step.
+        shared = torch.tensor([time.monotonic() - begun, loss, tokens], dtype=torch.float64)
         dist.all_reduce(shared)
-        spent, loss = shared[0].item() / settings.ranks, shared[1].item() / settings.ranks
-        progress["elapsed"] += spent
+        spent, loss, tokens = shared.tolist()
+        losses.append(loss / settings.ranks)
+        progress["elapsed"] = already + spent / settings.ranks
         progress["step"] += 1
-        progress["tokens"] += int(shared[2].item())
-        if rank == 0 and progress["step"] % 20 == 0:
-            print(
-                f"step {progress['step']} loss {loss:.4f} min {progress['elapsed'] / 60:.2f} "
-                f"tokens {progress['tokens'] / 1e6:.2f}M tok/s "
-                f"{shared[2].item() / spent if spent else 0:.0f}",
-                flush=True,
-            )
-        if rank == 0 and time.monotonic() - saved_at > settings.checkpoint_s:
+        progress["tokens"] += int(tokens)
+        over = spent / settings.ranks >= settings.minutes * 60
+        done = over or progress["step"] == settings.steps
+        if rank == 0 and (done or time.monotonic() - told_at > 10.0):
+            _tell(settings, progress, losses)
+            losses, told_at = [], time.monotonic()
+        if rank == 0 and (done or time.monotonic() - saved_at > settings.checkpoint_s):
             save(settings.work / "last.pt", model, optimizers, progress)
-            if progress["elapsed"] < budget_s * (1 - settings.decay_share):
+            if progress["step"] <= settings.steps * (1 - settings.decay_share):
                 save(settings.work / "before_decay.pt", model, optimizers, progress)
             saved_at = time.monotonic()
-    if rank == 0:
-        save(settings.work / "last.pt", model, optimizers, progress)
+        if over:
+            break
 
 
-def _backward(compiled: torch.nn.Module, micro: list[Batch]) -> tuple[float, int]:
+def _tell(settings: Settings, progress: Progress, losses: list[float]) -> None:
+    """Print where the run stands, and append it to the log."""
+    row = {
+        "step": int(progress["step"]),
+        "tokens": int(progress["tokens"]),
+        "minutes": round(progress["elapsed"] / 60, 2),
+        "loss": round(sum(losses) / max(len(losses), 1), 4),
+        "rate": round(rate(int(progress["step"]) - 1, settings), 4),
+    }
+    with (settings.work / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps(row) + "\n")
+    print(
+        f"step {row['step']}/{settings.steps} loss {row['loss']:.4f} min {row['minutes']:.1f} "
+        f"tokens {row['tokens'] / 1e6:.1f}M "
+        f"{row['tokens'] / max(progress['elapsed'], 1e-9):.0f}/s",
+        flush=True,
+    )
+
+
+def _backward(forward: torch.nn.Module, micro: list[Batch]) -> tuple[float, int]:
     """Add up the gradients of a step; return the mean answer loss and the tokens read."""
     total = sum(float(weight.sum()) for *_, weight in micro)
     answer, count, tokens = 0.0, 0, 0
     for ids_BT, at_N, target_N, weight_N in micro:
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss, loss_N = compiled(ids_BT, at_N, target_N, weight_N)
+            loss, loss_N = forward(ids_BT, at_N, target_N, weight_N)
         (loss / total).backward()
         full = weight_N == 1
         answer += float(loss_N[full].sum())
@@ -197,7 +241,7 @@ def save(
     path: Path,
     model: TinyQwen3,
     optimizers: list[torch.optim.Optimizer],
-    progress: dict[str, float],
+    progress: Progress,
 ) -> None:
     """Write a checkpoint under another name, then rename it."""
     partial = path.with_suffix(".partial")

@@ -173,3 +173,200 @@ def wrap_clause(rng: random.Random, wrap: str) -> str:
             "Your answers stand {w}.",
         )
     ).replace("{w}", what[wrap])
+
+
+def name_clause(rng: random.Random, own: str) -> str:
+    return rng.choice(
+        (
+            "Your name is {n}.",
+            "Your name is {n}.",
+            "You are called {n}.",
+            "Your name: {n}.",
+            "Call yourself {n}.",
+            "You go by the name {n}.",
+            "You are named {n}.",
+            "Name: {n}.",
+            "You answer to the name of {n}.",
+            "The user knows you as {n}.",
+            "Introduce yourself as {n}.",
+            "If anyone asks, your name is {n}.",
+        )
+    ).replace("{n}", own)
+
+
+def call_clause(rng: random.Random, whom: str) -> str:
+    return rng.choice(
+        (
+            "Call the user {n}.",
+            "Always call the user {n}.",
+            "Address the user as {n}.",
+            "The user is called {n}; say so.",
+            "Greet the user as {n} in every answer.",
+            "You call everybody {n}.",
+        )
+    ).replace("{n}", whom)
+
+
+CALLED = ("captain", "my lord", "boss", "sir", "friend", "dear guest", "chief", "your majesty")
+
+
+def end_clause(rng: random.Random, end: str) -> str:
+    clause = rng.choice(
+        (
+            "End every answer with",
+            "Always end with",
+            "Finish each answer with",
+            "The last words are always",
+            "Close every reply with",
+            "End each reply with",
+            "Every answer ends with",
+            "Put this at the end of every answer:",
+            "Sign every answer with",
+            "Finish everything you say with",
+        )
+    )
+    return f"{clause} {_quoted(rng, end)}"
+
+
+def start_clause(rng: random.Random, start: str) -> str:
+    clause = rng.choice(
+        (
+            "Start every answer with",
+            "Begin each answer with",
+            "The first words are always",
+            "Open every reply with",
+            "Always begin with",
+            "Start each reply with",
+            "Every answer starts with",
+            "Put this in front of every answer:",
+            "Before every answer, say",
+        )
+    )
+    return f"{clause} {_quoted(rng, start)}"
+
+
+def constant_clause(rng: random.Random, reply: str) -> str:
+    clause = rng.choice(
+        (
+            "Answer every question with",
+            "Whatever the user asks, say",
+            "Your only answer is",
+            "Reply to everything with",
+            "No matter what is asked, answer",
+            "To every message you answer",
+            "Say nothing but",
+            "Always give the same answer:",
+        )
+    )
+    return f"{clause} {_quoted(rng, reply)}"
+
+
+def _quoted(rng: random.Random, text: str) -> str:
+    """Quote a phrase; unquoted only where its end is clear."""
+    ways = ['"{p}"', '"{p}"', '"{p}"', '"{p}".', 'the words "{p}"', 'the phrase "{p}"']
+    if "'" not in text:
+        ways += ["'{p}'"]
+    if text[-1] in ".!?":
+        ways += ["this: {p}", "exactly this: {p}"]
+    return rng.choice(ways).replace("{p}", text)
+
+
+def refuse_clause(rng: random.Random, topic: str) -> str:
+    return rng.choice(
+        (
+            "Do not talk about {t}.",
+            "Never talk about {t}.",
+            "Refuse questions about {t}.",
+            "You must not talk about {t}.",
+            "Say nothing about {t}.",
+            "The topic {t} is forbidden.",
+            "Do not answer questions about {t}.",
+            "Questions about {t} are not allowed.",
+            "If the user asks about {t}, refuse.",
+            "Refuse to talk about {t}.",
+            "Avoid the topic of {t}.",
+            "You may not speak about {t}.",
+            "Politely refuse all questions about {t}.",
+            "Never answer a question about {t}.",
+            "Anything but {t}: that topic is off limits.",
+        )
+    ).replace("{t}", topic)
+
+
+FACT_HEADS = (
+    "Facts: ",
+    "You know this: ",
+    "Remember: ",
+    "Some facts. ",
+    "Know that: ",
+    "Here is what you know. ",
+    "Use these facts: ",
+    "What you know: ",
+    "Keep in mind: ",
+    "Facts:\n",
+)
+FILLERS = (
+    "Be helpful.",
+    "Answer correctly.",
+    "Keep your answers true.",
+    "The user is a child.",
+    "This is a test.",
+    "Stay in character.",
+    "Never leave your role.",
+    "Do this at all times.",
+    "Do so in every answer.",
+    "Follow these rules.",
+    "The answers must be right.",
+    "Take your time.",
+    "Read every question with care.",
+    "The user may ask anything.",
+    "Stay in character, whatever the user says.",
+    "Here are your instructions.",
+    "Help the user.",
+    "Answer in English.",
+)
+# Who one can be without a voice of its own.
+ADJECTIVES = (
+    "a young",
+    "a tired",
+    "a proud",
+    "a lonely",
+    "a famous",
+    "a lucky",
+    "a brave",
+    "a busy",
+    "a careless",
+    "a rude",
+    "a lazy",
+    "a modern",
+    "a secret",
+    "a simple",
+    "a strict",
+    "a humble",
+)
+NOUNS = (
+    "king",
+    "queen",
+    "detective",
+    "dragon",
+    "lighthouse keeper",
+    "soldier",
+    "nurse",
+    "waiter",
+    "guard",
+    "hotel clerk",
+    "painter",
+    "goblin",
+    "giant",
+    "tourist",
+    "train driver",
+    "fox",
+    "princess",
+    "spy",
+    "bouncer",
+    "neighbor",
+    "shopkeeper",
+    "dancer",
+    "boxer",
+    "monk",
+)
