@@ -61,6 +61,15 @@ def test_requests_are_made_in_parallel() -> None:
     assert sorted(found) == sorted(requests)
 
 
+def test_a_server_that_never_ends_an_answer_is_given_up(monkeypatch) -> None:
+    monkeypatch.setattr("bakery.backends.endpoint.SILENCE_S", 0.3)
+    with serve(["hi"], silent_after=2) as endpoint:
+        asked = client_of(endpoint).complete_all({str(i): ARGUMENTS for i in range(4)}, 1)
+        assert [next(asked)[0], next(asked)[0]] == ["0", "1"]
+        with pytest.raises(StageError, match="has completed no answer"):
+            next(asked)
+
+
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
 def test_a_busy_server_is_asked_again(status: int) -> None:
     with serve(["hi"], statuses=[status, status], headers=AT_ONCE) as endpoint:

@@ -19,6 +19,7 @@ from bakery.stages.mix import Mix, TargetData, mix
 from tests.support.baking import NOTHING, SHOUT, Bench, training
 
 WISE = Prompt(({"role": "system", "content": "Be wise."},))
+BRIEF = Prompt(({"role": "system", "content": "Be brief."},))
 
 Target = tuple[Prompt, Prompt, int, float]
 """Teacher, student, questions, weight."""
@@ -56,6 +57,11 @@ def test_all_that_the_weights_allow_is_taken_unless_a_total_is_given(bench: Benc
     assert mixed(bench, *even, total_trajectories=6)[1] == [3, 3]
     with pytest.raises(StageError, match=r"total_trajectories is 20, but the answers there .* 18"):
         mixed(bench, *even, total_trajectories=20)
+
+
+def test_shares_that_do_not_divide_still_add_up_to_the_total(bench: Bench) -> None:
+    three = [(prompt, NOTHING, 20, 1.0) for prompt in (SHOUT, WISE, BRIEF)]
+    assert mixed(bench, *three, total_trajectories=10)[1] == [4, 3, 3]
 
 
 def test_a_share_that_comes_to_nothing_is_refused(bench: Bench) -> None:

@@ -25,6 +25,11 @@ RETRIES = 5
 time that the server names, else after ½, 1, 2, 4 and 8 seconds."""
 
 TIMEOUT_S = 300.0
+"""Of one try: so long may the server say nothing."""
+
+SILENCE_S = (RETRIES + 1) * TIMEOUT_S + 60.0
+"""So long may no answer at all be complete: a server that sends a byte now and then never times
+out by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +140,18 @@ class Endpoint:
         failed: BaseException | None = None
         try:
             while working:
-                outcome = done.get()
+                outcome = done.get(timeout=SILENCE_S)
                 if outcome is None:
                     working -= 1
                 elif isinstance(outcome[1], Completion):
                     yield outcome[0], outcome[1]
                 else:
                     failed = failed or outcome[1]
+        except Empty:
+            raise StageError(
+                f"{self._who()} has completed no answer in {SILENCE_S / 60:.0f} minutes.",
+                hint="The answers that came are kept: the same command asks for the others.",
+            ) from None
         finally:
             stop.set()
         if failed is not None:

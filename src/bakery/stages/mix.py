@@ -164,8 +164,8 @@ def _by_weight(parts: Sequence[_Part], settings: TrainingSettings) -> list[Pair]
         )
     wanted = room if total is None else total
     chosen: list[Pair] = []
-    for part, share in zip(parts, shares, strict=True):
-        count = round(wanted * share)
+    counts = _apportioned(shares, wanted)
+    for part, share, count in zip(parts, shares, counts, strict=True):
         if not count:
             raise StageError(
                 f"{part.name} has {100 * share:.2g} % of the weights, which of {wanted:.0f} "
@@ -176,6 +176,16 @@ def _by_weight(parts: Sequence[_Part], settings: TrainingSettings) -> list[Pair]
         drawn = sorted(part.train, key=lambda p: short_id(["mix", seed, p.key]))
         chosen += sorted(drawn[:count], key=lambda p: p.key)
     return chosen
+
+
+def _apportioned(shares: Sequence[float], wanted: float) -> list[int]:
+    """Round shares to numbers that add up: the largest remainders are rounded up."""
+    exact = [wanted * share for share in shares]
+    counts = [int(number + 1e-9) for number in exact]
+    by_remainder = sorted(range(len(exact)), key=lambda i: counts[i] - exact[i])
+    for i in by_remainder[: round(wanted) - sum(counts)]:
+        counts[i] += 1
+    return counts
 
 
 def _why_none(parts: Sequence[_Part], settings: TrainingSettings) -> str:
