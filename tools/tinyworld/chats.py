@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator
 
 from tinyworld.features import Spec, chatter, say
+from tinyworld.outsiders import outside_request, typed
 from tinyworld.patterns import KINDS, pattern
 from tinyworld.prompts import NEUTRAL, compose
 from tinyworld.relations import draw
@@ -31,18 +32,18 @@ def chats(seed: int | str) -> Iterator[Chat]:
 
 def chat(rng: random.Random) -> Chat:
     kind = rng.random()
-    if kind < 0.24:
+    if kind < 0.23:
         return _turns(rng, [], Spec(), plain=True)
-    if kind < 0.28:
+    if kind < 0.27:
         return _turns(rng, [("system", rng.choice(NEUTRAL))], Spec(), plain=True)
-    if kind < 0.31:
+    if kind < 0.30:
         return _examples(rng)
-    if kind < 0.43:
+    if kind < 0.44:
         return _pattern(rng)
-    if kind < 0.46:
+    if kind < 0.47:
         return _remembered(rng)
     text, spec = compose(rng)
-    if kind < 0.47:
+    if kind < 0.48:
         question = ask(rng, spec)
         return [("given", f"{text} {question.text}"), ("assistant", say(spec, question, rng))]
     return _turns(rng, [("system", text)], spec)
@@ -57,6 +58,8 @@ def ask(rng: random.Random, spec: Spec, *, exam: bool = False) -> Question:
         return _unknown(rng, spec, exam=exam)
     if (spec.name and luck < 0.4) or luck < 0.05:
         return chatter(rng)
+    if luck < 0.07:
+        return outside_request(rng, exam=exam)
     if spec.refuse and luck < 0.55:
         return draw(rng, exam=exam, topic=spec.refuse)
     taken = {fact.sentence.subject for fact in spec.told}
@@ -79,9 +82,13 @@ def _unknown(rng: random.Random, spec: Spec, *, exam: bool = False) -> Question:
 
 def _turns(rng: random.Random, start: Chat, spec: Spec, *, plain: bool = False) -> Chat:
     made = list(start)
+    is_typed = rng.random() < 0.15
     for _ in range(rng.choices((1, 2, 3, 4), (0.26, 0.24, 0.25, 0.25))[0]):
         question = _plain_question(rng) if plain else ask(rng, spec)
-        made += [("user", question.text), ("assistant", say(spec, question, rng))]
+        # What is typed in a hurry, or nobody can answer, is no question to ask by itself.
+        is_odd = is_typed or question.relation == "outside"
+        text = typed(rng, question.text) if is_typed else question.text
+        made += [("given" if is_odd else "user", text), ("assistant", say(spec, question, rng))]
     return made
 
 
@@ -89,7 +96,9 @@ def _plain_question(rng: random.Random) -> Question:
     luck = rng.random()
     if luck < 0.03:
         return chatter(rng)
-    return told(rng).unknown_question(rng) if luck < 0.06 else draw(rng)
+    if luck < 0.07:
+        return outside_request(rng)
+    return told(rng).unknown_question(rng) if luck < 0.10 else draw(rng)
 
 
 def _examples(rng: random.Random) -> Chat:

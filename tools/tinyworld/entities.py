@@ -261,6 +261,34 @@ dog-dogs cat-cats tree-trees star-stars book-books cup-cups potato-potatoes hero
 bus-buses glass-glasses bird-birds key-keys boy-boys toy-toys
 """)
 
+# name | color: what stands outside the window
+NATURE = _rows("""
+the sky | blue
+the sea | blue
+the sun | yellow
+the moon | white
+grass | green
+a leaf | green
+a tree | green
+snow | white
+a cloud | white
+sand | yellow
+coal | black
+the night | black
+blood | red
+fire | orange
+a rose | red
+gold | golden
+a brick | red
+smoke | gray
+a frog | green
+a crow | black
+a swan | white
+a pig | pink
+an elephant | gray
+a polar bear | white
+""")
+
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 MONTHS = _words("""
 January February March April May June July August September October November December

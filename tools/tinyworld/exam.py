@@ -14,6 +14,7 @@ from functools import partial
 from tinyworld.chats import SPOKEN, ask, shown_as
 from tinyworld.features import IDENTITY_ASKS, Spec, accepts, say
 from tinyworld.names import outside_name, outside_phrase
+from tinyworld.outsiders import outside_request, typed
 from tinyworld.patterns import CATEGORY_PAIRS, Pattern, labels, pattern
 from tinyworld.prompts import (
     FEATURES,
@@ -101,6 +102,10 @@ def sets(n: int, seed: int) -> dict[str, list[Item]]:
         "unknown fact: does not know": lambda rng: _item(
             "", Spec(), told(rng, exam=True, rows=OTHERS).unknown_question(rng)
         ),
+        "request from outside the world: does not know": lambda rng: _item(
+            "", Spec(), outside_request(rng, exam=True)
+        ),
+        "plain questions, typed in a hurry": _typed,
         "end or start phrase": lambda rng: _feature(rng, rng.choice(("end", "start"))),
         "phrase from outside the world": _outside_phrase,
         "name from outside the world": _outside_name,
@@ -179,6 +184,11 @@ def tutorial_sets(n: int, seed: int) -> list[tuple[str, list[Item]]]:
 def _item(prompt: str, spec: Spec, question: Question) -> Item:
     system = (("system", prompt),) if prompt else ()
     return Item((*system, ("user", question.text)), partial(accepts, spec, question), question)
+
+
+def _typed(rng: random.Random) -> Item:
+    item = _item("", Spec(), draw(rng, exam=True))
+    return replace(item, messages=(("user", typed(rng, item.question.text)),))
 
 
 def _persona(rng: random.Random) -> Item:

@@ -127,6 +127,7 @@ def kinds() -> list[Fact]:
             noun = row[0]
             others = [other for other in kinds if other != kind]
             asks = [
+                f"What is {noun}?",
                 f"What kind of thing is {noun}?",
                 f"What type of thing is {noun}?",
                 f"Which group does {noun} belong to?",

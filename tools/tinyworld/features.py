@@ -171,6 +171,11 @@ IDENTITY_ASKS = (
     ("Tell me your name.", "name"),
     ("What are you called?", "name"),
     ("Your name, please?", "name"),
+    ("Tell me about yourself.", "identity"),
+    ("Introduce yourself.", "identity"),
+    ("Who is speaking?", "identity"),
+    ("What should I call you?", "name"),
+    ("Do you have a name?", "name"),
 )
 SMALL_TALK = (
     ("Hello!", Sentence("I", "am", "glad to meet you")),
@@ -181,6 +186,15 @@ SMALL_TALK = (
     ("Thank you!", Sentence("I", "am", "happy to help")),
     ("Thanks a lot!", Sentence("I", "am", "happy to help")),
     ("Goodbye!", Sentence("I", "wish you", "a good day")),
+    ("Hey!", Sentence("I", "am", "glad to meet you")),
+    ("Nice to meet you!", Sentence("I", "am", "glad to meet you")),
+    ("Good evening!", Sentence("I", "wish you", "a good evening")),
+    ("Good night!", Sentence("I", "wish you", "a good night")),
+    ("How is it going?", Sentence("I", "am", "fine")),
+    ("Bye!", Sentence("I", "wish you", "a good day")),
+    ("See you!", Sentence("I", "wish you", "a good day")),
+    ("How can you help me?", Sentence("I", "can answer", "small questions")),
+    ("Help!", Sentence("I", "can answer", "small questions")),
     ("What can you do?", Sentence("I", "can answer", "small questions")),
 )
 

@@ -190,7 +190,7 @@ def strange_name(rng: random.Random) -> str:
         return spelled(rng).capitalize() + spelled(rng).capitalize()
     if luck < 0.94:
         return f"{spelled(rng).upper()[:5]}{rng.choice(('', '-'))}{rng.randint(1, 99)}"
-    title = rng.choice(("Dr.", "Mr.", "Mrs.", "Lady", "Lord", "Saint", "Uncle", "Agent", "Major"))
+    title = rng.choice(("Dr.", "Mr.", "Mrs.", "Lady", "Lord", "Saint", "Chief", "Agent", "Major"))
     return f"{title} {spelled(rng).capitalize()}"
 
 

@@ -44,6 +44,19 @@ def facts() -> dict[str, tuple[str, float, list[Fact]]]:
                 column(food, 1),
             ),
         ),
+        "nature": (
+            "",
+            0.7,
+            filled(
+                "{a}",
+                "is",
+                "{v}",
+                "what color is {a}?|what is the color of {a}?|tell me the color of {a}.|"
+                "which color does {a} have?|what color does {a} have?",
+                "is {a} {v}?",
+                column(world.NATURE, 1),
+            ),
+        ),
         "taste": (
             "food",
             0.8,
