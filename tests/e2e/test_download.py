@@ -131,6 +131,7 @@ def test_nothing_is_overwritten_without_force(typist: Typist) -> None:
     assert (typist.root / "mine/notes.txt").read_text(encoding="utf-8") == "mine"
     typist.must("download", "--out", "twice")
     (typist.root / "twice/README.md").write_text("old", encoding="utf-8")
+    (typist.root / ".twice.999999999.tmp").mkdir()  # of a download that was killed
     typist.must("download", "--out", "twice", "--force")
     assert (typist.root / "twice/README.md").read_text(encoding="utf-8") != "old"
     assert not list(typist.root.glob(".*.tmp"))

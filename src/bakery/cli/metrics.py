@@ -110,7 +110,7 @@ def _named(repo: ModelRepo, text: str) -> Source:
             raise
         return text, repo.store.bake(unrecorded[1])
     if found is None:
-        raise StageError(f"{text} is the base model: it was not baked here")
+        raise RepoError(f"{text} is the base model: it was not baked here")
     return found.name, repo.store.bake(found.id)
 
 

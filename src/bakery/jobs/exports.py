@@ -5,6 +5,7 @@ Made beside their place and renamed into it, so that nobody sees a part of them.
 
 from __future__ import annotations
 
+import glob
 import gzip
 import os
 import shutil
@@ -15,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
+
+import psutil
 
 from bakery.errors import ConfigError, RepoError, StageError
 from bakery.identity import file_digest
@@ -205,7 +208,12 @@ def _check_free(path: Path, *, force: bool) -> None:
 @contextmanager
 def _draft(path: Path) -> Iterator[Path]:
     """Yield a folder beside a path; it is gone afterwards, with what was left in it."""
-    folder = path.absolute().parent / f".{path.name}.{os.getpid()}.tmp"
+    beside = path.absolute().parent
+    for left in beside.glob(f".{glob.escape(path.name)}.*.tmp"):  # of a process that was killed
+        pid = left.name.split(".")[-2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = beside / f".{path.name}.{os.getpid()}.tmp"
     try:
         folder.mkdir()
         yield folder
