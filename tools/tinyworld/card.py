@@ -127,10 +127,13 @@ def _row(score: Score) -> str:
 
 def _training(work: Path) -> str:
     """Tell how long the model was trained, and how the loss fell."""
-    rows = [json.loads(line) for line in (work / "log.jsonl").read_text("utf-8").splitlines()]
+    lines = (work / "log.jsonl").read_text("utf-8").splitlines()
+    # Steps after the last checkpoint of a killed sitting were done again.
+    of_step = {row["step"]: row for row in map(json.loads, lines)}
+    rows = [of_step[step] for step in sorted(of_step)]
     last = rows[-1]
     shown = [rows[round(index * (len(rows) - 1) / 12)] for index in range(13)]
-    lines = [
+    told = [
         f"{last['step']:,} steps, {last['tokens'] / 1e6:.1f} million tokens (padding included), "
         f"{last['minutes']:.0f} minutes on two CPU cores that also did other work. The schedule "
         "is in steps, and what a step reads follows from the seed, so an interrupted run ends "
@@ -146,7 +149,7 @@ def _training(work: Path) -> str:
             for row in shown
         ),
     ]
-    return "\n".join(lines)
+    return "\n".join(told)
 
 
 def _kept(path: Path) -> str:
