@@ -77,9 +77,8 @@ def run(
     student = adapters.attach_new(model, request.training)
     readout = Readout(student)
     parent_digest = adapter_folder.digest(parent) if parent else ""
-    loss = training.loss_of(request.training)
-    of = digest([base.id.digest, parent_digest, readout.keeps_moments(loss)])
-    record, live = _taught(student, readout, mixture, out / RECORD, of, loss, reporter)
+    weights, loss = digest([base.id.digest, parent_digest]), training.loss_of(request.training)
+    record, live = _taught(student, readout, mixture, out / RECORD, weights, loss, reporter)
     with adapters.parent_only(student):
         before = _measured(student, readout, record, mixture)
     notes = [*mixture.notes, *live, *_notes(readout, before)]
@@ -132,7 +131,7 @@ def _taught(
     readout: Readout,
     mixture: Mix,
     path: Path,
-    of: str,
+    weights: str,
     loss: Loss,
     reporter: Reporter,
 ) -> tuple[Features, list[str]]:
@@ -141,6 +140,7 @@ def _taught(
     A record that lies there already costs nothing more.
     """
     pairs = [*mixture.train, *mixture.held_out]
+    of = digest([weights, readout.keeps_moments(loss)])
     if not teacher.is_recorded(path, pairs, of=of):
         teacher.forget(path)
         why = teacher.too_large(
