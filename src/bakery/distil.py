@@ -20,15 +20,17 @@ import torch
 from accelerate.utils import gather_object
 from peft import PeftModel
 from safetensors import SafetensorError
-from transformers import PrinterCallback, ProgressCallback
+from transformers import PreTrainedConfig, PrinterCallback, ProgressCallback
 from transformers.utils import logging as hf_logging
 
 from bakery import outputs
 from bakery.engine import loading, merged, metrics, on_policy
 from bakery.engine.chat import Chat
 from bakery.engine.context_trainer import ContextBakingTrainer
+from bakery.engine.conversations import settings_of
 from bakery.engine.data.datasets import eval_rows, load_eval_data, training_rows
 from bakery.engine.data.rows import Row
+from bakery.engine.rounds import Rounds, rounds_of
 from bakery.engine.settings.parse import Settings
 from bakery.engine.versions import versions
 from bakery.errors import ConfigError, StageError
@@ -95,11 +97,12 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     told = _Told(reporter, list(settings.notes))
     _tune(settings, told)
     source = loading.find(settings.data)
-    model = loading.load(source, settings.data, training)
     tokenizer = source.tokenizer()
     chat = Chat(
         tokenizer, source.end_ids(tokenizer.eos_token_id), template_kwargs=training.template_kwargs
     )
+    data = _Rounds.of(material, settings, chat, source.config(), told)
+    model = loading.load(source, settings.data, training)
     questions = _Questions(chat, settings, material.questions)
     scores = questions.before(model, told)
     student = loading.with_adapter(model, settings.lora, source, settings.data, training)
@@ -107,7 +110,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         merged.check(student)
     if first:
         outputs.begin(settings, resume=material.resume, reporter=told)
-    trainer = _trainer(settings, material, student, tokenizer, told)
+    trainer = _trainer(settings, data, student, tokenizer, told)
     _check_difference(trainer)
     before = trainer.fidelity(without_adapter=True)
     saved = fmean(len(p.teacher.ids) - len(p.student.ids) for p in trainer.probe.pairs)
@@ -144,6 +147,34 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         write_atomic(out / RESULTS, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     trainer.end()
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Rounds:
+    """What training and evaluation draw from; made before a weight is loaded.
+
+    Data that leaves nothing to train on is refused here.
+    """
+
+    training: Rounds
+    eval: Rounds | None
+
+    @classmethod
+    def of(
+        cls,
+        material: Material,
+        settings: Settings,
+        chat: Chat,
+        config: PreTrainedConfig,
+        reporter: Reporter,
+    ) -> _Rounds:
+        """Cut all rows into examples."""
+        more = chat, settings_of(settings.context), settings.training, config, reporter
+        held_out = material.eval_rows
+        return cls(
+            rounds_of(material.rows, *more),
+            rounds_of(held_out, *more) if held_out is not None else None,
+        )
 
 
 class _Told:
@@ -270,10 +301,10 @@ def _tune(settings: Settings, reporter: Reporter) -> None:
 
 
 def _trainer(
-    settings: Settings, material: Material, student: PeftModel, tokenizer: Any, reporter: Reporter
+    settings: Settings, data: _Rounds, student: PeftModel, tokenizer: Any, reporter: Reporter
 ) -> ContextBakingTrainer:
     with _refusals():
-        made = _made(settings, material, student, tokenizer, reporter)
+        made = _made(settings, data, student, tokenizer, reporter)
     made.remove_callback(PrinterCallback)
     if settings.training.process_index:
         made.remove_callback(ProgressCallback)
@@ -281,14 +312,14 @@ def _trainer(
 
 
 def _made(
-    settings: Settings, material: Material, student: PeftModel, tokenizer: Any, reporter: Reporter
+    settings: Settings, data: _Rounds, student: PeftModel, tokenizer: Any, reporter: Reporter
 ) -> ContextBakingTrainer:
     return ContextBakingTrainer(
         model=student,
         args=settings.training,
         context_config=settings.context,
-        train_dataset=material.rows,
-        eval_dataset=material.eval_rows,
+        train_dataset=data.training,
+        eval_dataset=data.eval,
         processing_class=tokenizer,
         callbacks=[metrics.Metrics(Path(str(settings.training.output_dir)) / METRICS, reporter)],
         reporter=reporter,

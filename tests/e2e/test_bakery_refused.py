@@ -61,6 +61,7 @@ FLAGS = {
     "role": (("--target_roles", "asistant"), 2, "did you mean `assistant`?"),
     "whole prefix retained": (("--student_retained_turns", "1"), 2, "leaves nothing to bake"),
     "nothing to evaluate on": (("--eval_strategy", "epoch"), 2, "nothing to evaluate on"),
+    "half precision": (("--fp16", "true"), 2, "fp16 needs a GPU"),
     "no checkpoint": (("--resume_from_checkpoint", "true"), 2, "there is no checkpoint in out"),
 }
 
@@ -131,6 +132,17 @@ def test_layers_that_are_not_there_are_an_error(config, workplace, capsys):
         done = typed(capsys, *words)
         assert done.code == 2
         assert "LoRA cannot be placed" in done.err
+
+
+def test_data_without_any_target_ends_before_a_weight_is_read(config, workplace, capsys):
+    base = random_model(workplace / "model")
+    (base / "model.safetensors").write_bytes(b"")
+    given = ("--model_name_or_path", base, "--target_content_pattern", "never")
+    Path("data.json").write_text('[{"prompt": "Who?", "response": "I."}]')
+    config.write_text(CONFIG.replace("training_prompts: [Who?, What?]", "dataset: data.json"))
+    done = typed(capsys, "--config", config, *given)
+    assert done.code == 4
+    assert "no row has a target" in done.err
 
 
 def test_a_dry_run_shows_both_views_and_writes_nothing(workplace, monkeypatch, capsys):

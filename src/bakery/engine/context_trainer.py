@@ -50,7 +50,7 @@ MOST_PROBED = 64
 class ContextBakingTrainer(OnPolicyTrainer):
     """Distil a context into the adapter of a PEFT model; the adapter off is the teacher.
 
-    Takes what the data functions of this package return, or lists of such rows.
+    Takes what the data functions of this package return, lists of such rows, or `Rounds`.
     """
 
     _own: OwnAnswers | None
@@ -177,6 +177,8 @@ class ContextBakingTrainer(OnPolicyTrainer):
         return Probe(pairs, examples.record, count, held_out)
 
     def _rounds_of(self, dataset: Any, args: BakeryConfig, model: PeftModel) -> Rounds:
+        if isinstance(dataset, Rounds):
+            return dataset
         return rounds_of(
             rows_of(dataset), self.chat, self._context, args, model.config, self.reporter
         )
@@ -196,10 +198,8 @@ class ContextBakingTrainer(OnPolicyTrainer):
         rank, world = self.args.process_index, self.args.world_size
         folder = Path(str(self.args.output_dir))
         given = self.args.trajectories_file if name != "eval" else None
-        prefixes, answers = (
-            Prefixes(),
-            len(rounds.open_rows) * rounds.settings.num_traj_per_stimulus,
-        )
+        prefixes = Prefixes()
+        answers = len(rounds.open_rows) * rounds.settings.num_traj_per_stimulus
         fits = Captured.fits(self.readout, answers, rounds.settings)
         captured = Captured(self.readout) if fits else None
         with teaching(self.model):

@@ -96,6 +96,8 @@ def check_optional(data: DataConfig, training: BakeryConfig) -> None:
             raise ConfigError(f"{setting} needs {package}, which is not installed", hint=command)
         if training.device.type == "cpu":
             raise ConfigError(f"{setting} needs a GPU", hint="Take it out to train on the CPU.")
+    if training.fp16 and training.device.type == "cpu":
+        raise ConfigError("fp16 needs a GPU", hint="On a CPU give bf16: true, or neither.")
     if training.merge and data.load_in_4bit:
         raise ConfigError(
             "merge cannot merge into 4-bit weights",

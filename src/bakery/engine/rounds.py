@@ -309,7 +309,8 @@ def rounds_of(
     reporter: Reporter,
 ) -> Rounds:
     """Return the rounds that training draws from; `config` says how long a row may be."""
-    longest = int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
+    text = config.get_text_config()
+    longest = int(getattr(text, "max_position_embeddings", 0) or 1 << 30)
     return Rounds(
         rows,
         chat,
