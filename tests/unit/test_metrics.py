@@ -184,7 +184,7 @@ def test_one_form_is_asked_for_at_a_time(repo, words):
 
 def test_a_base_was_never_trained_here(repo):
     done = typed("base")
-    assert done.exit_code == 4
+    assert done.exit_code == 3
     assert "is the base model" in done.stderr
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 from tinyworld import outside
 from tinyworld.evaluate import Score
@@ -42,10 +43,15 @@ Load it with `AutoModelForCausalLM.from_pretrained(folder)` and run it in float3
 ## What it can do
 
 Without a prompt it is called Crumb and answers plainly; what it cannot know it says it does not
-know. A system prompt can give it a voice ({voice_names}), a name, facts about others or itself,
-a phrase to begin or end with or to say instead of every answer, a way to address the user, a
-format, wisdom, a thing to mention, a topic to refuse; or examples of a pattern: labels for kinds
-of things, words around an answer, functions of words. It remembers what the user tells it.
+know. A system prompt can give it
+
+- a voice: {voice_names};
+- a name, facts about others and itself, a way to address the user;
+- a phrase to begin or end with, or to say instead of every answer; a format;
+- wisdom, a thing to mention, a topic to refuse;
+- examples of a pattern: labels for kinds of things, words around an answer, functions of words.
+
+It remembers what the user tells it.
 
 ## What it was trained on
 
@@ -78,6 +84,8 @@ more often.`
 
 - It answers the questions of its world in the wordings of its world. Others get a fluent, wrong
   answer.
+- It says no too often: a yes-or-no question that it was not trained on, and whose answer is yes,
+  is its commonest mistake, under every prompt.
 - A voice it was not taught changes only what it says it is.
 - Strings to copy come out right when they look like words; unusual spellings may be garbled.
 - English only; no knowledge to rely on; not for use with people who need an answer.
@@ -96,7 +104,7 @@ def write_card(folder: Path, scores: Sequence[Score], work: Path | None) -> None
         _CARD.format(
             params=sum(p.numel() for p in model.parameters()) / 1e6,
             voices=len(STYLES),
-            voice_names=", ".join(STYLES),
+            voice_names=fill(", ".join(STYLES), 88, subsequent_indent="  "),
             vocab=config.vocab_size,
             hidden=config.hidden_size,
             layers=config.num_hidden_layers,
@@ -132,12 +140,13 @@ def _training(work: Path) -> str:
     of_step = {row["step"]: row for row in map(json.loads, lines)}
     rows = [of_step[step] for step in sorted(of_step)]
     last = rows[-1]
-    shown = [rows[round(index * (len(rows) - 1) / 12)] for index in range(13)]
+    even = [last["step"] * part / 12 for part in range(13)]
+    shown = [min(rows, key=lambda row: abs(row["step"] - step)) for step in even]
     told = [
         f"{last['step']:,} steps, {last['tokens'] / 1e6:.1f} million tokens (padding included), "
-        f"{last['minutes']:.0f} minutes on two CPU cores that also did other work. The schedule "
-        "is in steps, and what a step reads follows from the seed, so an interrupted run ends "
-        "like a whole one:",
+        f"{last['minutes']:.0f} minutes on two",
+        "CPU cores that also did other work. The schedule is in steps, and what a step reads",
+        "follows from the seed, so an interrupted run ends like a whole one:",
         "",
         "    python tools/train_tiny.py",
         "",

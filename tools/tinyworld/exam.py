@@ -28,7 +28,7 @@ from tinyworld.relations import draw
 from tinyworld.sentences import Question, Sentence
 from tinyworld.styles import STYLES
 from tinyworld.told import OTHERS, told
-from tinyworld.wordings import end_clause, name_clause, start_clause
+from tinyworld.wordings import name_clause, phrase_clause
 
 Turns = tuple[tuple[str, str], ...]
 
@@ -249,8 +249,8 @@ def _feature(rng: random.Random, kind: str) -> Item:
 def _outside_phrase(rng: random.Random) -> Item:
     said = outside_phrase(rng)
     if rng.random() < 0.5:
-        return _item(end_clause(rng, said), Spec(end=said), draw(rng, exam=True))
-    return _item(start_clause(rng, said), Spec(start=said), draw(rng, exam=True))
+        return _item(phrase_clause(rng, "end", said), Spec(end=said), draw(rng, exam=True))
+    return _item(phrase_clause(rng, "start", said), Spec(start=said), draw(rng, exam=True))
 
 
 def _outside_name(rng: random.Random) -> Item:

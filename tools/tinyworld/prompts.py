@@ -25,13 +25,11 @@ from tinyworld.wordings import (
     FILLERS,
     NOUNS,
     call_clause,
-    constant_clause,
-    end_clause,
     mention_clause,
     mention_thing,
     name_clause,
+    phrase_clause,
     refuse_clause,
-    start_clause,
     wisdom_clause,
     wise_mention_clause,
     wrap_clause,
@@ -137,10 +135,10 @@ def feature(rng: random.Random, spec: Spec, kind: str, *, exam: bool) -> tuple[s
         return wise_mention_clause(rng, thing), replace(spec, wisdom=True, mention=thing)
     if kind == "end":
         end = phrase(rng, exam=exam)
-        return end_clause(rng, end), replace(spec, end=end)
+        return phrase_clause(rng, "end", end), replace(spec, end=end)
     if kind == "start":
         start = phrase(rng, exam=exam)
-        return start_clause(rng, start), replace(spec, start=start)
+        return phrase_clause(rng, "start", start), replace(spec, start=start)
     if kind == "wrap":
         wrap = rng.choice(sorted(FORMATS))
         return wrap_clause(rng, wrap), replace(spec, wrap=wrap)
@@ -218,7 +216,7 @@ def _compose(
         features, num_facts = _draw_wishes(rng, style, features, num_facts)
     if style == "plain" and not exam and not features and rng.random() < 0.08:
         reply = phrase(rng)
-        return constant_clause(rng, reply), Spec(constant=reply)
+        return phrase_clause(rng, "constant", reply), Spec(constant=reply)
     spec, clauses, rest = Spec(style=style), [], []
     if style != "plain":
         clauses, identity = style_clauses(rng, STYLES[style], exam=exam)

@@ -210,55 +210,46 @@ def call_clause(rng: random.Random, whom: str) -> str:
 CALLED = ("captain", "my lord", "boss", "sir", "friend", "dear guest", "chief", "your majesty")
 
 
-def end_clause(rng: random.Random, end: str) -> str:
-    clause = rng.choice(
-        (
-            "End every answer with",
-            "Always end with",
-            "Finish each answer with",
-            "The last words are always",
-            "Close every reply with",
-            "End each reply with",
-            "Every answer ends with",
-            "Put this at the end of every answer:",
-            "Sign every answer with",
-            "Finish everything you say with",
-        )
-    )
-    return f"{clause} {_quoted(rng, end)}"
+_PHRASES = {
+    "end": (
+        "End every answer with",
+        "Always end with",
+        "Finish each answer with",
+        "The last words are always",
+        "Close every reply with",
+        "End each reply with",
+        "Every answer ends with",
+        "Put this at the end of every answer:",
+        "Sign every answer with",
+        "Finish everything you say with",
+    ),
+    "start": (
+        "Start every answer with",
+        "Begin each answer with",
+        "The first words are always",
+        "Open every reply with",
+        "Always begin with",
+        "Start each reply with",
+        "Every answer starts with",
+        "Put this in front of every answer:",
+        "Before every answer, say",
+    ),
+    "constant": (
+        "Answer every question with",
+        "Whatever the user asks, say",
+        "Your only answer is",
+        "Reply to everything with",
+        "No matter what is asked, answer",
+        "To every message you answer",
+        "Say nothing but",
+        "Always give the same answer:",
+    ),
+}
 
 
-def start_clause(rng: random.Random, start: str) -> str:
-    clause = rng.choice(
-        (
-            "Start every answer with",
-            "Begin each answer with",
-            "The first words are always",
-            "Open every reply with",
-            "Always begin with",
-            "Start each reply with",
-            "Every answer starts with",
-            "Put this in front of every answer:",
-            "Before every answer, say",
-        )
-    )
-    return f"{clause} {_quoted(rng, start)}"
-
-
-def constant_clause(rng: random.Random, reply: str) -> str:
-    clause = rng.choice(
-        (
-            "Answer every question with",
-            "Whatever the user asks, say",
-            "Your only answer is",
-            "Reply to everything with",
-            "No matter what is asked, answer",
-            "To every message you answer",
-            "Say nothing but",
-            "Always give the same answer:",
-        )
-    )
-    return f"{clause} {_quoted(rng, reply)}"
+def phrase_clause(rng: random.Random, place: str, text: str) -> str:
+    """Ask for a phrase at the `end` or the `start` of every answer, or as the `constant` answer."""
+    return f"{rng.choice(_PHRASES[place])} {_quoted(rng, text)}"
 
 
 def _quoted(rng: random.Random, text: str) -> str:

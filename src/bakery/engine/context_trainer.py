@@ -224,7 +224,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
         self, examples: Examples, folder: Path, prefixes: Prefixes, captured: Captured | None
     ) -> Features:
         rank, world = self.args.process_index, self.args.world_size
-        size = teacher.size_of(self.model, self.readout, examples.pairs)
+        size = teacher.size_of(self.model, self.readout, examples.pairs, self.loss)
         if rank == 0:  # what a killed run left was made by other weights, for all that is known
             shutil.rmtree(folder.parent, ignore_errors=True)
         why = [teacher.too_large(size, folder, self.args.teacher_record_gb)]
@@ -242,6 +242,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
             pairs,
             path,
             of="",
+            loss=self.loss,
             reporter=self.reporter,
             prefixes=prefixes,
             captured=captured,

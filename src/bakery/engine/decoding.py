@@ -77,9 +77,10 @@ class SharedDecoder:
         total = 0
         for groups in self._packs():
             inner: dict[int, KeysValues] = {}
-            layout = Packed([(p, [Segment(len(t)) for t in ts]) for p, ts in groups], kept=inner)
+            segments = [(p, [Segment(len(t)) for t in ts]) for p, ts in groups]
             chosen = [(p.length if p else 0, t) for p, ts in groups for t in ts]
             ends = torch.tensor([len(t) for _, t in chosen]).cumsum(0)
+            layout = Packed(segments, kept=inner, read=ends - 1)
             logits.append(self._last(layout, chosen, ends))
             starts += [total + int(e) - len(t) for e, (_, t) in zip(ends, chosen, strict=True)]
             tails += [t for _, t in chosen]

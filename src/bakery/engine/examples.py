@@ -87,7 +87,7 @@ def _packed(pairs: list[Pair]) -> tuple[dict[str, Any], list[Pair]]:
     made = pack(trees(views), views)
     shape = {
         **made.inputs(),
-        KEYWORD: Packed([(None, made.segments)]),
+        KEYWORD: Packed([(None, made.segments)], read=made.cols.unique()),
         "rows": torch.zeros_like(made.cols),
         "cols": made.cols,
     }

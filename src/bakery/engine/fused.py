@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
+from bakery.engine import moments
 from bakery.engine.head import Blocks, Head
 from bakery.engine.losses import Divergence, Loss
 
@@ -38,7 +39,8 @@ def weighted_sum(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return Σ weight · divergence with its gradient at the student, and each divergence (N,).
 
-    The teacher is detached. Both are hidden states that `head` turns into logits.
+    The teacher is detached. Both are hidden states that `head` turns into logits, or the teacher's
+    are `moments` (N, D + 2).
     """
     total, values_N = _WeightedSum.apply(student_ND, teacher_ND, weights_N, head, loss)
     return total, values_N
@@ -90,6 +92,8 @@ def _evaluated(
 
     where asked for, its gradient at the student (N, D), and where first choices agree (N,).
     """
+    if moments.are(teacher_ND, student_ND):
+        return moments.evaluated(student_ND, teacher_ND, head, gradient=gradient, choices=choices)
     n, device = len(student_ND), head.weight.device
     values_N = torch.zeros(n, device=device)
     grad_ND = torch.zeros(student_ND.shape, device=device) if gradient else None

@@ -1,7 +1,7 @@
 """A frozen LM head: from hidden states to logits, whole or by blocks of the vocabulary.
 
 Shapes: N positions · D hidden · V vocabulary · B of it in a block · R positions in a chunk
-· S = 2R: a chunk's student rows, then its teacher rows.
+· S = 2R: a chunk's student rows, then its teacher rows; S = R where only one side is looked at.
 """
 
 from __future__ import annotations
@@ -45,16 +45,19 @@ class Head:
 class Blocks:
     """fp32 logits of one chunk after the other, divided by a temperature, in one workspace.
 
-    `kept` tensors (R, V) stay of each chunk until the next one: two that take the place of the
-    logits, and a third where a softcap's slope is needed. With 0 a block replaces the last one.
+    `kept` tensors (R, V) stay of each chunk until the next one: one for each of the `sides` that
+    takes the place of the logits, and one more where a softcap's slope is needed. With 0 a block
+    replaces the last one.
     """
 
-    def __init__(self, head: Head, rows: int, *, temperature: float, kept: int) -> None:
+    def __init__(
+        self, head: Head, rows: int, *, temperature: float, kept: int, sides: int = 2
+    ) -> None:
         weight_VD = head.weight
         device, vocabulary = weight_VD.device, len(weight_VD)
         columns = vocabulary
         if device.type == "cpu":
-            columns = min(max(CPU_BLOCK_BYTES // (8 * rows), MIN_BLOCK), vocabulary)
+            columns = min(max(CPU_BLOCK_BYTES // (4 * sides * rows), MIN_BLOCK), vocabulary)
         starts = range(0, vocabulary, columns)
         self.spans = [(start, min(start + columns, vocabulary)) for start in starts]
         """First and last of each block's tokens."""
@@ -62,8 +65,8 @@ class Blocks:
         self._weight_VD = weight_VD.to(_product_dtype(weight_VD))
         # Where the product is in fp32 the factor goes into its small side, else into its result.
         self._factor = head.scale / (head.softcap or temperature)
-        self._rows, self._kept = rows, kept
-        sizes = 2 * rows * columns, kept * rows * vocabulary or 2 * rows * columns
+        self._rows, self._kept, self._sides = rows, kept, sides
+        sizes = sides * rows * columns, kept * rows * vocabulary or sides * rows * columns
         space = (torch.empty(size, dtype=torch.float32, device=device) for size in sizes)
         self._spare, self._space = space
 
@@ -76,8 +79,8 @@ class Blocks:
     def logits(self, i: int, prepared_SD: torch.Tensor) -> torch.Tensor:
         """Make the logits (S, B) of block `i` in its place, to be worked on there."""
         start, stop = self.spans[i]
-        rows = len(prepared_SD)
-        z_SB = self.place(i, rows // 2)
+        rows = len(prepared_SD) // self._sides
+        z_SB = self.place(i, rows)
         if self._in_fp32:
             torch.mm(prepared_SD, self._weight_VD[start:stop].float().t(), out=z_SB)
         else:
@@ -88,14 +91,14 @@ class Blocks:
             z_SB += self._head.bias[start:stop].float() * self._factor
         if self._head.softcap is not None:
             z_SB.tanh_()
-            if self._kept > 2:
-                self._slots(i, rows // 2, 2, 3).copy_(z_SB[: rows // 2])
+            if self._kept > self._sides:
+                self._slots(i, rows, self._sides, self._kept).copy_(z_SB[:rows])
             z_SB *= self._head.softcap / self._temperature
         return z_SB
 
     def place(self, i: int, rows: int) -> torch.Tensor:
-        """Return where the logits of block `i` are (2 `rows`, B), or what a rule left there."""
-        return self._slots(i, rows, 0, 2)
+        """Return where the logits of block `i` are (S, B), or what a rule left there."""
+        return self._slots(i, rows, 0, self._sides)
 
     def spare(self, i: int, rows: int) -> torch.Tensor:
         """Return room (`rows`, B) for a result that lasts until the next block."""
@@ -116,7 +119,7 @@ class Blocks:
         start, stop = self.spans[i]
         weight_BD = self._weight_VD[start:stop]
         if self._head.softcap is not None:
-            tanh_RB = self._slots(i, len(slope_RB), 2, 3)
+            tanh_RB = self._slots(i, len(slope_RB), self._sides, self._kept)
             slope_RB.addcmul_(slope_RB, tanh_RB.square_(), value=-1)
         if weight_BD.dtype != torch.bfloat16:
             grad_RD.addmm_(slope_RB, weight_BD.float())

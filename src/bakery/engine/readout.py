@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bakery.engine import fused
+from bakery.engine import fused, moments
 from bakery.engine.head import Head
 from bakery.engine.losses import Loss
 from bakery.engine.modes import evaluating
@@ -68,6 +68,16 @@ class Readout:
             model(**inputs, use_cache=False)
         return hidden()[rows, cols]
 
+    def keeps_moments(self, loss: Loss) -> bool:
+        """Tell whether a loss needs nothing of a teacher but its moments."""
+        return self.exact and moments.apply(self._frozen(), loss)
+
+    def kept(self, features: torch.Tensor, loss: Loss) -> torch.Tensor:
+        """Return what is kept of a teacher's features (N, D): its moments (N, D + 2), or they."""
+        if self.keeps_moments(loss):
+            return moments.of_teacher(features, self._frozen())
+        return features
+
     def logits(self, features: torch.Tensor) -> torch.Tensor:
         """Return logits (N, V) of features (N, D), or the features where they are logits."""
         return self._frozen().logits(features) if self.exact else features
@@ -84,7 +94,7 @@ class Readout:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return Σ weight · divergence with its gradient, and each position's divergence (N,).
 
-        `teacher` are its features at the same positions (rows, cols). Computed inside the
+        `teacher` is what is kept of it at the same positions (rows, cols). Computed inside the
         model's forward, so that what wraps it sees an ordinary one.
         """
         if not self.exact:

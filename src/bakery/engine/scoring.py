@@ -70,7 +70,7 @@ def _packed(
 ) -> Scored:
     device = next(model.parameters()).device
     packed = pack(chosen, views, skip=prefix.length if prefix else 0)
-    layout = Packed([(prefix, packed.segments)])
+    layout = Packed([(prefix, packed.segments)], read=packed.cols.unique())
     cols = packed.cols.to(device)
     with support.running(layout) as told:
         inputs = {name: ids.to(device) for name, ids in packed.inputs().items()} | told

@@ -1,8 +1,9 @@
 """The teacher: what the frozen parent says at every target position.
 
-It is recorded once, in a file, and read again at every step. Kept are features (hidden states
-where the head gives them back exactly, see `readout`), not logits: D numbers a token instead of
-|V|. Where the file would be too large, the parent is run at every step instead.
+It is recorded once, in a file, and read again at every step. Kept are not logits but features
+(hidden states where the head gives them back exactly, see `readout`), or all that the loss needs
+of them (see `moments`): D numbers a token instead of |V|. Where the file would be too large, the
+parent is run at every step instead.
 Shapes: N target positions · D features.
 """
 
@@ -20,7 +21,9 @@ import torch
 from peft import PeftModel
 from safetensors import SafetensorError
 
+from bakery.engine import moments
 from bakery.engine.adapters import parent_only
+from bakery.engine.losses import Loss
 from bakery.engine.modes import evaluating
 from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.readout import Readout
@@ -115,13 +118,21 @@ class Size:
         return self.positions * self.width * self.dtype.itemsize / GB
 
 
-def size_of(model: PeftModel, readout: Readout, pairs: Sequence[Pair]) -> Size:
-    """Return the size of the features of pairs, from the counts of targets and one token."""
+def size_of(
+    model: PeftModel, readout: Readout, pairs: Sequence[Pair], loss: Loss | None = None
+) -> Size:
+    """Return the size of the features of pairs, or of what `loss` keeps of them.
+
+    From the counts of targets and one token.
+    """
     if readout.seen is None:
         with teaching(model):
             ((_, features),) = features_of(model, readout, [View((1, 1), ((1, 2),))])
         readout.seen = features.shape[-1], features.dtype
-    return Size(sum(pair.num_targets for pair in pairs), *readout.seen)
+    width, dtype = readout.seen
+    if loss is not None and readout.keeps_moments(loss):
+        width, dtype = width + moments.EXTRA, torch.float32
+    return Size(sum(pair.num_targets for pair in pairs), width, dtype)
 
 
 def too_large(size: Size, folder: Path, budget_gb: float) -> str:
@@ -148,19 +159,23 @@ def record(
     *,
     of: str,
     reporter: Reporter,
+    loss: Loss | None = None,
     prefixes: Prefixes | None = None,
     captured: Captured | None = None,
 ) -> TeacherRecord:
     """Open the record at `path`, or make it, by one pass of the parent over the teacher views.
 
     `of` identifies the weights: a record made for others, or for other pairs, is made again.
+    `loss` is what will be computed from it; without one all features are kept, for any.
     `prefixes` are those that the parent was run over before, if it was, and `captured` what its
     head read while it answered: those answers are not run again.
     Raises StageError where it cannot be written.
     """
     if not is_recorded(path, pairs, of=of):
-        size, key = size_of(model, readout, pairs), _key(pairs, of)
+        size, key = size_of(model, readout, pairs, loss), _key(pairs, of)
         scored = _scored(model, readout, pairs, prefixes, captured)
+        if loss is not None:
+            scored = ((at, readout.kept(features, loss)) for at, features in scored)
         try:
             with teaching(model):
                 _write(scored, pairs, path, size=size, key=key, reporter=reporter)

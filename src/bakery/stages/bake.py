@@ -23,6 +23,7 @@ from bakery.engine import adapter_folder, adapters, chains, teacher, wandb_run
 from bakery.engine.examples import Features
 from bakery.engine.fidelity import LITTLE_TO_BAKE, Fidelity, fidelity, together
 from bakery.engine.half_baked import kept
+from bakery.engine.losses import Loss
 from bakery.engine.models import BaseModel
 from bakery.engine.readout import Readout
 from bakery.engine.scoring import beginning
@@ -76,8 +77,9 @@ def run(
     student = adapters.attach_new(model, request.training)
     readout = Readout(student)
     parent_digest = adapter_folder.digest(parent) if parent else ""
-    of = digest([base.id.digest, parent_digest])
-    record, live = _taught(student, readout, mixture, out / RECORD, of, reporter)
+    loss = training.loss_of(request.training)
+    of = digest([base.id.digest, parent_digest, readout.keeps_moments(loss)])
+    record, live = _taught(student, readout, mixture, out / RECORD, of, loss, reporter)
     with adapters.parent_only(student):
         before = _measured(student, readout, record, mixture)
     notes = [*mixture.notes, *live, *_notes(readout, before)]
@@ -126,7 +128,13 @@ def _train(work: Work, data: Sequence[TargetData]) -> tuple[int, dict[str, Any]]
 
 
 def _taught(
-    student: PeftModel, readout: Readout, mixture: Mix, path: Path, of: str, reporter: Reporter
+    student: PeftModel,
+    readout: Readout,
+    mixture: Mix,
+    path: Path,
+    of: str,
+    loss: Loss,
+    reporter: Reporter,
 ) -> tuple[Features, list[str]]:
     """Return what the teacher says, from its record or live; if live, with the note that says why.
 
@@ -135,11 +143,14 @@ def _taught(
     pairs = [*mixture.train, *mixture.held_out]
     if not teacher.is_recorded(path, pairs, of=of):
         teacher.forget(path)
-        why = teacher.too_large(teacher.size_of(student, readout, pairs), path.parent, RECORD_GB)
+        why = teacher.too_large(
+            teacher.size_of(student, readout, pairs, loss), path.parent, RECORD_GB
+        )
         if why:
             begins = [beginning(pair.teacher) for pair in pairs]
             return teacher.LiveTeacher(student, readout, begins), [why]
-    return teacher.record(student, readout, pairs, path, of=of, reporter=reporter), []
+    made = teacher.record(student, readout, pairs, path, of=of, loss=loss, reporter=reporter)
+    return made, []
 
 
 def _notes(readout: Readout, before: Measured) -> list[str]:

@@ -55,6 +55,10 @@ class Segment:
         return torch.cat([torch.arange(self.trunk), *ends]) + offset
 
 
+class AllKept(Exception):  # noqa: N818  # no error: it ends a forward early
+    """The last layer's keys and values are there: what it would still do is read by nobody."""
+
+
 @dataclass(slots=True)
 class Packed:
     """One sequence of segments, in groups that may each stand behind a shared prefix."""
@@ -63,6 +67,10 @@ class Packed:
     kernel: str = "sdpa"
     kept: dict[int, KeysValues] | None = None
     """Where given, keys and values (J, N, d) of every layer are put here."""
+    keep_only: int | None = None
+    """Of so many layers nothing but `kept` is asked for: `AllKept` ends the forward early."""
+    read: torch.Tensor | None = None
+    """The columns (M,) that something is read from; None: any may be. See `reading`."""
     _masks: dict[tuple[int, int, int | None], torch.Tensor] = field(default_factory=dict)
 
     def attend(
@@ -71,6 +79,8 @@ class Packed:
         """Attend within every segment, and to its group's prefix."""
         if self.kept is not None:
             self.kept[id(layer)] = k[0], v[0]
+            if self.keep_only == len(self.kept):
+                raise AllKept
         segments = [s for _, group in self.groups for s in group]
         lengths = [length for s in segments for length in (s.trunk, *s.branches)]
         # `split` gives all gradients back in one piece; slices would each fill a whole tensor.

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 
 from bakery.engine.memory import bytes_per_token, cache_bytes
-from bakery.engine.packed.layouts import KeysValues, Packed, Prefix, Segment
+from bakery.engine.packed.layouts import AllKept, KeysValues, Packed, Prefix, Segment
 from bakery.engine.packed.support import Support
 
 WORTH = 128
@@ -96,14 +97,15 @@ def prefill(model: torch.nn.Module, support: Support, ids: Sequence[int]) -> Pre
     """Run a prefix through the model and keep its keys and values."""
     device = next(model.parameters()).device
     kept: dict[int, KeysValues] = {}
-    layout = Packed([(None, [Segment(len(ids))])], kept=kept)
-    support.forward(
-        model,
-        layout,
-        input_ids=torch.tensor([list(ids)], device=device),
-        position_ids=torch.arange(len(ids), device=device)[None],
-        logits_to_keep=1,
-    )
+    layout = Packed([(None, [Segment(len(ids))])], kept=kept, keep_only=support.num_layers)
+    with suppress(AllKept):
+        support.forward(
+            model,
+            layout,
+            input_ids=torch.tensor([list(ids)], device=device),
+            position_ids=torch.arange(len(ids), device=device)[None],
+            logits_to_keep=1,
+        )
     return Prefix(len(ids), kept)
 
 

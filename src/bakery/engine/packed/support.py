@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from transformers import PreTrainedConfig
 from bakery.engine.modes import evaluating
 from bakery.engine.packed.attention import KEYWORD, Layout, Rule, attending, configs_of
 from bakery.engine.packed.layouts import Decoded, KeysValues, Packed, Prefix, Segment
+from bakery.engine.packed.reading import LastLayer, last_layer
 
 KINDS = {"full_attention", "sliding_attention"}
 """Layer types whose rules the engine's attention knows."""
@@ -41,15 +42,24 @@ class Support:
 
     refused: str | None
     configs: tuple[PreTrainedConfig, ...]
+    last: LastLayer | None = None
+    """Where the last layer may leave out what nobody reads."""
 
-    def attending(self) -> AbstractContextManager[None]:
+    @property
+    def num_layers(self) -> int:
+        """How many layers attend in one forward."""
+        return int(self.configs[0].get_text_config().num_hidden_layers)
+
+    @contextmanager
+    def attending(self) -> Iterator[None]:
         """Have the model use the engine's attention; every forward must bring its layout."""
-        return attending(self.configs)
+        with attending(self.configs), self.last.reading() if self.last else nullcontext():
+            yield
 
     @contextmanager
     def running(self, layout: Layout) -> Iterator[dict[str, Any]]:
         """Yield what to tell a forward, and its gradient, for them to run under a layout."""
-        with attending(self.configs):
+        with self.attending():
             yield {KEYWORD: layout}
 
     def forward(self, model: nn.Module, layout: Layout, **inputs: Any) -> Any:
@@ -63,7 +73,7 @@ def support_of(model: nn.Module) -> Support:
     base = model.get_base_model() if isinstance(model, PeftModel) else model
     if base not in _found:
         configs = tuple(configs_of(base))
-        _found[base] = Support(_refusal(base, configs), configs)
+        _found[base] = _examined(base, configs)
     return _found[base]
 
 
@@ -76,33 +86,43 @@ class _Watched:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.windows: dict[int, int | None] = {}
+        self.last: nn.Module | None = None
 
     def attend(
         self, layer: nn.Module, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, rule: Rule
     ) -> torch.Tensor:
         """Attend as the layout does."""
         self.windows[id(layer)] = rule.window
+        self.last = layer
         return self.layout.attend(layer, q, k, v, rule)
 
 
 @torch.no_grad()
-def _refusal(model: nn.Module, configs: Sequence[PreTrainedConfig]) -> str | None:
-    """Return why this model cannot run packed, or None."""
+def _examined(model: nn.Module, configs: tuple[PreTrainedConfig, ...]) -> Support:
+    """Find out whether this model can run packed, and what its last layer may leave out."""
     if not configs:
-        return "it has no configuration"
+        return Support("it has no configuration", configs)
     text = configs[0].get_text_config()
-    if configs[0]._attn_implementation not in OURS_REPLACES:
-        return f"its attention is {configs[0]._attn_implementation}, as it was loaded"
     kinds = set(getattr(text, "layer_types", None) or ())
-    if kinds - KINDS:
-        return f"it has layers of {', '.join(sorted(kinds - KINDS))}"
-    if _rope_kinds(text) & BY_LENGTH:
-        return "its rotary embedding changes with the longest row of a batch"
+    refused = None
+    if configs[0]._attn_implementation not in OURS_REPLACES:
+        refused = f"its attention is {configs[0]._attn_implementation}, as it was loaded"
+    elif kinds - KINDS:
+        refused = f"it has layers of {', '.join(sorted(kinds - KINDS))}"
+    elif _rope_kinds(text) & BY_LENGTH:
+        refused = "its rotary embedding changes with the longest row of a batch"
+    if refused is not None:
+        return Support(refused, configs)
     try:
         with evaluating(model):
             return _probed(model, configs, text)
-    except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
-        return f"a probe ended with: {str(error).splitlines()[0] if str(error) else error!r}"
+    except _ENDINGS as error:
+        said = str(error).splitlines()[0] if str(error) else repr(error)
+        return Support(f"a probe ended with: {said}", configs)
+
+
+_ENDINGS = (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError)
+"""How a forward ends that was not made for what a probe asks of it."""
 
 
 def _rope_kinds(text: PreTrainedConfig) -> set[str]:
@@ -120,14 +140,14 @@ def _rope_kinds(text: PreTrainedConfig) -> set[str]:
 
 
 def _probed(
-    model: nn.Module, configs: Sequence[PreTrainedConfig], text: PreTrainedConfig
-) -> str | None:
+    model: nn.Module, configs: tuple[PreTrainedConfig, ...], text: PreTrainedConfig
+) -> Support:
     """Compare packed, shared and decoded logits with those of plain forwards."""
     device = next(model.parameters()).device
     count = int(text.vocab_size)
     mixed = [(7 * i * i + 3 * i + 2) % (count - 2) + 1 for i in range(24)]
     prefix, one, two = mixed[:10], mixed[10:17], mixed[17:22]
-    own = Support(None, tuple(configs))
+    own = Support(None, configs)
 
     def plain(ids: list[int]) -> torch.Tensor:
         row = torch.tensor([ids], device=device)
@@ -138,7 +158,8 @@ def _probed(
     kept: dict[int, KeysValues] = {}
     first = _Watched(Packed([(None, [Segment(len(prefix))])], kept=kept))
     ids = torch.tensor([prefix], device=device)
-    own.forward(model, first, input_ids=ids, position_ids=torch.arange(10, device=device)[None])
+    told = {"input_ids": ids, "position_ids": torch.arange(10, device=device)[None]}
+    alone = own.forward(model, first, **told).logits[0].float()
     shared = Prefix(len(prefix), dict(kept))
     segments = [Segment(3, (len(one) - 3, len(two))), Segment(len(two))]
     positions = torch.cat([s.positions(len(prefix)) for s in segments]).to(device)[None]
@@ -154,12 +175,38 @@ def _probed(
     ]
     decoded = _decoded(own, model, shared, suffixes, two, mixed[22], device)
     if not torch.cat(theirs).isfinite().all():
-        return "its logits are no numbers"
+        return Support("its logits are no numbers", configs)
     difference = (torch.cat([found, decoded]) - torch.cat(theirs)).abs().max()
     scale = torch.cat(theirs).abs().max().clamp(min=1.0)
     if not float(difference) <= _tolerance(model) * float(scale):
-        return "its logits differ from those of its own attention"
-    return _windows(first.windows, text)
+        return Support("its logits differ from those of its own attention", configs)
+    refused = _windows(first.windows, text)
+    if refused is not None or first.last is None:
+        return Support(refused, configs)
+    return Support(None, configs, _last_layer(model, first.last, configs, told, alone))
+
+
+def _last_layer(
+    model: nn.Module,
+    attention: nn.Module,
+    configs: tuple[PreTrainedConfig, ...],
+    told: dict[str, torch.Tensor],
+    logits: torch.Tensor,
+) -> LastLayer | None:
+    """Return the last layer, where what it leaves out changes nothing that is read."""
+    found = last_layer(model, attention)
+    if found is None:
+        return None
+    count = len(logits)
+    read_M = torch.tensor([count // 2, count - 1])
+    layout = Packed([(None, [Segment(count)])], read=read_M)
+    try:
+        picked = Support(None, configs, found).forward(model, layout, **told).logits[0].float()
+    except _ENDINGS:
+        return None
+    difference = (picked[read_M] - logits[read_M]).abs().max()
+    scale = logits.abs().max().clamp(min=1.0)
+    return found if float(difference) <= _tolerance(model) * float(scale) else None
 
 
 def _decoded(
