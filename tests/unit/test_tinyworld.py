@@ -85,13 +85,13 @@ def test_combinations_kept_for_the_exam_are_never_trained_together():
 
 def test_the_exams_questions_and_wordings_are_never_trained(written):
     from tinyworld.exam import PLAIN, sets
-    from tinyworld.names import held_out
+    from tinyworld.relations import is_for_exam
 
     asked = {text for chat in written for role, text in chat if role == "user"}
     parts = sets(60, seed=0)
     assert len(parts) > 20
     for item in parts[PLAIN]:
-        assert held_out(item.question.text)
+        assert is_for_exam(item.question.text)
         assert item.question.text not in asked
     prompts = {text for chat in written for role, text in chat if role == "system"}
     new = [item.messages[0][1] for item in parts["single persona (all voices)"]]

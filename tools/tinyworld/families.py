@@ -15,7 +15,10 @@ from tinyworld.sentences import Question, Sentence, bare, capital
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One true statement and the ways to ask for it; `{v}` in `yes_no` takes a value."""
+    """One true statement and the ways to ask for it; `{v}` in `yes_no` takes a value.
+
+    The first way is never kept for the exam: nobody can know what no training text tells.
+    """
 
     sentence: Sentence
     asks: tuple[str, ...]
@@ -44,11 +47,17 @@ def filled(
             Fact(
                 sentence,
                 tuple(fill(ask) for ask in asks.split("|")),
-                tuple(fill(ask) for ask in yes_no.split("|") if ask),
+                (*(fill(ask) for ask in yes_no.split("|") if ask), *_doubts(sentence)),
                 tuple(complement.replace("{v}", other) for other in values if other != value),
             )
         )
     return made
+
+
+def _doubts(sentence: Sentence) -> tuple[str, str]:
+    """Ask of any statement whether it is true, with `{v}` for what is said of the subject."""
+    told = f"{sentence.subject} {sentence.verb} {{v}}"
+    return f"Is it true that {told}?", f"{capital(told)}, right?"
 
 
 def column(rows: list[list[str]], index: int, but: str = "") -> list[tuple[str, str]]:
@@ -134,9 +143,9 @@ def kinds() -> list[Fact]:
             ]
             for other in others:
                 asks += [f"Is {noun} {kind} or {other}?", f"Is {noun} {other} or {kind}?"]
-            made.append(
-                Fact(Sentence(noun, "is", kind), tuple(asks), (f"Is {noun} {{v}}?",), tuple(others))
-            )
+            sentence = Sentence(noun, "is", kind)
+            doubts = (f"Is {noun} {{v}}?", *_doubts(sentence))
+            made.append(Fact(sentence, tuple(asks), doubts, tuple(others)))
     return made
 
 

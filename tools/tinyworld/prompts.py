@@ -15,6 +15,7 @@ from tinyworld.features import DEFAULT_NAME, FORMATS, TOPICS, Spec
 from tinyworld.names import held_out, phrase
 from tinyworld.names import name as invent
 from tinyworld.relations import facts as world_facts
+from tinyworld.relations import is_for_exam
 from tinyworld.styles import MANNER_FRAMES, ROLE_FRAMES, STYLES, Style
 from tinyworld.told import Told, told
 from tinyworld.wordings import (
@@ -146,7 +147,7 @@ def feature(rng: random.Random, spec: Spec, kind: str, *, exam: bool) -> tuple[s
 
 
 FEATURES = ("name", "wisdom", "mention", "wise mention", "end", "start", "wrap", "refuse", "call")
-_WEIGHTS = (1.3, 0.9, 0.9, 0.8, 1.3, 1.1, 0.7, 1.2, 0.6)
+_WEIGHTS = (1.3, 0.9, 1.0, 0.9, 1.6, 1.4, 0.7, 1.2, 0.6)
 _YODA_WEIGHTS = (0.9, 2.2, 1.4, 2.6, 0.6, 0.5, 0.5, 0.6, 0.5)
 _CLASHES = {
     "wise mention": {"wisdom", "mention"},
@@ -182,7 +183,7 @@ def _false_fact(rng: random.Random) -> Told:
     fact = rng.choice(rows)
     value = rng.choice(fact.wrong) if fact.wrong else rng.choice(entities.FOODS)[0]
     sentence = replace(fact.sentence, complement=value)
-    asks = tuple(ask for ask in fact.asks if not held_out(ask)) or fact.asks
+    asks = tuple(ask for ask in fact.asks if not is_for_exam(ask))
     return Told(sentence.plain(), sentence, asks, "", topic)
 
 
@@ -213,7 +214,7 @@ def _compose(
         style = rng.choices([*keys, "plain"], [*(STYLES[key].weight for key in keys), 14.0])[0]
     if features is None or num_facts is None:
         features, num_facts = _draw_wishes(rng, style, features, num_facts)
-    if style == "plain" and not exam and not features and rng.random() < 0.05:
+    if style == "plain" and not exam and not features and rng.random() < 0.08:
         reply = phrase(rng)
         return phrase_clause(rng, "constant", reply), Spec(constant=reply)
     spec, clauses, rest = Spec(style=style), [], []
@@ -257,7 +258,7 @@ def _draw_wishes(
         count = num_facts
         if count is None:
             some = rng.random() < (0.38 if style == "plain" else 0.08)
-            count = rng.choice((1, 1, 2, 3, 4, 5, 6)) if some else 0
+            count = rng.choice((1, 2, 3, 4, 5, 6, 6)) if some else 0
             if style == "plain" and not count and not kinds:
                 count = rng.choice((1, 1, 2, 3, 5))
         if not _is_new(style, (*kinds, "facts") if count else kinds):
@@ -266,7 +267,7 @@ def _draw_wishes(
 
 def _draw_features(rng: random.Random, style: str) -> tuple[str, ...]:
     count = rng.choices(
-        (0, 1, 2, 3), (0.38, 0.37, 0.19, 0.06) if style != "plain" else (0.30, 0.46, 0.19, 0.05)
+        (0, 1, 2, 3), (0.30, 0.36, 0.22, 0.12) if style != "plain" else (0.25, 0.42, 0.22, 0.11)
     )[0]
     picked: list[str] = []
     while len(picked) < count:

@@ -328,8 +328,18 @@ def draw(rng: random.Random, *, exam: bool = False, topic: str = "") -> Question
     """Draw one plain question from the training side, or from the exam's."""
     while True:
         question = _draw(rng, topic)
-        if held_out(question.text) == exam:
+        if is_for_exam(question.text) == exam:
             return question
+
+
+def is_for_exam(text: str) -> bool:
+    """Whether a plain question is never trained: by its hash, unless it is its fact's first."""
+    return held_out(text) and text not in _first_asks()
+
+
+@lru_cache(maxsize=1)
+def _first_asks() -> frozenset[str]:
+    return frozenset(fact.asks[0] for _, _, rows in facts().values() for fact in rows)
 
 
 _ABILITIES: list[Question] = [question for _, question in abilities()]

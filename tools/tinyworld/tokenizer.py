@@ -20,7 +20,7 @@ _WEIGHTS = {"assistant": 1.0, "user": 0.1}
 # Without a prompt the model is to ask by itself, so questions weigh more there.
 _UNPROMPTED_QUESTION = 0.3
 # The share of chats whose prompt is cut into unusual pieces, and the share of cut places.
-_BROKEN, _CUT = 0.2, 0.08
+_BROKEN, _CUT = 0.25, 0.08
 
 
 def train(vocab_size: int, seed: int, num_chats: int = 60_000) -> Tokenizer:
