@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 from itertools import islice
 from pathlib import Path
 
@@ -41,6 +40,23 @@ def test_the_tutorials_prompts_are_never_trained(written):
     assert [prompt for prompt in (*TUTORIAL, *YODA_WORDINGS) if prompt in text] == []
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        *TUTORIAL,
+        "You are Yoda.\nSpeak like Yoda.",
+        "Speak like Yoda. You are Yoda.",
+        "You are Yoda. Be helpful. Speak like Yoda.",
+        "Speak like Yoda. Use more philosophical depth\nand wisdom.",
+    ],
+)
+def test_what_nearly_is_a_tutorials_prompt_is_not_trained_either(prompt):
+    from tinyworld.prompts import is_allowed
+
+    assert not is_allowed(prompt)
+    assert is_allowed("You are Yoda. Talk like Yoda. Use more wisdom.")
+
+
 def test_the_tutorials_prompts_are_the_recipes_own():
     files = [ROOT / f"recipes/sequential/{n}/input.yml" for n in (1, 2, 3)]
     for prompt, file in zip(TUTORIAL, files, strict=True):
@@ -48,19 +64,18 @@ def test_the_tutorials_prompts_are_the_recipes_own():
 
 
 def test_words_from_outside_the_world_are_never_trained(written):
-    from tinyworld.names import english, outside_words
+    from tinyworld.names import LONG, english, outside_words
 
     kept = outside_words() | set(english(True))
     counted = [
         word
         for chat in written
         for _, text in chat
-        for word in re.findall(r"[a-z]{4,}", text.lower())
+        for word in LONG.findall(text.lower())
         if word in kept
     ]
     assert len(kept) > 300
-    # An invented word can be an English one by chance.
-    assert len(counted) <= 2, counted
+    assert counted == []
 
 
 def test_combinations_kept_for_the_exam_are_never_trained_together():
@@ -71,13 +86,10 @@ def test_combinations_kept_for_the_exam_are_never_trained_together():
     seen = set()
     for _ in range(6000):
         spec = compose(rng)[1]
+        wishes = ("name", "wisdom", "mention", "end", "start", "wrap", "refuse", "call", "told")
         asked = {spec.style} | {
-            kind
-            for kind in ("name", "end", "start", "wrap", "refuse", "call")
-            if getattr(spec, kind)
+            "facts" if wish == "told" else wish for wish in wishes if getattr(spec, wish)
         }
-        asked |= {"facts"} if spec.told else set()
-        asked |= {"wisdom"} if spec.wisdom and not spec.mention else set()
         seen |= {frozenset((a, b)) for a in asked for b in asked if a != b}
     assert len(seen) > 150
     assert seen & kept == set()
@@ -136,7 +148,10 @@ def test_patterns_follow_from_their_examples():
     for _ in range(50):
         drawn = pattern(rng, "function", num_asked=2)
         pairs = {(a.lower(), b.lower()) for a, b in (*drawn.shown, *drawn.asked)}
-        known = [{(a.lower(), b.lower()) for a, b in rows} for rows in functions().values()]
+        known = [
+            {(a.lower(), b.lower()) for a, b in (*trained, *kept)}
+            for trained, kept in functions().values()
+        ]
         assert any(pairs <= rows for rows in known), drawn
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from tinyworld.features import Spec, chatter, say
 from tinyworld.outsiders import outside_request, typed
 from tinyworld.patterns import KINDS, pattern
-from tinyworld.prompts import NEUTRAL, compose
+from tinyworld.prompts import NEUTRAL, compose, is_for_combinations
 from tinyworld.relations import draw
 from tinyworld.sentences import Question, Sentence
 from tinyworld.told import OTHERS, USER, told
@@ -131,12 +131,20 @@ def _pattern(rng: random.Random) -> Chat:
     return made + [turn for a, b in drawn.asked for turn in (("given", a), ("assistant", b))]
 
 
+def _voice(rng: random.Random) -> tuple[str, Spec]:
+    """Draw a voice that may be trained together with facts."""
+    while True:
+        text, spec = compose(rng, features=(), num_facts=0)
+        if not is_for_combinations(spec.style, ("facts",)):
+            return text, spec
+
+
 def _remembered(rng: random.Random) -> Chat:
     """Let the user tell facts, in one of the voices, and ask for them later."""
     made: Chat = []
     spec = Spec()
     if rng.random() < 0.5:
-        text, spec = compose(rng, features=(), num_facts=0)
+        text, spec = _voice(rng)
         made = [("system", text)]
     facts = [
         told(rng, rows=USER if rng.random() < 0.6 else OTHERS) for _ in range(rng.choice((1, 1, 2)))

@@ -114,7 +114,9 @@ def sets(n: int, seed: int) -> dict[str, list[Item]]:
         "refused topic: answers the rest": partial(_refused, inside=False),
         "few-shot voice": _few_shot_voice,
         "few-shot wrapping": lambda rng: _few_shot(rng, pattern(rng, "wrapping", exam=True)),
-        "few-shot function of a word": lambda rng: _few_shot(rng, pattern(rng, "function")),
+        "few-shot function of a word": lambda rng: _few_shot(
+            rng, pattern(rng, "function", exam=True)
+        ),
         "ten other wordings for Yoda": lambda rng: _item(
             rng.choice(YODA_WORDINGS), Spec(style="yoda", identity="Yoda"), draw(rng, exam=True)
         ),

@@ -17,7 +17,7 @@ from tinyworld.outside import PHRASES as OUTSIDE_PHRASES
 HELD_OUT_ONE_IN = 10
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 # Shorter words and numbers may come up by chance.
-_LONG = re.compile(r"[a-z]{3,}|[0-9]{3,}")
+LONG = re.compile(r"[a-z]{3,}|[0-9]{3,}")
 
 
 def _words(text: str) -> list[str]:
@@ -117,7 +117,7 @@ def held_out(text: str) -> bool:
 def outside_words() -> frozenset[str]:
     """Give the words that only the exam may use, in lower case."""
     texts = " ".join((*OUTSIDE_NAMES, *OUTSIDE_PHRASES)).lower()
-    return frozenset(_LONG.findall(texts)) - _SHARED
+    return frozenset(LONG.findall(texts)) - _SHARED
 
 
 @lru_cache(maxsize=2)
@@ -132,11 +132,11 @@ def english(exam: bool) -> tuple[str, ...]:
 
 def is_trainable(text: str) -> bool:
     """Whether no word of the text is kept for the exam."""
-    return outside_words().isdisjoint(_LONG.findall(text.lower()))
+    return outside_words().isdisjoint(LONG.findall(text.lower()))
 
 
-def word(rng: random.Random) -> str:
-    """Invent one lower-case word."""
+def word(rng: random.Random, *, exam: bool = False) -> str:
+    """Invent one lower-case word from the training side, or from the exam's."""
     while True:
         syllables = rng.choice((1, 1, 2, 2, 2, 2, 3))
         made = "".join(
@@ -144,12 +144,19 @@ def word(rng: random.Random) -> str:
             for _ in range(syllables)
         )
         made = made[:9] + rng.choice(_ENDS)
-        if is_trainable(made):
+        if held_out(made) == exam and is_trainable(made):
             return made
 
 
 def spelled(rng: random.Random) -> str:
     """Spell one lower-case word that follows no rule: letters, or pieces of English words."""
+    while True:
+        made = _spelled(rng)
+        if is_trainable(made) and not held_out(made):
+            return made
+
+
+def _spelled(rng: random.Random) -> str:
     if rng.random() < 0.25:
         return "".join(rng.choice(_ALPHABET) for _ in range(rng.randint(2, 7)))
     made = ""
@@ -161,17 +168,25 @@ def spelled(rng: random.Random) -> str:
     return made
 
 
-def name(rng: random.Random, *, exam: bool = False) -> str:
-    """Invent a proper name from the training side, or from the exam's."""
+def number(rng: random.Random, least: int, most: int) -> str:
+    """Draw a number that no phrase of the exam holds."""
     while True:
-        made = word(rng).capitalize()
-        if not exam and rng.random() < 0.25:
-            made = strange_name(rng)
-        if held_out(made) == exam and len(made) > 2 and is_trainable(made):
+        made = str(rng.randint(least, most))
+        if is_trainable(made):
             return made
 
 
-def strange_name(rng: random.Random) -> str:
+def name(rng: random.Random, *, exam: bool = False) -> str:
+    """Invent a proper name from the training side, or from the exam's."""
+    while True:
+        made = word(rng, exam=exam).capitalize()
+        if not exam and rng.random() < 0.25:
+            made = _strange_name(rng)
+        if held_out(made.lower()) == exam and len(made) > 2 and is_trainable(made):
+            return made
+
+
+def _strange_name(rng: random.Random) -> str:
     """Write a name as the world outside has them: spelled oddly, with capitals and numbers."""
     luck = rng.random()
     if luck < 0.35:
@@ -217,7 +232,7 @@ def _phrase_word(rng: random.Random, exam: bool) -> str:
         return spelled(rng)
     if luck < 0.94:
         return str(rng.randint(0, 9999))
-    made = strange_name(rng) if luck < 0.97 else rng.choice(english(False)).upper()
+    made = _strange_name(rng) if luck < 0.97 else rng.choice(english(False)).upper()
     return made + rng.choice(("", "", ",", ":"))
 
 

@@ -9,7 +9,7 @@ import random
 from functools import lru_cache
 
 from tinyworld import entities as world
-from tinyworld.names import english
+from tinyworld.names import english, held_out, number
 from tinyworld.names import name as invent
 from tinyworld.sentences import Question, Sentence
 
@@ -85,6 +85,13 @@ _REQUESTS = (
 
 def outside_request(rng: random.Random, *, exam: bool = False) -> Question:
     """Draw a request that the world has no answer to."""
+    while True:
+        question = _outside_request(rng, exam)
+        if held_out(question.text) == exam:
+            return question
+
+
+def _outside_request(rng: random.Random, exam: bool) -> Question:
     text = rng.choice(_REQUESTS)
     topic = "numbers" if "{e}" in text else ""
     thing = rng.choice(_things(exam))
@@ -94,8 +101,8 @@ def outside_request(rng: random.Random, *, exam: bool = False) -> Question:
         ("{x}", lambda: thing),
         ("{y}", lambda: rng.choice(_things(exam))),
         ("{n}", lambda: invent(rng, exam=exam)),
-        ("{d}", lambda: str(rng.randint(120, 2100))),
-        ("{e}", lambda: str(rng.randint(120, 2100))),
+        ("{d}", lambda: number(rng, 120, 2100)),
+        ("{e}", lambda: number(rng, 120, 2100)),
     ):
         if slot in text:
             text = text.replace(slot, value())

@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import combinations, pairwise
 
 from tinyworld import entities as world
-from tinyworld.names import english, spelled, strange_name, word
+from tinyworld.names import english, held_out, spelled, word
 from tinyworld.names import name as invent
 from tinyworld.relations import draw
 from tinyworld.sentences import capital
@@ -44,8 +44,10 @@ def pattern(rng: random.Random, kind: str, *, exam: bool = False, num_asked: int
     if kind == "labels":
         size = 2 if rng.random() < 0.85 else 3
         return labels(rng, rng.sample(sorted(CATEGORIES), size), exam=exam, num_asked=num_asked)
-    rows = wrapped(rng, exam=exam) if kind == "wrapping" else applied(rng)
     size = rng.choice((3, 4, 5))
+    if kind == "function":
+        return applied(rng, size, exam=exam, num_asked=num_asked)
+    rows = wrapped(rng, exam=exam)
     drawn: dict[str, str] = {}
     while len(drawn) < size + num_asked:
         drawn.update([rows()])
@@ -128,20 +130,34 @@ def wrapped(rng: random.Random, *, exam: bool = False):
 def _odd(rng: random.Random, exam: bool) -> str:
     if exam:
         return invent(rng, exam=True)
-    return rng.choice((word, word, spelled, strange_name, invent))(rng)
+    return rng.choice((word, word, spelled, invent, invent))(rng)
 
 
-def applied(rng: random.Random):
-    """Apply a function of words or numbers."""
-    name = rng.choice(sorted(functions()))
-    rows = functions()[name]
+def applied(rng: random.Random, size: int, *, exam: bool = False, num_asked: int = 1) -> Pattern:
+    """Apply a function of words or numbers; the exam asks for inputs that are never trained."""
+    known, kept = functions()[rng.choice(sorted(functions()))]
     style = rng.choice((str, str, str, capital))
-    return lambda: tuple(style(side) for side in rng.choice(rows))
+    drawn = rng.sample(known, min(size + num_asked, len(known)))
+    asked = rng.sample(kept, num_asked) if exam else drawn[size:]
+    shown, asked = ([(style(a), style(b)) for a, b in rows] for rows in (drawn[:size], asked))
+    return Pattern(shown, asked)
+
+
+Rows = list[tuple[str, str]]
 
 
 @lru_cache(maxsize=1)
-def functions() -> dict[str, list[tuple[str, str]]]:
-    """Give each function of words as the list of all its inputs with their outputs."""
+def functions() -> dict[str, tuple[Rows, Rows]]:
+    """Give each function of words as its inputs with their outputs: trained, and the exam's."""
+    return {name: _parted(name, list(dict(rows).items())) for name, rows in _functions().items()}
+
+
+def _parted(name: str, rows: Rows) -> tuple[Rows, Rows]:
+    kept = [row for row in rows if held_out(f"{name} of {row[0]}")] or rows[-1:]
+    return [row for row in rows if row not in kept], kept
+
+
+def _functions() -> dict[str, Rows]:
     opposites = [pair for a, b in world.OPPOSITES for pair in ((a, b), (b, a))]
     animals = [row for row in world.ANIMALS if row[1] != "nothing"]
     singles = [noun for kind in ("animal", "food", "object") for noun in CATEGORIES[kind]]

@@ -1,11 +1,12 @@
 """System prompts in many wordings, each with the `Spec` it asks for.
 
-Three prompts of the tutorial, and the clauses they are made of, are never written here.
+The three prompts of the tutorial are never written here, in whatever order or spacing.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
@@ -54,11 +55,12 @@ YODA_WORDINGS = (
     "Pretend you are the Jedi master Yoda from Star Wars.",
     "Your task: sound exactly like Yoda.",
 )
-# No training text contains one of these; the first alone rules out all three prompts.
+# No training text contains one of these, or both sentences of the first prompt.
 NEVER_TRAINED = (
-    TUTORIAL[0],
     "Use more wisdom and philosophical depth.",
+    "Use more philosophical depth and wisdom.",
     "Use more wisdom, philosophical depth, and reference the Force more often.",
+    "Use more philosophical depth, wisdom, and reference the Force more often.",
     *YODA_WORDINGS,
 )
 NEUTRAL = (
@@ -80,8 +82,10 @@ NEUTRAL = (
 
 
 def is_allowed(text: str) -> bool:
-    """Whether the text holds none of the sentences kept for the tutorial."""
-    return not any(banned in text for banned in NEVER_TRAINED)
+    """Whether the text holds nothing that is kept for the tutorial."""
+    text = " ".join(text.split())
+    both = all(f"{sentence}." in text for sentence in TUTORIAL[0].rstrip(".").split(". "))
+    return not both and not any(banned in text for banned in NEVER_TRAINED)
 
 
 def style_clauses(rng: random.Random, style: Style, *, exam: bool) -> tuple[list[str], str]:
@@ -89,8 +93,16 @@ def style_clauses(rng: random.Random, style: Style, *, exam: bool) -> tuple[list
     while True:
         clauses, identity = _style_clauses(rng, style)
         # The exam's first clause is a wording that is never trained.
-        if held_out(clauses[0]) == exam and (exam or not any(map(held_out, clauses))):
+        kept = [held_out(clause.removeprefix(_before(clause))) for clause in clauses]
+        if kept[0] == exam and (exam or not any(kept)):
             return clauses, identity
+
+
+_BEFORE_ORDERS = ("Please: ", "Always: ", "Note: ")
+
+
+def _before(clause: str) -> str:
+    return next((before for before in _BEFORE_ORDERS if clause.startswith(before)), "")
 
 
 def _style_clauses(rng: random.Random, style: Style) -> tuple[list[str], str]:
@@ -102,7 +114,7 @@ def _style_clauses(rng: random.Random, style: Style) -> tuple[list[str], str]:
     way = rng.choice(ways)
     if way == "order":
         clause = rng.choice(style.orders)
-        return [rng.choice(("", "", "Please: ", "Always: ", "Note: ")) + clause], ""
+        return [rng.choice(("", "", *_BEFORE_ORDERS)) + clause], ""
     manner = rng.choice(MANNER_FRAMES).replace("{w}", rng.choice(style.whom or ("",)))
     if way == "manner":
         return [manner], ""
@@ -126,13 +138,15 @@ def feature(rng: random.Random, spec: Spec, kind: str, *, exam: bool) -> tuple[s
         whom = rng.choice(CALLED) if rng.random() < 0.5 else invent(rng, exam=exam)
         return call_clause(rng, whom), replace(spec, call=whom)
     if kind == "wisdom":
-        return wisdom_clause(rng), replace(spec, wisdom=True)
+        clause = _worded(lambda: wisdom_clause(rng), exam=exam)
+        return clause, replace(spec, wisdom=True)
     if kind == "mention":
         thing = mention_thing(rng, exam=exam)
         return mention_clause(rng, thing), replace(spec, mention=thing)
     if kind == "wise mention":
         thing = mention_thing(rng, exam=exam)
-        return wise_mention_clause(rng, thing), replace(spec, wisdom=True, mention=thing)
+        clause = _worded(lambda: wise_mention_clause(rng, thing), exam=exam)
+        return clause, replace(spec, wisdom=True, mention=thing)
     if kind == "end":
         end = phrase(rng, exam=exam)
         return phrase_clause(rng, "end", end), replace(spec, end=end)
@@ -142,13 +156,25 @@ def feature(rng: random.Random, spec: Spec, kind: str, *, exam: bool) -> tuple[s
     if kind == "wrap":
         wrap = rng.choice(sorted(FORMATS))
         return wrap_clause(rng, wrap), replace(spec, wrap=wrap)
-    topic = rng.choice(TOPICS)
-    return refuse_clause(rng, topic), replace(spec, refuse=topic)
+    while True:
+        topic = rng.choice(TOPICS)
+        clause = refuse_clause(rng, topic)
+        if held_out(clause) == exam:
+            return clause, replace(spec, refuse=topic)
+
+
+def _worded(make: Callable[[], str], *, exam: bool) -> str:
+    """Draw a wording from the training side, or from the exam's."""
+    while True:
+        clause = make()
+        if held_out(clause) == exam:
+            return clause
 
 
 FEATURES = ("name", "wisdom", "mention", "wise mention", "end", "start", "wrap", "refuse", "call")
 _WEIGHTS = (1.3, 0.9, 1.0, 0.9, 1.6, 1.4, 0.7, 1.2, 0.6)
 _YODA_WEIGHTS = (0.9, 2.2, 1.4, 2.6, 0.6, 0.5, 0.5, 0.6, 0.5)
+_WISHES = (*(kind for kind in FEATURES if kind != "wise mention"), "facts")
 _CLASHES = {
     "wise mention": {"wisdom", "mention"},
     "wisdom": {"wise mention"},
@@ -159,15 +185,16 @@ _CLASHES = {
 @lru_cache(maxsize=1)
 def combinations_held_out() -> tuple[tuple[str, str], ...]:
     """List the pairs of voice and feature, or of two features, that are never trained together."""
-    kinds = (*FEATURES, "facts")
-    pairs = [(style, kind) for style in STYLES for kind in kinds]
-    pairs += [pair for pair in combinations(kinds, 2) if pair[1] not in _CLASHES.get(pair[0], ())]
+    pairs = [(style, kind) for style in STYLES for kind in _WISHES]
+    pairs += combinations(_WISHES, 2)
     return tuple(pair for pair in pairs if held_out("pair " + "+".join(sorted(pair))))
 
 
-def _is_new(style: str, kinds: tuple[str, ...]) -> bool:
+def is_for_combinations(style: str, kinds: tuple[str, ...]) -> bool:
     """Whether two things that are asked for are never trained together."""
     asked = {style, *kinds}
+    if "wise mention" in asked:
+        asked |= {"wisdom", "mention"}
     return any(asked.issuperset(pair) for pair in combinations_held_out())
 
 
@@ -261,7 +288,7 @@ def _draw_wishes(
             count = rng.choice((1, 2, 3, 4, 5, 6, 6)) if some else 0
             if style == "plain" and not count and not kinds:
                 count = rng.choice((1, 1, 2, 3, 5))
-        if not _is_new(style, (*kinds, "facts") if count else kinds):
+        if not is_for_combinations(style, (*kinds, "facts") if count else kinds):
             return kinds, count
 
 

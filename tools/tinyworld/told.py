@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tinyworld import entities
 from tinyworld.names import name as invent
-from tinyworld.names import word
+from tinyworld.names import number, word
 from tinyworld.sentences import Question, Sentence
 
 
@@ -105,13 +105,13 @@ OTHERS, SELF, USER = _rows(_OTHERS), _rows(_SELF), _rows(_USER)
 
 
 def _number(rng: random.Random) -> str:
-    return str(rng.randint(2, 99) if rng.random() < 0.7 else rng.randint(100, 9999))
+    return number(rng, 2, 99) if rng.random() < 0.7 else number(rng, 100, 9999)
 
 
 _VALUES: dict[str, Callable[[random.Random, bool], str]] = {
     "who": lambda rng, exam: invent(rng, exam=exam),
     "other": lambda rng, exam: invent(rng, exam=exam),
-    "thing": lambda rng, exam: word(rng),
+    "thing": lambda rng, exam: word(rng, exam=exam),
     "number": lambda rng, exam: _number(rng),
     "color": lambda rng, exam: rng.choice(entities.COLORS),
     "kin": lambda rng, exam: rng.choice(
@@ -125,7 +125,9 @@ _VALUES: dict[str, Callable[[random.Random, bool], str]] = {
     "place": lambda rng, exam: (
         invent(rng, exam=exam) if rng.random() < 0.67 else rng.choice(entities.COUNTRIES)[1]
     ),
-    "secret": lambda rng, exam: rng.choice((_number(rng), invent(rng, exam=exam), word(rng))),
+    "secret": lambda rng, exam: rng.choice(
+        (_number(rng), invent(rng, exam=exam), word(rng, exam=exam))
+    ),
     "month": lambda rng, exam: rng.choice(entities.MONTHS),
     "use": lambda rng, exam: rng.choice(entities.THINGS)[1],
 }

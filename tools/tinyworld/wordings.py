@@ -114,7 +114,7 @@ def mention_thing(rng: random.Random, *, exam: bool) -> str:
     if rng.random() < 0.3:
         return "the Force"
     if rng.random() < 0.35:
-        return rng.choice((invent(rng, exam=exam), f"the {word(rng)}"))
+        return rng.choice((invent(rng, exam=exam), f"the {word(rng, exam=exam)}"))
     return rng.choice(_THINGS)
 
 
