@@ -108,8 +108,9 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     student = loading.with_adapter(model, settings.lora, source, settings.data, training)
     if training.merge:
         merged.check(student)
-    if first:
-        outputs.begin(settings, resume=material.resume, reporter=told)
+    with training.main_process_first(local=False):  # the others read what is in place then
+        if first:
+            outputs.begin(settings, resume=material.resume, reporter=told)
     trainer = _trainer(settings, data, student, tokenizer, told)
     _check_difference(trainer)
     before = trainer.fidelity(without_adapter=True)

@@ -108,6 +108,14 @@ def test_a_bake_on_other_modules_keeps_its_parents(bench: Bench) -> None:
     torch.testing.assert_close(logits(stock), logits(base.model), atol=1e-4, rtol=1e-4)
 
 
+def test_layers_named_by_an_expression_are_saved_by_their_names(bench: Bench) -> None:
+    first = bench.bake(target_modules=r".*layers\.0\..*(q|v)_proj")
+    base = bench.base()
+    second = bench.bake(teacher=WISE, parent=first, model=base, target_modules=("down_proj",))
+    stock = PeftModel.from_pretrained(bench.base().model, str(second["folder"]))
+    torch.testing.assert_close(logits(stock), logits(base.model), atol=1e-4, rtol=1e-4)
+
+
 def test_the_same_request_bakes_the_same_bytes(bench: Bench, tmp_path: Path) -> None:
     again = Bench(tmp_path / "again", tmp_path / "model")
     assert bench.bake()["digest"] == again.bake()["digest"]

@@ -71,6 +71,7 @@ def test_frozen_weights_may_have_another_type(
     assert all(math.isfinite(row["grad_norm"]) for row in rows(result))
 
 
+@pytest.mark.filterwarnings("ignore:.*tie_word_embeddings:UserWarning")
 @pytest.mark.parametrize(
     ("modules", "said"),
     [
@@ -79,6 +80,7 @@ def test_frozen_weights_may_have_another_type(
         (("nope",), "Target modules {'nope'} not found"),
         (("q_proj", "nope"), "no layer is called 'nope'"),
         (("q_proj", "j"), "no layer is called 'j'"),
+        (".*embed_tokens", "model.embed_tokens is no linear layer"),
     ],
 )
 def test_layers_that_are_not_there_are_refused(

@@ -7,9 +7,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import torch
-from transformers import OPTConfig, TrainerCallback
+from transformers import AutoModelForCausalLM, OPTConfig, TrainerCallback
 
 from bakery.engine import numerics
 from bakery.engine.context_trainer import PromptBakingTrainer
@@ -254,6 +255,25 @@ def test_a_model_without_an_adapter_is_refused(base: Path, tmp_path: Path) -> No
     made = trainer(base, tmp_path / "out", SHAPES["pairs"])
     with pytest.raises(ConfigError, match="needs a PEFT model"):
         type(made)(model=made.model.get_base_model(), args=made.args)
+
+
+UNTEACHABLE = {
+    "bias='all'": peft.LoraConfig(target_modules=["q_proj"], bias="all", task_type="CAUSAL_LM"),
+    "PROMPT_TUNING": peft.PromptTuningConfig(num_virtual_tokens=2, task_type="CAUSAL_LM"),
+    "alora": peft.LoraConfig(
+        target_modules=["q_proj"], alora_invocation_tokens=[5], task_type="CAUSAL_LM"
+    ),
+}
+
+
+@pytest.mark.parametrize("why", sorted(UNTEACHABLE))
+def test_an_adapter_that_moves_the_teacher_or_the_rows_is_refused(
+    why: str, base: Path, tmp_path: Path
+) -> None:
+    made = trainer(base, tmp_path / "out", SHAPES["pairs"])
+    model = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base), UNTEACHABLE[why])
+    with pytest.raises(ConfigError, match=f"cannot learn here: .*{why}"):
+        type(made)(model=model, args=made.args, processing_class=made.processing_class)
 
 
 def test_a_saved_adapter_is_a_standard_one(base: Path, tmp_path: Path) -> None:

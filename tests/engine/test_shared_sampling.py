@@ -69,6 +69,21 @@ def test_batch_size_and_order_change_no_answer(rows: int, monkeypatch: pytest.Mo
     assert answers(model, asked[::-1], SETTINGS["plain"]) == found
 
 
+def test_a_batch_is_as_wide_as_its_longest_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_model("qwen3")
+    room = 200
+    monkeypatch.setattr(sampling, "cache_bytes", lambda _: room * sampling.bytes_per_token(model))
+    long = SampleRequest("long", tuple(range(3, 63)) * 2)
+    asked = [long, *(SampleRequest(f"{i}", (i, 3)) for i in range(4, 20))]
+    settings = SamplingSettings(1, 10)
+    batches = list(sampling._shared_batches(model, asked, settings.max_tokens))
+    rows = [[r for _, rs in batch for r in rs] for batch in batches]
+    assert sorted(r.key for batch in rows for r in batch) == sorted(r.key for r in asked)
+    for batch in rows:
+        assert len(batch) * (max(len(r.prefix_ids) for r in batch) + 10) <= room
+    assert max(map(len, rows)) > 10
+
+
 def test_answers_end_at_different_lengths() -> None:
     found = answers(random_model("qwen3"), requests(5), SETTINGS["plain"])
     assert len({len(s.ids) for s in found.values()}) > 3

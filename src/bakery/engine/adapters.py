@@ -29,6 +29,7 @@ from bakery.identity import TrainingSettings
 from bakery.records import sync_folder
 
 PARENT, BAKE = "parent", "bake"
+_IN_PEFT = "base_model.model."
 
 
 @contextmanager
@@ -72,7 +73,12 @@ def attach_new(model: PreTrainedModel | PeftModel, settings: TrainingSettings) -
             peft_model = get_peft_model(model, config, adapter_name=BAKE)
     except (ValueError, re.error) as error:
         raise _misplaced(str(error).partition("\n")[0]) from error
-    placed = [name for name, layer in _lora_modules(peft_model).items() if BAKE in layer.lora_A]
+    placed = []
+    for name, layer in _lora_modules(peft_model).items():
+        if BAKE in layer.lora_A:
+            placed.append(name)
+        elif BAKE in layer.lora_embedding_A:
+            raise _misplaced(f"{name.removeprefix(_IN_PEFT)} is no linear layer")
     for asked in settings.target_modules if isinstance(settings.target_modules, tuple) else ():
         if not any(f".{name}".endswith(f".{asked}") for name in placed):
             raise _misplaced(f"no layer is called {asked!r}")
@@ -86,6 +92,23 @@ def _misplaced(why: str) -> ConfigError:
         hint="BAKE.model.baked_adapter_config.target_modules is `all-linear`, a list of layers' "
         "names, e.g. [q_proj, v_proj], or a regular expression over their whole names.",
     )
+
+
+def check_can_teach(model: PeftModel) -> None:
+    """Refuse adapters that leave something behind when they are off, or that move positions."""
+    for name, config in model.peft_config.items():
+        if getattr(config, "bias", "none") != "none":
+            why = f"bias={config.bias!r} trains biases of the base, which the teacher reads too"
+        elif config.is_prompt_learning:
+            why = f"{config.peft_type.value} puts tokens of its own in front of the student's"
+        elif getattr(config, "alora_invocation_tokens", None):
+            why = "alora_invocation_tokens turn it on in the middle of a row"
+        else:
+            continue
+        raise ConfigError(
+            f"the adapter {name!r} cannot learn here: {why}",
+            hint="Give peft.LoraConfig(...) without it, or another adapter of weights.",
+        )
 
 
 @contextmanager
@@ -119,7 +142,7 @@ def save_composed(model: PeftModel, folder: Path, *, bake_id: str, parent: Path 
         tensors[f"{name}.lora_A.weight"] = a_RI
         tensors[f"{name}.lora_B.weight"] = b_OR
     with _replaced(folder) as draft:
-        _composed_config(model, rank).save_pretrained(str(draft))
+        _composed_config(model, rank, list(modules)).save_pretrained(str(draft))
         save_file(tensors, str(draft / WEIGHTS), metadata={"format": "pt"})
         write_slices(draft, [*older, Slice(bake_id, start, rank)])
     return digest(folder)
@@ -178,7 +201,7 @@ def _activate(model: PeftModel, names: Sequence[str]) -> None:
 def _lora_modules(model: PeftModel) -> dict[str, LoraLayer]:
     """Return the adapted layers by the name that PEFT's files give them, sorted."""
     found = {
-        f"base_model.model.{name}": module
+        f"{_IN_PEFT}{name}": module
         for name, module in model.get_base_model().named_modules()
         if isinstance(module, LoraLayer)
     }
@@ -201,11 +224,13 @@ def _stack(layer: LoraLayer, start: int, rank: int) -> tuple[torch.Tensor, torch
     return a_RI, b_OR
 
 
-def _composed_config(model: PeftModel, rank: int) -> LoraConfig:
+def _composed_config(model: PeftModel, rank: int, adapted: Sequence[str]) -> LoraConfig:
     modules: set[str] = set()
     for config in model.peft_config.values():
         listed = config.target_modules
-        modules |= {listed} if isinstance(listed, str) else set(listed)
+        if isinstance(listed, str):  # an expression cannot stand beside names: all by name then
+            listed = [name.removeprefix(_IN_PEFT) for name in adapted]
+        modules |= set(listed)
     # Of the base itself: an adapter that is put beside another is not told.
     base = model.get_base_model().name_or_path
     return LoraConfig(

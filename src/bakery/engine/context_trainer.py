@@ -20,7 +20,7 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 from bakery.engine import on_policy, teacher
-from bakery.engine.adapters import parent_only
+from bakery.engine.adapters import check_can_teach, parent_only
 from bakery.engine.chat import Chat
 from bakery.engine.conversations import settings_of
 from bakery.engine.data.datasets import prompt_baking_collator, rows_of
@@ -37,7 +37,7 @@ from bakery.engine.rounds import Rounds, rounds_of
 from bakery.engine.sampling import Captured
 from bakery.engine.scoring import beginning
 from bakery.engine.settings.config import BakeryConfig, ContextConfig, context_of
-from bakery.engine.teacher import LiveTeacher, TeacherRecord, teaching
+from bakery.engine.teacher import KeptTeacher, LiveTeacher, TeacherRecord, teaching
 from bakery.engine.views import Pair
 from bakery.errors import ConfigError
 from bakery.reporting import Quiet, Reporter
@@ -170,11 +170,14 @@ class ContextBakingTrainer(OnPolicyTrainer):
                 self.start_round(0)
             examples = self.train_dataset
         whole = [example for example in examples.examples if example]
-        held_out = self._eval_rounds is not None
+        held_out, record = self._eval_rounds is not None, examples.record
         count = len(whole) if held_out else min(len(whole), MOST_PROBED)
         chosen = [whole[i * len(whole) // count] for i in range(count)]
         pairs = [pair for example in chosen for pair in example]
-        return Probe(pairs, examples.record, count, held_out)
+        if not held_out and isinstance(record, TeacherRecord):
+            # The file of a training round is given back when the next one is drawn.
+            record = KeptTeacher(record, pairs[self.args.process_index :: self.args.world_size])
+        return Probe(pairs, record, count, held_out)
 
     def _rounds_of(self, dataset: Any, args: BakeryConfig, model: PeftModel) -> Rounds:
         if isinstance(dataset, Rounds):
@@ -327,6 +330,7 @@ def _required(
             "ContextBakingTrainer needs a PEFT model: the adapter learns, the base teaches",
             hint="Wrap the model with peft.get_peft_model(model, peft.LoraConfig(...)).",
         )
+    check_can_teach(model)
     if not isinstance(args, BakeryConfig):
         raise ConfigError("ContextBakingTrainer needs args=BakeryConfig(...)")
     if tokenizer is None:

@@ -21,7 +21,10 @@ def cache_bytes(device: torch.device) -> int:
     on what else is running.
     """
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] * SHARE_OF_DEVICE)
+        free = torch.cuda.mem_get_info(device)[0]
+        # What the allocator keeps of freed tensors is free, too.
+        free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free * SHARE_OF_DEVICE)
     pages = os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 21
     return int(pages * 4096 * SHARE_OF_HOST)
 

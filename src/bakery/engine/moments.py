@@ -97,8 +97,9 @@ def softmax_of(hidden_ND: torch.Tensor, head: Head, *, mean: bool, choice: bool)
     if n == 0:
         return Softmax(log_z_N, mean_ND, choice_N)
     rows = _rows(head, n)
-    blocks = Blocks(head, rows, temperature=1.0, kept=0, sides=1)
+    # Autocast would round the head, and the two means would cancel no more.
     with torch.autocast(device.type, enabled=False):
+        blocks = Blocks(head, rows, temperature=1.0, kept=0, sides=1)
         for start in range(0, n, rows):
             at = slice(start, start + rows)
             _pass(

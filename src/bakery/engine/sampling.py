@@ -128,21 +128,21 @@ def _shared_batches(
     prompts = sorted(by_prompt, key=lambda ids: (len(ids), ids))
     room = cache_bytes(next(model.parameters()).device) // bytes_per_token(model)
     batch: Batch = []
-    rows = 0
+    rows = longest = 0
     for found in grouped(prompts):
         mine = sorted((prompts[i] for i in found.members), key=lambda ids: (len(ids), ids))
         begin = mine[0][: found.shared]
         for prompt in mine:
             tokens = len(prompt) - found.shared + max_tokens
-            most = min(MAX_ROWS, max(1, room // tokens))
             for request in by_prompt[prompt]:
-                if rows >= most:
+                # Every row of a batch is as wide as its longest.
+                if batch and rows >= min(MAX_ROWS, room // max(tokens, longest)):
                     yield batch
-                    batch, rows = [], 0
+                    batch, rows, longest = [], 0, 0
                 if not batch or batch[-1][0] != begin:
                     batch.append((begin, []))
                 batch[-1][1].append(request)
-                rows += 1
+                rows, longest = rows + 1, max(tokens, longest)
     if batch:
         yield batch
 

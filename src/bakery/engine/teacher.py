@@ -74,6 +74,19 @@ class TeacherRecord:
         return read_ND
 
 
+class KeptTeacher:
+    """The features of a few pairs in memory, when the record that they are from goes."""
+
+    is_live = False
+
+    def __init__(self, record: TeacherRecord, pairs: Sequence[Pair]) -> None:
+        self._found = {pair.key: record.features(pair.key) for pair in pairs}
+
+    def features_of_pairs(self, pairs: Sequence[Pair]) -> torch.Tensor:
+        """Return the features (N, D) of the targets of some pairs, in their order."""
+        return torch.cat([self._found[pair.key] for pair in pairs])
+
+
 class LiveTeacher:
     """The same features, by a pass of the parent each time they are asked for.
 
@@ -254,7 +267,7 @@ def _write(
         for at, features in scored:
             counts = [pairs[i].num_targets for i in at]
             for i, part in zip(at, features.cpu().split(counts), strict=True):
-                put(firsts[i], part)
+                put(firsts[i], part.to(size.dtype))  # autocast may have begun since the first
             done += len(at)
             reporter.progress("teacher", done, len(pairs))
         assert done == len(pairs)

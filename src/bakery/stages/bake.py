@@ -108,9 +108,9 @@ def run(
         "finished": _now(),
     }
     write_atomic(out / RESULT, json.dumps(result, indent=2) + "\n")
+    write_atomic(out / DONE, json.dumps({"schema": 1}) + "\n")
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     teacher.forget(out / RECORD)
-    write_atomic(out / DONE, json.dumps({"schema": 1}) + "\n")
     return result
 
 

@@ -24,7 +24,6 @@ CHOICES = {
     "torch_dtype": ("auto", "bfloat16", "float16", "float32"),
     "bnb_4bit_quant_type": ("nf4", "fp4"),
     "corpus_format": ("papers", "text", "list", "custom"),
-    "bias": ("none", "all", "lora_only"),
     "loss_type": ("forward_kl", "reverse_kl", "jsd", "topk"),
     "loss_weighting": ("token", "example"),
 }
@@ -121,6 +120,9 @@ def lora(values: Mapping[str, Any]) -> list[Problem]:
     found = [*_choices(values), *_numbers(values, r=(1, 65_536), lora_alpha=(1, None))]
     if not 0 <= values["lora_dropout"] < 1:
         found.append(Problem(("lora_dropout",), "has to be at least 0 and below 1"))
+    if values["bias"] != "none":
+        why = "the teacher is the base with its own biases, so only `none` can be learnt beside it"
+        found.append(Problem(("bias",), f"has to be none: {why}"))
     modules = values["target_modules"]
     if not modules:
         found.append(Problem(("target_modules",), "names no layer"))

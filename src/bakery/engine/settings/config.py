@@ -162,7 +162,7 @@ class LoraConfig:
         "(every linear layer but the head)."
     )  # fmt: skip
     lora_dropout: float = _set(0.05, "LoRA", "Dropout on the adapter's input.")
-    bias: str = _set("none", "LoRA", "Biases that learn too: none, all, lora_only.")
+    bias: str = _set("none", "LoRA", "none: biases of the base are the teacher's too.")
 
     def __post_init__(self) -> None:
         _convert(self)
