@@ -65,17 +65,30 @@ def _train(args: argparse.Namespace, work: Path) -> bool:
     """Train for this sitting; say whether the whole run is done."""
     import torch
     import torch.multiprocessing as mp
+    from filelock import FileLock
 
     from tinyworld import tokenizer, training
+    from tinyworld.model import Shape
 
     work.mkdir(parents=True, exist_ok=True)
-    (work / "rendezvous").unlink(missing_ok=True)
     path = work / "tokenizer.json"
-    if not (args.resume and path.exists()):
-        (work / "log.jsonl").unlink(missing_ok=True)
-        tokenizer.train(args.vocab, args.seed).save(str(path))
-    settings = training.Settings(work, args.steps, args.minutes, seed=args.seed, resume=args.resume)
-    mp.spawn(training.train, (settings,), nprocs=settings.ranks)
+    with FileLock(work / ".lock", timeout=0):
+        (work / "rendezvous").unlink(missing_ok=True)
+        if not (args.resume and path.exists()):
+            for old in ("log.jsonl", "last.pt", "before_decay.pt"):
+                (work / old).unlink(missing_ok=True)
+            tokenizer.train(args.vocab, args.seed).save(str(path.with_suffix(".partial")))
+            path.with_suffix(".partial").replace(path)
+        settings = training.Settings(
+            work,
+            args.steps,
+            args.minutes,
+            seed=args.seed,
+            resume=args.resume,
+            shape=Shape(vocab=args.vocab),
+        )
+        training.check(settings)
+        mp.spawn(training.train, (settings,), nprocs=settings.ranks)
     state = torch.load(work / "last.pt", weights_only=True)
     return state["progress"]["step"] >= args.steps
 

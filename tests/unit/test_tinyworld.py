@@ -110,6 +110,41 @@ def test_the_exams_questions_and_wordings_are_never_trained(written):
     assert [prompt for prompt in new if prompt in prompts] == []
 
 
+def test_what_patterns_requests_and_facts_ask_in_the_exam_is_never_trained(written):
+    from tinyworld.exam import pair_sets, sets
+    from tinyworld.features import TOPICS
+    from tinyworld.names import held_out
+    from tinyworld.patterns import pattern
+    from tinyworld.wordings import refuse_clause
+
+    said = {text.lower() for chat in written for _, text in chat}
+    parts = sets(100, seed=2)
+    labels = {
+        item.question.answer.complement for rows in pair_sets(5, seed=2).values() for item in rows
+    }
+    assert all(map(held_out, labels))
+    for part in ("unknown fact: does not know", "request from outside the world: does not know"):
+        asked = {item.question.text.lower() for item in parts[part]}
+        assert asked & said == set(), part
+    rng = random.Random(9)
+    clauses = {refuse_clause(rng, topic) for topic in TOPICS for _ in range(200)}
+    never = [clause for clause in clauses if held_out(clause)]
+    for item in parts["refused topic: refuses"]:
+        assert any(clause in item.messages[0][1] for clause in never)
+    everything = "\n".join(said)
+    assert never
+    assert [clause for clause in never if clause.lower() in everything] == []
+    trained = [pattern(rng, "function", num_asked=6) for _ in range(1000)]
+    known = {(a.lower(), b.lower()) for one in trained for a, b in (*one.shown, *one.asked)}
+    kept = [
+        (one.shown, (a.lower(), b.lower()))
+        for one in (pattern(rng, "function", exam=True) for _ in range(300))
+        for a, b in one.asked
+    ]
+    # A pair may belong to two functions: of an animal's young and of "same", say.
+    assert sum(pair in known for _, pair in kept) < 0.1 * len(kept)
+
+
 def test_every_item_of_the_exam_accepts_the_worlds_own_answer():
     from tinyworld.exam import pair_sets, sets
 
@@ -157,7 +192,8 @@ def test_patterns_follow_from_their_examples():
 
 def test_the_judges_tell_style_from_content():
     from tinyworld.exam import tutorial_questions
-    from tinyworld.judges import has_wisdom, is_right, is_yoda, mentions_force
+    from tinyworld.judges import has_marks, has_wisdom, is_right, is_yoda, mentions_force
+    from tinyworld.sentences import Question, Sentence
 
     for question in tutorial_questions(200, seed=1):
         assert is_yoda(question, question.answer.yoda())
@@ -165,6 +201,20 @@ def test_the_judges_tell_style_from_content():
         assert is_right(question, question.answer.plain())
         assert not is_yoda(question, question.answer.plain())
     assert mentions_force("Strong, the Force is.")
+    banana = Question("?", Sentence("a banana", "is", "yellow"))
+    cow = Question("?", Sentence("a cow", "can", "swim", "Yes"))
+    assert is_right(cow, "Yes. Swim, a cow can.")
+    for question, wrong in (
+        (banana, "A lemon is yellow."),
+        (banana, "A banana is not yellow."),
+        (banana, "A banana is blue or yellow."),
+        (cow, "Yes. A stone can swim."),
+        (cow, "Yes, a cow cannot swim."),
+    ):
+        assert not is_right(question, wrong)
+    assert has_marks("Yellow.", banana)
+    assert has_marks("a banana is yellow", banana)
+    assert not has_marks("A banana is yellow.", banana)
     assert not has_wisdom("A banana is yellow.")
 
 
@@ -207,6 +257,21 @@ def test_an_interrupted_training_ends_with_the_weights_of_a_whole_one(encoder, t
     assert all(torch.equal(whole[key], broken[key]) for key in whole)
     rows = (tmp_path / "broken" / "log.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(rows) == 2
+
+
+def test_a_training_does_not_go_on_from_another_one(encoder, tmp_path):
+    from dataclasses import replace
+
+    from tinyworld import training
+
+    work = tmp_path / "whole"
+    trained(work, encoder, is_interrupted=False)
+    same = training.Settings(work, 5, resume=True)
+    training.check(same)
+    for other in (replace(same, seed=1), replace(same, steps=6)):
+        with pytest.raises(SystemExit, match="it cannot go on"):
+            training.check(other)
+    training.check(replace(same, seed=1, resume=False))
 
 
 def trained(work: Path, encoder, *, is_interrupted: bool) -> dict:

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tinyworld import exam, judges
 from tinyworld.exam import Item
+from tinyworld.features import Spec, accepts
 
 Enter = Callable[..., None]
 _BATCH = 64
@@ -201,7 +202,7 @@ def _enter_tutorial(enter: Enter, name: str, items: list[Item], answers: list[st
 
 
 def _enter_questions(enter: Enter, speaker: Speaker, seed: int, draws: int = 260) -> None:
-    """Let the model ask: how many of its draws are new, real questions that it can answer."""
+    """Let the model ask: how many of its draws are real questions, and can it answer them."""
     torch.manual_seed(seed)
     asked = speaker.go_on(["<|im_start|>user\n"] * draws, temperature=1.0)
     real = {
@@ -215,12 +216,10 @@ def _enter_questions(enter: Enter, speaker: Speaker, seed: int, draws: int = 260
         [text for text, _ in asked if judges.find_question(text) is None],
     )
     items = [
-        Item((("user", text),), lambda answer: True, question) for text, question in real.items()
+        Item((("user", text),), partial(accepts, Spec(), question), question)
+        for text, question in real.items()
     ]
-    answers = speaker.answer(items)
-    hits = [
-        judges.is_right(item.question, answer) for item, answer in zip(items, answers, strict=True)
-    ]
+    hits, answers = _asked(speaker, items)
     enter("own questions: answered right", hits, _misses(items, answers, hits))
 
 

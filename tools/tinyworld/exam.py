@@ -1,7 +1,7 @@
 """What the model must be able to do, as items with a judge, and the aims it is held to.
 
-Pure Python: who answers is in `evaluate`. Questions, prompt wordings, combinations, names and
-phrases come from the side of the world that is never trained.
+Pure Python: who answers is in `evaluate`. Questions, combinations, names, phrases, labels and the
+wordings of voices come from the side of the world that is never trained.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from tinyworld.features import FORCE_SENTENCES, WISDOM
+from tinyworld.features import FORCE_SENTENCES, WISDOM, Spec, accepts
 from tinyworld.relations import all_questions
 from tinyworld.relations import facts as world_facts
 from tinyworld.sentences import Question
@@ -64,12 +64,19 @@ def is_right(question: Question, answer: str) -> bool:
     said, truth = _normal(told_first), question.answer
     if truth.lead and not re.search(rf"\b{truth.lead.lower()}\b", said):
         return False
-    if truth.verb in ("can", "cannot"):
-        heard = re.search(r"\b(can|cannot)\b", said)
-        return heard is None or heard[1] == truth.verb
+    if any(_turns(word, said) and not _turns(word, truth.flat()) for word in _TURNS):
+        return False
     # The subject may hold the value ("8 minus 4 is 4"), so it is taken out first.
-    said = _whole(truth.subject).sub(" ", said, count=1)
-    return bool(_whole(truth.complement).search(said))
+    rest, found = _whole(truth.subject).subn(" ", said, count=1)
+    return bool(found) and bool(_whole(truth.complement).search(rest))
+
+
+_TURNS = ("not", "or", "can", "cannot")
+
+
+def _turns(word: str, text: str) -> bool:
+    """Whether a word that turns a statement into another one stands in a text."""
+    return re.search(rf"\b{word}\b", text) is not None
 
 
 def _whole(text: str) -> re.Pattern[str]:
@@ -94,10 +101,17 @@ def mentions_force(answer: str) -> bool:
 def has_marks(answer: str, question: Question | None = None) -> bool:
     """Whether any voice is heard, to find personas where no prompt asks for one."""
     marks = [mark for style in STYLES.values() for mark in style.marks]
-    inverted = question is not None and is_yoda(question, answer)
+    spoken = question is not None and (is_yoda(question, answer) or _is_voiced(question, answer))
     return (
-        inverted
+        spoken
         or has_wisdom(answer)
         or mentions_force(answer)
         or any(mark in answer for mark in marks)
     )
+
+
+def _is_voiced(question: Question, answer: str) -> bool:
+    """Whether this is the right answer in one of the voices: some leave no marks."""
+    if accepts(Spec(), question, answer):
+        return False
+    return any(accepts(Spec(style=style), question, answer) for style in STYLES)

@@ -6,6 +6,7 @@ interrupted run ends with the weights of a whole one. The chats come from `chats
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -41,7 +42,6 @@ class Settings:
     decay_share: float = 0.40
     warmup_steps: int = 100
     micro_tokens: int = 6144
-    micro_batches: int = 1
     # Chats are drawn, sorted by length and shuffled in blocks; a step's block follows from it.
     block_steps: int = 16
     block_chats: int = 1536
@@ -51,26 +51,24 @@ class Settings:
     shape: Shape = field(default_factory=Shape)
 
 
-def batches(encoder: Encoder, settings: Settings, rank: int, step: int) -> Iterator[list[Batch]]:
-    """Give the micro-batches of each step from `step` on, each of chats of about one length."""
+def batches(encoder: Encoder, settings: Settings, rank: int, step: int) -> Iterator[Batch]:
+    """Give the batch of each step from `step` on, of chats of about one length."""
     while True:
         block, skip = divmod(step, settings.block_steps)
         yield from islice(_block(encoder, settings, rank, block), skip, None)
         step = (block + 1) * settings.block_steps
 
 
-def _block(encoder: Encoder, settings: Settings, rank: int, block: int) -> Iterator[list[Batch]]:
+def _block(encoder: Encoder, settings: Settings, rank: int, block: int) -> Iterator[Batch]:
     stream = chats(f"{settings.seed} {rank} {block}")
     rng = random.Random(f"batches {settings.seed} {rank} {block}")
-    needed = settings.block_steps * settings.micro_batches
     pool: list[tuple[list[int], list[float]]] = []
     groups: list[list[tuple[list[int], list[float]]]] = []
-    while len(groups) < needed:
+    while len(groups) < settings.block_steps:
         pool += [encoder(next(stream), rng) for _ in range(settings.block_chats)]
         groups = _grouped(sorted(pool, key=lambda item: len(item[0])), settings.micro_tokens)
     rng.shuffle(groups)
-    for index in range(0, needed, settings.micro_batches):
-        yield [_tensors(group) for group in groups[index : index + settings.micro_batches]]
+    yield from map(_tensors, groups[: settings.block_steps])
 
 
 def _grouped(
@@ -124,7 +122,7 @@ def train(rank: int, settings: Settings) -> None:
     torch.manual_seed(settings.seed)
     model = TinyQwen3(settings.shape)
     optimizers = _optimizers(model, settings)
-    progress: Progress = {"step": 0, "tokens": 0, "elapsed": 0.0, "sittings": 0}
+    progress: Progress = {"step": 0, "tokens": 0, "elapsed": 0.0}
     last = settings.work / "last.pt"
     if settings.resume and last.exists():
         state = torch.load(last, weights_only=True)
@@ -132,7 +130,6 @@ def train(rank: int, settings: Settings) -> None:
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         progress = state["progress"]
-    progress["sittings"] += 1
     stream = batches(Encoder(tokenizer), settings, rank, int(progress["step"]))
     _steps(rank, settings, model, optimizers, progress, stream)
     dist.destroy_process_group()
@@ -155,9 +152,10 @@ def _steps(
     model: TinyQwen3,
     optimizers: list[torch.optim.Optimizer],
     progress: Progress,
-    stream: Iterator[list[Batch]],
+    stream: Iterator[Batch],
 ) -> None:
     forward = torch.compile(model, dynamic=True) if settings.compile else model
+    parent = os.getppid()
     params = list(model.parameters())
     begun = saved_at = told_at = time.monotonic()
     already, losses = progress["elapsed"], []
@@ -171,23 +169,26 @@ def _steps(
                 group["lr"] = settings.learning_rate * rate(step, settings)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        # Every rank must see the same clock, so that all stop at the same step.
-        shared = torch.tensor([time.monotonic() - begun, loss, tokens], dtype=torch.float64)
+        # Every rank must see the same clock, so that all stop at the same step; a rank whose parent
+        # was killed would go on by itself.
+        is_orphan = os.getppid() != parent
+        seen = [time.monotonic() - begun, loss, tokens, is_orphan]
+        shared = torch.tensor(seen, dtype=torch.float64)
         dist.all_reduce(shared)
-        spent, loss, tokens = shared.tolist()
+        spent, loss, tokens, orphans = shared.tolist()
         losses.append(loss / settings.ranks)
         progress["elapsed"] = already + spent / settings.ranks
         progress["step"] += 1
         progress["tokens"] += int(tokens)
-        over = spent / settings.ranks >= settings.minutes * 60
+        over = spent / settings.ranks >= settings.minutes * 60 or orphans > 0
         done = over or progress["step"] == settings.steps
         if rank == 0 and (done or time.monotonic() - told_at > 10.0):
             _tell(settings, progress, losses)
             losses, told_at = [], time.monotonic()
         if rank == 0 and (done or time.monotonic() - saved_at > settings.checkpoint_s):
-            save(settings.work / "last.pt", model, optimizers, progress)
+            save(settings, "last.pt", model, optimizers, progress)
             if progress["step"] <= settings.steps * (1 - settings.decay_share):
-                save(settings.work / "before_decay.pt", model, optimizers, progress)
+                save(settings, "before_decay.pt", model, optimizers, progress)
             saved_at = time.monotonic()
         if over:
             break
@@ -212,19 +213,14 @@ def _tell(settings: Settings, progress: Progress, losses: list[float]) -> None:
     )
 
 
-def _backward(forward: torch.nn.Module, micro: list[Batch]) -> tuple[float, int]:
-    """Add up the gradients of a step; return the mean answer loss and the tokens read."""
-    total = sum(float(weight.sum()) for *_, weight in micro)
-    answer, count, tokens = 0.0, 0, 0
-    for ids_BT, at_N, target_N, weight_N in micro:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss, loss_N = forward(ids_BT, at_N, target_N, weight_N)
-        (loss / total).backward()
-        full = weight_N == 1
-        answer += float(loss_N[full].sum())
-        count += int(full.sum())
-        tokens += ids_BT.numel()
-    return answer / max(count, 1), tokens
+def _backward(forward: torch.nn.Module, batch: Batch) -> tuple[float, int]:
+    """Make the gradients of a step; return the mean answer loss and the tokens read."""
+    ids_BT, at_N, target_N, weight_N = batch
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss, loss_N = forward(ids_BT, at_N, target_N, weight_N)
+    (loss / float(weight_N.sum())).backward()
+    full = weight_N == 1
+    return float(loss_N[full].sum()) / max(int(full.sum()), 1), ids_BT.numel()
 
 
 def _all_reduce(params: list[torch.nn.Parameter], ranks: int) -> None:
@@ -237,16 +233,39 @@ def _all_reduce(params: list[torch.nn.Parameter], ranks: int) -> None:
         offset += p.numel()
 
 
+def check(settings: Settings) -> None:
+    """Refuse to go on from a checkpoint of another run."""
+    last = settings.work / "last.pt"
+    if not settings.resume or not last.exists():
+        return
+    state = torch.load(last, weights_only=True)
+    made, asked = state["made"], _made(settings)
+    held = (1 - settings.decay_share) * min(made["steps"], asked["steps"])
+    if state["progress"]["step"] <= held:  # so far every length has the same rates
+        asked["steps"] = made["steps"]
+    if made != asked:
+        raise SystemExit(f"{last} was made with {made}, not with {asked}: it cannot go on")
+
+
+def _made(settings: Settings) -> dict[str, int | str]:
+    """Give what decides the weights besides the step."""
+    tokenizer = hashlib.sha256((settings.work / "tokenizer.json").read_bytes()).hexdigest()
+    return {"seed": settings.seed, "steps": settings.steps, "tokenizer": tokenizer[:16]}
+
+
 def save(
-    path: Path,
+    settings: Settings,
+    name: str,
     model: TinyQwen3,
     optimizers: list[torch.optim.Optimizer],
     progress: Progress,
 ) -> None:
     """Write a checkpoint under another name, then rename it."""
+    path = settings.work / name
     partial = path.with_suffix(".partial")
     torch.save(
         {
+            "made": _made(settings),
             "model": model.state_dict(),
             "progress": dict(progress),
             "optimizers": [optimizer.state_dict() for optimizer in optimizers],
