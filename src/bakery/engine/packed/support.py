@@ -236,9 +236,10 @@ def _decoded(
 
 
 def _tolerance(model: nn.Module) -> float:
-    """Return what counts as rounding in the model's own type."""
-    dtype = next(model.parameters()).dtype
-    return max(TOLERANCE, 8 * float(torch.finfo(dtype).eps))
+    """Return what counts as rounding in the coarsest type that the model computes in."""
+    # Quantised weights are multiplied in bf16, whatever the norms beside them are kept in.
+    types = {p.dtype if p.is_floating_point() else torch.bfloat16 for p in model.parameters()}
+    return max(TOLERANCE, 8 * max(float(torch.finfo(dtype).eps) for dtype in types))
 
 
 def _windows(seen: dict[int, int | None], text: PreTrainedConfig) -> str | None:
