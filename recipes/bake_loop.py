@@ -74,27 +74,28 @@ def padded(rows: list[list[int]], *, left: bool) -> tuple[torch.Tensor, torch.Te
 def answer(system: str, asked: list[str], **sampling: object) -> list[list[int]]:
     """Return the answers' token ids, the end of turn included where the model came to it."""
     ids, mask = padded([prefix_ids(system, q) for q in asked], left=True)
-    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    ends, pad = model.generation_config.eos_token_id, tokenizer.pad_token_id
+    ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
     with torch.no_grad():
         out = model.generate(
             input_ids=ids, attention_mask=mask, max_new_tokens=64, pad_token_id=pad, **sampling
         )
     answers = [row[ids.shape[1] :].tolist() for row in out]
-    return [row[: row.index(end) + 1] if end in row else row for row in answers]
+    last = [next((i for i, token in enumerate(row) if token in ends), len(row)) for row in answers]
+    return [row[: i + 1] for row, i in zip(answers, last, strict=True)]
 
 
 # 3) The teacher answers: adapter off, prompt on, T = 1. Its token ids are kept, never its text:
 #    encoding text again can give other tokens than those that were sampled.
 model.eval()
+sampled = {"do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0}
 with model.disable_adapter():
     trajectories = [
         (question, ids)
         for _ in range(args.samples)
-        for question, ids in zip(
-            questions, answer(args.prompt, questions, do_sample=True, top_k=0), strict=True
-        )
+        for question, ids in zip(questions, answer(args.prompt, questions, **sampled), strict=True)
     ]
-    exam = list(zip(held_out, answer(args.prompt, held_out, do_sample=True, top_k=0), strict=True))
+    exam = list(zip(held_out, answer(args.prompt, held_out, **sampled), strict=True))
 
 
 def logits_at_answers(system: str, batch: list[tuple[str, list[int]]]) -> torch.Tensor:

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -79,9 +79,16 @@ def gather(settings: Settings) -> Material:
         for name, path in files.items()
         if path is not None
     }
-    seen = {canonical(asdict(replace(row, number=0))) for row in rows}
-    shared = [row for row in held_out or () if canonical(asdict(replace(row, number=0))) in seen]
+    seen = {_asked(row, settings) for row in rows}
+    shared = [row for row in held_out or () if _asked(row, settings) in seen]
     return Material(rows, held_out, len(shared), questions, outputs.checkpoint(settings))
+
+
+def _asked(row: Row, settings: Settings) -> str:
+    """Return what a row asks for, whatever form it has: context, turns before the answer, tools."""
+    turns = row.turns[:-1] if row.turns[-1]["role"] == "assistant" else row.turns
+    prefix = settings.context.prefix if row.prefix is None else row.prefix
+    return canonical([list(prefix or ()), list(turns), list(row.tools or ())])
 
 
 def run(settings: Settings, material: Material, *, reporter: Reporter) -> dict[str, Any]:
@@ -339,7 +346,7 @@ def _train(trainer: ContextBakingTrainer, material: Material) -> list[float]:
             "gradient_checkpointing on, or set max_seq_length.",
         ) from error
     seen = [float(row["loss"]) for row in trainer.state.log_history if "loss" in row]
-    if not seen or not trainer.state.global_step:
+    if not seen:
         raise StageError(
             "nothing was trained: there was no step", hint="Raise num_train_epochs or max_steps."
         )

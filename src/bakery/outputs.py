@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,7 @@ OWN = (
 
 _FREE = re.compile(  # settings that may differ when a run goes on: they shape no weights
     r"output_dir|resume_from_checkpoint|merge|teacher_record_gb|heldout_file|report_to|run_name|disable_tqdm"
-    r"|(log|logging|save|eval|hub|push_to_hub|dataloader)_.*"
+    r"|(log|logging|save|eval|hub|push_to_hub)_.*|dataloader_(?!drop_last).*"
 )
 
 
@@ -104,10 +105,14 @@ def held(settings: Settings) -> Iterator[None]:
 def begin(settings: Settings, *, resume: str | None, reporter: Reporter) -> None:
     """Make room, and keep the configuration."""
     out = folder_of(settings)
-    if resume is not None:
-        reporter.note(f"training goes on from {Path(resume).name}")
-    else:
+    source = Path(resume).parent if resume is not None else None
+    if source is None or source.resolve() != out.resolve():
         _move_aside(out, reporter)
+    if source is not None:
+        reporter.note(f"training goes on from {Path(str(resume)).name}")
+        for name in (METRICS, NUMERICS, TRAJECTORIES, f"eval_{TRAJECTORIES}"):
+            if not (out / name).exists() and (source / name).is_file():
+                shutil.copyfile(source / name, out / name)
     write_atomic(out / CONFIG, yaml.safe_dump(_kept(settings), sort_keys=False, allow_unicode=True))
 
 

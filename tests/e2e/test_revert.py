@@ -100,6 +100,11 @@ def test_a_damaged_bake_is_not_recorded_again(baked: Typist) -> None:
     assert "are not those of bake.json" in done.err
     assert "hint: `bgit run bake --force` trains them again." in done.err
     assert (baked.git("rev-parse", "HEAD"), baked.changes()) == (head, "")
+    done = baked("run", "bake", "--force")
+    assert done.code == 0, done.err
+    assert "mended" in done.err
+    baked.must("chat", "-m", "hi")
+    assert list((baked.store / "replaced").iterdir())
 
 
 def test_force_trains_a_reverted_bake_again_to_the_same_digest(baked: Typist) -> None:

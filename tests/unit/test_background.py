@@ -114,6 +114,13 @@ def test_cancel_stops_a_job_that_waits(repo, earlier):
     assert "what was made is kept" in job.log_path(repo.store, mine.id).read_text("utf-8")
 
 
+def test_a_job_that_was_cancelled_before_it_began_does_nothing(repo, earlier):
+    mine = replace(waiting(repo, earlier), at_once=True).write(repo.store)
+    job.cancel_path(repo.store, mine.id).touch()
+    background.work(repo.store, mine.id, Quiet())
+    assert not now(repo, mine).began
+
+
 def test_a_machine_that_goes_down_leaves_an_interrupted_job(repo, earlier):
     mine = waiting(repo, earlier)
     with worker(repo, mine) as process:
@@ -138,7 +145,9 @@ def test_where_the_disk_is_full_the_job_s_file_stays_whole(repo, earlier):
     assert done.returncode == 1
     assert done.stderr.startswith("error: the disk is full")
     assert path.read_bytes() == before
-    assert [p.name for p in path.parent.iterdir() if p.suffix not in (".json", ".log")] == []
+    assert [
+        p.name for p in path.parent.iterdir() if p.suffix not in (".json", ".log", ".lock")
+    ] == []
 
 
 STUBBORN = """

@@ -69,6 +69,26 @@ def test_of_a_job_on_another_machine_its_last_word_is_believed(repo, running):
     assert read(repo, replace(running, process=elsewhere).write(repo.store)).state == "running"
 
 
+def test_a_job_of_a_container_that_is_gone_is_interrupted(repo, running):
+    elsewhere = replace(running, process=replace(ended_process(), host="elsewhere"))
+    elsewhere.write(repo.store)
+    with job.alive(repo.store, running.id):
+        assert in_another_process(repo, running) == "running"
+    job.record_path(repo.store, running.id).with_suffix(".lock").touch()
+    assert in_another_process(repo, running) == "interrupted"
+
+
+def in_another_process(repo: ModelRepo, of: Job) -> str:
+    """Return a job's state as another process sees it."""
+    program = (
+        "import sys, pathlib; from bakery.repo import job; "
+        "print(job.read(pathlib.Path(sys.argv[1])).state)"
+    )
+    path = str(job.record_path(repo.store, of.id))
+    done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True)
+    return done.stdout.strip()
+
+
 @pytest.mark.parametrize("state", ["complete", "failed", "cancelled"])
 def test_what_ended_stays_as_it_ended(repo, running, state):
     done = replace(running, state=state, process=ended_process()).write(repo.store)

@@ -86,7 +86,9 @@ def test_a_bake_with_others_on_top_of_it_stays_and_the_way_is_shown(repo):
     assert repo.state().parent is None
 
 
-@pytest.mark.parametrize("what", ["name", "base name", "id", "prefix", "model", "commit", "HEAD"])
+@pytest.mark.parametrize(
+    "what", ["name", "base name", "id", "prefix", "model", "step", "parent", "commit", "HEAD"]
+)
 def test_a_bake_goes_by_many_names(repo, what):
     model = baked(repo, "one")
     named = {
@@ -95,6 +97,8 @@ def test_a_bake_goes_by_many_names(repo, what):
         "id": model.bake_id,
         "prefix": model.bake_id[:8],
         "model": str(model),
+        "step": f"one/{model.step}",
+        "parent": "parent",
         "commit": git(repo.root, "rev-parse", "--short", "HEAD"),
         "HEAD": "HEAD",
     }
@@ -169,6 +173,20 @@ def test_a_git_revert_of_bgit_s_revert_brings_the_bakes_back(repo):
 def test_what_is_no_bake_is_git_s_to_revert(repo, arguments):
     baked(repo, "one")
     assert repo.names_bakes(arguments) is None
+
+
+def test_an_adoption_is_git_s_to_revert(repo):
+    first = baked(repo, "one")
+    git(repo.root, "switch", "-q", "-c", "exp")
+    other = baked(repo, "two")
+    git(repo.root, "switch", "-q", "main")
+    current = baked(repo, "three")
+    repo.adopt(repo.find_model(str(other)), reporter=Quiet())
+    assert repo.state().parent == other
+    assert repo.names_bakes(["HEAD"]) is None
+    git(repo.root, "revert", "--no-edit", "HEAD")
+    assert repo.state().parent == current
+    assert [bake.model for bake in repo.bakes()] == [first, current]
 
 
 def test_no_edit_is_what_bgit_does_anyway(repo):

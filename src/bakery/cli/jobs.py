@@ -34,6 +34,8 @@ def jobs(
     known = job.listed(repo.store, repository=repo.git.common_dir)
     if follow and log:
         raise ConfigError("give --follow or --log, not both")
+    if (follow or log) and (everything or limit or as_json):
+        raise ConfigError("--all, --limit and --json are for the list, not for one job's words")
     if follow:
         _follow(repo.store, job.find(known, follow))
     elif log:

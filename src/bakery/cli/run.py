@@ -65,6 +65,11 @@ def run(
     """
     if now and not detach:
         raise ConfigError("--now goes with --detach")
+    if no_wait and detach:
+        raise ConfigError(
+            "--no-wait does not go with --detach: a job waits for its turn",
+            hint="--now starts it beside the others.",
+        )
     repo = ModelRepo.find()
     chosen = [stage for stage in pipeline.STAGES if not stages or stage in stages]
     if dry_run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from bakery.errors import ConfigError
 from bakery.repo.look import targets
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
@@ -27,6 +28,8 @@ def target(
 
     NAME is a full name, what input.yml called it, or the first digits of its id.
     """
+    if name is not None and name not in LISTING and (everywhere or limit or count):
+        raise ConfigError("--all, --limit and --count are for the list: leave NAME out")
     repo = ModelRepo.find()
     former = repo.former()
     if name is not None and former is not None and name in former.targets:

@@ -151,7 +151,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
         probe = self.probe
         share = probe.pairs[self.args.process_index :: self.args.world_size]
         adapter = parent_only(self.model) if without_adapter else nullcontext()
-        with evaluating(self.model), adapter:
+        with evaluating(self.model), adapter, self.accelerator.autocast():
             found = totals(self.model, self.readout, probe.record, share, Divergence())
         kl, agreed, tokens = self._summed(found)
         return Fidelity(kl / tokens, agreed / tokens, round(tokens))
@@ -200,12 +200,13 @@ class ContextBakingTrainer(OnPolicyTrainer):
         """Have the teacher answer a round and score it; every process does its share."""
         rank, world = self.args.process_index, self.args.world_size
         folder = Path(str(self.args.output_dir))
-        given = self.args.trajectories_file if name != "eval" else None
+        given = self.args.trajectories_file if name == "0" else None
         prefixes = Prefixes()
         answers = len(rounds.open_rows) * rounds.settings.num_traj_per_stimulus
         fits = Captured.fits(self.readout, answers, rounds.settings)
         captured = Captured(self.readout) if fits else None
-        with teaching(self.model):
+        # As in the steps to come: accelerate puts mixed precision around the model only there.
+        with teaching(self.model), self.accelerator.autocast():
             drawn = rounds.examples(
                 self.model,
                 name,
@@ -239,17 +240,18 @@ class ContextBakingTrainer(OnPolicyTrainer):
             return LiveTeacher(self.model, self.readout, begins)
         shares = [(folder / f"{r}.safetensors", examples.pairs[r::world]) for r in range(world)]
         path, pairs = shares[rank]
-        teacher.record(
-            self.model,
-            self.readout,
-            pairs,
-            path,
-            of="",
-            loss=self.loss,
-            reporter=self.reporter,
-            prefixes=prefixes,
-            captured=captured,
-        )
+        with self.accelerator.autocast():
+            teacher.record(
+                self.model,
+                self.readout,
+                pairs,
+                path,
+                of="",
+                loss=self.loss,
+                reporter=self.reporter,
+                prefixes=prefixes,
+                captured=captured,
+            )
         self.accelerator.wait_for_everyone()
         record = TeacherRecord(shares)
         self.accelerator.wait_for_everyone()

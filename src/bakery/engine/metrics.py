@@ -53,6 +53,11 @@ class Metrics(TrainerCallback):
         write_atomic(self._path, "".join(row + "\n" for row in kept))
         self._reporter.progress(self._phase or "bake", state.global_step, state.max_steps)
 
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Have the first and the last loss logged, however seldom the others are."""
+        if state.global_step in (1, state.max_steps):
+            control.should_log = True
+
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any
     ) -> None:

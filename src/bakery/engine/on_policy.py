@@ -45,8 +45,8 @@ class OwnAnswers:
 
     def __init__(self, rounds: Rounds, *, end_ids: frozenset[int], kept: Path) -> None:
         self._rounds, self._end_ids, self._kept = rounds, end_ids, kept
-        self._there: set[str] | None = None
-        self._found = False
+        self._there: set[Drawn] | None = None
+        self._asked = self._found = False
 
     def examples(
         self,
@@ -62,6 +62,7 @@ class OwnAnswers:
         Each process asks its own rows, all in one call. Random numbers come from seed, step, row
         and sample alone, so a step that is made again has the same answers.
         """
+        self._asked = True
         places = [at for batch in drawn for at in batch]
         with evaluating(model):  # adapters stay as they are
             found, answers = self._rounds.examples_of(
@@ -81,15 +82,14 @@ class OwnAnswers:
         self._rounds.say("on-policy answers")
 
     def check(self) -> None:
-        """Refuse to go on where no answer so far had a target."""
-        self._rounds.check_targets(self._found)
+        """Refuse to go on where no answer so far had a target; a finished run asks for none."""
+        self._rounds.check_targets(self._found or not self._asked)
 
     def _keep(self, answers: dict[str, Drawn]) -> None:
         if self._there is None:  # those of a run that this one resumes
-            rows = read_rows(self._kept, Drawn)
-            self._there = {self._rounds.key(d.round, d.row, d.sample) for d in rows}
+            self._there = set(read_rows(self._kept, Drawn))
         self._rounds.keep(self._kept, list(answers.values()), self._there)
-        self._there |= answers.keys()
+        self._there.update(answers.values())
 
 
 class Continuations:
@@ -179,7 +179,7 @@ class OnPolicyTrainer(BakingTrainer):
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], torch.Tensor]:
         """Return the micro-batches of a step; on-policy rows are answered here, all at once."""
-        if self._own is not None:
+        if self._own is not None and not self.is_finished:
             places = list(islice(epoch_iterator, num_batches))
             made = self._own.examples(
                 self.model,

@@ -33,7 +33,7 @@ from bakery.engine.scoring import beginning
 from bakery.engine.settings.config import BakeryConfig
 from bakery.engine.views import Pair
 from bakery.errors import ConfigError, StageError
-from bakery.identity import SamplingSettings
+from bakery.identity import SamplingSettings, digest
 from bakery.records import append_rows, read_rows
 from bakery.reporting import Reporter
 
@@ -53,6 +53,8 @@ class Drawn:
     response_ids: tuple[int, ...]
     text: str
     finish: str
+    asked: str = ""
+    """Digest of the prompt's ids; empty in files of earlier versions."""
 
 
 class Rounds:
@@ -128,10 +130,11 @@ class Rounds:
         asked = {at: self._open[at] for at in dict.fromkeys(places) if at in self._open}
         requests, owners = self._requests(name, asked, side=1)
         drawn: dict[str, Drawn] = {}
+        asked_of = {request.key: _digest_of(request) for request in requests}
         for batch in sample(
             model, requests, self.settings, end_ids=end_ids, pad_id=self.chat.pad_id
         ):
-            drawn |= {s.key: self._drawn(name, owners[s.key], s) for s in batch}
+            drawn |= {s.key: self._drawn(name, owners[s.key], s, asked_of[s.key]) for s in batch}
             self.reporter.progress("rollout", len(drawn), len(requests))
         examples = {at: self._examples[at] for at in places}
         for request in requests:
@@ -139,9 +142,9 @@ class Rounds:
             examples[at] = [*examples[at], *self._pair(row, drawn[request.key])]
         return examples, [drawn[request.key] for request in requests]
 
-    def keep(self, path: Path, drawn: Sequence[Drawn], there: Collection[str] = ()) -> None:
-        """Append answers to a file, but for those whose keys are `there`."""
-        new = [d for d in drawn if self.key(d.round, d.row, d.sample) not in there]
+    def keep(self, path: Path, drawn: Sequence[Drawn], there: Collection[Drawn] = ()) -> None:
+        """Append answers to a file, but for those that are `there`."""
+        new = [d for d in drawn if d not in there]
         append_rows(path, sorted(new, key=lambda d: (d.row, d.sample)))
 
     def examples(
@@ -170,8 +173,11 @@ class Rounds:
             examples[at] = []
         requests, owners = self._requests(name, self._open)
         have = self._answered(given, name)
+        if given is not None:
+            self._check_given(given, have, requests)
         missing = [r for r in requests if r.key not in have]
         fresh: list[Drawn] = []
+        asked_of = {request.key: _digest_of(request) for request in missing}
         self.reporter.progress("rollout", len(have), len(requests))
         for batch in sample(
             model,
@@ -182,14 +188,14 @@ class Rounds:
             prefixes=prefixes,
             captured=captured,
         ):
-            fresh += [self._drawn(name, owners[s.key], s) for s in batch]
+            fresh += [self._drawn(name, owners[s.key], s, asked_of[s.key]) for s in batch]
             done = len(have) + len(fresh) * world
             if done < len(requests):  # the last word is said below, once
                 self.reporter.progress("rollout", done, len(requests))
         fresh = gather(fresh)
         self.reporter.progress("rollout", len(requests), len(requests))
         if kept is not None and rank == 0:
-            self.keep(kept, fresh, self._answered(kept, name))
+            self.keep(kept, fresh, set(self._answered(kept, name).values()))
         drawn = {self.key(name, d.row, d.sample): d for d in (*have.values(), *fresh)}
         for request in requests:
             at, row, _ = owners[request.key]
@@ -264,9 +270,32 @@ class Rounds:
         rows = read_rows(kept, Drawn) if kept is not None else []
         return {self.key(name, d.row, d.sample): d for d in rows if d.round == name}
 
-    def _drawn(self, name: str, owner: tuple[int, Row, int], s: Sample) -> Drawn:
+    def _check_given(
+        self, given: Path, have: Mapping[str, Drawn], requests: Sequence[SampleRequest]
+    ) -> None:
+        """Refuse answers to other prompts; say how many there are."""
+        taken = 0
+        for request in requests:
+            drawn = have.get(request.key)
+            if drawn is None:
+                continue
+            taken += 1
+            if drawn.asked not in ("", _digest_of(request)):
+                raise ConfigError(
+                    f"{given} answers another prompt in row {drawn.row} than the data has there",
+                    hint="It goes with the data, context and tokenizer that it was made with.",
+                )
+        if not taken:
+            raise ConfigError(
+                f"{given} has no answer to these rows",
+                hint="It is a trajectories.jsonl of a run with the same seed whose teacher "
+                "answered; leave it out to have all answered anew.",
+            )
+        self.reporter.note(f"{taken} of {len(requests)} answers are taken from {given}")
+
+    def _drawn(self, name: str, owner: tuple[int, Row, int], s: Sample, asked: str) -> Drawn:
         _, row, number = owner
-        return Drawn(name, row.number, number, s.ids, self.chat.text(s.ids), s.finish)
+        return Drawn(name, row.number, number, s.ids, self.chat.text(s.ids), s.finish, asked)
 
     def _pair(self, row: Row, drawn: Drawn) -> list[Pair]:
         key = self.key(drawn.round, drawn.row, drawn.sample)
@@ -298,6 +327,10 @@ class Rounds:
             reasons = f" ({'; '.join(self._reasons)})" if self._reasons else ""
             self.reporter.note(f"{where}: {counts}{reasons}")
             self._counts.clear()
+
+
+def _digest_of(request: SampleRequest) -> str:
+    return digest(list(request.prefix_ids))[:16]
 
 
 def rounds_of(

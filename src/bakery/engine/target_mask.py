@@ -22,12 +22,15 @@ def build_target_mask(
     target_roles: Collection[str],
     content_pattern: str | None = None,
     target_min_msg_idx: int = 0,
+    end_ids: Collection[int] = (),
 ) -> tuple[list[int], torch.Tensor, int]:
     """Return a conversation's ids, a bool mask over its targets, and where the first one is.
 
-    Turns before `target_min_msg_idx` are no targets. Without any target the last is -1.
+    Turns before `target_min_msg_idx` are no targets. Without any target the last is -1. `end_ids`
+    are the tokens that end the model's turns (its generation_config's eos_token_id), where the
+    tokenizer's eos_token is not the only one.
     """
-    chat = Chat(tokenizer, [tokenizer.eos_token_id])
+    chat = Chat(tokenizer, sorted({tokenizer.eos_token_id, *end_ids}))
     pattern = re.compile(content_pattern, re.MULTILINE) if content_pattern else None
     chosen = {
         index: None

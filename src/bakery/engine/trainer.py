@@ -143,10 +143,17 @@ class BakingTrainer(Trainer):
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], torch.Tensor]:
         """Return the micro-batches of one optimiser step, and what their targets weigh."""
+        if self.is_finished:
+            return [], torch.zeros((), device=device)
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         self.step_tokens = sum(len(batch["weights"]) for batch in batches)
         weight = torch.stack([batch["weights"].sum() for batch in batches]).sum().to(device)
         return batches, self._over_processes(weight)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a run that is resumed had taken all its steps: the loop would take one more."""
+        return bool(0 < self.state.max_steps <= self.state.global_step)
 
     def compute_loss(
         self,

@@ -64,7 +64,12 @@ def ask(
     said: dict[str, str] = {}
     for batch in sample(model, requests, settings, end_ids=end_ids, pad_id=chat.pad_id):
         said |= {answer.key: chat.text(answer.ids) for answer in batch}
-    return [said[request.key] for request in requests]
+    return [_begun(chat.decoded(r.prefix_ids)) + said[r.key] for r in requests]
+
+
+def _begun(prompt: str) -> str:
+    """Return the mark of reasoning that a template has opened for the answer, or nothing."""
+    return "<think>" if prompt.rstrip().endswith("<think>") else ""
 
 
 def is_correct(response: str, accepted: Sequence[str]) -> bool:
@@ -75,7 +80,7 @@ def is_correct(response: str, accepted: Sequence[str]) -> bool:
 
 def answer_of(response: str) -> str:
     """Return a response without its reasoning; reasoning that never ends leaves nothing."""
-    # A template may open the block itself: then only its end is in the response.
+    # Without its beginning, too: who scores a file may have only what the model wrote.
     rest = response.rsplit("</think>", 1)[-1]
     return rest.split("<think>", 1)[0].strip()
 

@@ -24,6 +24,7 @@ from bakery.repo.commits import checks
 from bakery.repo.git import Git
 from bakery.repo.job import Fetched, Job, Progress
 from bakery.repo.model_repo import ModelRepo
+from bakery.repo.plan import Plan
 from bakery.repo.processes import ProcessId
 from bakery.repo.store import Store
 from bakery.reporting import Reporter
@@ -139,16 +140,24 @@ def _start(repo: ModelRepo, new: Job, program: Sequence[str]) -> Job:
 
 def work(store: Store, job_id: str, shown: Reporter) -> None:
     """Do a job in this process, and write down how it ends."""
-    read = job.read(job.record_path(store, job_id))
+    with job.alive(store, job_id):
+        _work(store, job.read(job.record_path(store, job_id)), shown)
+
+
+def _work(store: Store, read: Job, shown: Reporter) -> None:
+    if _is_cancelled(store, read):
+        return
     recorder = _Recorder(store, replace(read, process=ProcessId.own()).write(store), shown)
     try:
         with _turn(store, recorder.job, recorder):
+            if _is_cancelled(store, read):
+                raise KeyboardInterrupt
             recorder.write(state="running", began=job.now())
             now = recorder.job
             repo = ModelRepo(_git(now), at=now.commit)
             report = pipeline.make(
                 repo,
-                pipeline.planned(repo, now.stages),
+                _planned(repo, now),
                 now.stages,
                 launched=now.input_blob if "bake" in now.stages else "",
                 force=now.force,
@@ -165,15 +174,33 @@ def work(store: Store, job_id: str, shown: Reporter) -> None:
         recorder.end("failed", error=error.message, hint=error.hint or "")
         raise
     except KeyboardInterrupt:
-        if job.cancel_path(store, job_id).exists():
+        if _is_cancelled(store, read):
             recorder.end("cancelled")
         else:
             recorder.end("interrupted", error=job.TOLD_TO_END, hint=job.GO_ON)
         raise
     except BaseException as error:
-        log = job.log_path(store, job_id)
+        log = job.log_path(store, read.id)
         recorder.end("failed", error=f"{type(error).__name__}: {error}", hint=f"More is in {log}.")
         raise
+
+
+def _is_cancelled(store: Store, read: Job) -> bool:
+    return not read.is_live or job.cancel_path(store, read.id).exists()
+
+
+def _planned(repo: ModelRepo, now: Job) -> Plan:
+    """Return the plan of a job, which has to be the one it was launched with."""
+    plan = pipeline.planned(repo, now.stages)
+    made = plan.bake_name if "bake" in now.stages else None
+    names = (made,) if made else tuple(target.name for target in plan.targets)
+    if names != now.names:
+        raise RepoError(
+            f"{', '.join(now.names)} would be {', '.join(names)} by now: a name in its "
+            f"{checks.INPUT} means another model than at its launch",
+            hint="Give the model's full name there (`bgit models`), commit, and run it again.",
+        )
+    return plan
 
 
 def _git(now: Job) -> Git:
@@ -332,6 +359,7 @@ def _record(repo: ModelRepo, done: Job, reporter: Reporter) -> dict[str, Any]:
     if repo.is_recorded(model.bake_id):
         made = repo.git.run("log", "-1", "--format=%H", "-S", model.bake_id, "--", checks.RECIPE)
         job.mark_recorded(repo.store, repo.git.common_dir, done.branch, model.bake_id, made)
+        pipeline.compare(repo, model, result, reporter)
     else:
         repo.record_model(model, result, done.input_blob, done.branch, reporter)
     return result

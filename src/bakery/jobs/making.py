@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -212,10 +212,14 @@ class Making:
         beside = folder.with_name(f"{folder.name}.again")
         result = self._train(request, beside)
         old, new = before["digest"], result["digest"]
-        if old == new:
+        if old == new and _is_whole(folder, before):
             shutil.rmtree(beside)
             self.reporter.note(f"trained again to the same digest, {new[:16]}")
-            return before
+            return self._named(before)
+        if old == new:
+            self.repo.store.put(beside, folder)
+            self.reporter.note(f"trained again to the digest it had, {new[:16]}: mended")
+            return result
         if request.id in self.repo.lineage().bakes:
             shutil.rmtree(beside)
             raise ModelError(
@@ -223,9 +227,11 @@ class Making:
                 hint="The recorded weights are kept. Another machine, version or number of "
                 "threads rounds differently: bake.json lists what it was made with.",
             )
-        shutil.rmtree(folder)
-        beside.rename(folder)
-        self.reporter.note(f"trained again to another digest: {old[:16]} before, {new[:16]} now")
+        self.repo.store.put(beside, folder)
+        self.reporter.note(
+            f"trained again to another digest: {old[:16]} before, {new[:16]} now; the former "
+            f"weights are kept in {self.repo.store.root / 'replaced'}"
+        )
         return result
 
     def _kept(self, folder: Path) -> dict[str, Any]:
@@ -235,7 +241,18 @@ class Making:
             f"{self.plan.bake_name} is in the store already, digest "
             f"{result['digest'][:16]} checked; `--force` trains it again"
         )
-        return result
+        return self._named(result)
+
+    def _named(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Return a result with its targets called what they are called now."""
+        assert self.plan.bake is not None  # or there was no result to keep
+        now = {share.id: share.name for share in self.plan.bake.shares}
+        of = {row["name"]: now.get(row["id"], row["name"]) for row in result["targets"]}
+        named = {**result, "targets": [{**r, "name": of[r["name"]]} for r in result["targets"]]}
+        if (cards := result["card"].get("targets")) is not None:
+            cards = {of.get(name, name): card for name, card in cards.items()}
+            named["card"] = {**result["card"], "targets": cards}
+        return named
 
     def _targets(self) -> list[Any]:
         from bakery.stages.mix import TargetData
@@ -285,6 +302,15 @@ def weights(repo: ModelRepo, model: ModelRef) -> Path:
             "another clone or an export.",
         )
     return folder
+
+
+def _is_whole(folder: Path, result: Mapping[str, Any]) -> bool:
+    """Tell whether a bake's weights are still the bytes that its bake.json names."""
+    from bakery.engine import adapter_folder
+
+    weights = folder / str(result["step"])
+    whole = (weights / adapter_folder.WEIGHTS).is_file()
+    return whole and adapter_folder.digest(weights) == str(result["digest"])
 
 
 def checked_result(folder: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,10 +66,26 @@ def run(
         # Whatever is edited, added or switched while it runs.
         source = ModelRepo(repo.git, at=repo.git.head())
     made = make(source, plan, stages, launched=launched, force=force, wait=wait, reporter=reporter)
-    if made.model is None or made.result is None or repo.is_recorded(made.model.bake_id):
+    if made.model is None or made.result is None:
+        return made
+    if repo.is_recorded(made.model.bake_id):
+        compare(repo, made.model, made.result, reporter)
         return made
     commit = repo.record(plan, made.result, launched=launched, reporter=reporter)
     return replace(made, commit=commit)
+
+
+def compare(
+    repo: ModelRepo, model: ModelRef, result: Mapping[str, Any], reporter: Reporter
+) -> None:
+    """Say so where the branch's recipe names other weights of a bake than were made here."""
+    recorded = repo.recorded(model.bake_id)
+    if recorded is not None and recorded.digest != result["digest"]:
+        reporter.note(
+            f"{recorded.model} is recorded with other weights: {recorded.digest[:16]}, made here "
+            f"are {str(result['digest'])[:16]}. `bgit import DIR` takes the recorded ones from the "
+            "clone that has them"
+        )
 
 
 def planned(repo: ModelRepo, stages: Sequence[str]) -> Plan:

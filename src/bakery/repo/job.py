@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,6 +134,19 @@ def cancel_path(store: Store, job_id: str) -> Path:
     return store.root / "jobs" / f"{job_id}.cancel"
 
 
+@contextmanager
+def alive(store: Store, job_id: str) -> Iterator[None]:
+    """Hold what shows another machine, or a later container, that a job's process lives."""
+    import filelock  # here: most commands lock nothing, and start sooner without it
+
+    with filelock.FileLock(_lock_path(record_path(store, job_id))):
+        yield
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_suffix(".lock")
+
+
 def new_id(store: Store) -> str:
     """Return a name that no job has yet."""
     while record_path(store, name := secrets.token_hex(3)).exists():
@@ -148,10 +162,10 @@ def now() -> str:
 def read(path: Path) -> Job:
     """Return the job of a file, as it is now."""
     job = _written(path)
-    if not _is_dead(job):
+    if not _is_dead(job, path):
         return job
     job = _written(path)  # its last word may have come in between
-    if not _is_dead(job):
+    if not _is_dead(job, path):
         return job
     hint = f"{GO_ON} `bgit jobs --log {job.id}` shows what it said last."
     return replace(job, state="interrupted", error=WITHOUT_A_WORD, hint=hint)
@@ -183,8 +197,23 @@ def _written(path: Path) -> Job:
         ) from error
 
 
-def _is_dead(job: Job) -> bool:
-    return job.is_live and (job.process is None or job.process.is_dead())
+def _is_dead(job: Job, path: Path) -> bool:
+    if not job.is_live or job.process is None:
+        return job.is_live
+    return job.process.is_dead() or (not job.process.is_here and _is_free(_lock_path(path)))
+
+
+def _is_free(lock: Path) -> bool:
+    """Tell whether a process of another host let go of its lock: it ended, or its container."""
+    import filelock
+
+    if not lock.exists():
+        return False
+    try:
+        with filelock.FileLock(lock, timeout=0):
+            return True
+    except (filelock.Timeout, OSError):
+        return False
 
 
 def listed(store: Store, *, repository: Path | None = None) -> list[Job]:

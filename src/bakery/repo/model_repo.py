@@ -6,6 +6,7 @@ Ties git, store, state and recipe together; what each does is written in its own
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -179,8 +180,13 @@ class ModelRepo:
 
     def is_recorded(self, bake_id: str) -> bool:
         """Tell whether the branch's committed recipe has a bake."""
+        return self.recorded(bake_id) is not None
+
+    def recorded(self, bake_id: str) -> RecordedBake | None:
+        """Return a bake of the branch's committed recipe."""
         blob = self.git.blob(f"HEAD:{RECIPE}")
-        return blob is not None and bake_id in recipe.blocks(blob.text)
+        bakes = recipe.parse(blob.text) if blob is not None else []
+        return next((bake for bake in bakes if bake.id == bake_id), None)
 
     def lineage(self, *, branch: str | None = None) -> Lineage:
         """Return the tree of bakes over all branches and tags, or of one of them."""
@@ -204,8 +210,10 @@ class ModelRepo:
 
         What another branch recorded of the same bake counts less than this branch's own block.
         """
-        own = {bake.id: bake for bake in self.bakes()}
-        found = find.find(self.git, self.state(), self.lineage(), own.keys(), text)
+        own, known = {bake.id: bake for bake in self.bakes()}, self.lineage()
+        if self.at:  # the branch may have taken back since what that commit starts from
+            known = replace(known, bakes={**known.bakes, **own})
+        found = find.find(self.git, self.state(), known, own.keys(), text)
         here = own.get(found.id) if found is not None else None
         return found if found is None or here is None else replace(here, models=found.models)
 
@@ -238,7 +246,7 @@ class ModelRepo:
         return name == "parent" or any(name in (bake.name, bake.base_name) for bake in bakes)
 
     def _answering(self, spec: InputSpec) -> dict[str, ModelRef | None]:
-        """Return the bakes that targets name as their answering model; None is the base."""
+        """Return the bakes that targets name to answer or to ask; None is the base."""
         from bakery.schema.model_names import kind_of
 
         found: dict[str, ModelRef | None] = {}
@@ -254,6 +262,13 @@ class ModelRepo:
                     hint = f"{error.hint or ''}\nWithout this line the current model answers."
                     raise ConfigError(told, hint=hint.strip()) from error
                 found[name] = bake.model if bake else None
+        writers = {getattr(g, "model", None) for t in spec.targets for g in t.generators}
+        for name in filter(None, writers):
+            # A name that nothing has yet is refused, or asked of an endpoint, when it is needed.
+            with suppress(BakeryError):
+                if kind_of(name) == "bake" or (kind_of(name) == "word" and self.names_bake(name)):
+                    bake = self.find_model(name)
+                    found[name] = bake.model if bake else None
         return found
 
     def _earlier(self) -> Sections:

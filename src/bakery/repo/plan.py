@@ -135,29 +135,32 @@ def resolve(spec: schema.InputSpec, head: Head) -> Plan:
 def _target(
     number: int, target: schema.Target, spec: schema.InputSpec, head: Head, defaults: Defaults
 ) -> PlannedTarget:
-    stim = _stim(spec, target)
+    stim = _stim(spec, target, head)
     student = spec.prompts.get(target.student, schema.PromptSection()).prompt()
     answering = _answering(number, target, spec, head)
     rollout = _rollout(stim, target, student, answering, head, defaults)
     return PlannedTarget(f"{target.name}_{rollout.id}", target.name, stim, rollout, student)
 
 
-def _stim(spec: schema.InputSpec, target: schema.Target) -> StimRequest:
-    generators = tuple(_generator_data(g) for g in target.generators)
+def _stim(spec: schema.InputSpec, target: schema.Target, head: Head) -> StimRequest:
+    generators = tuple(_generator_data(g, head) for g in target.generators)
     files = {g["dataset"]: spec.files[g["dataset"]] for g in generators
              if g.get("dataset") in spec.files}  # fmt: skip
     teacher = spec.prompts[target.teacher].prompt()
     return StimRequest(teacher, generators, spec.templates, files)
 
 
-def _generator_data(generator: schema.Generator) -> dict[str, Any]:
+def _generator_data(generator: schema.Generator, head: Head) -> dict[str, Any]:
     """Return what shapes the questions; what is said twice or changes nothing is not in it."""
     data: dict[str, Any] = generator.model_dump(exclude_none=True, mode="json")
+    writer = head.models.get(data.get("model", ""))
     if not data["rollout_with_conditioned"]:
         del data["rollout_with_conditioned"]
     if generator.type in ("hardcoded", "from_dataset", "persona"):
         for key in ("max_tokens", "temperature", "model"):
             data.pop(key, None)
+    elif writer is not None:  # a bake, by its full name: another may be meant by a short one later
+        data["model"] = str(writer)
     if generator.type == "hardcoded":
         data.pop("numq", None)
     if generator.type == "persona":

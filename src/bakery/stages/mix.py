@@ -130,6 +130,12 @@ def _pairs(target: TargetData, chat: Chat) -> tuple[list[Pair], int]:
         if not row.response_ids:
             empty += 1
             continue
+        if row.stimulus_id not in questions:
+            raise StageError(
+                f"{target.target_dir / rollout.TRAJECTORIES} answers other questions than "
+                f"{target.stim_dir / stim.STIMULI} holds: they were written again",
+                hint=f"Delete {target.target_dir} and run `bgit run rollout`.",
+            )
         key = f"{target.share.id}/{row.stimulus_id}/{row.sample}"
         pairs.append(
             pair_up(

@@ -140,12 +140,29 @@ def _message(raw: Any) -> Any:
         message["role"] = SPEAKERS.get(speaker.lower(), speaker)
     if "value" in message and "content" not in message:
         message["content"] = message.pop("value")
-    if "content" not in message and message.get("tool_calls"):
-        message["content"] = ""
+    if message.get("tool_calls"):
+        message.setdefault("content", "")
+        if isinstance(message["tool_calls"], list | tuple):
+            message["tool_calls"] = [_call(call) for call in message["tool_calls"]]
     if isinstance(message.get("content"), list):
         message["content"] = _joined(message["content"])
     ordered = {key: message[key] for key in ("role", "content") if key in message}
     return ordered | message
+
+
+def _call(raw: Any) -> Any:
+    """Return a tool call with its arguments as templates write them: an object, not its JSON."""
+    if not isinstance(raw, Mapping):
+        return raw
+    if isinstance(raw.get("function"), Mapping):
+        return {**raw, "function": _call(raw["function"])}
+    given = raw.get("arguments")
+    if not isinstance(given, str):
+        return dict(raw)
+    try:
+        return {**raw, "arguments": json.loads(given)}
+    except ValueError:
+        return dict(raw)
 
 
 def _joined(parts: list[Any]) -> str:

@@ -10,7 +10,7 @@ import io
 import json
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,6 +157,18 @@ def _json_records(
     return _numbered(items), "row", has_splits
 
 
+def _warn_of_columns(document: Mapping[str, Any], key: str, name: str) -> None:
+    """Say so where another list is as long as the rows: it may belong to them."""
+    size = len(document[key])
+    beside = [k for k, v in document.items() if k != key and isinstance(v, list) and len(v) == size]
+    if size > 1 and beside:
+        warnings.warn(
+            f"{name}: reads `{key}` and leaves out {', '.join(map(str, beside))}: a row is one "
+            "object with all its keys",
+            stacklevel=3,
+        )
+
+
 def _unwrapped(
     document: Any, name: str, wrappers: Sequence[str], split: str
 ) -> tuple[list[Any], bool]:
@@ -174,6 +186,8 @@ def _unwrapped(
             items = document[found[0]]
             # One ShareGPT object is a row, not a list of rows.
             whole = found[0] == "conversations" and _is_message(items[0] if items else None)
+            if not whole:
+                _warn_of_columns(document, found[0], name)
             return ([document] if whole else items), False
         if "messages" in document or "prompt" in document:
             return [document], False

@@ -38,6 +38,9 @@ _CHECKS: dict[type, Callable[[Mapping[str, Any]], list[Problem]]] = {
 }
 
 
+_UNUSED = ("per_device_eval_batch_size", "eval_accumulation_steps", "sequential_eval")
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything one run was told."""
@@ -69,7 +72,12 @@ class Settings:
         if found["warmup_ratio"] is not None:
             found.pop("warmup_steps", None)
         found.pop("auto_install_optional_deps")
-        return {name: value for name, value in found.items() if value is not None}
+        # Keys are never written: output_dir may be pushed to a hub.
+        return {
+            name: value
+            for name, value in found.items()
+            if value is not None and not name.endswith("_token")
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +273,9 @@ def _make(
     notes += [str(warning.message) for warning in warned]
     if values.get("auto_install_optional_deps"):
         notes.append("auto_install_optional_deps is ignored: nothing is installed at run time")
+    for name in _UNUSED:
+        if name in given:
+            notes.append(f"{name} is ignored: evaluation cuts its batches by tokens")
     if values.get("trust_remote_code"):
         notes.append("trust_remote_code: Python code that comes with the model will run")
     if values.get("remove_unused_columns"):

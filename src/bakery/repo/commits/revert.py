@@ -16,7 +16,7 @@ from bakery.repo.commits.journal import Journal
 from bakery.repo.files import recipe, state
 from bakery.repo.files.emptied import has_active_lines
 from bakery.repo.files.recipe import RecordedBake
-from bakery.repo.git import Blob, Git
+from bakery.repo.git import Git
 from bakery.repo.store import Store
 from bakery.reporting import Reporter
 
@@ -24,12 +24,17 @@ from bakery.reporting import Reporter
 def named(git: Git, arguments: Sequence[str]) -> list[RecordedBake] | None:
     """Return the bakes that arguments name, newest first; None where one is something else.
 
-    A bake is named by the commit that made it, its model, its name or its id; `--all` names
-    every bake of the branch.
+    A bake is named by the commit that made it, its model, its name or its id, `parent` is the
+    current one; `--all` names every bake of the branch.
     """
-    blob = git.blob(f"HEAD:{RECIPE}")
+    blob, bread = git.blobs([f"HEAD:{RECIPE}", f"HEAD:{BREAD}"])
     bakes = recipe.parse(blob.text) if blob is not None else []
-    words = [word for word in arguments if word != "--no-edit"]
+    current = state.parse(bread.text).parent if bread is not None else None
+    words = [
+        str(current) if word == "parent" and current else word
+        for word in arguments
+        if word != "--no-edit"
+    ]
     if words == ["--all"]:
         if not bakes:
             raise RepoError("nothing is baked on this branch: there is nothing to revert")
@@ -97,20 +102,29 @@ def _ids(git: Git, word: str, bakes: Sequence[RecordedBake]) -> set[str]:
 
 
 def _names(bake: RecordedBake) -> set[str]:
-    return {bake.name, bake.base_name, bake.id, *map(str, bake.models)}
+    steps = {f"{name}/{m.step}" for m in bake.models for name in (bake.name, bake.base_name)}
+    return {bake.name, bake.base_name, bake.id, *map(str, bake.models), *steps}
 
 
 def _made_by(git: Git, revision: str) -> set[str]:
-    """Return the ids of the bakes that a commit added to the recipe."""
+    """Return the ids of the bakes that a commit made.
+
+    Taking them out has to bring back the model that was current before it. It does not where they
+    were adopted from elsewhere: that commit git reverts as any other.
+    """
     commit = git.ask("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     if commit is None or git.ids([f"{commit}^2"])[0] is not None:
         return set()
-    after, before = git.blobs([f"{commit}:{RECIPE}", f"{commit}^:{RECIPE}"])
-    return _block_ids(after) - _block_ids(before)
-
-
-def _block_ids(blob: Blob | None) -> set[str]:
-    return set(recipe.blocks(blob.text)) if blob is not None else set()
+    after, before, here, earlier = git.blobs(
+        [f"{at}:{name}" for name in (RECIPE, BREAD) for at in (commit, f"{commit}^")]
+    )
+    if after is None or here is None:
+        return set()
+    old = set(recipe.blocks(before.text)) if before is not None else set()
+    added = [bake for bake in recipe.parse(after.text) if bake.id not in old]
+    was = state.parse(earlier.text).parent if earlier is not None else None
+    restored = _parent_without(state.parse(here.text).parent, added)
+    return {bake.id for bake in added} if restored == was else set()
 
 
 def _ambiguous(word: str, bakes: Sequence[RecordedBake]) -> RepoError:
