@@ -70,6 +70,25 @@ def test_a_run_that_fails_leaves_no_older_result_beside_its_configuration(given,
     assert ("Whisper." in kept) != Path("out/results.json").exists()
 
 
+def test_a_checkpoint_of_another_folder_goes_on_in_an_empty_one(given, capsys):
+    assert typed(capsys, *given).code == 0
+    assert typed(capsys, *given, *OTHER, "--output_dir", "other").code == 0
+    done = typed(
+        capsys, *given, "--output_dir", "other", "--resume_from_checkpoint", "out/checkpoint-2"
+    )
+    assert done.code == 0, done.err
+    assert "now in earlier-1/" in done.err
+    assert steps(Path("other")) == steps(Path("out"))
+    assert not Path("other/checkpoint-1").exists()
+
+
+def test_a_run_that_logs_nothing_still_leaves_its_result(given, capsys):
+    flags = ("--logging_strategy", "no", "--logging_first_step", "false")
+    assert typed(capsys, *given, *flags).code == 0
+    assert [row["step"] for row in steps(Path("out"))] == [1, 4]
+    assert results(Path("out"))["loss"]["last"] == steps(Path("out"))[-1]["loss"]
+
+
 def test_two_runs_cannot_write_into_one_folder(given, capsys):
     Path("out").mkdir()
     with FileLock("out/.lock"):
@@ -95,7 +114,11 @@ def test_a_folder_that_cannot_be_made_is_refused(folder, given, capsys):
 
 
 def test_evaluation_on_rows_that_were_trained_is_not_called_held_out(given, capsys):
-    Path("other.json").write_text(json.dumps([*ROWS[:3], {"prompt": "new?", "response": "No."}]))
+    prefix = [{"role": "system", "content": "SHOUT!"}]
+    shown = {"prefix_messages": prefix, "prompt": "q1?", "response": "Another answer."}
+    Path("other.json").write_text(
+        json.dumps([ROWS[0], shown, {"prompt": "q2?"}, {"prompt": "new?", "response": "No."}])
+    )
     done = typed(capsys, *given, "--eval_dataset", "other.json")
     assert done.code == 0
     assert "3 evaluation rows are training rows too" in done.err

@@ -130,3 +130,5 @@ def test_a_new_name_for_bake_and_target_makes_nothing_again(baked: Typist) -> No
     assert sorted(p for p in baked.store.rglob("*") if p.parent.name != "locks") == files
     assert re.findall(r"      digest: (\w+)", baked.read("recipe.yml")) == digest
     assert baked.parent().startswith("ann/demo/hush_")
+    assert "whispers" in baked.read("recipe.yml")
+    assert "main_target" not in baked.read("recipe.yml").partition("name: hush")[2]

@@ -323,6 +323,16 @@ def test_a_note_is_given_once_and_only_when_due():
     assert settings(PROMPTS).notes == ()
 
 
+def test_no_key_is_written_down():
+    made = settings(README, "--push_to_hub", "true", "--hub_token", "hf_secret")
+    assert "hf_secret" not in str(made.snapshot())
+
+
+def test_settings_without_effect_are_told():
+    notes = settings(README, "--per_device_eval_batch_size", "1").notes
+    assert any(note.startswith("per_device_eval_batch_size is ignored") for note in notes)
+
+
 def test_a_snapshot_says_the_same_again():
     text = README + "warmup_ratio: 0.1\nlr_scheduler_type: cosine\ntarget_modules: all\n"
     first = settings(text, "--student_retained_turns", "1")

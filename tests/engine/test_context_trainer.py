@@ -124,6 +124,31 @@ def test_saved_trajectories_are_learnt_from_again(base: Path, tmp_path: Path) ->
     assert not (tmp_path / "b" / "trajectories.jsonl").exists()
 
 
+def test_saved_trajectories_of_other_prompts_are_refused(base: Path, tmp_path: Path) -> None:
+    trainer(base, tmp_path / "a", SHAPES["prompts"], reuse_trajectories=True).train()
+    given = str(tmp_path / "a" / "trajectories.jsonl")
+    shifted = create_dataset(PROMPTS[1:])
+    with pytest.raises(ConfigError, match="answers another prompt in row 1"):
+        trainer(base, tmp_path / "b", shifted, trajectories_file=given).train()
+    later = Path(given).read_text("utf-8").replace('"round": "0"', '"round": "on-policy/0"')
+    Path(given).write_text(later, encoding="utf-8")
+    with pytest.raises(ConfigError, match="has no answer to these rows"):
+        trainer(base, tmp_path / "c", SHAPES["prompts"], trajectories_file=given).train()
+
+
+def test_a_finished_run_that_is_resumed_takes_no_step_more(base: Path, tmp_path: Path) -> None:
+    for number, more in enumerate(({}, {"on_policy": True, "loss_type": "reverse_kl"})):
+        settings = {"save_strategy": "steps", "save_steps": 1, "max_steps": 3, **more}
+        out = tmp_path / str(number)
+        whole = trainer(base, out, SHAPES["prompts"], **settings)
+        whole.train()
+        resumed = trainer(base, out, SHAPES["prompts"], **settings)
+        resumed.train(resume_from_checkpoint=True)
+        assert resumed.state.global_step == 3
+        for name, tensor in weights(whole).items():
+            assert torch.equal(tensor, weights(resumed)[name]), name
+
+
 class Stop(TrainerCallback):
     """Ends training in the middle of an epoch."""
 

@@ -99,6 +99,14 @@ def test_tool_calls_and_tools_are_kept():
     assert (row.turns[1]["content"], row.turns[2], row.tools) == ("", TOLD, (TOOL,))
 
 
+def test_arguments_given_as_json_are_an_object():
+    given = {"function": {"name": "time", "arguments": '{"city": "Rome"}'}}
+    calling = {"role": "assistant", "content": None, "tool_calls": [given]}
+    row = only({"messages": [{"role": "user", "content": "When?"}, calling]})
+    (call,) = row.turns[-1]["tool_calls"]
+    assert call["function"]["arguments"] == {"city": "Rome"}
+
+
 def test_tools_may_be_json():
     assert only({"prompt": "Hi", "tools": json.dumps([TOOL])}).tools == (TOOL,)
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from bakery.evals.keywords import QuestionAnswer, answer_of, is_correct, score
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from bakery.engine.chat import Chat
+from bakery.evals.keywords import QuestionAnswer, answer_of, ask, is_correct, score
+from bakery.records import Prompt
+from tests.support.models import CHATML, make_model
 
 
 @pytest.mark.parametrize(
@@ -31,6 +37,17 @@ def test_whole_words_of_the_answer_decide(
 
 def test_reasoning_is_no_answer() -> None:
     assert answer_of("<think>so\nmuch</think>\n\nYes.") == "Yes."
+
+
+def test_reasoning_that_the_template_begins_is_no_answer(tmp_path: Path) -> None:
+    ending = "assistant\n{% endif %}"
+    template = CHATML.replace(ending, ending.replace("{%", "<think>\n{%"))
+    folder = make_model(tmp_path / "model", template=template)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    chat = Chat(AutoTokenizer.from_pretrained(folder), [0])
+    (said,) = ask(model, chat, ["a?"], Prompt(()), max_new_tokens=4, end_ids=frozenset())
+    assert said.startswith("<think>")
+    assert answer_of(said) == ""
 
 
 def test_a_score_counts_and_keeps_what_was_said() -> None:

@@ -288,8 +288,8 @@ class Rounds:
         if not taken:
             raise ConfigError(
                 f"{given} has no answer to these rows",
-                hint="It is a trajectories.jsonl of a run with the same seed whose teacher "
-                "answered; leave it out to have all answered anew.",
+                hint="Give the trajectories.jsonl of a run whose teacher answered, or leave it out "
+                "to have all answered anew.",
             )
         self.reporter.note(f"{taken} of {len(requests)} answers are taken from {given}")
 

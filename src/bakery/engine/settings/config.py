@@ -224,7 +224,7 @@ class BakeryConfig(TrainingArguments):
         "token", "Loss", "What counts the same: every token, or every example."
     )
     sequential_eval: bool = _set(
-        False, "Evaluation", "Evaluate teacher and student after one another, to save memory."
+        False, "Evaluation", "Without effect: they are run after one another anyway."
     )
     max_seq_length: int | None = _set(
         None, "Data", "Longest training row, in tokens; answers are cut, prompts never."

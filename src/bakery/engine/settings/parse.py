@@ -71,7 +71,8 @@ class Settings:
                 found[name] = found[name] if name == "prefix_messages" else None
         if found["warmup_ratio"] is not None:
             found.pop("warmup_steps", None)
-        found.pop("auto_install_optional_deps")
+        for name in ("auto_install_optional_deps", *_UNUSED):
+            found.pop(name, None)
         # Keys are never written: output_dir may be pushed to a hub.
         return {
             name: value
