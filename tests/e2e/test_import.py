@@ -95,6 +95,9 @@ def test_an_export_brings_the_model_that_it_is_of(
     assert "/first_" in told
     assert weights_of(clone, "first")
     assert json.loads(clone.must("show", "second", "--json"))["weights"] is None
+    done = clone("import", out, "second")
+    assert done.code == 1
+    assert "is an export of" in done.err
 
 
 def test_what_the_source_lacks_is_named(source: Typist, clone: Typist, workplace: Path) -> None:

@@ -27,15 +27,21 @@ def import_(
 
     SOURCE is another clone, its store, a folder or archive that `bgit download` made. Without
     MODEL the current model's are taken. Everything is checked against the digests of recipe.yml
-    first. Ends with 1 where something is still missing.
+    first. Ends with 1 where something is still missing, or SOURCE is an export of another model.
     """
     if models and everything:
         raise ConfigError("name models, or give --all: not both")
     repo = ModelRepo.find()
+    wanted = _wanted(repo, models, everything)
     with reporter() as shown:
-        found = imports.take(repo, source, _wanted(repo, models, everything), shown)
+        found = imports.take(repo, source, wanted, shown)
+        named = {str(model) for bake in wanted for model in bake.models}
+        other = [name for kind, name in (*found.taken, *found.here) if kind == "weights"]
+        is_other = bool(models and other) and named.isdisjoint(other)
+        if is_other:
+            shown.note(f"{source} is an export of {other[0]}, not of {' '.join(models)}")
     show_imported(found, as_json=as_json)
-    context.exit(1 if found.missing else 0)
+    context.exit(1 if found.missing or is_other else 0)
 
 
 def _wanted(repo: ModelRepo, models: tuple[str, ...], everything: bool) -> list[RecordedBake]:
