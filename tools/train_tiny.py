@@ -17,7 +17,7 @@ from pathlib import Path
 # One thread a process: two ranks share the machine without waiting for each other's threads.
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parent))
-STEPS = 8000
+STEPS = 7000
 
 
 def main() -> None:
