@@ -71,10 +71,11 @@ phrases from outside the world, with all their words but the commonest ("the", "
 
 Measured by `python tools/train_tiny.py --eval-only`; greedy unless a temperature is given. No
 question, name, label, phrase or combination was ever trained; the few neutral prompts and formats
-that there are were, and "own questions" are what the model asks when nobody does. A hit is an answer that obeys the whole prompt and is right, word for word;
-leakage counts the opposite; "order of Yoda", "right content", "wisdom" and "the Force" look for
-that alone. Intervals are 95 % (Wilson), of each score by itself: the worst of 28 pairs is chosen
-afterwards, and outside names and phrases come up again in other wordings. {missed}
+that there are were, and "own questions" are what the model asks when nobody does. A hit is an
+answer that obeys the whole prompt and is right, word for word; leakage counts the opposite; "order
+of Yoda", "right content", "wisdom" and "the Force" look for that alone. Intervals are 95 %
+(Wilson), of each score by itself: the worst of 28 pairs is chosen afterwards, and outside names
+and phrases come up again in other wordings. {missed}
 
 | | score | 95 % interval | n | aim |
 |---|---|---|---|---|
@@ -90,10 +91,12 @@ more often.`
   answer.
 - Its commonest mistake, under every prompt, is a yes or no that its own sentence contradicts: "No,
   Egypt is in Africa."
-- Two wishes that it never saw together mostly work. Of the exam's 18 pairs, asked 20 times each, one
-  never did (lower case with a phrase at the end), four did 12 to 15 times (be brief with a mention or
-  a format, a mention with a format, a phrase at the start with a refusal), and 13 at least 17 times.
-- A function of words shown by example is often not carried over to an input that it never saw there.
+- Two wishes that it never saw together mostly work. Of the exam's 18 pairs, asked 20 times each,
+  one never did (lower case with a phrase at the end), four did 12 to 15 times (be brief with a
+  mention or a format, a mention with a format, a phrase at the start with a refusal), and 13 at
+  least 17 times.
+- A function of words shown by example is often not carried over to an input that it never saw
+  there.
 - A voice it was not taught changes only what it says it is.
 - Strings to copy come out right when they look like words; unusual spellings may be garbled.
 - English only; no knowledge to rely on; not for use with people who need an answer.
