@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -37,7 +37,7 @@ from bakery.errors import ConfigError, StageError
 from bakery.evals import keywords
 from bakery.evals.card import card
 from bakery.evals.keywords import QuestionAnswer
-from bakery.identity import canonical
+from bakery.identity import canonical, digest
 from bakery.outputs import FINAL, MERGED, METRICS, RESULTS
 from bakery.records import Message, Prompt, write_atomic
 from bakery.reporting import Reporter
@@ -55,6 +55,8 @@ class Material:
     """How many of them are training rows too."""
     questions: Mapping[str, Sequence[QuestionAnswer]]
     """Of eval_file under `eval`, of heldout_file under `heldout`."""
+    digest: str
+    """Of the rows."""
     resume: str | None
     """The checkpoint to go on from."""
 
@@ -81,7 +83,9 @@ def gather(settings: Settings) -> Material:
     }
     seen = {_asked(row, settings) for row in rows}
     shared = [row for row in held_out or () if _asked(row, settings) in seen]
-    return Material(rows, held_out, len(shared), questions, outputs.checkpoint(settings))
+    data = digest([asdict(row) for row in rows])[:16]
+    resume = outputs.checkpoint(settings, data=data)
+    return Material(rows, held_out, len(shared), questions, data, resume)
 
 
 def _asked(row: Row, settings: Settings) -> str:
@@ -117,7 +121,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         merged.check(student)
     with training.main_process_first(local=False):  # the others read what is in place then
         if first:
-            outputs.begin(settings, resume=material.resume, reporter=told)
+            outputs.begin(settings, data=material.digest, resume=material.resume, reporter=told)
     trainer = _trainer(settings, data, student, tokenizer, told)
     _check_difference(trainer)
     before = trainer.fidelity(without_adapter=True)
@@ -311,27 +315,22 @@ def _tune(settings: Settings, reporter: Reporter) -> None:
 def _trainer(
     settings: Settings, data: _Rounds, student: PeftModel, tokenizer: Any, reporter: Reporter
 ) -> ContextBakingTrainer:
+    rows = metrics.Metrics(Path(str(settings.training.output_dir)) / METRICS, reporter)
     with _refusals():
-        made = _made(settings, data, student, tokenizer, reporter)
+        made = ContextBakingTrainer(
+            model=student,
+            args=settings.training,
+            context_config=settings.context,
+            train_dataset=data.training,
+            eval_dataset=data.eval,
+            processing_class=tokenizer,
+            callbacks=[rows],
+            reporter=reporter,
+        )
     made.remove_callback(PrinterCallback)
     if settings.training.process_index:
         made.remove_callback(ProgressCallback)
     return made
-
-
-def _made(
-    settings: Settings, data: _Rounds, student: PeftModel, tokenizer: Any, reporter: Reporter
-) -> ContextBakingTrainer:
-    return ContextBakingTrainer(
-        model=student,
-        args=settings.training,
-        context_config=settings.context,
-        train_dataset=data.training,
-        eval_dataset=data.eval,
-        processing_class=tokenizer,
-        callbacks=[metrics.Metrics(Path(str(settings.training.output_dir)) / METRICS, reporter)],
-        reporter=reporter,
-    )
 
 
 def _train(trainer: ContextBakingTrainer, material: Material) -> list[float]:

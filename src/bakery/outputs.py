@@ -31,6 +31,7 @@ OWN = (
     CONFIG, METRICS, RESULTS, FINAL, MERGED, NUMERICS, TRAJECTORIES, f"eval_{TRAJECTORIES}"
 )  # fmt: skip
 
+_DATA = "# data: "
 _FREE = re.compile(  # settings that may differ when a run goes on: they shape no weights
     r"output_dir|resume_from_checkpoint|merge|teacher_record_gb|heldout_file|report_to|run_name|disable_tqdm"
     r"|(log|logging|save|eval|hub|push_to_hub)_.*|dataloader_(?!drop_last).*"
@@ -51,10 +52,10 @@ def check(settings: Settings) -> None:
     _check_inputs(settings, out)
 
 
-def checkpoint(settings: Settings) -> str | None:
+def checkpoint(settings: Settings, *, data: str) -> str | None:
     """Return the checkpoint to go on from: of several the newest that was written whole.
 
-    One of a run with other settings is refused.
+    One of a run with other settings, or other data (by their digest), is refused.
     """
     asked = settings.training.resume_from_checkpoint
     if not asked:
@@ -75,7 +76,7 @@ def checkpoint(settings: Settings) -> str | None:
                 f"{chosen} is no checkpoint: it has no readable trainer_state.json",
                 hint="resume_from_checkpoint: true takes the last whole one in output_dir.",
             )
-    _check_same_bake(chosen, settings)
+    _check_same_bake(chosen, settings, data)
     return str(chosen)
 
 
@@ -102,18 +103,25 @@ def held(settings: Settings) -> Iterator[None]:
         lock.release()
 
 
-def begin(settings: Settings, *, resume: str | None, reporter: Reporter) -> None:
-    """Make room, and keep the configuration."""
+def begin(settings: Settings, *, data: str, resume: str | None, reporter: Reporter) -> None:
+    """Make room, and keep the configuration and the digest of the data."""
     out = folder_of(settings)
     source = Path(resume).parent if resume is not None else None
     if source is None or source.resolve() != out.resolve():
         _move_aside(out, reporter)
     if source is not None:
         reporter.note(f"training goes on from {Path(str(resume)).name}")
+        if not (Path(str(resume)) / "optimizer.pt").exists() and not _is_sharded(settings):
+            reporter.note("the checkpoint has no optimizer.pt: the optimizer begins anew")
         for name in (METRICS, NUMERICS, TRAJECTORIES, f"eval_{TRAJECTORIES}"):
             if not (out / name).exists() and (source / name).is_file():
                 shutil.copyfile(source / name, out / name)
-    write_atomic(out / CONFIG, yaml.safe_dump(_kept(settings), sort_keys=False, allow_unicode=True))
+    text = yaml.safe_dump(_kept(settings), sort_keys=False, allow_unicode=True)
+    write_atomic(out / CONFIG, f"{_DATA}{data}\n{text}")
+
+
+def _is_sharded(settings: Settings) -> bool:
+    return bool(settings.training.deepspeed or settings.training.fsdp)
 
 
 def folder_of(settings: Settings) -> Path:
@@ -161,11 +169,19 @@ def _check_inputs(settings: Settings, out: Path) -> None:
             )
 
 
-def _check_same_bake(chosen: Path, settings: Settings) -> None:
+def _check_same_bake(chosen: Path, settings: Settings, data: str) -> None:
     path = chosen.parent / CONFIG
     if not path.is_file():
         return  # written by the library, which keeps no configuration
-    kept = yaml.safe_load(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    learnt = text.partition("\n")[0].removeprefix(_DATA)
+    if text.startswith(_DATA) and learnt != data:
+        raise ConfigError(
+            f"{chosen} has learnt from other data: what dataset names has changed since",
+            hint="Restore it, or leave resume_from_checkpoint out to begin anew (what is there is "
+            "moved aside, not lost).",
+        )
+    kept = yaml.safe_load(text)
     other = _differences(kept if isinstance(kept, Mapping) else {}, _kept(settings))
     if other:
         raise ConfigError(

@@ -82,6 +82,22 @@ def test_a_checkpoint_of_another_folder_goes_on_in_an_empty_one(given, capsys):
     assert not Path("other/checkpoint-1").exists()
 
 
+def test_a_checkpoint_that_learnt_from_other_data_is_refused(given, capsys):
+    assert typed(capsys, *given).code == 0
+    Path("data.json").write_text(json.dumps([*ROWS[1:], {"prompt": "z?", "response": "Z."}]))
+    refused = typed(capsys, *given, "--resume_from_checkpoint", "true")
+    assert refused.code == 2
+    assert "has learnt from other data" in refused.err
+
+
+def test_an_optimizer_that_begins_anew_is_told(given, capsys):
+    assert typed(capsys, *given).code == 0
+    for path in Path("out").glob("checkpoint-*/optimizer.pt"):
+        path.unlink()
+    done = typed(capsys, *given, "--resume_from_checkpoint", "out/checkpoint-2")
+    assert "the optimizer begins anew" in done.err
+
+
 def test_a_run_that_logs_nothing_still_leaves_its_result(given, capsys):
     flags = ("--logging_strategy", "no", "--logging_first_step", "false")
     assert typed(capsys, *given, *flags).code == 0

@@ -31,6 +31,14 @@ WRAPPERS = (
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("answers", [["a", "b"], ["a"]])
+@pytest.mark.parametrize("key", ["responses", "completions"])
+def test_answers_in_a_list_of_their_own_are_refused(answers, key, workplace):
+    name = written("rows.json", {"prompts": ["x", "y"], key: answers})
+    with pytest.raises(StageError, match=f"`prompts` and `{key}` are lists beside one another"):
+        data.load_rows(name)
+
+
 @pytest.fixture(autouse=True)
 def quiet():
     """Keep progress bars out of the test report."""

@@ -263,12 +263,17 @@ def test_a_training_does_not_go_on_from_another_one(encoder, tmp_path):
     from dataclasses import replace
 
     from tinyworld import training
+    from tinyworld.model import Shape
 
     work = tmp_path / "whole"
     trained(work, encoder, is_interrupted=False)
-    same = training.Settings(work, 5, resume=True)
+    same = training.Settings(work, 5, resume=True, shape=Shape(vocab=400))
     training.check(same)
-    for other in (replace(same, seed=1), replace(same, steps=6)):
+    for other in (
+        replace(same, seed=1),
+        replace(same, steps=6),
+        replace(same, shape=Shape(vocab=500)),
+    ):
         with pytest.raises(SystemExit, match="it cannot go on"):
             training.check(other)
     training.check(replace(same, seed=1, resume=False))

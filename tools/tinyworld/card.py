@@ -97,7 +97,9 @@ more often.`
   least 17 times.
 - A function of words shown by example is often not carried over to an input that it never saw
   there.
-- A voice it was not taught changes only what it says it is.
+- It adds and subtracts up to ten and multiplies up to six; beyond that it says something wrong.
+- Formats are brackets, quotes, stars, a dash, an arrow and a label, voices the list above. Another
+  format is ignored; another voice changes what it says it is, or brings one of its own.
 - Strings to copy come out right when they look like words; unusual spellings may be garbled.
 - English only; no knowledge to rely on; not for use with people who need an answer.
 """

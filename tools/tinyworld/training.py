@@ -250,7 +250,12 @@ def check(settings: Settings) -> None:
 def _made(settings: Settings) -> dict[str, int | str]:
     """Give what decides the weights besides the step."""
     tokenizer = hashlib.sha256((settings.work / "tokenizer.json").read_bytes()).hexdigest()
-    return {"seed": settings.seed, "steps": settings.steps, "tokenizer": tokenizer[:16]}
+    return {
+        "seed": settings.seed,
+        "steps": settings.steps,
+        "vocabulary": settings.shape.vocab,
+        "tokenizer": tokenizer[:16],
+    }
 
 
 def save(

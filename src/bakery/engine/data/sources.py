@@ -23,6 +23,8 @@ WRAPPERS = (
     "pairs", "data", "samples", "completions", "training_samples", "conversations",
     "training_prompts", "prompts", "questions",
 )  # fmt: skip
+_QUESTIONS = ("prompts", "questions", "training_prompts")
+_ANSWERS = ("responses", "answers", "completions", "outputs", "targets")
 _SLICE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<first>-?\d*%?):(?P<last>-?\d*%?)\])?")
 _TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 _KINDS = ".json, .jsonl, .csv, .tsv, .parquet, or a save_to_disk folder"
@@ -157,15 +159,14 @@ def _json_records(
     return _numbered(items), "row", has_splits
 
 
-def _warn_of_columns(document: Mapping[str, Any], key: str, name: str) -> None:
-    """Say so where another list is as long as the rows: it may belong to them."""
-    size = len(document[key])
-    beside = [k for k, v in document.items() if k != key and isinstance(v, list) and len(v) == size]
-    if size > 1 and beside:
-        warnings.warn(
-            f"{name}: reads `{key}` and leaves out {', '.join(map(str, beside))}: a row is one "
-            "object with all its keys",
-            stacklevel=3,
+def _refuse_columns(document: Mapping[str, Any], name: str) -> None:
+    """Refuse questions whose answers stand in a list of their own beside them."""
+    asked = [key for key in _QUESTIONS if isinstance(document.get(key), list)]
+    beside = [key for key in _ANSWERS if isinstance(document.get(key), list)]
+    if asked and beside:
+        raise StageError(
+            f"{name}: `{asked[0]}` and `{beside[0]}` are lists beside one another, not rows",
+            hint='A row is one object with all its keys: [{"prompt": "…", "response": "…"}, …].',
         )
 
 
@@ -178,6 +179,7 @@ def _unwrapped(
     if isinstance(document, dict):
         if isinstance(document.get(split), list):
             return document[split], True
+        _refuse_columns(document, name)
         found = [key for key in wrappers if isinstance(document.get(key), list)]
         if len(found) > 1:
             others = ", ".join(found[1:])
@@ -186,8 +188,6 @@ def _unwrapped(
             items = document[found[0]]
             # One ShareGPT object is a row, not a list of rows.
             whole = found[0] == "conversations" and _is_message(items[0] if items else None)
-            if not whole:
-                _warn_of_columns(document, found[0], name)
             return ([document] if whole else items), False
         if "messages" in document or "prompt" in document:
             return [document], False
