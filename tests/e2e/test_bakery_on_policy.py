@@ -24,7 +24,7 @@ CONFIG = {
     "top_p": 1.0,
     "num_train_epochs": 10,
     "per_device_train_batch_size": 8,
-    "learning_rate": 4e-3,
+    "learning_rate": 8e-3,
     "r": 8,
     "lora_alpha": 16,
 }

@@ -134,7 +134,7 @@ def test_an_interrupted_bake_goes_on_and_ends_at_the_same_bytes(
 ) -> None:
     whole = Bench(tmp_path / "whole", tmp_path / "model").bake()
 
-    class CrashingMetrics(Metrics, Crash):
+    class CrashingMetrics(Crash, Metrics):
         pass
 
     with monkeypatch.context() as patched:

@@ -70,7 +70,7 @@ def test_an_interrupted_second_phase_goes_on_without_the_first(
 ) -> None:
     whole = Bench(tmp_path / "whole", tmp_path / "model").bake(on_policy=OWN)
 
-    class CrashingMetrics(Metrics, Crash):
+    class CrashingMetrics(Crash, Metrics):
         pass
 
     with monkeypatch.context() as patched:

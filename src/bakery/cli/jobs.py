@@ -32,13 +32,14 @@ def jobs(
     """
     repo = ModelRepo.find()
     known = job.listed(repo.store, repository=repo.git.common_dir)
-    if follow and log:
+    if follow is not None and log is not None:
         raise ConfigError("give --follow or --log, not both")
-    if (follow or log) and (everything or limit or as_json):
+    one = follow if follow is not None else log
+    if one is not None and (everything or limit or as_json):
         raise ConfigError("--all, --limit and --json are for the list, not for one job's words")
-    if follow:
+    if follow is not None:
         _follow(repo.store, job.find(known, follow))
-    elif log:
+    elif log is not None:
         _log(repo.store, job.find(known, log))
     else:
         chosen = [found for found in known if everything or _matters(found, known)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -106,6 +107,15 @@ class AdapterConfig(Section):
         if bias != "none":
             raise ValueError("only `none`: a chain of bakes is saved as one adapter without biases")
         return bias
+
+    @field_validator("target_modules")
+    @classmethod
+    def _can_match(cls, modules: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        try:
+            re.compile(modules if isinstance(modules, str) else "")
+        except re.error as error:
+            raise ValueError(f"is no regular expression over layers' names: {error}") from error
+        return modules
 
 
 class BakeModel(Section):
