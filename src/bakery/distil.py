@@ -81,7 +81,7 @@ def gather(settings: Settings) -> Material:
         for name, path in files.items()
         if path is not None
     }
-    seen = {_asked(row, settings) for row in rows}
+    seen = {_asked(row, settings) for row in rows} if held_out else set()
     shared = [row for row in held_out or () if _asked(row, settings) in seen]
     data = digest([asdict(row) for row in rows])[:16]
     resume = outputs.checkpoint(settings, data=data)

@@ -26,6 +26,10 @@ from tinyworld.names import held_out
 from tinyworld.sentences import Question, Sentence
 
 _ANIMALS, _FOODS, _THINGS, _LANDS = world.ANIMALS, world.FOODS, world.THINGS, world.COUNTRIES
+_COLOR_ASKS = (
+    "what color is {a}?|what is the color of {a}?|tell me the color of {a}.|"
+    "which color does {a} have?|what color does {a} have?"
+)
 _TABLE: dict[str, tuple[str, float, list[Fact]]] = {
     "color": (
         "food",
@@ -34,8 +38,7 @@ _TABLE: dict[str, tuple[str, float, list[Fact]]] = {
             "{a}",
             "is",
             "{v}",
-            "what color is {a}?|what is the color of {a}?|tell me the color of {a}.|"
-            "which color does {a} have?|what color does {a} have?",
+            _COLOR_ASKS,
             "is {a} {v}?",
             column(_FOODS, 1),
         ),
@@ -47,8 +50,7 @@ _TABLE: dict[str, tuple[str, float, list[Fact]]] = {
             "{a}",
             "is",
             "{v}",
-            "what color is {a}?|what is the color of {a}?|tell me the color of {a}.|"
-            "which color does {a} have?|what color does {a} have?",
+            _COLOR_ASKS,
             "is {a} {v}?",
             column(world.NATURE, 1),
         ),

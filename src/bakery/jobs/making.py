@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -212,7 +212,7 @@ class Making:
         beside = folder.with_name(f"{folder.name}.again")
         result = self._train(request, beside)
         old, new = before["digest"], result["digest"]
-        if old == new and _is_whole(folder, before):
+        if old == new and _is_whole(folder):
             shutil.rmtree(beside)
             self.reporter.note(f"trained again to the same digest, {new[:16]}")
             return self._named(before)
@@ -304,13 +304,13 @@ def weights(repo: ModelRepo, model: ModelRef) -> Path:
     return folder
 
 
-def _is_whole(folder: Path, result: Mapping[str, Any]) -> bool:
-    """Tell whether a bake's weights are still the bytes that its bake.json names."""
-    from bakery.engine import adapter_folder
-
-    weights = folder / str(result["step"])
-    whole = (weights / adapter_folder.WEIGHTS).is_file()
-    return whole and adapter_folder.digest(weights) == str(result["digest"])
+def _is_whole(folder: Path) -> bool:
+    """Tell whether a finished bake's weights are still the bytes that they were."""
+    try:
+        checked_result(folder)
+    except ModelError:
+        return False
+    return True
 
 
 def checked_result(folder: Path) -> dict[str, Any]:
