@@ -6,6 +6,7 @@ the model is refused in `gather`.
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import time
@@ -17,7 +18,7 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object
+import torch.distributed as dist
 from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import PreTrainedConfig, PrinterCallback, ProgressCallback
@@ -34,15 +35,12 @@ from bakery.engine.rounds import Rounds, rounds_of
 from bakery.engine.settings.parse import Settings
 from bakery.engine.versions import versions
 from bakery.errors import ConfigError, StageError
-from bakery.evals import keywords
 from bakery.evals.card import card
-from bakery.evals.keywords import QuestionAnswer
+from bakery.evals.keywords import QuestionAnswer, Questions
 from bakery.identity import canonical, digest
 from bakery.outputs import FINAL, MERGED, METRICS, RESULTS
 from bakery.records import Message, Prompt, write_atomic
 from bakery.reporting import Reporter
-
-Scores = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +95,15 @@ def _asked(row: Row, settings: Settings) -> str:
 
 def run(settings: Settings, material: Material, *, reporter: Reporter) -> dict[str, Any]:
     """Bake, leave everything in output_dir, and return what results.json says."""
+    group = dist.group.WORLD if settings.training.world_size > 1 else None
     with nullcontext() if settings.training.process_index else outputs.held(settings):
-        return _run(settings, material, reporter)
+        result = _run(settings, material, reporter)
+    if group is not None:
+        # The trainer lies in a cycle, and keeps the group's threads. One that still lets go of a
+        # tensor while Python ends aborts the process. `group` has to be the last reference: only
+        # its end waits for the threads without the lock that they may need.
+        gc.collect()
+    return result
 
 
 def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str, Any]:
@@ -114,7 +119,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     )
     data = _Rounds.of(material, settings, chat, source.config(), told)
     model = loading.load(source, settings.data, training)
-    questions = _Questions(chat, settings, material.questions)
+    questions = Questions(chat, settings, material.questions)
     scores = questions.before(model, told)
     student = loading.with_adapter(model, settings.lora, source, settings.data, training)
     if training.merge:
@@ -209,63 +214,6 @@ class _Told:
         """Show a note, and keep it."""
         self.notes.append(text)
         self._reporter.note(text)
-
-
-class _Questions:
-    """Questions with keywords, asked without the context, under it, and of the baked model."""
-
-    def __init__(
-        self, chat: Chat, settings: Settings, asked: Mapping[str, Sequence[QuestionAnswer]]
-    ) -> None:
-        self._chat, self._asked, self._settings = chat, asked, settings
-        self._prefix = settings.context.prefix
-        kept = settings.context.student_retained_turns
-        # What stays at inference is there before the bake, too.
-        self._left = (self._prefix or ())[-kept:] if kept else ()
-
-    def before(self, model: Any, reporter: Reporter) -> Scores:
-        """Score the model without the context, and where all rows share one, under it."""
-        found: Scores = {}
-        for name, pairs in self._asked.items():
-            label = "baseline" if name == "eval" else "heldout"
-            found[f"{label}_none"] = self._score(model, pairs, self._left, reporter)
-            if self._prefix:
-                found[f"{label}_discrete"] = self._score(model, pairs, self._prefix, reporter)
-        if self._asked and not self._prefix:
-            reporter.note("rows bring their own context, so no baseline under it can be measured")
-        return found
-
-    def after(self, student: PeftModel, reporter: Reporter) -> Scores:
-        """Score the baked model, without the context."""
-        student.eval()
-        return {
-            f"baked_{name}": self._score(student, pairs, self._left, reporter)
-            for name, pairs in self._asked.items()
-        }
-
-    def _score(
-        self,
-        model: Any,
-        pairs: Sequence[QuestionAnswer],
-        context: Sequence[Message],
-        reporter: Reporter,
-    ) -> Scores:
-        """Ask every process its share of the questions."""
-        training = self._settings.training
-        rank, world = training.process_index, training.world_size
-        reporter.progress("ask", 0, len(pairs))
-        mine = keywords.ask(
-            model,
-            self._chat,
-            [pair.question for pair in pairs[rank::world]],
-            Prompt(tuple(context)),
-            max_new_tokens=self._settings.data.eval_max_new_tokens,
-            end_ids=self._chat.end_ids,
-        )
-        numbered = list(zip(range(rank, len(pairs), world), mine, strict=True))
-        said = dict(gather_object(numbered) if world > 1 else numbered)
-        reporter.progress("ask", len(pairs), len(pairs))
-        return keywords.score(pairs, [said[at] for at in range(len(pairs))])
 
 
 def _check_context(settings: Settings, rows: Sequence[Row]) -> None:

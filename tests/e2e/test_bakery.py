@@ -57,6 +57,17 @@ training_prompts:
   - "Explain photosynthesis."
 """
 
+# A wrapped model that outlives the run keeps threads, and one at work aborts a process that ends.
+ENDS_CLEAN = """\
+import gc
+from torch.nn.parallel import DistributedDataParallel
+from bakery.cli.bakery import main
+try:
+    main()
+finally:
+    assert not [one for one in gc.get_objects() if type(one) is DistributedDataParallel]
+"""
+
 PAIRS = [{"prompt": f"q{i}?", "response": f"Answer number {i}."} for i in range(8)]
 CONFIG = """\
 prefix_messages:
@@ -337,10 +348,12 @@ def test_two_processes_bake_as_one(prompts, workplace):
     at = SMALL.index("--r")
     options = (*SMALL[:at], *SMALL[at + 2 :])
     module = ("-m", "bakery.cli.bakery", "--config", prompts, *options)
+    (workplace / "ends_clean.py").write_text(ENDS_CLEAN)
     launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    given = ("ends_clean.py", "--config", prompts, *options)
     batch = "--per_device_train_batch_size"
     one = spawned([sys.executable, *module, "--output_dir", "one", batch, "4"], workplace)
-    two = spawned([sys.executable, *launch, *module, "--output_dir", "two", batch, "2"], workplace)
+    two = spawned([sys.executable, *launch, *given, "--output_dir", "two", batch, "2"], workplace)
     assert (one.code, two.code) == (0, 0), two.err
     assert losses(Path("two")) == pytest.approx(losses(Path("one")), abs=2e-4)
     assert two.out.count("final_model") == one.out.count("final_model")

@@ -15,8 +15,9 @@ from tests.support.models import random_model
 ROOT = Path(__file__).parents[2]
 SHAPES = ("pairs", "prompts", "own", "unrecorded")
 SCRIPT = """
-import json, sys
+import gc, json, sys
 from pathlib import Path
+import torch.distributed as dist
 from tests.support.library import losses, trainer
 base, out, batch, *shapes = sys.argv[1:]
 prompts = [f"q{i}?" for i in range(8)]
@@ -33,6 +34,11 @@ for shape in shapes:
     found[shape] = [losses(made), evals]
 if made.args.process_index == 0:
     Path(out, "losses.json").write_text(json.dumps(found))
+# Threads of a group that outlive it can abort a process that ends: see `distil.run`.
+group = dist.group.WORLD
+made.end()
+del made
+gc.collect()
 """
 
 Losses = dict[str, list[list[float]]]

@@ -7,16 +7,23 @@ closed.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from accelerate.utils import gather_object
+from peft import PeftModel
+
 from bakery.engine.chat import Chat
 from bakery.engine.sampling import SampleRequest, sample
+from bakery.engine.settings.parse import Settings
 from bakery.identity import SamplingSettings
-from bakery.records import Prompt
+from bakery.records import Message, Prompt
+from bakery.reporting import Reporter
 
 SHOWN_CHARS = 200
+
+Scores = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,63 @@ class QuestionAnswer:
 
     question: str
     accepted: tuple[str, ...]
+
+
+class Questions:
+    """Questions with keywords, asked without the context, under it, and of the baked model."""
+
+    def __init__(
+        self, chat: Chat, settings: Settings, asked: Mapping[str, Sequence[QuestionAnswer]]
+    ) -> None:
+        self._chat, self._asked, self._settings = chat, asked, settings
+        self._prefix = settings.context.prefix
+        kept = settings.context.student_retained_turns
+        # What stays at inference is there before the bake, too.
+        self._left = (self._prefix or ())[-kept:] if kept else ()
+
+    def before(self, model: Any, reporter: Reporter) -> Scores:
+        """Score the model without the context, and where all rows share one, under it."""
+        found: Scores = {}
+        for name, pairs in self._asked.items():
+            label = "baseline" if name == "eval" else "heldout"
+            found[f"{label}_none"] = self._score(model, pairs, self._left, reporter)
+            if self._prefix:
+                found[f"{label}_discrete"] = self._score(model, pairs, self._prefix, reporter)
+        if self._asked and not self._prefix:
+            reporter.note("rows bring their own context, so no baseline under it can be measured")
+        return found
+
+    def after(self, student: PeftModel, reporter: Reporter) -> Scores:
+        """Score the baked model, without the context."""
+        student.eval()
+        return {
+            f"baked_{name}": self._score(student, pairs, self._left, reporter)
+            for name, pairs in self._asked.items()
+        }
+
+    def _score(
+        self,
+        model: Any,
+        pairs: Sequence[QuestionAnswer],
+        context: Sequence[Message],
+        reporter: Reporter,
+    ) -> Scores:
+        """Ask every process its share of the questions."""
+        training = self._settings.training
+        rank, world = training.process_index, training.world_size
+        reporter.progress("ask", 0, len(pairs))
+        mine = ask(
+            model,
+            self._chat,
+            [pair.question for pair in pairs[rank::world]],
+            Prompt(tuple(context)),
+            max_new_tokens=self._settings.data.eval_max_new_tokens,
+            end_ids=self._chat.end_ids,
+        )
+        numbered = list(zip(range(rank, len(pairs), world), mine, strict=True))
+        said = dict(gather_object(numbered) if world > 1 else numbered)
+        reporter.progress("ask", len(pairs), len(pairs))
+        return score(pairs, [said[at] for at in range(len(pairs))])
 
 
 def score(pairs: Sequence[QuestionAnswer], responses: Sequence[str]) -> dict[str, Any]:
