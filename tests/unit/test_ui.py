@@ -36,6 +36,16 @@ def test_a_card_says_how_close_the_baked_model_is(capsys):
     ]
 
 
+def test_a_card_names_the_question_that_is_furthest_in_one_line(capsys):
+    asked = [
+        {"question": "And\nwho are you, if I may ask so late?", "kl_before": 2, "kl_after": 1.5}
+    ]
+    console.show_card({**CARD, "furthest": asked})
+    shown = capsys.readouterr().out
+    assert 'furthest question           1.500 on "And who are you, if I may ask so la…"\n' in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
 def test_few_questions_give_no_percentages(capsys):
     console.show_card({**CARD, "held_out": 19})
     shown = capsys.readouterr().out

@@ -28,10 +28,10 @@ class Fidelity:
 
 def fidelity(
     model: torch.nn.Module, readout: Readout, record: Features, pairs: Sequence[Pair]
-) -> Fidelity:
-    """Score the student views of `pairs` by `model` as it stands against the teacher's record."""
-    kl, agreed, tokens = totals(model, readout, record, pairs, Divergence())
-    return Fidelity(kl / tokens, agreed / tokens, tokens)
+) -> list[Fidelity]:
+    """Score the student view of each pair by `model` as it stands against the teacher's record."""
+    found = sums(model, readout, record, pairs, Divergence())
+    return [Fidelity(kl / tokens, agreed / tokens, tokens) for kl, agreed, tokens in found]
 
 
 def together(parts: Sequence[Fidelity]) -> Fidelity | None:
@@ -44,20 +44,24 @@ def together(parts: Sequence[Fidelity]) -> Fidelity | None:
     return Fidelity(kl, agreed, tokens)
 
 
-@torch.no_grad()
 def totals(
-    model: torch.nn.Module,
-    readout: Readout,
-    record: Features,
-    pairs: Sequence[Pair],
-    loss: Loss,
+    model: torch.nn.Module, readout: Readout, record: Features, pairs: Sequence[Pair], loss: Loss
 ) -> tuple[float, int, int]:
-    """Return summed divergence, agreeing positions and target positions of `pairs`."""
-    total, agreed, tokens = 0.0, 0, 0
+    """Return summed divergence, agreeing positions and target positions of all pairs."""
+    found = sums(model, readout, record, pairs, loss)
+    return sum(f[0] for f in found), sum(f[1] for f in found), sum(f[2] for f in found)
+
+
+@torch.no_grad()
+def sums(
+    model: torch.nn.Module, readout: Readout, record: Features, pairs: Sequence[Pair], loss: Loss
+) -> list[tuple[float, int, int]]:
+    """Return each pair's summed divergence, agreeing positions and target positions."""
+    found = [(0.0, 0, 0)] * len(pairs)
     for at, features in features_of(model, readout, [p.student for p in pairs]):
         teacher = record.features_of_pairs([pairs[i] for i in at]).to(features.device)
-        values_N, agreed_N = readout.compare(features, teacher, loss)
-        total += float(values_N.sum())
-        agreed += int(agreed_N.sum())
-        tokens += len(features)
-    return total, agreed, tokens
+        counts = [pairs[i].num_targets for i in at]
+        each = (one.cpu().split(counts) for one in readout.compare(features, teacher, loss))
+        for i, values_n, agreed_n in zip(at, *each, strict=True):
+            found[i] = float(values_n.sum()), int(agreed_n.sum()), len(values_n)
+    return found

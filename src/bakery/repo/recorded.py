@@ -45,7 +45,8 @@ def _is_card(value: Any) -> bool:
     """Tell whether a card has figures throughout, for each target, too."""
     if not _is_mapping(value) or not _is_mapping(value.get("targets") or {}):
         return False
-    own = {key: figure for key, figure in value.items() if key != "targets"}
+    own = {key: figure for key, figure in value.items() if key not in ("targets", "furthest")}
+    furthest = value.get("furthest") or []
     parts = (value.get("targets") or {}).values()
     measured = own.get("kl_after") is None or own.get("kl_before") is not None
     return (
@@ -54,6 +55,16 @@ def _is_card(value: Any) -> bool:
         and _is_number(own.get("prompt_tokens_saved"))
         and all(v is None or isinstance(v, bool) or _is_number(v) for v in own.values())
         and all(map(_is_card, parts))
+        and _is_list(furthest)
+        and all(map(_is_asked, furthest))
+    )
+
+
+def _is_asked(value: Any) -> bool:
+    return (
+        _is_mapping(value)
+        and isinstance(value.get("question"), str)
+        and all(_is_number(value.get(key)) for key in ("kl_before", "kl_after"))
     )
 
 

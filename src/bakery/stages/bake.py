@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from peft import PeftModel
@@ -21,22 +20,19 @@ from transformers import PreTrainedModel
 
 from bakery.engine import adapter_folder, adapters, chains, teacher, wandb_run
 from bakery.engine.examples import Features
-from bakery.engine.fidelity import LITTLE_TO_BAKE, Fidelity, fidelity, together
+from bakery.engine.fidelity import LITTLE_TO_BAKE, together
 from bakery.engine.half_baked import kept
 from bakery.engine.losses import Loss
 from bakery.engine.models import BaseModel
 from bakery.engine.readout import Readout
 from bakery.engine.scoring import beginning
 from bakery.engine.versions import versions
-from bakery.engine.views import Pair
 from bakery.identity import BakeRequest, digest
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
-from bakery.stages import full_disk, training
-from bakery.stages.mix import Mix, TargetData, mix, of_target, stimuli
+from bakery.stages import full_disk, measured, training
+from bakery.stages.mix import Mix, TargetData, mix
 from bakery.stages.training import CHECKPOINTS, METRICS, Work
-
-Grade = Callable[[Fidelity | None, Fidelity | None, int, float], dict[str, Any]]
 
 MUCH_BETTER = 0.9
 """A step whose divergence is under this part of the last one's is told of."""
@@ -46,9 +42,6 @@ RESULT, DONE = "bake.json", "done.json"
 RECORD = "teacher.safetensors"
 RECORD_GB = 16.0
 """Disk space, in 10^9 bytes, that the record of the teacher may take."""
-
-Measured = Mapping[str, Fidelity]
-"""What each target's held-out pairs say, by its id; a target without any is not in it."""
 
 
 @full_disk.told("The bake goes on from its last checkpoint; its questions and answers are kept.")
@@ -60,7 +53,7 @@ def run(
     base: BaseModel,
     model: PreTrainedModel | PeftModel,
     parent: Path | None,
-    grade: Grade,
+    grade: measured.Grade,
     reporter: Reporter,
 ) -> dict[str, Any]:
     """Train the adapter of `request` and return what bake.json says.
@@ -80,18 +73,18 @@ def run(
     weights, loss = digest([base.id.digest, parent_digest]), training.loss_of(request.training)
     record, live = _taught(student, readout, mixture, out / RECORD, weights, loss, reporter)
     with adapters.parent_only(student):
-        before = _measured(student, readout, record, mixture)
+        before = measured.measure(student, readout, record, mixture)
     notes = [*mixture.notes, *live, *_notes(readout, before)]
     for note in notes:
         reporter.note(note)
     work = Work(request, student, readout, record, mixture, base, out, parent, reporter)
     step, trained = _train(work, data)
-    after = _measured(student, readout, record, mixture)
+    after = measured.measure(student, readout, record, mixture)
     adapter_digest = adapters.save_composed(
         student, out / str(step), bake_id=request.id, parent=parent
     )
     on_the_way = _measured_on_the_way(out / METRICS)
-    late = _better_before(on_the_way, after)
+    late = [*_better_before(on_the_way, after), *measured.notes(before, after, mixture)]
     for note in late:
         reporter.note(note)
     result = {
@@ -101,7 +94,7 @@ def run(
         **_kept(request, out, step, on_the_way),
         "targets": mixture.targets,
         **trained,
-        "card": _card(grade, before, after, mixture),
+        "card": measured.card(grade, before, after, mixture),
         "seconds": _seconds(mixture, time.monotonic() - clock),
         "notes": [*notes, *late],
         "started": started,
@@ -153,7 +146,7 @@ def _taught(
     return made, []
 
 
-def _notes(readout: Readout, before: Measured) -> list[str]:
+def _notes(readout: Readout, before: measured.Measured) -> list[str]:
     """Return what a person should know before the training."""
     notes = []
     if not readout.exact:
@@ -175,7 +168,7 @@ def _measured_on_the_way(metrics: Path) -> dict[int, float]:
     return {row["step"]: row["eval_kl"] for row in rows if "eval_kl" in row}
 
 
-def _better_before(on_the_way: Mapping[int, float], after: Measured) -> list[str]:
+def _better_before(on_the_way: Mapping[int, float], after: measured.Measured) -> list[str]:
     """Return a note where a step before the last was much nearer to the teacher."""
     last = together(list(after.values()))
     if last is None or not on_the_way:
@@ -203,49 +196,13 @@ def _described(request: BakeRequest, parent_digest: str) -> dict[str, Any]:
 
 
 def _kept(
-    request: BakeRequest, out: Path, last: int, measured: Mapping[int, float]
+    request: BakeRequest, out: Path, last: int, on_the_way: Mapping[int, float]
 ) -> dict[str, Any]:
     """Return the models that were kept beside the last, where any were asked for."""
     settings = request.training
     if not settings.save_every_steps and not settings.save_every_epochs:
         return {}
-    return {"checkpoints": kept(out, last=last, measured=measured)}
-
-
-def _measured(student: PeftModel, readout: Readout, record: Features, mixture: Mix) -> Measured:
-    student.eval()
-    found = {}
-    for target in mixture.targets:
-        if pairs := of_target(mixture.held_out, target["id"]):
-            found[target["id"]] = fidelity(student, readout, record, pairs)
-    return found
-
-
-def _card(grade: Grade, before: Measured, after: Measured, mixture: Mix) -> dict[str, Any]:
-    """Return the card of the bake; where several targets are mixed, with that of each."""
-    card = grade(
-        together(list(before.values())),
-        together(list(after.values())),
-        mixture.held_out_stimuli,
-        _tokens_saved(mixture.train),
-    )
-    if len(mixture.targets) > 1:
-        card["targets"] = {
-            target["name"]: grade(
-                before.get(target["id"]),
-                after.get(target["id"]),
-                len(stimuli(of_target(mixture.held_out, target["id"]))),
-                _tokens_saved(of_target(mixture.train, target["id"])),
-            )
-            | ({"anchor": True} if "anchor" in target else {})
-            for target in mixture.targets
-        }
-    return card
-
-
-def _tokens_saved(pairs: Sequence[Pair]) -> float:
-    """Return how much shorter a request is without the prompt, in tokens."""
-    return fmean(len(p.teacher.ids) - len(p.student.ids) for p in pairs)
+    return {"checkpoints": kept(out, last=last, measured=on_the_way)}
 
 
 def _seconds(mixture: Mix, bake: float) -> dict[str, float]:

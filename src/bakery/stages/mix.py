@@ -7,7 +7,7 @@ bake that has it. Nothing is cut: what is too long is left out, and said.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from bakery.identity import (
     held_out_count,
     short_id,
 )
-from bakery.records import Stimulus, Trajectory, read_rows
+from bakery.records import Stimulus, Trajectory, read_rows, user_text
 from bakery.stages import rollout, stim
 
 
@@ -41,7 +41,8 @@ class Mix:
 
     train: list[Pair]
     held_out: list[Pair]
-    held_out_stimuli: int
+    questions: dict[str, str]
+    """What each held-out stimulus asks, by the beginning `target/stimulus` of its pairs' keys."""
     targets: list[dict[str, Any]]
     notes: list[str]
 
@@ -53,6 +54,7 @@ class _Part:
     target: TargetData
     train: list[Pair]
     held: list[Pair]
+    questions: dict[str, str]
     empty: int
     long: list[int]
     """How many tokens the pairs have that are longer than a bake takes."""
@@ -83,7 +85,8 @@ def mix(data: Sequence[TargetData], chat: Chat, settings: TrainingSettings) -> M
         raise StageError("no answer has a token to train on", hint=_why_none(parts, settings))
     held = [pair for part in parts for pair in part.held]
     notes = list(_notes(parts, settings))
-    return Mix(chosen, held, len(stimuli(held)), described, notes)
+    questions = {key: text for part in parts for key, text in part.questions.items()}
+    return Mix(chosen, held, questions, described, notes)
 
 
 def of_target(pairs: Sequence[Pair], target_id: str) -> list[Pair]:
@@ -91,9 +94,9 @@ def of_target(pairs: Sequence[Pair], target_id: str) -> list[Pair]:
     return [pair for pair in pairs if pair.key.startswith(f"{target_id}/")]
 
 
-def stimuli(pairs: Sequence[Pair]) -> set[str]:
-    """Return the questions of pairs, each target's its own."""
-    return {pair.key.rpartition("/")[0] for pair in pairs}
+def question_of(pair: Pair) -> str:
+    """Return the key `target/stimulus` of the question that a pair answers."""
+    return pair.key.rpartition("/")[0]
 
 
 def held_out(stimulus_ids: set[str], share: float | None = None) -> set[str]:
@@ -103,7 +106,8 @@ def held_out(stimulus_ids: set[str], share: float | None = None) -> set[str]:
 
 
 def _part(target: TargetData, chat: Chat, settings: TrainingSettings) -> _Part:
-    pairs, empty = _pairs(target, chat)
+    asked = {s.id: s for s in read_rows(target.stim_dir / stim.STIMULI, Stimulus)}
+    pairs, empty = _pairs(target, chat, asked)
     most = settings.max_length
     long = [length(pair) for pair in pairs if most is not None and length(pair) > most]
     if most is not None:
@@ -111,7 +115,8 @@ def _part(target: TargetData, chat: Chat, settings: TrainingSettings) -> _Part:
     out = held_out({_stimulus(pair) for pair in pairs}, settings.eval_share)
     train = [pair for pair in pairs if _stimulus(pair) not in out]
     held = [pair for pair in pairs if _stimulus(pair) in out]
-    return _Part(target, train, held, empty, long)
+    questions = {question_of(pair): user_text(asked[_stimulus(pair)].messages) for pair in held}
+    return _Part(target, train, held, questions, empty, long)
 
 
 def length(pair: Pair) -> int:
@@ -123,8 +128,9 @@ def _stimulus(pair: Pair) -> str:
     return pair.key.split("/")[1]
 
 
-def _pairs(target: TargetData, chat: Chat) -> tuple[list[Pair], int]:
-    questions = {s.id: s for s in read_rows(target.stim_dir / stim.STIMULI, Stimulus)}
+def _pairs(
+    target: TargetData, chat: Chat, questions: Mapping[str, Stimulus]
+) -> tuple[list[Pair], int]:
     pairs, empty = [], 0
     for row in read_rows(target.target_dir / rollout.TRAJECTORIES, Trajectory):
         if not row.response_ids:

@@ -24,7 +24,7 @@ from transformers.trainer_utils import SaveStrategy
 
 from bakery.engine import adapters, checkpoints, numerics, teacher
 from bakery.engine.examples import Examples, Features
-from bakery.engine.fidelity import fidelity
+from bakery.engine.fidelity import fidelity, together
 from bakery.engine.half_baked import HalfBaked
 from bakery.engine.losses import Divergence, make_loss
 from bakery.engine.metrics import Metrics, losses
@@ -204,10 +204,9 @@ def _watch(
     held_out = work.mixture.held_out
 
     def measure() -> float | None:
-        if not held_out:
-            return None
         with evaluating(work.student):
-            return fidelity(work.student, work.readout, work.record, held_out).kl
+            found = together(fidelity(work.student, work.readout, work.record, held_out))
+        return found.kl if found else None
 
     figures = StepFigures(
         lambda: trainer.step_tokens, measure, is_due=work.is_measured, first=before

@@ -32,6 +32,10 @@ PAGE_WIDTH = 80
 FEW_HELD_OUT = 20
 
 
+QUESTION_ROOM = 36
+"""Characters of a question that a card shows."""
+
+
 def say(text: str) -> None:
     """Print text as it is, without wrapping it."""
     open_console().print(text, soft_wrap=True)
@@ -133,6 +137,8 @@ def card_rows(
         ):
             if card.get(key) is not None:
                 rows.append((label, f"{100 * card[key]:.1f} {unit}"))
+    for worst in (card.get("furthest") or ())[:1]:
+        rows.append(("furthest question", f"{number(worst['kl_after'])} on {_brief(worst)}"))
     rows += [
         ("prompt tokens saved", f"{card['prompt_tokens_saved']:.0f} per request"),
         ("measured on", _measured_on(held_out, card.get("tokens"))),
@@ -158,6 +164,12 @@ def _of_target(card: Mapping[str, Any], arrow_sign: str) -> str:
         said += f", gap closed {100 * card['gap_closed']:.1f} %"
     held_out = card["held_out"]
     return f"{said}, on {held_out} question{'s' if held_out != 1 else ''}"
+
+
+def _brief(asked: Mapping[str, Any]) -> str:
+    """Return a question in quotes, in as much of a line as a card has room for."""
+    text = " ".join(str(asked["question"]).split())
+    return f'"{text if len(text) <= QUESTION_ROOM else text[: QUESTION_ROOM - 1] + "…"}"'
 
 
 def _measured_on(held_out: int, tokens: int | None) -> str:
