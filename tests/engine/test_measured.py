@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bakery.engine.fidelity import Fidelity
+from bakery.engine.views import Pair, View
+from bakery.records import Stimulus
 from bakery.stages import measured
 from bakery.stages.mix import Mix
 from tests.support.baking import Bench
 
-MIX = Mix([], [], {"t/a": "Who are you?", "t/b": "What is the capital of France?"}, [], [])
+
+def asked(text: str, generator: str = "hardcoded") -> Stimulus:
+    return Stimulus(text, ({"role": "user", "content": text},), generator, "user")
+
+
+MIX = Mix([], [], {"t/a": asked("Who are you?"), "t/b": asked("Where is Rome?")}, [], [])
 BEFORE = {"t/a": Fidelity(2.9, 0.1, 10), "t/b": Fidelity(0.5, 0.5, 10)}
 
 
 def test_a_card_names_the_three_questions_that_are_furthest(bench: Bench) -> None:
     card = bench.bake(questions=60, epochs=2)["card"]
     furthest = card["furthest"]
-    assert len(furthest) == 3
-    assert len({asked["question"] for asked in furthest}) == 3
-    distances = [asked["kl_after"] for asked in furthest]
+    assert len({one["question"] for one in furthest}) == len(furthest) == 3
+    distances = [one["kl_after"] for one in furthest]
     assert distances == sorted(distances, reverse=True)
     assert distances[0] > card["kl_after"]
-    assert all(asked["question"].startswith("q") for asked in furthest)
+    assert all(one["question"].startswith("q") for one in furthest)
 
 
 def test_the_questions_together_are_the_card(bench: Bench) -> None:
@@ -29,7 +37,7 @@ def test_the_questions_together_are_the_card(bench: Bench) -> None:
     card = bench.bake(questions=30, epochs=1, eval_share=0.1)["card"]
     assert card["held_out"] == 3
     for key in ("kl_before", "kl_after"):
-        each = [asked[key] for asked in card["furthest"]]
+        each = [one[key] for one in card["furthest"]]
         assert min(each) <= card[key] <= max(each)
 
 
@@ -40,8 +48,8 @@ def test_nothing_held_out_names_no_question(bench: Bench) -> None:
 def test_a_question_that_was_not_half_learnt_is_told_of() -> None:
     after = {"t/a": Fidelity(2.1, 0.2, 10), "t/b": Fidelity(0.01, 1.0, 10)}
     (note,) = measured.notes(BEFORE, after, MIX)
-    assert note.startswith("1 of 2 held-out questions are not half learnt, the furthest ")
-    assert "'Who are you?' (2.1 of 2.9 nats per token)" in note
+    assert note.startswith("1 of 2 questions are not half learnt, the furthest ")
+    assert '"Who are you?" (2.1 of 2.9 nats per token)' in note
 
 
 @pytest.mark.parametrize(
@@ -58,3 +66,27 @@ def test_what_was_learnt_by_half_or_not_measured_is_no_news(after: dict[str, Fid
 def test_a_question_that_the_prompt_hardly_changes_is_no_news() -> None:
     before = {"t/a": Fidelity(0.05, 0.9, 10)}
     assert list(measured.notes(before, before, MIX)) == []
+
+
+def test_what_was_not_learnt_of_what_it_trained_on_is_told_of(bench: Bench, monkeypatch) -> None:
+    monkeypatch.setattr(measured, "MOVED", 1e-3)  # a prompt moves a random model a little only
+
+    def told(**changes: Any) -> list[str]:
+        notes = bench.bake(questions=12, eval_share=0, **changes)["notes"]
+        return [note for note in notes if "not half learnt" in note]
+
+    (note,) = told(epochs=1, learning_rate=1e-9)
+    assert note.startswith("12 of 12 questions")
+    assert told(epochs=30) == []
+
+
+def test_of_many_questions_those_the_user_wrote_are_looked_at_first(monkeypatch) -> None:
+    monkeypatch.setattr(measured, "LOOKED_AT", 3)
+    view = View((1, 2), ((1, 2),))
+    keys = [f"t/{i}" for i in range(6)]
+    pairs = [Pair(f"{key}/{sample}", view, view) for key in keys for sample in range(2)]
+    stimuli = {key: asked(key, "hardcoded" if key == "t/5" else "oneshot_qs") for key in keys}
+    chosen = measured.trained_on(Mix(pairs, [], stimuli, [], []))
+    assert chosen[0].key == "t/5/0"
+    assert len({pair.key for pair in chosen}) == 3
+    assert all(pair.key.endswith("/0") for pair in chosen)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ from bakery.identity import BakeRequest, digest
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
 from bakery.stages import full_disk, measured, training
-from bakery.stages.mix import Mix, TargetData, mix
+from bakery.stages.mix import Mix, TargetData, mix, question_of
 from bakery.stages.training import CHECKPOINTS, METRICS, Work
 
 MUCH_BETTER = 0.9
@@ -73,18 +73,18 @@ def run(
     weights, loss = digest([base.id.digest, parent_digest]), training.loss_of(request.training)
     record, live = _taught(student, readout, mixture, out / RECORD, weights, loss, reporter)
     with adapters.parent_only(student):
-        before = measured.measure(student, readout, record, mixture)
+        before = measured.measure(student, readout, record, mixture.held_out)
     notes = [*mixture.notes, *live, *_notes(readout, before)]
     for note in notes:
         reporter.note(note)
     work = Work(request, student, readout, record, mixture, base, out, parent, reporter)
     step, trained = _train(work, data)
-    after = measured.measure(student, readout, record, mixture)
+    after = measured.measure(student, readout, record, mixture.held_out)
     adapter_digest = adapters.save_composed(
         student, out / str(step), bake_id=request.id, parent=parent
     )
     on_the_way = _measured_on_the_way(out / METRICS)
-    late = [*_better_before(on_the_way, after), *measured.notes(before, after, mixture)]
+    late = [*_better_before(on_the_way, after), *_not_learnt(work, before, after)]
     for note in late:
         reporter.note(note)
     result = {
@@ -180,6 +180,16 @@ def _better_before(on_the_way: Mapping[int, float], after: measured.Measured) ->
         f"step {step} was nearer to the teacher, at {kl:.3g} nats per token, than the last, at "
         f"{last.kl:.3g}: BAKE.checkpoint.save_every_n_steps keeps steps like it"
     ]
+
+
+def _not_learnt(work: Work, before: measured.Measured, after: measured.Measured) -> Iterator[str]:
+    """Yield what was not learnt of the questions held out, and of those trained on."""
+    known, looked_at = (work.student, work.readout, work.record), measured.trained_on(work.mixture)
+    after = after | measured.measure(*known, looked_at)
+    far = [pair for pair in looked_at if measured.is_far(after[question_of(pair)])]
+    with adapters.parent_only(work.student):
+        before = before | measured.measure(*known, far)
+    yield from measured.notes(before, after, work.mixture)
 
 
 def _described(request: BakeRequest, parent_digest: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""What a bake comes to on the questions it never trained on: figures by question, and its card."""
+"""What a bake comes to, question by question: its card, and what was not learnt."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -12,25 +12,30 @@ from bakery.engine.examples import Features
 from bakery.engine.fidelity import Fidelity, fidelity, together
 from bakery.engine.readout import Readout
 from bakery.engine.views import Pair
+from bakery.identity import short_id
+from bakery.records import user_text
 from bakery.stages.mix import Mix, of_target, question_of
 
 Grade = Callable[[Fidelity | None, Fidelity | None, int, float], dict[str, Any]]
 
-Measured = Mapping[str, Fidelity]
-"""How near each held-out question's answers are to the teacher's, by the question's key."""
+Measured = dict[str, Fidelity]
+"""How near each question's answers are to the teacher's, by the question's key."""
 
 FURTHEST = 3
 """How many questions a card names."""
+LOOKED_AT = 256
+"""How many questions that were trained on are looked at."""
 MOVED = 0.1
 """Nats per token from which a prompt changes an answer enough to ask whether that was learnt."""
 
 
-def measure(student: PeftModel, readout: Readout, record: Features, mixture: Mix) -> Measured:
-    """Score the model as it stands on every held-out question."""
+def measure(
+    student: PeftModel, readout: Readout, record: Features, pairs: Sequence[Pair]
+) -> Measured:
+    """Score the model as it stands on the questions that `pairs` answer."""
     student.eval()
-    found = fidelity(student, readout, record, mixture.held_out)
     parts: dict[str, list[Fidelity]] = {}
-    for pair, part in zip(mixture.held_out, found, strict=True):
+    for pair, part in zip(pairs, fidelity(student, readout, record, pairs), strict=True):
         parts.setdefault(question_of(pair), []).append(part)
     return {key: whole for key, own in parts.items() if (whole := together(own)) is not None}
 
@@ -42,7 +47,7 @@ def card(grade: Grade, before: Measured, after: Measured, mixture: Mix) -> dict[
     """
     whole = _graded(grade, before, after, mixture.train)
     if after:
-        whole["furthest"] = _furthest(before, after, mixture.questions)
+        whole["furthest"] = _furthest(before, after, mixture)
     if len(mixture.targets) > 1:
         whole["targets"] = {
             target["name"]: _graded(
@@ -57,15 +62,34 @@ def card(grade: Grade, before: Measured, after: Measured, mixture: Mix) -> dict[
     return whole
 
 
+def trained_on(mixture: Mix) -> list[Pair]:
+    """Return an answer to each question that was trained on, of many questions to some.
+
+    Those that the user wrote come first: what a prompt wants beyond its voice is asked there.
+    """
+    first = {question_of(pair): pair for pair in reversed(mixture.train)}
+    written = [key for key in first if mixture.stimuli[key].generator == "hardcoded"]
+    rest = sorted(first.keys() - set(written), key=lambda key: short_id(["measured", key]))
+    return [first[key] for key in [*written, *rest][:LOOKED_AT]]
+
+
+def is_far(after: Fidelity) -> bool:
+    """Tell whether an answer is so far from the teacher's that it may not have been learnt."""
+    return after.kl >= MOVED / 2
+
+
 def notes(before: Measured, after: Measured, mixture: Mix) -> Iterator[str]:
-    """Yield what a mean hides: questions on which the prompt was hardly learnt."""
-    left = [key for key in after if before[key].kl >= MOVED and after[key].kl > before[key].kl / 2]
-    if left:
+    """Yield what a mean hides: questions on which the prompt was hardly learnt.
+
+    `before` need not have those that are not far.
+    """
+    far = [key for key in after if is_far(after[key]) and before[key].kl >= MOVED]
+    if left := [key for key in far if after[key].kl > before[key].kl / 2]:
         worst = max(left, key=lambda key: after[key].kl)
-        asked = mixture.questions[worst]
+        asked = " ".join(user_text(mixture.stimuli[worst].messages).split())
         yield (
-            f"{len(left)} of {len(after)} held-out questions are not half learnt, the furthest "
-            f"{asked!r:.60} ({after[worst].kl:.2g} of {before[worst].kl:.2g} nats per token): "
+            f"{len(left)} of {len(after)} questions are not half learnt, the furthest "
+            f'"{asked:.60}" ({after[worst].kl:.2g} of {before[worst].kl:.2g} nats per token): '
             "more questions like it, more answers or more epochs teach it"
         )
 
@@ -83,12 +107,13 @@ def _own(measured: Measured, target_id: str) -> Measured:
     return {key: part for key, part in measured.items() if key.startswith(f"{target_id}/")}
 
 
-def _furthest(
-    before: Measured, after: Measured, questions: Mapping[str, str]
-) -> list[dict[str, Any]]:
+def _furthest(before: Measured, after: Measured, mixture: Mix) -> list[dict[str, Any]]:
     """Return the questions whose answers are furthest from the teacher's, the furthest first."""
-    keys = sorted(after, key=lambda key: (-after[key].kl, key))[:FURTHEST]
     return [
-        {"question": questions[key], "kl_before": before[key].kl, "kl_after": after[key].kl}
-        for key in keys
+        {
+            "question": user_text(mixture.stimuli[key].messages),
+            "kl_before": before[key].kl,
+            "kl_after": after[key].kl,
+        }
+        for key in sorted(after, key=lambda key: (-after[key].kl, key))[:FURTHEST]
     ]

@@ -22,7 +22,7 @@ from bakery.identity import (
     held_out_count,
     short_id,
 )
-from bakery.records import Stimulus, Trajectory, read_rows, user_text
+from bakery.records import Stimulus, Trajectory, read_rows
 from bakery.stages import rollout, stim
 
 
@@ -41,8 +41,8 @@ class Mix:
 
     train: list[Pair]
     held_out: list[Pair]
-    questions: dict[str, str]
-    """What each held-out stimulus asks, by the beginning `target/stimulus` of its pairs' keys."""
+    stimuli: dict[str, Stimulus]
+    """Every question that was answered, by the `target/stimulus` its pairs' keys begin with."""
     targets: list[dict[str, Any]]
     notes: list[str]
 
@@ -54,7 +54,7 @@ class _Part:
     target: TargetData
     train: list[Pair]
     held: list[Pair]
-    questions: dict[str, str]
+    stimuli: dict[str, Stimulus]
     empty: int
     long: list[int]
     """How many tokens the pairs have that are longer than a bake takes."""
@@ -85,8 +85,8 @@ def mix(data: Sequence[TargetData], chat: Chat, settings: TrainingSettings) -> M
         raise StageError("no answer has a token to train on", hint=_why_none(parts, settings))
     held = [pair for part in parts for pair in part.held]
     notes = list(_notes(parts, settings))
-    questions = {key: text for part in parts for key, text in part.questions.items()}
-    return Mix(chosen, held, questions, described, notes)
+    asked = {key: stimulus for part in parts for key, stimulus in part.stimuli.items()}
+    return Mix(chosen, held, asked, described, notes)
 
 
 def of_target(pairs: Sequence[Pair], target_id: str) -> list[Pair]:
@@ -115,8 +115,8 @@ def _part(target: TargetData, chat: Chat, settings: TrainingSettings) -> _Part:
     out = held_out({_stimulus(pair) for pair in pairs}, settings.eval_share)
     train = [pair for pair in pairs if _stimulus(pair) not in out]
     held = [pair for pair in pairs if _stimulus(pair) in out]
-    questions = {question_of(pair): user_text(asked[_stimulus(pair)].messages) for pair in held}
-    return _Part(target, train, held, questions, empty, long)
+    stimuli = {question_of(pair): asked[_stimulus(pair)] for pair in pairs}
+    return _Part(target, train, held, stimuli, empty, long)
 
 
 def length(pair: Pair) -> int:
