@@ -42,6 +42,18 @@ BAKE:
 """
 
 
+ONE = """\
+PROMPT:
+  teacher:
+    messages: [{role: system, content: You are Yoda.}]
+TARGET:
+  name: yoda
+  generators: [{type: persona, numq: NUMQ}]
+BAKE:
+  name: yoda
+"""
+
+
 @pytest.fixture
 def repo(tmp_path, monkeypatch):
     repo = made(tmp_path / "model")
@@ -52,6 +64,17 @@ def repo(tmp_path, monkeypatch):
 def written(repo, text):
     (repo.root / "input.yml").write_text(text, encoding="utf-8")
     return repo.plan("worktree")
+
+
+def test_a_bake_says_on_how_many_questions_it_is_measured(repo, capsys):
+    for asked, said in (
+        (62, "6 held-out questions: fewer than 20, so no percentages"),
+        (200, "20 held-out questions"),
+    ):
+        show_forecast(forecast(repo, written(repo, ONE.replace("NUMQ", str(asked)))))
+        (line,) = [row for row in capsys.readouterr().out.splitlines() if "measured on" in row]
+        assert line.removeprefix("measured on").strip() == said
+    assert forecast(repo, written(repo, SEVERAL)).bake.held_out is None
 
 
 def test_every_target_says_what_it_asks_and_in_which_shares(repo):

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from bakery.repo.look.forecast import BakeForecast, Cost, Forecast, TargetForecast, Writing
 from bakery.repo.look.progress import StageStatus
-from bakery.ui.console import arrow, lay, open_console, pairs, say, show_json
+from bakery.ui.console import FEW_HELD_OUT, arrow, lay, open_console, pairs, say, show_json
 from bakery.ui.overview import size
 from bakery.ui.progress import duration
 
@@ -78,6 +78,9 @@ def _bake(bake: BakeForecast, sign: str) -> Table:
     table.add_row("training", Text.assemble(f"{epochs}, {steps}  ", _there(bake.state)))
     settings = f"rank {bake.r}, alpha {bake.lora_alpha:g}, learning rate {bake.learning_rate:g}"
     table.add_row("", Text(f"{settings}, {bake.loss}, seed {bake.seed}", style="dim"))
+    if bake.held_out is not None:
+        few = f": fewer than {FEW_HELD_OUT}, so no percentages" * (bake.held_out < FEW_HELD_OUT)
+        table.add_row("measured on", f"{_many(bake.held_out, 'held-out question')}{few}")
     return table
 
 

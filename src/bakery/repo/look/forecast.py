@@ -68,6 +68,8 @@ class BakeForecast:
     """Each target, and its share of the mix."""
     pairs: int | None
     """About how many answers are learnt in an epoch."""
+    held_out: int | None
+    """About how many questions the bake is measured on."""
     epochs: int
     steps: int | None
     global_batch: int
@@ -223,6 +225,7 @@ def _bake(
         name=plan.bake_name,
         mix=tuple((share.name, share.weight / whole) for share in shares),
         pairs=pairs,
+        held_out=_held_out([asked for _, (asked, _) in mixed], training.eval_share),
         epochs=training.epochs,
         steps=steps,
         global_batch=training.global_batch,
@@ -253,6 +256,14 @@ def _pairs(
         allowed.append(answers * learnt * whole / weight)
     pairs = min(allowed)
     return max(1, round(min(pairs, most) if most else pairs))
+
+
+def _held_out(questions: Sequence[int | None], eval_share: float | None) -> int | None:
+    """Return about how many questions are held out of all targets; None: not known yet."""
+    known = [asked for asked in questions if asked is not None]
+    if len(known) < len(questions):
+        return None
+    return sum(held_out_count(asked, eval_share) for asked in known)
 
 
 def _counts_of(store: Store, target_id: str) -> Counts:
