@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from bakery import yaml_errors
 from bakery.errors import ConfigError
 
 MAX_DEPTH = 64
@@ -31,7 +32,6 @@ Place = tuple[int, int]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_BARE_KEY = re.compile(r"\s*(- )?[A-Za-z_]\w*\s*")
 _NOT_TEXT = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -66,9 +66,9 @@ def parse(text: str, source: str) -> Any:
     try:
         return _Builder().build(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(error, text, source) from error
+        raise yaml_errors.syntax(error, text, source) from error
     except _RefusedError as refused:
-        raise _pointed(
+        raise yaml_errors.pointed(
             refused.reason, refused.mark.line, refused.mark.column, text, source, refused.hint
         ) from refused
     except yaml.YAMLError as error:
@@ -321,63 +321,3 @@ def _check_tag(event: Any, *known: str) -> str | None:
     if short not in known:
         raise _RefusedError(f"the tag !{short.lstrip('!')} means nothing here", event.start_mark)
     return short
-
-
-_TOLD = {
-    "found character that cannot start any token": "nothing can begin with this character: text "
-    "that does needs quotes around it",
-    "mapping values are not allowed in this context": "mapping values are not allowed here: is "
-    "this colon part of a text, or the line indented too far?",
-    "did not find expected <document start>": "this, or what is above it, is no key: is a "
-    "`#` missing in front of it, or a colon behind it?",
-    "did not find expected key": "expected a key, as in the lines above: is this indented as they "
-    "are?",
-    "did not find expected '-' indicator": "expected `- `, as in the items above",
-    "could not find expected ':'": "expected a colon behind a key",
-    "did not find expected ',' or ']'": "expected `,` or `]`: this list is not closed",
-    "did not find expected ',' or '}'": "expected `,` or `}`: this mapping is not closed",
-    "found unexpected end of stream": "the file ends within a text: a closing quote is missing",
-}
-"""What the parser's sentences mean, for people."""
-
-
-def _syntax_error(error: yaml.MarkedYAMLError, text: str, source: str) -> ConfigError:
-    mark = error.problem_mark or error.context_mark
-    problem = (error.problem or str(error)).strip()
-    line, column = (mark.line, mark.column) if mark else (0, 0)
-    return _pointed(_TOLD.get(problem, problem), line, column, text, source)
-
-
-def _pointed(
-    problem: str, line: int, column: int, text: str, source: str, hint: str | None = None
-) -> ConfigError:
-    """Return an error that shows the lines around it, with a caret."""
-    lines = text.split("\n")
-    if line >= len(lines) or (line == len(lines) - 1 and not lines[line] and line > 0):
-        line = max(index for index, written in enumerate(lines) if written or not index)
-        column = len(lines[line])
-    first, last = max(line - 2, 0), min(line + 2, len(lines) - 1)
-    shown = []
-    for number in range(first, last + 1):
-        start = max(column - _WIDE // 2, 0) if number == line else 0
-        shown.append(f"{number + 1:>5} | {lines[number][start : start + _WIDE]}".rstrip())
-        if number == line:
-            shown.append(" " * (8 + column - start) + "^")
-    message = f"{source}:{line + 1}:{column + 1}: {problem}\n" + "\n".join(shown)
-    return ConfigError(message, hint=hint or _syntax_hint(lines, line, column))
-
-
-_WIDE = 120
-"""Characters that are shown of a long line."""
-
-
-def _syntax_hint(lines: Sequence[str], number: int, column: int) -> str:
-    """Return what most likely mends the place at which a text is no YAML."""
-    near = [line for line in lines[max(number - 1, 0) : number + 1] if line.strip()]
-    if any("\t" in line[: len(line) - len(line.lstrip())] for line in near):
-        return "Indent with spaces: YAML takes no tabs."
-    bare = next((line.strip() for line in near if _BARE_KEY.fullmatch(line)), None)
-    ahead = lines[number][:column] if number < len(lines) else ""
-    if bare and ":" not in ahead:
-        return f"A key needs a colon behind it: `{bare}:`."
-    return "Text that holds a colon or a # needs quotes around it."

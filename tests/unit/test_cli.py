@@ -169,6 +169,21 @@ def test_a_commit_is_made_by_git(repo):
     assert git("log", "-1", "--format=%s").stdout == "Speak like Yoda: --amend is only text\n"
 
 
+def test_a_commit_that_cannot_run_is_made_and_warned_of(repo):
+    (repo.root / "input.yml").write_text("BAKE:\n  epoch: 3\n", encoding="utf-8")
+    done = typed("commit", "-qam", "Wrong")
+    assert done.returncode == 0
+    assert git("log", "-1", "--format=%s").stdout == "Wrong\n"
+    assert done.stderr.startswith(
+        "note: `bgit run` would refuse what is committed: input.yml:2:3: unknown key `BAKE.epoch`"
+    )
+    (repo.root / "input.yml").write_text("BAKE:\n  name: right\n", encoding="utf-8")
+    done = typed("commit", "-qam", "Still without a target")
+    assert "would refuse" in done.stderr
+    (repo.root / "input.yml").write_text("", encoding="utf-8")
+    assert typed("commit", "-qam", "Nothing").stderr == ""
+
+
 def test_git_verbs_work_outside_of_any_repository():
     assert typed("--version").stdout == f"bgit {__version__}\n"
     done = typed("rev-parse", "--git-dir")

@@ -106,6 +106,8 @@ class LazyGroup(click.Group):
             code = passthrough.hand_to_git(arguments)
             if code == passthrough.NO_SUCH_VERB:
                 self._suggest(verb)
+            if verb == "commit" and code == 0:
+                _warn_of_mistakes()
             return code
         result = super().main(arguments, *rest, **extra)
         return result if isinstance(result, int) else 0
@@ -137,3 +139,19 @@ def _finish_pending() -> None:
             repo.finish_pending(shown)
         except BakeryError as error:
             shown.note(f"a finished bake is not recorded yet: {error.message}")
+
+
+def _warn_of_mistakes() -> None:
+    """Say at once what of the committed input.yml `run` would refuse; git has done its work."""
+    from bakery.repo.model_repo import ModelRepo
+    from bakery.ui import console
+
+    try:
+        repo = ModelRepo.find()
+    except BakeryError:
+        return  # The commit was made elsewhere (`bgit commit` outside a model repository).
+    try:
+        repo.plan()
+    except BakeryError as error:
+        console.note(f"`bgit run` would refuse what is committed: {error.message}")
+        rim.show_hint("Mend it, `bgit check`, then `bgit commit --amend`.")
