@@ -93,7 +93,8 @@ def run(
     beside.path.unlink(missing_ok=True)
     if rejected:
         counts = ", ".join(f"{n} {reason}" for reason, n in rejected.most_common())
-        reporter.note(f"left out of the questions: {counts}")
+        fewer = f", so that there are {total - len(stimuli)} fewer than asked for"
+        reporter.note(f"left out of the questions: {counts}{fewer * (len(stimuli) < total)}")
     return len(stimuli)
 
 

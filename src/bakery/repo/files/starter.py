@@ -40,12 +40,12 @@ PROMPT:
 TARGET:
   name: main_target
   generators:
-    - type: oneshot_qs    # written by a language model; the base model, if none is named
-      numq: 100
-    - type: hardcoded     # and what has to be asked in any case
+    - type: hardcoded     # what has to be asked in any case
       questions:
-        - "What should I do today?"
-        - "How do I learn to be patient?"
+        - "Who are you?"
+        - "How are you?"
+    - type: oneshot_qs    # and what a language model writes; the base model, if none is named
+      numq: 100
 
 # The training. What is left out has a default that fits the base model.
 BAKE:
