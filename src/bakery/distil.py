@@ -31,7 +31,7 @@ from bakery.engine.context_trainer import ContextBakingTrainer
 from bakery.engine.conversations import settings_of
 from bakery.engine.data.datasets import eval_rows, load_eval_data, training_rows
 from bakery.engine.data.rows import Row
-from bakery.engine.rounds import Rounds, rounds_of
+from bakery.engine.rounds import Drawn, Rounds, rounds_of
 from bakery.engine.settings.parse import Settings
 from bakery.engine.versions import versions
 from bakery.errors import ConfigError, StageError
@@ -39,7 +39,7 @@ from bakery.evals.card import card
 from bakery.evals.keywords import QuestionAnswer, Questions
 from bakery.identity import canonical, digest
 from bakery.outputs import FINAL, MERGED, METRICS, RESULTS
-from bakery.records import Message, Prompt, write_atomic
+from bakery.records import Message, Prompt, read_rows, write_atomic
 from bakery.reporting import Reporter
 
 
@@ -65,6 +65,8 @@ def gather(settings: Settings) -> Material:
     loading.check_optional(settings.data, settings.training)
     rows = training_rows(settings.data)
     _check_context(settings, rows)
+    if settings.training.trajectories_file:
+        read_rows(Path(settings.training.trajectories_file), Drawn)  # refuses what holds others
     if settings.training.on_policy:
         on_policy.check(sum(row.needs_sampling for row in rows))
     held_out = eval_rows(settings.data)

@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -162,7 +162,7 @@ def _filled(row: Any) -> dict[str, Any]:
     return {key: value for key, value in asdict(row).items() if key not in absent}
 
 
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _lines(path: Path) -> Iterator[tuple[int, Any]]:
     if not path.exists():
         return
     raw = path.read_bytes()
@@ -177,12 +177,19 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             ) from error
 
 
-def _to_row(data: dict[str, Any], row_type: type[Row], path: Path, number: int) -> Row:
-    names = {field.name for field in fields(row_type)}  # type: ignore[arg-type]  # a dataclass
-    try:
-        return row_type(**{key: _frozen(data[key]) for key in data if key in names})
-    except TypeError as error:
-        raise StageError(f"{path}:{number} is not a {row_type.__name__} row: {error}") from error
+def _to_row(data: Any, row_type: type[Row], path: Path, number: int) -> Row:
+    if not isinstance(data, dict):
+        raise _not_ours(f"{path}:{number} is no row, which is a JSON object")
+    known = fields(row_type)  # type: ignore[arg-type]  # a dataclass
+    needed = [f.name for f in known if f.default is MISSING and f.default_factory is MISSING]
+    if missing := [name for name in needed if name not in data]:
+        lacks = ", ".join(f"`{name}`" for name in missing)
+        raise _not_ours(f"{path}:{number} is no row of this kind of file: it has no {lacks}")
+    return row_type(**{f.name: _frozen(data[f.name]) for f in known if f.name in data})
+
+
+def _not_ours(message: str) -> StageError:
+    return StageError(message, hint="Is that the file that was meant? Another program wrote it.")
 
 
 def _frozen(value: Any) -> Any:

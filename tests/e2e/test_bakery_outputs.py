@@ -122,6 +122,25 @@ def test_what_is_read_is_never_written_over(given, capsys):
     assert json.loads(Path("out/trajectories.jsonl").read_text()) == ROWS[0]
 
 
+def test_answers_that_are_given_are_a_file_of_answers(given, capsys):
+    asked = json.dumps([{"prompt": row["prompt"]} for row in ROWS])
+    Path("data.json").write_text(asked)
+    assert typed(capsys, *given, "--reuse_trajectories", "true").code == 0
+    answers = Path("out/trajectories.jsonl").read_text()
+    Path("torn.jsonl").write_text(answers + answers.splitlines()[0][:20])
+    taken = ("--trajectories_file", "torn.jsonl", "--output_dir", "again")
+    done = typed(capsys, *given, *taken)
+    assert (
+        "16 of 16 answers are taken from torn.jsonl; its last line has no end: left out" in done.err
+    )
+    Path("rows.jsonl").write_text(json.dumps(ROWS[0]) + "\n")
+    # No weights are read before: there are none.
+    Path("model/model.safetensors").unlink()
+    refused = typed(capsys, *given, "--trajectories_file", "rows.jsonl", "--output_dir", "none")
+    assert refused.code == 4
+    assert "rows.jsonl:1 is no row of this kind of file: it has no `round`" in refused.err
+
+
 @pytest.mark.parametrize("folder", ["data.json", "data.json/x", "/proc/x"])
 def test_a_folder_that_cannot_be_made_is_refused(folder, given, capsys):
     refused = typed(capsys, *given, "--output_dir", folder)

@@ -78,10 +78,19 @@ def test_a_bad_line_in_the_middle_is_named(tmp_path, line):
         records.read_rows(path, Stimulus)
 
 
-def test_a_row_that_lacks_a_field_is_named(tmp_path):
-    (tmp_path / "rows.jsonl").write_text('{"id": "a1"}\n', encoding="utf-8")
-    with pytest.raises(StageError, match=r"rows\.jsonl:1 is not a Stimulus row"):
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": "a1"}', r":1 is no row of this kind of file: it has no `messages`, `generator`"),
+        ("[1]", r":1 is no row, which is a JSON object"),
+    ],
+)
+def test_a_row_of_another_file_is_refused_with_what_it_lacks(tmp_path, line, message):
+    (tmp_path / "rows.jsonl").write_text(f"{line}\n", encoding="utf-8")
+    with pytest.raises(StageError, match=message) as caught:
         records.read_rows(tmp_path / "rows.jsonl", Stimulus)
+    assert caught.value.hint is not None
+    assert "the file that was meant" in caught.value.hint
 
 
 def test_a_field_that_this_version_does_not_know_is_passed_over(tmp_path):

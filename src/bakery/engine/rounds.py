@@ -291,7 +291,8 @@ class Rounds:
                 hint="Give the trajectories.jsonl of a run whose teacher answered, or leave it out "
                 "to have all answered anew.",
             )
-        self.reporter.note(f"{taken} of {len(requests)} answers are taken from {given}")
+        torn = "" if given.read_bytes().endswith(b"\n") else "; its last line has no end: left out"
+        self.reporter.note(f"{taken} of {len(requests)} answers are taken from {given}{torn}")
 
     def _drawn(self, name: str, owner: tuple[int, Row, int], s: Sample, asked: str) -> Drawn:
         _, row, number = owner
