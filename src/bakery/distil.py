@@ -308,11 +308,7 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        raise StageError(
-            f"a file cannot be written or read: {error}",
-            hint="Is the disk full? Nothing that was whole is lost: resume_from_checkpoint: true "
-            "goes on from the last whole checkpoint.",
-        ) from error
+        raise _of_a_file(error) from error
     except (ImportError, ValueError, KeyError, TypeError) as error:
         if not _is_of_a_library(error):
             raise
@@ -321,6 +317,21 @@ def _refusals() -> Iterator[None]:
             f"the training libraries refuse these settings: {said[0]}",
             hint="\n".join(said[1:3]) or "Check the settings that this names.",
         ) from error
+
+
+def _of_a_file(error: OSError | SafetensorError) -> StageError:
+    """Return what to say of a file that cannot be read or written."""
+    if isinstance(error, SafetensorError) and "I/O error" not in str(error):
+        return StageError(
+            f"a file of weights is damaged: {error}",
+            hint="If it is a checkpoint's, delete that checkpoint-N folder: "
+            "resume_from_checkpoint: true goes on from the one before.",
+        )
+    return StageError(
+        f"a file cannot be written or read: {error}",
+        hint="Is the disk full? Nothing that was whole is lost: resume_from_checkpoint: true "
+        "goes on from the last whole checkpoint.",
+    )
 
 
 def _is_of_a_library(error: BaseException) -> bool:

@@ -98,6 +98,16 @@ def test_an_optimizer_that_begins_anew_is_told(given, capsys):
     assert "the optimizer begins anew" in done.err
 
 
+def test_a_damaged_checkpoint_is_called_so(given, capsys):
+    assert typed(capsys, *given).code == 0
+    (weights,) = Path("out/checkpoint-2").glob("adapter_model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-100])
+    refused = typed(capsys, *given, "--resume_from_checkpoint", "out/checkpoint-2")
+    assert refused.code == 4
+    assert "a file of weights is damaged" in refused.err
+    assert "disk" not in refused.err
+
+
 def test_a_run_that_logs_nothing_still_leaves_its_result(given, capsys):
     flags = ("--logging_strategy", "no", "--logging_first_step", "false")
     assert typed(capsys, *given, *flags).code == 0
