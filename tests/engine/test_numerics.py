@@ -18,17 +18,6 @@ from bakery.reporting import Quiet
 from tests.support.library import losses, trainer
 from tests.support.models import random_model
 
-
-class Heard(Quiet):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
 PROMPTS = ["one?", "two and two?", "why?"]
 
 
@@ -60,7 +49,7 @@ def test_a_run_that_is_made_again_takes_the_choices_of_the_first(
     model = numerics.shapes(trainer(base, tmp_path / "other", create_dataset(PROMPTS)).model)
     chosen = Numerics(layout, kernel, 1, "fused", model)
     numerics.write(tmp_path / numerics.FILE, chosen)
-    heard = Heard()
+    heard = Quiet()
     made = trainer(base, tmp_path, create_dataset(PROMPTS), reporter=heard)
     assert any(str(chosen) in note for note in heard.notes)
     made.train()

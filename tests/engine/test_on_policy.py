@@ -15,25 +15,12 @@ from bakery.engine.rounds import Drawn
 from bakery.engine.settings.config import ContextConfig
 from bakery.errors import ConfigError, StageError
 from bakery.records import read_rows
+from bakery.reporting import Quiet
 from tests.support.library import PREFIX, losses, trainer, weights
 
 PROMPTS = [{"prompt": f"q{i}?"} for i in range(8)]
 OWN: dict[str, Any] = {"on_policy": True, "loss_type": "jsd"}
 BACK: dict[str, Any] = {**OWN, "sampling_temperature": 0.0, "num_trajectories": 1}
-
-
-class Notes:
-    """Keeps what is noted."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def progress(self, label: str, done: int, total: int, detail: str = "") -> None:
-        """Not kept."""
-
-    def note(self, text: str) -> None:
-        """Keep a note."""
-        self.notes.append(text)
 
 
 def answers(out: Path, step: int) -> dict[int, tuple[int, ...]]:
@@ -231,7 +218,7 @@ def test_dropout_does_not_blur_what_the_student_says(base: Path, tmp_path: Path)
 
 def test_rows_with_a_response_are_learnt_as_they_are(base: Path, tmp_path: Path) -> None:
     data = [*PROMPTS[:5], *({"prompt": p["prompt"], "response": "Yes!"} for p in PROMPTS[5:])]
-    notes = Notes()
+    notes = Quiet()
     made = trainer(base, tmp_path / "out", data, reporter=notes, **OWN)
     assert any("answers 5 rows itself" in n and "3 rows with a resp" in n for n in notes.notes)
     made.train()
@@ -253,7 +240,7 @@ def test_data_without_an_open_row_is_refused(base: Path, tmp_path: Path) -> None
 def test_a_loss_that_may_collapse_is_warned_of(
     loss_type: str, warned: bool, base: Path, tmp_path: Path
 ) -> None:
-    notes = Notes()
+    notes = Quiet()
     settings = {**OWN, "loss_type": loss_type}
     trainer(base, tmp_path / "out", PROMPTS, reporter=notes, **settings)
     assert any(note.startswith("on-policy: the student answers 8 rows") for note in notes.notes)
@@ -270,7 +257,7 @@ def test_a_pattern_that_no_answer_matches_is_an_error(base: Path, tmp_path: Path
 def test_steps_without_any_target_change_nothing(base: Path, tmp_path: Path) -> None:
     """A pattern that some answers match: a micro-batch may be empty, and none is lost."""
     context = ContextConfig(prefix_messages=PREFIX, target_content_pattern="[a-f]")
-    notes = Notes()
+    notes = Quiet()
     made = trainer(
         base,
         tmp_path / "out",

@@ -328,7 +328,7 @@ def test_a_record_keeps_to_its_budget_and_to_half_of_the_disk(tmp_path: Path) ->
     small, large = teacher.Size(10, 10, torch.float32), teacher.Size(free, 1, torch.bfloat16)
     assert too_large(small, folder, 1.0) == ""
     assert "would take 4e-07 GB, more than the 0 GB" in too_large(small, folder, 0.0)
-    assert f"free in {tmp_path}: it is run at every step" in too_large(large, folder, 1e9)
+    assert too_large(large, folder, 1e9).endswith(f"free in {tmp_path}")
 
 
 PROMPTS = [{"prompt": f"q{i}?"} for i in range(8)]

@@ -176,7 +176,10 @@ class ContextBakingTrainer(OnPolicyTrainer):
         pairs = [pair for example in chosen for pair in example]
         if not held_out and isinstance(record, TeacherRecord):
             # The file of a training round is given back when the next one is drawn.
-            record = KeptTeacher(record, pairs[self.args.process_index :: self.args.world_size])
+            share = pairs[self.args.process_index :: self.args.world_size]
+            whole_record = LiveTeacher(self.model, self.readout) if record.is_partial else record
+            with self.accelerator.autocast():
+                record = KeptTeacher(whole_record, share)
         return Probe(pairs, record, count, held_out)
 
     def _rounds_of(self, dataset: Any, args: BakeryConfig, model: PeftModel) -> Rounds:
@@ -228,14 +231,14 @@ class ContextBakingTrainer(OnPolicyTrainer):
         self, examples: Examples, folder: Path, prefixes: Prefixes, captured: Captured | None
     ) -> Features:
         rank, world = self.args.process_index, self.args.world_size
-        size = teacher.size_of(self.model, self.readout, examples.pairs, self.loss)
         if rank == 0:  # what a killed run left was made by other weights, for all that is known
             shutil.rmtree(folder.parent, ignore_errors=True)
-        why = [teacher.too_large(size, folder, self.args.teacher_record_gb)]
-        if world > 1:  # the first one decides for all: free space changes while others write
-            why = gather_object(why)
-        if why[0]:
-            self._tell_once(folder.name, why[0])
+        # The first one decides for all: free space changes while others write.
+        chosen = [self._form(examples, folder)]
+        why, likeliest_only = (gather_object(chosen) if world > 1 else chosen)[0]
+        if why:
+            self._tell_once(folder.name, why)
+        if why and not likeliest_only:
             begins = [beginning(pair.teacher) for pair in examples.pairs]
             return LiveTeacher(self.model, self.readout, begins)
         shares = [(folder / f"{r}.safetensors", examples.pairs[r::world]) for r in range(world)]
@@ -251,14 +254,27 @@ class ContextBakingTrainer(OnPolicyTrainer):
                 reporter=self.reporter,
                 prefixes=prefixes,
                 captured=captured,
+                likeliest_only=likeliest_only,
             )
         self.accelerator.wait_for_everyone()
-        record = TeacherRecord(shares)
+        record = TeacherRecord(shares, is_partial=likeliest_only)
         self.accelerator.wait_for_everyone()
         if rank == 0:
             # The open maps keep the data until the round is over; the names are not needed.
             shutil.rmtree(folder.parent, ignore_errors=True)
         return record
+
+    def _form(self, examples: Examples, folder: Path) -> tuple[str, bool]:
+        """Return why the teacher is not kept whole, and whether its likeliest tokens are."""
+        given, budget = (self.model, self.readout, examples.pairs), self.args.teacher_record_gb
+        why = teacher.too_large(teacher.size_of(*given, self.loss), folder, budget)
+        if not why:
+            return "", False
+        fewer = teacher.size_of(*given, self.loss, likeliest_only=True)
+        # What is measured on has to have all that the teacher says: the card is of forward KL.
+        if folder.name in ("eval", "probe") or teacher.too_large(fewer, folder, budget):
+            return f"{why}: {teacher.AT_EVERY_STEP}", False
+        return f"{why}: only the tokens that {self.args.loss_type} reads are kept", True
 
     def _tell_once(self, name: str, why: str) -> None:
         """Announce that the teacher is live for training or evaluation rows, in the first round."""

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from bakery.engine import moments
+from bakery.engine import likeliest, moments
 from bakery.engine.head import Blocks, Head
 from bakery.engine.losses import Divergence, Loss
 
@@ -40,7 +40,7 @@ def weighted_sum(
     """Return Σ weight · divergence with its gradient at the student, and each divergence (N,).
 
     The teacher is detached. Both are hidden states that `head` turns into logits, or the teacher's
-    are `moments` (N, D + 2).
+    are `moments` (N, D + 2) or its `likeliest` tokens (N, 2 K).
     """
     total, values_N = _WeightedSum.apply(student_ND, teacher_ND, weights_N, head, loss)
     return total, values_N
@@ -94,6 +94,10 @@ def _evaluated(
     """
     if moments.are(teacher_ND, student_ND):
         return moments.evaluated(student_ND, teacher_ND, head, gradient=gradient, choices=choices)
+    if isinstance(loss, Divergence) and likeliest.are(teacher_ND, loss, student_ND.shape[-1]):
+        return likeliest.evaluated(
+            student_ND, teacher_ND, head, loss, gradient=gradient, choices=choices
+        )
     n, device = len(student_ND), head.weight.device
     values_N = torch.zeros(n, device=device)
     grad_ND = torch.zeros(student_ND.shape, device=device) if gradient else None

@@ -48,11 +48,22 @@ def top_k_kl(student_NV: torch.Tensor, teacher_NV: torch.Tensor, *, k: int = 20)
 
     A lower bound of `forward_kl` (merging outcomes loses divergence), equal to it at k = V.
     """
-    log_p_NV, log_q_NV = _log_softmax(teacher_NV), _log_softmax(student_NV)
-    if k >= log_p_NV.shape[-1]:
-        return _kl(log_p_NV, log_q_NV)
-    log_p_NK, index_NK = log_p_NV.topk(k, dim=-1)
-    log_q_NK = log_q_NV.gather(-1, index_NK)
+    return top_k_kl_given(student_NV, *top_k_of(teacher_NV, k))
+
+
+def top_k_of(teacher_NV: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the log-probabilities (N, K) of a teacher's k most likely tokens, and the tokens."""
+    log_p_NK, tokens_NK = _log_softmax(teacher_NV).topk(min(k, teacher_NV.shape[-1]), dim=-1)
+    return log_p_NK, tokens_NK
+
+
+def top_k_kl_given(
+    student_NV: torch.Tensor, log_p_NK: torch.Tensor, tokens_NK: torch.Tensor
+) -> torch.Tensor:
+    """Return `top_k_kl` from what `top_k_of` returned of the teacher."""
+    log_q_NK = _log_softmax(student_NV).gather(-1, tokens_NK)
+    if log_p_NK.shape[-1] == student_NV.shape[-1]:
+        return _kl(log_p_NK, log_q_NK)
     return _kl(_with_tail(log_p_NK), _with_tail(log_q_NK))
 
 

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from bakery.engine import fused, moments
+from bakery.engine import fused, likeliest, moments
 from bakery.engine.head import Head
-from bakery.engine.losses import Loss
+from bakery.engine.losses import Divergence, Loss
 from bakery.engine.modes import evaluating
 
 PROBE_TOLERANCE = 1e-4
@@ -72,8 +72,19 @@ class Readout:
         """Tell whether a loss needs nothing of a teacher but its moments."""
         return self.exact and moments.apply(self._frozen(), loss)
 
-    def kept(self, features: torch.Tensor, loss: Loss) -> torch.Tensor:
-        """Return what is kept of a teacher's features (N, D): its moments (N, D + 2), or they."""
+    def kept(
+        self, features: torch.Tensor, loss: Loss, *, likeliest_only: bool = False
+    ) -> torch.Tensor:
+        """Return what is kept of a teacher's features (N, D): its moments (N, D + 2), or they.
+
+        With `likeliest_only` its most likely tokens (N, 2 K), where the loss reads no others.
+        """
+        if likeliest_only and isinstance(loss, Divergence):
+            if likeliest.width(loss, features.shape[-1]) is None:
+                return features
+            if self.exact:
+                return likeliest.of_hidden(features, self._frozen(), loss)
+            return likeliest.of_logits(features, loss)
         if self.keeps_moments(loss):
             return moments.of_teacher(features, self._frozen())
         return features
@@ -98,7 +109,7 @@ class Readout:
         model's forward, so that what wraps it sees an ordinary one.
         """
         if not self.exact:
-            values_N = loss(model(**inputs, use_cache=False).logits[rows, cols], teacher)
+            values_N = _apart(model(**inputs, use_cache=False).logits[rows, cols], teacher, loss)
             return (values_N * weights_N).sum(), values_N.detach()
         found: list[tuple[torch.Tensor, torch.Tensor]] = []
 
@@ -124,8 +135,8 @@ class Readout:
             values_N, agreed_N = fused.compare(features, teacher, self._frozen(), loss)
         else:
             with torch.no_grad():
-                values_N = loss(features, teacher)
-                agreed_N = features.argmax(-1) == teacher.argmax(-1)
+                values_N = _apart(features, teacher, loss)
+                agreed_N = features.argmax(-1) == _first_choice(teacher, loss, features.shape[-1])
         return values_N, agreed_N & values_N.isfinite()  # logits that are no numbers agree on none
 
     def _frozen(self) -> Head:
@@ -187,6 +198,19 @@ class Readout:
             if _close(ours_V.expand(*seen.shape[:-1], -1), seen):
                 return scale, cap
         return None
+
+
+def _apart(student_NV: torch.Tensor, teacher: torch.Tensor, loss: Loss) -> torch.Tensor:
+    """Return the divergence (N,) of logits from what is kept of a teacher's."""
+    if isinstance(loss, Divergence) and likeliest.are(teacher, loss, student_NV.shape[-1]):
+        return likeliest.divergence(student_NV, teacher, loss)
+    return loss(student_NV, teacher)
+
+
+def _first_choice(teacher: torch.Tensor, loss: Loss, vocabulary: int) -> torch.Tensor:
+    if isinstance(loss, Divergence) and likeliest.are(teacher, loss, vocabulary):
+        return likeliest.first_choice(teacher, loss)
+    return teacher.argmax(-1)
 
 
 def candidates(config: Any) -> list[tuple[float, float | None]]:

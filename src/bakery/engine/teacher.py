@@ -21,8 +21,9 @@ import torch
 from peft import PeftModel
 from safetensors import SafetensorError
 
-from bakery.engine import moments
+from bakery.engine import likeliest, moments
 from bakery.engine.adapters import parent_only
+from bakery.engine.examples import Features
 from bakery.engine.losses import Loss
 from bakery.engine.modes import evaluating
 from bakery.engine.packed.prefixes import Prefixes
@@ -36,6 +37,8 @@ from bakery.identity import digest
 from bakery.reporting import Reporter
 
 GB = 10**9
+AT_EVERY_STEP = "it is run at every step"
+"""What becomes of a teacher whose record is too large."""
 
 
 class TeacherRecord:
@@ -46,7 +49,11 @@ class TeacherRecord:
 
     is_live = False
 
-    def __init__(self, shares: Sequence[tuple[Path, Sequence[Pair]]]) -> None:
+    def __init__(
+        self, shares: Sequence[tuple[Path, Sequence[Pair]]], *, is_partial: bool = False
+    ) -> None:
+        self.is_partial = is_partial
+        """Whether it holds the likeliest tokens alone, which do for one loss and no other."""
         self._found: dict[str, tuple[Rows, int, int]] = {}
         for path, pairs in shares:
             self._rows = Rows(path)
@@ -75,12 +82,13 @@ class TeacherRecord:
 
 
 class KeptTeacher:
-    """The features of a few pairs in memory, when the record that they are from goes."""
+    """The features of a few pairs in memory, when what gave them goes."""
 
     is_live = False
 
-    def __init__(self, record: TeacherRecord, pairs: Sequence[Pair]) -> None:
-        self._found = {pair.key: record.features(pair.key) for pair in pairs}
+    def __init__(self, record: Features, pairs: Sequence[Pair]) -> None:
+        parts = record.features_of_pairs(pairs).split([pair.num_targets for pair in pairs])
+        self._found = {pair.key: part for pair, part in zip(pairs, parts, strict=True)}
 
     def features_of_pairs(self, pairs: Sequence[Pair]) -> torch.Tensor:
         """Return the features (N, D) of the targets of some pairs, in their order."""
@@ -132,11 +140,17 @@ class Size:
 
 
 def size_of(
-    model: PeftModel, readout: Readout, pairs: Sequence[Pair], loss: Loss | None = None
+    model: PeftModel,
+    readout: Readout,
+    pairs: Sequence[Pair],
+    loss: Loss | None = None,
+    *,
+    likeliest_only: bool = False,
 ) -> Size:
     """Return the size of the features of pairs, or of what `loss` keeps of them.
 
-    From the counts of targets and one token.
+    From the counts of targets and one token. With `likeliest_only` it is that of the most likely
+    tokens, where they are all that the loss reads.
     """
     if readout.seen is None:
         with teaching(model):
@@ -145,11 +159,14 @@ def size_of(
     width, dtype = readout.seen
     if loss is not None and readout.keeps_moments(loss):
         width, dtype = width + moments.EXTRA, torch.float32
+    fewer = likeliest.width(loss, width) if likeliest_only and loss is not None else None
+    if fewer is not None:
+        width, dtype = fewer, torch.float32
     return Size(sum(pair.num_targets for pair in pairs), width, dtype)
 
 
 def too_large(size: Size, folder: Path, budget_gb: float) -> str:
-    """Return why a record of a size is not made in a folder, as a note; empty where it is.
+    """Return why a record of a size is not made in a folder; empty where it is.
 
     It may take its budget, in 10^9 bytes, and never more than half of what is free on the disk.
     """
@@ -161,7 +178,7 @@ def too_large(size: Size, folder: Path, budget_gb: float) -> str:
         over = f"more than half of the {free:.3g} GB that are free in {there}"
     else:
         return ""
-    return f"a record of the teacher would take {size.gb:.3g} GB, {over}: it is run at every step"
+    return f"a record of the teacher would take {size.gb:.3g} GB, {over}"
 
 
 def record(
@@ -175,20 +192,26 @@ def record(
     loss: Loss | None = None,
     prefixes: Prefixes | None = None,
     captured: Captured | None = None,
+    likeliest_only: bool = False,
 ) -> TeacherRecord:
     """Open the record at `path`, or make it, by one pass of the parent over the teacher views.
 
     `of` identifies the weights: a record made for others, or for other pairs, is made again.
-    `loss` is what will be computed from it; without one all features are kept, for any.
+    `loss` is what will be computed from it; without one all features are kept, for any. With
+    `likeliest_only` it is the most likely tokens, where they are all that the loss reads.
     `prefixes` are those that the parent was run over before, if it was, and `captured` what its
     head read while it answered: those answers are not run again.
     Raises StageError where it cannot be written.
     """
     if not is_recorded(path, pairs, of=of):
-        size, key = size_of(model, readout, pairs, loss), _key(pairs, of)
+        size = size_of(model, readout, pairs, loss, likeliest_only=likeliest_only)
+        key = _key(pairs, of)
         scored = _scored(model, readout, pairs, prefixes, captured)
         if loss is not None:
-            scored = ((at, readout.kept(features, loss)) for at, features in scored)
+            scored = (
+                (at, readout.kept(features, loss, likeliest_only=likeliest_only))
+                for at, features in scored
+            )
         try:
             with teaching(model):
                 _write(scored, pairs, path, size=size, key=key, reporter=reporter)

@@ -141,7 +141,9 @@ def _taught(
         )
         if why:
             begins = [beginning(pair.teacher) for pair in pairs]
-            return teacher.LiveTeacher(student, readout, begins), [why]
+            return teacher.LiveTeacher(student, readout, begins), [
+                f"{why}: {teacher.AT_EVERY_STEP}"
+            ]
     made = teacher.record(student, readout, pairs, path, of=of, loss=loss, reporter=reporter)
     return made, []
 

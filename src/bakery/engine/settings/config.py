@@ -231,7 +231,8 @@ class BakeryConfig(TrainingArguments):
     )
     teacher_record_gb: float = _set(
         16.0, "Training", "Disk space (10^9 bytes) that the record of the teacher may take; over "
-        "it, or half of what is free, the teacher is run at every step, as with 0."
+        "it, or half of what is free, the teacher is run at every step, as with 0 (or, for topk, "
+        "the tokens it reads are kept alone)."
     )  # fmt: skip
     merge: bool = _set(False, "Output", "Also write the model with the adapter merged into it.")
     warmup_ratio: float | None = _set(
