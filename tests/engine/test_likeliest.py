@@ -16,6 +16,7 @@ from tests.support.library import losses, trainer
 from tests.support.models import random_model
 
 TOPK = Divergence("topk", k=5)
+CLOSED = [{"prompt": f"q{i}?", "response": f"Answer number {i}."} for i in range(8)]
 
 
 def head_of(**more: float) -> Head:
@@ -69,6 +70,23 @@ def test_a_gradient_is_that_of_the_definition() -> None:
     torch.testing.assert_close(grad_ND, whole_ND.grad, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("softcap", [None, 30.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_student_like_its_teacher_has_nothing_to_learn(
+    dtype: torch.dtype, softcap: float | None, autocast: bool
+) -> None:
+    torch.manual_seed(1)
+    head = Head(torch.randn(3000, 64).to(dtype), softcap=softcap)
+    hidden_ND = (1.5 * torch.randn(20, 64)).to(dtype)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        kept = likeliest.of_hidden(hidden_ND, head, TOPK)
+        values_N, grad_ND, _ = likeliest.evaluated(hidden_ND, kept, head, TOPK, gradient=True)
+    assert values_N.abs().max() < 2e-6
+    assert grad_ND is not None
+    assert grad_ND.abs().max() < 1e-5
+
+
 def test_chunks_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     head, (student_ND, teacher_ND) = head_of(softcap=5.0), states(50)
     kept = likeliest.of_hidden(teacher_ND, head, TOPK)
@@ -97,6 +115,12 @@ def test_they_are_kept_only_where_they_are_fewer_and_enough() -> None:
     assert not likeliest.are(torch.zeros(3, 16), TOPK, 16)
 
 
+def test_there_are_no_more_tokens_than_the_vocabulary_has(tmp_path: Path) -> None:
+    base = random_model(tmp_path / "model")
+    run = trainer(base, tmp_path / "out", CLOSED, loss_type="topk", loss_top_k=10**6)
+    assert run.loss.k == run.model.config.vocab_size
+
+
 def test_no_positions_have_no_tokens() -> None:
     head = head_of()
     kept = likeliest.of_hidden(torch.zeros(0, 16), head, TOPK)
@@ -105,9 +129,6 @@ def test_no_positions_have_no_tokens() -> None:
     assert values_N.shape == (0,)
     assert grad_ND is not None
     assert grad_ND.shape == (0, 16)
-
-
-CLOSED = [{"prompt": f"q{i}?", "response": f"Answer number {i}."} for i in range(8)]
 
 
 @pytest.mark.parametrize("evaluation", [None, CLOSED[:2]], ids=["probed", "held out"])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from bakery.engine.packed import attention
 from bakery.engine.packed.support import support_of
 from bakery.engine.readout import Readout
 from bakery.engine.sampling import SampleRequest, sample
@@ -107,3 +108,12 @@ def test_windows_that_only_masks_know_are_not_packed() -> None:
         layer.self_attn.config = copy.deepcopy(silent.config)
         layer.self_attn.config.sliding_window = None
     assert support_of(silent).refused == "0 of 2 sliding layers say how wide their window is"
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_attention_to_many_keys_stays_in_the_range_of_its_numbers(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    q, k = torch.randn(1, 3, 8).to(dtype), 0.01 * torch.randn(1, 40_000, 8).to(dtype)
+    v = torch.full((1, 40_000, 8), 3.0).to(dtype)
+    found = attention.merged([attention.part(q, k, v, attention.Rule(scale=0.3))])
+    torch.testing.assert_close(found, torch.full_like(found, 3.0), rtol=0.01, atol=0)

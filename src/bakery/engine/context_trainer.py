@@ -92,7 +92,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
                 args.loss_type,
                 temperature=args.temperature,
                 beta=args.jsd_beta,
-                k=args.loss_top_k,
+                k=min(args.loss_top_k, model.config.get_text_config().vocab_size),
             ),
             train_dataset=_unmade(self._rounds, Places if own else Examples),
             eval_dataset=_unmade(self._eval_rounds) if self._eval_rounds else None,
@@ -177,9 +177,11 @@ class ContextBakingTrainer(OnPolicyTrainer):
         if not held_out and isinstance(record, TeacherRecord):
             # The file of a training round is given back when the next one is drawn.
             share = pairs[self.args.process_index :: self.args.world_size]
-            whole_record = LiveTeacher(self.model, self.readout) if record.is_partial else record
-            with self.accelerator.autocast():
-                record = KeptTeacher(whole_record, share)
+            if record.is_partial:  # all of it was too much for the disk, and is for memory
+                begins = [beginning(pair.teacher) for pair in share]
+                record = LiveTeacher(self.model, self.readout, begins)
+            else:
+                record = KeptTeacher(record, share)
         return Probe(pairs, record, count, held_out)
 
     def _rounds_of(self, dataset: Any, args: BakeryConfig, model: PeftModel) -> Rounds:
@@ -224,6 +226,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
             )
         examples.examples = drawn
         examples.record = _Unmade()  # the round that is over gives its disk space back
+        self.accelerator.wait_for_everyone()  # on all processes, before the first one looks
         folder = folder / ".teacher" / name
         examples.record = self._record(examples, folder, prefixes, captured)
 
@@ -267,12 +270,14 @@ class ContextBakingTrainer(OnPolicyTrainer):
     def _form(self, examples: Examples, folder: Path) -> tuple[str, bool]:
         """Return why the teacher is not kept whole, and whether its likeliest tokens are."""
         given, budget = (self.model, self.readout, examples.pairs), self.args.teacher_record_gb
-        why = teacher.too_large(teacher.size_of(*given, self.loss), folder, budget)
+        whole = teacher.size_of(*given, self.loss)
+        why = teacher.too_large(whole, folder, budget)
         if not why:
             return "", False
         fewer = teacher.size_of(*given, self.loss, likeliest_only=True)
         # What is measured on has to have all that the teacher says: the card is of forward KL.
-        if folder.name in ("eval", "probe") or teacher.too_large(fewer, folder, budget):
+        fits = fewer.width < whole.width and not teacher.too_large(fewer, folder, budget)
+        if folder.name in ("eval", "probe") or not fits:
             return f"{why}: {teacher.AT_EVERY_STEP}", False
         return f"{why}: only the tokens that {self.args.loss_type} reads are kept", True
 

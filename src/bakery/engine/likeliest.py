@@ -17,7 +17,7 @@ from bakery.engine.losses import Divergence, Loss, top_k_kl_given, top_k_of
 CHUNK_BYTES = 64 * 2**20
 """What the logits of one chunk may take."""
 COPIES = 4
-"""How many times a chunk's logits are held where a gradient is made."""
+"""How many times a chunk's logits are held."""
 
 
 def width(loss: Loss, whole: int) -> int | None:
@@ -35,17 +35,34 @@ def are(teacher: torch.Tensor, loss: Loss, whole: int) -> bool:
 @torch.no_grad()
 def of_logits(logits_NV: torch.Tensor, loss: Divergence) -> torch.Tensor:
     """Return log-probabilities and tokens (N, 2 K) of a teacher, in fp32."""
-    log_p_NK, tokens_NK = top_k_of(logits_NV / loss.temperature, loss.k)
-    # A float holds whole numbers up to 2^24, which is more than any vocabulary.
-    return torch.cat([log_p_NK, tokens_NK.float()], dim=-1)
+    parts = [
+        _kept(part / loss.temperature, loss.k)
+        for part in logits_NV.split(_rows(logits_NV.shape[-1]))
+    ]
+    return torch.cat(parts)
 
 
 @torch.no_grad()
 def of_hidden(hidden_ND: torch.Tensor, head: Head, loss: Divergence) -> torch.Tensor:
-    """Return the same (N, 2 K) of hidden states that `head` turns into logits."""
-    rows = max(CHUNK_BYTES // (len(head.weight) * 4), 1)
-    parts = [of_logits(head.logits(part), loss) for part in hidden_ND.split(rows)]
-    return torch.cat(parts) if parts else hidden_ND.new_zeros(0, 2 * loss.k, dtype=torch.float32)
+    """Return the same (N, 2 K) of hidden states that `head` turns into logits.
+
+    By the products that `evaluated` takes, so that equal states have no divergence.
+    """
+    rows = min(_rows(len(head.weight)), max(len(hidden_ND), 1))
+    with torch.autocast(head.weight.device.type, enabled=False):
+        blocks = Blocks(head, rows, temperature=loss.temperature, kept=0, sides=1)
+        return torch.cat([_kept(_logits(blocks, part), loss.k) for part in hidden_ND.split(rows)])
+
+
+def _kept(logits_RV: torch.Tensor, k: int) -> torch.Tensor:
+    log_p_RK, tokens_RK = top_k_of(logits_RV, k)
+    # A float holds whole numbers up to 2^24, which is more than any vocabulary.
+    return torch.cat([log_p_RK, tokens_RK.float()], dim=-1)
+
+
+def _rows(vocabulary: int) -> int:
+    """Return how many positions make a chunk."""
+    return max(CHUNK_BYTES // (COPIES * vocabulary * 4), 1)
 
 
 def divergence(student_NV: torch.Tensor, kept: torch.Tensor, loss: Divergence) -> torch.Tensor:
@@ -80,7 +97,7 @@ def evaluated(
     agreed_N = torch.zeros(n, dtype=torch.bool, device=device) if choices else None
     if n == 0:
         return values_N, grad_ND, agreed_N
-    rows = min(max(CHUNK_BYTES // (COPIES * len(head.weight) * 4), 1), n)
+    rows = min(_rows(len(head.weight)), n)
     # The slope of a softcap is taken from what is kept of the chunk; nothing else is.
     kept_slots = 2 if head.softcap is not None else 0
     with torch.autocast(device.type, enabled=False):

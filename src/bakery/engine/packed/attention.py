@@ -160,7 +160,11 @@ def part(
         scores.masked_fill_(hidden, -torch.inf)
     top = scores.amax(dim=-1, keepdim=True).clamp_min_(LOWEST)
     weights = scores.sub_(top).exp_()
-    return (weights.to(v.dtype) @ v).float(), weights.sum(dim=-1, keepdim=True), top
+    total = weights.sum(dim=-1, keepdim=True)
+    if v.dtype == torch.float16:  # a sum over many keys leaves its range, a mean does not
+        mean = (weights / total.clamp_min(torch.finfo(torch.float32).tiny)).to(v.dtype) @ v
+        return mean.float() * total, total, top
+    return (weights.to(v.dtype) @ v).float(), total, top
 
 
 def merged(parts: Sequence[Part], sinks: torch.Tensor | None = None) -> torch.Tensor:
