@@ -26,7 +26,7 @@ from transformers.utils import logging as hf_logging
 
 from bakery import outputs
 from bakery.engine import loading, merged, metrics, on_policy
-from bakery.engine.chat import Chat
+from bakery.engine.chat import CLOCK_STOPPED, Chat
 from bakery.engine.context_trainer import ContextBakingTrainer
 from bakery.engine.conversations import settings_of
 from bakery.engine.data.datasets import eval_rows, load_eval_data, training_rows
@@ -119,6 +119,8 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     chat = Chat(
         tokenizer, source.end_ids(tokenizer.eos_token_id), template_kwargs=training.template_kwargs
     )
+    if chat.reads_clock:
+        told.note(CLOCK_STOPPED)
     data = _Rounds.of(material, settings, chat, source.config(), told)
     model = loading.load(source, settings.data, training)
     questions = Questions(chat, settings, material.questions)

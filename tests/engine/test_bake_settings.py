@@ -17,7 +17,7 @@ from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import OnPolicySettings
 from bakery.stages import bake
 from bakery.stages import training as phases
-from bakery.stages.mix import _part, held_out, length
+from bakery.stages.mix import _part, held_out, length, limit_of
 from tests.support.baking import NOTHING, SHOUT, Bench, rows, steps, training
 
 
@@ -107,7 +107,8 @@ def test_a_seed_of_the_data_changes_the_order_and_not_the_start(bench: Bench) ->
 def test_longer_pairs_are_left_out_and_counted(bench: Bench) -> None:
     whole = bench.bake(questions=12, epochs=1)
     (share,) = bench.prepare(SHOUT, NOTHING, 12, None)[1]
-    part = _part(share, bench.base().chat, training())
+    base, asked = bench.base(), training()
+    part = _part(share, base.chat, asked, limit_of(asked, base.context))
     lengths = sorted(length(pair) for pair in (*part.train, *part.held))
     most = lengths[8]
     result = bench.bake(questions=12, epochs=1, max_length=most)
@@ -115,7 +116,7 @@ def test_longer_pairs_are_left_out_and_counted(bench: Bench) -> None:
     count = sum(length > most for length in lengths)
     assert note == (
         f"t: {count} of 12 answers were left out: with their prompt they are longer than "
-        f"max_length, {most} tokens (the longest has {lengths[-1]})"
+        f"BAKE.data.max_length, {most} tokens (the longest has {lengths[-1]})"
     )
     assert result["digest"] != whole["digest"]
     with pytest.raises(StageError, match="no answer has a token") as caught:

@@ -40,6 +40,16 @@ def test_views_hold_the_same_target_ids_token_by_token(template: str) -> None:
         assert view.predicting == list(range(len(prefix) - 1, len(view.ids) - 1))
 
 
+def test_a_template_that_writes_the_date_writes_the_same_on_any_day() -> None:
+    # With microseconds, two renderings would never be equal.
+    dated = chat("{{ strftime_now('%d %b %Y %f') }}\n" + CHATML)
+    first = dated.prefix_ids(SYSTEM, QUESTION)
+    assert dated.reads_clock
+    assert raw(first).startswith("26 Jul 2024 000000\n")
+    assert first == dated.prefix_ids(SYSTEM, QUESTION)
+    assert not chat().reads_clock
+
+
 def test_thinking_blocks_of_a_template_are_prefix_and_not_target() -> None:
     prefix = raw(chat(THINKING).prefix_ids(Prompt(), QUESTION))
     assert prefix.endswith("<think>\n\n</think>\n\n")

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from bakery.engine.fidelity import Fidelity, together
+from bakery.engine.views import Pair
 from bakery.errors import StageError
 from bakery.evals.card import card
 from bakery.identity import BakeRequest
 from bakery.records import Prompt
 from bakery.stages import bake
-from bakery.stages.mix import Mix, TargetData, mix
+from bakery.stages.mix import Mix, TargetData, length, mix
 from tests.support.baking import NOTHING, SHOUT, Bench, training
 
 WISE = Prompt(({"role": "system", "content": "Be wise."},))
@@ -39,7 +40,8 @@ def prepared(bench: Bench, targets: Sequence[Target], **changes: Any) -> tuple[A
 def mixed(bench: Bench, *targets: Target, **changes: Any) -> tuple[Mix, list[int]]:
     """Return the mix, and how many pairs each target has in it."""
     request, data = prepared(bench, targets, **changes)
-    made = mix(data, bench.base().chat, request.training)
+    base = bench.base()
+    made = mix(data, base.chat, request.training, context=base.context)
     owners = [pair.key.split("/")[0] for pair in made.train]
     return made, [owners.count(target.share.id) for target in data]
 
@@ -49,6 +51,34 @@ def test_weights_are_proportions_whatever_they_sum_to(bench: Bench) -> None:
     for weights in ((3.0, 1.0), (0.75, 0.25), (60, 20)):
         _, counts = mixed(bench, *[(*t, w) for t, w in zip(targets, weights, strict=True)])
         assert counts == [18, 6]  # 18 of 20 are not held out
+
+
+def test_what_one_target_holds_out_no_other_trains_on(bench: Bench) -> None:
+    made, _ = mixed(bench, (SHOUT, NOTHING, 200, 1.0), (WISE, NOTHING, 100, 1.0))
+    trained, held = ({question(pair) for pair in pairs} for pairs in (made.train, made.held_out))
+    assert len(held) > 20
+    assert not trained & held
+    (note,) = [note for note in made.notes if "holds their questions out" in note]
+    assert note.startswith("t0_")
+    assert not mixed(bench, (SHOUT, NOTHING, 40, 1.0), (WISE, NOTHING, 40, 1.0))[0].notes
+
+
+def question(pair: Pair) -> str:
+    return pair.key.split("/")[1]
+
+
+def test_an_answer_that_the_model_was_not_made_for_is_left_out(bench: Bench) -> None:
+    request, data = prepared(bench, [(SHOUT, NOTHING, 12, 1.0)])
+    base = bench.base()
+    whole = mix(data, base.chat, request.training, context=base.context)
+    longest = max(length(pair) for pair in whole.train)
+    made = mix(data, base.chat, request.training, context=longest - 1)
+    assert max(length(pair) for pair in made.train) < longest
+    (note,) = made.notes
+    assert f"longer than the context of the base, {longest - 1} tokens" in note
+    with pytest.raises(StageError) as caught:
+        mix(data, base.chat, request.training, context=3)
+    assert "lower TARGET.max_tokens" in str(caught.value.hint)
 
 
 def test_all_that_the_weights_allow_is_taken_unless_a_total_is_given(bench: Bench) -> None:

@@ -45,5 +45,5 @@ def test_numbers_and_variables_are_those_of_the_code() -> None:
 
 def test_the_names_of_models_mean_what_is_said() -> None:
     names = ["base", "yoda_bake", "tiny", "./folder", "/folder", "org/name", "gpt-5", "hosted:NAME"]
-    kinds = ["base", "word", "local", "local", "local", "local", "hosted", "hosted"]
+    kinds = ["base", "word", "local", "local", "local", "local", "word", "hosted"]
     assert [kind_of(name) for name in names] == kinds

@@ -221,14 +221,16 @@ def test_only_an_endpoint_gives_a_meaning_to_concurrency() -> None:
         ("org/other", None, "org/other"),
         ("./models/other", None, "./models/other"),
         ("old", PARENT, None),
+        ("claude_voice", PARENT, None),  # a bake of this repository, whatever it is called
+        ("claude-sonnet", None, "hosted:claude-sonnet"),
+        ("o3-lab/model", None, "o3-lab/model"),
     ],
 )
 def test_who_answers_follows_from_the_name(
     name: str, parent: ModelRef | None, model: str | None
 ) -> None:
-    head = Head(
-        "ada", "yoda", BASE, ModelRef("ada", "yoda", "b_" + "1" * 16, 3), {}, {"old": PARENT}
-    )
+    own = {"old": PARENT, "claude_voice": PARENT}
+    head = Head("ada", "yoda", BASE, ModelRef("ada", "yoda", "b_" + "1" * 16, 3), {}, own)
     found = planned(head, target=f"model_name: {name}").rollout
     assert (found.parent, found.model) == (parent, model)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -35,6 +36,12 @@ class Encoded:
     ends: list[int]
 
 
+DAY = datetime(2024, 7, 26, tzinfo=UTC)
+"""Today, for templates that ask: answers of one day are learnt behind prompts of another."""
+CLOCK_STOPPED = (
+    f"the chat template writes the date into its prompts: it is {DAY:%d %b %Y} in all of them, "
+    "so that the same bake is the same on any day"
+)
 MOST_PREFIXES = 64
 """Prefixes whose ids are kept: several answers to one question follow one another."""
 
@@ -57,6 +64,9 @@ class Chat:
         self.tokenizer = tokenizer
         self.end_ids = frozenset(end_ids)
         self.template_kwargs = dict(template_kwargs or {})
+        self.reads_clock = "strftime_now" in str(tokenizer.chat_template)
+        """Whether the template writes today's date; it is shown `DAY`."""
+        self._clock = {"strftime_now": DAY.strftime} if self.reads_clock else {}
         self._changes: dict[frozenset[str], bool] = {}
         self._prefixes: dict[str, tuple[int, ...]] = {}
         self._spaces: dict[int, int] = {}
@@ -142,7 +152,7 @@ class Chat:
                 [_with_text(m) for m in messages],
                 tools=list(tools) or None,
                 **how,
-                **self.template_kwargs,
+                **{**self._clock, **self.template_kwargs},
             )
         # Templates that join text raise TypeError where a message has none.
         except (TemplateError, TypeError) as error:

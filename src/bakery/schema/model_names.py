@@ -14,7 +14,7 @@ FAMILIES = {
     "Anthropic": ("claude",),
     "OpenAI": ("gpt-", "chatgpt-", "o1", "o3", "o4"),
 }
-"""How the names of hosted models begin, by who serves them."""
+"""How the names of hosted models begin, by who serves them. A bake may be called so, too."""
 
 _BAKE = re.compile(r"_[0-9a-f]{16}$")
 """How the name of a bake ends: a name that does is never an endpoint's."""
@@ -26,12 +26,12 @@ def kind_of(name: str) -> Kind:
     """Return what a name can mean.
 
     `local` is a folder, the embedded model or a hub id, `bake` a full name of a model or bake. A
-    `word` is a bake of the repository, where there is one of that name, and else a model of the
-    endpoint.
+    `word` is a bake of the repository, where there is one of that name, and else a model of an
+    endpoint: what is private never goes to a vendor for how it is called.
     """
     if name == BASE:
         return "base"
-    if name.startswith((HOSTED, *(p for begins in FAMILIES.values() for p in begins))):
+    if name.startswith(HOSTED):
         return "hosted"
     if name in EMBEDDED or name.startswith((".", "/", "~")) or name.count("/") == 1:
         return "local"

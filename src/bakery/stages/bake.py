@@ -19,6 +19,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from bakery.engine import adapter_folder, adapters, chains, teacher, wandb_run
+from bakery.engine.chat import CLOCK_STOPPED
 from bakery.engine.examples import Features
 from bakery.engine.fidelity import LITTLE_TO_BAKE, together
 from bakery.engine.half_baked import kept
@@ -66,7 +67,7 @@ def run(
     chains.check_rank(request.training.r, parent)
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "request.json", json.dumps(asdict(request), indent=2) + "\n")
-    mixture = mix(data, base.chat, request.training)
+    mixture = mix(data, base.chat, request.training, context=base.context)
     student = adapters.attach_new(model, request.training)
     readout = Readout(student)
     parent_digest = adapter_folder.digest(parent) if parent else ""
@@ -74,7 +75,8 @@ def run(
     record, live = _taught(student, readout, mixture, out / RECORD, weights, loss, reporter)
     with adapters.parent_only(student):
         before = measured.measure(student, readout, record, mixture.held_out)
-    notes = [*mixture.notes, *live, *_notes(readout, before)]
+    dated = [CLOCK_STOPPED] if base.chat.reads_clock else []
+    notes = [*dated, *mixture.notes, *live, *_notes(readout, before)]
     for note in notes:
         reporter.note(note)
     work = Work(request, student, readout, record, mixture, base, out, parent, reporter)

@@ -1,7 +1,8 @@
 """Which trajectories a bake trains on and which it is measured on.
 
-Held out by stimulus, chosen by the stimulus's own id: the same question is held out in every
-bake that has it. Nothing is cut: what is too long is left out, and said.
+Held out by stimulus, chosen by the stimulus's own id: bakes of the same questions hold the same
+ones out, and what one target of a bake holds out, no other trains on. Nothing is cut: what is too
+long is left out, and said.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class _Part:
     empty: int
     long: list[int]
     """How many tokens the pairs have that are longer than a bake takes."""
+    shared: int = 0
+    """How many pairs answer what another target holds out."""
 
     @property
     def name(self) -> str:
@@ -70,21 +73,43 @@ class _Part:
         return bool(pairs) and all(pair.is_identical for pair in pairs)
 
 
-def mix(data: Sequence[TargetData], chat: Chat, settings: TrainingSettings) -> Mix:
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most tokens a pair may have, and who says so."""
+
+    tokens: int
+    name: str
+    raised: str
+    """What a person does about it."""
+
+
+def limit_of(settings: TrainingSettings, context: int) -> Limit:
+    """Return what a configuration allows, or the model's `context` where that is less."""
+    if settings.max_length is not None and settings.max_length <= context:
+        return Limit(settings.max_length, "BAKE.data.max_length", "raise it")
+    return Limit(
+        context, "the context of the base", "lower TARGET.max_tokens, or shorten the prompt"
+    )
+
+
+def mix(data: Sequence[TargetData], chat: Chat, settings: TrainingSettings, *, context: int) -> Mix:
     """Read the targets of a bake and share them out by weight.
 
-    A bake takes `total_trajectories`, or all that the weights allow.
+    A bake takes `total_trajectories`, or all that the weights allow; `context` is how many tokens
+    the base was made for.
     """
+    limit = limit_of(settings, context)
     described = [_described(target) for target in data]
-    parts = [_part(target, chat, settings) for target in data]
+    parts = [_part(target, chat, settings, limit) for target in data]
+    _keep_apart(parts)
     for said, part in zip(described, parts, strict=True):
         if part.is_anchor:
             said["anchor"] = True
-    chosen = _by_weight(parts, settings)
+    chosen = _by_weight(parts, settings, limit)
     if not chosen:
-        raise StageError("no answer has a token to train on", hint=_why_none(parts, settings))
+        raise StageError("no answer has a token to train on", hint=_why_none(parts, limit))
     held = [pair for part in parts for pair in part.held]
-    notes = list(_notes(parts, settings))
+    notes = list(_notes(parts, settings, limit))
     asked = {key: stimulus for part in parts for key, stimulus in part.stimuli.items()}
     return Mix(chosen, held, asked, described, notes)
 
@@ -105,13 +130,19 @@ def held_out(stimulus_ids: set[str], share: float | None = None) -> set[str]:
     return set(sorted(stimulus_ids, key=lambda i: short_id(["held-out", i]))[:wanted])
 
 
-def _part(target: TargetData, chat: Chat, settings: TrainingSettings) -> _Part:
+def _keep_apart(parts: Sequence[_Part]) -> None:
+    """Have no target train on what another holds out."""
+    held = {_stimulus(pair) for part in parts for pair in part.held}
+    for part in parts:
+        kept = [pair for pair in part.train if _stimulus(pair) not in held]
+        part.shared, part.train = len(part.train) - len(kept), kept
+
+
+def _part(target: TargetData, chat: Chat, settings: TrainingSettings, limit: Limit) -> _Part:
     asked = {s.id: s for s in read_rows(target.stim_dir / stim.STIMULI, Stimulus)}
     pairs, empty = _pairs(target, chat, asked)
-    most = settings.max_length
-    long = [length(pair) for pair in pairs if most is not None and length(pair) > most]
-    if most is not None:
-        pairs = [pair for pair in pairs if length(pair) <= most]
+    long = [length(pair) for pair in pairs if length(pair) > limit.tokens]
+    pairs = [pair for pair in pairs if length(pair) <= limit.tokens]
     out = held_out({_stimulus(pair) for pair in pairs}, settings.eval_share)
     train = [pair for pair in pairs if _stimulus(pair) not in out]
     held = [pair for pair in pairs if _stimulus(pair) in out]
@@ -156,7 +187,7 @@ def _pairs(
     return sorted(pairs, key=lambda p: p.key), empty
 
 
-def _by_weight(parts: Sequence[_Part], settings: TrainingSettings) -> list[Pair]:
+def _by_weight(parts: Sequence[_Part], settings: TrainingSettings, limit: Limit) -> list[Pair]:
     """Take from each target in proportion to its weight; nothing is taken twice."""
     total = settings.total_trajectories
     if len(parts) == 1 and total is None:
@@ -164,7 +195,7 @@ def _by_weight(parts: Sequence[_Part], settings: TrainingSettings) -> list[Pair]
     for part in parts:
         if not part.train:
             raise StageError(
-                f"{part.name} has no answer to train on", hint=_why_none([part], settings)
+                f"{part.name} has no answer to train on", hint=_why_none([part], limit)
             )
     whole = sum(part.target.share.weight for part in parts)
     shares = [part.target.share.weight / whole for part in parts]
@@ -200,26 +231,33 @@ def _apportioned(shares: Sequence[float], wanted: float) -> list[int]:
     return counts
 
 
-def _why_none(parts: Sequence[_Part], settings: TrainingSettings) -> str:
+def _why_none(parts: Sequence[_Part], limit: Limit) -> str:
     if long := [tokens for part in parts for tokens in part.long]:
         return (
-            f"{len(long)} are longer than BAKE.data.max_length, {settings.max_length} tokens "
-            f"(the longest has {max(long)}): raise it."
+            f"{len(long)} are longer than {limit.name}, {limit.tokens} tokens "
+            f"(the longest has {max(long)}): {limit.raised}."
         )
+    if any(part.shared for part in parts):
+        return "What it asks is held out of another target: give it questions of its own."
     return "`bgit rollout` shows them: were they all empty?"
 
 
-def _notes(parts: Sequence[_Part], settings: TrainingSettings) -> Iterator[str]:
+def _notes(parts: Sequence[_Part], settings: TrainingSettings, limit: Limit) -> Iterator[str]:
     """Yield what a person should know of the mix."""
     if empty := sum(part.empty for part in parts):
         yield f"{empty} empty answers were left out"
     for part in parts:
         if part.long:
-            count = len(part.long) + len(part.train) + len(part.held)
+            count = len(part.long) + len(part.train) + part.shared + len(part.held)
             yield (
                 f"{part.name}: {len(part.long)} of {count} answers were left out: with their "
-                f"prompt they are longer than max_length, {settings.max_length} tokens (the "
+                f"prompt they are longer than {limit.name}, {limit.tokens} tokens (the "
                 f"longest has {max(part.long)})"
+            )
+        if part.shared:
+            yield (
+                f"{part.name}: {part.shared} answers are not trained on, as another target holds "
+                "their questions out"
             )
         if part.is_anchor:
             yield f"{part.name}: teacher equals student: an anchor that holds the parent still"
