@@ -5,6 +5,7 @@ The only caller of `apply_chat_template`. Ids are the truth; text is for people.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +37,8 @@ class Encoded:
     ends: list[int]
 
 
+_NOW = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
+"""How a template asks for today's date, in the format that is its second group."""
 DAY = datetime(2024, 7, 26, tzinfo=UTC)
 """Today, for templates that ask: answers of one day are learnt behind prompts of another."""
 CLOCK_STOPPED = (
@@ -64,9 +67,8 @@ class Chat:
         self.tokenizer = tokenizer
         self.end_ids = frozenset(end_ids)
         self.template_kwargs = dict(template_kwargs or {})
-        self.reads_clock = "strftime_now" in str(tokenizer.chat_template)
-        """Whether the template writes today's date; it is shown `DAY`."""
-        self._clock = {"strftime_now": DAY.strftime} if self.reads_clock else {}
+        self.reads_clock = bool(_NOW.search(str(tokenizer.chat_template)))
+        """Whether the template writes today's date; `DAY` is written instead."""
         self._changes: dict[frozenset[str], bool] = {}
         self._prefixes: dict[str, tuple[int, ...]] = {}
         self._spaces: dict[int, int] = {}
@@ -147,12 +149,15 @@ class Chat:
     ) -> Any:
         if not messages:
             raise ConfigError("there is no message to render")
+        if self.reads_clock:
+            template = self.tokenizer.get_chat_template(tools=list(tools) or None)
+            how["chat_template"] = _NOW.sub(lambda call: repr(DAY.strftime(call[2])), template)
         try:
             return self.tokenizer.apply_chat_template(
                 [_with_text(m) for m in messages],
                 tools=list(tools) or None,
                 **how,
-                **{**self._clock, **self.template_kwargs},
+                **self.template_kwargs,
             )
         # Templates that join text raise TypeError where a message has none.
         except (TemplateError, TypeError) as error:
