@@ -14,6 +14,7 @@ from bakery.errors import RepoError
 from bakery.repo.look import described, targets
 from bakery.repo.look.compare import compare, prompt_text
 from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Quiet
 from tests.support import recorded
 from tests.support.commands import typed
 
@@ -311,3 +312,22 @@ def test_a_squashed_history_still_tells_which_commit_has_a_bake(repo):
     recorded.git(repo.root, "reflog", "expire", "--expire=now", "--all")
     bake = repo.bakes()[0]
     assert described.commit_of(repo, bake) == recorded.git(repo.root, "rev-parse", "HEAD")
+
+
+def test_a_bake_means_what_was_launched_where_its_data_changed_before_it_was_recorded(repo):
+    (repo.root / "asked.txt").write_text("Who are you?\nWhy?\n")
+    text = recorded.configuration("yoda").replace(
+        'type: hardcoded\n      questions: ["Who are you?", "Why?"]',
+        "type: from_dataset\n      dataset: asked.txt",
+    )
+    (repo.root / "input.yml").write_text(text)
+    recorded.git(repo.root, "add", ".")
+    recorded.git(repo.root, "commit", "-qm", "Configure yoda")
+    plan, launched = repo.plan(), repo.launch_blob()
+    for number in range(2):
+        (repo.root / "asked.txt").write_text("Who are you?\nWhy?\nWhen?\n" * (number + 1))
+        recorded.git(repo.root, "commit", "-qam", "Ask more")
+    assert repo.plan().bake.id != plan.bake.id
+    repo.record(plan, recorded.result_of(plan), launched=launched, reporter=Quiet())
+    (bake,) = [bake for bake in repo.bakes() if bake.id == plan.bake.id]
+    assert described.plan_of(repo, bake).bake.id == plan.bake.id

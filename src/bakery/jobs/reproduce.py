@@ -192,7 +192,7 @@ def _again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Again:
     own = {bake.id} | {i for t in plan.targets for i in (t.stim.id, t.rollout.id)} - fixed
     with repo.store.lock(root, "bgit reproduce"):
         store = Beside(root, repo.store, frozenset(own))
-        then = described.Then(repo, bake, store)
+        then = described.then(repo, bake, store)
         _same_choices(repo, bake, store)
         making = Making(then, plan, bake.input_blob, reporter, offline=True)
         making.check(("stim", "rollout", "bake"))

@@ -154,11 +154,14 @@ def input_text(repo: ModelRepo, bake: RecordedBake) -> str:
 class Then(ModelRepo):
     """The repository as it was when a bake was launched: its configuration, templates and parent.
 
-    `store` is where stages read and write instead of this clone's store.
+    `at` is the commit it was launched on, `store` where stages read and write instead of this
+    clone's store.
     """
 
-    def __init__(self, repo: ModelRepo, bake: RecordedBake, store: Store | None = None) -> None:
-        super().__init__(repo.git, at=_before(repo, bake))
+    def __init__(
+        self, repo: ModelRepo, bake: RecordedBake, at: str | None, store: Store | None = None
+    ) -> None:
+        super().__init__(repo.git, at=at)
         self.store = store or repo.store
         self._state = replace(repo.state(), parent=bake.parent)
         self._configuration = input_text(repo, bake)
@@ -171,13 +174,44 @@ class Then(ModelRepo):
         return self._configuration
 
 
-def plan_of(repo: ModelRepo, bake: RecordedBake, then: ModelRepo | None = None) -> Plan:
+def then(repo: ModelRepo, bake: RecordedBake, store: Store | None = None) -> Then:
+    """Return the repository as it was when a bake was launched.
+
+    That is where the commit before its record stands, but for a bake in the background that
+    templates or data changed behind: the newest commit before at which its input.yml means it.
+    """
+    before = _before(repo, bake)
+    found = Then(repo, bake, before, store)
+    if before is None or _means(found, bake):
+        return found
+    older = repo.git.run("rev-list", f"--max-count={MOST_LOOKED_AT}", f"{before}^@").split()
+    inputs = repo.git.ids([f"{commit}:{INPUT}" for commit in older])
+    for commit, blob in zip(older, inputs, strict=True):
+        earlier = Then(repo, bake, commit, store)
+        if blob == bake.input_blob and _means(earlier, bake):
+            return earlier
+    return found
+
+
+MOST_LOOKED_AT = 200
+"""Commits between a bake's launch and its record that are looked through."""
+
+
+def _means(at: Then, bake: RecordedBake) -> bool:
+    try:
+        plan = at.plan("index")
+    except BakeryError:
+        return False
+    return plan.bake is not None and plan.bake.id == bake.id
+
+
+def plan_of(repo: ModelRepo, bake: RecordedBake, at: ModelRepo | None = None) -> Plan:
     """Return what a bake's own input.yml, with its templates, meant where it was baked.
 
     RepoError where that gives another id than the recorded one: defaults or a template changed.
     """
     try:
-        plan = (then or Then(repo, bake)).plan("index")
+        plan = (at or then(repo, bake)).plan("index")
     except ConfigError as error:
         raise RepoError(
             f"the configuration of {bake.name} cannot be read any more:\n{error.message}",
