@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -140,6 +141,21 @@ def add_token(folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.add_tokens(["<|more|>"], special_tokens=True)
     tokenizer.save_pretrained(folder)
+
+
+def test_answers_of_a_folder_that_holds_another_model_now_are_not_taken(typist: Typist) -> None:
+    folder = typist.root.parent / "answering"
+    make_model(folder, qwen3_config(), seed=7)
+    configure(typist, f"model_name: {folder}")
+    typist.must("run", "stim", "rollout")
+    typist.must("run", "rollout")  # the same model: nothing to do
+    make_model(folder, qwen3_config(), seed=8)
+    refused = typist("run", "rollout")
+    assert refused.code == 5
+    assert f"{folder} has changed since it answered" in refused.err
+    (at,) = re.findall(r"hint: Delete (\S+) to have it answer anew", refused.err)
+    shutil.rmtree(at)
+    assert "rollout" in typist.must("run", "rollout")
 
 
 def test_questions_come_from_the_file_that_is_added(typist: Typist) -> None:

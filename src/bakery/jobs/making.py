@@ -24,6 +24,8 @@ from bakery.repo.plan import Plan, PlannedTarget
 from bakery.reporting import Reporter
 
 _SHORTEST = {"role": "user", "content": "?"}
+ANSWERED_BY = "answered_by.json"
+"""Beside answers: the content of the folder whose model gave them."""
 
 
 class Making:
@@ -143,6 +145,7 @@ class Making:
 
     def _rollout(self, request: RolloutRequest) -> int:
         folder = self.repo.store.target(request.id)
+        self._check_answering(request, folder)
 
         def answer() -> int:
             from bakery.stages import rollout
@@ -156,6 +159,25 @@ class Making:
             )
 
         return self._once(folder, "rollout", answer)
+
+    def _check_answering(self, request: RolloutRequest, folder: Path) -> None:
+        """Refuse to go on with the answers of a folder's model that is another one by now.
+
+        The id of a target has the name of its model, which for a folder says nothing of what is
+        in it.
+        """
+        now = self._models.content(request.model) if request.model is not None else None
+        if now is None:
+            return
+        kept = folder / ANSWERED_BY
+        if not kept.is_file():
+            write_atomic(kept, json.dumps({"schema": 1, "digest": now}) + "\n")
+        elif (then := _whole(kept).get("digest")) != now:
+            raise ModelError(
+                f"{request.model} has changed since it answered: its digest is {now[:16]}, "
+                f"and was {str(then)[:16]}",
+                hint=f"Delete {folder} to have it answer anew, or give back the model that it was.",
+            )
 
     def _once(self, folder: Path, stage: str, make: Callable[[], int]) -> int:
         """Make what a folder holds, where no run has; return how many rows that is."""

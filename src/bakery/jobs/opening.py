@@ -115,6 +115,15 @@ class Models:
         elif request.parent is not None and request.parent != self._parent:
             self._weights(request.parent)
 
+    def content(self, model: str) -> str | None:
+        """Return the digest of an answering model that lies in a folder; None for any other."""
+        from bakery.engine import bases
+
+        place = self._repo.root / model
+        return (
+            None if model.startswith(HOSTED) or not place.is_dir() else bases.content_digest(place)
+        )
+
     def _hosted(self, model: str, concurrency: int) -> Sampler:
         from bakery.backends.hosted import HostedSampler
 
