@@ -79,6 +79,8 @@ def test_an_interrupted_second_phase_goes_on_without_the_first(
         with pytest.raises(KeyboardInterrupt):
             bench.bake(on_policy=OWN)
     (folder,) = (bench.root / "bake").glob("*/checkpoints")
+    with (folder.parent / phases.METRICS).open("a") as file:
+        file.write('{"step": 99, "lo')  # a torn line
     kept = [path.name for path in (folder / "on_policy").glob("checkpoint-*")]
     assert kept == (["checkpoint-10"] if at == 11 else [])
     trained: list[int] = []
@@ -94,6 +96,15 @@ def test_an_interrupted_second_phase_goes_on_without_the_first(
     assert result["digest"] == whole["digest"]
     assert rows(result) == rows(whole)
     assert result["loss"] == whole["loss"]
+
+
+def test_a_torn_last_line_is_no_loss(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    whole = '{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.0, "phase": "on_policy"}\n'
+    path.write_text(whole + '{"step": 3, "lo')
+    assert (losses(path), losses(path, "on_policy")) == ([2.0], [1.0])
+    path.write_text("")
+    assert losses(path) == []
 
 
 def test_the_second_phase_learns_what_the_student_says_itself(bench: Bench) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bakery.backends import hosted
 from bakery.backends.base import QuestionWriter, Reply
 from bakery.backends.local import InstructedWriter, LocalModel, UserTurnWriter
-from bakery.errors import StageError
+from bakery.errors import ConfigError, StageError
 from bakery.generators import oneshot
 from bakery.identity import StimRequest
 from bakery.records import Stimulus, read_rows, user_text
@@ -88,20 +90,16 @@ def test_in_a_list_what_ends_as_a_question_is_one() -> None:
     assert rejected == [("If I ask twice, answer once.", "instruction")]
 
 
-def test_a_numbered_list_is_taken_apart_and_its_cut_end_left_out() -> None:
-    reply = Reply('Sure!\n1. What is salt?\n2) "Who are you?"\n3. How do', finished=False)
-    accepted, rejected = oneshot.sift([reply], set(), list_like=True)
-    assert accepted == ["What is salt?", "Who are you?"]
-    assert rejected == [("How do", "cut off")]
+def test_half_a_character_in_json_can_be_written_down(tmp_path: Path) -> None:
+    writer = Scripted(said('["a \\ud800?"]'), speaks_as_user=False)
+    assert ask(tmp_path, writer, 1) == ["a ??"]
 
 
 @pytest.mark.parametrize(
-    "text",
-    ['["a?", "b?"]', '```json\n["a?",\n "b?"]\n```', '{"questions": ["a?", "b?"]}'],
+    "text", ["<think> a", '"a" or "b"', '["a?", "b?"]', "1. a?", "a\u2028b", "?!", "``` ", "[" * 9]
 )
-def test_a_list_in_json_is_a_list_of_questions(text: str) -> None:
-    accepted, rejected = oneshot.sift([Reply(text, finished=True)], set(), list_like=True)
-    assert (accepted, rejected) == (["a?", "b?"], [])
+def test_what_is_said_as_a_user_stays_as_it_is(text: str) -> None:
+    assert oneshot.sift(said(text), set(), list_like=False) == ([text], [])
 
 
 def test_rounds_go_on_until_there_are_enough_different_questions(tmp_path: Path) -> None:
@@ -155,6 +153,27 @@ def test_what_was_said_before_an_interruption_is_kept_too(tmp_path: Path) -> Non
         with pytest.raises(StageError, match=r"q\.txt cannot be read"):
             run([Reply("a?", finished=True)])
     assert json.loads((tmp_path / stim.BESIDE).read_text())["notes"] == {"0": [said]}
+
+
+def test_the_seconds_of_a_stage_that_was_interrupted_are_added_up(tmp_path: Path) -> None:
+    made = {"type": "oneshot_qs", "numq": 1, "temperature": 1.0}
+    data = {"type": "from_dataset", "dataset": "q.txt", "seed": 1}
+    digests = {"q.txt": hashlib.sha256(b"b?").hexdigest()}
+    request = StimRequest(SHOUT, (made, data), {}, digests)
+    folder, writer = tmp_path / "stim", Scripted(said("a?"))
+
+    def run(**more: Any) -> None:
+        stim.run(request, folder, open_writer=lambda _: (writer, None), reporter=Quiet(), **more)
+
+    with pytest.raises(StageError, match=r"q\.txt cannot be read"):
+        run()
+    beside = folder / stim.BESIDE
+    kept = json.loads(beside.read_text())
+    assert kept["seconds"] > 0
+    beside.write_text(json.dumps(kept | {"seconds": 1000.0}))
+    run(read={"q.txt": b"b?"}.__getitem__)
+    assert json.loads((folder / stim.DONE).read_text())["seconds"] >= 1000
+    assert not beside.exists()
 
 
 def test_no_question_at_all_is_an_error(tmp_path: Path) -> None:
@@ -258,3 +277,10 @@ def test_other_bases_are_asked_by_instruction(bench: Bench) -> None:
     writer = InstructedWriter(LocalModel(bench.base()))
     replies = writer.write("Write 3 questions.", key="k/0", wanted=3, temperature=1.0)
     assert len(replies) == 4
+
+
+def test_a_list_that_does_not_fit_the_context_names_the_generators_own_limit(bench: Bench) -> None:
+    writer = InstructedWriter(LocalModel(bench.base()))
+    with pytest.raises(ConfigError, match="has a context of") as caught:
+        writer.write("Write.", key="k/0", wanted=3, temperature=1.0, max_tokens=1_000_000)
+    assert "lower the generator's max_tokens" in str(caught.value.hint)

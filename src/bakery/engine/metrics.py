@@ -80,6 +80,10 @@ class Metrics(TrainerCallback):
 
 
 def losses(path: Path, phase: str | None = None) -> list[float]:
-    """Return the training loss of every logged step of a phase; None: the first."""
-    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    """Return the training loss of every logged step of a phase; None: the first.
+
+    A last line without its end does not count: who wrote it was killed meanwhile.
+    """
+    complete = path.read_text("utf-8").rpartition("\n")[0]
+    rows = [json.loads(line) for line in complete.splitlines()]
     return [row["loss"] for row in rows if "loss" in row and row.get("phase") == phase]

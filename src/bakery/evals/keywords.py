@@ -7,6 +7,7 @@ closed.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,23 @@ from bakery.records import Message, Prompt
 from bakery.reporting import Reporter
 
 SHOWN_CHARS = 200
+
+# Han with its marks, Kana and Bopomofo, Hangul, Thai, Lao, Myanmar, Khmer: between their words
+# stands no space, or (in Korean) a particle follows without one.
+_UNSPACED_CLASS = (
+    "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3038-\u303c\u3040-\u30ff\u3100-\u312f\u31a0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+    "\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff"
+    "\u0e00-\u0eff\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f\u1780-\u17ff\u19e0-\u19ff"
+)
+_UNSPACED = re.compile(f"[{_UNSPACED_CLASS}]")
+_WORD = rf"[^\W{_UNSPACED_CLASS}]"
+_NO_WORD_BEFORE, _NO_WORD_AFTER = f"(?<!{_WORD})", f"(?!{_WORD})"
+# No digits before a point, no point that begins a number, no exponent, and no sign: a minus is one
+# unless it stands behind what it could be taken from, as in 3-5.
+_NO_NUMBER_BEFORE = rf"(?<!\d\.)(?<!(?<![\w.])\.)(?<!\de[-+])(?<!(?<!{_WORD})(?<!\))-)"
+_NO_NUMBER_AFTER = r"(?!\.\d)"
+_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d)")
 
 Scores = dict[str, Any]
 
@@ -137,7 +155,10 @@ def _begun(prompt: str) -> str:
 
 
 def is_correct(response: str, accepted: Sequence[str]) -> bool:
-    """Tell whether an accepted string occurs as whole words; case does not matter."""
+    """Tell whether an accepted string occurs as whole words or a whole number.
+
+    Case does not matter, nor which of several equal ways a text is written in.
+    """
     said = _normal(answer_of(response))
     return any(_whole(_normal(text)).search(said) for text in accepted)
 
@@ -150,8 +171,18 @@ def answer_of(response: str) -> str:
 
 
 def _whole(text: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
+    """Return what finds a keyword where it is no part of a longer word or number."""
+    before = "" if _UNSPACED.match(text[:1]) else _NO_WORD_BEFORE
+    after = "" if _UNSPACED.match(text[-1:]) else _NO_WORD_AFTER
+    if text[:1].isdigit():
+        before += _NO_NUMBER_BEFORE
+    # "Python 3" is right where 3.11 is said; of 3 alone, or of $3, that is not known.
+    if text[-1:].isdigit() and not any(map(str.isalpha, text)):
+        after += _NO_NUMBER_AFTER
+    return re.compile(before + re.escape(text) + after)
 
 
 def _normal(text: str) -> str:
-    return " ".join(text.casefold().split())
+    """Return a text with one way to write each character, case, space, minus and number."""
+    folded = unicodedata.normalize("NFKC", text).casefold().replace("\N{MINUS SIGN}", "-")
+    return _THOUSANDS.sub(lambda match: match[0].replace(",", ""), " ".join(folded.split()))

@@ -5,13 +5,13 @@ Decides what is asked and what of the replies is a question; who replies is a ba
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from string import Template
 
 from bakery.backends.base import QuestionWriter, Reply
+from bakery.generators import replies
 from bakery.generators.base import Round, Task, normal
 from bakery.records import Prompt
 
@@ -56,8 +56,6 @@ _INSTRUCTION = re.compile(
     r"be (a|an|more|very)\b|remember\b|note:|facts?\b|when i\b|if i\b|system:|assistant:)",
     re.IGNORECASE,
 )
-_FENCE = re.compile(r"^```\w*\s*\n|\n```\s*$")
-_NUMBER = re.compile(r"^\s*(?:\d+[.):]|[-*•])\s+")
 
 
 def write(task: Task) -> Iterator[Round]:
@@ -99,14 +97,14 @@ def _round(task: Task, writer: QuestionWriter, number: int, missing: int) -> Rou
     if writer.longest_list is not None and task.known:
         there = "\n".join(f"- {text}" for text in sorted(task.known)[:MOST_TOLD])
         instruction = f"{instruction}\n\n{THERE_ALREADY}\n{there}"
-    replies = writer.write(
+    said = writer.write(
         instruction,
         key=f"{task.key}/{number}",
         wanted=missing,
         temperature=task.generator["temperature"],
         max_tokens=task.generator.get("max_tokens"),
     )
-    accepted, rejected = sift(replies, task.known, list_like=not writer.speaks_as_user)
+    accepted, rejected = sift(said, task.known, list_like=not writer.speaks_as_user)
     accepted = accepted[:missing]
     task.known.update(normal(q) for q in accepted)
     return Round(number, tuple(accepted), writer.name, tuple(rejected))
@@ -120,15 +118,15 @@ def openers(numq: int, known: set[str]) -> list[str]:
 
 
 def sift(
-    replies: Sequence[Reply], known: set[str], *, list_like: bool
+    said: Sequence[Reply], known: set[str], *, list_like: bool
 ) -> tuple[list[str], list[tuple[str, str]]]:
     """Split replies into new questions and (text, reason) for what is left out."""
     accepted: list[str] = []
     rejected: list[tuple[str, str]] = []
     seen = set(known)
-    for reply in replies:
-        for text, finished in _candidates(reply, list_like):
-            reason = _reason(text, finished, seen, list_like)
+    for reply in said:
+        for text, why_not in _candidates(reply, list_like):
+            reason = why_not or _reason(text, seen, list_like)
             if reason:
                 rejected.append((text, reason))
             else:
@@ -144,39 +142,15 @@ def as_text(prompt: Prompt) -> str:
     return "\n".join(f"{m['role']}: {m.get('content') or ''}" for m in prompt.messages)
 
 
-def _candidates(reply: Reply, list_like: bool) -> list[tuple[str, bool]]:
-    if not list_like:
-        return [(reply.text, reply.finished)]
-    if (written := _in_json(reply.text)) is not None:
-        return [(text.strip(), True) for text in written]
-    lines = [line for line in reply.text.splitlines() if line.strip()]
-    numbered = [line for line in lines if _NUMBER.match(line)]
-    kept = numbered or lines
-    cut = kept[-1] if kept and not reply.finished else None
-    return [(_NUMBER.sub("", line).strip().strip('"'), line is not cut) for line in kept]
+def _candidates(reply: Reply, list_like: bool) -> list[replies.Candidate]:
+    if list_like:
+        return replies.candidates(reply.text, finished=reply.finished)
+    return [(reply.text, None if reply.finished else replies.CUT)]
 
 
-def _in_json(text: str) -> list[str] | None:
-    """Return the questions of a reply that is a list in JSON, as templates may ask for one."""
-    bare = _FENCE.sub("", text.strip())
-    if not bare.startswith(("[", "{")):
-        return None
-    try:
-        found = json.loads(bare)
-    except ValueError:
-        return None
-    if isinstance(found, dict) and len(found) == 1:
-        (found,) = found.values()
-    if isinstance(found, list) and all(isinstance(item, str) for item in found):
-        return found
-    return None
-
-
-def _reason(text: str, finished: bool, seen: set[str], list_like: bool) -> str | None:
-    if not finished:
-        return "cut off"
+def _reason(text: str, seen: set[str], list_like: bool) -> str | None:
     if not text or "\n" in text or len(text) > MAX_QUESTION_CHARS:
-        return "not one message"
+        return replies.NOT_ONE
     # Who writes a list means what ends so: "When I sleep, what does my brain do?"
     is_question = list_like and text.endswith("?")
     if _INSTRUCTION.match(text) and not is_question:

@@ -55,7 +55,6 @@ def run(
 
     `read` gives the bytes of the data files that generators name.
     """
-    started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "request.json", json.dumps(asdict(request), indent=2) + "\n")
     beside = _Beside(out / BESIDE, reporter)
@@ -67,6 +66,7 @@ def run(
         for round_ in GENERATORS[generator["type"]](task):
             beside.came_from(source, task.origin)
             _write(out, source, generator, round_)
+            beside.keep()
             done += len(round_.questions)
             reporter.progress("stim", done, max(total, done))
     stimuli = read_rows(out / STIMULI, Stimulus)
@@ -84,7 +84,7 @@ def run(
         "digest": file_digest(out / STIMULI),
         "writers": Counter(s.writer for s in stimuli),
         "rejected": rejected,
-        "seconds": round(time.monotonic() - started, 2),
+        "seconds": round(beside.seconds(), 2),
         "notes": beside.notes(),
     }
     if beside.origins:
@@ -99,13 +99,18 @@ def run(
 
 
 class _Beside:
-    """Notes on generators, said at once and kept for the result, and where questions came from."""
+    """Notes on generators, said at once and kept for the result, and where questions came from.
+
+    And the seconds that all runs have taken so far: the result is theirs together.
+    """
 
     def __init__(self, path: Path, reporter: Reporter) -> None:
+        self._started = time.monotonic()
         self.path, self._reporter = path, reporter
         kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
         self._notes: dict[str, list[str]] = kept.get("notes", {})
         self.origins: dict[str, Any] = kept.get("origins", {})
+        self._before: float = kept.get("seconds", 0.0)
 
     def notes_of(self, source: int) -> Callable[[str], None]:
         """Return what takes the notes of a generator; those of an earlier try are replaced."""
@@ -114,7 +119,7 @@ class _Beside:
         def note(text: str) -> None:
             mine.append(text)
             self._notes[str(source)] = mine
-            self._keep()
+            self.keep()
             self._reporter.note(text)
 
         return note
@@ -123,14 +128,19 @@ class _Beside:
         """Keep where a generator's questions come from, where it says so."""
         if origin:
             self.origins[str(source)] = dict(origin)
-            self._keep()
+            self.keep()
 
     def notes(self) -> list[str]:
         """Return all notes, in the order of the generators."""
         return [text for source in sorted(self._notes, key=int) for text in self._notes[source]]
 
-    def _keep(self) -> None:
-        kept = {"notes": self._notes, "origins": self.origins}
+    def seconds(self) -> float:
+        """Return how long this run and those before it have taken."""
+        return self._before + time.monotonic() - self._started
+
+    def keep(self) -> None:
+        """Write down all of it, for the run that goes on after an interruption."""
+        kept = {"notes": self._notes, "origins": self.origins, "seconds": self.seconds()}
         write_atomic(self.path, json.dumps(kept) + "\n")
 
 
