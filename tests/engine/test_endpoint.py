@@ -5,53 +5,25 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from threading import Barrier
-from typing import Any
 
 import pytest
 
 from bakery.backends.endpoint import Endpoint as Client
-from bakery.backends.endpoint import endpoint_for
-from bakery.backends.hosted import HostedSampler, HostedWriter, end_of_turn
-from bakery.engine.chat import Chat
+from bakery.backends.endpoint import endpoint_for, provider_of
+from bakery.backends.hosted import HostedWriter, end_of_turn
 from bakery.errors import StageError
-from bakery.identity import BaseModelId, RolloutRequest, SamplingSettings, StimRequest
-from bakery.records import Prompt, Trajectory, read_rows
+from bakery.identity import StimRequest
+from bakery.records import Prompt
 from bakery.reporting import Quiet
+from bakery.schema.model_names import served_as
 from bakery.stages import rollout, stim
 from tests.support.baking import SHOUT
-from tests.support.endpoint import Endpoint, serve
+from tests.support.endpoint import serve
+from tests.support.hosted import KEY, Rollout, client_of
 from tests.support.templates import chat_of
 
-KEY = "very-secret-key"
 AT_ONCE = {"retry-after-ms": "1"}
 ARGUMENTS = {"messages": [{"role": "user", "content": "?"}]}
-
-
-def client_of(endpoint: Endpoint, model: str = "gpt-5") -> Client:
-    found = endpoint_for(model, {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": endpoint.url})
-    assert isinstance(found, Client)
-    return found
-
-
-class Rollout:
-    """Twelve questions, and a rollout of them by a hosted model."""
-
-    def __init__(self, folder: Path, teacher: Prompt = SHOUT, **sampling: Any) -> None:
-        asked = tuple({"type": "hardcoded", "questions": [f"q{i}?"]} for i in range(12))
-        request = StimRequest(teacher, asked, {})
-        self.stim, self.out = folder / "stim", folder / "target"
-        stim.run(request, self.stim, open_writer=lambda _: None, reporter=Quiet())  # type: ignore[arg-type,return-value]
-        settings = SamplingSettings(1, 64, **sampling)
-        base = BaseModelId("base", "", "0" * 64)
-        self.request = RolloutRequest(request.id, teacher, settings, base, None, "hosted:m")
-
-    def run(self, endpoint: Endpoint, chat: Chat, concurrency: int = 4) -> list[Trajectory]:
-        sampler = HostedSampler(client_of(endpoint), chat, concurrency=concurrency)
-        rollout.run(self.request, self.stim, self.out, sampler=sampler, reporter=Quiet())
-        return self.rows()
-
-    def rows(self) -> list[Trajectory]:
-        return read_rows(self.out / rollout.TRAJECTORIES, Trajectory)
 
 
 def test_requests_are_made_in_parallel() -> None:
@@ -87,11 +59,19 @@ def test_the_time_that_a_server_names_is_waited() -> None:
 def test_a_server_that_does_not_answer_is_given_up() -> None:
     never = Barrier(2)
     with serve(["hi"], together=never) as endpoint:
-        client = client_of(endpoint)
-        client._client().max_retries, client._client().timeout = 0, 0.2
-        with pytest.raises(StageError, match=r"cannot be reached at .*timed out"):
+        client = client_of(endpoint, BGIT_TIMEOUT="1")
+        client._client().max_retries = 0
+        with pytest.raises(StageError, match=r"OpenAI \(gpt-5\): no answer within 1 s$") as caught:
             client.complete(**ARGUMENTS)
         never.abort()
+    assert "Lower max_tokens or max_concurrency, or set BGIT_TIMEOUT" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "1.5", "nan"])
+def test_a_time_limit_that_is_none_is_said(seconds: str) -> None:
+    environment = {"OPENAI_API_KEY": KEY, "BGIT_TIMEOUT": seconds}
+    said = f"BGIT_TIMEOUT is no whole number of seconds: {seconds}"
+    assert endpoint_for("gpt-5", environment) == said
 
 
 def test_lists_that_came_before_an_error_are_kept(tmp_path: Path) -> None:
@@ -177,6 +157,72 @@ def test_a_password_in_an_address_is_not_shown(scheme: str) -> None:
         client = caught.value.message
     assert KEY not in client
     assert f"{scheme}://127.0.0.1:1/v1" in client
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"http://127.0.0.1:1/v1?api_key={KEY}", "http://127.0.0.1:1/v1"),
+        (f"ftp://ann:{KEY}@h/v1?api_key={KEY}#{KEY}", "ftp://h/v1"),
+        (f"ann:{KEY}@h?user=a@b&api_key={KEY}", "…"),
+        (f"http://ann:x?{KEY}@h:y/v1", "…"),
+    ],
+)
+def test_a_key_in_the_query_of_an_address_is_not_shown(url: str, shown: str) -> None:
+    client = endpoint_for("m", {"OPENAI_BASE_URL": url})
+    if isinstance(client, Client):
+        client._client().max_retries = 0
+        with pytest.raises(StageError) as caught:
+            client.complete(**ARGUMENTS)
+        client = caught.value.message
+    assert KEY not in client
+    assert shown in client
+
+
+def test_the_query_of_an_address_is_part_of_each_request() -> None:
+    with serve(["hi"], message=f"no: api_key={KEY}") as endpoint:
+        found = endpoint_for("m", {"OPENAI_BASE_URL": f"{endpoint.url}?api_key={KEY}"})
+        assert isinstance(found, Client)
+        assert found.complete(**ARGUMENTS).text == "hi"
+        endpoint.status = 401
+        with pytest.raises(StageError, match="no: …"):
+            found.complete(**ARGUMENTS)
+    assert endpoint.paths[0] == f"/v1/chat/completions?api_key={KEY}"
+
+
+@pytest.mark.parametrize(
+    ("name", "proxy", "shown"),
+    [
+        ("ALL_PROXY", f"socks9://ann:{KEY}@127.0.0.1:1", "socks9://127.0.0.1:1"),
+        ("https_proxy", "http://127.0.0.1:port", "http://127.0.0.1:port"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named(
+    name: str, proxy: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv(name, proxy)
+    client = endpoint_for("gpt-5", {"OPENAI_API_KEY": KEY})
+    assert isinstance(client, Client)
+    with pytest.raises(StageError, match=f"{name} in the environment .*: {shown}$") as caught:
+        client.complete(**ARGUMENTS)
+    assert f"unset {name}" in str(caught.value.hint)
+    assert KEY not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "provider"),
+    [
+        ("hosted:gpt-oss:20b", "the server at OPENAI_BASE_URL"),
+        ("gpt-oss-120b", "the server at OPENAI_BASE_URL"),
+        ("hosted:o1-like:7b", "the server at OPENAI_BASE_URL"),
+        ("gpt-5", "OpenAI"),
+        ("chatgpt-4o-latest", "OpenAI"),
+        ("claude-sonnet-4-5", "Anthropic"),
+    ],
+)
+def test_models_that_anybody_may_run_are_no_providers_own(name: str, provider: str) -> None:
+    assert provider_of(served_as(name)).name == provider
 
 
 def test_a_long_list_is_asked_for_in_parts_and_not_for_what_is_there(tmp_path: Path) -> None:

@@ -17,23 +17,28 @@ class Endpoint:
 
     `statuses` are used up one per request, and then `status` holds. `headers` go with refusals.
     `together`: so many requests have to be there at once before one of them is answered.
-    `calls` are tool calls in every answer. `silent_after` so many requests none is answered,
-    until the server ends.
+    `calls` are tool calls in every answer, `choice` and `said` are added to its choice and its
+    message. A request that holds a text of `refuse` gets that status. `silent_after` so many
+    requests none is answered, until the server ends.
     """
 
     replies: list[str]
-    finish: str = "stop"
+    finish: str | None = "stop"
     status: int = 200
     statuses: list[int] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
     message: str = "invalid x-api-key"
     calls: list[dict[str, Any]] = field(default_factory=list)
+    choice: dict[str, Any] = field(default_factory=dict)
+    said: dict[str, Any] = field(default_factory=dict)
+    refuse: dict[str, int] = field(default_factory=dict)
     silent_after: int | None = None
     raw: bytes | None = None
     """The whole body of every answer, instead of what `replies` say."""
     together: Barrier | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     url: str = ""
 
 
@@ -54,6 +59,7 @@ def serve(replies: Sequence[str], **settings: Any) -> Iterator[Endpoint]:
             ):
                 ended.wait(timeout=20)
             with lock:
+                endpoint.paths.append(self.path)
                 status, payload = _answer(endpoint, json.loads(body), self.headers["Authorization"])
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -84,6 +90,8 @@ def _answer(endpoint: Endpoint, request: dict[str, Any], key: str) -> tuple[int,
     endpoint.requests.append(request)
     endpoint.keys.append(key)
     status = endpoint.statuses.pop(0) if endpoint.statuses else endpoint.status
+    asked = json.dumps(request["messages"])
+    status = next((code for text, code in endpoint.refuse.items() if text in asked), status)
     if status != 200:
         return status, json.dumps({"error": {"message": endpoint.message}}).encode()
     if endpoint.raw is not None:
@@ -91,9 +99,9 @@ def _answer(endpoint: Endpoint, request: dict[str, Any], key: str) -> tuple[int,
     text = endpoint.replies[0]
     if len(endpoint.replies) > 1:
         endpoint.replies.pop(0)
-    message: dict[str, Any] = {"role": "assistant", "content": text}
+    message: dict[str, Any] = {"role": "assistant", "content": text, **endpoint.said}
     if endpoint.calls:
         message["tool_calls"] = endpoint.calls
-    choice = {"index": 0, "finish_reason": endpoint.finish, "message": message}
+    choice = {"index": 0, "finish_reason": endpoint.finish, "message": message, **endpoint.choice}
     answer = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
     return 200, json.dumps({**answer, "choices": [choice]}).encode()

@@ -5,10 +5,11 @@ The local model and hosted endpoints both fit; a stage never knows which it has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bakery.errors import StageError
 from bakery.identity import SamplingSettings
 from bakery.records import Message, Prompt
 
@@ -46,6 +47,10 @@ class QuestionWriter(Protocol):
         """
 
 
+STOP_TEXT = "stop_text"
+"""How an answer ended before a text of `stop`: not by the model's own end of turn."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
     """Answer these messages; `key` names the answer and seeds it."""
@@ -58,7 +63,8 @@ class AnswerRequest:
 class Answer:
     """One sampled answer: ids, their text, and how it ended: `stop`, `length`, or another word.
 
-    `stop_text`: a text of `stop` came next.
+    `stop_text`: a text of `stop` came next. `empty` and `refusal` have no ids: nothing was said,
+    or only, in `text`, why not.
     """
 
     key: str
@@ -80,3 +86,23 @@ class Sampler(Protocol):
         self, requests: Sequence[AnswerRequest], teacher: Prompt, settings: SamplingSettings
     ) -> Iterator[list[Answer]]:
         """Yield answers in batches, in whatever order they are ready."""
+
+
+class RefusedError(StageError):
+    """Requests that are refused each by itself, however often they are made.
+
+    All others were answered before it is raised; `gave_up`: they were not, as none of the first
+    was answered.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        reasons: Mapping[str, str] | None = None,
+        gave_up: bool = False,
+    ) -> None:
+        """`reasons` says why, by the key of each request."""
+        super().__init__(message, hint=hint)
+        self.reasons, self.gave_up = dict(reasons or {}), gave_up

@@ -6,13 +6,16 @@ Keys come from the environment and are never stored or shown.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
+from bakery.backends.base import RefusedError
 from bakery.errors import StageError
 from bakery.records import Message
 from bakery.schema.model_names import FAMILIES, served_as
@@ -25,11 +28,20 @@ RETRIES = 5
 time that the server names, else after ½, 1, 2, 4 and 8 seconds."""
 
 TIMEOUT_S = 300.0
-"""Of one try: so long may the server say nothing."""
+"""Of one try: so long may the server say nothing, where TIMEOUT does not say otherwise."""
+
+TIMEOUT = "BGIT_TIMEOUT"
+"""The environment variable that holds another number of seconds."""
 
 SILENCE_S = (RETRIES + 1) * TIMEOUT_S + 60.0
 """So long may no answer at all be complete: a server that sends a byte now and then never times
-out by itself."""
+out by itself. A longer time for one try adds to it."""
+
+REFUSED = (400, 413, 422)
+"""What a server says to one request that it does not take: another one may be answered."""
+
+MORE_TRIED = 2
+"""Where all first requests are refused, so many others have to be, before no more are made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +77,15 @@ PROVIDERS = (
 ANY_SERVER = Provider("the server at OPENAI_BASE_URL", (), "OPENAI_API_KEY", "OPENAI_BASE_URL", "")
 """A server of the user's own (vLLM, llama.cpp, Ollama …) for every other model name."""
 
+OPEN_WEIGHTS = re.compile(r"gpt-(oss|j|neo)\b|(?!ft:)[^/]*:")
+"""Names that no provider serves, though they begin like its own: models that anybody may run, and
+any with a tag, as Ollama writes them (`gpt-oss:20b`)."""
+
 
 def provider_of(model: str) -> Provider:
     """Return who serves a model of this name."""
+    if OPEN_WEIGHTS.match(model):
+        return ANY_SERVER
     return next((p for p in PROVIDERS if model.startswith(p.prefixes)), ANY_SERVER)
 
 
@@ -78,15 +96,27 @@ class Completion:
     text: str
     finish: str
     tool_calls: tuple[dict[str, Any], ...] = ()
+    refusal: str = ""
+    """What it said instead of an answer."""
+    stopped_by: str | None = None
+    """What ended it, if that was a text; "": no text did. None: the endpoint does not say."""
 
 
 class Endpoint:
     """A model behind a URL."""
 
-    def __init__(self, model: str, provider: Provider, key: str, url: str) -> None:
+    def __init__(
+        self, model: str, provider: Provider, key: str, url: str, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self.model, self.provider = model, provider
-        self._key, self._url = key, url
+        self._key, self._url, self._timeout_s = key, url, timeout_s
         self._made: OpenAI | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a server of the user's own, whose defaults may be anything."""
+        vendors = [urlsplit(p.default_url).hostname for p in PROVIDERS]
+        return self.provider is ANY_SERVER and urlsplit(self._url).hostname not in vendors
 
     def complete(self, messages: Sequence[Message], **arguments: Any) -> Completion:
         """Ask once, and again where that can help; StageError says what to do."""
@@ -104,6 +134,8 @@ class Endpoint:
             raise self._no_answer(f"what came is no JSON ({error})") from error
         try:
             return _completion(answer)
+        except (ValueError, RecursionError) as error:
+            raise self._no_answer(f"what came cannot be read ({error})") from error
         except (AttributeError, LookupError, TypeError) as error:
             raise self._no_answer(repr(answer)) from error
 
@@ -112,65 +144,95 @@ class Endpoint:
     ) -> Iterator[tuple[str, Completion]]:
         """Yield answers by key as they come, so many requests at a time.
 
-        Where one fails for good, those under way are waited for before its error is raised.
+        Where one fails for good, those under way are waited for before its error is raised. One
+        that is refused by itself stops no other: `RefusedError` says at the end which those were.
         """
         self._client()  # once, before threads ask for it
-        todo: SimpleQueue[str] = SimpleQueue()
+        working = min(concurrency, len(requests))
+        todo = _ToDo(requests, enough=working + MORE_TRIED)
         done: SimpleQueue[tuple[str, Completion | BaseException] | None] = SimpleQueue()
-        stop = Event()
-        for key in requests:
-            todo.put(key)
 
         def work() -> None:
-            while not (stop.is_set() or todo.empty()):
+            while (key := todo.next()) is not None:
                 try:
-                    key = todo.get_nowait()
-                except Empty:
-                    break
-                try:
-                    done.put((key, self.complete(**requests[key])))
-                except BaseException as error:  # raised where the answers are read
-                    stop.set()
+                    answer = self.complete(**requests[key])
+                except RefusedError as error:
+                    todo.refuse(key, error)
                     done.put((key, error))
+                except BaseException as error:  # raised where the answers are read
+                    todo.stop()
+                    done.put((key, error))
+                else:
+                    todo.answered()
+                    done.put((key, answer))
             done.put(None)
 
-        working = min(concurrency, len(requests))
         for _ in range(working):
             Thread(target=work, daemon=True).start()
         failed: BaseException | None = None
+        silence_s = SILENCE_S + (RETRIES + 1) * max(self._timeout_s - TIMEOUT_S, 0.0)
         try:
             while working:
-                outcome = done.get(timeout=SILENCE_S)
+                outcome = done.get(timeout=silence_s)
                 if outcome is None:
                     working -= 1
                 elif isinstance(outcome[1], Completion):
                     yield outcome[0], outcome[1]
-                else:
+                elif not isinstance(outcome[1], RefusedError):
                     failed = failed or outcome[1]
         except Empty:
             raise StageError(
-                f"{self._who()} has completed no answer in {SILENCE_S / 60:.0f} minutes.",
+                f"{self._who()} has completed no answer in {silence_s / 60:.0f} minutes.",
                 hint="The answers that came are kept: the same command asks for the others.",
             ) from None
         finally:
-            stop.set()
+            todo.stop()
         if failed is not None:
             raise failed
+        if todo.refused:
+            raise self._refused(todo)
 
     def _client(self) -> OpenAI:
         if self._made is None:
             from openai import OpenAI
 
-            self._made = OpenAI(
-                api_key=self._key, base_url=self._url, max_retries=RETRIES, timeout=TIMEOUT_S
-            )
+            parts = urlsplit(self._url)
+            try:
+                self._made = OpenAI(
+                    api_key=self._key,
+                    base_url=parts._replace(query="", fragment="").geturl(),
+                    default_query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+                    max_retries=RETRIES,
+                    timeout=self._timeout_s,
+                )
+            except Exception as error:  # the classes differ between versions of the client
+                raise self._unusable(error) from error
         return self._made
 
     def _who(self) -> str:
         return f"{self.provider.name} ({self.model})"
 
     def _safe(self, text: str) -> str:
-        return text.replace(self._key, "…") if len(self._key) > 4 else text
+        for secret in (self._key, urlsplit(self._url).query):
+            text = text.replace(secret, "…") if len(secret) > 4 else text
+        return text
+
+    def _refused(self, todo: _ToDo) -> RefusedError:
+        """Return the first refusal, with what was said to each."""
+        first, who = next(iter(todo.refused.values())), f"{self._who()}: "
+        reasons = {key: error.message.removeprefix(who) for key, error in todo.refused.items()}
+        return RefusedError(first.message, hint=first.hint, reasons=reasons, gave_up=todo.gave_up)
+
+    def _unusable(self, error: Exception) -> StageError:
+        """Return what to tell where no client can be made: it reads the proxies as it is made."""
+        name = _proxy_at_fault(os.environ)
+        why = str(error)
+        hint = "Check the proxy and the certificates that this machine is set to."
+        if name is not None:
+            why = f"{name} in the environment is no proxy that can be used: "
+            why += _shown(os.environ[name])
+            hint = f"Set it to an address that begins with http://, or unset {name}."
+        return StageError(f"{self._who()} cannot be asked: {self._safe(why)}", hint=hint)
 
     def _no_answer(self, said: str) -> StageError:
         return StageError(
@@ -184,14 +246,58 @@ class Endpoint:
         reason = said.splitlines()[0] if said else type(error).__name__
         status = getattr(error, "status_code", None)
         hint = _HINTS.get(status or 0, "")
-        if status is None:
+        if _is_slow(error):
+            reason = f"no answer within {self._timeout_s:g} s"
+            hint = (
+                f"It was tried {RETRIES + 1} times. Lower max_tokens or max_concurrency, or set "
+                f"{TIMEOUT} in the environment to more seconds."
+            )
+        elif status is None:
             reason = f"cannot be reached at {_shown(self._url)}: {reason}"
             hint = f"Is the machine online, and {{url}} right? It was tried {RETRIES + 1} times."
         elif status >= 500:
             hint = "The server has a fault of its own: try again later."
         text = f"{self._who()}: {reason}" + (f" (HTTP {status})" if status else "")
         hint = hint.format(key=self.provider.key, url=self.provider.url, model=self.model)
-        return StageError(text, hint=hint or "What it was sent is in request.json.")
+        kind = RefusedError if status in REFUSED else StageError
+        return kind(text, hint=hint or "What it was sent is in request.json.")
+
+
+class _ToDo:
+    """Which requests are to be made yet, and which were refused; many threads take from it.
+
+    Where the first are refused, a setting may be wrong, or only they are. Others are then taken
+    from the end, as what lies side by side was written by one generator.
+    """
+
+    def __init__(self, keys: Iterable[str], *, enough: int) -> None:
+        """`enough` refusals without an answer are taken to mean all."""
+        self.refused: dict[str, RefusedError] = {}
+        self.gave_up = False
+        self._keys, self._enough, self._lock = deque(keys), enough, Lock()
+        self._stopped = self._any_answer = False
+
+    def next(self) -> str | None:
+        """Take what is asked next; None: nothing is."""
+        with self._lock:
+            if self._stopped or not self._keys:
+                return None
+            in_doubt = self.refused and not self._any_answer
+            return self._keys.pop() if in_doubt else self._keys.popleft()
+
+    def answered(self) -> None:
+        with self._lock:
+            self._any_answer = True
+
+    def refuse(self, key: str, error: RefusedError) -> None:
+        with self._lock:
+            self.refused[key] = error
+            if not self._any_answer and len(self.refused) >= self._enough and self._keys:
+                self._stopped = self.gave_up = True
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
 
 
 _HINTS = {
@@ -201,6 +307,7 @@ _HINTS = {
     403: "The key in {key} may not use {model}.",
     404: "Check the model's name, {model}, and {url}.",
     408: "The server was too slow: try again later, or lower max_concurrency.",
+    413: "The request is too long for the endpoint: shorten the prompt, or lower max_tokens.",
     422: "The endpoint does not take one of the settings: its message says which.",
     429: "Too many requests, or the account's quota is used up: lower max_concurrency, or wait.",
 }
@@ -219,7 +326,10 @@ def endpoint_for(model: str, environment: Mapping[str, str] = os.environ) -> End
         return f"{provider.key} holds a character that no key has"
     if url and not _is_address(url):
         return f"{provider.url} is no address: {_shown(url)}"
-    return Endpoint(name, provider, key or "none", url or provider.default_url)
+    seconds = environment.get(TIMEOUT, "").strip() or f"{TIMEOUT_S:.0f}"
+    if not (seconds.isdecimal() and int(seconds)):
+        return f"{TIMEOUT} is no whole number of seconds: {seconds}"
+    return Endpoint(name, provider, key or "none", url or provider.default_url, int(seconds))
 
 
 def _completion(answer: Any) -> Completion:
@@ -228,18 +338,53 @@ def _completion(answer: Any) -> Completion:
     A server may say anything: fields are missing, or hold what no field of that name holds.
     """
     choice = answer.choices[0]
-    text = choice.message.content or ""
     calls = tuple(call.model_dump() for call in choice.message.tool_calls or ())
-    # Half of a character pair is no text, and could not be written down.
     return Completion(
-        text.encode("utf-8", "replace").decode(), str(choice.finish_reason or "unknown"), calls
+        _written(choice.message.content or ""),
+        str(choice.finish_reason or "unknown").lower(),
+        calls,
+        _written(getattr(choice.message, "refusal", None) or ""),
+        _stopped_by(choice),
     )
 
 
+def _written(text: str) -> str:
+    """Return a text without half of a character pair, which could not be written down."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _stopped_by(choice: Any) -> str | None:
+    """Return the text that ended an answer, "" where none did, and None where nobody says.
+
+    vLLM and SGLang add a field that holds it, or the number of a token, or null.
+    """
+    for name in ("stop_reason", "matched_stop"):
+        if hasattr(choice, name):
+            said = getattr(choice, name)
+            return said if isinstance(said, str) else ""
+    return None
+
+
+def _is_slow(error: Exception) -> bool:
+    """Tell whether a server was reached and said nothing; a connection may be slow to make, too."""
+    from openai import APITimeoutError
+
+    return isinstance(error, APITimeoutError) and "Connect" not in type(error.__cause__).__name__
+
+
+def _proxy_at_fault(environment: Mapping[str, str]) -> str | None:
+    """Return the variable of a proxy that is none that can be used, or else of any proxy."""
+    kinds = [f"{scheme}_PROXY" for scheme in ("ALL", "HTTPS", "HTTP", "NO")]
+    names = [n for k in kinds for n in (k, k.lower()) if environment.get(n)]
+    at_fault = (n for n in names if "://" in environment[n] and not _is_address(environment[n]))
+    return next(at_fault, next(iter(names), None))
+
+
 def _shown(url: str) -> str:
-    """Return an address without the name and password that it may hold."""
-    scheme, mark, rest = url.rpartition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
+    """Return an address without the name, password and query that it may hold: keys are in them."""
+    if re.match(r"(.*?://)?[^/]*[?#].*@", url, re.DOTALL):
+        return "…"  # a password may go on behind the question mark
+    return re.sub(r"^([\w+.-]+://)?([^?#]*@)?([^?#]*).*", r"\1\3", url, flags=re.DOTALL)
 
 
 def _is_address(url: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from bakery.backends.base import Answer, AnswerRequest, Reply
+from bakery.backends.base import STOP_TEXT, Answer, AnswerRequest, Reply
 from bakery.backends.endpoint import Completion, Endpoint, endpoint_for
 from bakery.engine.chat import Chat
 from bakery.errors import ModelError, StageError
@@ -22,6 +22,9 @@ from bakery.records import Message, Prompt
 MAX_LIST_TOKENS = 8192
 LONGEST_LIST = 60
 WRITER_CONCURRENCY = 4
+EMPTY, REFUSAL = "empty", "refusal"
+"""How an answer ended that says nothing, or only why it says nothing. Neither is learnt."""
+
 MOST_CHARS_PER_TOKEN = 64
 """Longer than the tokens of any vocabulary are on average."""
 
@@ -59,7 +62,7 @@ class HostedWriter:
         except StageError:
             if not found:  # else the next round meets it again, and this one is kept
                 raise
-        return [Reply(c.text, c.finish != "length") for _, c in sorted(found.items())]
+        return [Reply(c.text, _ended(c)) for _, c in sorted(found.items())]
 
 
 def writer_for(model: str, environment: Mapping[str, str] = os.environ) -> HostedWriter | str:
@@ -75,19 +78,28 @@ class HostedSampler:
         self.name = endpoint.model
         self._endpoint, self._chat, self._concurrency = endpoint, chat, concurrency
         self._end = end_of_turn(chat)
+        self._untold = 0
+        """Answers that may have been ended by a text of `stop`."""
 
     @property
     def notes(self) -> list[str]:
-        """Say where its words come from."""
-        return [f"{self.name} answered at {self._endpoint.provider.name}, not the parent"]
+        """Say where its words come from, and what is not known of them."""
+        notes = [f"{self.name} answered at {self._endpoint.provider.name}, not the parent"]
+        if self._untold:
+            notes.append(
+                f"{self.name} does not say whether a text of `stop` ended an answer: "
+                f"{self._untold} have an end of turn that may not be theirs"
+            )
+        return notes
 
     def answers(
         self, requests: Sequence[AnswerRequest], teacher: Prompt, settings: SamplingSettings
     ) -> Iterator[list[Answer]]:
         """Yield each answer as it comes."""
+        own = self._endpoint.is_own
         asked = {
             request.key: {
-                "messages": [_plain(m) for m in (*teacher.messages, *request.messages)],
+                "messages": [_plain(m, own=own) for m in (*teacher.messages, *request.messages)],
                 **({"tools": list(teacher.tools)} if teacher.tools else {}),
                 **_arguments(self._endpoint, settings, request.key),
             }
@@ -96,11 +108,27 @@ class HostedSampler:
         messages = {request.key: request.messages for request in requests}
         for key, completion in self._endpoint.complete_all(asked, self._concurrency):
             self._refuse_endless(completion, settings.max_tokens)
-            ids = self._ids(completion, teacher, messages[key])
-            ended = completion.finish in ("stop", "tool_calls")
-            finish = "stop" if ended else completion.finish
-            text = completion.text.strip() or self._chat.decoded(ids[:-1] if ended else ids)
-            yield [Answer(key, tuple(ids), text, finish)]
+            finish = self._finish(completion, settings.stop)
+            said = finish not in (EMPTY, REFUSAL)
+            ids = self._ids(completion, teacher, messages[key]) if said else []
+            text = completion.text.strip() or completion.refusal or self._chat.decoded(ids)
+            yield [Answer(key, (*ids, self._end) if finish == "stop" else (*ids,), text, finish)]
+
+    def _finish(self, completion: Completion, stop: Sequence[str]) -> str:
+        """Return how an answer ended: `stop`, where an end of its turn belongs behind it."""
+        if completion.refusal:
+            return REFUSAL
+        if not _ended(completion):
+            return "length" if completion.finish in _TOO_LONG else completion.finish
+        if completion.tool_calls:
+            return "stop"
+        if completion.finish == "stop_sequence" or completion.stopped_by in stop:
+            return STOP_TEXT
+        if not completion.text.strip():
+            return EMPTY  # else the student would learn to end its turn at once
+        told = completion.stopped_by is not None or completion.finish in _OWN_END
+        self._untold += bool(stop) and not told
+        return "stop"
 
     def _refuse_endless(self, completion: Completion, max_tokens: int) -> None:
         """Refuse a text that no `max_tokens` tokens could be: to tokenise it may take minutes."""
@@ -114,17 +142,31 @@ class HostedSampler:
     def _ids(
         self, completion: Completion, teacher: Prompt, messages: Sequence[Message]
     ) -> list[int]:
-        """Return the ids of an answer, with the end of the turn where it came to one."""
-        text = completion.text
+        """Return the ids of an answer, without the end of its turn."""
+        encode = self._chat.tokenizer.encode
         if completion.tool_calls:
             text = called(self._chat, teacher, messages, completion)
+            return list(encode(text, add_special_tokens=False))
         # A text that spells a special token stays text.
-        ids = list(
-            self._chat.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-            if not completion.tool_calls
-            else self._chat.tokenizer.encode(text, add_special_tokens=False)
-        )
-        return [*ids, self._end] if completion.finish in ("stop", "tool_calls") else ids
+        return list(encode(completion.text, add_special_tokens=False, split_special_tokens=True))
+
+
+def _ended(completion: Completion) -> bool:
+    """Tell whether an answer came to an end of its own, whatever its endpoint calls that."""
+    return completion.finish not in _TOO_LONG | _BROKEN_OFF
+
+
+_TOO_LONG = frozenset({
+    "length", "max_tokens", "max_length", "max_output_tokens", "model_length", "token_limit",
+    "model_context_window_exceeded",
+})  # fmt: skip
+_BROKEN_OFF = frozenset({
+    "content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii",
+    "refusal", "repetition", "error", "abort", "aborted", "cancelled", "canceled", "incomplete",
+    "time_limit", "insufficient_system_resource",
+})  # fmt: skip
+_OWN_END = ("eos", "eos_token", "end_turn")
+"""Words of endpoints that have another one for a text of `stop`."""
 
 
 def end_of_turn(chat: Chat) -> int:
@@ -145,10 +187,14 @@ def end_of_turn(chat: Chat) -> int:
 def called(chat: Chat, teacher: Prompt, messages: Sequence[Message], completion: Completion) -> str:
     """Return an answer that calls tools, in the words of the base model's template."""
     before = [*teacher.messages, *messages]
-    calls = [_call(call) for call in completion.tool_calls]
-    answer: Message = {"role": "assistant", "content": completion.text, "tool_calls": calls}
+    answer: Message = {"role": "assistant", "content": completion.text}
     asked = chat.rendered(before, teacher.tools)
-    told = chat.rendered([*before, answer], teacher.tools)
+    try:
+        calls = [_call(call) for call in completion.tool_calls]
+        told = chat.rendered([*before, answer | {"tool_calls": calls}], teacher.tools)
+    except RecursionError:  # nested deeper than a template can write: the text is as it was
+        answer |= {"tool_calls": [*completion.tool_calls]}
+        told = chat.rendered([*before, answer], teacher.tools)
     header = chat.generation_prompt
     if not told.startswith(asked + header):
         raise ModelError(
@@ -163,7 +209,8 @@ def called(chat: Chat, teacher: Prompt, messages: Sequence[Message], completion:
 def _call(call: Mapping[str, Any]) -> dict[str, Any]:
     """Return a call as templates read it: arguments as an object, not as JSON in a string."""
     function = dict(call.get("function") or {})
-    with suppress(ValueError):  # what is no JSON stays the text that the model wrote
+    # What is no JSON, or nested too deeply, stays the text that the model wrote.
+    with suppress(ValueError, RecursionError):
         function["arguments"] = json.loads(function.get("arguments") or "{}")
     return {"type": "function", "id": call.get("id", ""), "function": function}
 
@@ -176,8 +223,13 @@ def _basic(endpoint: Endpoint, temperature: float, max_tokens: int) -> dict[str,
 
 
 def _arguments(endpoint: Endpoint, settings: SamplingSettings, key: str) -> dict[str, Any]:
-    """Return the settings as the endpoint takes them; what changes nothing is left out."""
+    """Return the settings as the endpoint takes them; what changes nothing is left out.
+
+    A server of the user's own may have another default of `top_p`: it is told in any case.
+    """
     arguments = _basic(endpoint, settings.temperature, settings.max_tokens)
+    if endpoint.is_own:
+        arguments["top_p"] = settings.top_p
     for name, neutral in (("top_p", 1.0), ("frequency_penalty", 0.0), ("presence_penalty", 0.0)):
         if (value := getattr(settings, name)) != neutral:
             arguments[name] = value
@@ -193,6 +245,23 @@ def _arguments(endpoint: Endpoint, settings: SamplingSettings, key: str) -> dict
     return arguments | {"extra_body": further} if further else arguments
 
 
-def _plain(message: Message) -> Message:
-    """Return a message as endpoints take it: nothing that is not there."""
-    return {key: value for key, value in message.items() if value is not None or key == "content"}
+def _plain(message: Message, *, own: bool) -> Message:
+    """Return a message as endpoints take it: nothing that is not there, arguments as JSON.
+
+    What was thought before it is for a server of the user's `own`: the others refuse it.
+    """
+    kept = {key: value for key, value in message.items() if value is not None or key == "content"}
+    if not own:
+        kept.pop("reasoning_content", None)
+    if calls := kept.get("tool_calls"):
+        kept["tool_calls"] = [_sent(call) for call in calls]
+    return kept
+
+
+def _sent(call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a call as endpoints take it; templates want its arguments as an object."""
+    function = call.get("function")
+    if not isinstance(function, Mapping) or isinstance(function.get("arguments", ""), str):
+        return dict(call)
+    written = json.dumps(function["arguments"], ensure_ascii=False)
+    return {**call, "function": {**function, "arguments": written}}

@@ -8,7 +8,7 @@ from pathlib import Path
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from bakery.backends.base import Answer, AnswerRequest, Reply
+from bakery.backends.base import STOP_TEXT, Answer, AnswerRequest, Reply
 from bakery.engine import adapters, bases
 from bakery.engine.chat import Chat
 from bakery.engine.models import BaseModel
@@ -22,9 +22,6 @@ QUESTIONS_PER_ROUND = 64
 MAX_QUESTION_TOKENS = 48
 LISTS_PER_ROUND = 4
 MAX_LIST_TOKENS = 1024
-
-STOP_TEXT = "stop_text"
-"""How an answer ended before a text of `stop`: not by the model's own end of turn."""
 
 
 class LocalModel:
@@ -56,16 +53,24 @@ class LocalModel:
             yield [Answer(s.key, s.ids, self.base.chat.text(s.ids), s.finish) for s in ended]
 
     def prefix(
-        self, prompt: Prompt, messages: Sequence[Message], settings: SamplingSettings
+        self,
+        prompt: Prompt,
+        messages: Sequence[Message],
+        settings: SamplingSettings,
+        *,
+        limit: str = "TARGET.max_tokens",
     ) -> list[int]:
-        """Return the ids before the response, or refuse what does not fit the context."""
+        """Return the ids before the response, or refuse what does not fit the context.
+
+        `limit` is the setting that says how long the response may be.
+        """
         ids = self.base.chat.prefix_ids(prompt, messages)
         room = self.base.context - settings.max_tokens
         if len(ids) > room:
             raise ConfigError(
                 f"the prompt takes {len(ids)} tokens and the answer up to {settings.max_tokens}, "
                 f"but {self.base.id.name} has a context of {self.base.context}",
-                hint="Shorten the prompt or lower TARGET.max_tokens; nothing is cut silently.",
+                hint=f"Shorten the prompt or lower {limit}; nothing is cut silently.",
             )
         return ids
 
@@ -145,7 +150,8 @@ class InstructedWriter:
         room = self._model.base.context // 2
         settings = SamplingSettings(1, max_tokens or min(MAX_LIST_TOKENS, room), temperature)
         messages = [{"role": "user", "content": instruction}]
-        prefix = tuple(self._model.prefix(Prompt(), messages, settings))
+        limit = "the generator's max_tokens"
+        prefix = tuple(self._model.prefix(Prompt(), messages, settings, limit=limit))
         requests = [SampleRequest(f"{key}/{i}", prefix) for i in range(LISTS_PER_ROUND)]
         return _replies(self._model, requests, settings.max_tokens, temperature)
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from bakery.backends.base import Answer, AnswerRequest, Sampler
+from bakery.backends.base import Answer, AnswerRequest, RefusedError, Sampler
 from bakery.errors import StageError
 from bakery.identity import RolloutRequest, file_digest
-from bakery.records import Stimulus, Trajectory, append_rows, read_rows, write_atomic
+from bakery.records import Stimulus, Trajectory, append_rows, read_rows, user_text, write_atomic
 from bakery.reporting import Reporter
 from bakery.stages import stim
 
@@ -40,7 +40,8 @@ def run(
     missing = [key for key, (s, k) in wanted.items() if (s.id, k) not in have]
     done, tokens, clock = len(wanted) - len(missing), 0, time.monotonic()
     reporter.progress("rollout", done, len(wanted))
-    for batch in _batches(request, sampler, {key: wanted[key][0] for key in missing}):
+    asked = {key: wanted[key][0] for key in missing}
+    for batch in _batches(request, sampler, asked, answered=len(have)):
         append_rows(
             out / TRAJECTORIES, [_trajectory(a, *wanted[a.key], sampler.name) for a in batch]
         )
@@ -51,6 +52,8 @@ def run(
     rows = read_rows(out / TRAJECTORIES, Trajectory)
     cut = sum(row.finish == "length" for row in rows)
     notes = list(sampler.notes)
+    if refused := {row.stimulus_id: row.text for row in rows if row.finish == REFUSED}:
+        notes.append(f"{_refusals(refused, stimuli)}: they are left without an answer")
     if cut:
         limit = request.sampling.max_tokens
         notes.append(f"{cut} of {len(rows)} answers were cut at max_tokens = {limit}")
@@ -78,18 +81,61 @@ def run(
 
 
 def _batches(
-    request: RolloutRequest, sampler: Sampler, missing: Mapping[str, Stimulus]
+    request: RolloutRequest, sampler: Sampler, missing: Mapping[str, Stimulus], *, answered: int
 ) -> Iterator[list[Answer]]:
-    """Yield answers behind the teacher prompt, then those that want the student prompt."""
+    """Yield answers behind the teacher prompt, then those that want the student prompt.
+
+    What is refused stops no other question, and gets a row with the reason in the place of an
+    answer: asked again it would be refused again. Where more is refused than answered (earlier
+    runs have `answered`), it is rather a setting that is refused, and an error.
+    """
+    reasons: dict[str, str] = {}
     for student in (False, True):
-        asked = [
-            AnswerRequest(key, s.messages)
+        asked = {
+            key: AnswerRequest(key, s.messages)
             for key, s in missing.items()
             if (s.rollout_with == "student") == student
-        ]
+        }
         prompt = request.student if student and request.student is not None else request.teacher
-        if asked:
-            yield from sampler.answers(asked, prompt, request.sampling)
+        while asked:
+            try:
+                for batch in sampler.answers(list(asked.values()), prompt, request.sampling):
+                    answered += len(batch)
+                    yield batch
+                    for answer in batch:
+                        del asked[answer.key]
+                break
+            except RefusedError as error:
+                refused = error
+                reasons |= error.reasons
+            if refused.gave_up and not answered:
+                raise refused
+            asked = {k: r for k, r in asked.items() if k not in reasons and refused.gave_up}
+    if len(reasons) > answered:
+        why = _refusals({missing[key].id: why for key, why in reasons.items()}, missing.values())
+        raise StageError(f"{sampler.name}: {why}", hint=refused.hint)
+    if reasons:
+        yield [Answer(key, (), why, REFUSED) for key, why in reasons.items()]
+
+
+REFUSED = "refused"
+"""How a row ends that has no answer, and in its text the reason."""
+MOST_NAMED, MOST_CHARS = 3, 60
+"""How many refused questions a note names, and how much of each."""
+
+
+def _refusals(reasons: Mapping[str, str], asked: Iterable[Stimulus]) -> str:
+    """Return which questions were refused, each with its reason, by their ids."""
+    texts = {stimulus.id: user_text(stimulus.messages) for stimulus in asked}
+    named = [f'"{_short(texts[key])}": {why}' for key, why in list(reasons.items())[:MOST_NAMED]]
+    count = len(reasons)
+    more = [f"and {count - MOST_NAMED} more"] if count > MOST_NAMED else []
+    return f"{count} question{'s' * (count > 1)} refused: {'; '.join(named + more)}"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MOST_CHARS else f"{line[: MOST_CHARS - 1]}…"
 
 
 def _key(target_id: str, stimulus_id: str, sample: int) -> str:
