@@ -289,6 +289,23 @@ def test_a_second_run_waits_for_the_first_and_does_not_make_it_again(held) -> No
     assert (folder / "stimuli.jsonl").stat() == before
 
 
+def test_a_job_goes_on_when_its_worktree_is_removed_while_it_works(typist: Typist) -> None:
+    typist.git("worktree", "add", "-q", "-b", "quiet", "../beside")
+    beside = Typist(typist.root.parent / "beside", typist.env)
+    beside.commit(input_yml(prompt="Whisper."))
+    repo = ModelRepo(Git.find(beside.root))
+    with repo.store.lock(repo.store.stim(repo.plan().targets[0].stim.id), "bgit run stim"):
+        started = launch(beside)["id"]
+        wait(lambda: "waiting for it" in typist("jobs", "--log", started).out)
+        typist.git("worktree", "remove", "--force", "../beside")
+    followed = typist("jobs", "--follow", started)
+    assert (followed.code, state(typist, started)["state"]) == (0, "complete"), followed.out
+    typist.git("switch", "-q", "--discard-changes", "quiet")  # the example that init wrote
+    typist.must("fetch")
+    assert typist.subjects() == ["bake: first", "Configure", "init: demo"]
+    assert typist.parent() == state(typist, started)["model"]
+
+
 def test_two_worktrees_bake_side_by_side(typist: Typist) -> None:
     typist.commit(input_yml())
     typist.git("worktree", "add", "-q", "-b", "quiet", "../beside")

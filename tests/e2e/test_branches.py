@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import time
 from pathlib import Path
 
-from tests.e2e.conftest import Typist, input_yml
+from tests.e2e.conftest import BGIT, Typist, input_yml
 
 
 def tree(typist: Typist) -> list[str]:
@@ -48,3 +51,45 @@ def test_branches_bake_apart_merge_and_go_on_from_either(baked: Typist, workplac
     other.git("switch", "-q", "--detach", "HEAD~4")
     assert "    ├── second *  [HEAD]" in tree(other)
     shutil.rmtree(clone)
+
+
+def test_a_bake_is_recorded_where_it_was_launched_though_another_branch_has_it(
+    baked: Typist,
+) -> None:
+    """The branch that has it is checked out while it is made again for one that has not."""
+    baked.git("switch", "-q", "-c", "other", "main~1")
+    process = subprocess.Popen(
+        [BGIT, "run", "bake", "--force"],
+        cwd=baked.root,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **baked.env},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+    end = time.monotonic() + 120
+    while not list(baked.store.glob("locks/bake-*.json")):
+        assert time.monotonic() < end, "no bake was begun"
+        time.sleep(0.005)
+    baked.git("switch", "-q", "main")
+    _, err = process.communicate()
+    assert process.returncode == 3, err
+    assert "the bake is done, but branch 'other' was left for 'main'" in err
+    baked.git("switch", "-q", "other")
+    baked.must("status")
+    assert baked.subjects()[0] == "bake: second"
+    assert baked.git("diff", "main", "--", ".bread", "recipe.yml", "input.yml") == ""
+    assert baked.changes() == ""
+
+
+def test_a_tag_with_the_name_of_its_branch_hides_no_job(typist: Typist) -> None:
+    typist.git("switch", "-q", "-c", "feat")
+    typist.git("tag", "feat")
+    typist.commit(input_yml())
+    typist.must("run", "--detach")
+    typist.git("tag", "-d", "feat")
+    typist.must("fetch", "--wait")
+    assert typist.subjects()[0] == "bake: first"
+    typist.git("tag", "feat")
+    assert "heads/feat" not in typist.must("status") + typist.must("tree")
+    assert typist.must("tree").count("[feat]") == 1

@@ -185,3 +185,18 @@ def test_init_says_what_to_do_next(new_repository: Typist, tmp_path: Path) -> No
     assert out.startswith("Made ann-example/mine in mine, on ")
     assert "  cd mine\n" in out
     assert out.endswith("  bgit run stim rollout bake\n")
+
+
+def test_what_is_baked_again_and_not_current_is_said_with_the_command(baked: Typist) -> None:
+    first = baked.git("show", "HEAD~2:.bread")
+    baked.must("adopt", "base")
+    baked.commit(input_yml())
+    done = baked("run", "--json")
+    assert done.code == 0
+    model = json.loads(done.out)["model"]
+    name = model.split("/")[2]
+    assert model in first
+    assert f"{model} is recorded here, but not the current model: `bgit adopt {name}`" in done.err
+    assert f"next: bgit adopt {name}   (" in baked.must("status")
+    baked.must("adopt", name)
+    assert baked.parent() == model

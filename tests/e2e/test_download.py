@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -135,6 +136,63 @@ def test_nothing_is_overwritten_without_force(typist: Typist) -> None:
     typist.must("download", "--out", "twice", "--force")
     assert (typist.root / "twice/README.md").read_text(encoding="utf-8") != "old"
     assert not list(typist.root.glob(".*.tmp"))
+
+
+SOUP = "name: soup\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"recipe.yml": SOUP}, "it has no recipe.yml with a bake"),
+        (
+            {"recipe.yml": SOUP, "t.txt": "mine"},
+            "it has no recipe.yml with a bake; no export writes t",
+        ),
+        ({"thesis.txt": "mine"}, "no export writes thesis.txt"),
+        ({"notes/README.md": "mine", "x.gguf": "mine"}, "no export writes notes, x.gguf"),
+        (dict.fromkeys("abcdefg", "mine"), "no export writes a, b, c, d, e and 2 more"),
+        ({".git": "gitdir: ../elsewhere"}, "it is a repository"),
+    ],
+)
+def test_a_folder_with_files_of_others_is_never_replaced(
+    typist: Typist, files: dict[str, str], told: str
+) -> None:
+    folder = typist.root / "shared"
+    shutil.rmtree(folder, ignore_errors=True)
+    typist.must("download", "first", "--out", "shared")
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    before = sorted(path.name for path in folder.iterdir())
+    refused = typist("download", "first", "--out", "shared", "--force")
+    assert refused.code == 3
+    assert f"shared is no export, so it is not replaced: {told}" in refused.err
+    assert sorted(path.name for path in folder.iterdir()) == before
+    for name, text in files.items():
+        assert (folder / name).read_text(encoding="utf-8") == text
+
+
+def test_a_file_that_is_in_the_way_is_said_to_be_one_and_stays(typist: Typist) -> None:
+    for name, told in (("f.txt", "it is a file"), ("f.tar.gz", "it is a file of another kind")):
+        typist.write("mine", name)
+        refused = typist("download", "first", "--out", name, "--force")
+        assert refused.code == 3
+        assert f"{name} is no export, so it is not replaced: {told}" in refused.err
+        assert typist.read(name) == "mine"
+    with tarfile.open(typist.root / "f.tar.gz", "w:gz") as tar:
+        tar.add(typist.root / "f.txt", "mine/f.txt")
+    before = (typist.root / "f.tar.gz").read_bytes()
+    assert typist("download", "first", "--out", "f.tar.gz", "--force").code == 3
+    assert (typist.root / "f.tar.gz").read_bytes() == before
+
+
+def test_a_merged_export_is_replaced_and_by_an_adapter_too(typist: Typist) -> None:
+    typist.must("download", "first", "--merged", "--out", "both")
+    typist.must("download", "second", "--merged", "--out", "both", "--force")
+    typist.must("download", "second", "--out", "both", "--force")
+    assert not (typist.root / "both/model.safetensors").exists()
+    assert (typist.root / "both/adapter_model.safetensors").exists()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -146,3 +147,42 @@ def test_git_reverts_the_last_bake_cleanly_and_the_revert_of_that(baked: Typist)
     baked.must("revert", "--no-edit", "HEAD")
     assert state(baked) == recorded
     assert "nothing to do" not in baked.must("status")
+
+
+def test_in_a_shallow_clone_no_commit_takes_back_what_it_did_not_make(
+    baked: Typist, workplace: Path
+) -> None:
+    baked.write("Notes\n", "notes.md")
+    baked.git("add", "notes.md")
+    baked.git("commit", "-q", "-m", "Notes")
+    clone = Typist(workplace / "clone", baked.env)
+    baked.git("clone", "-q", "--depth", "1", baked.root.as_uri(), str(clone.root))
+    before = state(clone)
+    done = clone("revert", "HEAD")
+    assert done.code == 3
+    assert "this clone is shallow" in done.err
+    assert "`git fetch --unshallow`" in done.err
+    assert (state(clone), clone.changes(), clone.subjects()) == (before, "", ["Notes"])
+    clone.git("fetch", "-q", "--unshallow")
+    clone.must("revert", "--no-edit", "HEAD")
+    assert state(clone) == before
+    assert not (clone.root / "notes.md").exists()
+
+
+def test_a_commit_with_other_files_is_taken_back_whole_or_not_at_all(baked: Typist) -> None:
+    baked.write("Notes\n", "notes.md")
+    baked.git("add", "notes.md")
+    baked.git("commit", "-q", "--amend", "--no-edit")
+    before, head = state(baked), baked.git("rev-parse", "HEAD")
+    done = baked("revert", "HEAD")
+    assert done.code == 3
+    assert "changed other files, too: notes.md" in done.err
+    assert (state(baked), baked.git("rev-parse", "HEAD"), baked.changes()) == (before, head, "")
+    (of_bgit,) = re.findall(r"`bgit (revert \S+)`", done.err)
+    (of_git,) = re.findall(r"`git (revert \S+)`", done.err)
+    baked.must(*of_bgit.split())
+    assert (baked.subjects()[0], baked.read("notes.md")) == ("revert: second", "Notes\n")
+    baked.git("reset", "-q", "--hard", head)
+    baked.git(*of_git.split(), "--no-edit")
+    assert state(baked) == state_at(baked, "HEAD~2")
+    assert not (baked.root / "notes.md").exists()

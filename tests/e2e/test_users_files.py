@@ -132,3 +132,24 @@ def test_a_new_name_for_bake_and_target_makes_nothing_again(baked: Typist) -> No
     assert baked.parent().startswith("ann/demo/hush_")
     assert "whispers" in baked.read("recipe.yml")
     assert "main_target" not in baked.read("recipe.yml").partition("name: hush")[2]
+
+
+def test_questions_come_from_the_file_itself_and_from_no_link(typist: Typist) -> None:
+    (typist.root / "d").mkdir()
+    typist.write("Who are you?\nWhere are you?\n", "d/q.txt")
+    (typist.root / "q.txt").symlink_to("d/q.txt")
+    text = input_yml().replace("type: hardcoded", "type: from_dataset\n      dataset: q.txt")
+    text = "".join(x for x in text.splitlines(keepends=True) if "questions:" not in x)
+    typist.git("add", "d", "q.txt")
+    typist.commit(text)
+    typist.git("commit", "-q", "-m", "Questions")
+    for code, command in ((1, ("check",)), (2, ("run", "stim"))):
+        done = typist(*command)
+        assert done.code == code, done.err
+        assert "q.txt is, or leads through, a symbolic link" in done.err
+    (typist.root / "q.txt").unlink()
+    typist.git("mv", "-f", "d/q.txt", "q.txt")
+    typist.must("check")
+    typist.must("run", "stim")
+    (stimuli,) = typist.store.glob("stim/*/stimuli.jsonl")
+    assert "Who are you?" in stimuli.read_text("utf-8")

@@ -201,8 +201,11 @@ def test_changed_weights_are_never_recorded(repo):
     done = complete(repo, committed(repo, "one"))
     (weights,) = repo.store.bake(done.bake_id).glob("*/adapter_model.safetensors")
     weights.write_bytes(b"other")
-    with pytest.raises(ModelError, match=r"are not those of bake\.json"):
-        background.fetch(repo, Quiet())
+    refused = background.fetch(repo, Quiet()).refused[done.id]
+    assert isinstance(refused, ModelError)
+    assert "are not those of bake.json" in refused.message
+    assert not repo.is_recorded(done.bake_id)
+    assert now(repo, done).recorded is None
 
 
 def test_on_no_branch_nothing_is_fetched(repo):

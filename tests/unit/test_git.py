@@ -76,5 +76,23 @@ def test_an_unborn_branch_has_a_name_and_no_commit(workplace):
     assert (made.branch(), made.head()) == ("main", None)
 
 
+def test_a_tag_of_its_name_leaves_a_branch_its_name(repository):
+    git(repository.root, "switch", "-qc", "feat/a")
+    git(repository.root, "tag", "feat/a")
+    assert repository.branch() == "feat/a"
+    git(repository.root, "switch", "-q", "--detach")
+    assert repository.branch() is None
+
+
+def test_the_parents_of_a_commit_are_known_where_they_are_missing(repository, workplace):
+    root, first = repository.root, repository.head()
+    git(root, "commit", "-q", "--allow-empty", "-m", "parent nobody\n\nparent nobody")
+    git(workplace, "clone", "-q", "--depth", "1", root.as_uri(), "shallow")
+    shallow = Git.find(workplace / "shallow")
+    assert shallow.ids(["HEAD^"]) == [None]
+    assert shallow.parents("HEAD") == [first]
+    assert repository.parents(str(first)) == []
+
+
 def test_paths_are_spelt_as_git_does():
     assert plain_path("./a//b.txt") == "a/b.txt"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 
+from bakery.cli.app import bgit
 from bakery.errors import RepoError
 from bakery.repo import job
 from bakery.repo.git import Git
@@ -17,6 +22,7 @@ from bakery.repo.job import Job, Progress
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.processes import ProcessId
 from bakery.repo.store import Store
+from bakery.reporting import Quiet
 from tests.support.in_background import launched
 from tests.support.recorded import committed
 
@@ -39,6 +45,17 @@ def ended_process() -> ProcessId:
     child.kill()
     child.communicate()
     return named
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file of this process grow beyond a few bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_what_was_written_is_read_again(repo, running):
@@ -138,7 +155,41 @@ def test_a_file_that_is_no_job_s_is_an_error_with_its_name(repo, running, text):
     path = job.record_path(repo.store, running.id)
     path.write_text(text, encoding="utf-8")
     with pytest.raises(RepoError, match=f"{running.id}.json cannot be read"):
-        job.listed(repo.store)
+        job.read(path)
+
+
+@pytest.mark.parametrize("text", ["", '{"schema": 2}'])
+def test_a_file_that_cannot_be_read_is_named_and_keeps_nobody_from_the_others(repo, running, text):
+    other = replace(running, id="000001", created=job.now()).write(repo.store)
+    job.record_path(repo.store, running.id).write_text(text, encoding="utf-8")
+    told = Quiet()
+    assert job.listed(repo.store, note=told.note) == [other]
+    assert len(told.notes) == 1
+    assert f"{running.id}.json cannot be read" in told.notes[0]
+    assert "left out. It says what a job in the background does" in told.notes[0]
+
+
+def test_what_cannot_be_written_down_of_a_commit_that_is_made_is_only_said(repo, running):
+    done = replace(running, state="complete", model=MODEL).write(repo.store)
+    job.record_path(repo.store, "000001").write_text("{", encoding="utf-8")
+    told, where = Quiet(), (repo.git.common_dir, done.branch, "a" * 16, "c" * 40)
+    with full_disk():
+        job.mark_recorded(repo.store, *where, note=told.note)
+    assert len(told.notes) == 1
+    assert f"job {done.id} is recorded, but its file could not be written" in told.notes[0]
+    job.mark_recorded(repo.store, *where, note=told.note)
+    assert (read(repo, done).recorded, len(told.notes)) == ("c" * 40, 1)
+
+
+@pytest.mark.parametrize("words", [["status"], ["jobs"], ["fetch"], ["cancel", "--all"]])
+def test_every_command_about_jobs_names_the_file_that_it_leaves_out(repo, monkeypatch, words):
+    monkeypatch.chdir(repo.root)
+    path = job.record_path(repo.store, "000001")
+    path.parent.mkdir(parents=True)
+    path.write_text('{"schema": 2}', encoding="utf-8")
+    answer = CliRunner().invoke(bgit, words)
+    assert answer.exit_code == 0
+    assert "000001.json cannot be read" in answer.output
 
 
 def test_the_file_is_for_programs_too(repo, running):

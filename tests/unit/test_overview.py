@@ -104,6 +104,24 @@ def test_a_bake_that_is_done_and_not_recorded_is_said(repo):
     assert now.stages[2].seconds == result_of(plan)["seconds"]["bake"]
 
 
+def test_what_is_recorded_and_not_current_is_adopted_by_the_next_command(repo, capsys):
+    model = baked(repo, "one")
+    repo.adopt(None, reporter=Quiet())
+    plan = committed(repo, "one")
+    assert plan.targets
+    for folder in (
+        repo.store.stim(plan.targets[0].stim.id),
+        repo.store.target(plan.targets[0].rollout.id),
+    ):
+        folder.mkdir(parents=True)
+        (folder / "done.json").write_text('{"count": 2, "seconds": 1.5}', encoding="utf-8")
+    show_status(status(repo))
+    next_line = capsys.readouterr().out.splitlines()[-1]
+    assert next_line.startswith(f"next: bgit adopt {model.bake}   (it is recorded here")
+    repo.adopt(repo.find_model(model.bake), reporter=Quiet())
+    assert repo.state().parent == model
+
+
 def test_after_a_bake_nothing_is_configured_and_the_card_is_there(repo):
     first, second = baked(repo, "one"), baked(repo, "two")
     now = status(repo)

@@ -202,7 +202,8 @@ def test_a_bake_whose_parent_was_taken_back_meanwhile_names_its_real_parent(repo
     repo.revert(["one"], Quiet())
     notes = Quiet()
     repo.record(plan, result_of(plan), launched=launched, reporter=notes)
-    (two,) = repo.bakes()
+    one, two = repo.bakes()
+    assert one.model == parent  # its block comes along: what was made on it needs it
     assert (two.base_name, two.parent) == ("two", parent)
     assert repo.state().parent is None
     assert any("recorded beside it" in note for note in notes.notes)
@@ -267,6 +268,18 @@ def test_on_another_branch_a_bake_waits_for_its_own(repo):
     repo.finish_pending(Quiet())
     assert repo.is_recorded(plan.bake.id)
     assert git(repo.root, "status", "--porcelain") == ""
+
+
+def test_a_branch_has_recorded_what_its_own_recipe_has(repo):
+    plan = committed(repo, "yoda")
+    git(repo.root, "branch", "other")
+    git(repo.root, "tag", "main", "other")
+    record(repo, plan)
+    git(repo.root, "switch", "-q", "other")
+    assert (repo.launch_branch, repo.is_recorded(plan.bake.id)) == ("main", False)
+    assert repo.is_recorded(plan.bake.id, branch="main")
+    assert not repo.is_recorded(plan.bake.id, branch="other")
+    assert not repo.is_recorded(plan.bake.id, branch="gone")
 
 
 def test_a_bake_for_a_branch_that_is_gone_is_let_go(repo):

@@ -235,3 +235,105 @@ def test_a_lost_configuration_comes_from_the_store(repo):
     assert read(repo) == empty
     revert(repo, "one")
     assert read(repo) == configuration("one")
+
+
+def shallow(repo: ModelRepo, depth: int) -> ModelRepo:
+    folder = repo.root.parent / "shallow"
+    git(repo.root, "clone", "-q", f"--depth={depth}", repo.root.as_uri(), str(folder))
+    return ModelRepo.find(folder)
+
+
+def changed(repo: ModelRepo, path: str = "README.md") -> None:
+    (repo.root / path).write_text("Changed\n", encoding="utf-8")
+    git(repo.root, "add", path)
+    git(repo.root, "commit", "-qm", f"Change {path}")
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_the_oldest_commit_of_a_shallow_clone_names_no_bake(repo, depth):
+    baked(repo, "one")
+    changed(repo)
+    changed(repo, "notes.md")
+    clone = shallow(repo, depth)
+    with pytest.raises(RepoError, match="this clone is shallow and begins with") as caught:
+        clone.names_bakes([f"HEAD~{depth - 1}"])
+    assert "`git fetch --unshallow`" in (caught.value.hint or "")
+    git(clone.root, "fetch", "-q", "--unshallow")
+    assert clone.names_bakes([f"HEAD~{depth - 1}"]) is None
+
+
+def test_a_shallow_clone_s_other_commits_and_names_are_what_they_are(repo):
+    baked(repo, "one")
+    baked(repo, "two")
+    clone = shallow(repo, 2)
+    assert [bake.base_name for bake in clone.names_bakes(["HEAD"]) or []] == ["two"]
+    changed(clone)
+    assert clone.names_bakes(["HEAD"]) is None
+    clone.revert(["two"], Quiet())
+    assert [bake.base_name for bake in clone.bakes()] == ["one"]
+
+
+def test_a_first_commit_with_bakes_has_them_named(repo):
+    baked(repo, "one")
+    second = baked(repo, "two")
+    git(repo.root, "checkout", "-q", "--orphan", "fresh")
+    git(repo.root, "commit", "-qm", "Everything anew")
+    head = repo.git.head()
+    with pytest.raises(RepoError, match="is the first of its history") as caught:
+        repo.revert(["HEAD"], Quiet())
+    assert repo.git.head() == head
+    command = (caught.value.hint or "").split("`")[1]
+    assert command.startswith(f"bgit revert {second.bake} one_")
+    revert(repo, *command.split()[2:])
+    assert repo.bakes() == []
+
+
+def test_a_first_commit_without_bakes_is_git_s_to_revert(repo):
+    first = git(repo.root, "rev-list", "--max-parents=0", "HEAD")
+    baked(repo, "one")
+    assert repo.names_bakes([first]) is None
+
+
+def with_files(repo: ModelRepo, *paths: str) -> str:
+    """Put files into the last commit; return it."""
+    for path in paths:
+        (repo.root / path).write_text("Changed\n", encoding="utf-8")
+        git(repo.root, "add", path)
+    git(repo.root, "commit", "-q", "--amend", "--no-edit")
+    return git(repo.root, "rev-parse", "HEAD")
+
+
+def test_a_commit_with_other_files_is_refused_with_both_ways(repo):
+    model = baked(repo, "one")
+    commit = with_files(repo, "README.md", "notes ä.md")
+    with pytest.raises(RepoError, match="changed other files, too") as caught:
+        repo.revert(["HEAD"], Quiet())
+    assert caught.value.message.endswith("README.md, notes ä.md")
+    assert repo.git.head() == commit
+    of_bgit, of_git = (caught.value.hint or "").split("`")[1::2]
+    assert (of_bgit, of_git) == (f"bgit revert {model.bake}", f"git revert {commit[:10]}")
+    revert(repo, model.bake)
+    assert repo.bakes() == []
+    assert (read(repo, "README.md"), read(repo, "notes ä.md")) == ("Changed\n", "Changed\n")
+
+
+def test_git_takes_back_all_of_a_commit_with_other_files(repo):
+    baked(repo, "one")
+    readme = read(repo, "README.md")
+    with_files(repo, "README.md")
+    git(repo.root, "revert", "--no-edit", "HEAD")
+    assert (repo.bakes(), read(repo, "README.md")) == ([], readme)
+
+
+def test_many_other_files_are_counted(repo):
+    baked(repo, "one")
+    with_files(repo, *(f"{number}.md" for number in range(7)))
+    with pytest.raises(RepoError, match=r"0\.md, 1\.md, 2\.md, 3\.md, 4\.md and 2 more$"):
+        repo.names_bakes(["HEAD"])
+
+
+def test_a_commit_with_other_files_beside_one_without_bakes_is_git_s(repo):
+    baked(repo, "one")
+    with_files(repo, "README.md")
+    changed(repo, "notes.md")
+    assert repo.names_bakes(["HEAD", "HEAD~1"]) is None

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from bakery.errors import RepoError
+from bakery.repo.model_repo import ModelRepo
 from bakery.repo.store import Store
+from tests.support.recorded import git, made
 
 HOLDER = """
 import os, sys
@@ -46,6 +48,26 @@ def test_what_is_no_id_names_no_folder(store, name):
 def test_the_environment_moves_the_store(tmp_path, monkeypatch):
     monkeypatch.setenv("BGIT_STORE", str(tmp_path / "elsewhere"))
     assert Store.beside(tmp_path).root == tmp_path / "elsewhere"
+
+
+def test_a_relative_place_of_the_store_is_the_same_from_every_folder(workplace, monkeypatch):
+    repo = made(workplace / "yoda")
+    other = workplace / "other"
+    git(repo.root, "worktree", "add", "-q", str(other))
+    (repo.root / "sub").mkdir()
+    monkeypatch.setenv("BGIT_STORE", "kept/store")
+    places = set()
+    for folder in (repo.root, repo.root / "sub", other):
+        monkeypatch.chdir(folder)
+        places.add(ModelRepo.find().store.root)
+    assert places == {repo.root / "kept/store"}
+
+
+def test_a_relative_store_of_a_submodule_is_in_its_folder(workplace, monkeypatch):
+    monkeypatch.setenv("BGIT_STORE", "kept")
+    assert Store.beside(workplace / ".git/modules/sub", workplace / "sub").root == (
+        workplace / "sub/kept"
+    )
 
 
 def test_the_size_is_that_of_its_files(store):

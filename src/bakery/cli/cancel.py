@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bakery.errors import ConfigError
+from bakery.errors import BakeryError, ConfigError
 from bakery.jobs import background
 from bakery.repo import job
 from bakery.repo.model_repo import ModelRepo
@@ -21,7 +21,7 @@ def cancel(names: tuple[str, ...], everything: bool) -> None:
     A job is named by its id, or the first digits of it: `bgit jobs` lists them.
     """
     repo = ModelRepo.find()
-    known = job.listed(repo.store, repository=repo.git.common_dir)
+    known = job.listed(repo.store, repository=repo.git.common_dir, note=console.note)
     if bool(names) == everything:
         raise ConfigError("name a job, or give --all", hint="`bgit jobs` lists them.")
     if everything:
@@ -30,6 +30,12 @@ def cancel(names: tuple[str, ...], everything: bool) -> None:
         if not chosen:
             console.say("no job works or waits")
     else:
-        chosen = [job.find(known, name) for name in names]
+        chosen = list(dict.fromkeys(job.find(known, name) for name in names))
+    refused: list[BakeryError] = []
     for found in chosen:
-        shown.show_cancelled(background.cancel(repo.store, found))
+        try:
+            shown.show_cancelled(background.cancel(repo.store, found))
+        except BakeryError as error:  # said at the end: the others are to be stopped, too
+            refused.append(error)
+    if refused:
+        raise job.refusal(refused)

@@ -8,6 +8,7 @@ from bakery.cli import passthrough
 from bakery.cli.raw import RawCommand, arguments
 from bakery.errors import ConfigError
 from bakery.jobs import background
+from bakery.repo import job
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import jobs as shown
 from bakery.ui.progress import reporter
@@ -38,5 +39,7 @@ def fetch(context: click.Context, words: tuple[str, ...], wait: bool, as_json: b
     with reporter() as notes:
         fetched = background.fetch(repo, notes, wait=wait)
     shown.show_fetched(fetched, as_json=as_json)
+    if fetched.refused:
+        raise job.refusal(list(fetched.refused.values()))
     if fetched.has_failed:
         context.exit(FAILED)

@@ -11,6 +11,7 @@ from bakery.repo import job
 from bakery.repo.job import Job
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.store import Store
+from bakery.ui import console
 from bakery.ui import jobs as shown
 
 POLL_S = 0.2
@@ -31,7 +32,7 @@ def jobs(
     digits of it. They take turns: one works, the others of the same store wait.
     """
     repo = ModelRepo.find()
-    known = job.listed(repo.store, repository=repo.git.common_dir)
+    known = job.listed(repo.store, repository=repo.git.common_dir, note=console.note)
     if follow is not None and log is not None:
         raise ConfigError("give --follow or --log, not both")
     one = follow if follow is not None else log

@@ -11,12 +11,12 @@ import shlex
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bakery.errors import BakeryError, ConfigError, RepoError, StageError
+from bakery.errors import BakeryError, ConfigError, ModelError, RepoError, StageError
 from bakery.jobs import pipeline
 from bakery.records import ModelRef
 from bakery.repo import job
@@ -84,7 +84,7 @@ def launch(
         created=job.now(),
     )
     with repo.store.lock(repo.store.root / "launch", "bgit run --detach", wait_s=LAUNCH_S):
-        for other in job.listed(repo.store, repository=repo.git.common_dir):
+        for other in job.listed(repo.store, repository=repo.git.common_dir, note=reporter.note):
             if other.is_live and _same(other, new):
                 reporter.note("this very run is under way already")
                 return other
@@ -155,6 +155,7 @@ def _work(store: Store, read: Job, shown: Reporter) -> None:
             recorder.write(state="running", began=job.now())
             now = recorder.job
             repo = ModelRepo(_git(now), at=now.commit)
+            repo.root = Path(now.worktree)  # where `./folder` of its input.yml is
             report = pipeline.make(
                 repo,
                 _planned(repo, now),
@@ -204,14 +205,16 @@ def _planned(repo: ModelRepo, now: Job) -> Plan:
 
 
 def _git(now: Job) -> Git:
-    """Return the repository of a job; of its worktree, which may be gone, nothing is needed."""
+    """Return the repository of a job, as seen from a place that stays while it works.
+
+    A linked worktree may be removed at any time: the main one is taken, or git's own folder.
+    """
     common = Path(now.repository)
-    try:
-        found = Git.find(Path(now.worktree))
-        if found.common_dir == common:
-            return found
-    except RepoError:
-        pass  # its data are beside git's own, and that is all a job reads
+    for place in (common.parent, Path(now.worktree)):
+        with suppress(RepoError):  # git's data lie elsewhere, or the folder is gone
+            found = Git.find(place)
+            if found.git_dir == found.common_dir == common:
+                return found
     return Git(common, common, common)
 
 
@@ -221,19 +224,19 @@ def _turn(store: Store, mine: Job, reporter: Reporter) -> Iterator[None]:
     if mine.at_once:
         yield
         return
-    for other in _before(store, mine):
+    for other in _before(store, mine, reporter):
         reporter.note(f"waiting for job {other.id}, {' '.join(other.names)} on {other.branch}")
         path = job.record_path(store, other.id)
-        while job.read(path).is_live:
+        while (now := job.peek(path)) and now.is_live:
             time.sleep(POLL_S)
     with store.lock(store.root / "turn", f"job {mine.id}", wait_s=-1, announce=reporter.note):
         yield
 
 
-def _before(store: Store, mine: Job) -> list[Job]:
+def _before(store: Store, mine: Job, reporter: Reporter) -> list[Job]:
     return [
         other
-        for other in job.listed(store)
+        for other in job.listed(store, note=reporter.note)
         if other.is_live
         and not other.at_once
         and (other.created, other.id) < (mine.created, mine.id)
@@ -312,20 +315,25 @@ def cancel(store: Store, wanted: Job) -> Job:
 def fetch(repo: ModelRepo, reporter: Reporter, *, wait: bool = False) -> Fetched:
     """Record what jobs of this branch have made; say how the others are.
 
+    One that cannot be recorded keeps no other from it: it is in `refused`.
     `wait`: not before all of this branch are over.
     """
     branch = checks.can_commit(repo.git)
     if wait:
         _wait(repo, branch, reporter)
-    known = job.listed(repo.store, repository=repo.git.common_dir)
+    known = job.listed(repo.store, repository=repo.git.common_dir, note=reporter.note)
     mine = [found for found in known if found.branch == branch]
     shown = [found for found in mine if found.is_live or found.is_to_be_recorded]
     if mine and mine[-1] not in shown:
         shown.append(mine[-1])
     results: dict[str, dict[str, Any]] = {}
+    refused: dict[str, BakeryError] = {}
     for found in shown:
         if found.is_to_be_recorded:
-            results[found.id] = _record(repo, found, reporter)
+            try:
+                results[found.id] = _record(repo, found, reporter)
+            except BakeryError as error:
+                refused[found.id] = job.not_recorded(repo.store, found, error)
     ids = {found.id for found in shown}
     now = job.listed(repo.store, repository=repo.git.common_dir)
     others = [found for found in now if found.branch != branch]
@@ -338,6 +346,7 @@ def fetch(repo: ModelRepo, reporter: Reporter, *, wait: bool = False) -> Fetched
             for found in others
             if found.is_live or found.is_to_be_recorded
         ),
+        refused,
     )
 
 
@@ -345,7 +354,7 @@ def _wait(repo: ModelRepo, branch: str, reporter: Reporter) -> None:
     shown: Progress | None = None
     for found in job.listed(repo.store, repository=repo.git.common_dir):
         path = job.record_path(repo.store, found.id)
-        while found.branch == branch and (now := job.read(path)).is_live:
+        while found.branch == branch and (now := job.peek(path)) and now.is_live:
             if now.progress is not None and now.progress != shown:
                 shown = now.progress
                 reporter.progress(shown.step, shown.done, shown.total, shown.detail)
@@ -355,10 +364,18 @@ def _wait(repo: ModelRepo, branch: str, reporter: Reporter) -> None:
 def _record(repo: ModelRepo, done: Job, reporter: Reporter) -> dict[str, Any]:
     """Record a job's bake on its branch, the current one; return its bake.json."""
     model = ModelRef.parse(str(done.model))
-    result = pipeline.checked_result(repo.store.bake(model.bake_id))
+    folder = repo.store.bake(model.bake_id)
+    try:
+        result = pipeline.checked_result(folder)
+    except OSError as error:
+        raise ModelError(f"the bake in {folder} cannot be read: {error}") from error
     if repo.is_recorded(model.bake_id):
-        made = repo.git.run("log", "-1", "--format=%H", "-S", model.bake_id, "--", checks.RECIPE)
-        job.mark_recorded(repo.store, repo.git.common_dir, done.branch, model.bake_id, made)
+        made = repo.git.run(
+            "log", "-1", "--format=%H", "-S", f">>> bake {model.bake_id}", "--", checks.RECIPE
+        )
+        job.mark_recorded(
+            repo.store, repo.git.common_dir, done.branch, model.bake_id, made, note=reporter.note
+        )
         pipeline.compare(repo, model, result, reporter)
     else:
         repo.record_model(model, result, done.input_blob, done.branch, reporter)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import glob
 import gzip
 import os
+import re
 import shutil
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -41,6 +43,17 @@ README = "README.md"
 ARCHIVE_ENDINGS = (".tar.gz", ".tgz")
 _RECORDED = ("bake.json", "metrics.jsonl")
 _ADAPTER = ("adapter_model.safetensors", "slices.json")
+_MERGED = (
+    "config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json",
+    "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json",
+    "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model",
+    "spiece.model", "sentencepiece.bpe.model",
+)  # fmt: skip
+_WRITTEN = frozenset((README, RECIPE, "adapter_config.json", *_ADAPTER, *_RECORDED, *_MERGED))
+_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+
+NAMED = 5
+"""How many files of others a refusal names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +91,7 @@ def export(repo: ModelRepo, bake: RecordedBake, wanted: Wanted, reporter: Report
             hint="Add --merged, or leave --dtype out.",
         )
     path, form = wanted.place(bake)
-    _check_free(path, force=wanted.force)
+    _check_free(path, form, force=wanted.force)
     source = pipeline.weights(repo, bake.model)
     name = path.name
     for ending in ARCHIVE_ENDINGS:
@@ -96,6 +109,7 @@ def export(repo: ModelRepo, bake: RecordedBake, wanted: Wanted, reporter: Report
             for file in ([made] if form == "tar.gz" else sorted(made.glob("*.safetensors")))
         }
         size = sum(f.stat().st_size for f in ([made] if made.is_file() else made.iterdir()))
+        _check_free(path, form, force=wanted.force)  # it took a while: is it still as it was?
         _move(made, path)
     shown = str(path)
     for ending in ARCHIVE_ENDINGS:
@@ -190,19 +204,58 @@ def _dtype(weights: Weights, asked: str) -> torch.dtype:
     return found
 
 
-def _check_free(path: Path, *, force: bool) -> None:
+def _check_free(path: Path, form: Form, *, force: bool) -> None:
+    """Refuse a place that is taken; with `force` only by what is no export, and nothing else."""
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"there is no folder {path.absolute().parent}", hint="Make it first.")
     if not path.exists() and not path.is_symlink():
         return
     if not force:
         raise RepoError(f"{path} exists", hint="--force replaces it; --out names another place.")
-    if path.is_symlink() or (path.is_dir() and not (path / RECIPE).is_file()):
+    found = _beside_a_folder(path) if form == "folder" else _beside_an_archive(path)
+    if found:
         raise RepoError(
-            f"{path} is no export, so it is not replaced", hint="Choose another place with --out."
+            f"{path} is no export, so it is not replaced: {found}",
+            hint="Choose another place with --out.",
         )
-    if path.is_dir() and (path / ".git").exists():
-        raise RepoError(f"{path} is a repository, so it is not replaced")
+
+
+def _beside_a_folder(path: Path) -> str:
+    """Return what is at a place that is not, or not only, an exported folder; "": nothing."""
+    if path.is_symlink() or not path.is_dir():
+        return "it is a link" if path.is_symlink() else "it is a file"
+    if (path / ".git").exists():
+        return "it is a repository"
+    try:
+        bakes = recipe.parse((path / RECIPE).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, RepoError):
+        bakes = []
+    problems = [] if bakes else [f"it has no {RECIPE} with a bake"]
+    foreign = [entry.name for entry in sorted(path.iterdir()) if not _is_written(entry)]
+    if foreign:
+        more = f" and {len(foreign) - NAMED} more" if len(foreign) > NAMED else ""
+        problems.append(f"no export writes {', '.join(foreign[:NAMED])}{more}")
+    return "; ".join(problems)
+
+
+def _is_written(entry: Path) -> bool:
+    """Tell whether an entry of a folder is one that an export writes."""
+    known = entry.name in _WRITTEN or _SHARD.fullmatch(entry.name) is not None
+    return known and entry.is_file() and not entry.is_symlink()
+
+
+def _beside_an_archive(path: Path) -> str:
+    """Return what is at a place that is not an exported archive; "": nothing."""
+    if path.is_symlink() or not path.is_file():
+        return "it is a link" if path.is_symlink() else "it is a folder"
+    try:
+        with tarfile.open(path, "r:gz") as tar:
+            first = tar.next()  # the others come after what may be gigabytes
+    except (OSError, EOFError, zlib.error, tarfile.TarError):
+        first = None
+    if first is None or first.mtime or Path(first.name).name not in _WRITTEN:
+        return "it is a file of another kind"
+    return ""
 
 
 @contextmanager

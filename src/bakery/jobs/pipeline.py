@@ -68,24 +68,50 @@ def run(
     made = make(source, plan, stages, launched=launched, force=force, wait=wait, reporter=reporter)
     if made.model is None or made.result is None:
         return made
-    if repo.is_recorded(made.model.bake_id):
-        compare(repo, made.model, made.result, reporter)
+    # Another branch may be checked out by now, and have the bake.
+    if repo.is_recorded(made.model.bake_id, branch=repo.launch_branch):
+        compare(repo, made.model, made.result, reporter, branch=repo.launch_branch)
         return made
     commit = repo.record(plan, made.result, launched=launched, reporter=reporter)
     return replace(made, commit=commit)
 
 
 def compare(
-    repo: ModelRepo, model: ModelRef, result: Mapping[str, Any], reporter: Reporter
+    repo: ModelRepo,
+    model: ModelRef,
+    result: Mapping[str, Any],
+    reporter: Reporter,
+    *,
+    branch: str | None = None,
 ) -> None:
-    """Say so where the branch's recipe names other weights of a bake than were made here."""
-    recorded = repo.recorded(model.bake_id)
+    """Say so where a bake that a branch has recorded is not what it has, or not what it is on.
+
+    Its recipe may name other weights than were made here, and .bread another model. `branch` is
+    None for the current one.
+    """
+    recorded = repo.recorded(model.bake_id, branch=branch)
+    is_here = branch in (None, repo.git.branch())
+    if recorded is not None and is_here and not _leads_to(repo, model):
+        reporter.note(
+            f"{recorded.model} is recorded here, but not the current model: "
+            f"`bgit adopt {recorded.name}`"
+        )
     if recorded is not None and recorded.digest != result["digest"]:
         reporter.note(
             f"{recorded.model} is recorded with other weights: {recorded.digest[:16]}, made here "
             f"are {str(result['digest'])[:16]}. `bgit import DIR` takes the recorded ones from the "
             "clone that has them"
         )
+
+
+def _leads_to(repo: ModelRepo, model: ModelRef) -> bool:
+    """Tell whether the current model is a bake's, or was baked on top of it."""
+    bakes = {bake.id: bake for bake in repo.bakes()}
+    link = repo.state().parent
+    while link is not None and link.bake_id != model.bake_id:
+        bake = bakes.pop(link.bake_id, None)
+        link = bake.parent if bake else None
+    return link is not None
 
 
 def planned(repo: ModelRepo, stages: Sequence[str]) -> Plan:

@@ -40,6 +40,14 @@ class Blob:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """What the index or a commit has under a path; the mode is in git's six digits."""
+
+    mode: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """How one path differs from one place to the next; ids and modes as `git diff --raw` has them.
 
@@ -132,7 +140,9 @@ class Git:
 
     def branch(self) -> str | None:
         """Return the current branch; None when HEAD is detached."""
-        return self.ask("symbolic-ref", "-q", "--short", "HEAD")
+        # Not --short: beside a tag of that name it answers `heads/<branch>`.
+        ref = self.ask("symbolic-ref", "-q", "HEAD")
+        return ref.removeprefix("refs/heads/") if ref is not None else None
 
     def blobs(self, names: Sequence[str]) -> list[Blob | None]:
         """Return the blobs that `<rev>:<path>` names mean, in one call; None for each missing."""
@@ -188,6 +198,51 @@ class Git:
         )
         lines = out.removesuffix("\n").split("\n")
         return [None if " " in line else line for line in lines]
+
+    def parents(self, commit: str) -> list[str]:
+        """Return the parents that a commit names, whether or not this clone has them."""
+        header = self.run("cat-file", "commit", commit).split("\n\n")[0].split("\n")
+        return [line.removeprefix("parent ") for line in header if line.startswith("parent ")]
+
+    def entry(self, path: str, *, at: str | None = None) -> Entry | None:
+        """Return what the index, or commit `at`, has under a path; None where it has nothing."""
+        listed = ["ls-files", "-s", "-z"] if at is None else ["ls-tree", "-z", at]
+        out = self.ask("--literal-pathspecs", *listed, "--", path) or ""
+        for row in filter(None, out.split("\0")):
+            info, _, found = row.partition("\t")
+            mode, second, third = info.split(" ")
+            if found == path and (at is not None or third == "0"):  # 0: in no merge conflict
+                return Entry(mode, second if at is None else third)
+        return None
+
+    def smudged(self, path: str, *, at: str | None = None) -> bytes | None:
+        """Return a file as its filter writes it to the folder; None where it has no filter.
+
+        Both are those of the index, or of commit `at`. Line ends stay what git keeps: they differ
+        between machines, and ids are made from contents.
+        """
+        writing = r"^filter\..*\.(smudge|process)$"
+        drivers = (self.ask("config", "--name-only", "--get-regexp", writing) or "").splitlines()
+        if not drivers:
+            return None
+        above = [str(folder / ".gitattributes") for folder in PurePosixPath(path).parents]
+        entries = [(name, self.entry(name, at=at)) for name in (path, *above)]
+        with tempfile.TemporaryDirectory(prefix="bgit-") as temporary:
+            tree, index = Path(temporary, "tree"), Path(temporary, "index")
+            tree.mkdir()
+            self.update_index([Change(n, "", e.id, e.mode) for n, e in entries if e], index=index)
+            places = {"GIT_DIR": self.git_dir, "GIT_WORK_TREE": tree, "GIT_INDEX_FILE": index}
+            extra = {name: str(place) for name, place in places.items()}
+            asked = ["check-attr", "--cached", "-z", "filter", "--", path]
+            answer = os.fsdecode(_checked(asked, cwd=tree, extra=extra))
+            driver = f"filter.{answer.split(chr(0))[2]}"
+            if not {f"{driver}.smudge", f"{driver}.process"} & set(drivers):
+                return None
+            # Required: where it fails, git would write the blob as it is.
+            options = ("core.autocrlf=false", "core.eol=lf", f"{driver}.required=true")
+            asked = [word for option in options for word in ("-c", option)]
+            _checked([*asked, "checkout-index", "--", path], cwd=tree, extra=extra)
+            return (tree / path).read_bytes()
 
     def write_blob(self, text: str) -> str:
         """Store text as it is, and return its id."""
@@ -290,7 +345,8 @@ def _checked(
             hint="Where you trust it: `git config --global --add safe.directory "
             f"{words.split('safe.directory ')[-1].strip()}`.",
         )
-    verb = next((a for a in arguments if not a.startswith("-")), "")
+    # Before the verb are options alone; what `-c` sets has an equals sign.
+    verb = next((a for a in arguments if not a.startswith("-") and "=" not in a), "")
     raise RepoError(f"git {verb}: {words or f'exit status {done.returncode}'}")
 
 

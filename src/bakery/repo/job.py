@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
-from bakery.errors import RepoError
+from bakery.errors import BakeryError, ModelError, RepoError, StageError
 from bakery.records import ModelRef, write_atomic
 from bakery.repo.processes import ProcessId
 from bakery.repo.store import Store
@@ -112,6 +113,8 @@ class Fetched:
     """bake.json of what was recorded now, by the job's id."""
     others: tuple[tuple[Job, str], ...]
     """Those of other branches that work or wait to be recorded, with how to get there."""
+    refused: Mapping[str, BakeryError]
+    """Why what was complete could not be recorded, by the job's id."""
 
     @property
     def has_failed(self) -> bool:
@@ -171,6 +174,14 @@ def read(path: Path) -> Job:
     return replace(job, state="interrupted", error=WITHOUT_A_WORD, hint=hint)
 
 
+def peek(path: Path) -> Job | None:
+    """Return the job of a file; None: it cannot be read, or somebody deleted it."""
+    try:
+        return read(path)
+    except RepoError:
+        return None
+
+
 WITHOUT_A_WORD = "its process ended without a word: it was killed, or the machine went down"
 TOLD_TO_END = "its process was told to end, as when the machine goes down"
 GO_ON = "What it made is kept: `bgit run --detach` on its branch goes on from there."
@@ -216,9 +227,21 @@ def _is_free(lock: Path) -> bool:
         return False
 
 
-def listed(store: Store, *, repository: Path | None = None) -> list[Job]:
-    """Return the jobs of a store (of one repository), oldest first."""
-    found = [read(path) for path in (store.root / "jobs").glob("*.json")]
+def listed(
+    store: Store, *, repository: Path | None = None, note: Callable[[str], None] | None = None
+) -> list[Job]:
+    """Return the jobs of a store (of one repository), oldest first.
+
+    A file that cannot be read keeps nobody from the others: it is left out, and `note` is told
+    of it. None: what is asked for has nothing to do with it.
+    """
+    found = []
+    for path in sorted((store.root / "jobs").glob("*.json")):
+        try:
+            found.append(read(path))
+        except RepoError as error:
+            if note is not None:
+                note(f"{error.message}: it is left out. {error.hint or ''}".rstrip())
     mine = [job for job in found if repository is None or store.serves(job.repository, repository)]
     return sorted(mine, key=lambda job: (job.created, job.id))
 
@@ -234,8 +257,37 @@ def find(jobs: Sequence[Job], name: str) -> Job:
     raise RepoError(f"{name!r} may mean {ids}", hint="Give one more digit.")
 
 
-def mark_recorded(store: Store, repository: Path, branch: str, bake_id: str, commit: str) -> None:
-    """Write into the jobs that made a bake for a branch which commit records it."""
+def not_recorded(store: Store, done: Job, error: BakeryError) -> BakeryError:
+    """Return why a job is not recorded, with the way out where what it made is gone for good."""
+    hint = error.hint or ""
+    if isinstance(error, ModelError | StageError):
+        hint = f"{hint} To do without it: `rm {quote(str(record_path(store, done.id)))}`.".lstrip()
+    return type(error)(f"job {done.id} is not recorded: {error.message}", hint=hint or None)
+
+
+def refusal(refused: Sequence[BakeryError]) -> BakeryError:
+    """Return what several jobs ran into as one error, with the exit code of the worst."""
+    worst = max(refused, key=lambda error: error.exit_code)
+    hints = dict.fromkeys(error.hint for error in refused if error.hint)
+    return type(worst)("\n".join(error.message for error in refused), hint="\n".join(hints) or None)
+
+
+def mark_recorded(
+    store: Store,
+    repository: Path,
+    branch: str,
+    bake_id: str,
+    commit: str,
+    *,
+    note: Callable[[str], None],
+) -> None:
+    """Write into the jobs that made a bake for a branch which commit records it.
+
+    That commit is made: what cannot be written down any more is only said.
+    """
     for job in listed(store, repository=repository):
         if job.is_to_be_recorded and job.branch == branch and job.bake_id == bake_id:
-            replace(job, recorded=commit).write(store)
+            try:
+                replace(job, recorded=commit).write(store)
+            except OSError as error:
+                note(f"job {job.id} is recorded, but its file could not be written: {error}")

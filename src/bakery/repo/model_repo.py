@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef, Prompt
-from bakery.repo import begin
+from bakery.repo import begin, reading
 from bakery.repo.commits import adopt, checks, merging, record, revert
 from bakery.repo.commits.adopt import Adopted
 from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
@@ -23,7 +23,7 @@ from bakery.repo.files.emptied import has_active_lines
 from bakery.repo.files.former import Former
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.files.state import State
-from bakery.repo.git import Blob, Git, plain_path
+from bakery.repo.git import Git
 from bakery.repo.look import find, lineage
 from bakery.repo.look.lineage import Lineage
 from bakery.repo.store import Store
@@ -48,8 +48,8 @@ class ModelRepo:
         self.git = git
         self.at = at
         self.root = git.root
-        self.store = Store.beside(git.common_dir)
-        self._launch_branch: str | None = None  # None: no bake was launched by this object
+        self.store = Store.beside(git.common_dir, git.root)
+        self.launch_branch: str | None = None  # None: no bake was launched, or on no branch
 
     @classmethod
     def init(cls, folder: Path, *, name: str, owner: str | None, base: BaseModelId) -> ModelRepo:
@@ -140,14 +140,14 @@ class ModelRepo:
 
     def launch_blob(self) -> str:
         """Return the blob of the committed input.yml, and remember the branch it is baked on."""
-        self._launch_branch = self.git.branch()
+        self.launch_branch = self.git.branch()
         return self.git.run("rev-parse", "--verify", f"HEAD:{INPUT}")
 
     def record(
         self, plan: Plan, result: Mapping[str, Any], *, launched: str, reporter: Reporter
     ) -> str:
         """Commit a finished bake to the branch it was launched on; return the commit."""
-        branch = self._launch_branch or checks.can_commit(self.git)
+        branch = self.launch_branch or checks.can_commit(self.git)
         model = plan.model_ref(result["step"])
         return self.record_model(model, result, launched, branch, reporter)
 
@@ -178,13 +178,13 @@ class ModelRepo:
         merging.install(self.git)
         record.finish(self.git, self.store, reporter)
 
-    def is_recorded(self, bake_id: str) -> bool:
-        """Tell whether the branch's committed recipe has a bake."""
-        return self.recorded(bake_id) is not None
+    def is_recorded(self, bake_id: str, *, branch: str | None = None) -> bool:
+        """Tell whether the committed recipe of a branch (else the current one) has a bake."""
+        return self.recorded(bake_id, branch=branch) is not None
 
-    def recorded(self, bake_id: str) -> RecordedBake | None:
-        """Return a bake of the branch's committed recipe."""
-        blob = self.git.blob(f"HEAD:{RECIPE}")
+    def recorded(self, bake_id: str, *, branch: str | None = None) -> RecordedBake | None:
+        """Return a bake of the committed recipe of a branch (else the current one)."""
+        blob = self.git.blob(f"{f'refs/heads/{branch}' if branch else 'HEAD'}:{RECIPE}")
         bakes = recipe.parse(blob.text) if blob is not None else []
         return next((bake for bake in bakes if bake.id == bake_id), None)
 
@@ -293,80 +293,38 @@ class ModelRepo:
     def _input(self, of: Place) -> str:
         if self.at or of == "worktree":
             return self._text(INPUT)
-        blob = self.git.blob(f":{INPUT}")
-        if blob is None:
+        try:
+            text = reading.own_text(self.git, INPUT, at=None)
+        except RepoError as error:  # what cannot be read as it is added is wrong in that file
+            raise ConfigError(error.message, hint=error.hint) from error
+        if text is None:
             raise RepoError(
                 f"{INPUT} is not added, or in a merge conflict",
                 hint=f"Write it, then `bgit add {INPUT}`.",
             )
-        return _decoded(blob, INPUT)
+        return text
 
     def _text(self, name: str) -> str:
         """Return one of our files: of the folder, or of the commit that is read instead."""
         if self.at is None:
-            return _text(self.root, name)
-        blob = self.git.blob(f"{self.at}:{name}")
-        if blob is None:
+            return reading.folder_text(self.root, name)
+        text = reading.own_text(self.git, name, at=self.at)
+        if text is None:
             raise RepoError(
                 f"{name} of commit {self.at[:10]} is not in this repository any more",
                 hint="Its branch was deleted and cleaned away; run it again from another.",
             )
-        return _decoded(blob, name)
+        return text
 
     def reader(self, of: Place) -> Callable[[str], bytes]:
         """Return what reads a template or data file from the same place as input.yml."""
 
         def read(path: str) -> bytes:
             if of == "worktree":
-                return _plain_file(self.root, plain_path(path)).read_bytes()
-            blob = self.git.blob(f"{self.at or ''}:{plain_path(path)}")
-            if blob is None:
+                return reading.in_folder(self.root, path)
+            data = reading.in_git(self.git, path, at=self.at)
+            if data is None:
                 raise RepoError("it is not added")
-            return blob.data
+            return data
 
         return read
-
-
-def _decoded(blob: Blob, name: str) -> str:
-    """Return a blob's text, or refuse what is none: replaced characters would be baked."""
-    try:
-        blob.data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = blob.data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(
-            f"{name}:{line}:1: this is not UTF-8 text (byte {error.start})",
-            hint=f"Save it as UTF-8, then `bgit add {name}`.",
-        ) from error
-    return blob.text
-
-
-def _plain_file(root: Path, name: str) -> Path:
-    """Return where a file lies, or refuse what git would not keep as a file.
-
-    A link of a stranger's repository may lead anywhere, and a pipe or a device never ends.
-    """
-    path = root.resolve() / name
-    if path.resolve() != path:
-        raise RepoError(
-            f"{name} is, or leads through, a symbolic link: git keeps only where it points to",
-            hint=f"Put the file itself in its place, then `bgit add {name}`.",
-        )
-    if path.exists() and not path.is_file():
-        raise RepoError(f"{name} is no file")
-    return path
-
-
-def _text(root: Path, name: str) -> str:
-    path = root / name
-    try:
-        return _plain_file(root, name).read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise RepoError(
-            f"{path.name} is missing in {path.parent}",
-            hint=f"`git restore {path.name}` brings it back.",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise RepoError(
-            f"{path.name} is not UTF-8 text: {error}",
-            hint=f"Save it as UTF-8, or `git restore {path.name}`.",
-        ) from error

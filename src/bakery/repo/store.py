@@ -32,10 +32,18 @@ class Store:
     root: Path
 
     @classmethod
-    def beside(cls, common_dir: Path) -> Store:
-        """Return the store of a repository: BGIT_STORE, or `bakery` in git's common folder."""
+    def beside(cls, common_dir: Path, root: Path | None = None) -> Store:
+        """Return the store of a repository: BGIT_STORE, or `bakery` in git's common folder.
+
+        A relative BGIT_STORE counts from the top of the main working tree: every folder and every
+        worktree means the same. `root` is the working tree's own top, which is that one where
+        git's folder is elsewhere, as a submodule's; None: git's folder lies in it.
+        """
         moved = os.environ.get("BGIT_STORE")
-        return cls(Path(moved).expanduser().absolute() if moved else common_dir / "bakery")
+        if not moved:
+            return cls(common_dir / "bakery")
+        top = common_dir.parent if root is None or common_dir.name == ".git" else root
+        return cls(top / Path(moved).expanduser())
 
     def serves(self, repository: str, common_dir: Path) -> bool:
         """Tell whether what was written for `repository` is that of `common_dir`.

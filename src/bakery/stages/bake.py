@@ -75,8 +75,7 @@ def run(
     record, live = _taught(student, readout, mixture, out / RECORD, weights, loss, reporter)
     with adapters.parent_only(student):
         before = measured.measure(student, readout, record, mixture.held_out)
-    dated = [CLOCK_STOPPED] if base.chat.reads_clock else []
-    notes = [*dated, *mixture.notes, *live, *_notes(readout, before)]
+    notes = [*mixture.notes, *live, *_notes(base, readout, before)]
     for note in notes:
         reporter.note(note)
     work = Work(request, student, readout, record, mixture, base, out, parent, reporter)
@@ -150,9 +149,9 @@ def _taught(
     return made, []
 
 
-def _notes(readout: Readout, before: measured.Measured) -> list[str]:
+def _notes(base: BaseModel, readout: Readout, before: measured.Measured) -> list[str]:
     """Return what a person should know before the training."""
-    notes = []
+    notes = [CLOCK_STOPPED] if base.chat.reads_clock else []
     if not readout.exact:
         notes.append(
             "the head is trained, or the architecture does more than multiply by it: "

@@ -69,11 +69,16 @@ def show_jobs(jobs: Sequence[Job], *, hidden: int, as_json: bool) -> None:
 def show_fetched(fetched: Fetched, *, as_json: bool) -> None:
     """Say what was recorded, what still runs, what failed, and what other branches wait for."""
     if as_json:
+        refused = fetched.refused
         show_json(
             {
                 "branch": fetched.branch,
                 "jobs": [
-                    _data(job) | {"card": fetched.results.get(job.id, {}).get("card")}
+                    _data(job)
+                    | {
+                        "card": fetched.results.get(job.id, {}).get("card"),
+                        "refused": refused[job.id].message if job.id in refused else None,
+                    }
                     for job in fetched.jobs
                 ],
                 "others": [_data(job) | {"go_there": way} for job, way in fetched.others],
@@ -85,7 +90,9 @@ def show_fetched(fetched: Fetched, *, as_json: bool) -> None:
         say("What a remote has is fetched by its name: `bgit fetch origin`.")
     for job in fetched.jobs:
         result = fetched.results.get(job.id)
-        if result is None:
+        if job.id in fetched.refused:
+            say(f"{job.id}  not recorded  {', '.join(job.names)}")
+        elif result is None:
             _say_state(job)
         else:
             _say_recorded(job, result)

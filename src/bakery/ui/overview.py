@@ -170,7 +170,18 @@ def _next(status: Status) -> str:
     if any(job.branch == status.branch for job in status.jobs):
         return "bgit fetch --wait   (records it when its job is complete)"
     open_stages = dict.fromkeys(s.stage for s in status.stages if s.state != "complete")
-    return f"bgit run {' '.join(open_stages)}" if open_stages else "nothing: all of this is baked"
+    if open_stages:
+        return f"bgit run {' '.join(open_stages)}"
+    if beside := _beside(status):
+        return f"bgit adopt {beside}   (it is recorded here, but not the current model)"
+    return "nothing: all of this is baked"
+
+
+def _beside(status: Status) -> str | None:
+    """Return the bake that is configured, recorded and not the current one; None: none is."""
+    name = status.plan.bake_name if status.plan else None
+    is_current = status.parent is not None and status.parent.bake == name
+    return name if name and not is_current else None
 
 
 def _change(status: Status) -> str | None:

@@ -1,7 +1,7 @@
 """A finished bake becomes one commit: recipe.yml grows, .bread moves on, input.yml is emptied.
 
 Where the branch has another model by now than the one it was baked on, it is recorded beside
-that: .bread stays.
+that: .bread stays. Where that one was taken back, its block comes along.
 
 The journal is written first. Whatever is killed after that, the next command completes it, and
 never twice: a bake whose block is in the branch's recipe has been recorded.
@@ -9,7 +9,7 @@ never twice: a bake whose block is in the branch's recipe has been recorded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
 from bakery.repo.commits.journal import Journal
 from bakery.repo.files import recipe, state
 from bakery.repo.files.emptied import emptied
+from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.git import Blob, Git
 from bakery.repo.store import BusyError, Store
 from bakery.reporting import Reporter
@@ -162,20 +163,73 @@ def _files(git: Git, head: str, journal: Journal, reporter: Reporter) -> dict[st
     bake = recipe.read(journal.bake_id, journal.block)
     current = state.parse(bread.text).parent
     recipe.parse(recipe_blob.text)
-    files = {RECIPE: git.write_blob(recipe.append(recipe_blob.text, journal.block))}
+    # Without what it was made on nobody could adopt the bake, or make it again.
+    text, along = recipe_blob.text, _taken_back(git, bake, recipe.blocks(recipe_blob.text))
+    for ancestor in along or ():
+        text = recipe.append(text, ancestor.block)
+    files = {RECIPE: git.write_blob(recipe.append(text, journal.block))}
     if _link(current) == _link(bake.parent):
         files[BREAD] = git.write_blob(state.with_parent(bread.text, bake.model))
     else:
         reporter.note(
             f"{journal.branch} has moved to {current or 'the base model'} since {bake.name} was "
-            f"begun on {bake.parent or 'the base model'}: it is recorded beside it. "
-            f"`bgit adopt {bake.base_name}` makes it the current model"
+            f"begun on {bake.parent or 'the base model'}: {_beside(bake, along)}"
         )
     if configuration is not None and _still_launched(git, configuration, journal.launched):
         files[INPUT] = git.write_blob(emptied(configuration.text))
     else:
         reporter.note(f"{INPUT} is not the one that was baked: it is left as it is")
     return files
+
+
+def _beside(bake: RecordedBake, along: Sequence[RecordedBake] | None) -> str:
+    """Return how a bake is recorded beside the current model, and how it becomes that."""
+    if along is None:
+        return (
+            f"it is recorded beside it. No {RECIPE} of this clone has what it was made on: "
+            f"`git fetch --all --tags` has to bring that before `bgit adopt {bake.base_name}`"
+        )
+    names = ", ".join(ancestor.name for ancestor in along)
+    what = f", and with it {names}, which the branch had taken back" if names else ""
+    return (
+        f"it is recorded beside it{what}. `bgit adopt {bake.base_name}` makes it the current model"
+    )
+
+
+def _taken_back(
+    git: Git, bake: RecordedBake, known: Mapping[str, str]
+) -> list[RecordedBake] | None:
+    """Return what a bake was made on and the branch has no longer, oldest first.
+
+    None: what that was is not to be found.
+    """
+    missing: dict[str, RecordedBake] = {}
+    link = bake.parent
+    while link is not None and link.bake_id not in known and link.bake_id not in missing:
+        block = _once_recorded(git, link.bake_id)
+        if block is None:
+            return None
+        missing[link.bake_id] = recipe.read(link.bake_id, block)
+        link = missing[link.bake_id].parent
+    return list(missing.values())[::-1]
+
+
+def _once_recorded(git: Git, bake_id: str) -> str | None:
+    """Return the block of a bake from a commit that has or had it; None: there is none."""
+    # The reflog knows what no branch leads to any more: a reset takes bakes back, too.
+    added_or_removed = git.run(
+        *("log", "--all", "--reflog", "-m", "--first-parent", "--format=%H"),
+        *("-S", f">>> bake {bake_id}", "--", RECIPE),
+    )
+    for commit_id in added_or_removed.split():
+        for blob in git.blobs([f"{commit_id}:{RECIPE}", f"{commit_id}^:{RECIPE}"]):
+            try:
+                found = recipe.blocks(blob.text).get(bake_id) if blob is not None else None
+            except RepoError:
+                continue  # damaged there; another commit may have it whole
+            if found is not None:
+                return found
+    return None
 
 
 def _still_launched(git: Git, configuration: Blob, launched: str) -> bool:
@@ -194,7 +248,9 @@ def _refreshed(git: Git, store: Store, journal: Journal, made: str, reporter: Re
         return made
     store.pending(journal.key).unlink(missing_ok=True)
     if journal.action == "record":
-        job.mark_recorded(store, git.common_dir, journal.branch, journal.bake_id, made)
+        job.mark_recorded(
+            store, git.common_dir, journal.branch, journal.bake_id, made, note=reporter.note
+        )
     return made
 
 

@@ -20,6 +20,9 @@ from bakery.repo.git import Git
 from bakery.repo.store import Store
 from bakery.reporting import Reporter
 
+_SHOWN = 5
+"""So many of a commit's other files are listed."""
+
 
 def named(git: Git, arguments: Sequence[str]) -> list[RecordedBake] | None:
     """Return the bakes that arguments name, newest first; None where one is something else.
@@ -42,17 +45,22 @@ def named(git: Git, arguments: Sequence[str]) -> list[RecordedBake] | None:
     if not words or any(word.startswith("-") for word in words):
         return None
     chosen: set[str] = set()
+    commits: dict[str, set[str]] = {}
     for word in words:
-        ids = _ids(git, word, bakes)
+        ids, commit = _ids(git, word, bakes)
         if not ids:
             return None
         chosen |= ids
+        if commit is not None:
+            commits[commit] = ids
     gone = chosen - {bake.id for bake in bakes}
     if gone:
         raise RepoError(
             f"bake {', '.join(sorted(gone))} is not in this branch's {RECIPE}",
             hint="It was reverted before, or is on another branch: `bgit tree`.",
         )
+    for commit, ids in commits.items():
+        _refuse_other_files(git, commit, [bake for bake in reversed(bakes) if bake.id in ids])
     return [bake for bake in reversed(bakes) if bake.id in chosen]
 
 
@@ -85,20 +93,21 @@ def revert(git: Git, store: Store, bakes: Sequence[RecordedBake], reporter: Repo
         return record.commit_journal(git, store, journal, files, reporter)
 
 
-def _ids(git: Git, word: str, bakes: Sequence[RecordedBake]) -> set[str]:
-    """Return the ids of the bakes that one argument names."""
+def _ids(git: Git, word: str, bakes: Sequence[RecordedBake]) -> tuple[set[str], str | None]:
+    """Return the ids of the bakes that one argument names, and the commit where it names that."""
     named = {bake.id for bake in bakes if word in _names(bake)}
     if len(named) > 1:
         raise _ambiguous(word, [bake for bake in bakes if bake.id in named])
     if named:
-        return named
+        return named, None
     started = (
         {bake.id for bake in bakes if bake.id.startswith(word.lower())} if len(word) >= 4 else set()
     )
-    made = _made_by(git, word)
+    commit = git.ask("rev-parse", "-q", "--verify", "--end-of-options", f"{word}^{{commit}}")
+    made = _made_by(git, commit) if commit is not None else set()
     if len(started) > 1 or (started and made and started != made):
         raise _ambiguous(word, [bake for bake in bakes if bake.id in started | made])
-    return started or made
+    return (started, None) if started else (made, commit)
 
 
 def _names(bake: RecordedBake) -> set[str]:
@@ -106,14 +115,21 @@ def _names(bake: RecordedBake) -> set[str]:
     return {bake.name, bake.base_name, bake.id, *map(str, bake.models), *steps}
 
 
-def _made_by(git: Git, revision: str) -> set[str]:
+def _made_by(git: Git, commit: str) -> set[str]:
     """Return the ids of the bakes that a commit made.
 
     Taking them out has to bring back the model that was current before it. It does not where they
     were adopted from elsewhere: that commit git reverts as any other.
     """
-    commit = git.ask("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")
-    if commit is None or git.ids([f"{commit}^2"])[0] is not None:
+    parents = git.parents(commit)
+    if parents and git.ids([f"{commit}^"])[0] is None:
+        raise RepoError(
+            f"this clone is shallow and begins with commit {commit[:10]}: what that one changed "
+            "cannot be told",
+            hint="`git fetch --unshallow` brings what was before it. A bake can be taken back by "
+            "its name: `bgit revert BAKE`.",
+        )
+    if len(parents) > 1:
         return set()
     after, before, here, earlier = git.blobs(
         [f"{at}:{name}" for name in (RECIPE, BREAD) for at in (commit, f"{commit}^")]
@@ -122,9 +138,31 @@ def _made_by(git: Git, revision: str) -> set[str]:
         return set()
     old = set(recipe.blocks(before.text)) if before is not None else set()
     added = [bake for bake in recipe.parse(after.text) if bake.id not in old]
+    if added and not parents:
+        names = " ".join(bake.name for bake in reversed(added))
+        raise RepoError(
+            f"commit {commit[:10]} is the first of its history: it brought all that it holds, "
+            "and which bake is meant cannot be told",
+            hint=f"Name the bakes: `bgit revert {names}`.",
+        )
     was = state.parse(earlier.text).parent if earlier is not None else None
     restored = _parent_without(state.parse(here.text).parent, added)
     return {bake.id for bake in added} if restored == was else set()
+
+
+def _refuse_other_files(git: Git, commit: str, made: Sequence[RecordedBake]) -> None:
+    """Refuse a commit that changed more than its bakes: the rest of it would stay in silence."""
+    others = [c.path for c in git.changes(f"{commit}^", commit) if c.path not in record.OWN]
+    if not others:
+        return
+    names = " ".join(bake.name for bake in made)
+    more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+    raise RepoError(
+        f"commit {commit[:10]} made {names} and changed other files, too: "
+        f"{', '.join(others[:_SHOWN])}{more}",
+        hint=f"`bgit revert {names}` takes the bakes back and leaves these files; "
+        f"`git revert {commit[:10]}` takes back all of the commit.",
+    )
 
 
 def _ambiguous(word: str, bakes: Sequence[RecordedBake]) -> RepoError:

@@ -65,7 +65,7 @@ class Status:
     latest: ModelRef | None
     """The model of this branch's newest bake, where that is not the current one."""
     warnings: tuple[str, ...]
-    """What input.yml says and is done differently; and hooks of another tool."""
+    """What input.yml says and is done differently; hooks of another tool, unreadable jobs."""
     commented: tuple[str, ...]
     """The sections that stand in input.yml commented out."""
     pending: tuple[str, ...]
@@ -84,7 +84,8 @@ def status(repo: ModelRepo) -> Status:
     bakes = {bake.id: bake for bake in repo.bakes()}
     chain = _chain(bakes, now.parent)
     configured, plan, problem = _plan(repo)
-    jobs = job.listed(repo.store, repository=repo.git.common_dir)
+    unreadable: list[str] = []
+    jobs = job.listed(repo.store, repository=repo.git.common_dir, note=unreadable.append)
     stages = progress.stages(repo.store, plan, jobs) if plan is not None else ()
     statuses = repo.git.statuses([INPUT, BREAD, RECIPE])
     draft, draft_problem = _draft(repo) if statuses.get(INPUT, "  ")[1] != " " else (plan, None)
@@ -109,7 +110,11 @@ def status(repo: ModelRepo) -> Status:
         waiting=_waiting(repo),
         last=chain[-1] if chain else None,
         latest=newest if newest != now.parent else None,
-        warnings=(*former.hooks(repo.git.common_dir), *(plan.warnings if plan else ())),
+        warnings=(
+            *former.hooks(repo.git.common_dir),
+            *(plan.warnings if plan else ()),
+            *unreadable,
+        ),
         commented=_commented(repo),
         pending=tuple(name for name in _names(draft) if name not in _names(plan)),
         jobs=tuple(one for one in jobs if one.is_live),

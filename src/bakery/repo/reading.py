@@ -1,0 +1,130 @@
+"""One file of a repository: its content, or why it is none that could be baked.
+
+The same file is refused for the same reason in the folder, in the index and in a commit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from bakery.errors import ConfigError, RepoError
+from bakery.repo.git import Git, plain_path
+
+_LINK = "120000"
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_POINTER_BYTES = 1024
+"""A pointer of Git LFS is shorter than this, says its specification."""
+
+
+def in_folder(root: Path, name: str) -> bytes:
+    """Return a file's content as it lies in the folder."""
+    data = plain_file(root, plain_path(name)).read_bytes()
+    _refuse_pointer(data, name)
+    return data
+
+
+def in_git(git: Git, name: str, *, at: str | None) -> bytes | None:
+    """Return a file's content as git has it, in the index or in commit `at`; None: it does not.
+
+    Where .gitattributes names a filter, git's object may be a pointer or encrypted: the content
+    is what the filter writes into the folder.
+    """
+    found = _blob_and_content(git, plain_path(name), at)
+    return found[1] if found is not None else None
+
+
+def own_text(git: Git, name: str, *, at: str | None) -> str | None:
+    """Return the text of a file of ours as git has it, and refuse one that is not kept as it is.
+
+    What is recorded names git's object, so that has to be the text itself.
+    """
+    found = _blob_and_content(git, name, at)
+    if found is None:
+        return None
+    blob, content = found
+    if content != blob:
+        raise RepoError(
+            f"{name} goes through a filter of .gitattributes: git does not keep it as it is here",
+            hint=f"Take the filter off {name} in .gitattributes, then "
+            f"`git add --renormalize {name}`.",
+        )
+    return text_of(content, name)
+
+
+def text_of(data: bytes, name: str) -> str:
+    """Return content as text, or refuse what is none: replaced characters would be baked."""
+    try:
+        return data.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{name}:{line}:1: this is not UTF-8 text (byte {error.start})",
+            hint=f"Save it as UTF-8, then `bgit add {name}`.",
+        ) from error
+
+
+def plain_file(root: Path, name: str) -> Path:
+    """Return where a file lies, or refuse what git would not keep as a file.
+
+    A link of a stranger's repository may lead anywhere, and a pipe or a device never ends.
+    """
+    path = root.resolve() / name
+    if path.resolve() != path:
+        raise _leads_elsewhere(name)
+    if path.exists() and not path.is_file():
+        raise RepoError(f"{name} is no file")
+    return path
+
+
+def folder_text(root: Path, name: str) -> str:
+    """Return the text of a file of ours as it lies in the folder."""
+    path = root / name
+    try:
+        text = plain_file(root, name).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise RepoError(
+            f"{path.name} is missing in {path.parent}",
+            hint=f"`git restore {path.name}` brings it back.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise RepoError(
+            f"{path.name} is not UTF-8 text: {error}",
+            hint=f"Save it as UTF-8, or `git restore {path.name}`.",
+        ) from error
+    _refuse_pointer(text[:_POINTER_BYTES].encode(), name)
+    return text
+
+
+def _blob_and_content(git: Git, path: str, at: str | None) -> tuple[bytes, bytes] | None:
+    """Return what git's object of a file holds, and what it is in the folder."""
+    entry = git.entry(path, at=at)
+    if entry is None:
+        for above in list(PurePosixPath(path).parents)[:-1]:
+            found = git.entry(str(above), at=at)
+            if found is not None and found.mode == _LINK:
+                raise _leads_elsewhere(path)
+        return None
+    if entry.mode == _LINK:
+        raise _leads_elsewhere(path)
+    blob = git.blob(entry.id)
+    if blob is None:  # another repository, or a folder
+        return None
+    smudged = git.smudged(path, at=at)
+    content = blob.data if smudged is None else smudged
+    _refuse_pointer(content, path)
+    return blob.data, content
+
+
+def _leads_elsewhere(name: str) -> RepoError:
+    return RepoError(
+        f"{name} is, or leads through, a symbolic link: git keeps only where it points to",
+        hint=f"Put the file itself in its place, then `bgit add {name}`.",
+    )
+
+
+def _refuse_pointer(data: bytes, name: str) -> None:
+    if data.startswith(_POINTER) and len(data) < _POINTER_BYTES:
+        raise RepoError(
+            f"{name} is a pointer of Git LFS, not the file itself: `git lfs pull` brings that",
+            hint="Git LFS has to be installed: `git lfs install`.",
+        )

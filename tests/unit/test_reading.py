@@ -1,0 +1,187 @@
+"""A file that input.yml names is the same in the folder, in the index and in a commit."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from bakery.errors import BakeryError, ConfigError, RepoError
+from bakery.repo.git import Git
+from bakery.repo.look.overview import status
+from bakery.repo.model_repo import ModelRepo
+from tests.support.recorded import committed, configuration, git
+
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12\n"
+
+PLACES = ("worktree", "index", "commit")
+
+
+def write(repo: ModelRepo, path: str, text: str) -> None:
+    (repo.root / path).parent.mkdir(parents=True, exist_ok=True)
+    (repo.root / path).write_bytes(text.encode("utf-8"))
+
+
+def keep(repo: ModelRepo) -> None:
+    git(repo.root, "add", "-A")
+    git(repo.root, "commit", "-qm", "Keep")
+
+
+def read(repo: ModelRepo, place: str, path: str) -> bytes:
+    """Read a file in one of the places that input.yml is read from."""
+    if place == "commit":
+        return ModelRepo(repo.git, at=repo.git.head()).reader("index")(path)
+    return repo.reader("index" if place == "index" else "worktree")(path)
+
+
+def rot13(repo: ModelRepo, *paths: str) -> None:
+    """Have a filter turn files around on their way into git and back."""
+    turn = f"'{sys.executable}' -c \"import codecs, sys; " + (
+        "sys.stdout.write(codecs.encode(sys.stdin.read(), 'rot13'))\""
+    )
+    for way in ("clean", "smudge"):
+        git(repo.root, "config", f"filter.turn.{way}", turn)
+    write(repo, ".gitattributes", "".join(f"{path} filter=turn\n" for path in paths))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_file_is_what_it_holds(repo, place):
+    write(repo, "data/ä b.txt", "one\ntwo\n")
+    keep(repo)
+    assert read(repo, place, "./data//ä b.txt") == b"one\ntwo\n"
+
+
+@pytest.mark.parametrize("place", ["index", "commit"])
+@pytest.mark.parametrize("path", ["nothing.txt", "data", "data/nothing.txt", "q.txt/more"])
+def test_what_git_has_no_file_for_is_not_added(repo, place, path):
+    write(repo, "data/q.txt", "one\n")
+    write(repo, "q.txt", "one\n")
+    keep(repo)
+    with pytest.raises(RepoError, match="it is not added"):
+        read(repo, place, path)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("path", ["q.txt", "linked/q.txt"])
+def test_a_link_is_refused_wherever_it_is_read(repo, place, path):
+    write(repo, "data/q.txt", "one\n")
+    (repo.root / "q.txt").symlink_to("data/q.txt")
+    (repo.root / "linked").symlink_to("data")
+    keep(repo)
+    with pytest.raises(RepoError, match=f"{path} is, or leads through, a symbolic link"):
+        read(repo, place, path)
+
+
+def test_questions_are_drawn_from_no_link(repo):
+    write(repo, "data/q.txt", "Who?\n")
+    (repo.root / "q.txt").symlink_to("data/q.txt")
+    keep(repo)
+    committed(repo, "one")
+    text = configuration("one").replace(
+        "type: hardcoded", "type: from_dataset\n      dataset: q.txt"
+    )
+    write(repo, "input.yml", "\n".join(x for x in text.splitlines() if "questions:" not in x))
+    git(repo.root, "add", "input.yml")
+    for place in ("index", "worktree"):
+        with pytest.raises(ConfigError, match=r"q\.txt is, or leads through, a symbolic link"):
+            repo.plan(place)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_filtered_file_is_what_the_folder_holds(repo, place):
+    rot13(repo, "*.txt")
+    write(repo, "q.txt", "Hello\n")
+    keep(repo)
+    assert git(repo.root, "cat-file", "-p", "HEAD:q.txt") == "Uryyb"
+    assert read(repo, place, "q.txt") == b"Hello\n"
+
+
+def test_a_commit_is_read_by_its_own_attributes(repo):
+    rot13(repo, "*.txt")
+    write(repo, "q.txt", "Hello\n")
+    keep(repo)
+    then = ModelRepo(repo.git, at=repo.git.head()).reader("index")
+    (repo.root / ".gitattributes").unlink()
+    keep(repo)
+    assert then("q.txt") == b"Hello\n"
+    common = repo.git.common_dir  # where a job reads whose working tree is gone
+    job = ModelRepo(Git(common, common, common), at=f"{repo.git.head()}~1")
+    assert job.reader("index")("q.txt") == b"Hello\n"
+
+
+def test_line_ends_stay_what_git_keeps(repo):
+    rot13(repo, "*.txt")
+    for name, value in (("core.autocrlf", "true"), ("core.eol", "crlf")):
+        git(repo.root, "config", name, value)
+    write(repo, "q.txt", "Hello\n")
+    keep(repo)
+    assert read(repo, "index", "q.txt") == read(repo, "commit", "q.txt") == b"Hello\n"
+
+
+@pytest.mark.parametrize("place", ["index", "commit"])
+def test_a_filter_that_fails_is_said(repo, place):
+    rot13(repo, "*.txt")
+    write(repo, "q.txt", "Hello\n")
+    keep(repo)
+    git(repo.root, "config", "filter.turn.smudge", "false")
+    with pytest.raises(RepoError, match=r"q\.txt: smudge filter turn failed"):
+        read(repo, place, "q.txt")
+
+
+@pytest.mark.parametrize("place", ["index", "commit"])
+def test_a_filter_that_only_cleans_leaves_what_git_keeps(repo, place):
+    git(repo.root, "config", "filter.trim.clean", "sed 's/ *$//'")
+    write(repo, ".gitattributes", "*.txt filter=trim\n")
+    write(repo, "q.txt", "Hello   \n")
+    keep(repo)
+    assert read(repo, place, "q.txt") == b"Hello\n"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_pointer_of_git_lfs_is_no_content(repo, place):
+    write(repo, "q.txt", POINTER)
+    keep(repo)
+    with pytest.raises(RepoError, match=r"q\.txt is a pointer of Git LFS.*`git lfs pull`"):
+        read(repo, place, "q.txt")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_text_about_git_lfs_is_content(repo, place):
+    text = POINTER + "This is how a pointer begins.\n" * 100
+    write(repo, "q.txt", text)
+    keep(repo)
+    assert read(repo, place, "q.txt") == text.encode()
+
+
+def test_an_added_configuration_that_is_a_link_is_refused(repo):
+    write(repo, "d/input.yml", configuration("one"))
+    (repo.root / "input.yml").unlink()
+    (repo.root / "input.yml").symlink_to("d/input.yml")
+    keep(repo)
+    with pytest.raises(ConfigError, match=r"input\.yml is, or leads through, a symbolic link"):
+        repo.plan()
+    assert "symbolic link" in str(status(repo))
+    with pytest.raises(RepoError, match="symbolic link"):
+        ModelRepo(repo.git, at=repo.git.head()).plan()
+
+
+@pytest.mark.parametrize("place", ["index", "worktree"])
+def test_a_configuration_that_is_a_pointer_is_refused(repo, place):
+    write(repo, "input.yml", POINTER)
+    keep(repo)
+    with pytest.raises(BakeryError, match=r"input\.yml is a pointer of Git LFS"):
+        repo.plan(place)
+
+
+def test_a_configuration_that_a_filter_changes_is_refused_with_the_way_out(repo):
+    rot13(repo, "input.yml")
+    write(repo, "input.yml", configuration("one"))
+    keep(repo)
+    with pytest.raises(ConfigError, match=r"goes through a filter of \.gitattributes") as caught:
+        repo.plan()
+    write(repo, ".gitattributes", "")
+    command = (caught.value.hint or "").split("`")[1]
+    subprocess.run(command.split(), cwd=repo.root, check=True)
+    git(repo.root, "commit", "-qam", "Unfiltered")
+    assert repo.plan().bake_name == repo.plan("worktree").bake_name
