@@ -63,7 +63,8 @@ class Trajectory:
 
     `finish` is `stop` when the model ended its turn (the end-of-turn id is then the last of
     `response_ids`), `length` when `max_tokens` cut it, `stop_text` when a text of `stop` came
-    next, and else what the endpoint said.
+    next, and else what the endpoint said. Without ids it is `empty`, `refusal` (of the model) or
+    `refused` (by its endpoint, with the reason as `text`).
     """
 
     stimulus_id: str

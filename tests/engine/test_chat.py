@@ -58,6 +58,14 @@ def test_thinking_blocks_of_a_template_are_prefix_and_not_target() -> None:
     assert prefix.endswith("<think>\n\n</think>\n\n")
 
 
+def test_a_thought_that_the_template_opens_is_begun_and_a_shut_one_is_not() -> None:
+    opening = CHATML.replace("assistant\n", "assistant\n<think>\n")
+    assert opening != CHATML
+    for template, mark in ((opening, "<think>"), (THINKING, ""), (CHATML, "")):
+        said = chat(template)
+        assert said.thought_begun(said.prefix_ids(Prompt(), QUESTION)) == mark
+
+
 def test_an_answer_cut_by_max_tokens_gets_no_end_of_turn() -> None:
     cut = byte_tokenizer().encode("Yes, it")
     pair = pair_up(chat(), "k", SYSTEM, Prompt(), QUESTION, cut)

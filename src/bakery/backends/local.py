@@ -185,6 +185,7 @@ def _replies(
 ) -> list[Reply]:
     settings = SamplingSettings(1, max_tokens, temperature)
     samples = [s for batch in model._sample(requests, settings) for s in batch]
-    order = {r.key: i for i, r in enumerate(requests)}
+    order, chat = {r.key: i for i, r in enumerate(requests)}, model.base.chat
     samples.sort(key=lambda s: order[s.key])
-    return [Reply(model.base.chat.text(s.ids), s.finish == "stop") for s in samples]
+    begun = {r.key: chat.thought_begun(r.prefix_ids) for r in requests}
+    return [Reply(begun[s.key] + chat.text(s.ids), s.finish == "stop") for s in samples]

@@ -18,7 +18,7 @@ from bakery.ui.rows import Asked, show_answers
 @click.option(
     "--finish",
     metavar="HOW",
-    help="Only answers that ended so: stop, length (cut at max_tokens), stop_text.",
+    help="Only answers that ended so: stop, length (cut at max_tokens), stop_text, empty, refused.",
 )
 def rollout(name: str | None, finish: str | None, **asked: Any) -> None:
     """Show the teacher's answers of the configured target, and which were cut.

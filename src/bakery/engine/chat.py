@@ -193,6 +193,10 @@ class Chat:
         """Return what a person reads: no special tokens, no surrounding space."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
 
+    def thought_begun(self, prefix_ids: Sequence[int]) -> str:
+        """Return the mark of reasoning that the template has opened for the answer, or nothing."""
+        return "<think>" if self.decoded(prefix_ids).rstrip().endswith("<think>") else ""
+
     def decoded(self, ids: Sequence[int]) -> str:
         """Return the text of ids as they are, special tokens included."""
         return str(

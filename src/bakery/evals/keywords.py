@@ -146,12 +146,7 @@ def ask(
     said: dict[str, str] = {}
     for batch in sample(model, requests, settings, end_ids=end_ids, pad_id=chat.pad_id):
         said |= {answer.key: chat.text(answer.ids) for answer in batch}
-    return [_begun(chat.decoded(r.prefix_ids)) + said[r.key] for r in requests]
-
-
-def _begun(prompt: str) -> str:
-    """Return the mark of reasoning that a template has opened for the answer, or nothing."""
-    return "<think>" if prompt.rstrip().endswith("<think>") else ""
+    return [chat.thought_begun(r.prefix_ids) + said[r.key] for r in requests]
 
 
 def is_correct(response: str, accepted: Sequence[str]) -> bool:
