@@ -1,9 +1,13 @@
-"""bgit in a process of its own, as a shell starts it."""
+"""bgit as a shell starts it, in a process of its own or, faster, in the test's."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+
+from click.testing import CliRunner, Result
+
+from bakery.cli.app import bgit
 
 PROGRAM = "from bakery.cli.app import bgit; bgit(prog_name='bgit')"
 
@@ -17,3 +21,8 @@ def typed(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def typed_here(*words: str) -> Result:
+    """Run one command where the test stands, in its process."""
+    return CliRunner().invoke(bgit, list(words))

@@ -43,3 +43,8 @@ def complete(repo: ModelRepo, plan: Plan, **changes: Any) -> Job:
     (folder / "bake.json").write_text(json.dumps(result), encoding="utf-8")
     model = str(plan.model_ref(STEP))
     return launched(repo, plan, state="complete", ended=job.now(), model=model, **changes)
+
+
+def now(repo: ModelRepo, of: Job) -> Job:
+    """Return a job as its file says by now."""
+    return job.read(job.record_path(repo.store, of.id))

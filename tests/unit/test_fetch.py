@@ -12,16 +12,15 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 
-from bakery.cli.app import bgit
 from bakery.errors import ModelError, RepoError
 from bakery.jobs import background
 from bakery.repo import job
-from bakery.repo.job import Job, Progress
+from bakery.repo.job import Progress
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
-from tests.support.in_background import complete, launched
+from tests.support.commands import typed_here as typed
+from tests.support.in_background import complete, launched, now
 from tests.support.recorded import STEP, baked, committed, git, made
 
 
@@ -30,14 +29,6 @@ def repo(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> ModelRepo:
     repository = made(workplace / "yoda")
     monkeypatch.chdir(repository.root)
     return repository
-
-
-def typed(*words: str) -> Result:
-    return CliRunner().invoke(bgit, list(words))
-
-
-def now(repo: ModelRepo, of: Job) -> Job:
-    return job.read(job.record_path(repo.store, of.id))
 
 
 def test_a_complete_job_becomes_one_commit_that_empties_its_configuration(repo):

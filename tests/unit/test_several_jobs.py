@@ -13,15 +13,14 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 
-from bakery.cli.app import bgit
 from bakery.repo import job
 from bakery.repo.job import Job
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.processes import ProcessId
 from bakery.reporting import Quiet
-from tests.support.in_background import complete, launched
+from tests.support.commands import typed_here as typed
+from tests.support.in_background import complete, launched, now
 from tests.support.recorded import STEP, committed, made
 
 
@@ -30,14 +29,6 @@ def repo(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> ModelRepo:
     repository = made(workplace / "yoda")
     monkeypatch.chdir(repository.root)
     return repository
-
-
-def typed(*words: str) -> Result:
-    return CliRunner().invoke(bgit, list(words))
-
-
-def now(repo: ModelRepo, of: Job) -> Job:
-    return job.read(job.record_path(repo.store, of.id))
 
 
 def damaged(repo: ModelRepo, done: Job, what: str) -> None:

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from bakery.cli.app import bgit
 from bakery.jobs import pipeline
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
+from tests.support.commands import typed_here as typed
 from tests.support.in_background import complete
 from tests.support.recorded import (
     STEP,
@@ -31,10 +31,6 @@ def repo(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> ModelRepo:
     repository = made(workplace / "yoda")
     monkeypatch.chdir(repository.root)
     return repository
-
-
-def typed(*words: str) -> Result:
-    return CliRunner().invoke(bgit, list(words))
 
 
 def follow(said: str) -> Result:
