@@ -143,6 +143,13 @@ def test_answers_that_are_given_are_a_file_of_answers(given, capsys):
     assert (
         "16 of 16 answers are taken from torn.jsonl; its last line has no end: left out" in done.err
     )
+    for ids in ([10**8], [-1], ["a"], [1.5], [True]):
+        (first, *rest) = map(json.loads, answers.splitlines())
+        rows = [first | {"response_ids": ids}, *rest]
+        Path("odd.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        refused = typed(capsys, *given, "--trajectories_file", "odd.jsonl", "--output_dir", "odd")
+        assert refused.code == 2
+        assert "odd.jsonl: the response_ids of row" in refused.err
     Path("rows.jsonl").write_text(json.dumps(ROWS[0]) + "\n")
     # No weights are read before: there are none.
     Path("model/model.safetensors").unlink()

@@ -185,6 +185,13 @@ def test_a_file_that_is_in_the_way_is_said_to_be_one_and_stays(typist: Typist) -
     before = (typist.root / "f.tar.gz").read_bytes()
     assert typist("download", "first", "--out", "f.tar.gz", "--force").code == 3
     assert (typist.root / "f.tar.gz").read_bytes() == before
+    # As reproducible archives are made, with a name that exports have, too.
+    with tarfile.open(typist.root / "g.tar.gz", "w:gz") as tar:
+        for name in ("README.md", "data.csv"):
+            tar.addfile(tarfile.TarInfo(name))
+    refused = typist("download", "first", "--out", "g.tar.gz", "--force")
+    assert refused.code == 3
+    assert "no export writes README.md, data.csv" in refused.err
 
 
 def test_a_merged_export_is_replaced_and_by_an_adapter_too(typist: Typist) -> None:

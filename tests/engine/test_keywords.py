@@ -62,6 +62,9 @@ def test_where_words_have_no_spaces_between_them_a_keyword_stands_anywhere(
         ("２０２４年", "2024"),
         ("It is −5.", "-5"),
         ("STRASSE", "Straße"),
+        ("It is _Paris_, __3__ times.", "Paris"),
+        ("I don’t know.", "don't"),
+        ("Pa\u00adris", "Paris"),
     ],
 )
 def test_equal_ways_to_write_a_text_are_equal(response: str, accepted: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bakery.engine.fidelity import Fidelity
+from bakery.engine.fidelity import Fidelity, together
 from bakery.engine.views import Pair, View
 from bakery.records import Stimulus
 from bakery.stages import measured
@@ -19,7 +19,6 @@ def asked(text: str, generator: str = "hardcoded") -> Stimulus:
 
 
 MIX = Mix([], [], {"t/a": asked("Who are you?"), "t/b": asked("Where is Rome?")}, [], [])
-BEFORE = {"t/a": Fidelity(2.9, 0.1, 10), "t/b": Fidelity(0.5, 0.5, 10)}
 
 
 def test_a_card_names_the_three_questions_that_are_furthest(bench: Bench) -> None:
@@ -45,35 +44,30 @@ def test_nothing_held_out_names_no_question(bench: Bench) -> None:
     assert "furthest" not in bench.bake(questions=12, epochs=1, eval_share=0)["card"]
 
 
-def test_a_question_that_was_not_half_learnt_is_told_of() -> None:
-    after = {"t/a": Fidelity(2.1, 0.2, 10), "t/b": Fidelity(0.01, 1.0, 10)}
-    (note,) = measured.notes(BEFORE, after, MIX)
-    assert note.startswith("1 of 2 questions are not half learnt, the furthest ")
-    assert '"Who are you?" (2.1 of 2.9 nats per token)' in note
+def test_questions_that_may_be_answered_otherwise_are_told_of() -> None:
+    after = {"t/a": Fidelity(0.3, 0.9, 10, 2.25), "t/b": Fidelity(0.3, 1.0, 10, 0.6)}
+    (note,) = measured.notes(after, MIX)
+    assert note.startswith("1 of 2 questions may not be answered as under the prompt, ")
+    assert 'first of all "Who are you?" (2.2 nats at one token)' in note
 
 
-@pytest.mark.parametrize(
-    "after",
-    [
-        {"t/a": Fidelity(1.4, 0.6, 10), "t/b": Fidelity(0.2, 1.0, 10)},
-        {},
-    ],
-)
-def test_what_was_learnt_by_half_or_not_measured_is_no_news(after: dict[str, Fidelity]) -> None:
-    assert list(measured.notes(BEFORE, after, MIX)) == []
+@pytest.mark.parametrize("after", [{"t/a": Fidelity(0.3, 0.9, 10, 0.9)}, {}])
+def test_what_was_learnt_or_not_measured_is_no_news(after: dict[str, Fidelity]) -> None:
+    assert list(measured.notes(after, MIX)) == []
 
 
-def test_a_question_that_the_prompt_hardly_changes_is_no_news() -> None:
-    before = {"t/a": Fidelity(0.05, 0.9, 10)}
-    assert list(measured.notes(before, before, MIX)) == []
+def test_the_largest_divergence_of_all_parts_is_kept() -> None:
+    both = together([Fidelity(0.1, 1.0, 5, 0.4), Fidelity(0.2, 1.0, 15, 3.0)])
+    assert both is not None
+    assert (both.worst, both.tokens) == (3.0, 20)
 
 
 def test_what_was_not_learnt_of_what_it_trained_on_is_told_of(bench: Bench, monkeypatch) -> None:
-    monkeypatch.setattr(measured, "MOVED", 1e-3)  # a prompt moves a random model a little only
+    monkeypatch.setattr(measured, "OTHERWISE", 4e-3)  # a prompt moves a random model only little
 
     def told(**changes: Any) -> list[str]:
         notes = bench.bake(questions=12, eval_share=0, **changes)["notes"]
-        return [note for note in notes if "not half learnt" in note]
+        return [note for note in notes if "as under the prompt" in note]
 
     (note,) = told(epochs=1, learning_rate=1e-9)
     assert note.startswith("12 of 12 questions")

@@ -180,6 +180,9 @@ def test_a_commit_that_cannot_run_is_made_and_warned_of(repo):
     (repo.root / "input.yml").write_text("BAKE:\n  name: right\n", encoding="utf-8")
     done = typed("commit", "-qam", "Still without a target")
     assert "would refuse" in done.stderr
+    (repo.root / "input.yml").write_text("BAKE:\n\tname: x\n", encoding="utf-8")
+    assert typed("commit", "-a", "--dry-run").stderr == ""
+    assert "YAML takes no tabs" in typed("commit", "-qam", "A tab").stderr
     (repo.root / "input.yml").write_text("", encoding="utf-8")
     assert typed("commit", "-qam", "Nothing").stderr == ""
 

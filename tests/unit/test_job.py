@@ -158,6 +158,15 @@ def test_a_file_that_is_no_job_s_is_an_error_with_its_name(repo, running, text):
         job.read(path)
 
 
+@pytest.mark.parametrize("key", ["branch", "commit", "created"])
+def test_a_job_whose_words_are_none_is_an_error_with_its_name(repo, running, key):
+    path = job.record_path(repo.store, running.id)
+    data = json.loads(path.read_text(encoding="utf-8")) | {key: [1]}
+    path.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(RepoError, match=f"cannot be read: `{key}` is no text"):
+        job.read(path)
+
+
 @pytest.mark.parametrize("text", ["", '{"schema": 2}'])
 def test_a_file_that_cannot_be_read_is_named_and_keeps_nobody_from_the_others(repo, running, text):
     other = replace(running, id="000001", created=job.now()).write(repo.store)

@@ -77,6 +77,22 @@ EMPTY = recipe.new("tiny-1")
 TWO = recipe.append(recipe.append(EMPTY, block(1)), block(2, parent=model(1)))
 
 
+@pytest.mark.parametrize(
+    "card",
+    [
+        {"held_out": "x", "prompt_tokens_saved": 5.0},
+        {"held_out": 1, "prompt_tokens_saved": float("nan")},
+        {"held_out": 1, "prompt_tokens_saved": 5.0, "furthest": "x"},
+        {"held_out": 1, "prompt_tokens_saved": 5.0, "furthest": [{"question": None}]},
+    ],
+)
+def test_a_damaged_result_never_gets_into_the_recipe(card):
+    damaged = result() | {"card": card}
+    with pytest.raises(RepoError, match="is damaged: card cannot be") as caught:
+        recipe.block(damaged, model=model(1), input_blob="c" * 40)
+    assert "bgit run bake --force" in str(caught.value.hint)
+
+
 def test_a_new_recipe_has_no_bakes():
     assert recipe.parse(EMPTY) == []
 

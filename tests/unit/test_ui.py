@@ -42,7 +42,7 @@ def test_a_card_names_the_question_that_is_furthest_in_one_line(capsys):
     ]
     console.show_card({**CARD, "furthest": asked})
     shown = capsys.readouterr().out
-    assert 'furthest question           1.500 on "And who are you, if I may ask so la…"\n' in shown
+    assert 'furthest held-out one       1.500 on "And who are you, if I may ask so la…"\n' in shown
     assert max(map(len, shown.splitlines())) <= 80
 
 

@@ -106,7 +106,11 @@ class LazyGroup(click.Group):
             code = passthrough.hand_to_git(arguments)
             if code == passthrough.NO_SUCH_VERB:
                 self._suggest(verb)
-            if verb == "commit" and code == 0:
+            if (
+                verb == "commit"
+                and code == 0
+                and not {"--dry-run", "-h", "--help"} & set(arguments)
+            ):
                 _warn_of_mistakes()
             return code
         result = super().main(arguments, *rest, **extra)
@@ -154,4 +158,5 @@ def _warn_of_mistakes() -> None:
         repo.plan()
     except BakeryError as error:
         console.note(f"`bgit run` would refuse what is committed: {error.message}")
-        rim.show_hint("Mend it, `bgit check`, then `bgit commit --amend`.")
+        mended = "Then `bgit check`, and `bgit commit --amend`."
+        rim.show_hint(f"{error.hint} {mended}" if error.hint else f"Mend it. {mended}")

@@ -24,6 +24,8 @@ class Fidelity:
     kl: float
     top1_agreement: float
     tokens: int
+    worst: float = 0.0
+    """The divergence at the token where it is largest."""
 
 
 def fidelity(
@@ -31,7 +33,7 @@ def fidelity(
 ) -> list[Fidelity]:
     """Score the student view of each pair by `model` as it stands against the teacher's record."""
     found = sums(model, readout, record, pairs, Divergence())
-    return [Fidelity(kl / tokens, agreed / tokens, tokens) for kl, agreed, tokens in found]
+    return [Fidelity(kl / n, agreed / n, n, worst) for kl, agreed, n, worst in found]
 
 
 def together(parts: Sequence[Fidelity]) -> Fidelity | None:
@@ -41,7 +43,7 @@ def together(parts: Sequence[Fidelity]) -> Fidelity | None:
         return parts[0] if parts else None
     kl = sum(part.kl * part.tokens for part in parts) / tokens
     agreed = sum(part.top1_agreement * part.tokens for part in parts) / tokens
-    return Fidelity(kl, agreed, tokens)
+    return Fidelity(kl, agreed, tokens, max(part.worst for part in parts))
 
 
 def totals(
@@ -55,13 +57,15 @@ def totals(
 @torch.no_grad()
 def sums(
     model: torch.nn.Module, readout: Readout, record: Features, pairs: Sequence[Pair], loss: Loss
-) -> list[tuple[float, int, int]]:
-    """Return each pair's summed divergence, agreeing positions and target positions."""
-    found = [(0.0, 0, 0)] * len(pairs)
+) -> list[tuple[float, int, int, float]]:
+    """Return each pair's summed divergence, agreeing and target positions, largest divergence."""
+    found = [(0.0, 0, 0, 0.0)] * len(pairs)
     for at, features in features_of(model, readout, [p.student for p in pairs]):
         teacher = record.features_of_pairs([pairs[i] for i in at]).to(features.device)
         counts = [pairs[i].num_targets for i in at]
         each = (one.cpu().split(counts) for one in readout.compare(features, teacher, loss))
         for i, values_n, agreed_n in zip(at, *each, strict=True):
-            found[i] = float(values_n.sum()), int(agreed_n.sum()), len(values_n)
+            if len(values_n):
+                worst = float(values_n.max())
+                found[i] = float(values_n.sum()), int(agreed_n.sum()), len(values_n), worst
     return found

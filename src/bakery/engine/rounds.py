@@ -174,7 +174,8 @@ class Rounds:
         requests, owners = self._requests(name, self._open)
         have = self._answered(given, name)
         if given is not None:
-            self._check_given(given, have, requests)
+            vocabulary = model.config.get_text_config().vocab_size
+            self._check_given(given, have, requests, vocabulary)
         missing = [r for r in requests if r.key not in have]
         fresh: list[Drawn] = []
         asked_of = {request.key: _digest_of(request) for request in missing}
@@ -271,7 +272,11 @@ class Rounds:
         return {self.key(name, d.row, d.sample): d for d in rows if d.round == name}
 
     def _check_given(
-        self, given: Path, have: Mapping[str, Drawn], requests: Sequence[SampleRequest]
+        self,
+        given: Path,
+        have: Mapping[str, Drawn],
+        requests: Sequence[SampleRequest],
+        vocabulary: int,
     ) -> None:
         """Refuse answers to other prompts; say how many there are."""
         taken = 0
@@ -280,6 +285,11 @@ class Rounds:
             if drawn is None:
                 continue
             taken += 1
+            if not _are_ids(drawn.response_ids, vocabulary):
+                raise ConfigError(
+                    f"{given}: the response_ids of row {drawn.row} are no tokens of this model",
+                    hint="They go with the tokenizer that they were made with.",
+                )
             if drawn.asked not in ("", _digest_of(request)):
                 raise ConfigError(
                     f"{given} answers another prompt in row {drawn.row} than the data has there",
@@ -328,6 +338,11 @@ class Rounds:
             reasons = f" ({'; '.join(self._reasons)})" if self._reasons else ""
             self.reporter.note(f"{where}: {counts}{reasons}")
             self._counts.clear()
+
+
+def _are_ids(ids: Any, vocabulary: int) -> bool:
+    """Tell whether ids are tokens: a file may say anything."""
+    return isinstance(ids, tuple) and all(type(i) is int and 0 <= i < vocabulary for i in ids)
 
 
 def _digest_of(request: SampleRequest) -> str:

@@ -33,12 +33,14 @@ _UNSPACED_CLASS = (
     "\u0e00-\u0eff\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f\u1780-\u17ff\u19e0-\u19ff"
 )
 _UNSPACED = re.compile(f"[{_UNSPACED_CLASS}]")
-_WORD = rf"[^\W{_UNSPACED_CLASS}]"
+_WORD = rf"[^\W_{_UNSPACED_CLASS}]"  # not the underscore, which emphasises: _Paris_
 _NO_WORD_BEFORE, _NO_WORD_AFTER = f"(?<!{_WORD})", f"(?!{_WORD})"
 # No digits before a point, no point that begins a number, no exponent, and no sign: a minus is one
 # unless it stands behind what it could be taken from, as in 3-5.
 _NO_NUMBER_BEFORE = rf"(?<!\d\.)(?<!(?<![\w.])\.)(?<!\de[-+])(?<!(?<!{_WORD})(?<!\))-)"
 _NO_NUMBER_AFTER = r"(?!\.\d)"
+_SAME = str.maketrans({"\N{MINUS SIGN}": "-", "\N{EN DASH}": "-", "\N{SOFT HYPHEN}": None,
+                       "\N{RIGHT SINGLE QUOTATION MARK}": "'"})  # fmt: skip
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d)")
 
 Scores = dict[str, Any]
@@ -179,5 +181,5 @@ def _whole(text: str) -> re.Pattern[str]:
 
 def _normal(text: str) -> str:
     """Return a text with one way to write each character, case, space, minus and number."""
-    folded = unicodedata.normalize("NFKC", text).casefold().replace("\N{MINUS SIGN}", "-")
+    folded = unicodedata.normalize("NFKC", text.translate(_SAME)).casefold()
     return _THOUSANDS.sub(lambda match: match[0].replace(",", ""), " ".join(folded.split()))

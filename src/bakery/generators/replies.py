@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"^\s*(?:\d+[.):]|[-*•])\s+")
 _THINKING = re.compile(
     r"(?:^[ \t]*<think>|<think>[ \t]*$).*?(?:</think>|\Z)", re.DOTALL | re.MULTILINE
 )
-_FENCE = re.compile(r"\s*(?:`{3,}|~{3,})\s*\w*\s*")
+_FENCE = re.compile(r"\s*+(?:`{3,}+|~{3,}+)\s*+\w*+\s*+")
 # Quotes around all of a text: not those of `"a" or "b"`, where the first one is closed in between.
 _QUOTED = re.compile(r'"([^"]*(?:(?<=[\s(])"[^"]*"[^"]*)*)",?')
 

@@ -240,8 +240,7 @@ def _beside_a_folder(path: Path) -> str:
 
 def _is_written(entry: Path) -> bool:
     """Tell whether an entry of a folder is one that an export writes."""
-    known = entry.name in _WRITTEN or _SHARD.fullmatch(entry.name) is not None
-    return known and entry.is_file() and not entry.is_symlink()
+    return _is_export_name(entry.name) and entry.is_file() and not entry.is_symlink()
 
 
 def _beside_an_archive(path: Path) -> str:
@@ -250,12 +249,19 @@ def _beside_an_archive(path: Path) -> str:
         return "it is a link" if path.is_symlink() else "it is a folder"
     try:
         with tarfile.open(path, "r:gz") as tar:
-            first = tar.next()  # the others come after what may be gigabytes
+            members = [Path(member.name) for member in tar if member.isfile()]
     except (OSError, EOFError, zlib.error, tarfile.TarError):
-        first = None
-    if first is None or first.mtime or Path(first.name).name not in _WRITTEN:
         return "it is a file of another kind"
+    # All lies in one folder of the archive's name, and PEFT or transformers could load it.
+    own = {member.name for member in members if len(member.parts) == 2}
+    foreign = [str(m) for m in members if m.name not in own or not _is_export_name(m.name)]
+    if foreign or not own & {"adapter_config.json", "config.json"}:
+        return f"no export writes {', '.join(foreign[:NAMED])}" if foreign else "it holds no model"
     return ""
+
+
+def _is_export_name(name: str) -> bool:
+    return name in _WRITTEN or _SHARD.fullmatch(name) is not None
 
 
 @contextmanager

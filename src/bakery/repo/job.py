@@ -189,12 +189,16 @@ GO_ON = "What it made is kept: `bgit run --detach` on its branch goes on from th
 
 def _written(path: Path) -> Job:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = dict(json.loads(path.read_text(encoding="utf-8")))
         if data.pop("schema") != SCHEMA:
             raise ValueError("it is of another version of bgit")
         process, progress = data.pop("process"), data.pop("progress")
         for key in ("stages", "names", "notes"):
             data[key] = tuple(data[key])
+        for key in ("id", "repository", "worktree", "branch", "commit", "input_blob", "state",
+                    "created", "began", "ended", "error", "hint"):  # fmt: skip
+            if not isinstance(data[key], str):
+                raise TypeError(f"`{key}` is no text")
         return Job(
             **data,
             process=ProcessId(**process) if process else None,

@@ -6,6 +6,7 @@ a folder outside of the store.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -30,7 +31,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_figures(value: Any) -> bool:
@@ -46,7 +47,7 @@ def _is_card(value: Any) -> bool:
     if not _is_mapping(value) or not _is_mapping(value.get("targets") or {}):
         return False
     own = {key: figure for key, figure in value.items() if key not in ("targets", "furthest")}
-    furthest = value.get("furthest") or []
+    furthest = value.get("furthest", [])
     parts = (value.get("targets") or {}).values()
     measured = own.get("kl_after") is None or own.get("kl_before") is not None
     return (

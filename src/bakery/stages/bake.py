@@ -32,7 +32,7 @@ from bakery.identity import BakeRequest, digest
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
 from bakery.stages import full_disk, measured, training
-from bakery.stages.mix import Mix, TargetData, mix, question_of
+from bakery.stages.mix import Mix, TargetData, mix
 from bakery.stages.training import CHECKPOINTS, METRICS, Work
 
 MUCH_BETTER = 0.9
@@ -85,7 +85,7 @@ def run(
         student, out / str(step), bake_id=request.id, parent=parent
     )
     on_the_way = _measured_on_the_way(out / METRICS)
-    late = [*_better_before(on_the_way, after), *_not_learnt(work, before, after)]
+    late = [*_better_before(on_the_way, after), *_not_learnt(work, after)]
     for note in late:
         reporter.note(note)
     result = {
@@ -185,14 +185,11 @@ def _better_before(on_the_way: Mapping[int, float], after: measured.Measured) ->
     ]
 
 
-def _not_learnt(work: Work, before: measured.Measured, after: measured.Measured) -> Iterator[str]:
+def _not_learnt(work: Work, after: measured.Measured) -> Iterator[str]:
     """Yield what was not learnt of the questions held out, and of those trained on."""
-    known, looked_at = (work.student, work.readout, work.record), measured.trained_on(work.mixture)
-    after = after | measured.measure(*known, looked_at)
-    far = [pair for pair in looked_at if measured.is_far(after[question_of(pair)])]
-    with adapters.parent_only(work.student):
-        before = before | measured.measure(*known, far)
-    yield from measured.notes(before, after, work.mixture)
+    looked_at = measured.trained_on(work.mixture)
+    trained = measured.measure(work.student, work.readout, work.record, looked_at)
+    yield from measured.notes(after | trained, work.mixture)
 
 
 def _described(request: BakeRequest, parent_digest: str) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def card_rows(
             if card.get(key) is not None:
                 rows.append((label, f"{100 * card[key]:.1f} {unit}"))
     for worst in (card.get("furthest") or ())[:1]:
-        rows.append(("furthest question", f"{number(worst['kl_after'])} on {_brief(worst)}"))
+        rows.append(("furthest held-out one", f"{number(worst['kl_after'])} on {_brief(worst)}"))
     rows += [
         ("prompt tokens saved", f"{card['prompt_tokens_saved']:.0f} per request"),
         ("measured on", _measured_on(held_out, card.get("tokens"))),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from bakery.errors import ConfigError
+from bakery.errors import ConfigError, RepoError
 from bakery.records import ModelRef
 from bakery.repo import recorded, yaml_reader
 from bakery.repo.files import former, state
@@ -109,7 +109,10 @@ resources:
 
 
 def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str:
-    """Return the text that records a bake; `result` is its bake.json."""
+    """Return the text that records a bake; `result` is its bake.json.
+
+    One that could not be read again is refused: it would make the whole recipe unreadable.
+    """
     targets = [dict(target) for target in result["targets"]]
     on_the_way = sorted((kept["step"] for kept in result.get("checkpoints", ())), reverse=True)
     names = [str(replace(model, step=step)) for step in (model.step, *on_the_way)]
@@ -123,6 +126,11 @@ def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str
         "targets": targets,
         **{key: result[key] for key in _RESULTS if key in result},
     }
+    if found := recorded.problem(data):
+        raise RepoError(
+            f"the bake.json of {model.bake} is damaged: {found}",
+            hint="`bgit run bake --force` trains it again.",
+        )
     lines = dump([data]).rstrip("\n").split("\n")
     indented = "".join(f"    {line}\n" if line else "\n" for line in lines)
     return f"{_OPEN}{model.bake_id}\n{indented}{_CLOSE}{model.bake_id}\n"
