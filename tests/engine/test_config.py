@@ -308,6 +308,7 @@ def test_dry_run_is_a_flag(flag):
         ("trust_remote_code: true", "will run"),
         ("remove_unused_columns: true", "stays false"),
         ("save_safetensors: true", "no effect"),
+        ("loss_top_k: 5", "loss_top_k has no effect: loss_type is forward_kl, not topk"),
         ("system_prompt: Be brief.", "deprecated"),
     ],
 )

@@ -106,6 +106,7 @@ def test_a_long_chain_and_many_branches_are_read(workplace):
             "digest": "0",
             "parent": {"model": str(parent), "digest": "0"} if parent else None,
             "targets": [],
+            "training": {"r": 16},
         }
         chain.append((model, recipe.block(result, model=model, input_blob="0")))
     for number in range(0, 300, 6):

@@ -18,7 +18,7 @@ def ref(number: int) -> ModelRef:
 
 def block(number: int, parent: int | None = None, digest: str = "0") -> str:
     link = {"model": str(ref(parent)), "digest": "0"} if parent is not None else None
-    result = {"digest": digest, "parent": link, "targets": []}
+    result = {"digest": digest, "parent": link, "targets": [], "training": {"r": 16}}
     return recipe.block(result, model=ref(number), input_blob="0")
 
 
