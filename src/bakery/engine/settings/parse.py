@@ -278,8 +278,9 @@ def _make(
         if name in given:
             notes.append(f"{name} is ignored: evaluation cuts its batches by tokens")
     for name, kind in (("loss_top_k", "topk"), ("jsd_beta", "jsd")):
-        if values["loss_type"] != kind and values[name] != getattr(BakeryConfig, name):
-            notes.append(f"{name} has no effect: loss_type is {values['loss_type']}, not {kind}")
+        training = made[BakeryConfig]
+        if training.loss_type != kind and getattr(training, name) != getattr(BakeryConfig, name):
+            notes.append(f"{name} has no effect: loss_type is {training.loss_type}, not {kind}")
     if values.get("trust_remote_code"):
         notes.append("trust_remote_code: Python code that comes with the model will run")
     if values.get("remove_unused_columns"):
