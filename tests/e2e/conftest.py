@@ -111,6 +111,18 @@ class Typist:
         assert done.code == 0, f"bgit {' '.join(arguments)}: {done.out}\n{done.err}"
         return done.out
 
+    def started(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command, and return while it runs."""
+        return subprocess.Popen(
+            [BGIT, *arguments],
+            cwd=self.root,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **self.env},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
     def git(self, *arguments: str) -> str:
         """Run plain git, which has to succeed; return what it printed."""
         done = subprocess.run(

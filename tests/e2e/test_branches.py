@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
-from tests.e2e.conftest import BGIT, Typist, input_yml
+from tests.e2e.conftest import Typist, input_yml
 
 
 def tree(typist: Typist) -> list[str]:
@@ -58,15 +56,7 @@ def test_a_bake_is_recorded_where_it_was_launched_though_another_branch_has_it(
 ) -> None:
     """The branch that has it is checked out while it is made again for one that has not."""
     baked.git("switch", "-q", "-c", "other", "main~1")
-    process = subprocess.Popen(
-        [BGIT, "run", "bake", "--force"],
-        cwd=baked.root,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **baked.env},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
+    process = baked.started("run", "bake", "--force")
     end = time.monotonic() + 120
     while not list(baked.store.glob("locks/bake-*.json")):
         assert time.monotonic() < end, "no bake was begun"

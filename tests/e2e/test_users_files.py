@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import BGIT, Typed, Typist, copied, input_yml
+from tests.e2e.conftest import Typed, Typist, copied, input_yml
 
 NEXT = input_yml("Sing!", "third")
 
@@ -91,15 +89,7 @@ def test_staged_edited_and_loose_files_survive_the_commit(recorded: tuple[Typist
 
 def test_a_configuration_written_while_a_bake_runs_is_kept(baked: Typist) -> None:
     baked.commit(input_yml("Hum!", "hum"))
-    process = subprocess.Popen(
-        [BGIT, "run", "stim", "rollout", "bake"],
-        cwd=baked.root,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **baked.env},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
+    process = baked.started("run", "stim", "rollout", "bake")
     wait_for_bakes(baked, 3)
     baked.write(NEXT)
     _, err = process.communicate()

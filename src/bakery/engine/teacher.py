@@ -62,16 +62,9 @@ class TeacherRecord:
                 self._found[pair.key] = (self._rows, at, pair.num_targets)
                 at += pair.num_targets
 
-    def features(self, key: str) -> torch.Tensor:
-        """Return the features (N, D) of one pair's targets."""
-        return self._read([key])
-
     def features_of_pairs(self, pairs: Sequence[Pair]) -> torch.Tensor:
         """Return the features (N, D) of the targets of some pairs, in their order."""
-        return self._read([pair.key for pair in pairs])
-
-    def _read(self, keys: Sequence[str]) -> torch.Tensor:
-        found = [self._found[key] for key in keys]
+        found = [self._found[pair.key] for pair in pairs]
         count = sum(num_targets for _, _, num_targets in found)
         read_ND = torch.empty(count, self._rows.width, dtype=self._rows.dtype)
         at = 0
