@@ -2,7 +2,8 @@
 
 An id names a request: 16 hex digits over the resolved values that shape the result, and
 nothing else. A digest names bytes. Both are stable across machines and versions:
-canonical JSON, sorted keys, 1 equal to 1.0, LF line ends.
+canonical JSON, sorted keys, 1 equal to 1.0, LF line ends. A field that is born later is left out
+of the hash at the value that equals former behaviour.
 """
 
 from __future__ import annotations
@@ -15,13 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from bakery.defaults import LATEST
 from bakery.records import ModelRef, Prompt
-
-DEFAULTS_VERSION = 1
-"""Part of every id; rises when a default changes, so that old names keep their meaning.
-
-A field that is born later is left out of the hash at the value that equals former behaviour.
-"""
 
 QUESTION_TEMPLATE_VERSION = 1
 """Rises when the text changes by which a model is asked for questions."""
@@ -55,11 +51,15 @@ class BaseModelId:
     """The root of a lineage: name, revision ("" where there is none) and content digest.
 
     The digest covers configuration, weights, tokenizer and chat template (`engine.bases`).
+    `family` is the configuration's model type and `hidden_size` how wide its layers are: what
+    laws for defaults go by ("" and 0 where nobody has looked).
     """
 
     name: str
     revision: str
     digest: str
+    family: str = ""
+    hidden_size: int = 0
 
     def as_data(self) -> dict[str, str]:
         """Return what is hashed: a base is what it contains, whatever it is called."""
@@ -77,6 +77,9 @@ class StimRequest:
     generators: tuple[dict[str, Any], ...]
     templates: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
+    defaults: int = LATEST
+    """The version of the defaults that it was planned by: how questions are written is part of it.
+    """
 
     @property
     def id(self) -> str:
@@ -84,7 +87,7 @@ class StimRequest:
         generators = [_by_content(g, self.templates, self.files) for g in self.generators]
         return short_id(
             {
-                "defaults": DEFAULTS_VERSION,
+                "defaults": self.defaults,
                 "teacher": self.teacher.as_data(),
                 "generators": generators,
                 "questions": QUESTION_TEMPLATE_VERSION,
@@ -155,12 +158,13 @@ class RolloutRequest:
     model: str | None = None
     student: Prompt | None = None
     max_concurrency: int = 10
+    defaults: int = LATEST
 
     @property
     def id(self) -> str:
         """Over the stimuli's id, the sampling settings and the answering model."""
         data: dict[str, Any] = {
-            "defaults": DEFAULTS_VERSION,
+            "defaults": self.defaults,
             "stim": self.stim_id,
             "sampling": self.sampling.as_data(),
             "base": self.base.as_data(),
@@ -316,6 +320,7 @@ class BakeRequest:
     parent: ModelRef | None
     micro_batch_size: int
     running: Running = Running()
+    defaults: int = LATEST
 
     @property
     def id(self) -> str:
@@ -326,7 +331,7 @@ class BakeRequest:
         ]
         return short_id(
             {
-                "defaults": DEFAULTS_VERSION,
+                "defaults": self.defaults,
                 "shares": shares,
                 "training": self.training.as_data(),
                 "base": self.base.as_data(),

@@ -27,6 +27,8 @@ _CONTENT = (
     "chat_template.json",
     "special_tokens_map.json",
 )
+_WIDTHS = ("hidden_size", "n_embd", "d_model", "dim")
+"""What configurations call how wide layers are."""
 _BLOB = re.compile(r"[0-9a-f]{64}")
 
 
@@ -44,7 +46,8 @@ def identify(reference: str, revision: str = "") -> BaseModelId:
         )
     if name != EMBEDDED and folder == Path(name).expanduser().resolve():
         name = str(folder)  # a relative path would mean another model in another folder
-    return BaseModelId(name, found, content_digest(folder))
+    family, hidden_size = shape(folder)
+    return BaseModelId(name, found, content_digest(folder), family, hidden_size)
 
 
 def split(reference: str) -> tuple[str, str]:
@@ -83,6 +86,21 @@ def content_digest(folder: Path) -> str:
         )
     files = [folder / name for name in _CONTENT if (folder / name).is_file()]
     return digest({path.name: _content(path) for path in (*files, *weights)})
+
+
+def shape(folder: Path) -> tuple[str, int]:
+    """Return a model's type and how wide its layers are ("" and 0 where its files do not say)."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return "", 0
+    if not isinstance(config, dict):
+        return "", 0
+    inner = config.get("text_config")
+    parts = [config, inner] if isinstance(inner, dict) else [config]
+    widths = [part.get(key) for part in parts for key in _WIDTHS]
+    found = [width for width in widths if isinstance(width, int) and width > 0]
+    return str(config.get("model_type") or ""), found[0] if found else 0
 
 
 def check(base: BaseModelId) -> Path:

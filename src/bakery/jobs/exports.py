@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, RepoError, StageError
 from bakery.identity import file_digest
 from bakery.jobs import model_card, pipeline
@@ -31,7 +32,6 @@ from bakery.repo.files import recipe
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look import described
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan import defaults_for
 from bakery.reporting import Reporter
 
 if TYPE_CHECKING:

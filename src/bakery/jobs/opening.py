@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, ModelError
 from bakery.identity import BaseModelId, RolloutRequest
 from bakery.records import ModelRef
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan import defaults_for
 from bakery.reporting import Reporter
 from bakery.schema.model_names import HOSTED, kind_of
 

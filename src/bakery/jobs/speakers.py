@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from bakery.conversation import Voice
+from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, ModelError, RepoError
 from bakery.identity import BaseModelId
 from bakery.jobs import pipeline
 from bakery.records import Prompt
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan import defaults_for
 from bakery.reporting import Reporter
 
 ADAPTER_CONFIG = "adapter_config.json"

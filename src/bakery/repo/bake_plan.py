@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bakery import schema, yaml_text
+from bakery.defaults import Defaults
 from bakery.errors import ConfigError
 from bakery.identity import (
     BakeRequest,
@@ -20,7 +21,7 @@ from bakery.identity import (
 from bakery.records import ModelRef
 
 if TYPE_CHECKING:
-    from bakery.repo.plan import Defaults, Head, PlannedTarget
+    from bakery.repo.plan import Head, PlannedTarget
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
@@ -43,6 +44,7 @@ def request(
         head.parent,
         bake.micro_batch_size or min(defaults.micro_batch_size, training.global_batch),
         _running(bake, head),
+        defaults.version,
     )
     return made, notes
 

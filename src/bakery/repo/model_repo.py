@@ -82,7 +82,8 @@ class ModelRepo:
         from bakery.repo.plan import Head
 
         now = self.state()
-        return Head(now.owner, now.name, now.base, now.parent, self._targets())
+        targets = self._targets()
+        return Head(now.owner, now.name, now.base, now.parent, targets, defaults=now.defaults)
 
     def spec(self, of: Place = "index") -> InputSpec:
         """Return what input.yml says, with its templates, in the index or in the folder."""
@@ -118,7 +119,8 @@ class ModelRepo:
         # Earlier targets are read from whole recipe blocks: only where one is named.
         targets = self._targets() if named - own else {}
         models = self._answering(spec)
-        return resolve(spec, Head(now.owner, now.name, now.base, now.parent, targets, models))
+        head = Head(now.owner, now.name, now.base, now.parent, targets, models, now.defaults)
+        return resolve(spec, head)
 
     def check_can_record(self, plan: Plan) -> None:
         """Refuse what would make the bake unrecordable, before anything expensive is done."""

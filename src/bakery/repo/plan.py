@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bakery import schema
+from bakery.defaults import LATEST, Defaults, defaults_for
 from bakery.errors import ConfigError
 from bakery.identity import (
     BakeRequest,
@@ -49,6 +50,8 @@ class Head:
     targets: Mapping[str, RecordedTarget] = field(default_factory=dict)
     models: Mapping[str, ModelRef | None] = field(default_factory=dict)
     """The bakes that `TARGET.model_name` names, by what it says; None: the base."""
+    defaults: int = LATEST
+    """The version of the defaults that the repository plans by, where input.yml names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,42 +89,9 @@ class Plan:
         return ModelRef(self.head.owner, self.head.repo, self.bake_name, step)
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What depends on the base model, where input.yml says nothing."""
-
-    max_tokens: int = 512
-    num_traj_per_stimulus: int = 1
-    epochs: int = 3
-    micro_batch_size: int = 4
-    global_batch: int = 16
-    learning_rate: float = 2e-4
-    r: int = 32
-    dtype: str = "auto"
-    """Of the base's weights; `auto` is as they are stored."""
-
-
-TINY_DEFAULTS = Defaults(
-    max_tokens=96,
-    num_traj_per_stimulus=2,
-    epochs=3,
-    micro_batch_size=16,
-    learning_rate=2e-3,
-    r=16,
-    dtype="float32",
-)
-"""The embedded model: short answers and small matrices. Chosen by `tools/measure_tutorial.py`:
-over the three tutorial bakes 2e-3 for 3 epochs came closer than 1e-3 for 4, in less time."""
-
-
-def defaults_for(base: BaseModelId) -> Defaults:
-    """Return the defaults of a base model."""
-    return TINY_DEFAULTS if base.name.startswith("tiny-") else Defaults()
-
-
 def resolve(spec: schema.InputSpec, head: Head) -> Plan:
     """Fix every request and name that `spec` means when it is run on `head`."""
-    defaults = defaults_for(head.base)
+    defaults = defaults_for(head.base, spec.defaults or head.defaults)
     targets = tuple(
         _target(number, target, spec, head, defaults) for number, target in enumerate(spec.targets)
     )
@@ -135,22 +105,24 @@ def resolve(spec: schema.InputSpec, head: Head) -> Plan:
 def _target(
     number: int, target: schema.Target, spec: schema.InputSpec, head: Head, defaults: Defaults
 ) -> PlannedTarget:
-    stim = _stim(spec, target, head)
+    stim = _stim(spec, target, head, defaults)
     student = spec.prompts.get(target.student, schema.PromptSection()).prompt()
     answering = _answering(number, target, spec, head)
     rollout = _rollout(stim, target, student, answering, head, defaults)
     return PlannedTarget(f"{target.name}_{rollout.id}", target.name, stim, rollout, student)
 
 
-def _stim(spec: schema.InputSpec, target: schema.Target, head: Head) -> StimRequest:
-    generators = tuple(_generator_data(g, head) for g in target.generators)
+def _stim(
+    spec: schema.InputSpec, target: schema.Target, head: Head, defaults: Defaults
+) -> StimRequest:
+    generators = tuple(_generator_data(g, head, defaults) for g in target.generators)
     files = {g["dataset"]: spec.files[g["dataset"]] for g in generators
              if g.get("dataset") in spec.files}  # fmt: skip
     teacher = spec.prompts[target.teacher].prompt()
-    return StimRequest(teacher, generators, spec.templates, files)
+    return StimRequest(teacher, generators, spec.templates, files, defaults.version)
 
 
-def _generator_data(generator: schema.Generator, head: Head) -> dict[str, Any]:
+def _generator_data(generator: schema.Generator, head: Head, defaults: Defaults) -> dict[str, Any]:
     """Return what shapes the questions; what is said twice or changes nothing is not in it."""
     data: dict[str, Any] = generator.model_dump(exclude_none=True, mode="json")
     writer = head.models.get(data.get("model", ""))
@@ -159,8 +131,10 @@ def _generator_data(generator: schema.Generator, head: Head) -> dict[str, Any]:
     if generator.type in ("hardcoded", "from_dataset", "persona"):
         for key in ("max_tokens", "temperature", "model"):
             data.pop(key, None)
-    elif writer is not None:  # a bake, by its full name: another may be meant by a short one later
-        data["model"] = str(writer)
+    else:
+        data.setdefault("temperature", defaults.question_temperature)
+        if writer is not None:  # by its full name: a short one may mean another bake later
+            data["model"] = str(writer)
     if generator.type == "hardcoded":
         data.pop("numq", None)
     if generator.type == "persona":
@@ -180,7 +154,7 @@ def _rollout(
     sampling = SamplingSettings(
         num_traj_per_stimulus=target.num_traj_per_stimulus or defaults.num_traj_per_stimulus,
         max_tokens=target.max_tokens or defaults.max_tokens,
-        temperature=target.temperature,
+        temperature=defaults.temperature if target.temperature is None else target.temperature,
         endpoint=extras.passed,
         **extras.model_dump(),
     )
@@ -195,6 +169,7 @@ def _rollout(
         model,
         student if conditioned else None,
         target.max_concurrency or CONCURRENCY,
+        defaults.version,
     )
 
 

@@ -91,6 +91,7 @@ _TARGET: Mapping[str, Check] = {
 }
 
 _TARGET_FURTHER: Mapping[str, Check] = {
+    "defaults": lambda value: _is_count(value) and value > 0,
     "weight": _is_number,
     "writers": _is_figures,
     "seconds": _is_figures,

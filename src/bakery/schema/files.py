@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator
 
 from bakery import yaml_text
+from bakery.defaults import LATEST
 from bakery.errors import ConfigError
 from bakery.schema.bakes import Bake
 from bakery.schema.common import Name, Path, Section, remarks_in
@@ -34,6 +35,16 @@ class File(Section):
         Field(description="Who is asked what, and how it is answered: one target, or a list."),
     ] = None
     BAKE: Annotated[Bake | None, Field(description="One training run over the targets.")] = None
+    DEFAULTS: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=LATEST,
+            strict=True,
+            description="The version of the defaults to plan by. Default: what .bread says, which "
+            f"in a new repository is {LATEST}.",
+        ),
+    ] = None
 
     @field_validator("PROMPT", mode="before")
     @classmethod
@@ -64,6 +75,8 @@ class InputSpec:
     """What is accepted and done differently: a sentence each, with its place."""
     files: Mapping[str, str] = field(default_factory=dict)
     """The SHA-256 of each data file that a generator reads, by its path."""
+    defaults: int | None = None
+    """The version of the defaults that the file asks for. None: the repository's."""
 
     @property
     def is_empty(self) -> bool:
@@ -117,6 +130,7 @@ def load(
         places,
         tuple(f"{places.at(*path, key=True)}: {sentence}" for path, sentence in warnings),
         sources.data,
+        file.DEFAULTS,
     )
 
 

@@ -48,7 +48,7 @@ class _Asked(Section):
         ),
     ] = None
     numq: Annotated[Count, Field(description="How many different questions.")]
-    temperature: Temperature = 1.0
+    temperature: Temperature | None = None
     template_path: Annotated[
         str | None, Field(description="A file of the repository: what the writer is asked.")
     ] = None

@@ -108,8 +108,8 @@ class Target(Section):
     ] = None
     max_tokens: Annotated[Count | None, Field(description="Most tokens of an answer.")] = None
     temperature: Annotated[
-        float, Field(ge=0, le=2, description="Of the answers; 0 takes the likeliest token.")
-    ] = 1.0
+        float | None, Field(ge=0, le=2, description="Of the answers; 0 takes the likeliest token.")
+    ] = None
     num_traj_per_stimulus: Annotated[
         Count | None, Field(description="How many answers to each question.")
     ] = None

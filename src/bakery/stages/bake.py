@@ -197,6 +197,7 @@ def _described(request: BakeRequest, parent_digest: str) -> dict[str, Any]:
     parent = {"model": str(request.parent), "digest": parent_digest} if request.parent else None
     return {
         "schema": 1,
+        "defaults": request.defaults,
         "bake_id": request.id,
         "base": asdict(request.base),
         "parent": parent,

@@ -89,7 +89,8 @@ def recorded_base(bake: RecordedBake) -> BaseModelId | None:
     data = bake.part("base")
     if not isinstance(data, dict) or not {"name", "digest"} <= set(data):
         return None
-    return BaseModelId(str(data["name"]), str(data.get("revision", "")), str(data["digest"]))
+    known = {key: data[key] for key in BaseModelId.__dataclass_fields__ if key in data}
+    return BaseModelId(**{"revision": "", **known})
 
 
 def _nothing_changes(here: State) -> RepoError:

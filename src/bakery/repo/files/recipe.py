@@ -75,6 +75,12 @@ class RecordedBake:
         """The whole block: steps, targets with their prompts, loss, card, seconds, versions."""
         return _item(self.block, self.name)
 
+    @property
+    def defaults(self) -> int:
+        """The version of the defaults that it was planned by."""
+        found = self.part("defaults")
+        return 1 if found is None else int(found)
+
     def digest_of(self, step: int) -> str:
         """Return the digest of the model at a step: of the last, or of one kept on the way."""
         return str(self.on_the_way(step).get("digest", self.digest))
@@ -136,8 +142,10 @@ def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str
     return f"{_OPEN}{model.bake_id}\n{indented}{_CLOSE}{model.bake_id}\n"
 
 
-_RESULTS = ("base", "training", "checkpoints", "loss", "on_policy", "card", "seconds", "started",
-            "finished", "versions", "numerics", "notes")  # fmt: skip
+_RESULTS = (
+    "defaults", "base", "training", "checkpoints", "loss", "on_policy", "card", "seconds",
+    "started", "finished", "versions", "numerics", "notes",
+)  # fmt: skip
 
 
 def _steps(

@@ -10,6 +10,7 @@ import configparser
 import re
 from dataclasses import dataclass
 
+from bakery.defaults import LATEST, check_version
 from bakery.errors import ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
@@ -41,6 +42,8 @@ class State:
     parent: ModelRef | None = None
     is_former: bool = False
     former_parent: str | None = None
+    defaults: int = LATEST
+    """The version of the defaults that bakes are planned by; a file that names none has 1."""
 
 
 def new(state: State) -> str:
@@ -56,6 +59,10 @@ owner = {state.owner}
 base_model = {state.base.name}
 revision = {state.base.revision}
 digest = {state.base.digest}
+family = {state.base.family}
+hidden_size = {state.base.hidden_size}
+
+defaults = {state.defaults}
 
 schema = {SCHEMA}
 
@@ -82,14 +89,30 @@ def parse(text: str, source: str = ".bread") -> State:
         for key in ("owner", "name"):
             if not _WORD.fullmatch(repo[key]):
                 raise damaged(source, f"{key} = {repo[key]} cannot be part of a model's name")
-        base = BaseModelId(repo["base_model"], repo.get("revision", ""), repo.get("digest", ""))
-        return State(repo["owner"], repo["name"], base, ModelRef.parse(parent) if parent else None)
+        base = BaseModelId(
+            repo["base_model"],
+            repo.get("revision", ""),
+            repo.get("digest", ""),
+            repo.get("family", ""),
+            _number(repo, "hidden_size", 0, source),
+        )
+        defaults = _number(repo, "defaults", 1, source)
+        model = ModelRef.parse(parent) if parent else None
     except KeyError as error:
         raise damaged(source, f"{error.args[0]} is missing") from error
     except configparser.Error as error:
         raise damaged(source, " ".join(str(error).split())) from error
     except ConfigError as error:
         raise damaged(source, f"PARENT_MODEL: {error.message}") from error
+    check_version(defaults)
+    return State(repo["owner"], repo["name"], base, model, defaults=defaults)
+
+
+def _number(section: configparser.SectionProxy, key: str, unsaid: int, source: str) -> int:
+    text = section.get(key, "") or str(unsaid)
+    if not (text.isascii() and text.isdigit()):
+        raise damaged(source, f"{key} = {text} is not a number")
+    return int(text)
 
 
 def _former(text: str) -> State:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bakery.errors import BakeryError, ConfigError, RepoError
+from bakery.identity import BaseModelId
 from bakery.records import ModelRef
 from bakery.repo.commits.checks import INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake
@@ -24,6 +25,7 @@ from bakery.repo.store import Store
 
 if TYPE_CHECKING:
     from bakery.repo.plan import Plan
+    from bakery.schema import InputSpec
 
 
 _WHOLE = re.compile(r"^[^/\s]+/[^/\s]+/[^/\s]*_[0-9a-f]{16}/\d+$|^([^/]*_)?[0-9a-f]{16}$")
@@ -163,15 +165,31 @@ class Then(ModelRepo):
     ) -> None:
         super().__init__(repo.git, at=at)
         self.store = store or repo.store
-        self._state = replace(repo.state(), parent=bake.parent)
+        now = repo.state()
+        base = _as_recorded(now.base, bake)
+        self._state = replace(now, base=base, parent=bake.parent, defaults=bake.defaults)
         self._configuration = input_text(repo, bake)
+        self._defaults = bake.defaults
 
     def state(self) -> State:
         """Return what .bread said, on the base model that it names now."""
         return self._state
 
+    def _spec(self, text: str, source: str, of: Place) -> InputSpec:
+        """Return what input.yml says; the record, not the file, knows what it was planned by."""
+        return replace(super()._spec(text, source, of), defaults=self._defaults)
+
     def _input(self, of: Place) -> str:
         return self._configuration
+
+
+def _as_recorded(base: BaseModelId, bake: RecordedBake) -> BaseModelId:
+    """Return the base with the shape that the laws of a bake's defaults went by."""
+    told = bake.part("base") or {}
+    family, hidden_size = told.get("family"), told.get("hidden_size")
+    if not isinstance(family, str) or not isinstance(hidden_size, int):
+        return base
+    return replace(base, family=family, hidden_size=hidden_size)
 
 
 def then(repo: ModelRepo, bake: RecordedBake, store: Store | None = None) -> Then:

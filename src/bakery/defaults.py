@@ -1,0 +1,89 @@
+"""What a bake is made with where nobody says: a table for each version, laws by the base model.
+
+A recorded bake names its version (1 where it names none) and is planned by it for good; new
+repositories take the latest. A version never changes once it has been released: what is found to
+be better becomes the next one. docs/log.md has the measurements.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from bakery.errors import ConfigError
+
+LATEST = 2
+"""The version that new repositories plan by. It is part of every id: old names keep their meaning.
+"""
+
+
+class Base(Protocol):
+    """What of a base model laws go by."""
+
+    @property
+    def name(self) -> str:
+        """A hub id, a folder, or `tiny-1`."""
+
+    @property
+    def family(self) -> str:
+        """The model type of its configuration; empty where nobody has looked."""
+
+    @property
+    def hidden_size(self) -> int:
+        """How wide its layers are; 0 where nobody has looked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What depends on version and base model, where input.yml says nothing."""
+
+    version: int
+    max_tokens: int = 512
+    temperature: float = 1.0
+    """Of the answers."""
+    question_temperature: float = 1.0
+    """Of whoever writes questions."""
+    num_traj_per_stimulus: int = 1
+    epochs: int = 3
+    micro_batch_size: int = 4
+    global_batch: int | None = 16
+    """Answers of an optimizer step. None: by how many there are (`batch_for`)."""
+    learning_rate: float = 2e-4
+    warmup: str = "from 0"
+    """How a warm-up begins: `from 0` wastes its first step, `from 1/n` does not."""
+    r: int = 32
+    dtype: str = "auto"
+    """Of the base's weights; `auto` is as they are stored."""
+
+
+_FIRST = Defaults(1)
+_FIRST_TINY = Defaults(
+    1,
+    max_tokens=96,
+    num_traj_per_stimulus=2,
+    micro_batch_size=16,
+    learning_rate=2e-3,
+    r=16,
+    dtype="float32",
+)
+"""The embedded model: short answers and small matrices. Chosen by `tools/measure_tutorial.py`:
+over the three tutorial bakes 2e-3 for 3 epochs came closer than 1e-3 for 4, in less time."""
+
+
+def defaults_for(base: Base, version: int = LATEST) -> Defaults:
+    """Return the defaults of a version for a base model."""
+    check_version(version)
+    embedded = base.name.startswith("tiny-")
+    first = _FIRST_TINY if embedded else _FIRST
+    if version == 1:
+        return first
+    return replace(first, version=version)
+
+
+def check_version(version: int) -> None:
+    """Refuse a version that is not known here."""
+    if not 1 <= version <= LATEST:
+        raise ConfigError(
+            f"there are no defaults of version {version}, only 1 to {LATEST}",
+            hint="A newer bgit has written it: `pip install -U bakery`.",
+        )
