@@ -281,8 +281,9 @@ def check_again(again: Again) -> None:
         assert distance(*both, rank=then["training"]["r"]) < CLOSE
 
 
-def questions(path: Path) -> list[str]:
-    return [user_text(row.messages) for row in read_rows(path, Stimulus)]
+def questions(path: Path) -> list[tuple[str, str, str]]:
+    rows = read_rows(path, Stimulus)
+    return [(user_text(row.messages), row.generator, row.writer) for row in rows]
 
 
 def schedule(metrics: Path) -> list[tuple[Any, ...]]:
