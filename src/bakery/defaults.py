@@ -17,6 +17,12 @@ LATEST = 2
 """
 
 
+FEWEST_STEPS = 30
+BATCHES = (1, 2, 4, 8, 16)
+"""Steps that a training has at least, and how many answers a step may learn: a step costs what its
+answers cost, so that more and smaller ones are worth more, until they are all noise."""
+
+
 class Base(Protocol):
     """What of a base model laws go by."""
 
@@ -51,6 +57,10 @@ class Defaults:
     learning_rate: float = 2e-4
     warmup: str = "from 0"
     """How a warm-up begins: `from 0` wastes its first step, `from 1/n` does not."""
+    ridge: float | None = None
+    """Of first weights that are fitted. None: they are drawn at random."""
+    fitted_tokens: int = 8192
+    """Tokens that they are fitted on at most."""
     r: int = 32
     dtype: str = "auto"
     """Of the base's weights; `auto` is as they are stored."""
@@ -77,7 +87,21 @@ def defaults_for(base: Base, version: int = LATEST) -> Defaults:
     first = _FIRST_TINY if embedded else _FIRST
     if version == 1:
         return first
-    return replace(first, version=version)
+    return replace(
+        first,
+        version=version,
+        epochs=1,
+        global_batch=None,
+        learning_rate=1e-3 if embedded else 3e-4,
+        warmup="from 1/n",
+        ridge=1.0,
+    )
+
+
+def batch_for(answers: int, epochs: int) -> int:
+    """Return how many answers an optimizer step learns, where that goes by how many there are."""
+    most = answers * epochs // FEWEST_STEPS
+    return max((batch for batch in BATCHES if batch <= most), default=1)
 
 
 def check_version(version: int) -> None:

@@ -12,11 +12,11 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bakery.defaults import LATEST
+from bakery.defaults import LATEST, batch_for
 from bakery.records import ModelRef, Prompt
 
 QUESTION_TEMPLATE_VERSION = 1
@@ -197,12 +197,29 @@ class OnPolicySettings:
     learning_rate: float
 
 
+IDLE_FIRST_STEP, NO_IDLE_STEP = "from 0", "from 1/n"
+"""How a warm-up begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstWeights:
+    """An adapter that starts fitted by least squares (`engine.first_weights`), not at random."""
+
+    ridge: float
+    """How much is held against large weights, in units of the mean square of their inputs."""
+    most_tokens: int
+    """How many tokens, of teacher and student together, it is fitted on at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """What shapes the weights. `global_batch` counts sequences per optimiser step."""
+    """What shapes the weights. `global_batch` counts sequences per optimiser step.
+
+    Where it is None, it goes by how many there are to learn (`defaults.batch_for`).
+    """
 
     epochs: int
-    global_batch: int
+    global_batch: int | None
     learning_rate: float
     weight_decay: float
     betas: tuple[float, float]
@@ -237,6 +254,10 @@ class TrainingSettings:
     save_every_steps: tuple[int, ...] = ()
     """After each multiple of one of these steps, the model is kept beside the last."""
     save_every_epochs: tuple[int, ...] = ()
+    warmup: str = IDLE_FIRST_STEP
+    """What the rate of the first step of a warm-up is: 0, or `from 1/n` of n steps the first."""
+    first_weights: FirstWeights | None = None
+    """None: drawn at random."""
 
     def as_data(self) -> dict[str, Any]:
         """Return what is hashed and stored; a later setting only where it is used."""
@@ -245,6 +266,12 @@ class TrainingSettings:
             for key, value in asdict(self).items()
             if key not in _LATER_SETTINGS or value != _LATER_SETTINGS[key]
         }
+
+    def settled(self, answers: int) -> TrainingSettings:
+        """Return the settings with the batch that so many answers are learnt in."""
+        if self.global_batch is not None:
+            return self
+        return replace(self, global_batch=batch_for(answers, self.epochs))
 
     @property
     def order_seed(self) -> int:
@@ -263,6 +290,8 @@ _LATER_SETTINGS: dict[str, Any] = {
     "optimizer": "adamw_torch",
     "save_every_steps": (),
     "save_every_epochs": (),
+    "warmup": IDLE_FIRST_STEP,
+    "first_weights": None,
 }
 """Settings that are left out of the hash at the value that equals former behaviour."""
 

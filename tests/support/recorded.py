@@ -75,6 +75,7 @@ def result_of(plan: Plan, *, kl: tuple[float, float] = (1.23456, 0.045678)) -> d
     parent = plan.head.parent
     return {
         "schema": 1,
+        "defaults": plan.bake.defaults,
         "bake_id": plan.bake.id,
         "step": STEP,
         "digest": plan.bake.id * 4,

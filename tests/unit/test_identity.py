@@ -29,15 +29,15 @@ BASE = BaseModelId("tiny-1", "", "ab" * 32)
 PARENT = ModelRef("ada", "yoda", "first_0123456789abcdef", 120)
 GENERATOR = {"type": "oneshot_qs", "numq": 10, "temperature": 1.0, "template_path": "t.txt"}
 
-STIM = StimRequest(YODA, (GENERATOR,), {"t.txt": "${numq} ${prompt_u}"})
-ROLLOUT = RolloutRequest(STIM.id, YODA, SamplingSettings(4, 96), BASE, PARENT)
+STIM = StimRequest(YODA, (GENERATOR,), {"t.txt": "${numq} ${prompt_u}"}, defaults=1)
+ROLLOUT = RolloutRequest(STIM.id, YODA, SamplingSettings(4, 96), BASE, PARENT, defaults=1)
 TRAINING = TrainingSettings(
     epochs=4, global_batch=16, learning_rate=1e-3, weight_decay=0.0, betas=(0.9, 0.999),
     scheduler="linear", warmup_ratio=0.05, max_grad_norm=1.0, seed=42, r=16, lora_alpha=32,
     lora_dropout=0.0, target_modules="all-linear",
 )  # fmt: skip
 SHARE = TargetShare("main_" + ROLLOUT.id, ROLLOUT.id, 1.0, YODA, Prompt())
-BAKE = BakeRequest((SHARE,), TRAINING, BASE, PARENT, 16)
+BAKE = BakeRequest((SHARE,), TRAINING, BASE, PARENT, 16, defaults=1)
 
 
 OWN = OnPolicySettings(40, "reverse_kl", 1e-4)
@@ -141,16 +141,21 @@ def test_what_does_not_shape_the_result_keeps_the_id(request_):
     assert request_.id == original.id
 
 
-@pytest.mark.parametrize("field", ["DEFAULTS_VERSION", "QUESTION_TEMPLATE_VERSION"])
-def test_a_new_version_of_the_defaults_gives_new_names(monkeypatch, field):
+def test_a_new_version_of_the_template_gives_new_names(monkeypatch):
     old = STIM.id
-    monkeypatch.setattr(identity, field, 2)
+    monkeypatch.setattr(identity, "QUESTION_TEMPLATE_VERSION", 2)
     assert STIM.id != old
+
+
+@pytest.mark.parametrize("request_", [STIM, ROLLOUT, BAKE])
+def test_each_version_of_the_defaults_gives_names_of_its_own(request_):
+    ids = {replace(request_, defaults=version).id for version in (1, 2)}
+    assert len(ids) == 2
 
 
 def test_ids_are_sixteen_hex_digits_and_stay_what_they_are():
     assert [len(request.id) for request in (STIM, ROLLOUT, BAKE)] == [16, 16, 16]
-    plain = StimRequest(YODA, ({"type": "hardcoded", "questions": ["Who?"]},), {})
+    plain = StimRequest(YODA, ({"type": "hardcoded", "questions": ["Who?"]},), {}, defaults=1)
     assert plain.id == PLAIN_ID
     assert BAKE.id == BAKE_ID
 

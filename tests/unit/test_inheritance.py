@@ -40,7 +40,7 @@ def plan(repo, text):
 def test_a_target_starts_from_another_of_its_file_key_by_key():
     calm, lively = schema.load(TWO).targets
     assert calm.generators == lively.generators
-    assert (calm.max_tokens, calm.temperature, lively.temperature) == (7, 0, 1)
+    assert (calm.max_tokens, calm.temperature, lively.temperature) == (7, 0, None)
     assert (calm.extra_kwargs.top_p, calm.extra_kwargs.top_k) == (0.5, 5)
 
 

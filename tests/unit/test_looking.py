@@ -299,7 +299,7 @@ def test_every_step_that_a_bake_kept_is_a_model_of_its_own(repo):
 def test_a_plan_that_means_another_bake_now_is_said_so(repo, monkeypatch):
     from bakery import identity
 
-    monkeypatch.setattr(identity, "DEFAULTS_VERSION", 2)
+    monkeypatch.setattr(identity, "QUESTION_TEMPLATE_VERSION", 2)
     with pytest.raises(RepoError, match="now means another bake"):
         described.plan_of(repo, repo.bakes()[0])
 

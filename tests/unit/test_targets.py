@@ -263,6 +263,7 @@ def test_the_student_counts_only_where_something_is_answered_behind_it() -> None
 
 def test_names_of_former_files_stay() -> None:
     found = planned(
+        replace(HEAD, defaults=1),
         generator="type: oneshot_qs, numq: 10, model: gpt-5, temperature: 0.5, "
         "template_path: t.txt",
         target="extra_kwargs: {top_p: 0.9, top_k: 3}\n  max_tokens: 7\n  temperature: 0.3",

@@ -52,6 +52,7 @@ def head_of(data: Mapping[str, Any]) -> Head:
         ModelRef.parse(data["parent"]) if data["parent"] else None,
         targets,
         {name: ModelRef.parse(model) for name, model in data["models"].items()},
+        defaults=1,
     )
 
 

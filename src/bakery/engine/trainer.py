@@ -17,6 +17,7 @@ import torch
 from accelerate.utils import gather_object
 from peft import PeftModel
 from safetensors.torch import save_file
+from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 
@@ -57,9 +58,15 @@ class BakingTrainer(Trainer):
         weighting: str = "token",
         numerics: Path | None = None,
         note: Callable[[str], None] = lambda _: None,
+        idle_first_step: bool = False,
         **more: Any,
     ) -> None:
-        """`numerics` is a file: choices that are in it are taken, others are made and put there."""
+        """`numerics` is a file: choices that are in it are taken, others are made and put there.
+
+        With `idle_first_step` the rate begins at 0 where it is warmed up, as it does in
+        transformers; else no step of a schedule has the rate 0.
+        """
+        self._idle_first_step = idle_first_step
         self.readout = readout
         self.loss = loss
         self.step_tokens = 0
@@ -96,6 +103,24 @@ class BakingTrainer(Trainer):
             return super().train(*given, **more)
         finally:
             gc.unfreeze()
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Make the schedule of the learning rate, without its idle first step.
+
+        It is transformers' own curve over one step more, from its second step on.
+        """
+        made = self.lr_scheduler is None and not self._idle_first_step
+        scheduler = super().create_scheduler(num_training_steps + made, optimizer)
+        if made and isinstance(scheduler, LambdaLR):
+            scheduler.lr_lambdas = [_one_later(curve) for curve in scheduler.lr_lambdas]
+            groups = zip(
+                scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas,
+                strict=True,
+            )  # fmt: skip
+            for group, rate, curve in groups:
+                group["lr"] = rate * curve(0)
+            scheduler._last_lr = [group["lr"] for group in scheduler.optimizer.param_groups]
+        return scheduler
 
     def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *more: Any) -> Any:
         """Run forward and backward under the layout: checkpointing runs forwards in both."""
@@ -239,6 +264,10 @@ class BakingTrainer(Trainer):
             load_own_state(model or self.model, own)
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+
+def _one_later(curve: Callable[[int], float]) -> Callable[[int], float]:
+    return lambda step: curve(step + 1)
 
 
 class _Thaw(TrainerCallback):

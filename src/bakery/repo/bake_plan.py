@@ -12,6 +12,7 @@ from bakery.defaults import Defaults
 from bakery.errors import ConfigError
 from bakery.identity import (
     BakeRequest,
+    FirstWeights,
     OnPolicySettings,
     Running,
     TargetShare,
@@ -42,7 +43,7 @@ def request(
         training,
         head.base,
         head.parent,
-        bake.micro_batch_size or min(defaults.micro_batch_size, training.global_batch),
+        bake.micro_batch_size or _at_once(defaults, training),
         _running(bake, head),
         defaults.version,
     )
@@ -57,14 +58,15 @@ def training_settings(bake: schema.Bake, defaults: Defaults) -> TrainingSettings
     kept = [entry for entry in bake.checkpoint if entry.enabled]
     settings = TrainingSettings(
         epochs=bake.epochs or defaults.epochs,
-        global_batch=(bake.micro_batch_size or defaults.global_batch)
-        * bake.gradient_accumulation_steps,
+        global_batch=_batch(bake, defaults),
         learning_rate=learning_rate,
         weight_decay=bake.optimizer.weight_decay,
         betas=bake.optimizer.betas,
         scheduler=scheduler.curve,
         warmup_ratio=USUAL_WARMUP if scheduler.warmup_ratio is None else scheduler.warmup_ratio,
         warmup_steps=scheduler.warmup_steps,
+        warmup=defaults.warmup,
+        first_weights=_first_weights(bake, defaults),
         max_grad_norm=1.0,
         seed=bake.seed,
         r=r,
@@ -87,6 +89,24 @@ def training_settings(bake: schema.Bake, defaults: Defaults) -> TrainingSettings
         return settings
     share = data.train_eval_split[1]
     return replace(settings, eval_share=share, held_out=f"stimuli: {100 * share:g} %")
+
+
+def _batch(bake: schema.Bake, defaults: Defaults) -> int | None:
+    """Return how many answers a step learns; None: that goes by how many there are."""
+    at_once = bake.micro_batch_size or defaults.global_batch
+    return None if at_once is None else at_once * bake.gradient_accumulation_steps
+
+
+def _at_once(defaults: Defaults, training: TrainingSettings) -> int:
+    """Return how many answers are run at once; there may be fewer in a step."""
+    return min(defaults.micro_batch_size, training.global_batch or defaults.micro_batch_size)
+
+
+def _first_weights(bake: schema.Bake, defaults: Defaults) -> FirstWeights | None:
+    """Return how first weights are fitted; None: they are drawn at random."""
+    if defaults.ridge is None:
+        return None
+    return FirstWeights(defaults.ridge, defaults.fitted_tokens)
 
 
 def _every(intervals: Iterable[int]) -> tuple[int, ...]:

@@ -15,7 +15,9 @@ from bakery.schema.common import Count, Path, Section, Seed
 PERSONA_QUESTIONS = 264
 """How many questions the type `persona` has."""
 
-Temperature = Annotated[float, Field(ge=0, le=2, description="Of the questions' writer.")]
+Temperature = Annotated[
+    float | None, Field(ge=0, le=2, description="Of the questions' writer.")
+]
 Conditioned = Annotated[
     bool,
     Field(description="Its questions are answered behind the student prompt, not the teacher's."),
@@ -48,7 +50,7 @@ class _Asked(Section):
         ),
     ] = None
     numq: Annotated[Count, Field(description="How many different questions.")]
-    temperature: Temperature | None = None
+    temperature: Temperature = None
     template_path: Annotated[
         str | None, Field(description="A file of the repository: what the writer is asked.")
     ] = None
@@ -166,7 +168,7 @@ class PersonaQuestions(_Fixed):
     numq: Annotated[Count | None, Field(description="How many are drawn. None: all.")] = None
     seed: Annotated[Seed, Field(description="Another number, other questions.")] = 42
     temperature: Annotated[
-        Temperature | None, Field(description="No effect: no model writes these.")
+        Temperature, Field(description="No effect: no model writes these.")
     ] = None
     model: Annotated[str | None, Field(description="No effect: no model writes these.")] = None
 

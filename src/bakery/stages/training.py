@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
-from bakery.engine import adapters, checkpoints, numerics, teacher
+from bakery.engine import adapters, checkpoints, first_weights, numerics, teacher
 from bakery.engine.examples import Examples, Features
 from bakery.engine.fidelity import fidelity, together
 from bakery.engine.half_baked import HalfBaked
@@ -36,7 +36,14 @@ from bakery.engine.scoring import beginning
 from bakery.engine.step_figures import StepFigures
 from bakery.engine.trainer import BakingTrainer
 from bakery.engine.wandb_run import Send
-from bakery.identity import BakeRequest, OnPolicySettings, SamplingSettings, TrainingSettings
+from bakery.identity import (
+    IDLE_FIRST_STEP,
+    BakeRequest,
+    OnPolicySettings,
+    SamplingSettings,
+    TrainingSettings,
+    short_id,
+)
 from bakery.reporting import Reporter
 from bakery.stages.mix import Mix, TargetData
 
@@ -68,14 +75,26 @@ class Work:
 
     @property
     def settings(self) -> TrainingSettings:
-        """What shapes the weights."""
-        return self.request.training
+        """What shapes the weights, with the batch that so many answers are learnt in."""
+        return self.request.training.settled(len(self.mixture.train))
+
+    @property
+    def batch(self) -> int:
+        """How many answers a step learns."""
+        batch = self.settings.global_batch
+        assert batch is not None  # settled
+        return batch
+
+    @property
+    def micro_batch(self) -> int:
+        """How many of them are run at once."""
+        most = min(self.request.micro_batch_size, self.batch)
+        return max(count for count in range(1, most + 1) if self.batch % count == 0)
 
     @cached_property
     def total(self) -> int:
         """How many steps the first phase has."""
-        settings = self.settings
-        return math.ceil(len(self.mixture.train) / settings.global_batch) * settings.epochs
+        return math.ceil(len(self.mixture.train) / self.batch) * self.settings.epochs
 
     @property
     def last(self) -> int:
@@ -123,11 +142,14 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
         pad_id=work.base.chat.pad_id,
         numerics=work.out / numerics.FILE,
         note=work.reporter.note,
+        idle_first_step=settings.warmup == IDLE_FIRST_STEP,
     )
     _watch(trainer, work, send)
     last = _last_whole(folder)
     if last is not None:
         work.reporter.note(f"training goes on from {last.name}")
+    else:
+        _fit_first_weights(work)
     with _leaving_nothing_half(folder):
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     seen = losses(work.out / METRICS)
@@ -137,6 +159,24 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
         draft.replace(folder / TAUGHT)
     chosen = trainer.numerics.as_data() if trainer.numerics else {}
     return trainer.state.global_step, seen, chosen
+
+
+def _fit_first_weights(work: Work) -> None:
+    """Begin with weights that are fitted, where that was asked for and can be done."""
+    asked = work.settings.first_weights
+    if asked is None:
+        return
+    # Of all questions alike, whatever they are called.
+    pairs = sorted(work.mixture.train, key=lambda pair: short_id(["first weights", pair.key]))
+    why = first_weights.fit(
+        work.student,
+        pairs,
+        adapter=adapters.BAKE,
+        ridge=asked.ridge,
+        most_tokens=asked.most_tokens,
+    )
+    if why:
+        work.reporter.note(f"the adapter starts at random instead of fitted: {why}")
 
 
 def train_on_policy(
@@ -244,7 +284,7 @@ def _on_policy_arguments(work: Work, own: OnPolicySettings, folder: Path) -> Tra
 
 def _arguments(work: Work, folder: Path, *, steps: int | None = None) -> TrainingArguments:
     """Return what the trainer is told; `steps` where they are not those of the first phase."""
-    settings, micro = work.settings, work.request.micro_batch_size
+    settings, micro = work.settings, work.micro_batch
     device = work.base.device.type
     total = work.total if steps is None else steps
     # The first of the warm-up has the rate 0: a bake of one step would learn nothing.
@@ -253,7 +293,7 @@ def _arguments(work: Work, folder: Path, *, steps: int | None = None) -> Trainin
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=micro,
-        gradient_accumulation_steps=settings.global_batch // micro,
+        gradient_accumulation_steps=work.batch // micro,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
         adam_beta1=settings.betas[0],

@@ -71,7 +71,7 @@ def _bake(bake: BakeForecast, sign: str) -> Table:
     for number, (name, share) in enumerate(bake.mix):
         table.add_row("" if number else "mix", f"{100 * share:.0f} % {name}")
     steps = "steps: not known before the questions are" if bake.steps is None else ""
-    if bake.steps is not None:
+    if bake.steps is not None and bake.global_batch is not None:
         about = "" if bake.state.state == "complete" else "about "
         steps = f"{about}{_many(bake.steps, 'step')} of {_many(bake.global_batch, 'answer')}"
     epochs = _many(bake.epochs, "epoch")

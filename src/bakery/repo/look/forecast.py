@@ -72,7 +72,8 @@ class BakeForecast:
     """About how many questions the bake is measured on."""
     epochs: int
     steps: int | None
-    global_batch: int
+    global_batch: int | None
+    """Answers of a step. None: it goes by how many there will be."""
     r: int
     lora_alpha: float
     learning_rate: float
@@ -216,11 +217,12 @@ def _bake(
     state = states["bake", plan.bake_name]
     pairs = _pairs(mixed, training.total_trajectories, training.eval_share)
     steps = None
+    batch = training.global_batch if pairs is None else training.settled(pairs).global_batch
     if state.state == "complete":
         steps = state.done
-    elif pairs is not None:
+    elif pairs is not None and batch is not None:
         own = training.on_policy.steps if training.on_policy else 0
-        steps = training.epochs * math.ceil(pairs / training.global_batch) + own
+        steps = training.epochs * math.ceil(pairs / batch) + own
     return BakeForecast(
         name=plan.bake_name,
         mix=tuple((share.name, share.weight / whole) for share in shares),
@@ -228,7 +230,7 @@ def _bake(
         held_out=_held_out([asked for _, (asked, _) in mixed], training.eval_share),
         epochs=training.epochs,
         steps=steps,
-        global_batch=training.global_batch,
+        global_batch=batch,
         r=training.r,
         lora_alpha=training.lora_alpha,
         learning_rate=training.learning_rate,
