@@ -9,6 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
 
+from bakery.engine import bases
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
 from bakery.repo.look.compare import prompt_text
@@ -89,8 +90,8 @@ def usage(weights: Weights, folder: str) -> list[tuple[str, str]]:
                 f"python convert_hf_to_gguf.py {quote(folder)} --outfile {quote(folder + '.gguf')}",
             ),
         ]
-    name = weights.model.bake[:-17]
-    base = "PATH_TO_TINY" if weights.base.name == EMBEDDED else quote(weights.base.name)
+    name, loads_from = weights.model.bake[:-17], bases.loads_from(weights.base)
+    base = "PATH_TO_TINY" if weights.base.name == EMBEDDED else quote(loads_from)
     revision = f" --revision {weights.base.revision}" if weights.base.revision else ""
     return [
         ("PEFT", _python(_base_text(weights.base), folder)),
@@ -99,16 +100,31 @@ def usage(weights: Weights, folder: str) -> list[tuple[str, str]]:
             f"vllm serve {base}{revision} --enable-lora --max-lora-rank {_vllm_rank(weights.rank)} "
             f"--lora-modules {quote(f'{name}={folder}')}",
         ),
-        ("llama.cpp", f"python convert_lora_to_gguf.py {quote(folder)} {_gguf_base(weights.base)}"),
+        ("llama.cpp", _in_llama_cpp(weights.base, folder)),
     ]
+
+
+def _in_llama_cpp(base: BaseModelId, folder: str) -> str:
+    """Return how an adapter is converted, and put on the very file where that is the base."""
+    convert = f"python convert_lora_to_gguf.py {quote(folder)} {_gguf_base(base)}"
+    if not _is_unpacked(base):
+        return convert
+    made = quote(folder + ".gguf")
+    return f"{convert} --outfile {made}\nllama-cli -m {quote(base.name)} --lora {made}"
+
+
+def _is_unpacked(base: BaseModelId) -> bool:
+    """Tell whether a base is a GGUF file, which other programs load from where it is unpacked."""
+    return bases.loads_from(base) != base.name
 
 
 def _gguf_base(base: BaseModelId) -> str:
     """Return how the converter of llama.cpp is told of a base."""
     if base.name == EMBEDDED:
         return "--base PATH_TO_TINY"
-    is_folder = base.name.startswith(("/", "~")) or base.name[1:2] == ":"
-    return f"--base {quote(base.name)}" if is_folder else f"--base-model-id {base.name}"
+    name = bases.loads_from(base)
+    is_folder = name.startswith(("/", "~")) or name[1:2] == ":"
+    return f"--base {quote(name)}" if is_folder else f"--base-model-id {name}"
 
 
 def _python(base: str, adapter: str | None) -> str:
@@ -135,7 +151,7 @@ def _base_text(base: BaseModelId) -> str:
     if base.name == EMBEDDED:
         return 'files("bakery") / "tiny"'
     revision = f', revision="{base.revision}"' if base.revision else ""
-    return json.dumps(base.name, ensure_ascii=False) + revision
+    return json.dumps(bases.loads_from(base), ensure_ascii=False) + revision
 
 
 _VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -162,6 +178,7 @@ def _table(weights: Weights) -> str:
         "base model": f"`{base.name}`",
         "revision": f"`{base.revision}`" if base.revision else None,
         "digest of the base": f"`{base.digest}`",
+        "the base is": _unpacked(weights),
         "digest of the adapter": f"`sha256:{weights.digest}`",
         "baked on": f"`{(weights.record.get('parent') or {}).get('model') or base.name}`",
         "KL to the prompted teacher": _divergence(card),
@@ -170,6 +187,16 @@ def _table(weights: Weights) -> str:
     }
     lines = [f"| {label} | {value} |" for label, value in rows.items() if value]
     return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def _unpacked(weights: Weights) -> str | None:
+    """Return how the base was read, where it is a GGUF file."""
+    if not _is_unpacked(weights.base):
+        return None
+    made = (weights.record.get("versions") or {}).get("base") or {}
+    how = f", {made['from']} unpacked to {made['to']} by {made['by']}" if made else ""
+    kept = "" if weights.merged_as else f"; bakery keeps it in `{bases.loads_from(weights.base)}`"
+    return f"a GGUF file of that SHA-256{how}{kept}"
 
 
 def _divergence(card: Mapping[str, Any]) -> str | None:

@@ -46,9 +46,8 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     if loss := data.get("loss"):
         result["loss"] = ", ".join(f"{key} {number(loss[key])}" for key in ("first", "last", "min"))
     _show_pairs("Result", result)
-    _show_pairs(
-        "Made with", (data.get("versions") or {}) | flat(data.get("numerics") or {}, "numerics.")
-    )
+    made_with = flat(data.get("versions") or {}) | flat(data.get("numerics") or {}, "numerics.")
+    _show_pairs("Made with", made_with)
     for told in data.get("notes") or ():
         say(f"note: {told}")
 
