@@ -154,6 +154,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         "steps": trainer.state.global_step,
         "rows": len(trainer.train_dataset),
         "model": source.name,
+        "loads_from": source.loads_from,
         "numerics": trainer.numerics.as_data() if trainer.numerics else {},
         "versions": versions(source.unpacked),
     }

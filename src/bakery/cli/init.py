@@ -47,6 +47,8 @@ def init(
         console.show_json({"folder": repo.root, "repository": repo.state()})
     else:
         console.show_created(folder, repo.state())
+    if (told := pipeline.coming(base)) is not None:
+        console.note(told)
     if outer is not None:
         console.note(
             f"it lies inside the git repository {outer}, which does not see into it: "

@@ -63,7 +63,7 @@ def check_file(path: Path) -> header.Header:
 def split(reference: str) -> tuple[str, str]:
     """Return name and revision ("" where it has none) of a reference like `org/model@v1`."""
     name, at, revision = reference.rpartition("@")
-    is_path = reference.endswith(GGUF) or Path(reference).expanduser().exists()
+    is_path = reference.endswith(GGUF) or is_here(reference)
     return (reference, "") if not at or is_path else (name, revision)
 
 
@@ -72,7 +72,7 @@ def locate(name: str, revision: str = "") -> tuple[Path, str]:
     name = ALIASES.get(name, name)
     if name == EMBEDDED:
         return Path(str(resources.files("bakery"))) / "tiny", ""
-    if is_here(Path(name).expanduser()):
+    if is_here(name):
         return _local(name), ""
     is_file = name.endswith(GGUF)
     if is_file or name.startswith((".", "/", "~")) or name.count("/") > 1:
@@ -86,16 +86,33 @@ def locate(name: str, revision: str = "") -> tuple[Path, str]:
     return _from_hub(name, revision)
 
 
-def is_here(path: Path) -> bool:
-    """Tell whether a path is a folder or a file, and so no hub id."""
+def is_here(name: str | Path) -> bool:
+    """Tell whether a name is that of a folder or a file, and so no hub id."""
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:  # a home of somebody who is unknown here
+        return False
     return path.is_dir() or path.is_file()
 
 
-def loads_from(base: BaseModelId) -> str:
-    """Return what other programs load a base by: its name, or where its file is unpacked."""
+def unpacked_at(base: BaseModelId) -> str | None:
+    """Return the folder that a GGUF file is unpacked into; None: it is another kind of base."""
     path = Path(base.name)
     is_file = base.name.endswith(GGUF) or (path.is_absolute() and path.is_file())
-    return str(kept.place(base.digest)) if is_file else base.name
+    return str(kept.place(base.digest)) if is_file else None
+
+
+def coming(base: BaseModelId) -> str | None:
+    """Return what the first use of a base will make of it; None: it is used as it is."""
+    folder = unpacked_at(base)
+    if folder is None:
+        return None
+    found = header.read(Path(base.name))
+    doing = "de-quantised" if found.is_quantised else "unpacked"
+    return (
+        f"{Path(base.name).name} ({found.stored}) is {doing} to {found.dtype} when it is first "
+        f"loaded: {found.unpacked_bytes / 1e9:.2g} GB in {folder}, for all your repositories"
+    )
 
 
 def content_digest(place: Path) -> str:
@@ -145,7 +162,7 @@ def _local(name: str) -> Path:
 
 def _unpacked_there(name: str) -> str | None:
     """Return what to do where a folder is gone that a GGUF file was unpacked into."""
-    if Path(name).parent != kept.place("").parent:
+    if Path(name).parent != kept.root():
         return None
     return "It is made of a GGUF file when that is loaded: give the file itself."
 

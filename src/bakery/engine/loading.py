@@ -97,12 +97,13 @@ def find(data: DataConfig, *, reporter: Reporter | None = None) -> Source:
 
 def _on_hub(name: str) -> bool:
     embedded = name in (*bases.ALIASES, bases.EMBEDDED)
-    return not (embedded or name.endswith(bases.GGUF) or bases.is_here(Path(name).expanduser()))
+    return not (embedded or name.endswith(bases.GGUF) or bases.is_here(name))
 
 
 def check_optional(data: DataConfig, training: BakeryConfig) -> None:
     """Refuse what this machine lacks, and a GGUF file that cannot be read, before all else."""
-    if (path := Path(data.model_name_or_path).expanduser()).is_file():
+    name = data.model_name_or_path
+    if bases.is_here(name) and (path := Path(name).expanduser()).is_file():
         bases.check_file(path)
     wanted = {
         "bitsandbytes": data.load_in_4bit,

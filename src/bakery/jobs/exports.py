@@ -152,13 +152,14 @@ def _fill(
     chain, _ = described.ancestry(repo.lineage(), bake)
     folder.mkdir()
     digest = bake.digest_of(bake.model.step)
-    weights = Weights(bake.model, base, 0, digest, bake.data, None)
+    unpacked = bases.unpacked_at(base)
+    weights = Weights(bake.model, base, 0, digest, bake.data, None, unpacked)
     if wanted.merged:
         weights = replace(weights, merged_as=_merge(weights, source, folder, wanted, reporter))
     else:
         for name in _ADAPTER:
             shutil.copyfile(source / name, folder / name)
-        named = bases.loads_from(base)
+        named = weights.loads_from
         rank = adapter_folder.write_config(folder, base=named, revision=base.revision)
         weights = replace(weights, rank=rank)
         for name in _RECORDED:

@@ -305,7 +305,8 @@ def _complete_weights(repo: ModelRepo, bake: RecordedBake, draft: Path) -> None:
             hint="`git fetch` the branch that has it first.",
         )
     base = repo.state().base
-    adapter_folder.write_config(draft, base=bases.loads_from(base), revision=base.revision)
+    named = bases.unpacked_at(base) or base.name
+    adapter_folder.write_config(draft, base=named, revision=base.revision)
     rows, start = [], 0
     for ancestor in chain:
         stop = start + int(ancestor.data["training"]["r"])

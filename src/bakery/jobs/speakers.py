@@ -157,8 +157,12 @@ def voices(
 
 def _is_file(name: str) -> bool:
     """Tell whether a name is the path of a model in one file, here or gone."""
-    is_path = name.startswith((".", "/", "~"))
-    return name.endswith(GGUF) or (is_path and Path(name).expanduser().is_file())
+    if name.endswith(GGUF) or not name.startswith((".", "/", "~")):
+        return name.endswith(GGUF)
+    try:
+        return Path(name).expanduser().is_file()
+    except (OSError, RuntimeError, ValueError):  # too long, a user unknown: no path at all
+        return False
 
 
 def _folder_with(file: str, name: str) -> Path | None:

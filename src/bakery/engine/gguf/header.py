@@ -9,8 +9,9 @@ from __future__ import annotations
 import mmap
 import re
 import struct
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
@@ -51,16 +52,23 @@ Value = int | float | bool | str
 
 
 @dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor: how it is stored, how many weights it has, and where they begin in the file."""
+
+    type: str
+    weights: int
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
-    """A file's metadata, and how its weights are stored."""
+    """A file's metadata, and what tensors it has."""
 
     path: Path
     metadata: Mapping[str, Value]
     """Numbers and texts. Of arrays there is the length, under `arrays`."""
     arrays: Mapping[str, int]
-    types: Mapping[str, int]
-    """How many weights are stored in which way, the most frequent first."""
-    tensors: frozenset[str]
+    tensors: Mapping[str, Tensor]
 
     @property
     def architecture(self) -> str:
@@ -70,7 +78,15 @@ class Header:
     @property
     def weights(self) -> int:
         """How many weights there are."""
-        return sum(self.types.values())
+        return sum(tensor.weights for tensor in self.tensors.values())
+
+    @property
+    def types(self) -> list[str]:
+        """The ways in which weights are stored, that of the most weights first."""
+        counts: Counter[str] = Counter()
+        for tensor in self.tensors.values():
+            counts[tensor.type] += tensor.weights
+        return [name for name, _ in counts.most_common()]
 
     @property
     def is_quantised(self) -> bool:
@@ -84,6 +100,11 @@ class Header:
         return "bfloat16" if {"BF16"} <= set(self.types) <= {"BF16", "F32"} else "float32"
 
     @property
+    def unpacked_bytes(self) -> int:
+        """How much room the unpacked weights take."""
+        return self.weights * (2 if self.dtype == "bfloat16" else 4)
+
+    @property
     def stored(self) -> str:
         """How the weights are stored, in words."""
         return ", ".join(self.types)
@@ -91,6 +112,13 @@ class Header:
     def of_model(self, key: str) -> Value | None:
         """Return what the file says under a key of its own architecture; None: nothing."""
         return self.metadata.get(f"{self.architecture}.{key}")
+
+    def floats(self, name: str) -> tuple[float, ...]:
+        """Return the numbers of a small tensor in F32."""
+        tensor = self.tensors[name]
+        with self.path.open("rb") as file:
+            file.seek(tensor.start)
+            return struct.unpack(f"<{tensor.weights}f", file.read(4 * tensor.weights))
 
 
 def read(path: Path) -> Header:
@@ -149,38 +177,35 @@ def _read(path: Path, content: mmap.mmap) -> Header:
         else:
             metadata[key] = cursor.number(_fixed(path, kind))
     _refuse_part(path, metadata)
-    names, types, end = _tensors(cursor, tensors)
+    infos = [_tensor(cursor) for _ in range(tensors)]
     alignment = metadata.get("general.alignment", ALIGNMENT)
     if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
         raise _nonsense(path, f"its alignment is {alignment!r}")
     start = -(-cursor.at // alignment) * alignment
-    if start + end > len(content):
-        raise _cut(path, f"{len(content):,} of {start + end:,} bytes are there")
-    return Header(path, metadata, arrays, types, frozenset(names))
+    end = start + max((tensor.start + size for _, tensor, size in infos), default=0)
+    if end > len(content):
+        raise _cut(path, f"{len(content):,} of {end:,} bytes are there")
+    found = {name: replace(tensor, start=start + tensor.start) for name, tensor, _ in infos}
+    return Header(path, metadata, arrays, found)
 
 
-def _tensors(cursor: _Cursor, count: int) -> tuple[list[str], dict[str, int], int]:
-    """Return the names of all tensors, the weights of each type, and where the last one ends."""
-    names: list[str] = []
-    types: dict[str, int] = {}
-    end = 0
-    for _ in range(count):
-        name, dimensions = cursor.text(), cursor.number("I")
-        if dimensions > MOST_DIMENSIONS:
-            raise _nonsense(cursor.path, f"{name!r:.80} has {dimensions} dimensions")
-        shape = [cursor.number("Q") for _ in range(dimensions)]
-        kind, offset = cursor.number("I"), cursor.number("Q")
-        if kind not in TYPES:
-            raise ModelError(
-                f"{cursor.path} stores {name!r:.80} as type {kind} of GGML, which is not read",
-                hint="Give the model in another quantisation, Q8_0 or Q4_K for example.",
-            )
-        called, block, size = TYPES[kind]
-        weights = prod(shape)
-        names.append(name)
-        types[called] = types.get(called, 0) + weights
-        end = max(end, offset + weights // block * size)
-    return names, dict(sorted(types.items(), key=lambda item: -item[1])), end
+def _tensor(cursor: _Cursor) -> tuple[str, Tensor, int]:
+    """Return the name of the tensor that is described next, what it is, and its bytes.
+
+    Where it starts counts from the first of all tensors.
+    """
+    name, dimensions = cursor.text(), cursor.number("I")
+    if dimensions > MOST_DIMENSIONS:
+        raise _nonsense(cursor.path, f"{name!r:.80} has {dimensions} dimensions")
+    weights = prod(cursor.number("Q") for _ in range(dimensions))
+    kind, offset = cursor.number("I"), cursor.number("Q")
+    if kind not in TYPES:
+        raise ModelError(
+            f"{cursor.path} stores {name!r:.80} as type {kind} of GGML, which is not read",
+            hint="Give the model in another quantisation, Q8_0 or Q4_K for example.",
+        )
+    called, block, size = TYPES[kind]
+    return name, Tensor(called, weights, offset), weights // block * size
 
 
 def _refuse_part(path: Path, metadata: Mapping[str, Value]) -> None:

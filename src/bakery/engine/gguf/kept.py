@@ -31,7 +31,6 @@ the current folder is taken for a module."""
 
 SHORT_S = 1.0
 _DONE = re.compile(rb"quanti[sz]ing[^\r\n]*?(\d+)/(\d+)")
-_BYTES = {"float32": 4, "bfloat16": 2}
 _ELSEWHERE = "The variable BAKERY_CACHE names another folder for what is unpacked."
 
 
@@ -41,19 +40,21 @@ class Unpacked:
 
     folder: Path
     made: Mapping[str, str]
+    notes: tuple[str, ...]
+    """What a person should know of it."""
 
 
 def root() -> Path:
-    """Return where this user's models are kept: BAKERY_CACHE, or `bakery` in the cache folder."""
+    """Return where this user's models are kept: in BAKERY_CACHE, or in the common cache folder."""
     if asked := os.environ.get("BAKERY_CACHE"):
-        return Path(asked).expanduser().absolute()
+        return Path(asked).expanduser().absolute() / "gguf"
     common = Path(os.environ.get("XDG_CACHE_HOME") or "")
-    return (common if common.is_absolute() else Path.home() / ".cache") / "bakery"
+    return (common if common.is_absolute() else Path.home() / ".cache") / "bakery" / "gguf"
 
 
 def place(source: str) -> Path:
     """Return the folder of the file that has a digest, whether it is there or not."""
-    return root() / "gguf" / source[:16]
+    return root() / source[:16]
 
 
 def unpacked(path: Path, source: str, *, reporter: Reporter | None = None) -> Unpacked:
@@ -62,19 +63,22 @@ def unpacked(path: Path, source: str, *, reporter: Reporter | None = None) -> Un
     `reporter` None: nobody is told that it takes a while.
     """
     told, folder = reporter or Quiet(), place(source)
-    if _problem(folder, source) is None:
-        return _described(folder)
+    if problem(folder, source) is None:
+        return _described(folder)  # its notes were told when it was made
     with _locked(folder, told):
-        problem = _problem(folder, source)  # another process may have made it meanwhile
-        if problem is not None and folder.exists():
-            told.note(f"{folder}, where {path.name} is kept unpacked, {problem}: unpacking it anew")
+        wrong = problem(folder, source)  # another process may have made it meanwhile
+        if wrong is not None and folder.exists():
+            told.note(f"{folder}, where {path.name} is kept unpacked, {wrong}: unpacking it anew")
             shutil.rmtree(folder)
-        if problem is not None:
+        if wrong is not None:
             _make(path, source, folder, told)
-    return _described(folder)
+    made = _described(folder)
+    for note in made.notes:
+        told.note(note)
+    return made
 
 
-def _problem(folder: Path, source: str) -> str | None:
+def problem(folder: Path, source: str) -> str | None:
     """Return what is wrong with a folder; None where it is what was unpacked."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -96,7 +100,8 @@ def _problem(folder: Path, source: str) -> str | None:
 
 def _described(folder: Path) -> Unpacked:
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    return Unpacked(folder, {**manifest["made"], "digest": digest(manifest["files"])})
+    made = {**manifest["made"], "digest": digest(manifest["files"])}
+    return Unpacked(folder, made, tuple(manifest["notes"]))
 
 
 @contextmanager
@@ -143,7 +148,7 @@ def _make(path: Path, source: str, folder: Path, reporter: Reporter) -> None:
 
 def _check_room(found: header.Header, folder: Path) -> None:
     """Refuse a disk that has no room, before minutes are spent."""
-    needed = found.weights * _BYTES[found.dtype]
+    needed = found.unpacked_bytes
     free = shutil.disk_usage(folder.parent).free
     if free < needed:
         raise ModelError(

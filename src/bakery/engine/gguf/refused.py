@@ -28,7 +28,9 @@ _TOKENIZERS = ("gpt2", "llama")
 _SCALED = (("gemma2", 46), ("gemma3", 62))
 """The largest of both families, by their layers: the file does not say how their attention is
 scaled, and the reader takes it to be that of the smaller ones."""
-_STRETCHED = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
+FACTORS = "rope_freqs.weight"
+"""How a Llama 3 stretches its positions, which `positions` works out."""
+_STRETCHED = (FACTORS, "rope_factors_long.weight", "rope_factors_short.weight")
 
 SAFETENSORS = "Give the same model as a folder of safetensors, or by its hub id."
 INSTALL = "`pip install gguf`, or install bakery with its extra `[gguf]`."
@@ -96,7 +98,8 @@ def _refuse_other_kinds(header: Header) -> None:
 def _refuse_misread(header: Header) -> None:
     """Refuse what the reader would leave out."""
     name = header.path.name
-    stretched = sorted(header.tensors & set(_STRETCHED))
+    known = {FACTORS} if header.architecture == "llama" else set()
+    stretched = sorted(header.tensors.keys() & set(_STRETCHED) - known)
     kind, factor = header.of_model("rope.scaling.type"), header.of_model("rope.scaling.factor")
     if kind not in (None, "none"):
         stretched.append(f"rope.scaling.type {kind}")

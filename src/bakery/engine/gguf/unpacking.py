@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from jinja2.exceptions import TemplateError
 from transformers import (
     AutoConfig,
@@ -25,10 +26,11 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 from transformers.utils import logging as hf_logging
 
 from bakery.engine import models
-from bakery.engine.gguf import header, kept, refused
+from bakery.engine.gguf import header, kept, positions, refused
 from bakery.engine.gguf.header import Header
 from bakery.errors import ModelError
 from bakery.identity import file_digest
@@ -48,9 +50,14 @@ _SAME = {
 }
 """What the file says, and what the configuration that was read from it has to say."""
 
+_SPLITS = {*GGUF_PRE_TOKENIZER_SPLITS, "gpt-2", "mpt", "olmo", "jais", "smollm", "starcoder",
+           "refact", "command-r", "codeshell"}  # fmt: skip
+"""Ways to cut text into words that come out right: those that transformers knows, and those that
+are GPT-2's, or differ from it only in taking digits one by one, as their vocabulary has them."""
+
 _CANNOT = (
     ArithmeticError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError,
-    ValueError, struct.error,
+    ValueError, struct.error, StrictDataclassError,
 )  # fmt: skip
 """What transformers may raise on a file that it does not understand."""
 
@@ -90,10 +97,23 @@ def unpack(path: Path, folder: Path, source: str) -> None:
             "to": found.dtype,
             "by": f"transformers {version('transformers')}, gguf {version('gguf')}",
         },
+        "notes": _notes(found),
         "files": files,
     }
     text = json.dumps(manifest, indent=2, ensure_ascii=False)
     (folder / kept.MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def _notes(found: Header) -> list[str]:
+    """Return what a person should know of a model that was read as well as can be."""
+    split = found.metadata.get("tokenizer.ggml.pre", "(unnamed)")
+    if found.metadata["tokenizer.ggml.model"] != "gpt2" or split in _SPLITS:
+        return []
+    return [
+        f"{found.path.name} cuts text into words in a way, {split}, that the GGUF reader of "
+        "transformers does not know: they are cut as for GPT-2, and the model may see other tokens "
+        "than it was trained on"
+    ]
 
 
 def _read(path: Path, found: Header) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -104,6 +124,7 @@ def _read(path: Path, found: Header) -> tuple[PreTrainedModel, PreTrainedTokeniz
         config = AutoConfig.from_pretrained(folder, **at)
         models.refuse_other_than_text(path.name, config)
         _check_config(found, config)
+        positions.stretch(found, config)
         tokenizer = AutoTokenizer.from_pretrained(folder, **at)
         model, loaded = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -160,10 +181,12 @@ def _differing(found: Header, config: Mapping[str, Any]) -> Iterator[tuple[str, 
 def _check_whole(found: Header, model: PreTrainedModel) -> None:
     """Refuse where weights were left out: the reader passes over names that it does not know."""
     taken = sum(parameter.numel() for parameter in model.parameters())
-    if taken != found.weights:
+    factors = found.tensors.get(refused.FACTORS)
+    there = found.weights - (factors.weights if factors else 0)
+    if taken != there:
         raise ModelError(
-            f"{found.path.name} holds {found.weights:,} weights, and the model that transformers "
-            f"makes of it {taken:,}",
+            f"{found.path.name} holds {there:,} weights, and the model that transformers makes of "
+            f"it {taken:,}",
             hint=refused.SAFETENSORS,
         )
 
