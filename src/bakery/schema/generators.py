@@ -43,8 +43,8 @@ class _Asked(Section):
         str | None,
         Field(
             min_length=1,
-            description="Who writes: a hosted model, `base`, `tiny`, a folder, a hub id, or an "
-            "earlier bake. None: the base model.",
+            description="Who writes: a hosted model, `base`, `tiny`, a folder, a .gguf file, a "
+            "hub id, or an earlier bake. None: the base model.",
         ),
     ] = None
     numq: Annotated[Count, Field(description="How many different questions.")]
