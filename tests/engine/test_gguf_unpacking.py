@@ -16,6 +16,7 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from bakery.engine.gguf import header, kept, refused, unpacking
 from bakery.errors import ModelError
+from bakery.identity import file_digest
 from tests.support.gguf_files import MERGES
 from tests.support.gguf_models import KINDS, as_gguf, random_model
 from tests.support.models import THINKING, byte_tokenizer
@@ -35,8 +36,12 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+def unpack(path: Path, folder: Path) -> None:
+    unpacking.unpack(path, folder, file_digest(path))
+
+
 def unpacked(path: Path, folder: Path):
-    unpacking.unpack(path, folder, "0" * 64)
+    unpack(path, folder)
     return AutoModelForCausalLM.from_pretrained(folder, dtype="auto").eval()
 
 
@@ -55,11 +60,28 @@ def test_every_architecture_that_is_accepted_is_one_that_transformers_reads():
 
 
 def test_text_becomes_the_tokens_that_it_was_before(tmp_path, folder):
-    unpacking.unpack(as_gguf(tmp_path / "model.gguf"), folder, "0" * 64)
+    unpack(as_gguf(tmp_path / "model.gguf"), folder)
     found, own = AutoTokenizer.from_pretrained(folder), byte_tokenizer(merges=MERGES)
     assert found.encode(TEXT, add_special_tokens=False) == own.encode(TEXT)
     assert found.get_vocab() == own.get_vocab()
     assert found.chat_template == own.chat_template
+
+
+def test_what_lies_beside_a_file_does_not_change_what_it_is(tmp_path, folder):
+    path = as_gguf(tmp_path / "model.gguf")
+    unpack(path, folder)
+    (tmp_path / "beside").mkdir()
+    moved, again = path.rename(tmp_path / "beside/blob"), tmp_path / "again"
+    again.mkdir()
+    (tmp_path / "beside/chat_template.jinja").write_text("{{ messages }}")
+    (tmp_path / "beside/config.json").write_text('{"model_type": "gpt2"}')
+    (tmp_path / "beside/added_tokens.json").write_text('{"<|more|>": 263}')
+    (tmp_path / "beside/tokenizer_config.json").write_text(
+        '{"eos_token": "<|im_start|>", "model_max_length": 7, "tokenizer_class": "T5Tokenizer"}'
+    )
+    (tmp_path / "beside/special_tokens_map.json").write_text('{"sep_token": "<|more|>"}')
+    unpack(moved, again)
+    assert kept.Manifest.of(again).files == kept.Manifest.of(folder).files
 
 
 @pytest.mark.parametrize("kind", ["Q4_1", "Q8_0", "Q5_0"])
@@ -91,9 +113,10 @@ def test_a_file_of_float16_is_unpacked_to_float32_which_a_cpu_can_train_on(tmp_p
 
 
 def test_the_manifest_names_every_file_and_how_it_was_made(tmp_path, folder):
-    unpacking.unpack(as_gguf(tmp_path / "model.gguf", stored=TYPES.Q4_1), folder, "5" * 64)
+    path = as_gguf(tmp_path / "model.gguf", stored=TYPES.Q4_1)
+    unpack(path, folder)
     said = json.loads((folder / kept.MANIFEST).read_text())
-    assert said["source"] == "5" * 64
+    assert said["source"] == file_digest(path)
     assert set(said["files"]) == {file.name for file in folder.iterdir()} - {kept.MANIFEST}
     assert said["made"]["from"] == "Q4_1, F32"
     assert said["made"]["to"] == "float32"
@@ -114,8 +137,14 @@ def test_the_manifest_names_every_file_and_how_it_was_made(tmp_path, folder):
     ],
 )
 def test_what_ends_a_turn_is_what_the_file_and_its_template_say(said, ends, tmp_path, folder):
-    unpacking.unpack(as_gguf(tmp_path / "model.gguf", **said), folder, "0" * 64)
+    unpack(as_gguf(tmp_path / "model.gguf", **said), folder)
     assert GenerationConfig.from_pretrained(folder).eos_token_id == ends
+
+
+def test_a_file_that_is_not_the_one_of_its_digest_is_refused(tmp_path, folder):
+    with pytest.raises(ModelError, match="is not the file of the digest 0000000000000000"):
+        unpacking.unpack(as_gguf(tmp_path / "model.gguf"), folder, "0" * 64)
+    assert list(folder.iterdir()) == []
 
 
 def test_a_model_that_never_ends_a_turn_is_refused(tmp_path, folder):
@@ -124,7 +153,7 @@ def test_a_model_that_never_ends_a_turn_is_refused(tmp_path, folder):
         "tokenizer.chat_template": "{% for m in messages %}{{ m['content'] }}\n{% endfor %}",
     }
     with pytest.raises(ModelError, match="names no token that ends a turn"):
-        unpacking.unpack(as_gguf(tmp_path / "model.gguf", **said), folder, "0" * 64)
+        unpack(as_gguf(tmp_path / "model.gguf", **said), folder)
 
 
 def llama_3(**changes: float):
@@ -154,7 +183,7 @@ def test_a_llama_3_keeps_how_it_stretches_its_positions(tmp_path, folder):
 def test_positions_stretched_in_another_way_are_refused(factors, tmp_path, folder):
     path = llama_3_file(tmp_path / "model.gguf", llama_3()[0], factors)
     with pytest.raises(ModelError, match="otherwise than a Llama 3 does"):
-        unpacking.unpack(path, folder, "0" * 64)
+        unpack(path, folder)
 
 
 @pytest.mark.parametrize(
@@ -175,18 +204,18 @@ def test_positions_stretched_in_another_way_are_refused(factors, tmp_path, folde
 def test_a_file_that_would_be_read_as_another_model_is_refused(kind, said, told, tmp_path, folder):
     path = as_gguf(tmp_path / "model.gguf", kind, **said)
     with pytest.raises(ModelError, match=told) as caught:
-        unpacking.unpack(path, folder, "0" * 64)
+        unpack(path, folder)
     assert caught.value.hint == refused.SAFETENSORS
 
 
 def test_weights_that_no_layer_takes_are_refused(tmp_path, folder):
     more = {"blk.0.attn_q.bias": np.ones(32, np.float32)}
     with pytest.raises(ModelError, match=r"holds .* weights, and the model"):
-        unpacking.unpack(as_gguf(tmp_path / "model.gguf", more=more), folder, "0" * 64)
+        unpack(as_gguf(tmp_path / "model.gguf", more=more), folder)
 
 
 def test_words_that_are_cut_in_an_unknown_way_are_noted(tmp_path, folder):
     path = as_gguf(tmp_path / "model.gguf", **{"tokenizer.ggml.pre": "chameleon"})
-    unpacking.unpack(path, folder, "0" * 64)
+    unpack(path, folder)
     (note,) = json.loads((folder / kept.MANIFEST).read_text())["notes"]
     assert "cuts text into words in a way, chameleon, that" in note

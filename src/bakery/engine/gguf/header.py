@@ -23,6 +23,7 @@ HEADER_MAX = 1 << 28
 """Bytes before the tensors. A vocabulary of 260,000 tokens with its merges takes 20 million."""
 MOST_ENTRIES = 1 << 16
 MOST_ITEMS = 1 << 22
+"""Of all arrays together: whoever reads them may take a kilobyte for each."""
 MOST_DIMENSIONS = 4
 TEXT_MAX = 1 << 20
 ALIGNMENT = 32
@@ -223,7 +224,7 @@ class _Cursor:
 
     def __init__(self, path: Path, content: mmap.mmap, *, at: int) -> None:
         self.path, self.at = path, at
-        self._content = content
+        self._content, self._items = content, 0
 
     def number(self, kind: str) -> int:
         """Return the number, truth value or float that comes next."""
@@ -242,11 +243,12 @@ class _Cursor:
     def skip_array(self) -> int:
         """Step over an array, and return how many items it has."""
         kind, count = self.number("I"), self.number("Q")
+        self._items += count
+        if self._items > MOST_ITEMS:
+            raise _nonsense(self.path, f"it claims to have lists of {self._items} items")
         if kind != _TEXT:
             self._move(count * struct.calcsize(f"<{_fixed(self.path, kind)}"))
             return count
-        if count > MOST_ITEMS:
-            raise _nonsense(self.path, f"it claims to have a list of {count} texts")
         for _ in range(count):
             self._move(self.number("Q"))
         return count

@@ -12,11 +12,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from bakery.engine.gguf import header, refused
 from bakery.errors import ModelError
@@ -42,6 +41,31 @@ class Unpacked:
     made: Mapping[str, str]
     notes: tuple[str, ...]
     """What a person should know of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is written beside an unpacked model."""
+
+    schema: int
+    source: str
+    """The SHA-256 of the file."""
+    name: str
+    made: Mapping[str, str]
+    """From what, to what, and by which versions."""
+    notes: Sequence[str]
+    files: Mapping[str, str]
+    """The SHA-256 of every other file in the folder."""
+
+    @classmethod
+    def of(cls, folder: Path) -> Manifest:
+        """Read the manifest of a folder."""
+        return cls(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+
+    def write(self, folder: Path) -> None:
+        """Write it into a folder."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def root() -> Path:
@@ -81,17 +105,15 @@ def unpacked(path: Path, source: str, *, reporter: Reporter | None = None) -> Un
 def problem(folder: Path, source: str) -> str | None:
     """Return what is wrong with a folder; None where it is what was unpacked."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        expected = dict(manifest["files"])
-        of = manifest["schema"], manifest["source"]
-    except (OSError, ValueError, KeyError, TypeError):
+        manifest = Manifest.of(folder)
+    except (OSError, ValueError, TypeError):
         return f"has no sound {MANIFEST}"
-    if of != (SCHEMA, source):
+    if (manifest.schema, manifest.source) != (SCHEMA, source):
         return "is of another file, or of another version of bakery"
     found = {file.name for file in folder.iterdir()} - {MANIFEST}
-    if more := found - set(expected):
+    if more := found - set(manifest.files):
         return f"holds {', '.join(sorted(more))}, which does not belong there"
-    for name, recorded in expected.items():
+    for name, recorded in manifest.files.items():
         file = folder / name
         if not file.is_file() or file_digest(file) != recorded:
             return f"is damaged ({name})"
@@ -99,9 +121,9 @@ def problem(folder: Path, source: str) -> str | None:
 
 
 def _described(folder: Path) -> Unpacked:
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    made = {**manifest["made"], "digest": digest(manifest["files"])}
-    return Unpacked(folder, made, tuple(manifest["notes"]))
+    manifest = Manifest.of(folder)
+    made = {**manifest.made, "digest": digest(manifest.files)}
+    return Unpacked(folder, made, tuple(manifest.notes))
 
 
 @contextmanager

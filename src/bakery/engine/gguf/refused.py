@@ -24,6 +24,7 @@ _ENCODERS = (
 _SEEING = ("clip", "mllama", "qwen2vl", "qwen3vl", "qwen3vlmoe", "cogvlm", "chameleon")
 _OTHER_KINDS = {"adapter": "an adapter", "mmproj": "the eyes of a model", "imatrix": "statistics"}
 _TOKENIZERS = ("gpt2", "llama")
+_MIXTURES = ("qwen2moe", "qwen3moe")
 
 _SCALED = (("gemma2", 46), ("gemma3", 62))
 """The largest of both families, by their layers: the file does not say how their attention is
@@ -45,6 +46,12 @@ def check(header: Header) -> None:
             f"{name} is of the architecture {header.architecture or '(none)'!r}, which is not read "
             "from GGUF",
             hint=f"{SAFETENSORS} From GGUF are read: {', '.join(READ)}.",
+        )
+    if header.of_model("expert_count") and header.architecture not in _MIXTURES:
+        raise ModelError(
+            f"{name} is a mixture of experts of the architecture {header.architecture!r}, which is "
+            "not read from GGUF",
+            hint=SAFETENSORS,
         )
     if not str(header.metadata.get("tokenizer.chat_template", "")).strip():
         raise ModelError(

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -75,6 +76,11 @@ def main() -> None:
 
 def unpack(path: Path, folder: Path, source: str) -> None:
     """Write a file's model, tokenizer and manifest to an empty folder."""
+    if file_digest(path) != source:  # a cache names its files by digests that nobody has checked
+        raise ModelError(
+            f"{path} is not the file of the digest {source[:16]}: it was changed or damaged",
+            hint="Fetch it again.",
+        )
     found = header.read(path)
     hf_logging.set_verbosity_error()
     model, tokenizer = _read(path, found)
@@ -88,20 +94,13 @@ def unpack(path: Path, folder: Path, source: str) -> None:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     files = {file.name: file_digest(file) for file in sorted(folder.iterdir())}
-    manifest = {
-        "schema": kept.SCHEMA,
-        "source": source,
-        "name": path.name,
-        "made": {
-            "from": found.stored,
-            "to": found.dtype,
-            "by": f"transformers {version('transformers')}, gguf {version('gguf')}",
-        },
-        "notes": _notes(found),
-        "files": files,
+    made = {
+        "from": found.stored,
+        "to": found.dtype,
+        "by": f"transformers {version('transformers')}, gguf {version('gguf')}",
     }
-    text = json.dumps(manifest, indent=2, ensure_ascii=False)
-    (folder / kept.MANIFEST).write_text(text + "\n", encoding="utf-8")
+    manifest = kept.Manifest(kept.SCHEMA, source, path.name, made, _notes(found), files)
+    manifest.write(folder)
 
 
 def _notes(found: Header) -> list[str]:
@@ -117,9 +116,17 @@ def _notes(found: Header) -> list[str]:
 
 
 def _read(path: Path, found: Header) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Have transformers read a file."""
-    at: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
-    folder = str(path.parent)
+    """Have transformers read a file, alone: what lies beside it would be read along with it."""
+    at: dict[str, Any] = {"gguf_file": "model.gguf", "local_files_only": True}
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "model.gguf").symlink_to(path.absolute())
+        return _read_from(folder, path, found, at)
+
+
+def _read_from(
+    folder: str, path: Path, found: Header, at: Mapping[str, Any]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Have transformers read the one file of a folder."""
     try:
         config = AutoConfig.from_pretrained(folder, **at)
         models.refuse_other_than_text(path.name, config)
