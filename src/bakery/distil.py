@@ -153,8 +153,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         "loss": {"first": seen[0], "last": seen[-1], "min": min(seen)},
         "steps": trainer.state.global_step,
         "rows": len(trainer.train_dataset),
-        "model": source.name,
-        "loads_from": source.loads_from,
+        **source.names(),
         "numerics": trainer.numerics.as_data() if trainer.numerics else {},
         "versions": versions(source.unpacked),
     }

@@ -57,6 +57,10 @@ class Source:
         """By what name a saved adapter calls its base, so that PEFT finds it."""
         return self.files if self.unpacked else self.name
 
+    def names(self) -> dict[str, str]:
+        """Return what results.json says of it."""
+        return {"model": self.name, "loads_from": self.loads_from}
+
     def config(self) -> PreTrainedConfig:
         """Read the configuration, and refuse a model that is not a causal language model."""
         config = _read(AutoConfig, self)
