@@ -114,7 +114,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     out, first = Path(str(training.output_dir)), training.process_index == 0
     told = _Told(reporter, list(settings.notes))
     _tune(settings, told)
-    source = loading.find(settings.data)
+    source = loading.find(settings.data, reporter=told)
     tokenizer = source.tokenizer()
     chat = Chat(
         tokenizer, source.end_ids(tokenizer.eos_token_id), template_kwargs=training.template_kwargs
@@ -153,9 +153,9 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         "loss": {"first": seen[0], "last": seen[-1], "min": min(seen)},
         "steps": trainer.state.global_step,
         "rows": len(trainer.train_dataset),
-        "model": source.name,
+        **source.names(),
         "numerics": trainer.numerics.as_data() if trainer.numerics else {},
-        "versions": versions(),
+        "versions": versions(source.unpacked),
     }
     if first:
         shutil.rmtree(out / FINAL, ignore_errors=True)

@@ -43,7 +43,7 @@ def look(settings: Settings, *, reporter: Reporter) -> Preview:
     """Return some rows as both see them, and what training on all of them would take."""
     material = distil.gather(settings)
     training, context = settings.training, settings_of(settings.context)
-    source = loading.find(settings.data)
+    source = loading.find(settings.data, reporter=reporter)
     config, tokenizer = source.config(), source.tokenizer()
     chat = Chat(
         tokenizer, source.end_ids(tokenizer.eos_token_id), template_kwargs=training.template_kwargs

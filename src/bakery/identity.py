@@ -3,7 +3,7 @@
 An id names a request: 16 hex digits over the resolved values that shape the result, and
 nothing else. A digest names bytes. Both are stable across machines and versions:
 canonical JSON, sorted keys, 1 equal to 1.0, LF line ends. A field that is born later is left out
-of the hash at the value that equals former behaviour.
+of the hash at the value of before.
 """
 
 from __future__ import annotations
@@ -78,8 +78,7 @@ class StimRequest:
     templates: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
     defaults: int = LATEST
-    """The version of the defaults that it was planned by: how questions are written is part of it.
-    """
+    """The version of the defaults that it was planned by. Questions are written as it says."""
 
     @property
     def id(self) -> str:

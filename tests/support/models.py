@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -18,24 +19,21 @@ from transformers import (
     Qwen3Config,
 )
 
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
-    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
+from tests.support.vocabulary import CHATML, SPECIALS, byte_vocabulary
+
 THINKING = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n"
     "{{ m['content'].split('</think>')[-1] if m['role'] == 'assistant' else m['content'] }}"
     "<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n\n</think>\n\n{% endif %}"
 )
-SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 
-def byte_tokenizer(template: str = CHATML) -> PreTrainedTokenizerFast:
-    """One token a byte, three special tokens, and a chat template."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocab = {token: i for i, token in enumerate([*SPECIALS, *alphabet])}
-    tokenizer = Tokenizer(BPE(vocab=vocab, merges=[]))
+def byte_tokenizer(template: str = CHATML, merges: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """One token a byte, and one a merge, three special tokens, and a chat template."""
+    pairs = [(left, right) for left, right in (merge.split(" ") for merge in merges)]
+    tokens = [*byte_vocabulary(), *(left + right for left, right in pairs)]
+    tokenizer = Tokenizer(BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=pairs))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(list(SPECIALS))

@@ -287,5 +287,5 @@ def test_the_same_target_twice_is_refused():
 
 def test_a_second_phase_keeps_the_losses_of_the_first():
     made = plan("on_policy: true\ndata: {beta: 0.5, temperature: 2}").bake.training
-    assert made.on_policy == OnPolicySettings(40, "reverse_kl", 2e-3)
+    assert made.on_policy == OnPolicySettings(40, "reverse_kl", made.learning_rate)
     assert (made.loss, made.beta, made.kl_temperature) == ("jsd", 0.5, 2)

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bakery.cli.app import bgit
+from bakery.defaults import defaults_for
 from bakery.errors import RepoError
 from bakery.repo.look import described, targets
 from bakery.repo.look.compare import compare, prompt_text
@@ -177,7 +178,7 @@ def test_prompts_settings_and_shares_are_compared_by_target(repo):
     assert (prompt.target, prompt.kind) == ("pirate_target", "teacher")
     assert prompt.lines[1:] == ("-system: You are pirate.", "+system: You are a kind pirate.")
     changed = {change.key: (change.old, change.new) for change in found.settings}
-    assert changed["epochs"] == (3, 7)
+    assert changed["epochs"] == (defaults_for(recorded.BASE).epochs, 7)
     assert "Why not?" in changed["pirate_target: generator 1"][1]
     assert not found.added + found.removed
     assert compare(old, old).is_same

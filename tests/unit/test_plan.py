@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bakery import schema
+from bakery.defaults import defaults_for
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId, OnPolicySettings, SamplingSettings
 from bakery.records import ModelRef, Prompt
@@ -83,7 +84,7 @@ def test_names_are_the_base_name_and_sixteen_hex_digits():
         (plan(TEXT.replace("t.txt", "moved.txt")), ""),
         (plan("# A comment.\n" + TEXT), ""),
         (plan(TEXT.replace("\n", "\r\n")), ""),
-        (plan(changed("name: yoda", "name: yoda\n  micro_batch_size: 16")), ""),
+        (plan(changed("name: yoda", "name: yoda\n  micro_batch_size: 16")), "bake"),
         (plan(changed("name: yoda", "name: yoda\n  seed: 1")), "bake"),
         (plan(changed("name: yoda", "name: yoda\n  epochs: 5")), "bake"),
         (plan(changed("weight: 1.0", "weight: 0.5")), "bake"),
@@ -120,7 +121,7 @@ def test_a_second_phase_takes_the_learning_rate_of_the_first():
     assert plan().bake.training.on_policy is None
     assert ids(plan(changed("name: yoda", "name: yoda\n  on_policy: false"))) == ids(plan())
     asked = plan(changed("name: yoda", "name: yoda\n  on_policy: true")).bake.training.on_policy
-    assert asked == OnPolicySettings(40, "reverse_kl", 2e-3)
+    assert asked == OnPolicySettings(40, "reverse_kl", defaults_for(TINY).learning_rate)
     given = "name: yoda\n  on_policy: {steps: 7, loss: jsd, learning_rate: 3e-5}"
     asked = plan(changed("name: yoda", given)).bake.training.on_policy
     assert asked == OnPolicySettings(7, "jsd", 3e-5)

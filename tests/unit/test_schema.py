@@ -103,7 +103,7 @@ def test_a_file_that_configures_nothing_is_empty(text):
         ("TARGET: Yoda\n", r"input\.yml:1:9: TARGET: expected keys with values here, or a list"),
         ("PROMPT:\n  my prompt: {}\n", r"input\.yml:2:3: PROMPT\.my prompt: takes letters"),
         ("PROMPT: Yoda\n", r"input\.yml:1:9: PROMPT: expected keys with values here"),
-        ("1: 2\n", r"input\.yml:1:1: unknown key `1`: known here: BAKE, PROMPT, TARGET"),
+        ("1: 2\n", r"input\.yml:1:1: unknown key `1`: known here: BAKE, DEFAULTS, PROMPT, TARGET"),
         ("PROMPT:\n---\nTARGET:\n", r"input\.yml:2:1: .*another document"),
         ("PROMPT: \x00\n", r"input\.yml:1:9: the character U\+0000 is no text"),
     ],

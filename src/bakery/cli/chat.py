@@ -110,7 +110,8 @@ def chat(
     """Talk to a model.
 
     MODEL is a full name, a bake's name, the first digits of its id, a tag, `base`, or `parent`:
-    the current model, as without MODEL. It may also be the folder of an adapter or of a model.
+    the current model, as without MODEL. It may also be the folder of an adapter, or the folder or
+    .gguf file of a model.
     With piped input, every line gets its answer on one line.
     """
     piped = not sys.stdin.isatty()

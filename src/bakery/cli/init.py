@@ -19,7 +19,8 @@ from bakery.ui import console
     metavar="REF",
     default="tiny",
     show_default=True,
-    help="Weights to start from: `tiny` (shipped), a Hugging Face id (ID@REVISION), or a folder.",
+    help="Weights to start from: `tiny` (shipped), a Hugging Face id (ID@REVISION), a folder, or "
+    "a .gguf file.",
 )
 @click.option("--revision", default="", metavar="REV", help="Of a base model on the hub.")
 @click.option("--owner", help="First part of every model's name; by default from git's user.name.")
@@ -46,6 +47,8 @@ def init(
         console.show_json({"folder": repo.root, "repository": repo.state()})
     else:
         console.show_created(folder, repo.state())
+    if (told := pipeline.coming(base)) is not None:
+        console.note(told)
     if outer is not None:
         console.note(
             f"it lies inside the git repository {outer}, which does not see into it: "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,10 @@ from transformers.utils import logging as hf_logging
 
 from bakery.engine import bases, models
 from bakery.engine.adapters import peft_on_new_transformers
+from bakery.engine.gguf import kept
 from bakery.engine.settings.config import BakeryConfig, DataConfig, LoraConfig
 from bakery.errors import ConfigError, ModelError
+from bakery.reporting import Reporter
 
 INSTALL = {
     "bitsandbytes": ("load_in_4bit", "pip install bitsandbytes"),
@@ -42,11 +44,22 @@ INSTALL = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a model's files are, and by what name the saved adapter shall call it."""
+    """Where a model's files are, and by what name it is called."""
 
     name: str
     files: str
     options: Mapping[str, Any]
+    unpacked: Mapping[str, str] = field(default_factory=dict)
+    """How the files came out of a GGUF file; empty for any other model."""
+
+    @property
+    def loads_from(self) -> str:
+        """By what name a saved adapter calls its base, so that PEFT finds it."""
+        return self.files if self.unpacked else self.name
+
+    def names(self) -> dict[str, str]:
+        """Return what results.json says of it."""
+        return {"model": self.name, "loads_from": self.loads_from}
 
     def config(self) -> PreTrainedConfig:
         """Read the configuration, and refuse a model that is not a causal language model."""
@@ -68,20 +81,34 @@ class Source:
         return models.ids_that_end(generation, eos_token_id)
 
 
-def find(data: DataConfig) -> Source:
-    """Return where the configured model lies, downloading it where it is on the hub."""
+def find(data: DataConfig, *, reporter: Reporter | None = None) -> Source:
+    """Return where the configured model lies, downloading or unpacking it where that is needed.
+
+    `reporter` None: nobody is told of the unpacking.
+    """
     name = data.model_name_or_path
     options: dict[str, Any] = {"trust_remote_code": data.trust_remote_code}
-    on_hub = name not in (*bases.ALIASES, bases.EMBEDDED) and not Path(name).expanduser().is_dir()
+    on_hub = _on_hub(name)
     if on_hub and data.trust_remote_code:
         # The model's own code is fetched by transformers, which knows which files that takes.
         return Source(name, name, options | {"revision": data.revision or "main"})
-    folder, _ = bases.locate(name, data.revision or "")
-    return Source(name if on_hub else str(folder), str(folder), options)
+    place, _ = bases.locate(name, data.revision or "")
+    if place.is_file():
+        found = kept.unpacked(place, bases.content_digest(place), reporter=reporter)
+        return Source(str(place), str(found.folder), options, found.made)
+    return Source(name if on_hub else str(place), str(place), options)
+
+
+def _on_hub(name: str) -> bool:
+    embedded = name in (*bases.ALIASES, bases.EMBEDDED)
+    return not (embedded or name.endswith(bases.GGUF) or bases.is_here(name))
 
 
 def check_optional(data: DataConfig, training: BakeryConfig) -> None:
-    """Refuse what this machine lacks, before anything is loaded."""
+    """Refuse what this machine lacks, and a GGUF file that cannot be read, before all else."""
+    name = data.model_name_or_path
+    if bases.is_here(name) and (path := Path(name).expanduser()).is_file():
+        bases.check_file(path)
     wanted = {
         "bitsandbytes": data.load_in_4bit,
         "unsloth": data.use_unsloth,
@@ -162,7 +189,7 @@ def with_adapter(
         ) from error
     assert isinstance(made, PeftModel)
     # PEFT would name the folder that the weights were read from, which may be a cache.
-    made.active_peft_config.base_model_name_or_path = source.name
+    made.active_peft_config.base_model_name_or_path = source.loads_from
     return made
 
 

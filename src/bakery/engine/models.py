@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from transformers import (
@@ -18,9 +19,11 @@ from transformers.utils import logging as hf_logging
 
 from bakery.engine import bases
 from bakery.engine.chat import Chat
+from bakery.engine.gguf import kept
 from bakery.engine.memory import keep_freed_memory
 from bakery.errors import ModelError
 from bakery.identity import BaseModelId
+from bakery.reporting import Reporter
 
 ONE_THREAD_BELOW = 20_000_000
 """Parameters under which one CPU thread is used: the matrices are too small to share, and on a
@@ -34,6 +37,8 @@ class BaseModel:
     id: BaseModelId
     model: PreTrainedModel
     chat: Chat
+    unpacked: Mapping[str, str] = field(default_factory=dict)
+    """How the weights came out of a GGUF file; empty for any other base."""
 
     @property
     def device(self) -> torch.device:
@@ -47,13 +52,22 @@ class BaseModel:
         return int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
 
 
-def load(base: BaseModelId, *, dtype: str = "auto", attention: str | None = None) -> BaseModel:
-    """Load a base model by hub id, local folder or embedded name; refuse a changed one.
+def load(
+    base: BaseModelId,
+    *,
+    dtype: str = "auto",
+    attention: str | None = None,
+    reporter: Reporter | None = None,
+) -> BaseModel:
+    """Load a base model by hub id, folder, GGUF file or embedded name; refuse a changed one.
 
     `dtype` is a torch name or `auto` (as the weights are stored); `attention` what transformers
-    calls an implementation. None: what the model is configured for.
+    calls an implementation. None: what the model is configured for. `reporter` is told where a
+    file has to be unpacked first; None: nobody is.
     """
-    folder = bases.check(base)
+    place = bases.check(base)
+    found = kept.unpacked(place, base.digest, reporter=reporter) if place.is_file() else None
+    folder = found.folder if found else place
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     refuse_other_than_text(base.name, config)
     hf_logging.disable_progress_bar()
@@ -71,7 +85,8 @@ def load(base: BaseModelId, *, dtype: str = "auto", attention: str | None = None
         keep_freed_memory()
         if model.num_parameters() < ONE_THREAD_BELOW:
             torch.set_num_threads(1)
-    return BaseModel(base, model, Chat(tokenizer, end_ids(model, tokenizer.eos_token_id)))
+    chat = Chat(tokenizer, end_ids(model, tokenizer.eos_token_id))
+    return BaseModel(base, model, chat, found.made if found else {})
 
 
 def refuse_other_than_text(name: str, config: PreTrainedConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 import peft
@@ -12,8 +13,11 @@ import transformers
 import bakery
 
 
-def versions() -> dict[str, Any]:
-    """Return the versions of all that can change a number."""
+def versions(unpacked: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the versions of all that can change a number.
+
+    `unpacked` says how the base came out of a GGUF file; None or empty: it is no such file.
+    """
     return {
         "bakery": bakery.__version__,
         "torch": str(torch.__version__),
@@ -22,6 +26,7 @@ def versions() -> dict[str, Any]:
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
         "device": _device(),
+        **({"base": dict(unpacked)} if unpacked else {}),
     }
 
 

@@ -37,6 +37,8 @@ from bakery.reporting import Reporter
 if TYPE_CHECKING:
     import torch
 
+    from bakery.engine.models import BaseModel
+
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 README = "README.md"
@@ -144,19 +146,21 @@ def _fill(
     reporter: Reporter,
 ) -> Weights:
     """Put weights, recipe and record into a new folder; return what is to be said of them."""
-    from bakery.engine import adapter_folder
+    from bakery.engine import adapter_folder, bases
 
     base = repo.state().base
     chain, _ = described.ancestry(repo.lineage(), bake)
     folder.mkdir()
     digest = bake.digest_of(bake.model.step)
-    weights = Weights(bake.model, base, 0, digest, bake.data, None)
+    unpacked = bases.unpacked_at(base)
+    weights = Weights(bake.model, base, 0, digest, bake.data, None, unpacked)
     if wanted.merged:
         weights = replace(weights, merged_as=_merge(weights, source, folder, wanted, reporter))
     else:
         for name in _ADAPTER:
             shutil.copyfile(source / name, folder / name)
-        rank = adapter_folder.write_config(folder, base=base.name, revision=base.revision)
+        named = weights.loads_from
+        rank = adapter_folder.write_config(folder, base=named, revision=base.revision)
         weights = replace(weights, rank=rank)
         for name in _RECORDED:
             if (source.parent / name).is_file():
@@ -175,8 +179,8 @@ def _merge(weights: Weights, source: Path, folder: Path, wanted: Wanted, reporte
     from bakery.engine import adapters, merged, models
 
     reporter.note(f"loading {weights.base.name} in float32, to add the adapter without rounding")
-    base = models.load(weights.base, dtype="float32")
-    dtype = _dtype(weights, wanted.dtype)
+    base = models.load(weights.base, dtype="float32", reporter=reporter)
+    dtype = _dtype(base, wanted.dtype)
     student = adapters.attach_parent(base.model, source)
     merged.check(student)
     lost = merged.lost_by_rounding(student, dtype) if dtype is not torch.float32 else 0.0
@@ -189,15 +193,14 @@ def _merge(weights: Weights, source: Path, folder: Path, wanted: Wanted, reporte
     return name
 
 
-def _dtype(weights: Weights, asked: str) -> torch.dtype:
+def _dtype(base: BaseModel, asked: str) -> torch.dtype:
     import torch
     from transformers import AutoConfig
 
-    from bakery.engine import bases
-
-    name = defaults_for(weights.base).dtype if asked == "auto" else asked
+    name = defaults_for(base.id).dtype if asked == "auto" else asked
     if name == "auto":
-        config = AutoConfig.from_pretrained(bases.check(weights.base), trust_remote_code=False)
+        # That of the loaded weights was chosen here.
+        config = AutoConfig.from_pretrained(base.model.name_or_path, trust_remote_code=False)
         name = str(config.dtype or torch.float32).removeprefix("torch.")
     found = getattr(torch, name)
     assert isinstance(found, torch.dtype)

@@ -296,7 +296,7 @@ def _request(repo: ModelRepo, need: Need) -> Mapping[str, Any] | None:
 
 def _complete_weights(repo: ModelRepo, bake: RecordedBake, draft: Path) -> None:
     """Write what belongs beside weights: from the recipe, never from where they came."""
-    from bakery.engine import adapter_folder
+    from bakery.engine import adapter_folder, bases
 
     chain, lost = described.ancestry(repo.lineage(), bake)
     if lost is not None:
@@ -305,7 +305,8 @@ def _complete_weights(repo: ModelRepo, bake: RecordedBake, draft: Path) -> None:
             hint="`git fetch` the branch that has it first.",
         )
     base = repo.state().base
-    adapter_folder.write_config(draft, base=base.name, revision=base.revision)
+    named = bases.unpacked_at(base) or base.name
+    adapter_folder.write_config(draft, base=named, revision=base.revision)
     rows, start = [], 0
     for ancestor in chain:
         stop = start + int(ancestor.data["training"]["r"])

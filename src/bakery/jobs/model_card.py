@@ -29,6 +29,14 @@ class Weights:
     """The block of recipe.yml."""
     merged_as: str | None
     """The dtype of merged weights; None: it is the adapter."""
+    unpacked: str | None = None
+    """The folder that a base in one file is unpacked into, for all that cannot read the file. None:
+    the base loads by its own name."""
+
+    @property
+    def loads_from(self) -> str:
+        """By what name other programs load the base."""
+        return self.unpacked or self.base.name
 
 
 Form = Literal["folder", "tar.gz"]
@@ -90,25 +98,35 @@ def usage(weights: Weights, folder: str) -> list[tuple[str, str]]:
             ),
         ]
     name = weights.model.bake[:-17]
-    base = "PATH_TO_TINY" if weights.base.name == EMBEDDED else quote(weights.base.name)
+    base = "PATH_TO_TINY" if weights.base.name == EMBEDDED else quote(weights.loads_from)
     revision = f" --revision {weights.base.revision}" if weights.base.revision else ""
     return [
-        ("PEFT", _python(_base_text(weights.base), folder)),
+        ("PEFT", _python(_base_text(weights), folder)),
         (
             "vLLM",
             f"vllm serve {base}{revision} --enable-lora --max-lora-rank {_vllm_rank(weights.rank)} "
             f"--lora-modules {quote(f'{name}={folder}')}",
         ),
-        ("llama.cpp", f"python convert_lora_to_gguf.py {quote(folder)} {_gguf_base(weights.base)}"),
+        ("llama.cpp", _in_llama_cpp(weights, folder)),
     ]
 
 
-def _gguf_base(base: BaseModelId) -> str:
+def _in_llama_cpp(weights: Weights, folder: str) -> str:
+    """Return how an adapter is converted, and put on the very file where that is the base."""
+    convert = f"python convert_lora_to_gguf.py {quote(folder)} {_gguf_base(weights)}"
+    if weights.unpacked is None:
+        return convert
+    made = quote(folder + ".gguf")
+    return f"{convert} --outfile {made}\nllama-cli -m {quote(weights.base.name)} --lora {made}"
+
+
+def _gguf_base(weights: Weights) -> str:
     """Return how the converter of llama.cpp is told of a base."""
-    if base.name == EMBEDDED:
+    name = weights.loads_from
+    if name == EMBEDDED:
         return "--base PATH_TO_TINY"
-    is_folder = base.name.startswith(("/", "~")) or base.name[1:2] == ":"
-    return f"--base {quote(base.name)}" if is_folder else f"--base-model-id {base.name}"
+    is_folder = name.startswith(("/", "~")) or name[1:2] == ":"
+    return f"--base {quote(name)}" if is_folder else f"--base-model-id {name}"
 
 
 def _python(base: str, adapter: str | None) -> str:
@@ -130,12 +148,13 @@ def _python(base: str, adapter: str | None) -> str:
     return "\n".join(lines)
 
 
-def _base_text(base: BaseModelId) -> str:
+def _base_text(weights: Weights) -> str:
     """Return the arguments that load a base model in Python."""
+    base = weights.base
     if base.name == EMBEDDED:
         return 'files("bakery") / "tiny"'
     revision = f', revision="{base.revision}"' if base.revision else ""
-    return json.dumps(base.name, ensure_ascii=False) + revision
+    return json.dumps(weights.loads_from, ensure_ascii=False) + revision
 
 
 _VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -162,6 +181,7 @@ def _table(weights: Weights) -> str:
         "base model": f"`{base.name}`",
         "revision": f"`{base.revision}`" if base.revision else None,
         "digest of the base": f"`{base.digest}`",
+        "the base is": _how_unpacked(weights),
         "digest of the adapter": f"`sha256:{weights.digest}`",
         "baked on": f"`{(weights.record.get('parent') or {}).get('model') or base.name}`",
         "KL to the prompted teacher": _divergence(card),
@@ -170,6 +190,16 @@ def _table(weights: Weights) -> str:
     }
     lines = [f"| {label} | {value} |" for label, value in rows.items() if value]
     return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def _how_unpacked(weights: Weights) -> str | None:
+    """Return how the base was read, where it is a GGUF file."""
+    if weights.unpacked is None:
+        return None
+    made = (weights.record.get("versions") or {}).get("base") or {}
+    how = ", unpacked from {} to {} by {}".format(*(made.get(k) for k in ("from", "to", "by")))
+    kept = "" if weights.merged_as else f"; bakery keeps that in `{weights.unpacked}`"
+    return f"a GGUF file of that SHA-256{how if made else ''}{kept}"
 
 
 def _divergence(card: Mapping[str, Any]) -> str | None:

@@ -116,13 +116,12 @@ class Models:
             self._weights(request.parent)
 
     def content(self, model: str) -> str | None:
-        """Return the digest of an answering model that lies in a folder; None for any other."""
+        """Return the digest of an answering model that is a folder or file; None for others."""
         from bakery.engine import bases
 
         place = self._repo.root / model
-        return (
-            None if model.startswith(HOSTED) or not place.is_dir() else bases.content_digest(place)
-        )
+        is_here = not model.startswith(HOSTED) and bases.is_here(place)
+        return bases.content_digest(place) if is_here else None
 
     def _hosted(self, model: str, concurrency: int) -> Sampler:
         from bakery.backends.hosted import HostedSampler
@@ -157,12 +156,12 @@ class Models:
         )
 
     def _local(self, name: str) -> LocalModel:
-        """Return a model by folder, hub id or embedded name; folders are seen from input.yml."""
+        """Return a model by path, hub id or embedded name; paths are seen from input.yml."""
         from bakery.backends.local import LocalModel
         from bakery.engine import bases
 
         place = self._repo.root / name
-        found = bases.identify(str(place) if place.is_dir() else name)
+        found = bases.identify(str(place) if bases.is_here(place) else name)
         if found.digest == self._base_id.digest:
             return self.bare()
         return self._kept(name, lambda: LocalModel(self._load(found), name=name))
@@ -192,7 +191,7 @@ class Models:
         self._reporter.note(f"loading {base.name}")
         own = base.digest == self._base_id.digest
         dtype, attention = self._how if own else (defaults_for(base).dtype, None)
-        return models.load(base, dtype=dtype, attention=attention)
+        return models.load(base, dtype=dtype, attention=attention, reporter=self._reporter)
 
 
 def _endpoint(model: str) -> Endpoint:

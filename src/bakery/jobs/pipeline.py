@@ -41,6 +41,13 @@ def base_model(reference: str, revision: str = "") -> BaseModelId:
     return bases.identify(name, named or revision)
 
 
+def coming(base: BaseModelId) -> str | None:
+    """Return what the first use of a base will make of it; None: it is used as it is."""
+    from bakery.engine import bases
+
+    return bases.coming(base)
+
+
 def run(
     repo: ModelRepo,
     stages: Sequence[str] = STAGES,

@@ -21,6 +21,7 @@ from bakery.records import Prompt
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
+from bakery.schema.model_names import GGUF
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -60,7 +61,7 @@ def find(repo: ModelRepo | None, name: str, *, base: str | None = None) -> Meant
             f"{name} is no folder with an {ADAPTER_CONFIG}, so --base-model says nothing about it",
             hint="A bake of a repository knows its base; a base is talked to by its own name.",
         )
-    if repo is None or _folder_with("config.json", name):
+    if repo is None or _folder_with("config.json", name) or _is_file(name):
         found = pipeline.base_model(name)
         return Meant(found.name, found)
     try:
@@ -133,7 +134,8 @@ def voices(
     from bakery.engine import models
     from bakery.engine.strength import AS_BASE, AS_PARENT, Dial
 
-    loaded = models.load(meant.base, dtype=defaults_for(meant.base).dtype)
+    dtype = defaults_for(meant.base).dtype
+    loaded = models.load(meant.base, dtype=dtype, reporter=reporter)
     local = LocalModel(loaded, name=meant.name, parent=meant.folder)
     if thinking is not None:
         set_thinking(local, thinking)
@@ -151,6 +153,16 @@ def voices(
         Voice("prompted", teacher, taught.teacher, fixed=True),
         Voice("baked", itself, taught.student),
     ]
+
+
+def _is_file(name: str) -> bool:
+    """Tell whether a name is the path of a model in one file, here or gone."""
+    if name.endswith(GGUF) or not name.startswith((".", "/", "~")):
+        return name.endswith(GGUF)
+    try:
+        return Path(name).expanduser().is_file()
+    except (OSError, RuntimeError, ValueError):  # too long, a user unknown: no path at all
+        return False
 
 
 def _folder_with(file: str, name: str) -> Path | None:
@@ -174,7 +186,7 @@ def _outside(folder: Path, base: str | None) -> Meant:
     except ModelError as error:
         raise ModelError(
             f"the base of the adapter in {folder} is not here: {error.message}",
-            hint="`--base-model` says where it is: a folder, or a hub id.",
+            hint="`--base-model` says where it is: a folder, a .gguf file, or a hub id.",
         ) from error
     return Meant(str(folder), found, folder)
 

@@ -15,9 +15,7 @@ from bakery.schema.common import Count, Path, Section, Seed
 PERSONA_QUESTIONS = 264
 """How many questions the type `persona` has."""
 
-Temperature = Annotated[
-    float | None, Field(ge=0, le=2, description="Of the questions' writer.")
-]
+Temperature = Annotated[float | None, Field(ge=0, le=2, description="Of the questions' writer.")]
 Conditioned = Annotated[
     bool,
     Field(description="Its questions are answered behind the student prompt, not the teacher's."),
@@ -45,8 +43,8 @@ class _Asked(Section):
         str | None,
         Field(
             min_length=1,
-            description="Who writes: a hosted model, `base`, `tiny`, a folder, a hub id, or an "
-            "earlier bake. None: the base model.",
+            description="Who writes: a hosted model, `base`, `tiny`, a folder, a .gguf file, a "
+            "hub id, or an earlier bake. None: the base model.",
         ),
     ] = None
     numq: Annotated[Count, Field(description="How many different questions.")]
@@ -167,9 +165,9 @@ class PersonaQuestions(_Fixed):
     ]
     numq: Annotated[Count | None, Field(description="How many are drawn. None: all.")] = None
     seed: Annotated[Seed, Field(description="Another number, other questions.")] = 42
-    temperature: Annotated[
-        Temperature, Field(description="No effect: no model writes these.")
-    ] = None
+    temperature: Annotated[Temperature, Field(description="No effect: no model writes these.")] = (
+        None
+    )
     model: Annotated[str | None, Field(description="No effect: no model writes these.")] = None
 
     @field_validator("numq")

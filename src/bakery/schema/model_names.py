@@ -7,6 +7,7 @@ from typing import Literal
 
 BASE = "base"
 EMBEDDED = ("tiny", "tiny-1")
+GGUF = ".gguf"
 HOSTED = "hosted:"
 """In front of a name: an endpoint serves it, whatever it looks like."""
 
@@ -25,15 +26,16 @@ Kind = Literal["base", "hosted", "local", "bake", "word"]
 def kind_of(name: str) -> Kind:
     """Return what a name can mean.
 
-    `local` is a folder, the embedded model or a hub id, `bake` a full name of a model or bake. A
-    `word` is a bake of the repository, where there is one of that name, and else a model of an
-    endpoint: what is private never goes to a vendor for how it is called.
+    `local` is a folder, a GGUF file, the embedded model or a hub id, `bake` a full name of a model
+    or bake. A `word` is a bake of the repository, where there is one of that name, and else a model
+    of an endpoint: what is private never goes to a vendor for how it is called.
     """
     if name == BASE:
         return "base"
     if name.startswith(HOSTED):
         return "hosted"
-    if name in EMBEDDED or name.startswith((".", "/", "~")) or name.count("/") == 1:
+    is_path = name.startswith((".", "/", "~")) or name.endswith(GGUF)
+    if name in EMBEDDED or is_path or name.count("/") == 1:
         return "local"
     return "bake" if "/" in name or _BAKE.search(name) else "word"
 

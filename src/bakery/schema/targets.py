@@ -102,8 +102,9 @@ class Target(Section):
     model_name: Annotated[
         Text | None,
         Field(
-            description="Who answers: `base`, an earlier bake, a folder or hub id with the base's "
-            "tokenizer, or a hosted model. None: the model that the next bake starts from."
+            description="Who answers: `base`, an earlier bake, a folder, .gguf file or hub id "
+            "with the base's tokenizer, or a hosted model. None: the model that the next bake "
+            "starts from."
         ),
     ] = None
     max_tokens: Annotated[Count | None, Field(description="Most tokens of an answer.")] = None

@@ -89,7 +89,7 @@ def run(
     for note in late:
         reporter.note(note)
     result = {
-        **_described(request, parent_digest),
+        **_described(request, parent_digest, base),
         "step": step,
         "digest": adapter_digest,
         **_kept(request, out, step, on_the_way),
@@ -192,7 +192,7 @@ def _not_learnt(work: Work, after: measured.Measured) -> Iterator[str]:
     yield from measured.notes(after | trained, work.mixture)
 
 
-def _described(request: BakeRequest, parent_digest: str) -> dict[str, Any]:
+def _described(request: BakeRequest, parent_digest: str, base: BaseModel) -> dict[str, Any]:
     """Return what bake.json says of the request itself, and of what it was made with."""
     parent = {"model": str(request.parent), "digest": parent_digest} if request.parent else None
     return {
@@ -202,7 +202,7 @@ def _described(request: BakeRequest, parent_digest: str) -> dict[str, Any]:
         "base": asdict(request.base),
         "parent": parent,
         "training": request.training.as_data(),
-        "versions": versions(),
+        "versions": versions(base.unpacked),
     }
 
 

@@ -70,7 +70,7 @@ def show_result(result: Mapping[str, Any], output_dir: str) -> None:
     say("")
     lay(out, table)
     say("\nTo load it:")
-    say(f'  model = AutoModelForCausalLM.from_pretrained("{result["model"]}")')
+    say(f'  model = AutoModelForCausalLM.from_pretrained("{result["loads_from"]}")')
     say(f'  model = PeftModel.from_pretrained(model, "{folder}")')
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from bakery.repo.look.compare import flat, prompt_text
 from bakery.repo.look.described import Described
+from bakery.schema.model_names import GGUF
 from bakery.ui.chart import number
 from bakery.ui.console import arrow, card_rows, lay, open_console, pairs, say, show_json
 
@@ -46,9 +47,8 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     if loss := data.get("loss"):
         result["loss"] = ", ".join(f"{key} {number(loss[key])}" for key in ("first", "last", "min"))
     _show_pairs("Result", result)
-    _show_pairs(
-        "Made with", (data.get("versions") or {}) | flat(data.get("numerics") or {}, "numerics.")
-    )
+    made_with = flat(data.get("versions") or {}) | flat(data.get("numerics") or {}, "numerics.")
+    _show_pairs("Made with", made_with)
     for told in data.get("notes") or ():
         say(f"note: {told}")
 
@@ -67,6 +67,8 @@ def show_base(base: Any, *, as_json: bool = False) -> None:
     table.add_row("", "the base model: it was not baked here")
     table.add_row("revision", base.revision or "-")
     table.add_row("digest", f"sha256:{base.digest}")
+    if base.name.endswith(GGUF):
+        table.add_row("weights", "in one GGUF file: they are unpacked when it is first loaded")
     lay(out, table)
 
 

@@ -210,7 +210,7 @@ def looks_local(source: str) -> bool:
 
 _SUFFIXES = (
     ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".txt", ".yaml", ".yml",
-    ".gz", ".zip",
+    ".gz", ".zip", ".gguf",
 )  # fmt: skip
 
 

@@ -93,7 +93,7 @@ class DataConfig:
     """Which model is baked, and on which rows."""
 
     model_name_or_path: str = _set(
-        "Qwen/Qwen3-0.6B", "Model", "Hub id or folder of the model that is baked."
+        "Qwen/Qwen3-0.6B", "Model", "Hub id, folder or .gguf file of the model that is baked."
     )
     revision: str | None = _set(None, "Model", "Branch, tag or commit of the model on the hub.")
     torch_dtype: str = _set(
