@@ -22,32 +22,20 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from bakery.engine.adapters import parent_only
 from bakery.engine.modes import evaluating
-from bakery.engine.packed.layouts import Packed, Prefix, Segment
+from bakery.engine.packed.layouts import Packed, Prefix
 from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.packed.support import Support, support_of
 from bakery.engine.packed.trees import Pack, pack, trees
+from bakery.engine.residual import Writer, writers_of
 from bakery.engine.scoring import beginning
 from bakery.engine.views import Pair, View
 
-TOLERANCE = 1e-2
-"""How far, relative to its size, a layer may be from input plus writers and still count as that."""
-
 MORE_DIRECTIONS, ROUNDS = 8, 3
 """Of the randomised decomposition: directions beyond the rank, and power iterations."""
-
-
-@dataclass(frozen=True, slots=True)
-class Writer:
-    """A projection whose output a layer adds to the residual stream, `scale` times."""
-
-    layer: nn.Module
-    projection: LoraLayer
-    scale: float
 
 
 def fit(
@@ -62,7 +50,7 @@ def fit(
     if support.refused is not None:
         return support.refused
     with evaluating(model), torch.no_grad():
-        writers = _writers(model, support, adapter)
+        writers = writers_of(model, support, adapter)
         if isinstance(writers, str):
             return writers
         chosen = _within(pairs, most_tokens)
@@ -256,102 +244,3 @@ def _columns(packed: Pack, views: Sequence[View], skip: int, first: int) -> dict
             end += branch
         start = end
     return found
-
-
-def _writers(model: PeftModel, support: Support, adapter: str) -> list[Writer] | str:
-    """Find what writes into the residual stream, by watching a short forward; or say what is odd.
-
-    The last adapted projection inside a layer's attention, and the last of the layer behind it:
-    with its input they have to come to what the layer gives, but for one factor.
-    """
-    ids = torch.arange(2, 10, device=next(model.parameters()).device)[None]
-    told = {"input_ids": ids, "position_ids": torch.arange(ids.shape[1], device=ids.device)[None]}
-    watched = [_Watched(*found, adapter) for found in _layers(model, support, told, ids.shape[1])]
-    with ExitStack() as stack:
-        for one in watched:
-            stack.enter_context(one.watching())
-        support.forward(model, Packed([(None, [Segment(ids.shape[1])])]), **told)
-    found = [one.writers() for one in watched]
-    odd = [writers for writers in found if isinstance(writers, str)]
-    if odd:
-        return odd[0]
-    return [one for writers in found for one in writers if isinstance(one, Writer)]
-
-
-class _Attentions:
-    """A layout that notes which modules attend."""
-
-    def __init__(self, layout: Packed) -> None:
-        self.layout = layout
-        self.seen: list[nn.Module] = []
-
-    def attend(self, layer: nn.Module, *qkv_and_rule: Any) -> torch.Tensor:
-        """Attend as the layout does."""
-        self.seen.append(layer)
-        return self.layout.attend(layer, *qkv_and_rule)
-
-
-def _layers(
-    model: PeftModel, support: Support, told: dict[str, torch.Tensor], count: int
-) -> list[tuple[nn.Module, nn.Module]]:
-    """Return each layer with the attention in it, in their order."""
-    noted = _Attentions(Packed([(None, [Segment(count)])]))
-    support.forward(model, noted, **told)
-    parents = {id(child): module for module in model.modules() for child in module.children()}
-    return [(parents[id(attention)], attention) for attention in noted.seen]
-
-
-@dataclass(slots=True)
-class _Watched:
-    """One layer in a forward: its input and output, and what its adapted projections gave."""
-
-    layer: nn.Module
-    attention: nn.Module
-    adapter: str
-    before: torch.Tensor = field(default_factory=lambda: torch.empty(0))
-    after: torch.Tensor = field(default_factory=lambda: torch.empty(0))
-    given: list[tuple[LoraLayer, torch.Tensor]] = field(default_factory=list)
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Note what a forward does."""
-
-        def entered(_: nn.Module, args: tuple[Any, ...], told: dict[str, Any]) -> None:
-            self.before = args[0] if args else told["hidden_states"]
-
-        def left(_: nn.Module, args: tuple[Any, ...], out: Any) -> None:
-            self.after = out[0] if isinstance(out, tuple) else out
-
-        def projected(module: nn.Module, args: tuple[Any, ...], out: torch.Tensor) -> None:
-            if out.shape == self.before.shape:
-                self.given.append((module, out))
-
-        with ExitStack() as hooks:
-            hook = self.layer.register_forward_pre_hook(entered, with_kwargs=True)
-            hooks.callback(hook.remove)
-            hooks.callback(self.layer.register_forward_hook(left).remove)
-            for module in self.layer.modules():
-                if isinstance(module, LoraLayer) and self.adapter in module.lora_A:
-                    hooks.callback(module.register_forward_hook(projected).remove)
-            yield
-
-    def writers(self) -> list[Writer] | str:
-        """Return what writes into the residual stream here, or why that cannot be told."""
-        inside = set(self.attention.modules())
-        of_attention = [part for part in self.given if part[0] in inside]
-        of_block = [part for part in self.given if part[0] not in inside]
-        if not of_attention or not of_block:
-            return "the adapter is not on both projections that write into the residual stream"
-        both = of_attention[-1], of_block[-1]
-        written = (both[0][1] + both[1][1]).float()
-        change = (self.after - self.before).float()
-        scale = float((change * written).sum() / written.square().sum().clamp_min(1e-30))
-        if float((change - scale * written).norm()) > TOLERANCE * float(change.norm()):
-            return "its layers do more than add what attention and feed-forward block give"
-        for projection, _ in both:
-            if (
-                projection.use_dora.get(self.adapter)
-                or projection.lora_B[self.adapter].weight.any()
-            ):
-                return "the adapter is not a fresh LoRA"
-        return [Writer(self.layer, projection, scale) for projection, _ in both]
