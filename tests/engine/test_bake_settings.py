@@ -13,11 +13,14 @@ from safetensors.torch import load_file
 from bakery.engine import adapter_folder, adapters, models
 from bakery.engine.fidelity import Fidelity
 from bakery.engine.losses import Divergence
+from bakery.engine.readout import Readout
+from bakery.engine.teacher import LiveTeacher
+from bakery.engine.views import Pair
 from bakery.errors import ConfigError, ModelError, StageError
-from bakery.identity import OnPolicySettings
-from bakery.stages import bake
+from bakery.identity import FirstWeights, OnPolicySettings, short_id
+from bakery.stages import bake, start
 from bakery.stages import training as phases
-from bakery.stages.mix import _part, held_out, length, limit_of
+from bakery.stages.mix import _part, held_out, length, limit_of, mix
 from tests.support.baking import NOTHING, SHOUT, Bench, rows, steps, training
 
 
@@ -216,3 +219,44 @@ def test_another_model_than_the_planned_parent_is_refused_before_training(bench:
     prepared = bench.prepare(SHOUT, NOTHING, 6, first)
     with pytest.raises(ModelError, match="the model to bake on is the base, but the plan says"):
         bench.train(prepared)
+
+
+def test_an_adapter_that_starts_fitted_is_nearer_from_its_first_step_on(bench: Bench) -> None:
+    drawn = bench.bake(learning_rate=1e-6)
+    fitted = bench.bake(learning_rate=1e-6, first_weights=FirstWeights(1.0, 8192))
+    assert fitted["bake_id"] != drawn["bake_id"]
+    assert fitted["loss"]["first"] < 0.8 * drawn["loss"]["first"]
+    assert not any("starts at random" in note for note in fitted["notes"])
+
+
+def test_a_fit_that_cannot_be_made_is_said_and_recorded(bench: Bench) -> None:
+    elsewhere = bench.bake(first_weights=FirstWeights(1.0, 8192), target_modules=("q_proj",))
+    (note,) = [note for note in elsewhere["notes"] if "starts at random" in note]
+    assert "not what an adapted projection gives" in note
+    assert note in bench.reporter.notes
+
+
+def test_nothing_is_fitted_where_there_is_nothing_to_close(bench: Bench) -> None:
+    prepared = bench.prepare(SHOUT, SHOUT, 12, None, first_weights=FirstWeights(1.0, 8192))
+    result = bench.train(prepared)
+    (note,) = [note for note in result["notes"] if "starts at random" in note]
+    assert "does not move the parent" in note
+
+
+def test_a_fit_that_brings_nothing_nearer_is_taken_back(bench: Bench) -> None:
+    base = bench.base()
+    student = adapters.attach_new(base.model, training())
+    drawn = {name: tensor.clone() for name, tensor in adapters.own_state(student).items()}
+    request, data, _ = bench.prepare(SHOUT, NOTHING, 24, None)
+    pairs = mix(data, base.chat, request.training, context=base.context).train
+    pairs.sort(key=lambda pair: short_id(["first weights", pair.key]))
+    # What is looked at wants the opposite: the prompt is to be forgotten there.
+    turned = [Pair(pair.key, pair.student, pair.teacher) for pair in pairs[-start.LOOKED_AT :]]
+    readout = Readout(student)
+    given = student, readout, LiveTeacher(student, readout)
+    mixed = [*pairs[: -start.LOOKED_AT], *turned]
+    why = start.fitted(*given, mixed, FirstWeights(0.1, 8192))
+    assert why == "fitted weights are no nearer to the teacher"
+    state = adapters.own_state(student)
+    assert all(torch.equal(tensor, drawn[name]) for name, tensor in state.items())
+    assert start.fitted(*given, pairs, FirstWeights(0.1, 8192)) is None

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -179,9 +179,14 @@ def own_state(model: PeftModel) -> dict[str, torch.Tensor]:
 def load_own_state(model: PeftModel, path: Path) -> None:
     """Put a checkpoint's tensors back."""
     state = load_file(str(path))
-    parameters = dict(model.named_parameters())
     if state.keys() != own_state(model).keys():
         raise ModelError(f"{path} is a checkpoint of another bake")
+    put_own_state(model, state)
+
+
+def put_own_state(model: PeftModel, state: Mapping[str, torch.Tensor]) -> None:
+    """Give the trainable tensors these values."""
+    parameters = dict(model.named_parameters())
     with torch.no_grad():
         for name, tensor in state.items():
             parameters[name].copy_(tensor)

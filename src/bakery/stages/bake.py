@@ -31,7 +31,7 @@ from bakery.engine.versions import versions
 from bakery.identity import BakeRequest, digest
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
-from bakery.stages import full_disk, measured, training
+from bakery.stages import full_disk, measured, start, training
 from bakery.stages.mix import Mix, TargetData, mix
 from bakery.stages.training import CHECKPOINTS, METRICS, Work
 
@@ -97,7 +97,7 @@ def run(
         **trained,
         "card": measured.card(grade, before, after, mixture),
         "seconds": _seconds(mixture, time.monotonic() - clock),
-        "notes": [*notes, *late],
+        "notes": [*notes, *start.notes(out), *late],
         "started": started,
         "finished": _now(),
     }

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
-from bakery.engine import adapters, checkpoints, first_weights, numerics, teacher
+from bakery.engine import adapters, checkpoints, numerics, teacher
 from bakery.engine.examples import Examples, Features
 from bakery.engine.fidelity import fidelity, together
 from bakery.engine.half_baked import HalfBaked
@@ -42,9 +42,9 @@ from bakery.identity import (
     OnPolicySettings,
     SamplingSettings,
     TrainingSettings,
-    short_id,
 )
 from bakery.reporting import Reporter
+from bakery.stages import start
 from bakery.stages.mix import Mix, TargetData
 
 # It warns that it orders checkpoints by number instead of time: that is the order they have.
@@ -149,7 +149,7 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
     if last is not None:
         work.reporter.note(f"training goes on from {last.name}")
     else:
-        _fit_first_weights(work)
+        _begin(work)
     with _leaving_nothing_half(folder):
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     seen = losses(work.out / METRICS)
@@ -161,22 +161,14 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
     return trainer.state.global_step, seen, chosen
 
 
-def _fit_first_weights(work: Work) -> None:
-    """Begin with weights that are fitted, where that was asked for and can be done."""
+def _begin(work: Work) -> None:
+    """Give the adapter its first weights, where they are not those that it was drawn with."""
     asked = work.settings.first_weights
     if asked is None:
         return
-    # Of all questions alike, whatever they are called.
-    pairs = sorted(work.mixture.train, key=lambda pair: short_id(["first weights", pair.key]))
-    why = first_weights.fit(
-        work.student,
-        pairs,
-        adapter=adapters.BAKE,
-        ridge=asked.ridge,
-        most_tokens=asked.most_tokens,
-    )
-    if why:
-        work.reporter.note(f"the adapter starts at random instead of fitted: {why}")
+    why = start.fitted(work.student, work.readout, work.record, work.mixture.train, asked)
+    for note in start.written(work.out, why):
+        work.reporter.note(note)
 
 
 def train_on_policy(

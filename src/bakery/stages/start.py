@@ -1,0 +1,81 @@
+"""Where an adapter starts: fitted by least squares, or at random as it was drawn.
+
+A fit is kept only where it brings the student nearer to the teacher, on answers that it was not
+made from where there are any.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+
+from bakery.engine import adapters, first_weights
+from bakery.engine.examples import Features
+from bakery.engine.fidelity import fidelity, together
+from bakery.engine.modes import evaluating
+from bakery.engine.readout import Readout
+from bakery.engine.views import Pair
+from bakery.identity import FirstWeights, short_id
+from bakery.records import write_atomic
+
+FILE = "start.json"
+
+ROUNDING = 1e-5
+"""Nats per token that teacher and student may differ by where both see the same."""
+
+LOOKED_AT = 8
+"""Answers on which a fit is tried."""
+
+
+def fitted(
+    student: PeftModel,
+    readout: Readout,
+    record: Features,
+    pairs: Sequence[Pair],
+    asked: FirstWeights,
+) -> str | None:
+    """Fit the new adapter's first weights; return why it starts at random instead, if it does."""
+    # Of all questions alike, whatever they are called.
+    mixed = sorted(pairs, key=lambda pair: short_id(["first weights", pair.key]))
+    drawn = {name: tensor.clone() for name, tensor in adapters.own_state(student).items()}
+    looked_at = mixed[-LOOKED_AT:]
+    before = _distance(student, readout, record, looked_at)
+    if before < ROUNDING:
+        return "the prompt does not move the parent"
+    why = first_weights.fit(
+        student,
+        mixed[:-LOOKED_AT] or mixed,
+        adapter=adapters.BAKE,
+        ridge=asked.ridge,
+        most_tokens=asked.most_tokens,
+    )
+    if why is None and not _distance(student, readout, record, looked_at) < before:
+        adapters.put_own_state(student, drawn)
+        why = "fitted weights are no nearer to the teacher"
+    return why
+
+
+def written(out: Path, why_random: str | None) -> list[str]:
+    """Write down how an adapter starts, for a run that goes on; return what is said of it."""
+    write_atomic(out / FILE, json.dumps({"random": why_random}) + "\n")
+    return notes(out)
+
+
+def notes(out: Path) -> list[str]:
+    """Return what a person should know of how an adapter started."""
+    path = out / FILE
+    why = json.loads(path.read_text("utf-8"))["random"] if path.is_file() else None
+    return [f"the adapter starts at random instead of fitted: {why}"] if why else []
+
+
+def _distance(
+    student: PeftModel, readout: Readout, record: Features, pairs: Sequence[Pair]
+) -> float:
+    """Return the divergence from the teacher, in nats per token."""
+    with evaluating(student), torch.no_grad():
+        found = together(fidelity(student, readout, record, pairs))
+    return found.kl if found else float("inf")
