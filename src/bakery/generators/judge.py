@@ -200,7 +200,7 @@ def _is_echo(text: str, prompt: Against) -> bool:
 
 
 # What tells an assistant how to be, instead of asking it something.
-_INSTRUCTION = re.compile(
+INSTRUCTION = re.compile(
     r"^(you are\b|you're\b|your name is\b|you must\b|you should\b|act\b|pretend\b|imagine you\b|"
     r"behave\b|speak\b|talk\b|respond\b|reply\b|answer (as|in|like|with|every|all|only|the way)|"
     r"from now on\b|always\b|never\b|use\b|(begin|start|end) (each|every|all|your)\b|call me\b|"
@@ -210,7 +210,7 @@ _INSTRUCTION = re.compile(
 
 
 def _is_instruction(text: str, _: Against) -> bool:
-    return bool(_INSTRUCTION.match(text)) and not _asks(text)
+    return bool(INSTRUCTION.match(text)) and not _asks(text)
 
 
 _TELLS = re.compile(
