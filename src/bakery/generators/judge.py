@@ -274,7 +274,7 @@ _SAYS_LITTLE = frozenset(_LITTLE.split())
 def _points_nowhere(text: str, _: Against) -> bool:
     """Tell of a question about "it", where nothing before says what that is."""
     plain = text.replace("\u2019", "'")
-    if _POINTS.match(plain):
+    if _POINTS.search(plain):
         return True
     last = _THING.search(plain)
     if last is None or re.search(r"[,.;:!?]\s", plain):

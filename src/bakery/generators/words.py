@@ -88,7 +88,7 @@ def _said(text: str) -> frozenset[str]:
     found = words(text)
     telling = {_singular(word) for word in found} - _EMPTY
     if all(len(word) > 1 or word.isascii() for word in found):
-        return frozenset(telling or found)
+        return frozenset(telling if len(telling) > 1 else found)
     return frozenset({*(a + b for a, b in pairwise(found)), *telling})
 
 

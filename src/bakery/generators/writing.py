@@ -87,45 +87,62 @@ class _Writing:
 
     def _way(self) -> tuple[Way, Round | None]:
         """Return how the writer goes about it, and the round in which that was tried."""
-        task, voice = self._task, self._voice
+        task, voice, begun = self._task, self._voice, None
+        kept = Way.kept(task.origin)
         if voice is None:
             way = Way(lists=True)
         elif voice.is_trusted:
             way = Way(lists=False, alone=True)
+        elif kept and task.first:
+            way = kept
         else:
-            kept = Way.kept(task.origin) if task.first else None
-            way, begun = (kept, None) if kept else self._try(voice)
-            self._say_unread(way)
-            return way, begun
+            way, begun = self._try(voice, kept)
         task.origin.update(way.as_data())
-        self._say_unread(way)
-        return way, None
+        self._say(way)
+        return way, begun
 
-    def _say_unread(self, way: Way) -> None:
+    def _try(self, voice: UserVoice, kept: Way | None) -> tuple[Way, Round]:
+        """Have a short list written and a few turns spoken; return what is gone on with.
+
+        Where that is known already, only what is gone on with is asked for again.
+        """
         task = self._task
+        if kept is None:
+            name = self._writer.name
+            task.note(f"trying how {name} writes questions: as lists, or speaking as the user")
+        most = min(task.generator.get("max_tokens") or ways.LIST_TOKENS, ways.LIST_TOKENS)
+        both = Way(lists=False, behind=voice.follows(task.teacher), alone=True)
+        lists: list[Reply] = []
+        spoken: list[Reply] = []
+        if kept is None or kept.lists:
+            lists = self._listed("try", ways.LISTED, ways.LISTS, most)
+        if kept is None or not kept.lists:
+            spoken = self._spoken(voice, both, 0, ways.SPOKEN)
+        way = kept or self._chosen(lists, spoken, both)
+        return way, self._taken(0, lists if way.lists else spoken, are_lists=way.lists)
+
+    def _chosen(self, lists: Sequence[Reply], spoken: Sequence[Reply], both: Way) -> Way:
+        """Return the way that gives usable messages, and keep how many each gave."""
+        teacher = self._task.teacher
+        of_lists = tried(lists, teacher, are_lists=True)
+        halves = (spoken[0::2], spoken[1::2]) if both.behind else ([], spoken)
+        behind, alone = (tried(half, teacher, are_lists=False) for half in halves)
+        of_turns = Tried(behind.usable + alone.usable, behind.of + alone.of)
+        self._task.origin["tried"] = {"lists": str(of_lists), "user": str(of_turns)}
+        return ways.chosen(of_lists, behind, alone)
+
+    def _say(self, way: Way) -> None:
+        """Say how the writer goes about it, where it was tried, and what is not read for it."""
+        task, name = self._task, self._writer.name
+        if told := task.origin.get("tried"):
+            how = "writes lists" if way.lists else "speaks as the user"
+            task.note(
+                f"{name} {how}: {told['lists']} messages of its lists were usable, "
+                f"{told['user']} of its turns as a user"
+            )
         if task.template is not None and not way.lists:
             which = task.generator.get("template_path", "in input.yml")
-            task.note(
-                f"{self._writer.name} writes questions by itself: template {which} is not read"
-            )
-
-    def _try(self, voice: UserVoice) -> tuple[Way, Round]:
-        """Have a short list written and a few turns spoken; return what is gone on with."""
-        task, name = self._task, self._writer.name
-        task.note(f"trying how {name} writes questions: as lists, or speaking as the user")
-        most = min(task.generator.get("max_tokens") or ways.LIST_TOKENS, ways.LIST_TOKENS)
-        lists = self._listed("try", ways.LISTED, ways.LISTS, most)
-        both = Way(lists=False, behind=voice.follows(task.teacher), alone=True)
-        spoken = self._spoken(voice, both, 0, ways.SPOKEN)
-        halves = (spoken[0::2], spoken[1::2]) if both.behind else ([], spoken)
-        of_lists = tried(lists, task.teacher, are_lists=True)
-        of_halves = [tried(half, task.teacher, are_lists=False) for half in halves]
-        way = ways.chosen(of_lists, *of_halves)
-        of_turns = Tried(sum(t.usable for t in of_halves), sum(t.of for t in of_halves))
-        said = f"{of_lists} messages of its lists were usable, {of_turns} of its turns as a user"
-        task.note(f"{name} {'writes lists' if way.lists else 'speaks as the user'}: {said}")
-        task.origin.update(way.as_data(), tried={"lists": str(of_lists), "user": str(of_turns)})
-        return way, self._taken(0, lists if way.lists else spoken, are_lists=way.lists)
+            task.note(f"{name} writes questions by itself: template {which} is not read")
 
     def _round(self, way: Way, number: int) -> Round:
         voice = self._voice

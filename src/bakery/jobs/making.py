@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import BakeRequest, RolloutRequest, StimRequest, TargetShare
+from bakery.jobs import gates
 from bakery.jobs.opening import Models
 from bakery.records import ModelRef, Prompt, write_atomic
 from bakery.repo.commits import checks
@@ -41,11 +42,15 @@ class Making:
         wait: bool = True,
         holder: str = "",
         offline: bool = False,
+        allow: Collection[str] = (),
     ) -> None:
-        """`offline`: no endpoint writes questions, though one is named and has a key."""
+        """`offline`: no endpoint writes questions, though one is named and has a key.
+
+        `allow` names what is gone on with though it is poor.
+        """
         self.repo, self.plan, self.reporter = repo, plan, reporter
         self.launched = launched  # "": no bake is asked for
-        self._wait, self._holder = wait, holder
+        self._wait, self._holder, self._allow = wait, holder, frozenset(allow)
         head = plan.head
         parent = head.parent
         self._models = Models(
@@ -134,9 +139,12 @@ class Making:
                 open_writer=self._models.writer,
                 reporter=self.reporter,
                 read=self.repo.reader("index"),
+                allow_poor=gates.QUESTIONS in self._allow,
             )
 
-        return self._once(folder, "stim", write)
+        count = self._once(folder, "stim", write)
+        gates.check_questions(_done(folder), self._allow)
+        return count
 
     def rollout(self) -> int | None:
         """Have the teacher answer the questions of every target; return how many answers."""
@@ -146,6 +154,8 @@ class Making:
     def _rollout(self, request: RolloutRequest) -> int:
         folder = self.repo.store.target(request.id)
         self._check_answering(request, folder)
+        if _done(folder) is None:
+            gates.check_questions(_done(self.repo.store.stim(request.stim_id)), self._allow)
 
         def answer() -> int:
             from bakery.stages import rollout
@@ -225,6 +235,7 @@ class Making:
             parent=parent,
             grade=card,
             reporter=self.reporter,
+            allowed=[gates.QUESTIONS] if any(gates.poor(_done(t.stim)) for t in targets) else [],
         )
 
     def _train_again(

@@ -73,13 +73,16 @@ def run(
         task = _task(request, source, out, open_writer, read or _nothing, beside)
         done = len(_known(read_rows(out / STIMULI, Stimulus)))
         reporter.progress("stim", done, max(total, done))
+        if not allow_poor:
+            _stop_early(beside.judged.get(str(source)), reporter)
         for round_ in _writes(request, generator)(task):
             beside.came_from(source, task.origin)
             done += _write(out, source, request, round_)
-            beside.finished(source, round_.number)
+            judged = _judged(request, source, out, task.origin)
+            beside.finished(source, round_.number, judged)
             reporter.progress("stim", done, max(total, done))
             if not allow_poor:
-                _stop_early(request, source, out, task.origin, reporter)
+                _stop_early(judged, reporter)
     return _end(request, out, total, beside, reporter)
 
 
@@ -101,11 +104,8 @@ def _writes(request: StimRequest, generator: Mapping[str, Any]) -> Generator:
     return GENERATORS[generator["type"]]
 
 
-def _stop_early(
-    request: StimRequest, source: int, out: Path, origin: Mapping[str, Any], reporter: Reporter
-) -> None:
+def _stop_early(found: usable.Judged | None, reporter: Reporter) -> None:
     """Raise a GateError where a writer has shown that most of what it writes is no question."""
-    found = _judged(request, source, out, origin)
     if found is not None and found["of"] >= usable.EARLY and usable.poor({"": found}):
         for text in usable.samples(found):
             reporter.note(text)
@@ -146,14 +146,9 @@ def _end(request: StimRequest, out: Path, total: int, beside: _Beside, reporter:
     }
     if beside.origins:
         done_data["origins"] = beside.origins
-    found = {
-        str(source): one
-        for source in range(len(request.generators))
-        if (one := _judged(request, source, out, beside.origin(source)))
-    }
-    if found:
-        done_data["judged"] = found
-    for one in usable.poor(found):
+    if beside.judged:
+        done_data["judged"] = beside.judged
+    for one in usable.poor(beside.judged):
         for text in usable.samples(one):
             reporter.note(text)
     write_atomic(out / DONE, json.dumps(done_data, indent=2) + "\n")
@@ -184,6 +179,7 @@ class _Beside:
         self._notes: dict[str, list[str]] = kept.get("notes", {})
         self.origins: dict[str, Any] = kept.get("origins", {})
         self._rounds: dict[str, int] = kept.get("rounds", {})
+        self.judged: dict[str, usable.Judged] = kept.get("judged", {})
         self._before: float = kept.get("seconds", 0.0)
 
     def notes_of(self, source: int) -> Callable[[str], None]:
@@ -208,9 +204,11 @@ class _Beside:
         """Return where a generator's questions come from, as far as that is known."""
         return dict(self.origins.get(str(source), {}))
 
-    def finished(self, source: int, number: int) -> None:
-        """Keep that a round of a generator is written, whole."""
+    def finished(self, source: int, number: int, judged: usable.Judged | None) -> None:
+        """Keep that a round of a generator is written, whole, and how its replies were so far."""
         self._rounds[str(source)] = max(number + 1, self.rounds(source))
+        if judged is not None:
+            self.judged[str(source)] = judged
         self.keep()
 
     def rounds(self, source: int) -> int:
@@ -232,6 +230,7 @@ class _Beside:
             "origins": self.origins,
             "seconds": self.seconds(),
             "rounds": self._rounds,
+            "judged": self.judged,
         }
         write_atomic(self.path, json.dumps(kept) + "\n")
 
