@@ -65,13 +65,14 @@ def usable(text: str, likely: float | None, prompt: judge.Against) -> str | None
 
 
 def tried(said: Sequence[Reply], prompt: Prompt, *, are_lists: bool) -> Tried:
-    """Count the different usable messages among those that ended."""
+    """Count the different messages that ended, and those of them that are usable."""
     against = judge.against(prompt)
-    messages = [m for m in _messages(said, are_lists=are_lists) if m[1] != replies.CUT]
-    good = {
-        normal(text) for text, why, likely in messages if not (why or usable(text, likely, against))
+    found = {
+        normal(text): why is None and usable(text, likely, against) is None
+        for text, why, likely in _messages(said, are_lists=are_lists)
+        if why != replies.CUT
     }
-    return Tried(len(good), len(messages))
+    return Tried(sum(found.values()), len(found))
 
 
 def left_out(reasons: Mapping[str, int]) -> str:

@@ -74,11 +74,13 @@ class _Writing:
         elif new := [text for text in self._openers if normal(text) not in task.own]:
             task.own.update(map(normal, new))
             yield Round(-1, tuple(new), oneshot.OPENERS_WRITER)
+        if begun is not None:
+            yield begun
+            number += 1
         dry = 0
         while self._missing > 0 and dry < MOST_DRY:
             before = self._seen.total()
-            round_ = begun or self._round(way, number)
-            begun = None
+            round_ = self._round(way, number)
             number += 1
             asked = self._seen.total() - before
             dry = 0 if len(round_.questions) > DRY_SHARE * asked else dry + 1
