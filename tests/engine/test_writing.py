@@ -319,7 +319,7 @@ def test_where_most_replies_are_unusable_the_stage_stops_early_and_shows_some(
     assert told.value.exit_code == 6
     assert "bgit run --allow questions" in str(told.value.hint)
     shown = [
-        note for note in run.quiet.notes if note.startswith(("kept: ", "left out (too short)"))
+        note for note in run.quiet.notes if note.startswith(("usable: ", "not usable (too short)"))
     ]
     assert len(shown) == 6
     assert sum(map(len, voice.rounds)) < 120
@@ -348,13 +348,13 @@ def test_duplicates_are_not_held_against_a_writer(tmp_path: Path) -> None:
 
 def test_the_first_version_of_a_recorded_request_is_written_as_it_was(tmp_path: Path) -> None:
     class Former:
-        name, speaks_as_user, longest_list = "former", True, None
+        name, speaks_as_user, longest_list, voice = "former", True, None, None
 
         def write(self, instruction: str, *, key: str, **how: Any) -> list[Reply]:
             assert "lists" not in how
             return [Reply(text, True) for text in ("VB", "48", "place an")]
 
-    request = StimRequest(BRINE, (ask(3, temperature=1.0),), {})
+    request = StimRequest(BRINE, (ask(3, temperature=1.0),), {}, defaults=1)
     stim.run(request, tmp_path, open_writer=lambda _: (Former(), None), reporter=Quiet())  # type: ignore[arg-type, return-value]
     rows = read_rows(tmp_path / stim.STIMULI, Stimulus)
     assert [user_text(row.messages) for row in rows] == ["VB", "48", "place an"]

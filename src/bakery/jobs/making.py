@@ -235,7 +235,9 @@ class Making:
             parent=parent,
             grade=card,
             reporter=self.reporter,
-            allowed=[gates.QUESTIONS] if any(gates.poor(_done(t.stim)) for t in targets) else [],
+            allowed=[gates.QUESTIONS]
+            if any(gates.poor(_done(t.stim_dir)) for t in targets)
+            else [],
         )
 
     def _train_again(

@@ -23,7 +23,7 @@ EARLY = 48
 SAMPLES = 3
 
 Judged = dict[str, Any]
-"""What is kept of a writer: `writer`, `usable` of `of` replies, some `accepted` and `left_out`."""
+"""What is kept of a writer: `writer`, `usable` of `of` replies, some `good` and `bad` ones."""
 
 
 def judged(
@@ -58,8 +58,8 @@ def judged(
         "writer": ", ".join(writers),
         "usable": len(good),
         "of": len(good) + len(bad),
-        "accepted": good[:SAMPLES],
-        "left_out": [list(one) for one in bad[:SAMPLES]],
+        "good": good[:SAMPLES],
+        "bad": [list(one) for one in bad[:SAMPLES]],
     }
 
 
@@ -73,11 +73,11 @@ def poor(found: Mapping[str, Judged]) -> list[Judged]:
 
 
 def samples(one: Judged) -> Iterator[str]:
-    """Yield what a person should see of a writer: some that were kept, and some that were not."""
-    for text in one["accepted"]:
-        yield f"kept: {text}"
-    for text, why in one["left_out"]:
-        yield f"left out ({why}): {text:.200}"
+    """Yield what a person should see of a writer: some messages, and some that are none."""
+    for text in one["good"]:
+        yield f"usable: {text}"
+    for text, why in one["bad"]:
+        yield f"not usable ({why}): {text:.200}"
 
 
 def refusal(found: Sequence[Judged]) -> GateError:
