@@ -12,6 +12,7 @@ import pytest
 from bakery.backends.base import Reply, Turn
 from bakery.errors import GateError
 from bakery.generators import oneshot, ways
+from bakery.generators.sieve import tried
 from bakery.generators.ways import Tried, Way
 from bakery.identity import StimRequest
 from bakery.records import Prompt, Stimulus, read_rows, user_text
@@ -118,6 +119,21 @@ def test_the_way_follows_from_what_was_usable(
     assert ways.chosen(lists, behind, alone) == way
     assert Way.kept(way.as_data()) == way
     assert Way.kept({}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("1. Who are you?\n2. What is salt?", Tried(2, 2)),
+        ('["Who are you, sir?", "What is salt?"]', Tried(2, 2)),
+        ("Sure:\n- What is pepper?\n- What is salt?", Tried(2, 2)),
+        ("What is pepper?\nWhat is salt?\nWhat is thyme?", Tried(0, 3)),
+        ("1. What is pepper? I like it.", Tried(0, 1)),
+    ],
+)
+def test_lines_that_are_no_list_are_not_taken_for_one(text: str, found: Tried) -> None:
+    assert tried([Reply(text, True)], Prompt(), are_lists=True) == found
+    assert tried([Reply(text, True)], Prompt(), are_lists=True, loose=True).usable == found.of
 
 
 def test_half_of_the_users_speak_behind_the_prompt_in_each_order_of_its_turns() -> None:

@@ -64,14 +64,20 @@ def usable(text: str, likely: float | None, prompt: judge.Against) -> str | None
     return judge.why_not(text, prompt)
 
 
-def tried(said: Sequence[Reply], prompt: Prompt, *, are_lists: bool) -> Tried:
-    """Count the different messages that ended, and those of them that are usable."""
+def tried(said: Sequence[Reply], prompt: Prompt, *, are_lists: bool, loose: bool = False) -> Tried:
+    """Count the different messages that ended, and those of them that are usable.
+
+    Of what was to be a list, none is where it is none: a few lines of anything may pass for
+    messages. `loose`: who asked in own words knows what a list looks like.
+    """
     against = judge.against(prompt)
-    found = {
-        normal(text): why is None and usable(text, likely, against) is None
-        for text, why, likely in _messages(said, are_lists=are_lists)
-        if why != replies.CUT
-    }
+    found: dict[str, bool] = {}
+    for reply in said:
+        is_right = loose or not are_lists or replies.is_list(reply.text)
+        for text, why, likely in _messages([reply], are_lists=are_lists):
+            if why != replies.CUT:
+                is_usable = is_right and why is None and usable(text, likely, against) is None
+                found[normal(text)] = found.get(normal(text), False) or is_usable
     return Tried(sum(found.values()), len(found))
 
 

@@ -125,8 +125,8 @@ class _Writing:
 
     def _chosen(self, lists: Sequence[Reply], spoken: Sequence[Reply], both: Way) -> Way:
         """Return the way that gives usable messages, and keep how many each gave."""
-        teacher = self._task.teacher
-        of_lists = tried(lists, teacher, are_lists=True)
+        teacher, in_own_words = self._task.teacher, self._task.template is not None
+        of_lists = tried(lists, teacher, are_lists=True, loose=in_own_words)
         halves = (spoken[0::2], spoken[1::2]) if both.behind else ([], spoken)
         behind, alone = (tried(half, teacher, are_lists=False) for half in halves)
         of_turns = Tried(behind.usable + alone.usable, behind.of + alone.of)
