@@ -40,8 +40,10 @@ def test_a_run_stops_before_poor_questions_are_answered_and_goes_on_where_that_i
         assert typist("run", "stim", **env).code == 6
         assert typist("run", "rollout", **env).code == 6
         asked = len(endpoint.requests)
-        gone_on = typist("run", "--allow", "questions", **env)
+        gone_on = typist("run", "stim", "rollout", "--allow", "questions", **env)
         assert gone_on.code == 0, gone_on.err
+        baked = typist("run", **env)  # what is answered needs no more leave
+        assert baked.code == 0, baked.err
         assert len(endpoint.requests) == asked
     assert questions.read_bytes() == before
     (bake,) = yaml.safe_load(typist.read("recipe.yml"))["resources"]["bakes"]

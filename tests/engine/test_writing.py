@@ -164,8 +164,10 @@ def test_a_prompt_without_whole_example_turns_stays_as_it_is(teacher: Prompt) ->
 
 def test_behind_a_prompt_that_the_template_refuses_nobody_speaks(tmp_path: Path) -> None:
     voice = ScriptedVoice(asks, follows=False)
-    Run(tmp_path, ScriptedWriter(voice), ask(20))()
+    run = Run(tmp_path, ScriptedWriter(voice), ask(20))
+    run()
     assert {turn.behind for round_ in voice.rounds for turn in round_} == {Prompt()}
+    assert any("takes no user behind this prompt" in note for note in run.quiet.notes)
 
 
 def test_a_round_is_as_large_as_what_is_missing_by_the_rate_so_far(tmp_path: Path) -> None:

@@ -114,6 +114,11 @@ class _Writing:
             task.note(f"trying how {name} writes questions: as lists, or speaking as the user")
         most = min(task.generator.get("max_tokens") or ways.LIST_TOKENS, ways.LIST_TOKENS)
         both = Way(lists=False, behind=voice.follows(task.teacher), alone=True)
+        if task.teacher.messages and not both.behind:
+            task.note(
+                f"the chat template of {voice.name} takes no user behind this prompt: they speak "
+                "without it"
+            )
         lists: list[Reply] = []
         spoken: list[Reply] = []
         if kept is None or kept.lists:

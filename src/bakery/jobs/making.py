@@ -44,10 +44,7 @@ class Making:
         offline: bool = False,
         allow: Collection[str] = (),
     ) -> None:
-        """`offline`: no endpoint writes questions, though one is named and has a key.
-
-        `allow` names what is gone on with though it is poor.
-        """
+        """`offline`: no endpoint writes questions, whatever its key is; `allow` names waivers."""
         self.repo, self.plan, self.reporter = repo, plan, reporter
         self.launched = launched  # "": no bake is asked for
         self._wait, self._holder, self._allow = wait, holder, frozenset(allow)
@@ -124,7 +121,10 @@ class Making:
 
     def stim(self) -> int | None:
         """Write the questions of every target; return how many there are."""
-        counts = [self._stim(target.stim) for target in self.plan.targets]
+        counts = []
+        for target in self.plan.targets:
+            counts.append(self._stim(target.stim))
+            self._check_questions(target.rollout)
         return sum(counts) if counts else None
 
     def _stim(self, request: StimRequest) -> int:
@@ -142,9 +142,12 @@ class Making:
                 allow_poor=gates.QUESTIONS in self._allow,
             )
 
-        count = self._once(folder, "stim", write)
-        gates.check_questions(_done(folder), self._allow)
-        return count
+        return self._once(folder, "stim", write)
+
+    def _check_questions(self, request: RolloutRequest) -> None:
+        """Refuse poor questions that nobody has answered yet, unless they are allowed."""
+        if _done(self.repo.store.target(request.id)) is None:
+            gates.check_questions(_done(self.repo.store.stim(request.stim_id)), self._allow)
 
     def rollout(self) -> int | None:
         """Have the teacher answer the questions of every target; return how many answers."""
@@ -154,8 +157,7 @@ class Making:
     def _rollout(self, request: RolloutRequest) -> int:
         folder = self.repo.store.target(request.id)
         self._check_answering(request, folder)
-        if _done(folder) is None:
-            gates.check_questions(_done(self.repo.store.stim(request.stim_id)), self._allow)
+        self._check_questions(request)
 
         def answer() -> int:
             from bakery.stages import rollout
