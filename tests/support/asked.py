@@ -11,7 +11,7 @@ from bakery.backends.base import Reply, Turn
 from bakery.records import Prompt
 
 LABELLED = Path(__file__).parents[1] / "unit" / "questions_labelled.jsonl"
-"""Turns of SmolLM2-135M-Instruct as a user, each read and labelled by a person.
+"""Turns of SmolLM2-135M-Instruct as a user, each read and labelled by hand.
 
 `usable`: a message that a person could send, and that a competent assistant could answer or act on
 as it stands. `set`: `tuned` and `held out` are whatever ended by itself, at all temperatures; the
