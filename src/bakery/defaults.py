@@ -47,8 +47,8 @@ class Defaults:
     max_tokens: int = 512
     temperature: float = 1.0
     """Of the answers."""
-    question_temperature: float = 1.0
-    """Of whoever writes questions."""
+    question_temperature: float | None = 1.0
+    """Of whoever writes questions. None: as suits who it is."""
     num_traj_per_stimulus: int = 1
     epochs: int = 3
     micro_batch_size: int = 4
@@ -90,6 +90,7 @@ def defaults_for(base: Base, version: int = LATEST) -> Defaults:
     return replace(
         first,
         version=version,
+        question_temperature=None,
         epochs=1,
         global_batch=None,
         learning_rate=1e-3 if embedded else 3e-4,

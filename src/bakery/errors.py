@@ -40,3 +40,9 @@ class ModelError(BakeryError):
     """Weights, tokenizer or adapter are missing, changed, or not what was recorded."""
 
     exit_code = 5
+
+
+class GateError(BakeryError):
+    """A stage made what it was asked for, but too poor a one to go on with unasked."""
+
+    exit_code = 6

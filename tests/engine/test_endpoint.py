@@ -75,7 +75,7 @@ def test_a_time_limit_that_is_none_is_said(seconds: str) -> None:
 
 
 def test_lists_that_came_before_an_error_are_kept(tmp_path: Path) -> None:
-    lists = ["\n".join(f"{i}. {letter}{i}?" for i in range(60)) for letter in "ab"]
+    lists = ["\n".join(f"{i}. Who is {letter}{i}?" for i in range(60)) for letter in "ab"]
     with serve(lists, statuses=[200, 401]) as endpoint:
         writer = HostedWriter(client_of(endpoint))
         made = {"type": "oneshot_qs", "numq": 90, "temperature": 0.5}
@@ -226,7 +226,7 @@ def test_models_that_anybody_may_run_are_no_providers_own(name: str, provider: s
 
 
 def test_a_long_list_is_asked_for_in_parts_and_not_for_what_is_there(tmp_path: Path) -> None:
-    lists = ["\n".join(f"{i}. {letter}{i}?" for i in range(60)) for letter in "ab"]
+    lists = ["\n".join(f"{i}. Who is {letter}{i}?" for i in range(60)) for letter in "ab"]
     with serve(lists) as endpoint:
         writer = HostedWriter(client_of(endpoint))
         asked = {"type": "oneshot_qs", "numq": 90, "temperature": 0.5, "max_tokens": 99}

@@ -264,7 +264,7 @@ def test_a_question_that_is_there_already_makes_room_for_another(drawn: Drawn) -
 
 def test_custom_asks_in_the_users_own_words(tmp_path: Path) -> None:
     class Writer:
-        name, speaks_as_user, longest_list = "writer", False, None
+        name, speaks_as_user, longest_list, voice = "writer", False, None, None
         said = ""
 
         def write(self, instruction: str, **how: Any) -> list[Reply]:

@@ -1,4 +1,8 @@
-"""Who writes the questions, what of their replies is one, and that asking again asks nothing."""
+"""Who writes the questions, what of their replies is one, and that asking again asks nothing.
+
+By the first version of the defaults, which recorded bakes are made again by; `test_writing` has
+what came with the second.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ from tests.support.endpoint import serve
 class Scripted:
     """A writer that replies from a list, round by round."""
 
-    name = "scripted"
+    name, voice = "scripted", None
 
     def __init__(self, *rounds: list[Reply], speaks_as_user: bool = True) -> None:
         self.rounds = list(rounds)
@@ -41,6 +45,7 @@ class Scripted:
         wanted: int,
         temperature: float,
         max_tokens: int | None = None,
+        lists: int | None = None,
     ) -> list[Reply]:
         number = int(key.rsplit("/", 1)[1])
         self.asked.append((instruction, wanted))
@@ -49,7 +54,7 @@ class Scripted:
 
 def ask(folder: Path, writer: QuestionWriter, numq: int, **generator: object) -> list[str]:
     made = {"type": "oneshot_qs", "numq": numq, "temperature": 1.0, **generator}
-    request = StimRequest(SHOUT, (made,), {"t.txt": "Ask ${numq} about ${prompt_u}"})
+    request = StimRequest(SHOUT, (made,), {"t.txt": "Ask ${numq} about ${prompt_u}"}, defaults=1)
     stim.run(request, folder, open_writer=lambda _: (writer, None), reporter=Quiet())
     return [user_text(s.messages) for s in read_rows(folder / stim.STIMULI, Stimulus)]
 
@@ -123,7 +128,8 @@ def test_a_writer_that_speaks_as_a_user_is_given_some_openers(tmp_path: Path) ->
 
 
 def test_who_wrote_in_place_of_whom_is_kept_with_the_questions(tmp_path: Path) -> None:
-    request = StimRequest(SHOUT, ({"type": "oneshot_qs", "numq": 1, "temperature": 1.0},), {})
+    made = {"type": "oneshot_qs", "numq": 1, "temperature": 1.0}
+    request = StimRequest(SHOUT, (made,), {}, defaults=1)
     quiet = Quiet()
     stim.run(
         request,
@@ -138,7 +144,7 @@ def test_who_wrote_in_place_of_whom_is_kept_with_the_questions(tmp_path: Path) -
 def test_what_was_said_before_an_interruption_is_kept_too(tmp_path: Path) -> None:
     made = {"type": "oneshot_qs", "numq": 1, "temperature": 1.0}
     missing = {"type": "from_dataset", "dataset": "q.txt", "seed": 1}
-    request = StimRequest(SHOUT, (made, missing), {})
+    request = StimRequest(SHOUT, (made, missing), {}, defaults=1)
     said = "no key: scripted writes them"
 
     def run(*rounds: list[Reply]) -> None:
@@ -159,7 +165,7 @@ def test_the_seconds_of_a_stage_that_was_interrupted_are_added_up(tmp_path: Path
     made = {"type": "oneshot_qs", "numq": 1, "temperature": 1.0}
     data = {"type": "from_dataset", "dataset": "q.txt", "seed": 1}
     digests = {"q.txt": hashlib.sha256(b"b?").hexdigest()}
-    request = StimRequest(SHOUT, (made, data), {}, digests)
+    request = StimRequest(SHOUT, (made, data), {}, digests, defaults=1)
     folder, writer = tmp_path / "stim", Scripted(said("a?"))
 
     def run(**more: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from bakery.errors import ModelError, StageError
 from bakery.identity import file_digest
-from bakery.jobs.reproduce import Beside, reproduce
+from bakery.jobs.reproduce import Beside, _same_ways, reproduce
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.store import Store
 from bakery.reporting import Quiet
@@ -88,3 +88,19 @@ def test_a_folder_that_takes_a_place_keeps_what_lay_there(workplace):
     assert (store.stim("a" * 16) / "rows").read_text(encoding="utf-8") == "2"
     aside = sorted((store.root / "replaced").glob("*/rows"))
     assert [path.read_text(encoding="utf-8") for path in aside] == ["0", "1"]
+
+
+def test_a_model_writes_its_questions_again_in_the_way_that_was_found_then(
+    workplace: Path, tmp_path: Path
+) -> None:
+    made = recorded.made(workplace / "other")
+    plan = recorded.committed(made, "yoda")
+    (target,) = plan.targets
+    origins = {"0": {"way": "lists", "tried": {"lists": "9 of 9", "user": "8 of 8"}}}
+    there = made.store.stim(target.stim.id)
+    there.mkdir(parents=True)
+    (there / "done.json").write_text(json.dumps({"count": 1, "origins": origins}))
+    again = Beside(tmp_path / "again", made.store, frozenset({target.stim.id}))
+    _same_ways(plan, made.store, again)
+    kept = json.loads((again.stim(target.stim.id) / "beside.json").read_text())
+    assert kept == {"origins": origins}

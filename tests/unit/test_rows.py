@@ -185,3 +185,28 @@ def test_a_file_that_exists_is_kept(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(ConfigError, match=r"mine\.txt exists already"):
         rollout(out=tmp_path / "mine.txt")
+
+
+def test_a_poor_writer_is_seen_above_the_questions(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged = {"0": {"writer": "gpt-5", "usable": 4, "of": 20}}
+    (folder / "done.json").write_text(json.dumps({"judged": judged}))
+    stim(folder)
+    head, first, second, *rest = capsys.readouterr().out.split("\n")
+    assert head.split()[5:] == ["share", "usable", "left", "out"]
+    assert first.split()[6:] == ["%", "4", "of", "20", "1", "cut", "off"]
+    assert second.split()[6:] == ["%", "-", "1", "duplicate"]
+    assert "Fewer than half of what gpt-5 said are messages to send" in rest[1]
+    assert "`bgit run --allow questions`" in rest[1]
+
+
+def test_a_writer_of_whom_half_is_usable_is_not_called_poor(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged = {"0": {"writer": "gpt-5", "usable": 10, "of": 20}}
+    (folder / "beside.json").write_text(json.dumps({"judged": judged}))
+    stim(folder)
+    shown = capsys.readouterr().out
+    assert "10 of 20" in shown
+    assert "Fewer than half" not in shown

@@ -20,6 +20,34 @@ class Reply:
 
     text: str
     finished: bool
+    likely: float | None = None
+    """What its writer thinks of it: log probability, in nats per token. None: not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A user's turn to be sampled: `key` names and seeds it, and it comes behind a prompt."""
+
+    key: str
+    behind: Prompt
+
+
+class UserVoice(Protocol):
+    """A model that speaks as the user of an assistant: each reply is one message."""
+
+    name: str
+    temperature: float
+    """At which it speaks, where nobody says another."""
+    is_trusted: bool
+    """Whether what it says needs no judge: it was trained to ask."""
+
+    def follows(self, prompt: Prompt) -> bool:
+        """Tell whether a user can be sampled behind a prompt."""
+
+    def speak(
+        self, turns: Sequence[Turn], *, temperature: float, max_tokens: int | None
+    ) -> list[Reply]:
+        """Say what a user says, turn by turn; `max_tokens` None: as the voice sees fit."""
 
 
 class QuestionWriter(Protocol):
@@ -32,6 +60,10 @@ class QuestionWriter(Protocol):
     """How many questions one reply is asked for at most, and told which there are already.
     None: for all that are missing, and told nothing."""
 
+    @property
+    def voice(self) -> UserVoice | None:
+        """The same model as a user; None: an endpoint, which can only be asked."""
+
     def write(
         self,
         instruction: str,
@@ -40,10 +72,11 @@ class QuestionWriter(Protocol):
         wanted: int,
         temperature: float,
         max_tokens: int | None = None,
+        lists: int | None = None,
     ) -> list[Reply]:
         """Reply to the instruction; `key` seeds the round, `wanted` says how many are missing.
 
-        `max_tokens` is that of each reply; None: as the writer sees fit.
+        `max_tokens` is that of each reply, `lists` their number; None: as the writer sees fit.
         """
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from bakery.backends.base import STOP_TEXT, Answer, AnswerRequest, Reply
+from bakery.backends.base import STOP_TEXT, Answer, AnswerRequest, Reply, UserVoice
 from bakery.backends.endpoint import Completion, Endpoint, endpoint_for
 from bakery.engine.chat import Chat
 from bakery.errors import ModelError, StageError
@@ -34,6 +34,7 @@ class HostedWriter:
 
     speaks_as_user = False
     longest_list: int | None = LONGEST_LIST
+    voice: UserVoice | None = None
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.name = endpoint.model
@@ -47,14 +48,15 @@ class HostedWriter:
         wanted: int,
         temperature: float,
         max_tokens: int | None = None,
+        lists: int | None = None,
     ) -> list[Reply]:
         """Ask for as many lists as it takes; the endpoint's own errors say what is wrong."""
         arguments = {
             "messages": [{"role": "user", "content": instruction}],
             **_basic(self._endpoint, temperature, max_tokens or MAX_LIST_TOKENS),
         }
-        lists = -(-wanted // LONGEST_LIST)
-        requests = {f"{key}/{number}": arguments for number in range(lists)}
+        many = lists or -(-wanted // LONGEST_LIST)
+        requests = {f"{key}/{number}": arguments for number in range(many)}
         found: dict[str, Completion] = {}
         try:
             for name, completion in self._endpoint.complete_all(requests, WRITER_CONCURRENCY):

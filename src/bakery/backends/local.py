@@ -9,6 +9,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from bakery.backends.base import STOP_TEXT, Answer, AnswerRequest, Reply
+from bakery.backends.voice import EMBEDDED_SPEECH, SPEECH, Voice
 from bakery.engine import adapters, bases
 from bakery.engine.chat import Chat
 from bakery.engine.models import BaseModel
@@ -22,6 +23,8 @@ QUESTIONS_PER_ROUND = 64
 MAX_QUESTION_TOKENS = 48
 LISTS_PER_ROUND = 4
 MAX_LIST_TOKENS = 1024
+LIST_TOKENS, TOKENS_PER_QUESTION = 64, 32
+"""Of the words around a list, and of each of its questions, at most."""
 
 
 class LocalModel:
@@ -112,6 +115,11 @@ class UserTurnWriter:
         self.name = model.name
         self._model = model
 
+    @property
+    def voice(self) -> Voice:
+        """The same turns, as many as are asked for."""
+        return Voice(self._model, EMBEDDED_SPEECH)
+
     def write(
         self,
         instruction: str,
@@ -120,6 +128,7 @@ class UserTurnWriter:
         wanted: int,
         temperature: float,
         max_tokens: int | None = None,
+        lists: int | None = None,
     ) -> list[Reply]:
         """Sample one round of user turns; its size is fixed, so that a round repeats exactly."""
         prefix = tuple(self._model.base.chat.user_turn_ids())
@@ -137,6 +146,11 @@ class InstructedWriter:
         self.name = model.name
         self._model = model
 
+    @property
+    def voice(self) -> Voice:
+        """The model as a user."""
+        return Voice(self._model, SPEECH)
+
     def write(
         self,
         instruction: str,
@@ -145,14 +159,17 @@ class InstructedWriter:
         wanted: int,
         temperature: float,
         max_tokens: int | None = None,
+        lists: int | None = None,
     ) -> list[Reply]:
-        """Sample one round of lists."""
-        room = self._model.base.context // 2
-        settings = SamplingSettings(1, max_tokens or min(MAX_LIST_TOKENS, room), temperature)
+        """Sample one round of lists; where their number is said, no longer than they have to be."""
+        longest = min(MAX_LIST_TOKENS, self._model.base.context // 2)
+        if lists is not None:
+            longest = min(longest, LIST_TOKENS + wanted * TOKENS_PER_QUESTION)
+        settings = SamplingSettings(1, max_tokens or longest, temperature)
         messages = [{"role": "user", "content": instruction}]
         limit = "the generator's max_tokens"
         prefix = tuple(self._model.prefix(Prompt(), messages, settings, limit=limit))
-        requests = [SampleRequest(f"{key}/{i}", prefix) for i in range(LISTS_PER_ROUND)]
+        requests = [SampleRequest(f"{key}/{i}", prefix) for i in range(lists or LISTS_PER_ROUND)]
         return _replies(self._model, requests, settings.max_tokens, temperature)
 
 

@@ -47,6 +47,13 @@ from bakery.ui.progress import reporter
     help="Where another process makes the same, say who and end, instead of waiting for it.",
 )
 @click.option(
+    "--allow",
+    multiple=True,
+    type=click.Choice(pipeline.WAIVERS),
+    help="Go on with poor questions: those of a writer of which fewer than half of the replies "
+    "are usable. The recipe says so.",
+)
+@click.option(
     "--dry-run", is_flag=True, help="Only say what would be made, and what that would take."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
@@ -56,6 +63,7 @@ def run(
     detach: bool,
     now: bool,
     no_wait: bool,
+    allow: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -76,10 +84,12 @@ def run(
         show_forecast(forecast(repo, pipeline.planned(repo, chosen)), as_json=as_json)
         return
     if detach:
-        _launch(repo, chosen, force=force, at_once=now, as_json=as_json)
+        _launch(repo, chosen, force=force, at_once=now, allow=allow, as_json=as_json)
         return
     with reporter() as notes:
-        report = pipeline.run(repo, chosen, force=force, wait=not no_wait, reporter=notes)
+        report = pipeline.run(
+            repo, chosen, force=force, wait=not no_wait, allow=allow, reporter=notes
+        )
     if as_json:
         current = report.model is not None and repo.state().parent == report.model
         console.show_json(shown.run_data(report, is_current=current))
@@ -88,10 +98,22 @@ def run(
 
 
 def _launch(
-    repo: ModelRepo, stages: Sequence[str], *, force: bool, at_once: bool, as_json: bool
+    repo: ModelRepo,
+    stages: Sequence[str],
+    *,
+    force: bool,
+    at_once: bool,
+    allow: Sequence[str],
+    as_json: bool,
 ) -> None:
     with reporter() as notes:
         begun = background.launch(
-            repo, stages, force=force, at_once=at_once, program=worker.PROGRAM, reporter=notes
+            repo,
+            stages,
+            force=force,
+            at_once=at_once,
+            allow=allow,
+            program=worker.PROGRAM,
+            reporter=notes,
         )
     shown.show_launched(begun, log=job.log_path(repo.store, begun.id), as_json=as_json)

@@ -227,13 +227,16 @@ class Chat:
             known = len(self.decoded(ids[before:at]))
         return begins, ends
 
-    def user_turn_ids(self) -> list[int]:
-        """Return the ids that come before a user's first words, so that a user can be sampled."""
-        rendered = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": _MARK}], tokenize=False, **self.template_kwargs
-        )
-        before = str(rendered).split(_MARK)[0]
-        return list(self.tokenizer.encode(before, add_special_tokens=False))
+    def user_turn_ids(self, prompt: Prompt | None = None) -> list[int]:
+        """Return the ids that come before a user's first words, so that a user can be sampled.
+
+        Behind a prompt, where there is one; else behind what the template writes by itself.
+        """
+        before = [*prompt.messages] if prompt else []
+        tools = prompt.tools if prompt else ()
+        asked = [*before, {"role": "user", "content": _MARK}]
+        told = str(self._apply(asked, tools, tokenize=False)).split(_MARK)[0]
+        return list(self.tokenizer.encode(told, add_special_tokens=False))
 
 
 def _with_text(message: Message) -> Message:

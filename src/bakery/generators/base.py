@@ -17,6 +17,9 @@ OpenWriter = Callable[[str | None], tuple[QuestionWriter, str | None]]
 not the one who was asked for, a sentence that says so."""
 
 
+ACCEPTED = "accepted"
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
     """One round of questions: what is new, who wrote it, and what was left out with the reason."""
@@ -49,6 +52,8 @@ class Task:
     """The SHA-256 that each data file had when the request was made."""
     origin: dict[str, Any] = field(default_factory=dict)
     """What is kept with the questions about where they come from."""
+    before: Mapping[str, int] = field(default_factory=dict)
+    """How the replies of the rounds before `first` were judged, by `ACCEPTED` or the reason."""
 
 
 class Generator(Protocol):

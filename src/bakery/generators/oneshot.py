@@ -1,11 +1,11 @@
 """`type: oneshot_qs` and `custom`: a language model writes the questions, until there are enough.
 
-Decides what is asked and what of the replies is a question; who replies is a backend.
+Decides what is asked and what of the replies is a question; who replies is a backend. `write` is
+how the first version of the defaults did it: what was recorded by it is made again by it.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from string import Template
@@ -13,12 +13,11 @@ from string import Template
 from bakery.backends.base import QuestionWriter, Reply
 from bakery.generators import replies
 from bakery.generators.base import Round, Task, normal
+from bakery.generators.judge import INSTRUCTION, MOST_CHARS
 from bakery.records import Prompt
 
 MAX_FRUITLESS_ROUNDS = 4
 """Rounds in a row without one new question after which a writer is taken to be dry."""
-
-MAX_QUESTION_CHARS = 1000
 
 # The project's own words; `identity.QUESTION_TEMPLATE_VERSION` rises when they change.
 QUESTION_TEMPLATE = """\
@@ -47,15 +46,6 @@ answered, and nobody draws them by chance. Their writer is `OPENERS_WRITER`."""
 OPENERS_WRITER = "bakery"
 MOST_OPENERS = 0.1
 """Share of `numq` that openers may take."""
-
-# What tells an assistant how to be, instead of asking it something.
-_INSTRUCTION = re.compile(
-    r"^(you are\b|you're\b|your name is\b|you must\b|you should\b|act\b|pretend\b|imagine you\b|"
-    r"behave\b|speak\b|talk\b|respond\b|reply\b|answer (as|in|like|with|every|all|only|the way)|"
-    r"from now on\b|always\b|never\b|use\b|(begin|start|end) (each|every|all|your)\b|call me\b|"
-    r"be (a|an|more|very)\b|remember\b|note:|facts?\b|when i\b|if i\b|system:|assistant:)",
-    re.IGNORECASE,
-)
 
 
 def write(task: Task) -> Iterator[Round]:
@@ -149,10 +139,10 @@ def _candidates(reply: Reply, list_like: bool) -> list[replies.Candidate]:
 
 
 def _reason(text: str, seen: set[str], list_like: bool) -> str | None:
-    if not text or "\n" in text or len(text) > MAX_QUESTION_CHARS:
+    if not text or "\n" in text or len(text) > MOST_CHARS:
         return replies.NOT_ONE
     # Who writes a list means what ends so: "When I sleep, what does my brain do?"
     is_question = list_like and text.endswith("?")
-    if _INSTRUCTION.match(text) and not is_question:
+    if INSTRUCTION.match(text) and not is_question:
         return "instruction"
     return "duplicate" if normal(text) in seen else None

@@ -58,6 +58,13 @@ def candidates(text: str, *, finished: bool) -> list[Candidate]:
     return _listed(said, finished=finished)
 
 
+def is_list(text: str) -> bool:
+    """Tell whether a reply is one list, numbered or in JSON, and not some lines of anything."""
+    said, _ = _without_thoughts(text.replace("\r\n", "\n"))
+    numbered = sum(bool(_NUMBER.match(line)) for line in said.split("\n"))
+    return numbered > 1 or _in_json(said, finished=False) is not None
+
+
 def _without_thoughts(text: str) -> tuple[str, str]:
     """Return a text without its reasoning, and reasoning that never ends, if there is some."""
     endless = ""

@@ -50,6 +50,7 @@ def launch(
     *,
     force: bool,
     at_once: bool,
+    allow: Sequence[str] = (),
     program: Sequence[str],
     reporter: Reporter,
 ) -> Job:
@@ -80,6 +81,7 @@ def launch(
         (made,) if made else tuple(target.name for target in plan.targets),
         force=force,
         at_once=at_once,
+        allow=tuple(allow),
         process=ProcessId.own(),  # until it has one of its own
         created=job.now(),
     )
@@ -100,7 +102,7 @@ def launch(
 
 def _same(one: Job, other: Job) -> bool:
     def what(job: Job) -> tuple[Any, ...]:
-        return (job.branch, job.commit, job.stages, job.force)
+        return (job.branch, job.commit, job.stages, job.force, job.allow)
 
     return what(one) == what(other)
 
@@ -162,6 +164,7 @@ def _work(store: Store, read: Job, shown: Reporter) -> None:
                 now.stages,
                 launched=now.input_blob if "bake" in now.stages else "",
                 force=now.force,
+                allow=now.allow,
                 holder=f", job {now.id}",
                 reporter=recorder,
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import BakeRequest, RolloutRequest, StimRequest, TargetShare
+from bakery.jobs import gates
 from bakery.jobs.opening import Models
 from bakery.records import ModelRef, Prompt, write_atomic
 from bakery.repo.commits import checks
@@ -41,11 +42,12 @@ class Making:
         wait: bool = True,
         holder: str = "",
         offline: bool = False,
+        allow: Collection[str] = (),
     ) -> None:
-        """`offline`: no endpoint writes questions, though one is named and has a key."""
+        """`offline`: no endpoint writes questions, whatever its key is; `allow` names waivers."""
         self.repo, self.plan, self.reporter = repo, plan, reporter
         self.launched = launched  # "": no bake is asked for
-        self._wait, self._holder = wait, holder
+        self._wait, self._holder, self._allow = wait, holder, frozenset(allow)
         head = plan.head
         parent = head.parent
         self._models = Models(
@@ -119,7 +121,10 @@ class Making:
 
     def stim(self) -> int | None:
         """Write the questions of every target; return how many there are."""
-        counts = [self._stim(target.stim) for target in self.plan.targets]
+        counts = []
+        for target in self.plan.targets:
+            counts.append(self._stim(target.stim))
+            self._check_questions(target.rollout)
         return sum(counts) if counts else None
 
     def _stim(self, request: StimRequest) -> int:
@@ -134,9 +139,15 @@ class Making:
                 open_writer=self._models.writer,
                 reporter=self.reporter,
                 read=self.repo.reader("index"),
+                allow_poor=gates.QUESTIONS in self._allow,
             )
 
         return self._once(folder, "stim", write)
+
+    def _check_questions(self, request: RolloutRequest) -> None:
+        """Refuse poor questions that nobody has answered yet, unless they are allowed."""
+        if _done(self.repo.store.target(request.id)) is None:
+            gates.check_questions(_done(self.repo.store.stim(request.stim_id)), self._allow)
 
     def rollout(self) -> int | None:
         """Have the teacher answer the questions of every target; return how many answers."""
@@ -146,6 +157,7 @@ class Making:
     def _rollout(self, request: RolloutRequest) -> int:
         folder = self.repo.store.target(request.id)
         self._check_answering(request, folder)
+        self._check_questions(request)
 
         def answer() -> int:
             from bakery.stages import rollout
@@ -225,6 +237,9 @@ class Making:
             parent=parent,
             grade=card,
             reporter=self.reporter,
+            allowed=[gates.QUESTIONS]
+            if any(gates.poor(_done(t.stim_dir)) for t in targets)
+            else [],
         )
 
     def _train_again(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId
+from bakery.jobs.gates import WAIVERS as WAIVERS
 from bakery.jobs.making import Making
 from bakery.jobs.making import checked_result as checked_result
 from bakery.jobs.making import weights as weights
@@ -54,12 +55,13 @@ def run(
     *,
     force: bool = False,
     wait: bool = True,
+    allow: Collection[str] = (),
     reporter: Reporter,
 ) -> RunReport:
     """Run stages in their order; what exists is kept, what is missing is made.
 
     `force` makes the bake again, and refuses a result that is not the recorded one. `wait` for
-    whoever is making the same; else BusyError says who.
+    whoever is making the same; else BusyError says who. `allow` names the `WAIVERS`.
     """
     plan = planned(repo, stages)
     if plan.is_empty:
@@ -72,7 +74,10 @@ def run(
         launched = repo.launch_blob()
         # Whatever is edited, added or switched while it runs.
         source = ModelRepo(repo.git, at=repo.git.head())
-    made = make(source, plan, stages, launched=launched, force=force, wait=wait, reporter=reporter)
+    made = make(
+        source, plan, stages, launched=launched, force=force, wait=wait, allow=allow,
+        reporter=reporter,
+    )  # fmt: skip
     if made.model is None or made.result is None:
         return made
     # Another branch may be checked out by now, and have the bake.
@@ -150,13 +155,14 @@ def make(
     force: bool = False,
     wait: bool = True,
     holder: str = "",
+    allow: Collection[str] = (),
     reporter: Reporter,
 ) -> RunReport:
     """Do the stages of a plan, without recording anything.
 
     `launched` is the blob of the input.yml that is baked; `holder` says whose locks they are.
     """
-    making = Making(repo, plan, launched, reporter, wait=wait, holder=holder)
+    making = Making(repo, plan, launched, reporter, wait=wait, holder=holder, allow=allow)
     making.check(stages)
     stimuli = making.stim() if "stim" in stages else None
     trajectories = making.rollout() if "rollout" in stages else None

@@ -16,6 +16,7 @@ from typing import Any
 
 from bakery.errors import BakeryError, ModelError, StageError
 from bakery.identity import file_digest
+from bakery.jobs.gates import WAIVERS
 from bakery.jobs.making import Making, weights
 from bakery.records import write_atomic
 from bakery.repo.files.recipe import RecordedBake
@@ -194,7 +195,8 @@ def _again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Again:
         store = Beside(root, repo.store, frozenset(own))
         then = described.then(repo, bake, store)
         _same_choices(repo, bake, store)
-        making = Making(then, plan, bake.input_blob, reporter, offline=True)
+        _same_ways(plan, repo.store, store)
+        making = Making(then, plan, bake.input_blob, reporter, offline=True, allow=WAIVERS)
         making.check(("stim", "rollout", "bake"))
         making.stim()
         making.rollout()
@@ -291,6 +293,15 @@ def _same_choices(repo: ModelRepo, bake: RecordedBake, store: Store) -> None:
     path = store.bake(bake.id) / numerics.FILE
     if chosen and not path.exists():
         write_atomic(path, json.dumps(chosen, indent=2) + "\n")
+
+
+def _same_ways(plan: Plan, main: Store, store: Beside) -> None:
+    """Let models write questions in the way that was found then, where that is known here."""
+    for target in plan.targets:
+        folder, then = store.stim(target.stim.id), main.stim(target.stim.id) / "done.json"
+        origins = json.loads(then.read_text("utf-8")).get("origins") if then.is_file() else None
+        if origins and folder.is_relative_to(store.root) and not folder.exists():
+            write_atomic(folder / "beside.json", json.dumps({"origins": origins}) + "\n")
 
 
 def _told(folder: Path) -> dict[str, Any]:

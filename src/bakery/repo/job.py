@@ -63,6 +63,8 @@ class Job:
     force: bool = False
     at_once: bool = False
     """Whether it runs beside the other jobs of its store instead of after them."""
+    allow: tuple[str, ...] = ()
+    """What it goes on with though it is poor."""
     state: State = "queued"
     process: ProcessId | None = None
     created: str = ""
@@ -193,8 +195,8 @@ def _written(path: Path) -> Job:
         if data.pop("schema") != SCHEMA:
             raise ValueError("it is of another version of bgit")
         process, progress = data.pop("process"), data.pop("progress")
-        for key in ("stages", "names", "notes"):
-            data[key] = tuple(data[key])
+        for key in ("stages", "names", "notes", "allow"):
+            data[key] = tuple(data.get(key, ()))
         for key in ("id", "repository", "worktree", "branch", "commit", "input_blob", "state",
                     "created", "began", "ended", "error", "hint"):  # fmt: skip
             if not isinstance(data[key], str):

@@ -132,7 +132,8 @@ def _generator_data(generator: schema.Generator, head: Head, defaults: Defaults)
         for key in ("max_tokens", "temperature", "model"):
             data.pop(key, None)
     else:
-        data.setdefault("temperature", defaults.question_temperature)
+        if defaults.question_temperature is not None:
+            data.setdefault("temperature", defaults.question_temperature)
         if writer is not None:  # by its full name: a short one may mean another bake later
             data["model"] = str(writer)
     if generator.type == "hardcoded":

@@ -106,6 +106,7 @@ _FURTHER: Mapping[str, Check] = {
     "versions": _is_mapping,
     "numerics": _is_mapping,
     "notes": _is_list,
+    "allowed": _is_list,
     "checkpoints": lambda value: (
         _is_list(value) and all(_is_mapping(row) and _is_count(row.get("step")) for row in value)
     ),

@@ -15,7 +15,15 @@ from bakery.schema.common import Count, Path, Section, Seed
 PERSONA_QUESTIONS = 264
 """How many questions the type `persona` has."""
 
-Temperature = Annotated[float | None, Field(ge=0, le=2, description="Of the questions' writer.")]
+Temperature = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        le=2,
+        description="Of the questions' writer. None: 0.7 for a model of this machine (1 for "
+        "`tiny`), and 1 for an endpoint.",
+    ),
+]
 Conditioned = Annotated[
     bool,
     Field(description="Its questions are answered behind the student prompt, not the teacher's."),

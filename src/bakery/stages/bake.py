@@ -56,11 +56,13 @@ def run(
     parent: Path | None,
     grade: measured.Grade,
     reporter: Reporter,
+    allowed: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Train the adapter of `request` and return what bake.json says.
 
     `model` is the base, or the base with the parent's adapter attached; `parent` the folder of
-    that adapter. `grade` makes the card of what is measured before and after.
+    that adapter. `grade` makes the card of what is measured before and after. `allowed` names what
+    of the data somebody waived.
     """
     started, clock = _now(), time.monotonic()
     chains.check_parent(parent, request.parent.bake_id if request.parent else None)
@@ -93,6 +95,7 @@ def run(
         "step": step,
         "digest": adapter_digest,
         **_kept(request, out, step, on_the_way),
+        **({"allowed": list(allowed)} if allowed else {}),
         "targets": mixture.targets,
         **trained,
         "card": measured.card(grade, before, after, mixture),

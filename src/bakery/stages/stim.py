@@ -8,17 +8,18 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bakery.errors import StageError
-from bakery.generators import dataset, hardcoded, oneshot, persona
-from bakery.generators.base import Generator, OpenWriter, Round, Task, normal
+from bakery.generators import dataset, hardcoded, oneshot, persona, writing
+from bakery.generators.base import ACCEPTED, Generator, OpenWriter, Round, Task, normal
 from bakery.identity import StimRequest, file_digest, short_id
 from bakery.records import Stimulus, append_rows, read_rows, user_text, write_atomic
 from bakery.reporting import Reporter
+from bakery.stages import usable
 
 STIMULI, REJECTED, DONE = "stimuli.jsonl", "rejected.jsonl", "done.json"
 BESIDE = "beside.json"
@@ -31,6 +32,12 @@ GENERATORS: dict[str, Generator] = {
     "from_dataset": dataset.write,
     "persona": persona.write,
 }
+
+ASKED = frozenset({"oneshot_qs", "custom"})
+"""What a language model is asked for."""
+
+SECOND = 2
+"""The version of the defaults from which on writers are tried and judged (`generators.writing`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +57,74 @@ def run(
     open_writer: OpenWriter,
     reporter: Reporter,
     read: Callable[[str], bytes] | None = None,
+    allow_poor: bool = False,
 ) -> int:
     """Write every stimulus that `out` does not have yet; return how many there are.
 
-    `read` gives the bytes of the data files that generators name.
+    `read` gives the bytes of the data files that generators name. A writer of which too few
+    replies are usable is stopped early, unless poor questions are allowed.
     """
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / "request.json", json.dumps(asdict(request), indent=2) + "\n")
     beside = _Beside(out / BESIDE, reporter)
     total = sum(wanted(generator) or 0 for generator in request.generators)
-    for source, generator in enumerate(request.generators):
-        task = _task(request, source, out, open_writer, read or _nothing, beside.notes_of(source))
-        done = len(task.known)
+    for source in order(request):
+        generator = request.generators[source]
+        task = _task(request, source, out, open_writer, read or _nothing, beside)
+        done = len(_known(read_rows(out / STIMULI, Stimulus)))
         reporter.progress("stim", done, max(total, done))
-        for round_ in GENERATORS[generator["type"]](task):
+        if not allow_poor:
+            _stop_early(beside.judged.get(str(source)), reporter)
+        for round_ in _writes(request, generator)(task):
             beside.came_from(source, task.origin)
-            _write(out, source, generator, round_)
-            beside.keep()
-            done += len(round_.questions)
+            done += _write(out, source, request, round_)
+            judged = _judged(request, source, out, task.origin)
+            beside.finished(source, round_.number, judged)
             reporter.progress("stim", done, max(total, done))
+            if not allow_poor:
+                _stop_early(judged, reporter)
+    return _end(request, out, total, beside, reporter)
+
+
+def order(request: StimRequest) -> list[int]:
+    """Return the generators in the order in which they write.
+
+    What a person wrote, or drew from a file, comes before what any model is asked for. The first
+    version of the defaults took them as they stand.
+    """
+    numbers = range(len(request.generators))
+    if request.defaults < SECOND:
+        return list(numbers)
+    return sorted(numbers, key=lambda n: request.generators[n]["type"] in ASKED)
+
+
+def _writes(request: StimRequest, generator: Mapping[str, Any]) -> Generator:
+    if request.defaults >= SECOND and generator["type"] in ASKED:
+        return writing.write
+    return GENERATORS[generator["type"]]
+
+
+def _stop_early(found: usable.Judged | None, reporter: Reporter) -> None:
+    """Raise a GateError where a writer has shown that most of what it writes is no question."""
+    if found is not None and found["of"] >= usable.EARLY and usable.poor({"": found}):
+        for text in usable.samples(found):
+            reporter.note(text)
+        raise usable.refusal([found])
+
+
+def _judged(
+    request: StimRequest, source: int, out: Path, origin: Mapping[str, Any]
+) -> usable.Judged | None:
+    if request.defaults < SECOND or request.generators[source]["type"] not in ASKED:
+        return None
+    rows = read_rows(out / STIMULI, Stimulus)
+    rejected = [(r.text, r.reason) for r in read_rows(out / REJECTED, Rejected)
+                if r.source == source]  # fmt: skip
+    return usable.judged(request, source, rows, rejected, origin)
+
+
+def _end(request: StimRequest, out: Path, total: int, beside: _Beside, reporter: Reporter) -> int:
+    """Write down what a whole set comes to."""
     stimuli = read_rows(out / STIMULI, Stimulus)
     if len(stimuli) != total:  # duplicates, a writer that ran dry, or a whole data set
         reporter.progress("stim", len(stimuli), len(stimuli))
@@ -77,7 +133,8 @@ def run(
             "no question was written",
             hint=f"See why in {out / REJECTED}, or write some with type: hardcoded.",
         )
-    rejected = Counter(row.reason for row in read_rows(out / REJECTED, Rejected))
+    left_out = read_rows(out / REJECTED, Rejected)
+    rejected = Counter(row.reason for row in left_out)
     done_data = {
         "schema": 1,
         "count": len(stimuli),
@@ -89,13 +146,24 @@ def run(
     }
     if beside.origins:
         done_data["origins"] = beside.origins
+    if beside.judged:
+        done_data["judged"] = beside.judged
+    for one in usable.poor(beside.judged):
+        for text in usable.samples(one):
+            reporter.note(text)
     write_atomic(out / DONE, json.dumps(done_data, indent=2) + "\n")
     beside.path.unlink(missing_ok=True)
-    if rejected:
-        counts = ", ".join(f"{n} {reason}" for reason, n in rejected.most_common())
+    # What a model's replies were left out for stands in its own note.
+    unsaid = Counter(row.reason for row in left_out if _is_unsaid(request, row.source))
+    if unsaid:
+        counts = ", ".join(f"{n} {reason}" for reason, n in unsaid.most_common())
         fewer = f", so that there are {total - len(stimuli)} fewer than asked for"
         reporter.note(f"left out of the questions: {counts}{fewer * (len(stimuli) < total)}")
     return len(stimuli)
+
+
+def _is_unsaid(request: StimRequest, source: int) -> bool:
+    return request.defaults < SECOND or request.generators[source]["type"] not in ASKED
 
 
 class _Beside:
@@ -110,6 +178,8 @@ class _Beside:
         kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
         self._notes: dict[str, list[str]] = kept.get("notes", {})
         self.origins: dict[str, Any] = kept.get("origins", {})
+        self._rounds: dict[str, int] = kept.get("rounds", {})
+        self.judged: dict[str, usable.Judged] = kept.get("judged", {})
         self._before: float = kept.get("seconds", 0.0)
 
     def notes_of(self, source: int) -> Callable[[str], None]:
@@ -130,6 +200,21 @@ class _Beside:
             self.origins[str(source)] = dict(origin)
             self.keep()
 
+    def origin(self, source: int) -> dict[str, Any]:
+        """Return where a generator's questions come from, as far as that is known."""
+        return dict(self.origins.get(str(source), {}))
+
+    def finished(self, source: int, number: int, judged: usable.Judged | None) -> None:
+        """Keep that a round of a generator is written, whole, and how its replies were so far."""
+        self._rounds[str(source)] = max(number + 1, self.rounds(source))
+        if judged is not None:
+            self.judged[str(source)] = judged
+        self.keep()
+
+    def rounds(self, source: int) -> int:
+        """Return how many rounds of a generator are there, whole."""
+        return self._rounds.get(str(source), 0)
+
     def notes(self) -> list[str]:
         """Return all notes, in the order of the generators."""
         return [text for source in sorted(self._notes, key=int) for text in self._notes[source]]
@@ -140,7 +225,13 @@ class _Beside:
 
     def keep(self) -> None:
         """Write down all of it, for the run that goes on after an interruption."""
-        kept = {"notes": self._notes, "origins": self.origins, "seconds": self.seconds()}
+        kept = {
+            "notes": self._notes,
+            "origins": self.origins,
+            "seconds": self.seconds(),
+            "rounds": self._rounds,
+            "judged": self.judged,
+        }
         write_atomic(self.path, json.dumps(kept) + "\n")
 
 
@@ -157,11 +248,19 @@ def _task(
     out: Path,
     open_writer: OpenWriter,
     read: Callable[[str], bytes],
-    note: Callable[[str], None],
+    beside: _Beside,
 ) -> Task:
     generator = request.generators[source]
     rows = read_rows(out / STIMULI, Stimulus)
     mine = [row for row in rows if row.source == source]
+    first = max((row.round for row in mine), default=-1) + 1
+    before: Counter[str] = Counter()
+    if request.defaults >= SECOND and generator["type"] in ASKED:
+        # A round that was cut off is written again; what of it is there is skipped.
+        first = beside.rounds(source)
+        rows = [row for row in rows if row.source != source or row.round < first]
+        mine = [row for row in mine if row.round < first]
+        before = _before(out, source, first, mine)
     path = generator.get("template_path")
     return Task(
         generator,
@@ -169,30 +268,55 @@ def _task(
         f"{request.id}/{source}",
         _known(rows),
         _known(mine),
-        max((row.round for row in mine), default=-1) + 1,
+        first,
         open_writer,
         read,
-        note,
+        beside.notes_of(source),
         request.templates[path] if path else generator.get("template_content"),
         request.files,
+        beside.origin(source) if request.defaults >= SECOND else {},
+        before,
     )
 
 
-def _write(out: Path, source: int, generator: Mapping[str, Any], round_: Round) -> None:
-    """Append a round; what an interrupted one has left out already is not written again."""
-    sifted = {row.round for row in read_rows(out / REJECTED, Rejected) if row.source == source}
-    if round_.number not in sifted:
-        left_out = [Rejected(text, why, source, round_.number) for text, why in round_.rejected]
-        append_rows(out / REJECTED, left_out)
+def _before(out: Path, source: int, first: int, mine: Sequence[Stimulus]) -> Counter[str]:
+    """Count how the replies of a generator's whole rounds were judged."""
+    counted = Counter(
+        row.reason
+        for row in read_rows(out / REJECTED, Rejected)
+        if row.source == source and row.round < first
+    )
+    counted[ACCEPTED] = sum(row.round >= 0 for row in mine)
+    return +counted
+
+
+def _write(out: Path, source: int, request: StimRequest, round_: Round) -> int:
+    """Append a round, and return how many questions that adds.
+
+    What an interrupted one has written already is not written again.
+    """
+    generator, number = request.generators[source], round_.number
+    there = [r for r in read_rows(out / REJECTED, Rejected)
+             if (r.source, r.round) == (source, number)]  # fmt: skip
+    again = request.defaults >= SECOND and generator["type"] in ASKED
+    left_out = [Rejected(text, why, source, number) for text, why in round_.rejected]
+    if again or not there:
+        append_rows(out / REJECTED, left_out[len(there) :])
+    written = [r for r in read_rows(out / STIMULI, Stimulus)
+               if again and (r.source, r.round) == (source, number)]  # fmt: skip
+    known = _known(written)
     behind = "student" if generator.get("rollout_with_conditioned") else None
     rows = []
     for text in round_.questions:
+        if normal(text) in known:
+            continue
         messages = ({"role": "user", "content": text},)
-        kind, number = generator["type"], round_.number
+        kind = generator["type"]
         rows.append(
             Stimulus(short_id(messages), messages, kind, round_.writer, source, number, behind)
         )
     append_rows(out / STIMULI, rows)
+    return len(rows)
 
 
 def _known(rows: list[Stimulus]) -> set[str]:

@@ -60,6 +60,9 @@ def show_stimuli(
     def text(out: Console) -> None:
         if shares:
             out.print(_share_table(shares))
+            for share in shares:
+                if share.is_poor:
+                    out.print(Text(_poor(share), "yellow"), soft_wrap=True)
             out.print()
         for number, row in enumerate(page, start=asked.offset + 1):
             behind = "  [answered behind the student prompt]" if row.rollout_with else ""
@@ -179,7 +182,8 @@ def _share_table(shares: Sequence[Any]) -> Table:
     table.add_column("generator", no_wrap=True)
     table.add_column("from", overflow="fold")
     table.add_column("writer", overflow="fold")
-    for name in ("wanted", "got", "share"):
+    is_judged = any(share.usable is not None for share in shares)
+    for name in ("wanted", "got", "share", *["usable"] * is_judged):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("left out", overflow="fold")
     for share in shares:
@@ -190,9 +194,22 @@ def _share_table(shares: Sequence[Any]) -> Table:
             "all" if share.wanted is None else str(share.wanted),
             str(share.got),
             f"{100 * share.share:.0f} %",
+            *[_usable(share)] * is_judged,
             ", ".join(f"{n} {why}" for why, n in share.left_out.items()) or "-",
         )
     return table
+
+
+def _poor(share: Any) -> str:
+    writer = ", ".join(share.writers) or "the model"
+    return (
+        f"Fewer than half of what {writer} said are messages to send. Other ways to questions: "
+        "another `model`, hardcoded, from_dataset, persona. `bgit run --allow questions` goes on."
+    )
+
+
+def _usable(share: Any) -> str:
+    return "-" if share.usable is None else f"{share.usable} of {share.judged}"
 
 
 def _show_answer(out: Console, number: int, entry: Mapping[str, Any]) -> None:

@@ -143,8 +143,8 @@ def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str
 
 
 _RESULTS = (
-    "defaults", "base", "training", "checkpoints", "loss", "on_policy", "card", "seconds",
-    "started", "finished", "versions", "numerics", "notes",
+    "defaults", "base", "training", "allowed", "checkpoints", "loss", "on_policy", "card",
+    "seconds", "started", "finished", "versions", "numerics", "notes",
 )  # fmt: skip
 
 

@@ -37,6 +37,15 @@ class Share:
     got: int
     share: float
     left_out: Mapping[str, int]
+    usable: int | None = None
+    """Replies of a model that are messages to send. None: no model wrote, or nobody judged."""
+    judged: int | None = None
+    """Of how many."""
+
+    @property
+    def is_poor(self) -> bool:
+        """Whether fewer than half of a model's replies are usable."""
+        return self.usable is not None and self.usable * 2 < (self.judged or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,7 @@ def shares(folder: Path, rows: Sequence[Stimulus]) -> list[Share]:
         return []
     generators = json.loads(path.read_text("utf-8"))["generators"]
     left_out = read_rows(folder / "rejected.jsonl", _LeftOut)
+    judged = _judged(folder)
     found = []
     for number, generator in enumerate(generators):
         mine = [row for row in rows if row.source == number]
@@ -115,9 +125,20 @@ def shares(folder: Path, rows: Sequence[Stimulus]) -> list[Share]:
                 len(mine),
                 len(mine) / len(rows) if rows else 0.0,
                 dict(Counter(row.reason for row in left_out if row.source == number)),
+                judged.get(str(number), {}).get("usable"),
+                judged.get(str(number), {}).get("of"),
             )
         )
     return found
+
+
+def _judged(folder: Path) -> dict[str, Any]:
+    """Return how each model's replies were judged, so far or in the end."""
+    for name in ("done.json", "beside.json"):
+        if (path := folder / name).is_file():
+            found: dict[str, Any] = json.loads(path.read_text("utf-8")).get("judged", {})
+            return found
+    return {}
 
 
 def _source(generator: Mapping[str, Any]) -> str:
