@@ -29,7 +29,7 @@ def path(workplace: Path) -> Path:
 
 def test_a_base_in_a_file_is_known_by_its_bytes(path):
     found = bases.identify(str(path))
-    assert found == BaseModelId(str(path), "", file_digest(path))
+    assert found == BaseModelId(str(path), "", file_digest(path), "llama", 32)
     assert bases.check(found) == path
 
 
@@ -124,7 +124,8 @@ def test_init_says_what_will_be_unpacked_and_where(path, monkeypatch, tmp_path):
     done = typed("init", "demo", "--base-model", "small.gguf", "--json")
     assert done.returncode == 0, done.stderr
     base = json.loads(done.stdout)["repository"]["base"]
-    assert base == {"name": str(path), "revision": "", "digest": file_digest(path)}
+    known = {"name": str(path), "revision": "", "digest": file_digest(path)}
+    assert base == {**known, "family": "llama", "hidden_size": 32}
     assert "note: small.gguf (F32) is unpacked to float32 when it is first loaded: " in done.stderr
     assert f"GB in {tmp_path / 'cache/gguf' / file_digest(path)[:16]}" in done.stderr
     assert not (tmp_path / "cache").exists()

@@ -192,6 +192,7 @@ def train_on_policy(
         pad_id=work.base.chat.pad_id,
         numerics=work.out / numerics.FILE,
         note=work.reporter.note,
+        idle_first_step=work.settings.warmup == IDLE_FIRST_STEP,
     )
     _watch(trainer, work, send, before=before, phase=ON_POLICY)
     trainer.learn_from(
