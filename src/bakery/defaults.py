@@ -102,7 +102,7 @@ def defaults_for(base: Base, version: int = LATEST) -> Defaults:
         global_batch=None,
         learning_rate=1e-3 if embedded else _two_digits(FITTED * rate_for(base)),
         warmup="from 1/n",
-        ridge=1.0,
+        ridge=0.5,
     )
 
 
