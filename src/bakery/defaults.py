@@ -65,6 +65,8 @@ class Defaults:
     """How a warm-up begins: `from 0` wastes its first step, `from 1/n` does not."""
     ridge: float | None = None
     """Of first weights that are fitted. None: they are drawn at random."""
+    spares_hardcoded: bool = False
+    """Whether what is written out in input.yml is learnt in any case, and not held out."""
     fitted_tokens: int = 8192
     """Tokens that they are fitted on at most."""
     r: int = 32
@@ -102,6 +104,7 @@ def defaults_for(base: Base, version: int = LATEST) -> Defaults:
         global_batch=None,
         learning_rate=1e-3 if embedded else _two_digits(FITTED * rate_for(base)),
         warmup="from 1/n",
+        spares_hardcoded=True,
         ridge=0.5,
     )
 

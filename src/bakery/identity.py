@@ -235,6 +235,7 @@ class TrainingSettings:
     loss: str = "forward_kl"
     dtype: str = "auto"
     held_out: str = "stimuli: 10 %, at least 20 where that is at most a fifth"
+    """Which questions are kept from training (`held_out`)."""
     on_policy: OnPolicySettings | None = None
     """None: there is no second phase."""
     beta: float | None = None
@@ -293,23 +294,6 @@ _LATER_SETTINGS: dict[str, Any] = {
     "first_weights": None,
 }
 """Settings that are left out of the hash at the value that equals former behaviour."""
-
-
-FEWEST_TO_HOLD_OUT = 5
-HELD_OUT_SHARE, FEWEST_HELD_OUT, MOST_SHARE = 0.1, 20, 0.2
-
-
-def held_out_count(stimuli: int, share: float | None) -> int:
-    """Return how many stimuli are held out: 10 %, at least 20 where that is at most a fifth.
-
-    A `share` that was asked for is taken as it is, but something is left to train on.
-    """
-    if share is not None:
-        return min(max(round(stimuli * share), 1), stimuli - 1) if share else 0
-    if stimuli < FEWEST_TO_HOLD_OUT:
-        return 0
-    wanted = max(1, round(stimuli * HELD_OUT_SHARE))
-    return max(wanted, FEWEST_HELD_OUT) if stimuli * MOST_SHARE >= FEWEST_HELD_OUT else wanted
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 
+from bakery import held_out
 from bakery.engine import adapter_folder, adapters, models
 from bakery.engine.fidelity import Fidelity
 from bakery.engine.losses import Divergence
@@ -20,7 +21,7 @@ from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import FirstWeights, OnPolicySettings, short_id
 from bakery.stages import bake, start
 from bakery.stages import training as phases
-from bakery.stages.mix import _part, held_out, length, limit_of, mix
+from bakery.stages.mix import _part, length, limit_of, mix
 from tests.support.baking import NOTHING, SHOUT, Bench, rows, steps, training
 
 
@@ -148,7 +149,8 @@ def test_the_share_that_is_held_out_is_the_one_asked_for(bench: Bench) -> None:
     ],
 )
 def test_a_share_never_holds_out_all(count: int, share: float, held: int) -> None:
-    assert len(held_out({f"q{i}" for i in range(count)}, share)) == held
+    asked = {f"q{i}" for i in range(count)}
+    assert len(held_out.chosen(asked, (), "", share)) == held
 
 
 def test_kept_steps_are_models_of_their_own(bench: Bench) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from bakery import schema
+from bakery import held_out, schema
 from bakery.backends.base import Reply
 from bakery.generators import oneshot
-from bakery.identity import BaseModelId, digest, held_out_count
+from bakery.identity import BaseModelId, digest
 from bakery.records import ModelRef, Prompt
 from bakery.repo.plan import Head, Plan, RecordedTarget, resolve
 from tests.support.version_1 import FIXTURE
@@ -85,7 +85,7 @@ def as_json(data: Any) -> Any:
 
 @pytest.mark.parametrize(("questions", "count"), TABLE["held_out"]["questions"].items())
 def test_as_many_questions_are_held_out_as_were(questions: str, count: int) -> None:
-    assert held_out_count(int(questions), None) == count
+    assert held_out.count(int(questions), None) == count
 
 
 def test_a_writer_of_lists_is_asked_in_the_words_of_then() -> None:

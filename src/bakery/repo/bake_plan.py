@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bakery import schema, yaml_text
+from bakery import held_out, schema, yaml_text
 from bakery.defaults import Defaults
 from bakery.errors import ConfigError
 from bakery.identity import (
@@ -85,10 +85,9 @@ def training_settings(bake: schema.Bake, defaults: Defaults) -> TrainingSettings
         save_every_steps=_every(entry.save_every_n_steps for entry in kept),
         save_every_epochs=_every(entry.save_every_n_epochs for entry in kept),
     )
-    if data.train_eval_split is None:
-        return settings
-    share = data.train_eval_split[1]
-    return replace(settings, eval_share=share, held_out=f"stimuli: {100 * share:g} %")
+    share = data.train_eval_split[1] if data.train_eval_split is not None else None
+    rule = held_out.rule(spares_hardcoded=defaults.spares_hardcoded, share=share)
+    return replace(settings, eval_share=share, held_out=rule)
 
 
 def _batch(bake: schema.Bake, defaults: Defaults) -> int | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bakery import held_out
 from bakery.engine.chat import Chat
 from bakery.engine.views import Pair, pair_up
 from bakery.errors import ModelError, StageError
@@ -20,7 +21,6 @@ from bakery.identity import (
     TargetShare,
     TrainingSettings,
     file_digest,
-    held_out_count,
     short_id,
 )
 from bakery.records import Stimulus, Trajectory, read_rows
@@ -124,12 +124,6 @@ def question_of(pair: Pair) -> str:
     return pair.key.rpartition("/")[0]
 
 
-def held_out(stimulus_ids: set[str], share: float | None = None) -> set[str]:
-    """Return the stimuli to measure on; a `share` that was asked for is taken as it is."""
-    wanted = held_out_count(len(stimulus_ids), share)
-    return set(sorted(stimulus_ids, key=lambda i: short_id(["held-out", i]))[:wanted])
-
-
 def _keep_apart(parts: Sequence[_Part]) -> None:
     """Have no target train on what another holds out."""
     held = {_stimulus(pair) for part in parts for pair in part.held}
@@ -143,7 +137,9 @@ def _part(target: TargetData, chat: Chat, settings: TrainingSettings, limit: Lim
     pairs, empty = _pairs(target, chat, asked)
     long = [length(pair) for pair in pairs if length(pair) > limit.tokens]
     pairs = [pair for pair in pairs if length(pair) <= limit.tokens]
-    out = held_out({_stimulus(pair) for pair in pairs}, settings.eval_share)
+    known = {_stimulus(pair) for pair in pairs}
+    written = {i for i in known if asked[i].generator == "hardcoded"}
+    out = held_out.chosen(known, written, settings.held_out, settings.eval_share)
     train = [pair for pair in pairs if _stimulus(pair) not in out]
     held = [pair for pair in pairs if _stimulus(pair) in out]
     stimuli = {question_of(pair): asked[_stimulus(pair)] for pair in pairs}

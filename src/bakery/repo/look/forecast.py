@@ -13,7 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bakery.identity import BakeRequest, held_out_count
+from bakery import held_out
+from bakery.identity import BakeRequest
 from bakery.records import Prompt
 from bakery.repo import job
 from bakery.repo.look import progress
@@ -254,7 +255,7 @@ def _pairs(
     for weight, (questions, answers) in mixed:
         if not questions or answers is None:
             return None
-        learnt = 1 - held_out_count(questions, eval_share) / questions
+        learnt = 1 - held_out.count(questions, eval_share) / questions
         allowed.append(answers * learnt * whole / weight)
     pairs = min(allowed)
     return max(1, round(min(pairs, most) if most else pairs))
@@ -265,7 +266,7 @@ def _held_out(questions: Sequence[int | None], eval_share: float | None) -> int 
     known = [asked for asked in questions if asked is not None]
     if len(known) < len(questions):
         return None
-    return sum(held_out_count(asked, eval_share) for asked in known)
+    return sum(held_out.count(asked, eval_share) for asked in known)
 
 
 def _counts_of(store: Store, target_id: str) -> Counts:
