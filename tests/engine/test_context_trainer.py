@@ -310,7 +310,7 @@ def test_a_saved_adapter_is_a_standard_one(base: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "saved/adapter_config.json").read_text())["r"] == 4
 
 
-@pytest.mark.parametrize("layout", ["packed", "padded"])
+@pytest.mark.parametrize("layout", ["shared", "packed", "padded"])
 def test_a_batch_of_answers_without_a_target_teaches_nothing(
     layout: str, base: Path, tmp_path: Path
 ) -> None:

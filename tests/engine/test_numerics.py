@@ -38,14 +38,14 @@ def test_a_run_writes_its_choices_down(base: Path, tmp_path: Path) -> None:
     made.train()
     told = json.loads((tmp_path / numerics.FILE).read_text())
     assert told == made.numerics.as_data()
-    assert (told["layout"], told["attention"], told["loss"]) == ("packed", "sdpa", "fused")
+    assert (told["layout"], told["attention"], told["loss"]) == ("shared", "sdpa", "fused")
 
 
-@pytest.mark.parametrize("layout", ["packed", "padded"])
+@pytest.mark.parametrize("layout", ["shared", "packed", "padded"])
 def test_a_run_that_is_made_again_takes_the_choices_of_the_first(
     base: Path, tmp_path: Path, layout: str
 ) -> None:
-    kernel = "explicit" if layout == "packed" else "sdpa"
+    kernel = "sdpa" if layout == "padded" else "explicit"
     model = numerics.shapes(trainer(base, tmp_path / "other", create_dataset(PROMPTS)).model)
     chosen = Numerics(layout, kernel, 1, "fused", model)
     numerics.write(tmp_path / numerics.FILE, chosen)
@@ -61,7 +61,7 @@ def test_layouts_and_kernels_learn_the_same(base: Path, tmp_path: Path) -> None:
     model = numerics.shapes(trainer(base, tmp_path / "other", create_dataset(PROMPTS)).model)
     seen = []
     for name, layout, kernel in (
-        ("a", "packed", "sdpa"),
+        ("a", "shared", "sdpa"),
         ("b", "packed", "explicit"),
         ("c", "padded", "sdpa"),
     ):
@@ -88,7 +88,7 @@ def test_choices_for_another_model_are_not_taken(base: Path, tmp_path: Path) -> 
     numerics.write(tmp_path / numerics.FILE, Numerics("padded", "sdpa", 1, "fused", "another"))
     made = trainer(base, tmp_path, create_dataset(PROMPTS))
     made.train()
-    assert made.numerics.layout == "packed"
+    assert made.numerics.layout == "shared"
 
 
 def test_eager_attention_that_was_asked_for_is_written_out(base: Path, tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from bakery.engine.examples import Examples, collator
+from bakery.engine.examples import PACKED, PADDED, SHARED, Examples, collator
 from bakery.engine.losses import forward_kl
 from bakery.engine.packed.attention import KEYWORD
 from bakery.engine.packed.support import support_of
+from bakery.engine.packed.trees import smallest, trees
 from bakery.engine.readout import Readout
 from bakery.engine.teacher import LiveTeacher
 from bakery.engine.trainer import MODEL_INPUTS
@@ -21,7 +22,7 @@ from tests.engine.test_packed import REFUSED
 from tests.support.zoo import ZOO, random_model
 
 SYSTEM = tuple(3 + i * 5 % 59 for i in range(30))
-PACKED = sorted(set(ZOO) - REFUSED)
+ARCHITECTURES = sorted(set(ZOO) - REFUSED)
 
 
 def pairs_of_all_kinds() -> list[Pair]:
@@ -65,21 +66,21 @@ def linear_layers(name: str) -> str | list[str]:
 
 
 def step(
-    model: PeftModel, batches: Sequence[Sequence[Pair]], *, packed: bool, kernel: str = "sdpa"
+    model: PeftModel, batches: Sequence[Sequence[Pair]], *, layout: str, kernel: str = "sdpa"
 ) -> tuple[float, dict[str, torch.Tensor]]:
     """Return the summed divergence of all batches, and its gradient."""
     model.zero_grad()
     readout, support = Readout(model), support_of(model)
-    collate = collator(Examples([], LiveTeacher(model, readout)), 0, packed=packed)
+    collate = collator(Examples([], LiveTeacher(model, readout)), 0, layout=layout)
     total = 0.0
     for pairs in batches:
         batch = collate([pairs])
         teacher = LiveTeacher(model, readout).features_of_pairs(batch["pairs"])
         inputs = {name: batch[name] for name in MODEL_INPUTS if name in batch}
-        if packed:
+        if layout != PADDED:
             inputs[KEYWORD].kernel = kernel
         # Backward is inside: it runs forwards again where activations were not kept.
-        with support.attending() if packed else nullcontext():
+        with support.attending() if layout != PADDED else nullcontext():
             features = readout.features(model, inputs, batch["rows"], batch["cols"])
             loss = forward_kl(readout.logits(features), readout.logits(teacher)).sum()
             loss.backward()
@@ -100,24 +101,54 @@ def assert_same(
 
 
 @pytest.mark.parametrize("kernel", ["sdpa", "explicit"])
-@pytest.mark.parametrize("name", PACKED)
-def test_packed_is_padded_is_one_by_one(name: str, kernel: str) -> None:
+@pytest.mark.parametrize("layout", [SHARED, PACKED])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_packed_is_padded_is_one_by_one(name: str, layout: str, kernel: str) -> None:
     model, pairs = student(name), pairs_of_all_kinds()
-    alone = step(model, [[pair] for pair in pairs], packed=False)
+    alone = step(model, [[pair] for pair in pairs], layout=PADDED)
     assert alone[0] > 1e-3
-    assert_same(step(model, [pairs], packed=False), alone)
-    assert_same(step(model, [pairs], packed=True, kernel=kernel), alone)
-    assert_same(step(model, [[pair] for pair in pairs], packed=True, kernel=kernel), alone)
+    assert_same(step(model, [pairs], layout=PADDED), alone)
+    assert_same(step(model, [pairs], layout=layout, kernel=kernel), alone)
+    one_by_one = step(model, [[pair] for pair in pairs], layout=layout, kernel=kernel)
+    assert_same(one_by_one, alone)
+
+
+def behind_a_template(pairs: Sequence[Pair]) -> list[Pair]:
+    """Put what a template writes in front of every conversation before the student's views."""
+    begin = tuple(range(3, 15))
+
+    def moved(view: View) -> View:
+        spans = tuple((start + len(begin), stop + len(begin)) for start, stop in view.spans)
+        return View((*begin, *view.ids), spans)
+
+    return [Pair(pair.key, pair.teacher, moved(pair.student)) for pair in pairs]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_what_all_rows_begin_with_is_there_once_and_has_its_gradient(name: str) -> None:
+    model, pairs = student(name), behind_a_template(pairs_of_all_kinds())
+    views = [pair.student for pair in pairs]
+    (around,) = smallest(views)
+    assert len(around) < sum(map(len, trees(views)))
+    alone = step(model, [[pair] for pair in pairs], layout=PADDED)
+    assert_same(step(model, [pairs], layout=SHARED), alone)
+
+
+def test_answers_to_one_question_stay_one_tree_where_that_is_less() -> None:
+    pairs = [pair for pair in pairs_of_all_kinds() if pair.key.startswith("0/")]
+    views = [pair.student for pair in pairs]
+    assert smallest(views) == trees(views)
+    assert smallest([]) == []
 
 
 @pytest.mark.parametrize("name", ["qwen3", "gemma2", "gpt_oss"])
 def test_a_packed_step_may_be_repeated_for_memory(name: str) -> None:
     model, pairs = student(name), pairs_of_all_kinds()
-    expected = step(model, [pairs], packed=True)
+    expected = step(model, [pairs], layout=PACKED)
     model.train()  # checkpointing is for training only
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     model.activation_checkpointing_enable({"use_reentrant": False})
     model.enable_input_require_grads()
-    assert_same(step(model, [pairs], packed=True), expected)
+    assert_same(step(model, [pairs], layout=PACKED), expected)

@@ -14,11 +14,15 @@ from torch.utils.data import Dataset
 
 from bakery.engine.packed.attention import KEYWORD
 from bakery.engine.packed.layouts import Packed
-from bakery.engine.packed.trees import pack, trees
+from bakery.engine.packed.trees import Tree, pack, smallest, trees
 from bakery.engine.scoring import padded
-from bakery.engine.views import Pair
+from bakery.engine.views import Pair, View
 
 Example = Sequence[Pair]
+
+SHARED, PACKED, PADDED = "shared", "packed", "padded"
+"""How a batch is laid out: as one sequence in which what all rows begin with is there once, or once
+for each prompt, which was the only way; or as rows of one length."""
 
 
 class Features(Protocol):
@@ -51,7 +55,7 @@ class Examples(Dataset[Example]):
 
 
 def collator(
-    examples: Examples, pad_id: int, *, weighting: str = "token", packed: bool = False
+    examples: Examples, pad_id: int, *, weighting: str = "token", layout: str = PADDED
 ) -> Callable[[Sequence[Example]], dict[str, Any]]:
     """Return what turns examples into one batch with its teacher features.
 
@@ -62,8 +66,8 @@ def collator(
 
     def collate(drawn: Sequence[Example]) -> dict[str, Any]:
         pairs = list(chain.from_iterable(drawn))
-        if packed and pairs:
-            shape, pairs = _packed(pairs)
+        if layout != PADDED and pairs:
+            shape, pairs = _packed(pairs, smallest if layout == SHARED else trees)
         else:
             shape = _padded(pairs, pad_id)
         each = [1.0 if weighting == "token" else 1.0 / p.num_targets for p in pairs]
@@ -81,10 +85,12 @@ def collator(
     return collate
 
 
-def _packed(pairs: list[Pair]) -> tuple[dict[str, Any], list[Pair]]:
+def _packed(
+    pairs: list[Pair], planted: Callable[[Sequence[View]], list[Tree]]
+) -> tuple[dict[str, Any], list[Pair]]:
     """Return one sequence of trees, and the pairs in the order of its targets."""
     views = [p.student for p in pairs]
-    made = pack(trees(views), views)
+    made = pack(planted(views), views)
     shape = {
         **made.inputs(),
         KEYWORD: Packed([(None, made.segments)], read=made.cols.unique()),

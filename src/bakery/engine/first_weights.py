@@ -29,7 +29,7 @@ from bakery.engine.modes import evaluating
 from bakery.engine.packed.layouts import Packed, Prefix
 from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.packed.support import Support, support_of
-from bakery.engine.packed.trees import Pack, pack, trees
+from bakery.engine.packed.trees import Pack, pack, smallest, trees
 from bakery.engine.residual import Writer, writers_of
 from bakery.engine.scoring import beginning
 from bakery.engine.views import Pair, View
@@ -181,7 +181,7 @@ def _side_by_side(model: PeftModel, support: Support, pairs: Sequence[Pair]) -> 
     teacher, student = [pair.teacher for pair in pairs], [pair.student for pair in pairs]
     prefix, skip = _shared(model, support, teacher)
     taught = pack(trees(teacher, skip=skip), teacher, skip=skip)
-    learning = pack(trees(student), student)
+    learning = pack(smallest(student), student)
     first = len(taught.ids)
     of_teacher, of_student = (
         _columns(taught, teacher, skip, 0),

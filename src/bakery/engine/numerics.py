@@ -36,7 +36,7 @@ class Numerics:
     """How a student is run."""
 
     layout: str
-    """packed: one sequence without padding; padded: rows of one length."""
+    """shared or packed: one sequence without padding; padded: rows of one length (`examples`)."""
     attention: str
     """sdpa or explicit, in a packed sequence; else what the model was loaded with."""
     threads: int
@@ -45,7 +45,7 @@ class Numerics:
     model: str
     """Digest of the shapes of the model and its adapters: what the choices were made for."""
     why: str = ""
-    """Why the layout is not `packed`."""
+    """Why the layout is `padded`."""
 
     def as_data(self) -> dict[str, Any]:
         """Return what bake.json says."""
@@ -69,7 +69,8 @@ def written_in(path: Path) -> Numerics | None:
         found = Numerics(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    known = found.layout == "padded" or (found.layout == "packed" and found.attention in KERNELS)
+    packed = found.layout in ("shared", "packed") and found.attention in KERNELS
+    known = found.layout == "padded" or packed
     return found if known and type(found.threads) is int and found.threads > 0 else None
 
 

@@ -22,7 +22,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 
 from bakery.engine.adapters import BAKE, load_own_state, own_state
-from bakery.engine.examples import Examples, collator
+from bakery.engine.examples import PADDED, SHARED, Examples, collator
 from bakery.engine.fidelity import totals
 from bakery.engine.losses import Loss
 from bakery.engine.memory import keep_freed_memory
@@ -74,9 +74,9 @@ class BakingTrainer(Trainer):
         self._numerics_file, self._note = numerics, note
         self.support = support_of(model)
         self.numerics = self._replayed(model)
-        self._packed = self.support.refused is None
+        self._layout = SHARED if self.support.refused is None else PADDED
         if self.numerics is not None:
-            self._packed = self.numerics.layout == "packed"
+            self._layout = self.numerics.layout
         if args.device.type == "cpu":
             keep_freed_memory()
         for told in _mended(args, len(train_dataset)):
@@ -87,7 +87,7 @@ class BakingTrainer(Trainer):
             args=args,
             train_dataset=train_dataset,
             eval_dataset=eval_dataset,
-            data_collator=collator(train_dataset, pad_id, weighting=weighting, packed=self._packed),
+            data_collator=collator(train_dataset, pad_id, weighting=weighting, layout=self._layout),
             **more,
         )
 
@@ -138,7 +138,7 @@ class BakingTrainer(Trainer):
         found = written_in(self._numerics_file) if self._numerics_file else None
         if found is None or found.model != shapes(model):
             return None
-        if found.layout == "packed" and self.support.refused is not None:
+        if found.layout != PADDED and self.support.refused is not None:
             return None
         torch.set_num_threads(found.threads)
         self._note(f"{found} (as in {self._numerics_file})")
@@ -147,9 +147,9 @@ class BakingTrainer(Trainer):
     def _choose(self, layout: Packed | None) -> Numerics:
         """Choose how the student is run, by what its first batch looks like; say and write it."""
         config = self.model.config.get_text_config()
-        kind, why, kernel = "padded", self.support.refused or "", config._attn_implementation
-        if self._packed:
-            kind, why = "packed", ""
+        kind, why, kernel = self._layout, self.support.refused or "", config._attn_implementation
+        if kind != PADDED:
+            why = ""
             if kernel == "eager":  # asked for, or the only one that this architecture has
                 kernel = "explicit"
             else:  # a batch without targets has no layout
