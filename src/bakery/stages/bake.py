@@ -76,13 +76,17 @@ def run(
     weights, loss = digest([base.id.digest, parent_digest]), training.loss_of(request.training)
     record, live = _taught(student, readout, mixture, out / RECORD, weights, loss, reporter)
     with adapters.parent_only(student):
-        before = measured.measure(student, readout, record, mixture.held_out)
+        before = measured.measure(
+            student, readout, record, mixture.held_out, reporter=reporter, label="measuring before"
+        )
     notes = [*mixture.notes, *live, *_notes(base, readout, before)]
     for note in notes:
         reporter.note(note)
     work = Work(request, student, readout, record, mixture, base, out, parent, reporter)
     step, trained = _train(work, data)
-    after = measured.measure(student, readout, record, mixture.held_out)
+    after = measured.measure(
+        student, readout, record, mixture.held_out, reporter=reporter, label="measuring after"
+    )
     adapter_digest = adapters.save_composed(
         student, out / str(step), bake_id=request.id, parent=parent
     )
@@ -191,7 +195,14 @@ def _better_before(on_the_way: Mapping[int, float], after: measured.Measured) ->
 def _not_learnt(work: Work, after: measured.Measured) -> Iterator[str]:
     """Yield what was not learnt of the questions held out, and of those trained on."""
     looked_at = measured.trained_on(work.mixture)
-    trained = measured.measure(work.student, work.readout, work.record, looked_at)
+    trained = measured.measure(
+        work.student,
+        work.readout,
+        work.record,
+        looked_at,
+        reporter=work.reporter,
+        label="measuring what was learnt",
+    )
     yield from measured.notes(after | trained, work.mixture)
 
 

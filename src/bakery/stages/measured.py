@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -14,6 +15,7 @@ from bakery.engine.readout import Readout
 from bakery.engine.views import Pair
 from bakery.identity import short_id
 from bakery.records import Stimulus, user_text
+from bakery.reporting import Reporter
 from bakery.stages.mix import Mix, of_target, question_of
 
 Grade = Callable[[Fidelity | None, Fidelity | None, int, float], dict[str, Any]]
@@ -31,12 +33,21 @@ right stayed under 0.7 wherever it was asked, those that did not were over 1.4 (
 
 
 def measure(
-    student: PeftModel, readout: Readout, record: Features, pairs: Sequence[Pair]
+    student: PeftModel,
+    readout: Readout,
+    record: Features,
+    pairs: Sequence[Pair],
+    *,
+    reporter: Reporter,
+    label: str = "measuring",
 ) -> Measured:
     """Score the model as it stands on the questions that `pairs` answer."""
     student.eval()
     parts: dict[str, list[Fidelity]] = {}
-    for pair, part in zip(pairs, fidelity(student, readout, record, pairs), strict=True):
+    with reporter.doing(label):
+        watch = partial(reporter.partly, of=len(pairs))
+        scored = fidelity(student, readout, record, pairs, watch=watch)
+    for pair, part in zip(pairs, scored, strict=True):
         parts.setdefault(question_of(pair), []).append(part)
     return {key: whole for key, own in parts.items() if (whole := together(own)) is not None}
 

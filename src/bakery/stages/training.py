@@ -166,7 +166,8 @@ def _begin(work: Work) -> None:
     asked = work.settings.first_weights
     if asked is None:
         return
-    why = start.fitted(work.student, work.readout, work.record, work.mixture.train, asked)
+    with work.reporter.doing("fitting first weights"):
+        why = start.fitted(work.student, work.readout, work.record, work.mixture.train, asked)
     for note in start.written(work.out, why):
         work.reporter.note(note)
 
