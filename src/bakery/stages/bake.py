@@ -120,7 +120,7 @@ def _train(work: Work, data: Sequence[TargetData]) -> tuple[int, dict[str, Any]]
     own = work.settings.on_policy
     with wandb_run.sending(work.request.running.wandb, work.settings.as_data()) as send:
         step, seen, chosen = training.train(work, send)
-        said = {"loss": training.summary(seen), "numerics": chosen}
+        said = {"batch": work.batch, "loss": training.summary(seen), "numerics": chosen}
         if own is not None:
             said |= training.train_on_policy(work, own, data, send)
             step += own.steps
