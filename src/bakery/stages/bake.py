@@ -31,7 +31,7 @@ from bakery.engine.versions import versions
 from bakery.identity import BakeRequest, digest
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
-from bakery.stages import full_disk, measured, start, training
+from bakery.stages import full_disk, measured, start, steps, training
 from bakery.stages.mix import Mix, TargetData, mix
 from bakery.stages.training import CHECKPOINTS, METRICS, Work
 
@@ -111,6 +111,7 @@ def run(
     write_atomic(out / RESULT, json.dumps(result, indent=2) + "\n")
     write_atomic(out / DONE, json.dumps({"schema": 1}) + "\n")
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+    steps.forget(out)
     teacher.forget(out / RECORD)
     return result
 

@@ -44,7 +44,7 @@ from bakery.identity import (
     TrainingSettings,
 )
 from bakery.reporting import Reporter
-from bakery.stages import start
+from bakery.stages import start, steps
 from bakery.stages.mix import Mix, TargetData
 
 # It warns that it orders checkpoints by number instead of time: that is the order they have.
@@ -144,6 +144,9 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
         note=work.reporter.note,
         idle_first_step=settings.warmup == IDLE_FIRST_STEP,
     )
+    steps.announce(work.out, steps.FIRST, work.total)
+    if settings.on_policy is not None:
+        steps.announce(work.out, ON_POLICY, settings.on_policy.steps)
     _watch(trainer, work, send)
     last = _last_whole(folder)
     if last is not None:
@@ -260,6 +263,9 @@ def _watch(
         phase=phase,
         beside=figures.take,
         send=send,
+        begins=lambda done, total: steps.begin(
+            work.out, phase or steps.FIRST, total, at=before + done
+        ),
     )
     watching: list[TrainerCallback] = [figures, kept, metrics]
     for callback in watching:
@@ -270,17 +276,17 @@ def _watch(
 def _on_policy_arguments(work: Work, own: OnPolicySettings, folder: Path) -> TrainingArguments:
     settings = replace(work.settings, learning_rate=own.learning_rate)
     request = replace(work.request, training=settings)
-    arguments = _arguments(replace(work, request=request), folder, steps=own.steps)
+    arguments = _arguments(replace(work, request=request), folder, own=own.steps)
     arguments.max_steps = own.steps
     arguments.save_strategy, arguments.save_steps = SaveStrategy.STEPS, SAVE_STEPS
     return arguments
 
 
-def _arguments(work: Work, folder: Path, *, steps: int | None = None) -> TrainingArguments:
-    """Return what the trainer is told; `steps` where they are not those of the first phase."""
+def _arguments(work: Work, folder: Path, *, own: int | None = None) -> TrainingArguments:
+    """Return what the trainer is told; `own` steps where they are not those of the first phase."""
     settings, micro = work.settings, work.micro_batch
     device = work.base.device.type
-    total = work.total if steps is None else steps
+    total = work.total if own is None else own
     # The first of the warm-up has the rate 0: a bake of one step would learn nothing.
     ratio = min(math.ceil(settings.warmup_ratio * total), total - 1)
     return TrainingArguments(
