@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bakery.errors import BakeryError, ConfigError
+from bakery.jobs import pipeline
 from bakery.repo.commits.checks import INPUT
 from bakery.repo.look.forecast import Forecast, forecast
 from bakery.repo.model_repo import ModelRepo
@@ -59,7 +60,7 @@ def _forecast(file: Path | None, source: str) -> Forecast:
     repo = ModelRepo.find()
     plan = repo.plan("worktree") if file is None else repo.plan_of(_text(file), source)
     _check_rank(repo, plan)
-    found = forecast(repo, plan)
+    found = forecast(repo, plan, pipeline.machine(plan))
     return replace(found, warnings=(*found.warnings, *_unasked(repo, found)))
 
 

@@ -81,7 +81,8 @@ def run(
     repo = ModelRepo.find()
     chosen = [stage for stage in pipeline.STAGES if not stages or stage in stages]
     if dry_run:
-        show_forecast(forecast(repo, pipeline.planned(repo, chosen)), as_json=as_json)
+        plan = pipeline.planned(repo, chosen)
+        show_forecast(forecast(repo, plan, pipeline.machine(plan)), as_json=as_json)
         return
     if detach:
         _launch(repo, chosen, force=force, at_once=now, allow=allow, as_json=as_json)

@@ -26,7 +26,7 @@ def announce(out: Path, phase: str, steps: int) -> None:
 
 def begin(out: Path, phase: str, steps: int, *, at: int) -> None:
     """Say that a phase of so many steps goes on now, from step `at` of the whole bake."""
-    now = {"from": at, "since": datetime.now(UTC).isoformat()}
+    now: dict[str, int | str] = {"from": at, "since": datetime.now(UTC).isoformat()}
     _write(out, {**_phases(out), phase: steps}, now)
 
 

@@ -103,9 +103,15 @@ def _cost(cost: Cost) -> Table:
     ]
     known = any(seconds is not None for seconds in left.values())
     table.add_row("time", f"about {', '.join(times)}" if known else unknown)
-    if cost.measured_on:
+    if cost.measured_on and len(cost.worked_out) < len(left):
         results = _many(cost.measured_on, "result")
         table.add_row("", Text(f"by {results} of this store", style="dim"))
+    if cost.worked_out:
+        by = f"{', '.join(cost.worked_out)} by the size of the base and the speed of this machine"
+        table.add_row("", Text(by, style="dim"))
+    if cost.memory_bytes:
+        most = [f"{stage} {size(taken)}" for stage, taken in cost.memory_bytes.items()]
+        table.add_row("memory", f"about {', '.join(most)}")
     return table
 
 
