@@ -20,7 +20,7 @@ FIRST_SAMPLE_S, FIRST_STEP_S, TRIALS = 2.0, 5.0, 6
 """Before the first token and before the first step: ways to run a model are tried out. A batch is
 trained on so many times for that."""
 
-TOKEN_S, ANSWER_S, STEP_S, READ = 1e-3, 5e-3, 4e-3, 1e10
+TOKEN_S, ANSWER_S, STEP_S, READ = 1.3e-3, 5e-3, 4e-3, 1e10
 """Seconds that each layer takes at least for a token of every row, an answer for all that is done
 with text, and a layer at least for a batch that is learnt; weights read in a second."""
 
@@ -30,6 +30,9 @@ are drawn from at once (each takes 24 bytes)."""
 
 LIST_TOKENS = 300
 """Tokens of a list of questions, which a model that writes is tried with."""
+
+LOOKED_AT = 256
+"""Answers that were learnt, on which a bake is measured, too, at most."""
 
 OF_ADAM = 16
 """Bytes that a trained weight takes: itself, its gradient and two moments, each in fp32."""
@@ -96,7 +99,7 @@ class Pairs:
     """What is learnt, and measured before and after."""
 
     learnt: int
-    measured: int
+    held_out: int
     tokens: float
     """Of an answer with its question."""
     prompt: float
@@ -133,9 +136,10 @@ def sampling(shape: Shape, rate: float, asked: Answers, *, lists: int = 0) -> Es
 def training(shape: Shape, rate: float, pairs: Pairs) -> Estimate:
     """Return what a bake takes: teacher's record, first weights, steps, and measuring."""
     once = 2 * shape.parameters / rate
-    known = (pairs.learnt + pairs.measured) * pairs.tokens
+    known = (pairs.learnt + pairs.held_out) * pairs.tokens
     seconds = FIRST_STEP_S + once * (pairs.prompt + known)  # the teacher, once
-    seconds += once * (known + pairs.measured * pairs.tokens)  # the student, before and after
+    looked_at = 2 * pairs.held_out + min(pairs.learnt, LOOKED_AT)
+    seconds += once * looked_at * pairs.tokens  # the student, before and after
     batches = pairs.epochs * math.ceil(pairs.learnt / pairs.micro_batch)
     batch_s = 3 * once * pairs.tokens * pairs.micro_batch + shape.layers * STEP_S
     seconds += (batches + TRIALS) * batch_s

@@ -313,6 +313,8 @@ class Running:
     attn_implementation: str | None = None
     """None: what the base's configuration says."""
     gradient_checkpointing: bool = False
+    fits_memory: bool = False
+    """Whether fewer answers than `micro_batch_size` are run at once where memory is short."""
     eval_interval: int = 0
     """Steps between two measurements on what is held out; 0: none while training."""
     wandb: Wandb | None = None

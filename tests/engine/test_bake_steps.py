@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from bakery.identity import OnPolicySettings
+import pytest
+
+from bakery.engine import machine, memory
+from bakery.identity import OnPolicySettings, Running
 from bakery.records import write_atomic
 from bakery.repo.look import progress
 from bakery.repo.store import Store
 from bakery.reporting import Quiet
-from bakery.stages import steps
+from bakery.stages import steps, training
 from tests.support.baking import NOTHING, SHOUT, Bench
 
 OWN = OnPolicySettings(3, "reverse_kl", 1e-3)
@@ -70,3 +74,34 @@ def test_a_phase_that_nobody_knew_of_brings_steps_of_its_own(tmp_path: Path) -> 
     for damaged in ("", "[]", '{"phases": 3}', '{"phases": {"bake": "x"}}'):
         (folder / steps.FILE).write_text(damaged, encoding="utf-8")
         assert watching.status().expected is None
+
+
+def test_fewer_answers_are_run_at_once_where_memory_is_short(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = bench.prepare(SHOUT, NOTHING, 12, None)
+    request = replace(asked[0], running=Running(fits_memory=True))
+    assert request.id == asked[0].id
+    seen: list[int] = []
+    arguments = training._arguments
+
+    def told(work: training.Work, *rest: Any, **more: Any) -> Any:
+        seen.append(work.micro_batch)
+        return arguments(work, *rest, **more)
+
+    monkeypatch.setattr(training, "_arguments", told)
+    losses = []
+    for budget in (1 << 40, 0):
+        monkeypatch.setattr(memory, "training_budget", lambda device, budget=budget: budget)
+        folder = asked[2].with_name(str(budget))
+        losses.append(bench.train((request, asked[1], folder))["loss"]["last"])
+    assert seen == [4, 1]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_a_loaded_model_has_the_shape_that_its_files_say(bench: Bench) -> None:
+    loaded = memory.shape_of(bench.base().model)
+    said = machine.shape_of(bench.base_id, "float32")
+    assert said is not None
+    assert said.parameters == pytest.approx(loaded.parameters, rel=0.05)  # a header is there, too
+    assert replace(said, parameters=loaded.parameters) == loaded

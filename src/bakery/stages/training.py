@@ -22,7 +22,8 @@ from safetensors.torch import save_file
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
-from bakery.engine import adapters, checkpoints, numerics, teacher
+from bakery import costs
+from bakery.engine import adapters, checkpoints, memory, numerics, teacher
 from bakery.engine.examples import Examples, Features
 from bakery.engine.fidelity import fidelity, together
 from bakery.engine.half_baked import HalfBaked
@@ -85,10 +86,19 @@ class Work:
         assert batch is not None  # settled
         return batch
 
-    @property
+    @cached_property
     def micro_batch(self) -> int:
         """How many of them are run at once."""
         most = min(self.request.micro_batch_size, self.batch)
+        running = self.request.running
+        if running.fits_memory and not running.gradient_checkpointing:
+            most = costs.fitting(
+                memory.shape_of(self.student),
+                rank=self.settings.r,
+                tokens=max(len(pair.student.ids) for pair in self.mixture.train),
+                budget=memory.training_budget(self.base.device),
+                most=most,
+            )
         return max(count for count in range(1, most + 1) if self.batch % count == 0)
 
     @cached_property

@@ -157,7 +157,7 @@ def _baking(
     fits: FirstWeights | None = request.training.first_weights
     pairs = Pairs(
         learnt=bake.pairs,
-        measured=(bake.held_out or 0) + bake.pairs // 2,
+        held_out=bake.held_out or 0,
         tokens=question + tokens,
         prompt=max(tokens_of(share.teacher) for share in request.shares),
         most_tokens=round(question + most),
