@@ -62,16 +62,20 @@ def test_a_phase_that_nobody_knew_of_brings_steps_of_its_own(tmp_path: Path) -> 
     watching = Watching(tmp_path)
     folder = watching.folder = watching.store.bake("a" * 16)
     folder.mkdir(parents=True)
-    steps.begin(folder, steps.FIRST, 9, at=0)
+    steps.begin(folder, steps.FIRST, 9, before=0)
     write_atomic(folder / "metrics.jsonl", json.dumps({"step": 9, "loss": 0.5}) + "\n")
     assert (watching.status().done, watching.status().expected) == (9, 9)
-    steps.begin(folder, "again", 4, at=9)
+    steps.begin(folder, "again", 4, before=9)
     assert (watching.status().done, watching.status().expected) == (9, 13)
     with watching.store.lock(folder, "bgit run bake"):
         assert watching.status().left_s is None  # of its own steps none is made
         write_atomic(folder / "metrics.jsonl", json.dumps({"step": 11, "loss": 0.5}) + "\n")
         assert watching.status().left_s is not None
-    for damaged in ("", "[]", '{"phases": 3}', '{"phases": {"bake": "x"}}'):
+    steps.begin(folder, "again", 2, before=13)
+    assert watching.status().expected == 15
+    steps.begin(folder, "again", 4, before=9)  # made anew, from there
+    assert watching.status().expected == 13
+    for damaged in ("", "[]", '{"begun": 3, "coming": {}}', '{"begun": {"0": "x"}, "coming": {}}'):
         (folder / steps.FILE).write_text(damaged, encoding="utf-8")
         assert watching.status().expected is None
 
@@ -83,13 +87,13 @@ def test_fewer_answers_are_run_at_once_where_memory_is_short(
     request = replace(asked[0], running=Running(fits_memory=True))
     assert request.id == asked[0].id
     seen: list[int] = []
-    arguments = training._arguments
+    arguments = training.arguments
 
     def told(work: training.Work, *rest: Any, **more: Any) -> Any:
         seen.append(work.micro_batch)
         return arguments(work, *rest, **more)
 
-    monkeypatch.setattr(training, "_arguments", told)
+    monkeypatch.setattr(training, "arguments", told)
     losses = []
     for budget in (1 << 40, 0):
         monkeypatch.setattr(memory, "training_budget", lambda device, budget=budget: budget)

@@ -19,15 +19,22 @@ FIRST = "bake"
 """What the first phase is called."""
 
 
-def announce(out: Path, phase: str, steps: int) -> None:
+def coming(out: Path, phase: str, steps: int) -> None:
     """Say how many steps of its own a phase has that is yet to come."""
-    _write(out, {**_phases(out), phase: steps}, {})
+    begun, later = _said(out)
+    _write(out, begun, {**later, phase: steps}, {})
 
 
-def begin(out: Path, phase: str, steps: int, *, at: int) -> None:
-    """Say that a phase of so many steps goes on now, from step `at` of the whole bake."""
-    now: dict[str, int | str] = {"from": at, "since": datetime.now(UTC).isoformat()}
-    _write(out, {**_phases(out), phase: steps}, now)
+def begin(out: Path, phase: str, steps: int, *, before: int, done: int = 0) -> None:
+    """Say that a phase of so many steps goes on now, of which some are `done`.
+
+    `before` counts the steps of earlier phases; what once came after that is to be made again.
+    """
+    begun, later = _said(out)
+    kept = {first: count for first, count in begun.items() if int(first) < before}
+    later.pop(phase, None)
+    now: dict[str, int | str] = {"from": before + done, "since": datetime.now(UTC).isoformat()}
+    _write(out, {**kept, str(before): steps}, later, now)
 
 
 def forget(out: Path) -> None:
@@ -35,13 +42,16 @@ def forget(out: Path) -> None:
     (out / FILE).unlink(missing_ok=True)
 
 
-def _phases(out: Path) -> dict[str, int]:
+def _said(out: Path) -> tuple[dict[str, int], dict[str, int]]:
     try:
-        found: dict[str, int] = json.loads((out / FILE).read_text("utf-8"))["phases"]
+        found = json.loads((out / FILE).read_text("utf-8"))
+        return dict(found["begun"]), dict(found["coming"])
     except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return found
+        return {}, {}
 
 
-def _write(out: Path, phases: dict[str, int], now: dict[str, int | str]) -> None:
-    write_atomic(out / FILE, json.dumps({"schema": 1, "phases": phases, **now}) + "\n")
+def _write(
+    out: Path, begun: dict[str, int], later: dict[str, int], now: dict[str, int | str]
+) -> None:
+    said = {"schema": 1, "begun": begun, "coming": later, **now}
+    write_atomic(out / FILE, json.dumps(said) + "\n")

@@ -136,7 +136,7 @@ class _Look:
         last = _last_row(rows)
         step = int(last.get("step") or 0)
         said = data_of(self.folder / STEPS) or {}
-        expected = _steps(said.get("phases"), step)
+        expected = _steps(said, step)
         first, since = said.get("from"), said.get("since")
         at = (first, since) if isinstance(first, int) and isinstance(since, str) else None
         return self._open(step, expected, begun=rows.exists(), loss=last.get("loss"), at=at)
@@ -169,11 +169,15 @@ def has_weights(store: Store, model: ModelRef) -> bool:
     return any((store.bake(model.bake_id) / str(model.step)).glob("*.safetensors"))
 
 
-def _steps(phases: Any, done: int) -> int | None:
+def _steps(said: Mapping[str, Any], done: int) -> int | None:
     """Return how many steps a training has, in all phases that are known of."""
-    if not isinstance(phases, dict) or not all(isinstance(n, int) for n in phases.values()):
+    begun, coming = said.get("begun"), said.get("coming")
+    if not isinstance(begun, dict) or not isinstance(coming, dict):
         return None
-    return max(done, sum(phases.values())) or None
+    counts = [*begun.values(), *coming.values()]
+    if not all(isinstance(count, int) for count in counts):
+        return None
+    return max(done, sum(counts)) or None
 
 
 def _left(since: datetime, done: int, expected: int | None, first: int) -> float | None:
