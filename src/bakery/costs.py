@@ -92,6 +92,8 @@ class Answers:
     most_tokens: int
     question: float
     prompt: float = 0.0
+    cut_at: int | None = None
+    """Where all but the first answers are cut, as these will show. None: at `most_tokens`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,8 @@ def loading(shape: Shape) -> float:
 def sampling(shape: Shape, rate: float, asked: Answers, *, lists: int = 0) -> Estimate:
     """Return what answers take, at `rate` operations a second; `lists` are tried before."""
     rows = min(asked.count, ROWS)
-    steps = math.ceil(asked.count / ROWS) * asked.most_tokens + lists * LIST_TOKENS
+    steps = math.ceil(asked.count / ROWS) * (asked.cut_at or asked.most_tokens)
+    steps += lists * LIST_TOKENS + (asked.most_tokens if asked.cut_at else 0)
     step_s = shape.weights / READ + shape.layers * TOKEN_S
     tokens = asked.prompt + asked.count * (asked.question + asked.tokens)
     seconds = FIRST_SAMPLE_S + asked.count * ANSWER_S + steps * step_s

@@ -25,6 +25,9 @@ CHARACTERS, MESSAGE = 4, 5
 QUESTION, SHORTEST = 16, 12
 """Tokens of a question that nobody has written yet, and of the shortest answers."""
 
+LONGEST = 3
+"""Times as long as a usual answer is the longest that is not cut, where nobody says a limit."""
+
 ASKED = ("oneshot_qs", "custom")
 """What a language model writes."""
 
@@ -119,8 +122,15 @@ def _answering(
         target.max_tokens,
         _question(planned),
         tokens_of(planned.rollout.teacher),
+        _cut_at(planned, tokens),
     )
     return costs.sampling(machine.shape, machine.rate, asked)
+
+
+def _cut_at(planned: PlannedTarget, tokens: float) -> int | None:
+    """Return about where answers are cut, if the first of them are to show it."""
+    sampling = planned.rollout.sampling
+    return min(sampling.max_tokens, round(LONGEST * tokens)) if sampling.probed else None
 
 
 def _question(planned: PlannedTarget) -> float:
@@ -151,6 +161,7 @@ def _baking(
         return None
     most = max((target.max_tokens for target, _ in targets), default=512)
     tokens = length_of_answers(most) if known is None else known
+    most = max((_cut_at(p, tokens) or t.max_tokens for t, p in targets), default=most)
     questions = [_question(planned) for _, planned in targets] or [QUESTION + MESSAGE]
     student = max(tokens_of(share.student) for share in request.shares)
     question = max(questions) + student
