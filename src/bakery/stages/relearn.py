@@ -1,7 +1,7 @@
 """What one epoch has not taught is learnt again: names, numbers, refusals.
 
-One token decides them, which hardly moves the mean over all. So every question that is written out
-in input.yml is looked at once more: those are what the prompt is for, where one that a model drew may
+One token decides them, which hardly moves the mean over all. So every question that input.yml
+writes out is looked at once more: those are what the prompt is for, where one that a model drew may
 be answered by chance. Where another token is likely said, the question is trained on again, with as
 many others beside it, for a few rounds.
 """
