@@ -74,6 +74,10 @@ class Models:
                 self._teacher = LocalModel(self.base(), name=str(parent), parent=folder)
         return self._teacher
 
+    def is_parent(self, model: ModelRef | None) -> bool:
+        """Tell whether a model (None: the base) is the one that `teacher` gives."""
+        return model == self._parent
+
     def to_train(self, *, dtype: str, attention: str | None) -> LocalModel:
         """Return the parent, and let go of every other model: what follows needs the memory.
 
