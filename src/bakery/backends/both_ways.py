@@ -51,14 +51,14 @@ def ask(
     if isinstance(local.model, PeftModel):
         with local.model.disable_adapter():
             bare = _sampled(local, views[len(requests) :], settings)
-        on_base = [local.base.chat.text(one.ids) for one in bare]
+        on_base = [_text(local, one) for one in bare]
     without, behind = found[: len(requests)], found[len(requests) :]
     pairs = [
         pair_up(local.base.chat, request.key, teacher, student, request.messages, one.ids)
         for request, one in zip(requests, behind, strict=True)
         if one.ids
     ]
-    texts = [[local.base.chat.text(one.ids) for one in side] for side in (without, behind)]
+    texts = [[_text(local, one) for one in side] for side in (without, behind)]
     return BothWays(texts[0], texts[1], on_base, moved(local, pairs))
 
 
@@ -84,6 +84,11 @@ def _sampled(
     batches = sample(local.model, requests, settings, end_ids=chat.end_ids, pad_id=chat.pad_id)
     found = {one.key: ended_before(chat, one, settings.stop) for batch in batches for one in batch}
     return [found[key] for key, _ in asked]
+
+
+def _text(local: LocalModel, one: Sample) -> str:
+    """Return an answer as a person reads it, with a mark where it was cut."""
+    return local.base.chat.text(one.ids) + " …" * (one.finish == "length")
 
 
 def _features(local: LocalModel, readout: Readout, views: Sequence[View]) -> torch.Tensor:

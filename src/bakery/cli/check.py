@@ -12,7 +12,7 @@ import click
 from bakery.errors import BakeryError, ConfigError
 from bakery.jobs import pipeline
 from bakery.repo.commits.checks import INPUT
-from bakery.repo.look.forecast import Forecast, forecast
+from bakery.repo.look.forecast import Forecast, TargetForecast, forecast
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui.forecast import show_forecast
@@ -72,7 +72,20 @@ def check(file: Path | None, as_json: bool, sample: bool, schema: bool) -> None:
 def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
     _check_rank(repo, plan)
     found = forecast(repo, plan)
-    return replace(found, warnings=(*found.warnings, *_unasked(repo, found)))
+    warnings = (*found.warnings, *_unasked(repo, found))
+    return replace(found, warnings=warnings, targets=tuple(_with_own_prompt(found, plan)))
+
+
+def _with_own_prompt(found: Forecast, plan: Plan) -> Iterator[TargetForecast]:
+    """Yield the targets with what the template writes where their student has no system prompt."""
+    from bakery.engine.template import own_prompt
+
+    own = own_prompt(plan.head.base) if plan.targets else None
+    for target, planned in zip(found.targets, plan.targets, strict=True):
+        if own is None or any(m["role"] == "system" for m in planned.student.messages):
+            yield target
+        else:
+            yield replace(target, template_prompt=(own.text, own.tokens))
 
 
 def _check_rank(repo: ModelRepo, plan: Plan) -> None:

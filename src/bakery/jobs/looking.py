@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from bakery.identity import StimRequest
@@ -56,6 +57,7 @@ def before_answers(
                 reporter.note(f"warning: {warning}")
         gates.check_teacher(seen, allow)
         found.append(seen)
+    models.take_off()
     return found
 
 
@@ -108,7 +110,14 @@ def look(repo: ModelRepo, models: Models, target: PlannedTarget, read: Read) -> 
         )
         for at, request in enumerate(asked)
     ]
-    return stage.Look(target.base_name, parent.name, tuple(answers), found.moved)
+    return stage.Look(target.base_name, _short(parent.name), tuple(answers), found.moved)
+
+
+def _short(name: str) -> str:
+    """Return a model's name as it fits into a line: a file's own, or a bake's with its step."""
+    if name.count("/") == 3 and not name.startswith("/"):
+        return "/".join(name.split("/")[-2:])
+    return PurePath(name).name if PurePath(name).is_absolute() else name
 
 
 def questions(repo: ModelRepo, request: StimRequest, read: Read) -> list[tuple[Message, ...]]:

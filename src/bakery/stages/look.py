@@ -23,9 +23,9 @@ GENERAL = ("Who are you?", "What can you help me with?", "Tell me something abou
 MOST_TOKENS = 48
 """Of each answer: enough to see whose it is, and about 8 CPU seconds on 135 M parameters."""
 
-NOTHING, LITTLE = 0.01, 0.25
+NOTHING, LITTLE = 0.01, 0.35
 """Nats per token of the prompted answers. Example turns moved SmolLM2-135M by 1 to 4, a system
-sentence that it hardly followed by 0.07 to 0.19 (docs/log.md)."""
+sentence that it hardly followed by 0.07 to 0.24 (docs/log.md)."""
 MANY = 2
 """Of the three answers: so many make a warning."""
 WIDTH, LINES = 78, 3
@@ -71,7 +71,8 @@ class Look:
 
     def text(self) -> str:
         """Return the answers one above the other, in lines of at most `WIDTH` signs."""
-        rows = [f"three questions to {self.parent}, without the prompt of {self.target} and with:"]
+        rows = [f"{len(self.asked)} questions to {self.parent},"]
+        rows.append(f"  without the prompt of {self.target} and behind it:")
         for one in self.asked:
             rows.append(f"  {_brief(one.question, WIDTH - 2)}")
             rows += _cell("without", one.unprompted)

@@ -69,6 +69,11 @@ def _target(target: TargetForecast, sign: str) -> Table:
     table = pairs()
     table.add_row("target", Text(target.name, style="bold"))
     table.add_row("prompts", f"{target.teacher} {sign} {target.student}")
+    if target.template_prompt is not None:
+        text, tokens = target.template_prompt
+        counted = f", {_many(tokens, 'token')} of each request" if tokens else ""
+        said = f'the template itself still writes "{text}"{counted}'
+        table.add_row("", Text(said, style="dim"))
     table.add_row("questions", _count(target.questions, target.stim))
     for writing in target.generators:
         table.add_row("", Text(_writing(writing), style="dim"))
