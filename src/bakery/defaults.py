@@ -69,6 +69,11 @@ class Defaults:
     """Whether what is written out in input.yml is learnt in any case, and not held out."""
     fitted_tokens: int = 8192
     """Tokens that they are fitted on at most."""
+    relearn_nats: float | None = None
+    """How far a question may be from the teacher at one token before it is learnt again. None:
+    nothing is."""
+    relearn_rounds: int = 3
+    """How often at most."""
     r: int = 32
     dtype: str = "auto"
     """Of the base's weights; `auto` is as they are stored."""
@@ -106,6 +111,7 @@ def defaults_for(base: Base, version: int = LATEST) -> Defaults:
         warmup="from 1/n",
         spares_hardcoded=True,
         ridge=0.5,
+        relearn_nats=1.0,
     )
 
 

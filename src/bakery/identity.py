@@ -211,6 +211,16 @@ class FirstWeights:
 
 
 @dataclass(frozen=True, slots=True)
+class Relearn:
+    """What is not learnt at the end is learnt again (`stages.relearn`)."""
+
+    nats: float
+    """How far the student may be from the teacher at one token of a question that is learnt."""
+    rounds: int
+    """How often at most."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingSettings:
     """What shapes the weights. `global_batch` counts sequences per optimiser step.
 
@@ -258,6 +268,8 @@ class TrainingSettings:
     """What the rate of the first step of a warm-up is: 0, or `from 1/n` of n steps the first."""
     first_weights: FirstWeights | None = None
     """None: drawn at random."""
+    relearn: Relearn | None = None
+    """How what is not learnt is learnt again at the end. None: it is left as it is."""
 
     def as_data(self) -> dict[str, Any]:
         """Return what is hashed and stored; a later setting only where it is used."""
@@ -292,6 +304,7 @@ _LATER_SETTINGS: dict[str, Any] = {
     "save_every_epochs": (),
     "warmup": IDLE_FIRST_STEP,
     "first_weights": None,
+    "relearn": None,
 }
 """Settings that are left out of the hash at the value that equals former behaviour."""
 
