@@ -73,7 +73,7 @@ def moved(local: LocalModel, pairs: Sequence[Pair]) -> float:
             for views in ([pair.teacher for pair in pairs], [pair.student for pair in pairs])
         )
         apart_N, _ = readout.compare(student, teacher, Divergence())
-    return float(apart_N.mean())
+    return max(0.0, float(apart_N.mean()))
 
 
 def _sampled(

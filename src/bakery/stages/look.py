@@ -23,11 +23,13 @@ GENERAL = ("Who are you?", "What can you help me with?", "Tell me something abou
 MOST_TOKENS = 48
 """Of each answer: enough to see whose it is, and about 8 CPU seconds on 135 M parameters."""
 
-NOTHING, LITTLE = 0.01, 0.35
+NOTHING, LITTLE = 0.001, 0.35
 """Nats per token of the prompted answers. Example turns moved SmolLM2-135M by 1 to 4, a system
 sentence that it hardly followed by 0.07 to 0.24 (docs/log.md)."""
 MANY = 2
 """Of the three answers: so many make a warning."""
+FEW_SHARED = 1 / 3
+"""Of the words of two answers: with fewer in common they are other answers."""
 WIDTH, LINES = 78, 3
 
 HELPS = "two or three example turns in the prompt, or a stronger base, help"
@@ -131,10 +133,14 @@ def _warnings(look: Look) -> Iterator[str]:
 
 
 def _holds_against(one: Answers) -> bool:
-    """Tell whether a parent's prompted answer shares more words with its own unprompted one."""
+    """Tell whether a parent's prompted answer shares more words with its own unprompted one.
+
+    A prompt that only adds to an earlier bake's has base and parent say much the same.
+    """
     if one.on_base is None:
         return False
-    return _shared(one.prompted, one.unprompted) > _shared(one.prompted, one.on_base)
+    as_base = _shared(one.prompted, one.on_base)
+    return as_base < FEW_SHARED and as_base < _shared(one.prompted, one.unprompted)
 
 
 def _shared(one: str, other: str) -> float:
