@@ -51,7 +51,7 @@ def test_check_shows_three_answers_of_the_parent_where_it_is_asked_to(workplace:
     assert page.count("    prompted Arr!") >= 2
     assert "warning" not in page
     (found,) = json.loads(typist.must("check", "--sample", "--json"))["looks"]
-    assert [one["question"] for one in found["asked"]][0] == "Who are you?"
+    assert found["asked"][0]["question"] == "Who are you?"
     assert found["moved"] > 0.35
     assert found["stops"] is False
     assert not list(typist.store.glob("target/*"))

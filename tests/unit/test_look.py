@@ -45,6 +45,7 @@ def test_the_answers_are_shown_in_lines_of_a_narrow_terminal() -> None:
         (seen((LOOP, ARR)), []),
         (seen((ARR, f"{ARR} At ten.", "We open at ten.")), ["earlier bakes hold against"]),
         (seen((ARR, "At ten.", "We open at ten.")), []),
+        (seen(("That, I do not know.", "That, I do not know. Wise.", "I do not know. Wise.")), []),
     ],
 )
 def test_what_a_person_should_know_is_warned_of(found: Look, words: list[str]) -> None:

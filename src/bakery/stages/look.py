@@ -28,8 +28,6 @@ NOTHING, LITTLE = 0.001, 0.35
 sentence that it hardly followed by 0.07 to 0.24 (docs/log.md)."""
 MANY = 2
 """Of the three answers: so many make a warning."""
-FEW_SHARED = 1 / 3
-"""Of the words of two answers: with fewer in common they are other answers."""
 WIDTH, LINES = 78, 3
 
 HELPS = "two or three example turns in the prompt, or a stronger base, help"
@@ -139,8 +137,7 @@ def _holds_against(one: Answers) -> bool:
     """
     if one.on_base is None:
         return False
-    as_base = _shared(one.prompted, one.on_base)
-    return as_base < FEW_SHARED and as_base < _shared(one.prompted, one.unprompted)
+    return _shared(one.prompted, one.unprompted) > _shared(one.prompted, one.on_base)
 
 
 def _shared(one: str, other: str) -> float:
