@@ -51,6 +51,8 @@ class Defaults:
 
     version: int
     max_tokens: int = 512
+    probed: int = 0
+    """How many first answers show where the others are cut, at most at `max_tokens`. 0: there."""
     temperature: float = 1.0
     """Of the answers."""
     question_temperature: float | None = 1.0
@@ -103,6 +105,7 @@ def defaults_for(base: Base, version: int = LATEST) -> Defaults:
     return replace(
         first,
         version=version,
+        probed=0 if embedded else 32,
         temperature=1.0 if embedded else 0.7,
         question_temperature=None,
         epochs=1,

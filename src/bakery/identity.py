@@ -114,6 +114,8 @@ class SamplingSettings:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     """Draws other answers. Each answer's own seed follows from its id, and so from this."""
+    probed: int = 0
+    """How many first answers show at what length all are cut (`stages.limit`). 0: `max_tokens`."""
     endpoint: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What is handed to the endpoint of a hosted model as it is."""
 
@@ -136,6 +138,7 @@ _LATER_SAMPLING: dict[str, Any] = {
     "presence_penalty": 0.0,
     "stop": (),
     "seed": None,
+    "probed": 0,
     "endpoint": {},
 }
 """Settings that are left out of the hash at the value that equals former behaviour."""

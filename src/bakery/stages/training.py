@@ -44,7 +44,7 @@ from bakery.identity import (
     TrainingSettings,
 )
 from bakery.reporting import Reporter
-from bakery.stages import start
+from bakery.stages import limit, start
 from bakery.stages.mix import Mix, TargetData
 
 # It warns that it orders checkpoints by number instead of time: that is the order they have.
@@ -336,7 +336,9 @@ def _leaving_nothing_half(folder: Path) -> Iterator[None]:
 def _sampling(target: TargetData) -> SamplingSettings:
     """Return how the answers of a target were sampled."""
     text = (target.target_dir / "request.json").read_text(encoding="utf-8")
-    return SamplingSettings(**json.loads(text)["sampling"])
+    asked = SamplingSettings(**json.loads(text)["sampling"])
+    found = limit.written(target.target_dir)
+    return replace(asked, max_tokens=found.max_tokens) if found else asked
 
 
 def _last_whole(folder: Path) -> Path | None:
