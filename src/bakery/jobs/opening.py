@@ -71,6 +71,16 @@ class Models:
                 self._teacher = self._speaking(self.base(), str(parent), folder)
         return self._teacher
 
+    def is_parent(self, model: ModelRef | None) -> bool:
+        """Tell whether a model (None: the base) is the one that `teacher` gives."""
+        return model == self._parent
+
+    def take_off(self) -> None:
+        """Take the parent's adapter off the base again, so that a writer needs no second base."""
+        if self._teacher is not None and self._parent is not None:
+            self._teacher.model.unload()
+            self._teacher = None
+
     def to_train(self, *, dtype: str, attention: str | None) -> LocalModel:
         """Return the parent, and let go of every other model: what follows needs the memory.
 

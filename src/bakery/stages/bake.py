@@ -106,7 +106,7 @@ def run(
         **({"allowed": list(allowed)} if allowed else {}),
         "targets": mixture.targets,
         **trained,
-        "card": measured.card(grade, before, after, mixture),
+        "card": measured.card(grade, before, after, mixture, base.chat),
         "seconds": _seconds(mixture, time.monotonic() - clock),
         "notes": [*notes, *start.notes(out), *late],
         "started": started,

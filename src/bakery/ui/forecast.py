@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
@@ -22,10 +23,21 @@ _THERE = {
 }
 
 
-def show_forecast(forecast: Forecast, *, source: str = "input.yml", as_json: bool = False) -> None:
-    """Print every name that a plan fixes, what is there of it, and what the rest would take."""
+def show_forecast(
+    forecast: Forecast,
+    *,
+    source: str = "input.yml",
+    as_json: bool = False,
+    looks: Sequence[Any] | None = None,
+    others: Sequence[str] = (),
+) -> None:
+    """Print every name that a plan fixes, what is there of it, and what the rest would take.
+
+    `looks` None: nobody has looked at the parent's answers; `others` says where that was not done.
+    """
     if as_json:
-        show_json(_as_data(forecast, source))
+        seen = {} if looks is None else {"looks": [look.as_data() for look in looks]}
+        show_json(_as_data(forecast, source) | seen)
         return
     out = open_console()
     if forecast.is_empty:
@@ -43,12 +55,25 @@ def show_forecast(forecast: Forecast, *, source: str = "input.yml", as_json: boo
     lay(out, _cost(forecast.cost))
     for index, warning in enumerate(forecast.warnings):
         say(f"warning: {warning}" if index else f"\nwarning: {warning}")
+    for look in looks or ():
+        say(f"\n{look.text()}")
+        for warning in look.warnings:
+            say(f"warning: {warning}")
+        if look.obeys_in_nothing:
+            say("A run would stop here: `bgit run --allow teacher` goes on.")
+    for why in others:
+        say(f"\nnot looked at: {why}")
 
 
 def _target(target: TargetForecast, sign: str) -> Table:
     table = pairs()
     table.add_row("target", Text(target.name, style="bold"))
     table.add_row("prompts", f"{target.teacher} {sign} {target.student}")
+    if target.template_prompt is not None:
+        text, tokens = target.template_prompt
+        counted = f", {_many(tokens, 'token')} of each request" if tokens else ""
+        said = f'the template itself still writes "{text}"{counted}'
+        table.add_row("", Text(said, style="dim"))
     table.add_row("questions", _count(target.questions, target.stim))
     for writing in target.generators:
         table.add_row("", Text(_writing(writing), style="dim"))

@@ -51,6 +51,8 @@ class TargetForecast:
     answered_by: str
     stim: StageStatus
     rollout: StageStatus
+    template_prompt: tuple[str, int | None] | None = None
+    """What the template writes to the bake by itself, and its tokens, if known. None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
