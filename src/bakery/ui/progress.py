@@ -76,7 +76,8 @@ class _Step:
             words.append(speed(rate))
         words.append(f"{duration(now - pace.began)} elapsed")
         if (left := pace.left_s(now)) is not None:
-            words.append(f"about {duration(left)} left")
+            # The last few of a batch may go on for as long as they like.
+            words.append(f"about {duration(left)} left" if left >= 1 else "nearly done")
         return ", ".join(words)
 
     def update(self, done: int, total: int, detail: str) -> None:
