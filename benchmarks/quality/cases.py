@@ -154,9 +154,7 @@ def _of_recipe(path: Path) -> tuple[tuple[Message, ...], tuple[str, ...]]:
     return tuple(data["PROMPT"]["teacher"]["messages"]), questions
 
 
-def _shared_out(
-    written: Sequence[str], fresh: set[str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _shared_out(written: Sequence[str], fresh: set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what is learnt (all that is written out, and others) and what is held out.
 
     The others are spread evenly over the product's own list of questions.

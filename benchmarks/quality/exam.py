@@ -36,7 +36,8 @@ class Question:
 
     student: list[int]
     answer: list[int]
-    teacher_LD: torch.Tensor
+    teacher: torch.Tensor
+    """The hidden states (L, D) that the teacher's head takes at its tokens."""
 
 
 class Exam:
@@ -112,7 +113,7 @@ def make(case: Case) -> None:
     path = place_of(case)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(
-        {str(number): row.teacher_LD for number, row in enumerate(rows)},
+        {str(number): row.teacher for number, row in enumerate(rows)},
         path.with_suffix(".safetensors"),
     )
     data = {
@@ -135,7 +136,7 @@ def divergence(model: Any, questions: Sequence[Question]) -> float:
         total += float(
             F.kl_div(
                 logits_LV.float().log_softmax(-1),
-                head(row.teacher_LD).float().log_softmax(-1),
+                head(row.teacher).float().log_softmax(-1),
                 log_target=True,
                 reduction="sum",
             )

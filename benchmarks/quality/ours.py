@@ -5,7 +5,6 @@ What is looked at on the way is the model that is being trained, whenever a step
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from pathlib import Path
@@ -48,8 +47,8 @@ def ours(case: Case, watch: Watch, folder: Path, seed: int) -> None:
 
 
 def ours_v1(case: Case, watch: Watch, folder: Path, seed: int) -> None:
-    """Bake with the first version of the defaults; nothing is held out there either."""
-    _bake(case, watch, folder, seed, **FIRST)
+    """Bake with the first version of the defaults."""
+    _bake(case, watch, folder, seed, version=1)
 
 
 def ours_as_trl(case: Case, watch: Watch, folder: Path, seed: int) -> None:
@@ -60,7 +59,7 @@ def ours_as_trl(case: Case, watch: Watch, folder: Path, seed: int) -> None:
         watch,
         folder,
         seed,
-        **FIRST,
+        version=1,
         epochs=TRLS_EPOCHS,
         micro_batch_size=half,
         gradient_accumulation_steps=TRLS_BATCH // half,
@@ -69,15 +68,10 @@ def ours_as_trl(case: Case, watch: Watch, folder: Path, seed: int) -> None:
     )
 
 
-FIRST: dict[str, Any] = {"version": 1, "data": {"train_eval_split": [1.0, 0.0]}}
-
-
 def _bake(
     case: Case, watch: Watch, folder: Path, seed: int, *, version: int | None = None, **asked: Any
 ) -> None:
     """Run all stages over questions that are written out, and look at each step."""
-    for module in IMPORTED_LATE:
-        importlib.import_module(module)
     repo = _repository(case, folder / "bake", _input(case, seed, version, asked))
     watch.begin()
     reporter = Looking(watch)
@@ -87,6 +81,7 @@ def _bake(
     making.stim()
     making.rollout()
     making.bake(force=False)
+    watch.mark("end")
 
 
 class Watched(Making):
@@ -107,15 +102,18 @@ class Looking:
 
     def progress(self, label: str, done: int, total: int, detail: str = "") -> None:
         """Look at the model: step 0 is before the first, with the weights it starts from."""
+        self._watch.mark(label if done else f"before {label}")
         if label == "bake":
             self._watch.look(done, self.making.model())
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Say nothing, but when a model is loaded."""
+        if text.startswith("loading"):
+            self._watch.mark("before loading")
 
 
 def _input(case: Case, seed: int, version: int | None, asked: dict[str, Any]) -> dict[str, Any]:
-    """Return input.yml: the prompt, the questions, and nothing that a default says."""
+    """Return input.yml: the prompt, the questions, and nothing that defaults say."""
     epochs = {} if case.epochs is None else {"epochs": case.epochs}
     return {
         **({} if version is None else {"DEFAULTS": version}),
@@ -130,6 +128,8 @@ def _input(case: Case, seed: int, version: int | None, asked: dict[str, Any]) ->
             "name": "bake",
             "seed": seed,
             "datasets": [{"target": "target"}],
+            # All are learnt, as everywhere else: what is measured on is the exam's to ask.
+            "data": {"train_eval_split": [1.0, 0.0]},
             **epochs,
             **asked,
         },

@@ -20,6 +20,11 @@ from benchmarks.quality.cases import Case
 from benchmarks.quality.exam import base_of, folder_of, prefix_ids
 from benchmarks.quality.watch import Watch
 
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # that it is experimental
+    from trl.experimental.sdft import SDFTConfig, SDFTTrainer
+    from trl.experimental.sdft.sdft_trainer import DemonstrationTeacherContextBuilder
+
 RATE, BATCH, EPOCHS, RANK = 1e-3, 4, 3, 32
 AT_ONCE = 24
 """Answers in one call of `generate`, at most; behind 120 tokens more of them were no faster."""
@@ -56,16 +61,6 @@ def trl_tuned(case: Case, watch: Watch, folder: Path, seed: int) -> None:
 
 
 def _train(case: Case, watch: Watch, folder: Path, seed: int, asked: dict[str, Any]) -> None:
-    warnings.simplefilter("ignore")  # that it is experimental
-    from trl.experimental.sdft import SDFTConfig, SDFTTrainer
-    from trl.experimental.sdft.sdft_trainer import DemonstrationTeacherContextBuilder
-
-    class Whole(DemonstrationTeacherContextBuilder):  # type: ignore[misc]
-        """Takes the teacher's prompt as it is; TRL's own joins it with the student's."""
-
-        def _compose_teacher_prompt(self, prompt: str, privileged_context: str) -> str:
-            return privileged_context
-
     place = folder_of(base_of(case))
     watch.begin()
     model = AutoModelForCausalLM.from_pretrained(place, dtype="float32")
@@ -94,8 +89,15 @@ def _train(case: Case, watch: Watch, folder: Path, seed: int, asked: dict[str, A
         peft_config=adapter,
         callbacks=[Looking(watch)],
     )
-    trainer.teacher_context_builder = Whole(trainer)
+    trainer.teacher_context_builder = WholePrompt(trainer)
     trainer.train()
+
+
+class WholePrompt(DemonstrationTeacherContextBuilder):  # type: ignore[misc]
+    """Takes the teacher's prompt as it is; TRL's own joins it with the student's."""
+
+    def _compose_teacher_prompt(self, prompt: str, privileged_context: str) -> str:
+        return privileged_context
 
 
 class Looking(TrainerCallback):  # type: ignore[misc]

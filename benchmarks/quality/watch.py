@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from benchmarks.meter import peak_mb
 from benchmarks.quality.cases import Case
 from benchmarks.quality.curve import Point, is_due
 from benchmarks.quality.exam import Exam
@@ -28,6 +29,8 @@ class Watch:
         self.points: list[Point] = []
         self.judged: dict[int, float] = {}
         """Step → the share of fresh questions that were answered as the prompt wants it."""
+        self.marks: dict[str, tuple[float, float]] = {}
+        """What was done last → CPU seconds and the most memory, in MB, until then."""
         self.model: Any = None
         self.step = 0
         self.ended = "by itself"
@@ -40,6 +43,10 @@ class Watch:
     def cpu_s(self) -> float:
         """CPU seconds of this process and those that it started, without the looking."""
         return _cpu_s() - self._started - self._free
+
+    def mark(self, what: str) -> None:
+        """Note how much time and memory it took until now."""
+        self.marks[what] = round(self.cpu_s, 2), round(peak_mb())
 
     def look(self, step: int, model: Any) -> None:
         """Measure the model after a step where that is due; raise `StopLearning` at the end."""

@@ -63,9 +63,10 @@ def side_of(name: str) -> Side:
     module, _, function = SIDES[name].partition(":")
     for late in FIRST_USED_LATE:
         importlib.import_module(late)
-    if module == "trl":
-        importlib.import_module("trl.experimental.sdft")
-    side: Side = getattr(importlib.import_module(f"benchmarks.quality.{module}"), function)
+    found = importlib.import_module(f"benchmarks.quality.{module}")
+    for late in getattr(found, "IMPORTED_LATE", ()):
+        importlib.import_module(late)
+    side: Side = getattr(found, function)
     return side
 
 
@@ -85,6 +86,7 @@ def measured(case: Case, side: Side, seed: int) -> dict[str, Any]:
         "judged": list(watch.judged.items()),
         "ended": watch.ended,
         "steps": watch.step,
+        "marks": watch.marks,
         "cpu_s": cpu_s,
         "wall_s": meter.wall_s,
         "peak_mb": peak,
