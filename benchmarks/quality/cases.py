@@ -63,9 +63,9 @@ class Case:
 
     @property
     def id(self) -> str:
-        """What the exam of this case is known by: anything else that is asked is another one."""
+        """What the exam of this case is known by: two cases that ask the same share one."""
         asked = [list(self.prompt), self.held_out, self.answer, self.base]
-        return f"{self.name}-{short_id(asked)}"
+        return f"{self.base}-{short_id(asked)}"
 
 
 def all_cases() -> tuple[Case, ...]:

@@ -89,7 +89,7 @@ def place_of(case: Case) -> Path:
 
 
 @torch.no_grad()
-def make(case: Case) -> None:
+def make(case: Case, path: Path) -> None:
     """Have the prompted base answer what is held out, and keep what it says."""
     base = models.load(base_of(case), dtype="float32")
     requests = [
@@ -110,7 +110,6 @@ def make(case: Case) -> None:
         again_LV = base.model.get_output_embeddings()(states_LD)
         torch.testing.assert_close(again_LV, out.logits[0, at], atol=1e-3, rtol=1e-3)
         rows.append(Question(prefix_ids(tokenizer, (), question), answer, states_LD))
-    path = place_of(case)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(
         {str(number): row.teacher for number, row in enumerate(rows)},

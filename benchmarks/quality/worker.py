@@ -51,7 +51,7 @@ def main() -> None:
     torch.set_num_threads(1)
     case = cases.named(asked.case)
     if asked.side == "exam":
-        exam.make(case)
+        exam.make(case, exam.place_of(case))
         return
     if asked.budget is not None:
         case = replace(case, budget_s=asked.budget)
