@@ -35,6 +35,7 @@ NAMES = {
 
 QUESTIONS = ROOT / "src" / "bakery" / "generators" / "persona.txt"
 REAL = ROOT / "recipes" / "real"
+EXAMS = ROOT / "build" / "quality"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,13 @@ class Case:
     """Whether quality is measured on the way; else only at the end, so that nothing else costs."""
 
     @property
-    def id(self) -> str:
-        """What the exam of this case is known by: two cases that ask the same share one."""
-        asked = [list(self.prompt), self.held_out, self.answer, self.base]
-        return f"{self.base}-{short_id(asked)}"
+    def exam(self) -> Path:
+        """Where its exam is kept, without the end of its files' names.
+
+        Cases that ask the same of the same model share one.
+        """
+        asked = [list(self.prompt), self.held_out, self.answer]
+        return EXAMS / f"{self.base}-{short_id(asked)}"
 
 
 def all_cases() -> tuple[Case, ...]:

@@ -25,9 +25,6 @@ from bakery.engine.modes import evaluating
 from bakery.identity import BaseModelId, SamplingSettings
 from bakery.records import Prompt
 from benchmarks.quality.cases import Case
-from benchmarks.results import ROOT
-
-FOLDER = ROOT / "build" / "quality"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +78,6 @@ def folder_of(base: BaseModelId) -> Path:
     """Return the folder that any library loads the model from."""
     place = bases.check(base)
     return kept.unpacked(place, base.digest).folder if place.is_file() else place
-
-
-def place_of(case: Case) -> Path:
-    """Return where the exam of a case is kept, without the end of its files' names."""
-    return FOLDER / case.id
 
 
 @torch.no_grad()

@@ -18,11 +18,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import results
+from benchmarks.meter import ONE_THREAD
 from benchmarks.quality import chart, table
 from benchmarks.quality.cases import NAMES, Case, all_cases
-from benchmarks.quality.exam import place_of
 from benchmarks.results import ROOT, Row
-from benchmarks.run import ONE_THREAD
 
 FILE = results.FOLDER / "quality.jsonl"
 CHART = ROOT / "docs" / "quality.svg"
@@ -91,7 +90,7 @@ def _measure(case: Case, seed: int, asked: argparse.Namespace) -> None:
     if not importlib.util.find_spec("trl"):
         print("trl is not installed: pip install -c constraints.txt -e '.[bench]'")
         sides = [side for side in sides if side not in NEEDS_TRL]
-    if sides and not place_of(case).with_suffix(".json").exists():
+    if sides and not case.exam.with_suffix(".json").exists():
         print(f"{case.name:<8} its exam is made", flush=True)
         made = _worked(case.name, "exam")
         if made.returncode:

@@ -51,7 +51,7 @@ def main() -> None:
     torch.set_num_threads(1)
     case = cases.named(asked.case)
     if asked.side == "exam":
-        exam.make(case, exam.place_of(case))
+        exam.make(case, case.exam)
         return
     if asked.budget is not None:
         case = replace(case, budget_s=asked.budget)
@@ -73,7 +73,7 @@ def side_of(name: str) -> Side:
 def measured(case: Case, side: Side, seed: int) -> dict[str, Any]:
     """Return what a side cost, and how good it was when."""
     tokenizer = AutoTokenizer.from_pretrained(exam.folder_of(exam.base_of(case)))
-    asked = exam.Exam(exam.place_of(case), tokenizer)
+    asked = exam.Exam(case.exam, tokenizer)
     watch = Watch(case, asked, case.budget_s)
     with tempfile.TemporaryDirectory() as folder, Meter() as meter:
         with suppress(StopLearning):
