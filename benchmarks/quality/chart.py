@@ -89,9 +89,12 @@ def _curve(
     colour: str,
     width: float,
 ) -> Iterator[Line]:
-    """Yield the line of one run, with a dot at its end."""
+    """Yield the line of one run, with a dot at its end.
+
+    Until the first measurement nothing is closed: first weights come all at once.
+    """
     points = [(across(p.cpu_s), down(p.closed(row["before"]))) for p in points_of(row)]
-    yield Line(tuple(points), colour, width)
+    yield Line(((points[0][0], down(0.0)), *points), colour, width)
     x, y = points[-1]
     yield Line(((x - DOT, y), (x + DOT, y)), colour, 2 * DOT)
 
