@@ -14,6 +14,7 @@ from bakery.identity import (
     BakeRequest,
     FirstWeights,
     OnPolicySettings,
+    Relearn,
     Running,
     TargetShare,
     TrainingSettings,
@@ -44,7 +45,7 @@ def request(
         head.base,
         head.parent,
         bake.micro_batch_size or _at_once(defaults, training),
-        _running(bake, head),
+        _running(bake, head, defaults),
         defaults.version,
     )
     return made, notes
@@ -67,6 +68,7 @@ def training_settings(bake: schema.Bake, defaults: Defaults) -> TrainingSettings
         warmup_steps=scheduler.warmup_steps,
         warmup=defaults.warmup,
         first_weights=_first_weights(bake, defaults),
+        relearn=_relearn(bake, defaults),
         max_grad_norm=1.0,
         seed=bake.seed,
         r=r,
@@ -108,6 +110,13 @@ def _first_weights(bake: schema.Bake, defaults: Defaults) -> FirstWeights | None
     return FirstWeights(defaults.ridge, defaults.fitted_tokens)
 
 
+def _relearn(bake: schema.Bake, defaults: Defaults) -> Relearn | None:
+    """Return how what is not learnt is learnt again; a second phase sees to that by itself."""
+    if defaults.relearn_nats is None or bake.on_policy is not None:
+        return None
+    return Relearn(defaults.relearn_nats, defaults.relearn_rounds)
+
+
 def _every(intervals: Iterable[int]) -> tuple[int, ...]:
     return tuple(sorted({interval for interval in intervals if interval}))
 
@@ -118,13 +127,14 @@ def _on_policy(asked: schema.OnPolicy | None, learning_rate: float) -> OnPolicyS
     return OnPolicySettings(asked.steps, asked.loss, asked.learning_rate or learning_rate)
 
 
-def _running(bake: schema.Bake, head: Head) -> Running:
+def _running(bake: schema.Bake, head: Head, defaults: Defaults) -> Running:
     """Return what changes speed, memory and what is logged."""
     wandb = bake.wandb
     return Running(
         attn_implementation=bake.model.attn_implementation,
         gradient_checkpointing=bake.model.disable_activation_checkpoint is False
         or bake.activation_checkpoint_cpu_offload,
+        fits_memory=defaults.fits_memory and bake.micro_batch_size is None,
         eval_interval=bake.eval_interval,
         wandb=Wandb(wandb.project or head.repo, wandb.name or bake.name, wandb.entity, wandb.tags)
         if wandb.enable
