@@ -10,9 +10,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from bakery.jobs import looking
+from bakery.jobs.gates import WAIVERS
 from bakery.jobs.making import Making
 from bakery.jobs.pipeline import STAGES
 from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Quiet
 from benchmarks.quality.cases import Case
 from benchmarks.quality.exam import base_of
 from benchmarks.quality.watch import Watch
@@ -20,10 +23,14 @@ from benchmarks.quality.watch import Watch
 TRLS_RATE, TRLS_BATCH, TRLS_EPOCHS = 5e-5, 8, 3
 """What TRL's SDFTConfig has where nobody says anything."""
 
+TRAINING = ("bake", "relearn")
+"""What reports call the phases of a bake."""
+
 IMPORTED_LATE = (
     "bakery.engine.unseen",
     "bakery.evals.card",
     "bakery.stages.bake",
+    "bakery.stages.look",
     "bakery.stages.rollout",
     "bakery.stages.stim",
     "datasets.packaged_modules",
@@ -75,39 +82,39 @@ def _bake(
     repo = _repository(case, folder / "bake", _input(case, seed, version, asked))
     watch.begin()
     reporter = Looking(watch)
-    making = Watched(repo, repo.plan("index"), repo.launch_blob(), reporter)
+    making = Making(repo, repo.plan("index"), repo.launch_blob(), reporter)
     reporter.making = making
     making.check(STAGES)
+    # A prompt that is hardly followed stops no comparison.
+    looking.before_answers(repo, making.models, making.plan, WAIVERS, reporter)
+    watch.mark("three answers looked at")
     making.stim()
     making.rollout()
     making.bake(force=False)
     watch.mark("end")
 
 
-class Watched(Making):
-    """A run whose model can be looked at."""
-
-    def model(self) -> Any:
-        """Return the base, with whatever adapter lies in its layers by now."""
-        return self._models.base().model
-
-
-class Looking:
+class Looking(Quiet):
     """A reporter that shows nothing, and has the model looked at after every step."""
 
-    making: Watched
+    making: Making
 
     def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+        super().__init__()
+        self._watch, self._before = watch, 0
 
     def progress(self, label: str, done: int, total: int, detail: str = "") -> None:
         """Look at the model: step 0 is before the first, with the weights it starts from."""
         self._watch.mark(label if done else f"before {label}")
-        if label == "bake":
-            self._watch.look(done, self.making.model())
+        if label in TRAINING:
+            if not done:  # each phase counts its own steps
+                self._before = self._watch.step
+            # The base, with whatever adapter lies in its layers by now.
+            self._watch.look(self._before + done, self.making.models.base().model)
 
     def note(self, text: str) -> None:
-        """Say nothing, but when a model is loaded."""
+        """Keep the note, and the time at which a model is loaded."""
+        super().note(text)
         if text.startswith("loading"):
             self._watch.mark("before loading")
 

@@ -55,7 +55,8 @@ class Watch:
         if not self._case.followed:
             return
         out_of_budget = self.cpu_s > self._budget_s
-        if is_due(step) or out_of_budget:
+        is_new = not self.points or self.points[-1].step != step
+        if is_new and (is_due(step) or out_of_budget):
             closed = self._measure(self._stepped)
             if closed >= JUDGED and not self.judged:
                 self._judge()
