@@ -2,6 +2,7 @@
 # make demo-branches   two bakes in the background, on two branches
 # make test   lint, types, layers, tests: all that has to pass
 # make bench  measure against other ways to bake, about an hour; bench-quick: about two minutes
+# make bench-quality   CPU seconds until a bake is good, against TRL and others: hours
 # make real   bake four prompts into a real model of 135 M parameters: about half an hour a seed
 # make docs   write docs/input-yml.md and its JSON Schema anew from the code
 # make fix    format, and mend what can be mended without thinking
@@ -12,7 +13,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-branches real test test-slow bench bench-quick bench-grid docs fix clean
+.PHONY: demo demo-branches real test test-slow bench bench-quick bench-grid bench-quality docs fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
@@ -44,6 +45,10 @@ bench-quick: .venv/bench-stamp
 
 bench-grid: .venv/bench-stamp
 	.venv/bin/python -m benchmarks.run --only grid --repeats 1 $(BENCH)
+
+# Goes on with what is not there yet: `make bench-quality SEEDS=3`, over several sittings.
+bench-quality: .venv/bench-stamp
+	.venv/bin/python -m benchmarks.quality.run $(BENCH)
 
 docs: .venv/stamp
 	.venv/bin/python tools/document_input.py

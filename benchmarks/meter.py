@@ -14,6 +14,16 @@ from types import TracebackType
 STATUS = Path("/proc/self/status")
 CLEAR = Path("/proc/self/clear_refs")
 
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "PYTHONWARNINGS": "ignore",
+}
+"""What a process that is measured finds in its environment."""
+
 
 class Meter:
     """`with Meter() as meter:` and then `cpu_s`, `wall_s`, `grown_mb`, `imported`.

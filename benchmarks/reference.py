@@ -95,12 +95,12 @@ def micro(rows: Sequence[Row], size: int = MICRO_BATCH) -> Iterator[list[Row]]:
 def backward(model: PeftModel, batch: Sequence[Row], rows: int) -> float:
     """Add a micro-batch's gradient; return its share of the loss of a step of so many rows."""
     with torch.no_grad(), model.disable_adapter():
-        teacher_BTV = _logits(model, [(r.teacher, r.answer) for r in batch])
-    student_BTV = _logits(model, [(r.student, r.answer) for r in batch])
+        teacher_BTV = logits(model, [(r.teacher, r.answer) for r in batch])
+    student_BTV = logits(model, [(r.student, r.answer) for r in batch])
     total = student_BTV.new_zeros(())
     for i, row in enumerate(batch):
-        teacher_LV = _at_answer(teacher_BTV[i], len(row.teacher), len(row.answer))
-        student_LV = _at_answer(student_BTV[i], len(row.student), len(row.answer))
+        teacher_LV = at_answer(teacher_BTV[i], len(row.teacher), len(row.answer))
+        student_LV = at_answer(student_BTV[i], len(row.student), len(row.answer))
         kl = F.kl_div(
             F.log_softmax(student_LV, dim=-1),
             F.log_softmax(teacher_LV, dim=-1),
@@ -113,7 +113,7 @@ def backward(model: PeftModel, batch: Sequence[Row], rows: int) -> float:
     return float(loss.detach())
 
 
-def _logits(model: PeftModel, parts: Sequence[tuple[list[int], list[int]]]) -> torch.Tensor:
+def logits(model: PeftModel, parts: Sequence[tuple[list[int], list[int]]]) -> torch.Tensor:
     """Return all logits (B, T, V) of rows that are padded on the right."""
     rows = [[*prefix, *answer] for prefix, answer in parts]
     width = max(map(len, rows))
@@ -125,6 +125,6 @@ def _logits(model: PeftModel, parts: Sequence[tuple[list[int], list[int]]]) -> t
     return model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False).logits
 
 
-def _at_answer(logits_TV: torch.Tensor, start: int, length: int) -> torch.Tensor:
+def at_answer(logits_TV: torch.Tensor, start: int, length: int) -> torch.Tensor:
     """Return the logits (L, V) that predict the answer: one position before each token."""
     return logits_TV[start - 1 : start - 1 + length]

@@ -17,16 +17,8 @@ from pathlib import Path
 
 from benchmarks import chart, report, results
 from benchmarks.cases import Case, chosen
+from benchmarks.meter import ONE_THREAD
 from benchmarks.results import ROOT, Row
-
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "HF_HUB_OFFLINE": "1",
-    "TRL_EXPERIMENTAL_SILENCE": "1",
-    "PYTHONWARNINGS": "ignore",
-}
 
 
 def main() -> None:

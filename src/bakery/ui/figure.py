@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Literal
@@ -52,13 +52,22 @@ class Label:
 
 def svg(panels: Sequence[Panel]) -> str:
     """Return the panels below one another as the text of an SVG file."""
-    height = PANEL * len(panels)
+    return as_svg(_drawn(panels), PANEL * len(panels))
+
+
+def png(panels: Sequence[Panel]) -> bytes:
+    """Return the panels below one another as the bytes of a PNG file."""
+    return as_png(_drawn(panels), PANEL * len(panels))
+
+
+def as_svg(items: Iterable[Line | Label], height: int) -> str:
+    """Return lines and labels as the text of an SVG file, `WIDTH` wide."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
         f'viewBox="0 0 {WIDTH} {height}" font-family="system-ui, sans-serif">',
         f'<rect width="{WIDTH}" height="{height}" fill="{PAPER}"/>',
     ]
-    for item in _drawn(panels):
+    for item in items:
         if isinstance(item, Line):
             points = " ".join(f"{x:.1f},{y:.1f}" for x, y in item.points)
             parts.append(
@@ -73,14 +82,14 @@ def svg(panels: Sequence[Panel]) -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
-def png(panels: Sequence[Panel]) -> bytes:
-    """Return the panels below one another as the bytes of a PNG file."""
+def as_png(items: Iterable[Line | Label], height: int) -> bytes:
+    """Return lines and labels as the bytes of a PNG file, `WIDTH` wide."""
     from PIL import Image, ImageDraw, ImageFont
 
-    image = Image.new("RGB", (WIDTH * SHARP, PANEL * len(panels) * SHARP), PAPER)
+    image = Image.new("RGB", (WIDTH * SHARP, height * SHARP), PAPER)
     draw = ImageDraw.Draw(image)
     anchors = {"start": "ls", "middle": "ms", "end": "rs"}
-    for item in _drawn(panels):
+    for item in items:
         if isinstance(item, Line):
             points = [(x * SHARP, y * SHARP) for x, y in item.points]
             draw.line(points, fill=item.colour, width=round(item.width * SHARP), joint="curve")
