@@ -23,10 +23,11 @@ USUAL_SIZE = 2000
 FITTED = 0.25
 """Part of its rate that an adapter learns with which starts fitted: it is nearly there already."""
 
-FEWEST_STEPS = 30
-BATCHES = (1, 2, 4, 8, 16)
-"""Steps that a training has at least, and how many answers a step may learn: a step costs what its
-answers cost, so that more and smaller ones are worth more, until they are all noise."""
+STEPS = 30
+BATCHES = (4, 8, 16)
+"""Steps that a training has where there is enough to learn, and how many answers a step may learn.
+More and smaller steps are worth more at the same cost, until they are noise: 4 answers were better
+than 16, and 2 or 1 no better than 4 (docs/log.md)."""
 
 
 class Base(Protocol):
@@ -140,8 +141,8 @@ def _two_digits(number: float) -> float:
 
 def batch_for(answers: int, epochs: int) -> int:
     """Return how many answers an optimizer step learns, where that goes by how many there are."""
-    most = answers * epochs // FEWEST_STEPS
-    return max((batch for batch in BATCHES if batch <= most), default=1)
+    most = answers * epochs // STEPS
+    return max((batch for batch in BATCHES if batch <= most), default=BATCHES[0])
 
 
 def check_version(version: int) -> None:
