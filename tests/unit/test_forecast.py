@@ -94,7 +94,7 @@ def test_the_bake_says_its_mix_and_its_length(repo):
     bake = forecast(repo, plan).bake
     assert bake.name == plan.bake_name
     assert [share for _, share in bake.mix] == [1.0]
-    assert (bake.pairs, bake.epochs, bake.steps) == (8, 1, 8)
+    assert (bake.pairs, bake.epochs, bake.steps) == (8, 1, 2)
     mixed = forecast(repo, written(repo, SEVERAL)).bake
     assert [share for _, share in mixed.mix] == [0.75, 0.25]
     assert (mixed.pairs, mixed.steps) == (None, None)
