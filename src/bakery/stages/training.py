@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
-from bakery.engine import adapters, checkpoints, numerics, teacher
+from bakery.engine import adapters, checkpoints, numerics, start, teacher
 from bakery.engine.examples import Examples, Features
 from bakery.engine.fidelity import fidelity, together
 from bakery.engine.half_baked import HalfBaked
@@ -44,7 +44,6 @@ from bakery.identity import (
     TrainingSettings,
 )
 from bakery.reporting import Reporter
-from bakery.stages import start
 from bakery.stages.mix import Mix, TargetData
 
 # It warns that it orders checkpoints by number instead of time: that is the order they have.
