@@ -29,7 +29,7 @@ class Beginning:
         self._model, self._args = model, args
         self._base = settled.base_of(model.config)
         self.is_asked = settled.fits(args)
-        """Whether the adapter is to start fitted."""
+        """Whether the adapter is to start fitted, and has not started yet."""
         self.impossible = _impossible(model, args) if self.is_asked else None
         """Why it cannot, as far as is known before the first answer."""
         self.settled: dict[str, Any] = settled.training(
@@ -50,6 +50,7 @@ class Beginning:
     def begin(self, why: str | None, reporter: Reporter) -> None:
         """Go by how the adapter starts (None: fitted), and write that down."""
         changed = self._go_by(why)
+        self.is_asked = False
         if self._args.process_index == 0:
             out = Path(str(self._args.output_dir))
             out.mkdir(parents=True, exist_ok=True)
