@@ -90,7 +90,7 @@ def training(
             "per_device_train_batch_size": at_once,
             "gradient_accumulation_steps": accumulated,
             "warmup_steps": USUAL_WARMUP,
-            "first_weights": FITTED,
+            "first_weights": FITTED if is_fitted else RANDOM,
         },
     )
 
@@ -114,7 +114,11 @@ def start_at_random(args: BakeryConfig, base: Base, settled: Mapping[str, Any]) 
     Steps are as large as they were: there are the more of them.
     """
     table = defaults.at_random(defaults.defaults_for(base, _version(args)), base)
-    found = {"learning_rate": table.learning_rate, "num_train_epochs": table.epochs}
+    found = {
+        "learning_rate": table.learning_rate,
+        "num_train_epochs": table.epochs,
+        "first_weights": RANDOM,
+    }
     changed = {name: value for name, value in found.items() if name in settled}
     for name, value in changed.items():
         setattr(args, name, value)
