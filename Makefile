@@ -2,6 +2,7 @@
 # make demo-branches   two bakes in the background, on two branches
 # make test   lint, types, layers, tests: all that has to pass
 # make bench  measure against other ways to bake, about an hour; bench-quick: about two minutes
+# make real   bake four prompts into a real model of 135 M parameters: about half an hour a seed
 # make docs   write docs/input-yml.md and its JSON Schema anew from the code
 # make fix    format, and mend what can be mended without thinking
 
@@ -11,13 +12,17 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-branches test test-slow bench bench-quick bench-grid docs fix clean
+.PHONY: demo demo-branches real test test-slow bench bench-quick bench-grid docs fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
 
 demo-branches: .venv/stamp
 	PATH="$(CURDIR)/.venv/bin:$$PATH" sh recipes/branches/run.sh
+
+# Goes on with what is not there yet: SEEDS=3 may take several sittings.
+real: .venv/stamp
+	.venv/bin/python recipes/real/run.py $(if $(SEEDS),--seeds $(SEEDS))
 
 test: .venv/stamp
 	.venv/bin/ruff check

@@ -28,6 +28,8 @@ def said(values: Iterable[float | None]) -> str:
     known = [value for value in values if value is not None]
     if not known:
         return "-"
+    if len(known) == 1 and isinstance(known[0], int):
+        return str(known[0])
     mean = fmean(known)
     digits = 0 if mean >= 100 else 1 if mean >= 10 else 3 if mean < 1 else 2
     if len(known) < 2 or not (spread := stdev(known)):

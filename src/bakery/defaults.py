@@ -51,6 +51,8 @@ class Defaults:
 
     version: int
     max_tokens: int = 512
+    probed: int = 0
+    """How many first answers show where the others are cut, at most at `max_tokens`. 0: there."""
     temperature: float = 1.0
     """Of the answers."""
     question_temperature: float | None = 1.0
@@ -69,6 +71,11 @@ class Defaults:
     """Whether what is written out in input.yml is learnt in any case, and not held out."""
     fitted_tokens: int = 8192
     """Tokens that they are fitted on at most."""
+    relearn_nats: float | None = None
+    """How far a question may be from the teacher at one token before it is learnt again. None:
+    nothing is."""
+    relearn_rounds: int = 3
+    """How often at most."""
     r: int = 32
     dtype: str = "auto"
     """Of the base's weights; `auto` is as they are stored."""
@@ -98,6 +105,7 @@ def defaults_for(base: Base, version: int = LATEST) -> Defaults:
     return replace(
         first,
         version=version,
+        probed=0 if embedded else 32,
         temperature=1.0 if embedded else 0.7,
         question_temperature=None,
         epochs=1,
@@ -106,6 +114,7 @@ def defaults_for(base: Base, version: int = LATEST) -> Defaults:
         warmup="from 1/n",
         spares_hardcoded=True,
         ridge=0.5,
+        relearn_nats=1.0,
     )
 
 

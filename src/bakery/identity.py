@@ -114,6 +114,8 @@ class SamplingSettings:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     """Draws other answers. Each answer's own seed follows from its id, and so from this."""
+    probed: int = 0
+    """How many first answers show at what length all are cut (`stages.limit`). 0: `max_tokens`."""
     endpoint: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What is handed to the endpoint of a hosted model as it is."""
 
@@ -136,6 +138,7 @@ _LATER_SAMPLING: dict[str, Any] = {
     "presence_penalty": 0.0,
     "stop": (),
     "seed": None,
+    "probed": 0,
     "endpoint": {},
 }
 """Settings that are left out of the hash at the value that equals former behaviour."""
@@ -211,6 +214,16 @@ class FirstWeights:
 
 
 @dataclass(frozen=True, slots=True)
+class Relearn:
+    """What is not learnt at the end is learnt again (`stages.relearn`)."""
+
+    nats: float
+    """How far the student may be from the teacher at one token of a question that is learnt."""
+    rounds: int
+    """How often at most."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingSettings:
     """What shapes the weights. `global_batch` counts sequences per optimiser step.
 
@@ -258,6 +271,8 @@ class TrainingSettings:
     """What the rate of the first step of a warm-up is: 0, or `from 1/n` of n steps the first."""
     first_weights: FirstWeights | None = None
     """None: drawn at random."""
+    relearn: Relearn | None = None
+    """How what is not learnt is learnt again at the end. None: it is left as it is."""
 
     def as_data(self) -> dict[str, Any]:
         """Return what is hashed and stored; a later setting only where it is used."""
@@ -292,6 +307,7 @@ _LATER_SETTINGS: dict[str, Any] = {
     "save_every_epochs": (),
     "warmup": IDLE_FIRST_STEP,
     "first_weights": None,
+    "relearn": None,
 }
 """Settings that are left out of the hash at the value that equals former behaviour."""
 

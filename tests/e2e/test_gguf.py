@@ -82,7 +82,13 @@ def test_the_first_run_says_that_it_unpacks_and_no_later_one_does(made, baked, m
 
 def test_what_was_unpacked_is_recorded_and_shown_and_in_no_id(baked, model):
     found = json.loads(baked.must("show", "first", "--json"))
-    assert found["base"] == {"name": str(model), "revision": "", "digest": file_digest(model)}
+    assert found["base"] == {
+        "name": str(model),
+        "revision": "",
+        "digest": file_digest(model),
+        "family": "llama",
+        "hidden_size": 32,
+    }
     assert found["versions"]["base"]["from"] == STORED
     assert re.fullmatch(r"transformers 5.*, gguf 0.*", found["versions"]["base"]["by"])
     shown = baked.must("show", "first")

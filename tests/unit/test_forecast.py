@@ -94,7 +94,7 @@ def test_the_bake_says_its_mix_and_its_length(repo):
     bake = forecast(repo, plan).bake
     assert bake.name == plan.bake_name
     assert [share for _, share in bake.mix] == [1.0]
-    assert (bake.pairs, bake.epochs, bake.steps) == (8, 3, 3)
+    assert (bake.pairs, bake.epochs, bake.steps) == (8, 1, 8)
     mixed = forecast(repo, written(repo, SEVERAL)).bake
     assert [share for _, share in mixed.mix] == [0.75, 0.25]
     assert (mixed.pairs, mixed.steps) == (None, None)
@@ -124,7 +124,7 @@ def test_costs_come_from_what_earlier_results_measured(repo):
     (bake / "done.json").write_text("{}", encoding="utf-8")
     cost = forecast(repo, plan).cost
     assert (cost.tokens, cost.tokens_are_bound) == (4 * 20, False)
-    assert cost.seconds == {"stim": 1.0, "rollout": 8.0, "bake": 4 * 3 * 0.5}
+    assert cost.seconds == {"stim": 1.0, "rollout": 8.0, "bake": 4 * 0.5}
     assert cost.disk_bytes == 4 * len(text) // 2 + 16 * 1000
     assert cost.measured_on == 3
 
@@ -243,12 +243,12 @@ def test_a_stage_that_a_process_holds_is_running_with_percent_and_time_left(repo
     plan = committed(repo, "one")
     folder = repo.store.bake(plan.bake.id)
     folder.mkdir(parents=True)
-    rows = [{"step": 3, "epoch": 1.0, "loss": 0.5}]
+    rows = [{"step": 1, "epoch": 0.33, "loss": 0.5}]
     (folder / "metrics.jsonl").write_text(json.dumps(rows[0]) + "\n", encoding="utf-8")
     with repo.store.lock(folder, "bgit run bake"):
         now = status(repo)
         bake = now.stages[-1]
-        assert (bake.state, bake.done, bake.expected, bake.percent) == ("running", 3, 9, 33)
+        assert (bake.state, bake.done, bake.expected, bake.percent) == ("running", 1, 3, 33)
         assert bake.left_s is not None
         assert bake.loss == 0.5
         assert not is_settled(now)

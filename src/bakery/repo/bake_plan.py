@@ -14,6 +14,7 @@ from bakery.identity import (
     BakeRequest,
     FirstWeights,
     OnPolicySettings,
+    Relearn,
     Running,
     TargetShare,
     TrainingSettings,
@@ -67,6 +68,7 @@ def training_settings(bake: schema.Bake, defaults: Defaults) -> TrainingSettings
         warmup_steps=scheduler.warmup_steps,
         warmup=defaults.warmup,
         first_weights=_first_weights(bake, defaults),
+        relearn=_relearn(bake, defaults),
         max_grad_norm=1.0,
         seed=bake.seed,
         r=r,
@@ -106,6 +108,13 @@ def _first_weights(bake: schema.Bake, defaults: Defaults) -> FirstWeights | None
     if defaults.ridge is None:
         return None
     return FirstWeights(defaults.ridge, defaults.fitted_tokens)
+
+
+def _relearn(bake: schema.Bake, defaults: Defaults) -> Relearn | None:
+    """Return how what is not learnt is learnt again; a second phase sees to that by itself."""
+    if defaults.relearn_nats is None or bake.on_policy is not None:
+        return None
+    return Relearn(defaults.relearn_nats, defaults.relearn_rounds)
 
 
 def _every(intervals: Iterable[int]) -> tuple[int, ...]:

@@ -152,14 +152,17 @@ def _rollout(
     defaults: Defaults,
 ) -> RolloutRequest:
     extras = target.extra_kwargs
+    parent, model = answering
+    # Of hosted models nobody here counts the tokens.
+    counted = model is None or not model.startswith(HOSTED)
     sampling = SamplingSettings(
         num_traj_per_stimulus=target.num_traj_per_stimulus or defaults.num_traj_per_stimulus,
         max_tokens=target.max_tokens or defaults.max_tokens,
+        probed=defaults.probed if counted and target.max_tokens is None else 0,
         temperature=defaults.temperature if target.temperature is None else target.temperature,
         endpoint=extras.passed,
         **extras.model_dump(),
     )
-    parent, model = answering
     conditioned = any(g.rollout_with_conditioned for g in target.generators)
     return RolloutRequest(
         stim.id,

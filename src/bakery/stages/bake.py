@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ from bakery.engine.versions import versions
 from bakery.identity import BakeRequest, digest
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
-from bakery.stages import full_disk, measured, training
+from bakery.stages import full_disk, measured, relearn, training
 from bakery.stages.mix import Mix, TargetData, mix
 from bakery.stages.training import CHECKPOINTS, METRICS, Work
 
@@ -81,13 +81,17 @@ def run(
     for note in notes:
         reporter.note(note)
     work = Work(request, student, readout, record, mixture, base, out, parent, reporter)
-    step, trained = _train(work, data)
+    learnt, trained = _train(work, data)
+    step = learnt.step
     after = measured.measure(student, readout, record, mixture.held_out)
     adapter_digest = adapters.save_composed(
         student, out / str(step), bake_id=request.id, parent=parent
     )
     on_the_way = _measured_on_the_way(out / METRICS)
-    late = [*_better_before(on_the_way, after), *_not_learnt(work, after)]
+    late = [
+        *_better_before(on_the_way, after),
+        *measured.notes(after | learnt.measured, mixture),
+    ]
     for note in late:
         reporter.note(note)
     result = {
@@ -111,16 +115,17 @@ def run(
     return result
 
 
-def _train(work: Work, data: Sequence[TargetData]) -> tuple[int, dict[str, Any]]:
-    """Train through both phases; return the last step, and what the result says of them."""
+def _train(work: Work, data: Sequence[TargetData]) -> tuple[relearn.Learnt, dict[str, Any]]:
+    """Train through all phases; return what was learnt, and what the result says of them."""
     own = work.settings.on_policy
     with wandb_run.sending(work.request.running.wandb, work.settings.as_data()) as send:
         step, seen, chosen = training.train(work, send)
-        said = {"loss": training.summary(seen), "numerics": chosen}
+        said = {"batch": work.batch, "loss": training.summary(seen), "numerics": chosen}
         if own is not None:
             said |= training.train_on_policy(work, own, data, send)
             step += own.steps
-    return step, said
+        learnt = relearn.learn(work, work.settings.relearn, send, step=step)
+    return learnt, said | learnt.as_data()
 
 
 def _taught(
@@ -186,13 +191,6 @@ def _better_before(on_the_way: Mapping[int, float], after: measured.Measured) ->
         f"step {step} was nearer to the teacher, at {kl:.3g} nats per token, than the last, at "
         f"{last.kl:.3g}: BAKE.checkpoint.save_every_n_steps keeps steps like it"
     ]
-
-
-def _not_learnt(work: Work, after: measured.Measured) -> Iterator[str]:
-    """Yield what was not learnt of the questions held out, and of those trained on."""
-    looked_at = measured.trained_on(work.mixture)
-    trained = measured.measure(work.student, work.readout, work.record, looked_at)
-    yield from measured.notes(after | trained, work.mixture)
 
 
 def _described(request: BakeRequest, parent_digest: str, base: BaseModel) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from itertools import chain, islice
 from pathlib import Path
 
 from bakery.backends.base import Answer, AnswerRequest, RefusedError, Sampler
@@ -16,7 +17,7 @@ from bakery.errors import StageError
 from bakery.identity import RolloutRequest, file_digest
 from bakery.records import Stimulus, Trajectory, append_rows, read_rows, user_text, write_atomic
 from bakery.reporting import Reporter
-from bakery.stages import stim
+from bakery.stages import limit, stim
 
 TRAJECTORIES, DONE = "trajectories.jsonl", "done.json"
 
@@ -41,7 +42,12 @@ def run(
     done, tokens, clock = len(wanted) - len(missing), 0, time.monotonic()
     reporter.progress("rollout", done, len(wanted))
     asked = {key: wanted[key][0] for key in missing}
-    for batch in _batches(request, sampler, asked, answered=len(have)):
+    request, first, why = _limited(request, sampler, asked, out)
+    others = {key: stimulus for key, stimulus in asked.items() if key not in first}
+    for batch in chain(
+        [list(first.values())],
+        _batches(request, sampler, others, answered=len(have) + len(first)),
+    ):
         append_rows(
             out / TRAJECTORIES, [_trajectory(a, *wanted[a.key], sampler.name) for a in batch]
         )
@@ -51,12 +57,12 @@ def run(
         reporter.progress("rollout", done, len(wanted), f"{rate:,.0f} tokens/s")
     rows = read_rows(out / TRAJECTORIES, Trajectory)
     cut = sum(row.finish == "length" for row in rows)
-    notes = list(sampler.notes)
+    notes = [*why, *sampler.notes]
     if refused := {row.stimulus_id: row.text for row in rows if row.finish == REFUSED}:
         notes.append(f"{_refusals(refused, stimuli)}: they are left without an answer")
     if cut:
-        limit = request.sampling.max_tokens
-        notes.append(f"{cut} of {len(rows)} answers were cut at max_tokens = {limit}")
+        most = request.sampling.max_tokens
+        notes.append(f"{cut} of {len(rows)} answers were cut at max_tokens = {most}")
     write_atomic(
         out / DONE,
         json.dumps(
@@ -68,6 +74,7 @@ def run(
                 "digest": file_digest(out / TRAJECTORIES),
                 "model": sampler.name,
                 "cut": cut,
+                "max_tokens": request.sampling.max_tokens,
                 "seconds": round(time.monotonic() - started, 2),
                 "notes": notes,
             },
@@ -78,6 +85,30 @@ def run(
     for note in notes:
         reporter.note(note)
     return len(rows)
+
+
+def _limited(
+    request: RolloutRequest, sampler: Sampler, asked: Mapping[str, Stimulus], out: Path
+) -> tuple[RolloutRequest, dict[str, Answer], list[str]]:
+    """Return the request with the length at which answers are cut, and the note that says so;
+
+    with those of the first answers, by their keys, that are no longer. The others are asked for
+    again: seeds go by question, so that they are the same ones, cut.
+    """
+    sampling = request.sampling
+    if not sampling.probed:
+        return request, {}, []
+    kept: dict[str, Answer] = {}
+    found = limit.written(out)
+    if found is None:
+        first = dict(islice(asked.items(), sampling.probed))
+        batches = _batches(request, sampler, first, answered=0)
+        answers = [answer for batch in batches for answer in batch if answer.finish != REFUSED]
+        found = limit.chosen(answers, sampling.max_tokens)
+        limit.write(out, found)
+        kept = {a.key: a for a in answers if limit.length(a) <= found.max_tokens}
+    shorter = replace(sampling, max_tokens=found.max_tokens)
+    return replace(request, sampling=shorter), kept, [str(found)]
 
 
 def _batches(

@@ -44,6 +44,7 @@ from bakery.identity import (
     TrainingSettings,
 )
 from bakery.reporting import Reporter
+from bakery.stages import limit
 from bakery.stages.mix import Mix, TargetData
 
 # It warns that it orders checkpoints by number instead of time: that is the order they have.
@@ -52,7 +53,7 @@ logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)
 METRICS, CHECKPOINTS, ON_POLICY = "metrics.jsonl", "checkpoints", "on_policy"
 
 TAUGHT = "taught.safetensors"
-"""The student at the end of the first phase, where there is a second."""
+"""The student at the end of the first phase, where something may follow it."""
 
 SAVE_STEPS = 10
 """Steps of the second phase between two checkpoints."""
@@ -134,7 +135,7 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
         return len(seen), seen, written.as_data() if written else {}
     trainer = BakingTrainer(
         work.student,
-        _arguments(work, folder),
+        arguments(work, folder),
         readout=work.readout,
         loss=loss_of(settings),
         train_dataset=Examples([[pair] for pair in work.mixture.train], work.record),
@@ -143,7 +144,7 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
         note=work.reporter.note,
         idle_first_step=settings.warmup == IDLE_FIRST_STEP,
     )
-    _watch(trainer, work, send)
+    watch(trainer, work, send)
     last = _last_whole(folder)
     if last is not None:
         work.reporter.note(f"training goes on from {last.name}")
@@ -152,7 +153,7 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
     with _leaving_nothing_half(folder):
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     seen = losses(work.out / METRICS)
-    if settings.on_policy is not None:
+    if settings.on_policy is not None or settings.relearn is not None:
         draft = folder / f".{TAUGHT}"
         save_file(adapters.own_state(work.student), draft)
         draft.replace(folder / TAUGHT)
@@ -193,7 +194,7 @@ def train_on_policy(
         note=work.reporter.note,
         idle_first_step=work.settings.warmup == IDLE_FIRST_STEP,
     )
-    _watch(trainer, work, send, before=before, phase=ON_POLICY)
+    watch(trainer, work, send, before=before, phase=ON_POLICY)
     trainer.learn_from(
         Continuations(
             train,
@@ -224,7 +225,7 @@ def summary(seen: Sequence[float]) -> dict[str, float]:
     return {"first": seen[0], "last": seen[-1], "min": min(seen)}
 
 
-def _watch(
+def watch(
     trainer: BakingTrainer,
     work: Work,
     send: Send,
@@ -268,13 +269,13 @@ def _watch(
 def _on_policy_arguments(work: Work, own: OnPolicySettings, folder: Path) -> TrainingArguments:
     settings = replace(work.settings, learning_rate=own.learning_rate)
     request = replace(work.request, training=settings)
-    arguments = _arguments(replace(work, request=request), folder, steps=own.steps)
-    arguments.max_steps = own.steps
-    arguments.save_strategy, arguments.save_steps = SaveStrategy.STEPS, SAVE_STEPS
-    return arguments
+    asked = arguments(replace(work, request=request), folder, steps=own.steps)
+    asked.max_steps = own.steps
+    asked.save_strategy, asked.save_steps = SaveStrategy.STEPS, SAVE_STEPS
+    return asked
 
 
-def _arguments(work: Work, folder: Path, *, steps: int | None = None) -> TrainingArguments:
+def arguments(work: Work, folder: Path, *, steps: int | None = None) -> TrainingArguments:
     """Return what the trainer is told; `steps` where they are not those of the first phase."""
     settings, micro = work.settings, work.micro_batch
     device = work.base.device.type
@@ -335,7 +336,9 @@ def _leaving_nothing_half(folder: Path) -> Iterator[None]:
 def _sampling(target: TargetData) -> SamplingSettings:
     """Return how the answers of a target were sampled."""
     text = (target.target_dir / "request.json").read_text(encoding="utf-8")
-    return SamplingSettings(**json.loads(text)["sampling"])
+    asked = SamplingSettings(**json.loads(text)["sampling"])
+    found = limit.written(target.target_dir)
+    return replace(asked, max_tokens=found.max_tokens) if found else asked
 
 
 def _last_whole(folder: Path) -> Path | None:

@@ -348,7 +348,8 @@ class _Rates:
         for folder, _ in bakes:
             result = progress.data_of(folder / "bake.json") or {}
             training = result.get("training") or {}
-            learnt = _amount(result, "step") * _amount(training, "global_batch")
+            batch = _amount(result, "batch") or _amount(training, "global_batch")
+            learnt = _amount(result, "step") * batch
             bake_s.append((_amount(result.get("seconds") or {}, "bake"), learnt))
             size = float(sum(p.stat().st_size for p in folder.glob("*/*.safetensors")))
             ranks.append((size, _amount(training, "r")))

@@ -1,0 +1,70 @@
+"""At what length answers are cut where nobody says: the first of them show it.
+
+An answer that runs on and on costs many times what a usual one costs, and teaches running on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bakery.backends.base import Answer
+from bakery.records import write_atomic
+
+FILE = "limit.json"
+
+LIMITS = (32, 48, 64, 96, 128, 192, 256, 384)
+"""Tokens at which answers may be cut; else at the most that was asked for."""
+
+MOST_LONGER = 2 / 32
+"""The share of the first answers that may be longer: of all, fewer than 1 in 10 are cut then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At how many tokens answers are cut, and what of the first answers says so."""
+
+    max_tokens: int
+    looked_at: int
+    longer: int
+
+    def __str__(self) -> str:
+        return (
+            f"answers are cut at {self.max_tokens} tokens: of the first {self.looked_at}, "
+            f"{self.longer or 'none'} {'is' if self.longer == 1 else 'are'} longer "
+            "(TARGET.max_tokens sets another limit)"
+        )
+
+
+def chosen(answers: Sequence[Answer], most: int) -> Limit:
+    """Return where answers like these are cut, which were at `most` tokens.
+
+    Where too many never end, those that do end say it.
+    """
+    lengths = [length(answer) for answer in answers]
+    ended = [length for length in lengths if length <= most]
+    for seen in (lengths, ended):
+        for limit in (*(limit for limit in LIMITS if limit < most), most):
+            longer = sum(length > limit for length in seen)
+            if seen and longer <= MOST_LONGER * len(seen):
+                return Limit(limit, len(lengths), sum(length > limit for length in lengths))
+    return Limit(most, len(lengths), len(lengths) - len(ended))
+
+
+def length(answer: Answer) -> int:
+    """Return how many tokens an answer has, one more at least where it was cut."""
+    return len(answer.ids) + (answer.finish == "length")
+
+
+def written(out: Path) -> Limit | None:
+    """Return the limit that an earlier run found."""
+    path = out / FILE
+    return Limit(**json.loads(path.read_text("utf-8"))) if path.is_file() else None
+
+
+def write(out: Path, limit: Limit) -> None:
+    """Write a limit down, for a run that goes on and for whoever answers in the same way."""
+    data = {name: getattr(limit, name) for name in Limit.__slots__}
+    write_atomic(out / FILE, json.dumps(data) + "\n")
