@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from bakery.generators.words import loops
+
 HERE = Path(__file__).parent
 MOST_TOKENS = 64
 
@@ -31,16 +33,6 @@ def checks(name: str) -> list[Asked]:
         return [(row["question"], row["right"]) for row in found["asked"]]
     lines = (HERE / found["questions"]).read_text(encoding="utf-8").splitlines()
     return [(line, found["right"]) for line in lines if line.strip()]
-
-
-def loops(answer: str) -> bool:
-    """Tell whether some words come three times in a row."""
-    words = re.findall(r"\w+|[^\w\s]", answer.casefold())
-    return any(
-        words[at : at + size] == words[at + size : at + 2 * size] == words[at + 2 * size :][:size]
-        for size in range(1, 9)
-        for at in range(len(words) - 3 * size + 1)
-    )
 
 
 def is_right(answer: str, expression: str) -> bool:

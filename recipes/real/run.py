@@ -46,7 +46,7 @@ ENVIRONMENT = {
     "GIT_COMMITTER_EMAIL": "real@example.org",
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
-    "PYTHONPATH": str(ROOT),
+    "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
 }
 
 

@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -125,7 +125,8 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     data = _Rounds.of(material, settings, chat, source.config(), told)
     base = settled.base_of(source.config())
     sized = settled.lora(settings.lora, base, training)
-    model = loading.load(source, settings.data, training)
+    with told.doing("loading"):
+        model = loading.load(source, settings.data, training)
     questions = Questions(chat, settings, material.questions)
     scores = questions.before(model, told)
     student = loading.with_adapter(model, settings.lora, source, settings.data, training)
@@ -138,10 +139,12 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     if sized | trainer.beginning.settled:
         told.note(settled.sentence(sized | trainer.beginning.settled))
     _check_difference(trainer)
-    before = trainer.fidelity(without_adapter=True)
+    with told.doing("measuring before"):
+        before = trainer.fidelity(without_adapter=True)
     saved = fmean(len(p.teacher.ids) - len(p.student.ids) for p in trainer.probe.pairs)
     seen = _train(trainer, material)
-    after = trainer.fidelity()
+    with told.doing("measuring after"):
+        after = trainer.fidelity()
     if after.kl > before.kl:
         told.note("the bake is further from the prompted teacher than before: lower learning_rate")
     scores |= questions.after(student, told)
@@ -218,6 +221,14 @@ class _Told:
             self._reporter.progress("bake", *self._bake, f"{label} {done}/{total}")
             return
         self._reporter.progress(label, done, total, detail)
+
+    def partly(self, done: float, of: int) -> None:
+        """Pass on how far the units under way are."""
+        self._reporter.partly(done, of)
+
+    def doing(self, label: str) -> AbstractContextManager[None]:
+        """Pass on what is under way."""
+        return self._reporter.doing(label)
 
     def note(self, text: str) -> None:
         """Show a note, and keep it."""

@@ -12,7 +12,7 @@ import peft
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedConfig
 
-from bakery import distil
+from bakery import costs, distil
 from bakery.engine import loading, on_policy
 from bakery.engine.adapters import peft_on_new_transformers
 from bakery.engine.chat import Chat
@@ -25,6 +25,7 @@ from bakery.engine.conversations import (
     settings_of,
 )
 from bakery.engine.data.rows import Row
+from bakery.engine.machine import MEASURED_S
 from bakery.engine.rounds import Rounds, rounds_of
 from bakery.engine.settings import settled
 from bakery.engine.settings.parse import Settings
@@ -36,8 +37,6 @@ from bakery.reporting import Reporter
 SHOWN = 3
 _OF_4_BITS = 0.56
 """Bytes that a weight takes in 4 bits, its share of the scales included."""
-_OF_ADAM = 16
-"""Bytes that a trained weight takes: itself, its gradient and two moments, each in fp32."""
 
 
 def look(settings: Settings, *, reporter: Reporter) -> Preview:
@@ -181,11 +180,35 @@ def _estimate(
         parameters=parameters,
         trainable=trainable,
         weights=round(parameters * (_OF_4_BITS if data.load_in_4bit else dtype.itemsize)),
-        adapter=trainable * _OF_ADAM,
+        adapter=trainable * costs.OF_ADAM,
         batch=_batch_bytes(settings, config, sizes, dtype),
-        seconds=work / rate / training.world_size,
+        seconds=work / rate / training.world_size
+        + _at_least(settings, config, sizes, steps, parameters * dtype.itemsize, is_sampled),
         rate=rate,
+        process=costs.LIBRARIES + costs.TRAINER,
     )
+
+
+def _at_least(
+    settings: Settings,
+    config: PreTrainedConfig,
+    sizes: list[list[_Sizes]],
+    steps: int,
+    weights: int,
+    is_sampled: bool,
+) -> float:
+    """Return the seconds that pass however fast products of matrices are: on a CPU, they count."""
+    training, layers = settings.training, int(config.num_hidden_layers)
+    if training.device.type != "cpu":
+        return 0.0
+    batches = steps * training.gradient_accumulation_steps
+    seconds: float = costs.LOAD_S + weights / costs.LOADED + costs.FIRST_STEP_S
+    seconds += batches * layers * costs.STEP_S
+    if is_sampled:
+        answers = sum(map(len, sizes))
+        tokens = math.ceil(answers / costs.ROWS) * max(p.targets for e in sizes for p in e)
+        seconds += costs.FIRST_SAMPLE_S + tokens * (weights / costs.READ + layers * costs.TOKEN_S)
+    return seconds
 
 
 def _dtype(settings: Settings, config: PreTrainedConfig) -> torch.dtype:
@@ -231,11 +254,13 @@ def _batch_bytes(
 
 
 def _rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Return the operations a second of one product of matrices on this device."""
+    """Return the operations a second of products of matrices on this device, as busy as it is."""
     size = 512 if device.type == "cpu" else 4096
     square = torch.ones(size, size, device=device, dtype=dtype)
     square @ square  # the first one also sets things up
     float((square @ square)[0, 0])
-    started = time.perf_counter()
-    float((square @ square)[0, 0])  # reading a number waits for the device
-    return float(2 * size**3 / (time.perf_counter() - started))
+    count, started = 0, time.perf_counter()
+    while (spent := time.perf_counter() - started) < MEASURED_S:
+        float((square @ square)[0, 0])  # reading a number waits for the device
+        count += 1
+    return 2.0 * float(size) ** 3 * max(count, 1) / max(spent, 1e-9)

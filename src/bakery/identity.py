@@ -326,9 +326,9 @@ class Wandb:
 class Running:
     """How a bake is run and watched, which changes speed, memory and what is logged: no id."""
 
-    attn_implementation: str | None = None
-    """None: what the base's configuration says."""
+    attn_implementation: str | None = None  # None: what the base's configuration says.
     gradient_checkpointing: bool = False
+    fits_memory: bool = False  # Where memory is short, fewer than `micro_batch_size` at once.
     eval_interval: int = 0
     """Steps between two measurements on what is held out; 0: none while training."""
     wandb: Wandb | None = None

@@ -48,12 +48,14 @@ class Estimate:
     batch: int
     seconds: float
     rate: float
-    """Floating-point operations a second, as measured by one product of matrices."""
+    """Floating-point operations a second, as measured by products of matrices."""
+    process: int = 0
+    """What Python and its libraries take."""
 
     @property
     def memory(self) -> int:
         """All of it together."""
-        return self.weights + self.adapter + self.batch
+        return self.process + self.weights + self.adapter + self.batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ def test_a_model_of_any_make_is_baked_and_talked_to(
     base = make_model(workplace / "base", config)
     typist = repository("./base", workplace, env)
     typist.commit(input_yml(questions=6))
-    typist.must("run", "stim", "rollout", "bake")
+    typist.must("run", "--allow", "teacher", "stim", "rollout", "bake")  # random: it obeys nothing
     found = json.loads(typist.must("show", "first", "--json"))
     assert found["base"]["name"] == str(base)
     assert re.fullmatch(r"[0-9a-f]{64}", found["base"]["digest"])

@@ -141,3 +141,19 @@ def test_a_model_with_the_same_tokens_may_answer_and_is_named(tmp_path: Path, be
     _, rows = rolled_out(tmp_path, answering._model, asked("Who?"), teacher=SHOUT)
     assert {row.model for row in rows} == {other.name}
     assert f"digest {other.base.id.digest[:16]}" in answering.notes[0]
+
+
+def test_many_cut_answers_are_a_warning_with_what_helps(tmp_path: Path) -> None:
+    local = LocalModel(models.load(bases.identify(str(random_model(tmp_path / "model")))))
+    asked = {"type": "hardcoded", "questions": [f"q{n}?" for n in range(10)]}
+    _, rows = rolled_out(tmp_path, local, asked, teacher=SHOUT)
+    cut = sum(row.finish == "length" for row in rows)
+    assert cut > 1
+    (note,) = json.loads((tmp_path / "out" / rollout.DONE).read_text())["notes"]
+    assert note.startswith(f"warning: {cut} of 10 answers were cut at max_tokens = 12, ")
+    assert "raise TARGET.max_tokens" in note
+
+
+@pytest.mark.parametrize(("cut", "is_many"), [(1, False), (10, False), (11, True)])
+def test_one_answer_in_ten_may_be_cut(cut: int, is_many: bool) -> None:
+    assert rollout._of_cut(cut, 100, 64).startswith("warning: ") is is_many

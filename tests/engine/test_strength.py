@@ -8,11 +8,14 @@ import pytest
 import torch
 from peft import PeftConfig
 
+from bakery.backends import both_ways
+from bakery.backends.base import AnswerRequest
 from bakery.backends.chatting import LocalSpeaker, set_thinking
 from bakery.backends.local import LocalModel
 from bakery.conversation import ChatSettings, Ending
 from bakery.engine.strength import AS_BAKED, AS_BASE, AS_PARENT, Dial, Strength
 from bakery.errors import ConfigError, ModelError
+from bakery.identity import SamplingSettings
 from bakery.records import Prompt
 from tests.support.baking import Bench
 from tests.support.models import CHATML, random_model
@@ -42,6 +45,22 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
 
 def loaded(bench: Bench, folder: Path | None) -> LocalModel:
     return LocalModel(bench.base(), parent=folder)
+
+
+def test_a_parent_is_asked_with_and_without_its_bakes_and_taken_off_bit_for_bit(chain):
+    bench, _, second = chain
+    local = loaded(bench, second)
+    before = logits(bench.base().model)
+    asked = [AnswerRequest("0", tuple(HELLO))]
+    shout = Prompt(({"role": "system", "content": "SHOUT!"},))
+    how = shout, Prompt(), SamplingSettings(1, 12, temperature=0.0)
+    found = both_ways.ask(local, asked, *how)
+    bare = both_ways.ask(loaded(bench, None), asked, *how)
+    assert found.on_base == bare.prompted != found.prompted
+    assert bare.on_base is None
+    assert found.moved > 0
+    local.model.unload()
+    assert torch.equal(logits(local.base.model), before)
 
 
 def test_strength_one_is_the_bake_bit_for_bit(chain):

@@ -245,6 +245,8 @@ def test_a_stage_that_a_process_holds_is_running_with_percent_and_time_left(repo
     folder.mkdir(parents=True)
     rows = [{"step": 1, "epoch": 0.33, "loss": 0.5}]
     (folder / "metrics.jsonl").write_text(json.dumps(rows[0]) + "\n", encoding="utf-8")
+    said = '{"begun": {"0": 3}, "coming": {}, "from": 0, "since": "2026-01-01T00:00:00+00:00"}'
+    (folder / "steps.json").write_text(said, encoding="utf-8")
     with repo.store.lock(folder, "bgit run bake"):
         now = status(repo)
         bake = now.stages[-1]

@@ -14,7 +14,7 @@ from bakery.engine import adapters, bases
 from bakery.engine.chat import Chat
 from bakery.engine.models import BaseModel
 from bakery.engine.packed.support import support_of
-from bakery.engine.sampling import Sample, SampleRequest, sample
+from bakery.engine.sampling import Sample, SampleRequest, Watch, sample
 from bakery.errors import ConfigError
 from bakery.identity import SamplingSettings
 from bakery.records import Message, Prompt
@@ -28,10 +28,20 @@ LIST_TOKENS, TOKENS_PER_QUESTION = 64, 32
 
 
 class LocalModel:
-    """A base model that may carry a parent's adapter; both doors sample through it."""
+    """A base model that may carry a parent's adapter; both doors sample through it.
 
-    def __init__(self, base: BaseModel, *, name: str = "", parent: Path | None = None) -> None:
-        self.base = base
+    `watch` is told how far each batch of answers is.
+    """
+
+    def __init__(
+        self,
+        base: BaseModel,
+        *,
+        name: str = "",
+        parent: Path | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        self.base, self.watch = base, watch
         self.name = name or base.id.name
         self.model: PreTrainedModel | PeftModel = (
             adapters.attach_parent(base.model, parent) if parent else base.model
@@ -81,7 +91,14 @@ class LocalModel:
         self, requests: Sequence[SampleRequest], settings: SamplingSettings
     ) -> Iterator[list[Sample]]:
         chat = self.base.chat
-        yield from sample(self.model, requests, settings, end_ids=chat.end_ids, pad_id=chat.pad_id)
+        yield from sample(
+            self.model,
+            requests,
+            settings,
+            end_ids=chat.end_ids,
+            pad_id=chat.pad_id,
+            watch=self.watch,
+        )
 
 
 class AnsweringForAnother:

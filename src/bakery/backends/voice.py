@@ -78,7 +78,7 @@ class Voice:
             one.key: one
             for batch in sample(
                 model, requests, settings, end_ids=chat.end_ids, pad_id=chat.pad_id,
-                prefixes=prefixes,
+                prefixes=prefixes, watch=self._model.watch,
             )
             for one in batch
         }  # fmt: skip

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from bakery.errors import BakeryError, ConfigError
+from bakery.jobs import pipeline
 from bakery.repo.commits.checks import INPUT
-from bakery.repo.look.forecast import Forecast, forecast
+from bakery.repo.look.forecast import Forecast, TargetForecast, forecast
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui.forecast import show_forecast
+from bakery.ui.progress import reporter
 
 if TYPE_CHECKING:
     from bakery.repo.plan import Plan
@@ -30,8 +32,13 @@ class CheckError(BakeryError):
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON, problems too.")
+@click.option(
+    "--sample",
+    is_flag=True,
+    help="Load the parent, and show three answers of it without the prompt and with it.",
+)
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of input.yml, for editors.")
-def check(file: Path | None, as_json: bool, schema: bool) -> None:
+def check(file: Path | None, as_json: bool, sample: bool, schema: bool) -> None:
     """Validate input.yml, and print what a run would make and take.
 
     FILE is read as if it were the input.yml of this repository. Ends with 1 where it cannot run.
@@ -43,7 +50,9 @@ def check(file: Path | None, as_json: bool, schema: bool) -> None:
         return
     source = INPUT if file is None else str(file)
     try:
-        found = _forecast(file, source)
+        repo = ModelRepo.find()
+        plan = repo.plan("worktree") if file is None else repo.plan_of(_text(file), source)
+        found = _forecast(repo, plan)
     except ConfigError as error:
         if as_json:
             problems = error.message.split("\n")
@@ -52,15 +61,31 @@ def check(file: Path | None, as_json: bool, schema: bool) -> None:
             )
             raise SystemExit(1) from error
         raise CheckError(error.message, hint=error.hint) from error
-    show_forecast(found, source=source, as_json=as_json)
+    if not sample:
+        show_forecast(found, source=source, as_json=as_json)
+        return
+    with reporter() as notes:
+        looks, others = pipeline.looked_at(repo, plan, notes)
+    show_forecast(found, source=source, as_json=as_json, looks=looks, others=others)
 
 
-def _forecast(file: Path | None, source: str) -> Forecast:
-    repo = ModelRepo.find()
-    plan = repo.plan("worktree") if file is None else repo.plan_of(_text(file), source)
+def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
     _check_rank(repo, plan)
-    found = forecast(repo, plan)
-    return replace(found, warnings=(*found.warnings, *_unasked(repo, found)))
+    found = forecast(repo, plan, pipeline.machine(plan))
+    warnings = (*found.warnings, *_unasked(repo, found))
+    return replace(found, warnings=warnings, targets=tuple(_with_own_prompt(found, plan)))
+
+
+def _with_own_prompt(found: Forecast, plan: Plan) -> Iterator[TargetForecast]:
+    """Yield the targets with what the template writes where their student has no system prompt."""
+    from bakery.engine.template import own_prompt
+
+    own = own_prompt(plan.head.base) if plan.targets else None
+    for target, planned in zip(found.targets, plan.targets, strict=True):
+        if own is None or any(m["role"] == "system" for m in planned.student.messages):
+            yield target
+        else:
+            yield replace(target, template_prompt=(own.text, own.tokens))
 
 
 def _check_rank(repo: ModelRepo, plan: Plan) -> None:

@@ -50,8 +50,8 @@ from bakery.ui.progress import reporter
     "--allow",
     multiple=True,
     type=click.Choice(pipeline.WAIVERS),
-    help="Go on with poor questions: those of a writer of which fewer than half of the replies "
-    "are usable. The recipe says so.",
+    help="Go on with poor `questions`, fewer than half of whose writer's replies are usable, or "
+    "with a `teacher` that does not obey its prompt at all. The recipe says so.",
 )
 @click.option(
     "--dry-run", is_flag=True, help="Only say what would be made, and what that would take."
@@ -81,7 +81,8 @@ def run(
     repo = ModelRepo.find()
     chosen = [stage for stage in pipeline.STAGES if not stages or stage in stages]
     if dry_run:
-        show_forecast(forecast(repo, pipeline.planned(repo, chosen)), as_json=as_json)
+        plan = pipeline.planned(repo, chosen)
+        show_forecast(forecast(repo, plan, pipeline.machine(plan)), as_json=as_json)
         return
     if detach:
         _launch(repo, chosen, force=force, at_once=now, allow=allow, as_json=as_json)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
 
+from bakery.engine.template import DAY, before_question
 from bakery.errors import ConfigError, ModelError
 from bakery.records import Message, Prompt
 
@@ -39,8 +39,6 @@ class Encoded:
 
 _NOW = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
 """How a template asks for today's date, in the format that is its second group."""
-DAY = datetime(2024, 7, 26, tzinfo=UTC)
-"""Today, for templates that ask: answers of one day are learnt behind prompts of another."""
 CLOCK_STOPPED = (
     f"the chat template writes the date into its prompts: it is {DAY:%d %b %Y} in all of them, "
     "so that the same bake is the same on any day"
@@ -89,6 +87,19 @@ class Chat:
                 del self._prefixes[next(iter(self._prefixes))]
             self._prefixes[text] = tuple(out["input_ids"])
         return list(self._prefixes[text])
+
+    def tokens_left(self, prompt: Prompt) -> int:
+        """Return how many tokens stand before a question: of a prompt, or the template's own."""
+
+        def render(messages: Sequence[Message], answering: bool) -> str:
+            how = {"add_generation_prompt": answering, "tokenize": False}
+            return str(self._apply(messages, prompt.tools, **how))
+
+        try:
+            text = before_question(render, prompt.messages)
+        except ConfigError:  # the template takes no such conversation
+            return 0
+        return len(self.tokenizer.encode(text, add_special_tokens=False))
 
     def rendered(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str:
         """Return the text of a finished conversation."""

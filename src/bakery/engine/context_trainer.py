@@ -203,7 +203,8 @@ class ContextBakingTrainer(OnPolicyTrainer):
             pairs, record = self.train_dataset.pairs, self.train_dataset.record
             if isinstance(record, TeacherRecord) and record.is_partial:
                 record = LiveTeacher(self.model, self.readout, self._rounds.begins)
-            why = self.beginning.fit(self.readout, record, pairs)
+            with self.reporter.doing("fitting first weights"):
+                why = self.beginning.fit(self.readout, record, pairs)
             if self.args.world_size > 1:  # the first process decides for all
                 why = gather_object([why])[0]
         self.beginning.begin(why, self.reporter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,10 +29,18 @@ class Fidelity:
 
 
 def fidelity(
-    model: torch.nn.Module, readout: Readout, record: Features, pairs: Sequence[Pair]
+    model: torch.nn.Module,
+    readout: Readout,
+    record: Features,
+    pairs: Sequence[Pair],
+    *,
+    watch: Callable[[int], None] | None = None,
 ) -> list[Fidelity]:
-    """Score the student view of each pair by `model` as it stands against the teacher's record."""
-    found = sums(model, readout, record, pairs, Divergence())
+    """Score the student view of each pair by `model` as it stands against the teacher's record.
+
+    `watch` is told how many pairs are scored.
+    """
+    found = sums(model, readout, record, pairs, Divergence(), watch=watch)
     return [Fidelity(kl / n, agreed / n, n, worst) for kl, agreed, n, worst in found]
 
 
@@ -56,10 +64,16 @@ def totals(
 
 @torch.no_grad()
 def sums(
-    model: torch.nn.Module, readout: Readout, record: Features, pairs: Sequence[Pair], loss: Loss
+    model: torch.nn.Module,
+    readout: Readout,
+    record: Features,
+    pairs: Sequence[Pair],
+    loss: Loss,
+    *,
+    watch: Callable[[int], None] | None = None,
 ) -> list[tuple[float, int, int, float]]:
     """Return each pair's summed divergence, agreeing and target positions, largest divergence."""
-    found = [(0.0, 0, 0, 0.0)] * len(pairs)
+    found, done = [(0.0, 0, 0, 0.0)] * len(pairs), 0
     for at, features in features_of(model, readout, [p.student for p in pairs]):
         teacher = record.features_of_pairs([pairs[i] for i in at]).to(features.device)
         counts = [pairs[i].num_targets for i in at]
@@ -68,4 +82,7 @@ def sums(
             if len(values_n):
                 worst = float(values_n.max())
                 found[i] = float(values_n.sum()), int(agreed_n.sum()), len(values_n), worst
+        done += len(at)
+        if watch is not None:
+            watch(done)
     return found

@@ -10,8 +10,14 @@ import platform
 import torch
 from torch import nn
 
+from bakery.costs import Shape
+from bakery.engine import machine
+
 SHARE_OF_HOST, SHARE_OF_DEVICE = 1 / 8, 1 / 3
 """What keys and values of one batch may take of the machine's memory, or of a GPU's free one."""
+
+TRAINING_SHARE = 4
+"""A training takes at most this part of the machine's memory, where it can run fewer at once."""
 
 
 def cache_bytes(device: torch.device) -> int:
@@ -27,6 +33,29 @@ def cache_bytes(device: torch.device) -> int:
         return int(free * SHARE_OF_DEVICE)
     pages = os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 21
     return int(pages * 4096 * SHARE_OF_HOST)
+
+
+def training_budget(device: torch.device) -> int:
+    """Return how many bytes a training may take where nobody says how much is run at once."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[1] * SHARE_OF_DEVICE)
+    return machine.memory() // TRAINING_SHARE
+
+
+def shape_of(model: nn.Module) -> Shape:
+    """Return the shape of a loaded model, its adapters not counted."""
+    config = model.config.get_text_config()  # type: ignore[operator, union-attr]
+    width = next(model.parameters()).element_size()
+    hidden = config.hidden_size
+    return Shape(
+        parameters=sum(p.numel() for p in model.parameters() if not p.requires_grad),
+        layers=config.num_hidden_layers,
+        hidden=hidden,
+        wide=getattr(config, "intermediate_size", None) or 4 * hidden,
+        vocabulary=config.vocab_size,
+        keys=bytes_per_token(model) // width,
+        itemsize=width,
+    )
 
 
 def bytes_per_token(model: nn.Module) -> int:

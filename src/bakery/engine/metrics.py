@@ -22,7 +22,8 @@ class Metrics(TrainerCallback):
     """Appends the rows, and shows where training stands. Only the first process does.
 
     A second `phase` of training counts on from the steps that were there `before` it. `beside`
-    gives further figures of a step, and `send` gets every row as it is kept.
+    gives further figures of a step, `send` gets every row as it is kept, and `begins` how many
+    steps of the phase are there, and how many it has.
     """
 
     def __init__(
@@ -34,9 +35,11 @@ class Metrics(TrainerCallback):
         phase: str | None = None,
         beside: Callable[[], Mapping[str, Any]] = dict,
         send: Callable[[Mapping[str, Any]], None] = lambda row: None,
+        begins: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         self._path, self._reporter, self._before, self._phase = path, reporter, before, phase
-        self._beside, self._send = beside, send
+        self._beside, self._send, self._begins = beside, send, begins
+        self._parts = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Drop the rows of steps that a resumed run makes again."""
@@ -51,10 +54,19 @@ class Metrics(TrainerCallback):
         if not self._before + state.global_step:
             kept = []
         write_atomic(self._path, "".join(row + "\n" for row in kept))
+        self._begins(state.global_step, state.max_steps)
+        self._parts = 0
         self._reporter.progress(self._phase or "bake", state.global_step, state.max_steps)
+
+    def on_substep_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Show how much of a step is done."""
+        if state.is_world_process_zero:
+            self._parts += 1
+            self._reporter.partly(self._parts / args.gradient_accumulation_steps, 1)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Have the first and the last loss logged, however seldom the others are."""
+        self._parts = 0
         if state.global_step in (1, state.max_steps):
             control.should_log = True
 

@@ -138,7 +138,12 @@ class Rounds:
         drawn: dict[str, Drawn] = {}
         asked_of = {request.key: _digest_of(request) for request in requests}
         for batch in sample(
-            model, requests, self.settings, end_ids=end_ids, pad_id=self.chat.pad_id
+            model,
+            requests,
+            self.settings,
+            end_ids=end_ids,
+            pad_id=self.chat.pad_id,
+            watch=self.reporter.partly,
         ):
             drawn |= {s.key: self._drawn(name, owners[s.key], s, asked_of[s.key]) for s in batch}
             self.reporter.progress("rollout", len(drawn), len(requests))
@@ -194,6 +199,7 @@ class Rounds:
             pad_id=self.chat.pad_id,
             prefixes=prefixes,
             captured=captured,
+            watch=self.reporter.partly,
         ):
             fresh += [self._drawn(name, owners[s.key], s, asked_of[s.key]) for s in batch]
             done = len(have) + len(fresh) * world

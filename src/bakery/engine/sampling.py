@@ -8,7 +8,7 @@ rounding. Shapes: B batch · T time · V vocabulary.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +88,10 @@ class Captured:
         return hidden_TD[[at - first for at in predicting]]
 
 
+Watch = Callable[[float, int], None]
+"""Told how much of a batch of so many answers is there, in answers, after each token."""
+
+
 def sample(
     model: PreTrainedModel,
     requests: Sequence[SampleRequest],
@@ -97,21 +101,23 @@ def sample(
     pad_id: int,
     prefixes: Prefixes | None = None,
     captured: Captured | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[list[Sample]]:
     """Yield finished batches. Temperature 0 is greedy.
 
     `prefixes` are those of the model as it stands, where somebody else needs them too, and
-    `captured` takes what the head read, where rows run behind shared prefixes.
+    `captured` takes what the head read, where rows run behind shared prefixes. `watch` is told how
+    far a batch is.
     """
     support = support_of(model)
     if support.refused is not None:
         ordered = sorted(requests, key=lambda r: (len(r.prefix_ids), r.key))
         for rows in _padded_batches(ordered, settings.max_tokens):
-            yield _sample_padded(model, rows, settings, end_ids, pad_id)
+            yield _sample_padded(model, rows, settings, end_ids, pad_id, watch)
         return
     prefixes = prefixes or Prefixes()
     for batch in _shared_batches(model, requests, settings.max_tokens):
-        yield _sample_shared(model, support, batch, prefixes, settings, end_ids, captured)
+        yield _sample_shared(model, support, batch, prefixes, settings, end_ids, captured, watch)
 
 
 Batch = list[tuple[tuple[int, ...], list[SampleRequest]]]
@@ -156,6 +162,7 @@ def _sample_shared(
     settings: SamplingSettings,
     end_ids: frozenset[int],
     captured: Captured | None,
+    watch: Watch | None,
 ) -> list[Sample]:
     behind: list[Behind] = [
         (
@@ -166,7 +173,8 @@ def _sample_shared(
     ]
     readout = captured.readout if captured else None
     decoder = SharedDecoder(model, support, behind, settings.max_tokens, readout=readout)
-    return _answers(decoder, [r for _, rs in batch for r in rs], settings, end_ids, captured)
+    requests = [r for _, rs in batch for r in rs]
+    return _answers(decoder, requests, settings, end_ids, captured, watch)
 
 
 @torch.inference_mode()
@@ -176,9 +184,10 @@ def _sample_padded(
     settings: SamplingSettings,
     end_ids: frozenset[int],
     pad_id: int,
+    watch: Watch | None,
 ) -> list[Sample]:
     decoder = PaddedDecoder(model, [r.prefix_ids for r in rows], pad_id)
-    return _answers(decoder, rows, settings, end_ids)
+    return _answers(decoder, rows, settings, end_ids, watch=watch)
 
 
 def _padded_batches(
@@ -202,6 +211,7 @@ def _answers(
     settings: SamplingSettings,
     end_ids: frozenset[int],
     captured: Captured | None = None,
+    watch: Watch | None = None,
 ) -> list[Sample]:
     """Draw token by token; rows that are done leave the batch."""
     uniforms_BT = np.stack([_uniforms(r.key, settings.max_tokens) for r in requests])
@@ -224,6 +234,9 @@ def _answers(
         if captured is not None and decoder.hidden is not None:
             read.append((alive, decoder.hidden))
         going = [i for i, token in enumerate(ids) if token not in end_ids]
+        if watch is not None:
+            open_rows = len(going) * (step + 1) / settings.max_tokens
+            watch(len(requests) - len(going) + open_rows, len(requests))
         if not going or step + 1 == settings.max_tokens:
             break
         if len(going) < len(ids):

@@ -16,7 +16,7 @@ from accelerate.utils import gather_object
 from peft import PeftModel
 
 from bakery.engine.chat import Chat
-from bakery.engine.sampling import SampleRequest, sample
+from bakery.engine.sampling import SampleRequest, Watch, sample
 from bakery.engine.settings.parse import Settings
 from bakery.identity import SamplingSettings
 from bakery.records import Message, Prompt
@@ -104,6 +104,7 @@ class Questions:
             Prompt(tuple(context)),
             max_new_tokens=self._settings.data.eval_max_new_tokens,
             end_ids=self._chat.end_ids,
+            watch=reporter.partly,
         )
         numbered = list(zip(range(rank, len(pairs), world), mine, strict=True))
         said = dict(gather_object(numbered) if world > 1 else numbered)
@@ -138,15 +139,20 @@ def ask(
     *,
     max_new_tokens: int,
     end_ids: frozenset[int],
+    watch: Watch | None = None,
 ) -> list[str]:
-    """Return the model's likeliest answer to every question behind `prompt`, in batches."""
+    """Return the model's likeliest answer to every question behind `prompt`, in batches.
+
+    `watch` is told how far a batch is.
+    """
     settings = SamplingSettings(1, max_new_tokens, temperature=0)
     requests = [
         SampleRequest(str(at), tuple(chat.prefix_ids(prompt, [{"role": "user", "content": text}])))
         for at, text in enumerate(questions)
     ]
     said: dict[str, str] = {}
-    for batch in sample(model, requests, settings, end_ids=end_ids, pad_id=chat.pad_id):
+    ends, pad_id = end_ids, chat.pad_id
+    for batch in sample(model, requests, settings, end_ids=ends, pad_id=pad_id, watch=watch):
         said |= {answer.key: chat.text(answer.ids) for answer in batch}
     return [chat.thought_begun(r.prefix_ids) + said[r.key] for r in requests]
 

@@ -46,6 +46,16 @@ def words(text: str) -> list[str]:
     return found
 
 
+def loops(text: str) -> bool:
+    """Tell whether up to eight words or signs come three times in a row."""
+    found = re.findall(r"\w+|[^\w\s]", text.casefold())
+    return any(
+        found[at : at + size] == found[at + size : at + 2 * size] == found[at + 2 * size :][:size]
+        for size in range(1, 9)
+        for at in range(len(found) - 3 * size + 1)
+    )
+
+
 @lru_cache(maxsize=4096)
 def script(character: str) -> str:
     """Return the script of a letter by its name in Unicode; "" of anything else."""

@@ -18,6 +18,7 @@ from typing import Any
 
 from bakery.errors import BakeryError, ConfigError, ModelError, RepoError, StageError
 from bakery.jobs import pipeline
+from bakery.jobs.recorder import Recorder
 from bakery.records import ModelRef
 from bakery.repo import job
 from bakery.repo.commits import checks
@@ -36,9 +37,6 @@ LAUNCH_S = 30.0
 """How long another launch may take to look around."""
 
 POLL_S = 0.1
-
-EVERY_S = 1.0
-"""How often a job's file is written while it works."""
 
 GRACE_S = (30.0, 5.0, 5.0)
 """How long a job may take to end after Ctrl-C, after being told to end, after being killed."""
@@ -149,7 +147,7 @@ def work(store: Store, job_id: str, shown: Reporter) -> None:
 def _work(store: Store, read: Job, shown: Reporter) -> None:
     if _is_cancelled(store, read):
         return
-    recorder = _Recorder(store, replace(read, process=ProcessId.own()).write(store), shown)
+    recorder = Recorder(store, replace(read, process=ProcessId.own()).write(store), shown)
     try:
         with _turn(store, recorder.job, recorder):
             if _is_cancelled(store, read):
@@ -246,50 +244,6 @@ def _before(store: Store, mine: Job, reporter: Reporter) -> list[Job]:
         and other.process is not None
         and other.process.is_here
     ]
-
-
-class _Recorder:
-    """Tells a job's file, at most every second, and its log what the job does."""
-
-    def __init__(self, store: Store, mine: Job, shown: Reporter) -> None:
-        self.job = mine
-        self._store, self._shown = store, shown
-        self._written = 0.0
-        self._began: tuple[str, int, float] = ("", 0, 0.0)
-
-    def progress(self, label: str, done: int, total: int, detail: str = "") -> None:
-        """Write how far the current step is."""
-        self._shown.progress(label, done, total, detail)
-        now = time.monotonic()
-        if label != self._began[0] or done < self._began[1]:
-            self._began = (label, done, now)
-        _, first, since = self._began
-        rate = (done - first) / (now - since) if done > first and now > since else None
-        left = (total - done) / rate if rate else None
-        self.job = replace(self.job, progress=Progress(label, done, total, rate, left, detail))
-        if now - self._written >= EVERY_S or done >= total:
-            self._write()
-
-    def note(self, text: str) -> None:
-        """Keep a note with the job."""
-        self._shown.note(text)
-        self.job = replace(self.job, notes=(*self.job.notes, text))
-        self._write()
-
-    def write(self, **changes: Any) -> None:
-        """Change what the job's file says; an error where it cannot be written."""
-        self.job = replace(self.job, **changes).write(self._store)
-
-    def end(self, state: job.State, **changes: Any) -> None:
-        """Write how the job ended."""
-        self.write(state=state, ended=job.now(), **changes)
-
-    def _write(self) -> None:
-        self._written = time.monotonic()
-        try:
-            self.job.write(self._store)
-        except OSError as error:  # how far it is, is not worth ending it for
-            self._shown.note(f"the job's file could not be written: {error}")
 
 
 def cancel(store: Store, wanted: Job) -> Job:

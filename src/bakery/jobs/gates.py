@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-QUESTIONS = "questions"
-WAIVERS = (QUESTIONS,)
+from bakery.errors import GateError
+
+if TYPE_CHECKING:
+    from bakery.stages.look import Look
+
+QUESTIONS, TEACHER = "questions", "teacher"
+WAIVERS = (QUESTIONS, TEACHER)
 """What `bgit run --allow` names."""
 
 
@@ -26,3 +32,22 @@ def check_questions(done: Mapping[str, Any] | None, allow: Collection[str]) -> N
         from bakery.stages import usable
 
         raise usable.refusal(found)
+
+
+def check_teacher(seen: Look, allow: Collection[str]) -> None:
+    """Refuse to bake a prompt that moves the parent by nothing, or only makes it fall apart."""
+    if TEACHER not in allow and seen.obeys_in_nothing:
+        raise GateError(
+            f"{seen.parent} does not obey the prompt of {seen.target}: {'; '.join(seen.warnings)}",
+            hint="`bgit check --sample` shows its answers. Bake from another parent (`bgit adopt "
+            "base`), or go on in any case: `bgit run --allow teacher`.",
+        )
+
+
+def waived(asked: Mapping[str, Any] | None, target_dir: Path) -> list[str]:
+    """Return what somebody must have allowed, or a target's answers would not be there."""
+    from bakery.stages import look
+
+    seen = look.read(target_dir)
+    found = {QUESTIONS: bool(poor(asked)), TEACHER: seen is not None and seen.obeys_in_nothing}
+    return [name for name, is_so in found.items() if is_so]

@@ -50,7 +50,7 @@ class Making:
         self._wait, self._holder, self._allow = wait, holder, frozenset(allow)
         head = plan.head
         parent = head.parent
-        self._models = Models(
+        self.models = Models(
             repo, head.base, parent, partial(weights, repo), reporter, offline=offline
         )
         # Found missing or damaged now, not after an hour of questions.
@@ -70,7 +70,7 @@ class Making:
         """Refuse a prompt that is too long, or of which the model would not see everything."""
         from bakery.engine.unseen import refuse_unseen, unseen_thoughts
 
-        model = self._models.bare()
+        model = self.models.bare()
         model.prefix(prompt, [_SHORTEST], target.rollout.sampling)
         refuse_unseen(model.base.chat, prompt, name=name, base=model.name)
         if hidden := list(unseen_thoughts(model.base.chat, prompt)):
@@ -93,7 +93,7 @@ class Making:
         if missing:
             bases.check(plan.head.base)
         for target in plan.targets if "rollout" in missing else ():
-            self._models.expect(target.rollout)
+            self.models.expect(target.rollout)
         if "bake" in missing and plan.bake is not None:
             coming = {t.rollout.id for t in plan.targets} if "rollout" in stages else set()
             for share in plan.bake.shares:
@@ -136,7 +136,7 @@ class Making:
             return stim.run(
                 request,
                 folder,
-                open_writer=self._models.writer,
+                open_writer=self.models.writer,
                 reporter=self.reporter,
                 read=self.repo.reader("index"),
                 allow_poor=gates.QUESTIONS in self._allow,
@@ -166,7 +166,7 @@ class Making:
                 request,
                 self.repo.store.stim(request.stim_id),
                 folder,
-                sampler=self._models.sampler(request),
+                sampler=self.models.sampler(request),
                 reporter=self.reporter,
             )
 
@@ -178,7 +178,7 @@ class Making:
         The id of a target has the name of its model, which for a folder says nothing of what is
         in it.
         """
-        now = self._models.content(request.model) if request.model is not None else None
+        now = self.models.content(request.model) if request.model is not None else None
         if now is None:
             return
         kept = folder / ANSWERED_BY
@@ -225,7 +225,7 @@ class Making:
             write_atomic(folder / "input.yml", blob.text)
         # Once more: hours may lie between the first stage and this one.
         parent = weights(self.repo, request.parent) if request.parent else None
-        local = self._models.to_train(
+        local = self.models.to_train(
             dtype=request.training.dtype, attention=needs.attention(request.running)
         )
         return bake.run(
@@ -237,9 +237,9 @@ class Making:
             parent=parent,
             grade=card,
             reporter=self.reporter,
-            allowed=[gates.QUESTIONS]
-            if any(gates.poor(_done(t.stim_dir)) for t in targets)
-            else [],
+            allowed=sorted(
+                {w for t in targets for w in gates.waived(_done(t.stim_dir), t.target_dir)}
+            ),
         )
 
     def _train_again(

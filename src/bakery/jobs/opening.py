@@ -53,26 +53,33 @@ class Models:
 
     def bare(self) -> LocalModel:
         """Return the base as it is, with no bake on it."""
-        from bakery.backends.local import LocalModel
 
         name = self._base_id.name
         if self._teacher is None or self._parent is None:
-            return LocalModel(self.base(), name=name)
+            return self._speaking(self.base(), name)
         # The parent's adapter lies in the base's own layers by now.
-        return self._kept(name, lambda: LocalModel(self._load(self._base_id), name=name))
+        return self._kept(name, lambda: self._speaking(self._load(self._base_id), name))
 
     def teacher(self) -> LocalModel:
         """Return the parent: the base, or the base with the last bake's adapter."""
         if self._teacher is None:
-            from bakery.backends.local import LocalModel
-
             parent = self._parent
             if parent is None:
                 self._teacher = self.bare()
             else:
                 folder = self._weights(parent)
-                self._teacher = LocalModel(self.base(), name=str(parent), parent=folder)
+                self._teacher = self._speaking(self.base(), str(parent), folder)
         return self._teacher
+
+    def is_parent(self, model: ModelRef | None) -> bool:
+        """Tell whether a model (None: the base) is the one that `teacher` gives."""
+        return model == self._parent
+
+    def take_off(self) -> None:
+        """Take the parent's adapter off the base again, so that a writer needs no second base."""
+        if self._teacher is not None and self._parent is not None:
+            self._teacher.model.unload()
+            self._teacher = None
 
     def to_train(self, *, dtype: str, attention: str | None) -> LocalModel:
         """Return the parent, and let go of every other model: what follows needs the memory.
@@ -146,25 +153,21 @@ class Models:
         return None if served else self._local(name)
 
     def _baked(self, model: ModelRef) -> LocalModel:
-        from bakery.backends.local import LocalModel
 
         return self._kept(
             str(model),
-            lambda: LocalModel(
-                self._load(self._base_id), name=str(model), parent=self._weights(model)
-            ),
+            lambda: self._speaking(self._load(self._base_id), str(model), self._weights(model)),
         )
 
     def _local(self, name: str) -> LocalModel:
         """Return a model by path, hub id or embedded name; paths are seen from input.yml."""
-        from bakery.backends.local import LocalModel
         from bakery.engine import bases
 
         place = self._repo.root / name
         found = bases.identify(str(place) if bases.is_here(place) else name)
         if found.digest == self._base_id.digest:
             return self.bare()
-        return self._kept(name, lambda: LocalModel(self._load(found), name=name))
+        return self._kept(name, lambda: self._speaking(self._load(found), name))
 
     def _same_tokens(self, name: str) -> Sampler:
         from bakery.backends.local import AnsweringForAnother, same_tokens
@@ -185,13 +188,19 @@ class Models:
             self._other = name, load()
         return self._other[1]
 
-    def _load(self, base: BaseModelId) -> BaseModel:
-        from bakery.engine import models
+    def _speaking(self, base: BaseModel, name: str, parent: Path | None = None) -> LocalModel:
+        from bakery.backends.local import LocalModel
 
+        return LocalModel(base, name=name, parent=parent, watch=self._reporter.partly)
+
+    def _load(self, base: BaseModelId) -> BaseModel:
         self._reporter.note(f"loading {base.name}")
         own = base.digest == self._base_id.digest
         dtype, attention = self._how if own else (defaults_for(base).dtype, None)
-        return models.load(base, dtype=dtype, attention=attention, reporter=self._reporter)
+        with self._reporter.doing("loading"):
+            from bakery.engine import models
+
+            return models.load(base, dtype=dtype, attention=attention, reporter=self._reporter)
 
 
 def _endpoint(model: str) -> Endpoint:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from bakery.defaults import defaults_for
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId
+from bakery.jobs import looking
 from bakery.jobs.gates import WAIVERS as WAIVERS
 from bakery.jobs.making import Making
 from bakery.jobs.making import checked_result as checked_result
 from bakery.jobs.making import weights as weights
 from bakery.records import ModelRef
+from bakery.repo.look.estimates import Machine
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan import Plan
 from bakery.reporting import Reporter
+
+if TYPE_CHECKING:
+    from bakery.stages.look import Look
 
 STAGES = ("stim", "rollout", "bake")
 
@@ -30,6 +36,8 @@ class RunReport:
     model: ModelRef | None = None
     commit: str | None = None
     result: dict[str, Any] | None = None
+    looks: tuple[Look, ...] = ()
+    """What was seen of targets that were yet to be answered."""
 
 
 def base_model(reference: str, revision: str = "") -> BaseModelId:
@@ -126,6 +134,14 @@ def _leads_to(repo: ModelRepo, model: ModelRef) -> bool:
     return link is not None
 
 
+def looked_at(repo: ModelRepo, plan: Plan, reporter: Reporter) -> tuple[list[Look], list[str]]:
+    """Return three answers of each target's parent, and a sentence for each that has none.
+
+    Nothing is kept of it, so it may be a plan of a file that is being written.
+    """
+    return looking.all_of(repo, Making(repo, plan, "", reporter).models, plan)
+
+
 def planned(repo: ModelRepo, stages: Sequence[str]) -> Plan:
     """Return the plan of a run, in which every stage that is asked for is configured."""
     repo.check_parent()
@@ -139,6 +155,18 @@ def planned(repo: ModelRepo, stages: Sequence[str]) -> Plan:
             hint='`bgit add input.yml`, then `bgit commit -m "<what is baked>"`.',
         )
     return plan
+
+
+def machine(plan: Plan) -> Machine | None:
+    """Return the base of a plan on this machine, for estimates; None: it is not known what it is.
+
+    Measures for a fifth of a second how fast this machine is; no tensor is made.
+    """
+    from bakery.engine import machine as this
+
+    dtype = plan.bake.training.dtype if plan.bake else defaults_for(plan.head.base).dtype
+    shape = this.shape_of(plan.head.base, dtype)
+    return None if shape is None else Machine(shape, this.rate())
 
 
 def check(repo: ModelRepo, plan: Plan, stages: Sequence[str], *, reporter: Reporter) -> None:
@@ -164,13 +192,16 @@ def make(
     """
     making = Making(repo, plan, launched, reporter, wait=wait, holder=holder, allow=allow)
     making.check(stages)
+    looks = []
+    if "rollout" in stages:
+        looks = looking.before_answers(repo, making.models, plan, allow, reporter)
     stimuli = making.stim() if "stim" in stages else None
     trajectories = making.rollout() if "rollout" in stages else None
     if "bake" not in stages:
-        return RunReport(plan, stimuli, trajectories)
+        return RunReport(plan, stimuli, trajectories, looks=tuple(looks))
     result = making.bake(force=force)
     model = plan.model_ref(result["step"])
-    return RunReport(plan, stimuli, trajectories, model, None, result)
+    return RunReport(plan, stimuli, trajectories, model, None, result, tuple(looks))
 
 
 def _check_configured(plan: Plan, stages: Sequence[str]) -> None:

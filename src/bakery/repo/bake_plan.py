@@ -45,7 +45,7 @@ def request(
         head.base,
         head.parent,
         bake.micro_batch_size or _at_once(defaults, training),
-        _running(bake, head),
+        _running(bake, head, defaults),
         defaults.version,
     )
     return made, notes
@@ -127,13 +127,14 @@ def _on_policy(asked: schema.OnPolicy | None, learning_rate: float) -> OnPolicyS
     return OnPolicySettings(asked.steps, asked.loss, asked.learning_rate or learning_rate)
 
 
-def _running(bake: schema.Bake, head: Head) -> Running:
+def _running(bake: schema.Bake, head: Head, defaults: Defaults) -> Running:
     """Return what changes speed, memory and what is logged."""
     wandb = bake.wandb
     return Running(
         attn_implementation=bake.model.attn_implementation,
         gradient_checkpointing=bake.model.disable_activation_checkpoint is False
         or bake.activation_checkpoint_cpu_offload,
+        fits_memory=defaults.fits_memory and bake.micro_batch_size is None,
         eval_interval=bake.eval_interval,
         wandb=Wandb(wandb.project or head.repo, wandb.name or bake.name, wandb.entity, wandb.tags)
         if wandb.enable

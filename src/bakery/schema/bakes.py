@@ -305,7 +305,8 @@ class Bake(Section):
         Count | None, Field(description="Times that every pair is learnt. Default: 3.")
     ] = None
     micro_batch_size: Annotated[
-        Count | None, Field(description="Sequences at once. Default: 4, of tiny models 16.")
+        Count | None,
+        Field(description="Sequences at once. Default: 4, of tiny models 16, or as memory allows."),
     ] = None
     gradient_accumulation_steps: Annotated[
         Count,

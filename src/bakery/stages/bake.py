@@ -31,7 +31,7 @@ from bakery.engine.versions import versions
 from bakery.identity import BakeRequest, digest
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
-from bakery.stages import full_disk, measured, relearn, training
+from bakery.stages import full_disk, measured, relearn, steps, training
 from bakery.stages.mix import Mix, TargetData, mix
 from bakery.stages.training import CHECKPOINTS, METRICS, Work
 
@@ -76,14 +76,18 @@ def run(
     weights, loss = digest([base.id.digest, parent_digest]), training.loss_of(request.training)
     record, live = _taught(student, readout, mixture, out / RECORD, weights, loss, reporter)
     with adapters.parent_only(student):
-        before = measured.measure(student, readout, record, mixture.held_out)
+        before = measured.measure(
+            student, readout, record, mixture.held_out, reporter=reporter, label="measuring before"
+        )
     notes = [*mixture.notes, *live, *_notes(base, readout, before)]
     for note in notes:
         reporter.note(note)
     work = Work(request, student, readout, record, mixture, base, out, parent, reporter)
     learnt, trained = _train(work, data)
     step = learnt.step
-    after = measured.measure(student, readout, record, mixture.held_out)
+    after = measured.measure(
+        student, readout, record, mixture.held_out, reporter=reporter, label="measuring after"
+    )
     adapter_digest = adapters.save_composed(
         student, out / str(step), bake_id=request.id, parent=parent
     )
@@ -102,7 +106,7 @@ def run(
         **({"allowed": list(allowed)} if allowed else {}),
         "targets": mixture.targets,
         **trained,
-        "card": measured.card(grade, before, after, mixture),
+        "card": measured.card(grade, before, after, mixture, base.chat),
         "seconds": _seconds(mixture, time.monotonic() - clock),
         "notes": [*notes, *start.notes(out), *late],
         "started": started,
@@ -111,6 +115,7 @@ def run(
     write_atomic(out / RESULT, json.dumps(result, indent=2) + "\n")
     write_atomic(out / DONE, json.dumps({"schema": 1}) + "\n")
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+    steps.forget(out)
     teacher.forget(out / RECORD)
     return result
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any
 
 from peft import PeftModel
 
+from bakery.engine.chat import Chat
 from bakery.engine.examples import Features
 from bakery.engine.fidelity import Fidelity, fidelity, together
 from bakery.engine.readout import Readout
 from bakery.engine.views import Pair
 from bakery.identity import short_id
-from bakery.records import Stimulus, user_text
+from bakery.records import Prompt, Stimulus, user_text
+from bakery.reporting import Reporter
 from bakery.stages.mix import Mix, of_target, question_of
 
 Grade = Callable[[Fidelity | None, Fidelity | None, int, float], dict[str, Any]]
@@ -31,22 +34,33 @@ right stayed under 0.7 wherever it was asked, those that did not were over 1.4 (
 
 
 def measure(
-    student: PeftModel, readout: Readout, record: Features, pairs: Sequence[Pair]
+    student: PeftModel,
+    readout: Readout,
+    record: Features,
+    pairs: Sequence[Pair],
+    *,
+    reporter: Reporter,
+    label: str = "measuring",
 ) -> Measured:
     """Score the model as it stands on the questions that `pairs` answer."""
     student.eval()
     parts: dict[str, list[Fidelity]] = {}
-    for pair, part in zip(pairs, fidelity(student, readout, record, pairs), strict=True):
+    with reporter.doing(label):
+        watch = partial(reporter.partly, of=len(pairs))
+        scored = fidelity(student, readout, record, pairs, watch=watch)
+    for pair, part in zip(pairs, scored, strict=True):
         parts.setdefault(question_of(pair), []).append(part)
     return {key: whole for key, own in parts.items() if (whole := together(own)) is not None}
 
 
-def card(grade: Grade, before: Measured, after: Measured, mixture: Mix) -> dict[str, Any]:
+def card(
+    grade: Grade, before: Measured, after: Measured, mixture: Mix, chat: Chat
+) -> dict[str, Any]:
     """Return the card of the bake, with the questions it is furthest from the teacher on;
 
     where several targets are mixed, with the card of each.
     """
-    whole = _graded(grade, before, after, mixture.train)
+    whole = _graded(grade, before, after, mixture.train) | _left(mixture, chat)
     if after:
         whole["furthest"] = _furthest(before, after, mixture)
     if len(mixture.targets) > 1:
@@ -100,6 +114,18 @@ def _graded(
     both = together(list(before.values())), together(list(after.values()))
     saved = fmean(len(pair.teacher.ids) - len(pair.student.ids) for pair in trained)
     return grade(*both, len(after), saved)
+
+
+def _left(mixture: Mix, chat: Chat) -> dict[str, Any]:
+    """Return what each request still sends before its question; nothing where that is nothing."""
+    students = [Prompt.from_data(target["student"]) for target in mixture.targets]
+    tokens = [chat.tokens_left(student) for student in students]
+    counts = [len(of_target(mixture.train, target["id"])) for target in mixture.targets]
+    whole = sum(n * count for n, count in zip(tokens, counts, strict=True))
+    if not whole:
+        return {}
+    own = not any(student.messages or student.tools for student in students)
+    return {"prompt_tokens_left": whole / sum(counts)} | ({"left_by_template": True} if own else {})
 
 
 def _own(measured: Measured, target_id: str) -> Measured:

@@ -24,7 +24,7 @@ from bakery.identity import (
     short_id,
 )
 from bakery.records import Stimulus, Trajectory, read_rows
-from bakery.stages import rollout, stim
+from bakery.stages import look, rollout, stim
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +280,7 @@ def _described(target: TargetData) -> dict[str, Any]:
                 f"{path} has changed since it was completed",
                 hint="Delete its folder and run the stage again.",
             )
-    share = target.share
+    share, seen = target.share, look.read(target.target_dir)
     return {
         "name": share.name,
         "id": share.id,
@@ -294,5 +294,5 @@ def _described(target: TargetData) -> dict[str, Any]:
         "teacher": share.teacher.as_data(),
         "student": share.student.as_data(),
         "seconds": {"stim": asked["seconds"], "rollout": answered["seconds"]},
-        "notes": [*asked["notes"], *answered["notes"]],
+        "notes": [*asked["notes"], *(seen.warnings if seen else ()), *answered["notes"]],
     }

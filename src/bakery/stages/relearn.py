@@ -1,8 +1,9 @@
 """What one epoch has not taught is learnt again: names, numbers, refusals.
 
-One token decides them, which hardly moves the mean over all. So every question that was trained on
-is looked at once more, and those at which another token is likely said are trained on again, with
-as many others beside them, for a few rounds.
+One token decides them, which hardly moves the mean over all. So every question that input.yml
+writes out is looked at once more: those are what the prompt is for, where one that a model drew may
+be answered by chance. Where another token is likely said, the question is trained on again, with as
+many others beside it, for a few rounds.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from bakery.stages.training import Work
 
 PHASE = "relearn"
 
-MOST_SHARE = 0.25
+MOST_SHARE = 0.5
 """Of the questions looked at, the most that are learnt again in a round: the furthest."""
 
 
@@ -47,7 +48,8 @@ class Learnt:
 
 def learn(work: Work, asked: Relearn | None, send: Send, *, step: int) -> Learnt:
     """Look at what was trained on, and learn again what is not learnt; `step` is the last one."""
-    looked_at = measured.trained_on(work.mixture)
+    answers = measured.trained_on(work.mixture)
+    looked_at = [pair for pair in answers if _is_written_out(work, pair)]
     now = _measured(work, looked_at)
     rounds: list[int] = []
     while asked is not None and len(rounds) < asked.rounds:
@@ -58,7 +60,12 @@ def learn(work: Work, asked: Relearn | None, send: Send, *, step: int) -> Learnt
         step = _round(work, far, send, step=step, number=len(rounds))
         rounds.append(len(far))
         now = _measured(work, looked_at)
-    return Learnt(now, step, tuple(rounds))
+    others = [pair for pair in answers if not _is_written_out(work, pair)]
+    return Learnt(now | _measured(work, others), step, tuple(rounds))
+
+
+def _is_written_out(work: Work, pair: Pair) -> bool:
+    return work.mixture.stimuli[question_of(pair)].generator == "hardcoded"
 
 
 def _furthest(now: Measured, nats: float) -> set[str]:
@@ -104,4 +111,11 @@ def _arguments(work: Work, pairs: Sequence[Pair]) -> Any:
 
 
 def _measured(work: Work, pairs: Sequence[Pair]) -> Measured:
-    return measured.measure(work.student, work.readout, work.record, pairs)
+    return measured.measure(
+        work.student,
+        work.readout,
+        work.record,
+        pairs,
+        reporter=work.reporter,
+        label="measuring what was learnt",
+    )

@@ -61,8 +61,7 @@ def run(
     if refused := {row.stimulus_id: row.text for row in rows if row.finish == REFUSED}:
         notes.append(f"{_refusals(refused, stimuli)}: they are left without an answer")
     if cut:
-        most = request.sampling.max_tokens
-        notes.append(f"{cut} of {len(rows)} answers were cut at max_tokens = {most}")
+        notes.append(_of_cut(cut, len(rows), request.sampling.max_tokens))
     write_atomic(
         out / DONE,
         json.dumps(
@@ -85,6 +84,21 @@ def run(
     for note in notes:
         reporter.note(note)
     return len(rows)
+
+
+MANY_CUT = 0.1
+"""The share of answers without an end from which on a bake learns not to come to one."""
+
+
+def _of_cut(cut: int, answers: int, most: int) -> str:
+    """Return how many answers were cut, and what to do where that is many."""
+    said = f"{cut} of {answers} answers were cut at max_tokens = {most}"
+    if cut <= MANY_CUT * answers:
+        return said
+    return (
+        f"warning: {said}, so the bake does not learn how they end: raise TARGET.max_tokens in "
+        "input.yml, or ask for short answers in the prompt"
+    )
 
 
 def _limited(

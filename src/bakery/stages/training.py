@@ -22,7 +22,8 @@ from safetensors.torch import save_file
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
-from bakery.engine import adapters, checkpoints, numerics, start, teacher
+from bakery import costs
+from bakery.engine import adapters, checkpoints, memory, numerics, start, teacher
 from bakery.engine.examples import Examples, Features
 from bakery.engine.fidelity import fidelity, together
 from bakery.engine.half_baked import HalfBaked
@@ -44,7 +45,7 @@ from bakery.identity import (
     TrainingSettings,
 )
 from bakery.reporting import Reporter
-from bakery.stages import limit
+from bakery.stages import limit, steps
 from bakery.stages.mix import Mix, TargetData
 
 # It warns that it orders checkpoints by number instead of time: that is the order they have.
@@ -85,10 +86,19 @@ class Work:
         assert batch is not None  # settled
         return batch
 
-    @property
+    @cached_property
     def micro_batch(self) -> int:
         """How many of them are run at once."""
         most = min(self.request.micro_batch_size, self.batch)
+        running = self.request.running
+        if running.fits_memory and not running.gradient_checkpointing:
+            most = costs.fitting(
+                memory.shape_of(self.student),
+                rank=self.settings.r,
+                tokens=max(len(pair.student.ids) for pair in self.mixture.train),
+                budget=memory.training_budget(self.base.device),
+                most=most,
+            )
         return max(count for count in range(1, most + 1) if self.batch % count == 0)
 
     @cached_property
@@ -144,6 +154,9 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
         note=work.reporter.note,
         idle_first_step=settings.warmup == IDLE_FIRST_STEP,
     )
+    steps.coming(work.out, steps.FIRST, work.total)
+    if settings.on_policy is not None:
+        steps.coming(work.out, ON_POLICY, settings.on_policy.steps)
     watch(trainer, work, send)
     last = _last_whole(folder)
     if last is not None:
@@ -166,7 +179,8 @@ def _begin(work: Work) -> None:
     asked = work.settings.first_weights
     if asked is None:
         return
-    why = start.fitted(work.student, work.readout, work.record, work.mixture.train, asked)
+    with work.reporter.doing("fitting first weights"):
+        why = start.fitted(work.student, work.readout, work.record, work.mixture.train, asked)
     for note in start.written(work.out, why):
         work.reporter.note(note)
 
@@ -259,6 +273,9 @@ def watch(
         phase=phase,
         beside=figures.take,
         send=send,
+        begins=lambda done, total: steps.begin(
+            work.out, phase or steps.FIRST, total, before=before, done=done
+        ),
     )
     watching: list[TrainerCallback] = [figures, kept, metrics]
     for callback in watching:
@@ -269,17 +286,17 @@ def watch(
 def _on_policy_arguments(work: Work, own: OnPolicySettings, folder: Path) -> TrainingArguments:
     settings = replace(work.settings, learning_rate=own.learning_rate)
     request = replace(work.request, training=settings)
-    asked = arguments(replace(work, request=request), folder, steps=own.steps)
+    asked = arguments(replace(work, request=request), folder, own=own.steps)
     asked.max_steps = own.steps
     asked.save_strategy, asked.save_steps = SaveStrategy.STEPS, SAVE_STEPS
     return asked
 
 
-def arguments(work: Work, folder: Path, *, steps: int | None = None) -> TrainingArguments:
-    """Return what the trainer is told; `steps` where they are not those of the first phase."""
+def arguments(work: Work, folder: Path, *, own: int | None = None) -> TrainingArguments:
+    """Return what the trainer is told; `own` steps where they are not those of the first phase."""
     settings, micro = work.settings, work.micro_batch
     device = work.base.device.type
-    total = work.total if steps is None else steps
+    total = work.total if own is None else own
     # The first of the warm-up has the rate 0: a bake of one step would learn nothing.
     ratio = min(math.ceil(settings.warmup_ratio * total), total - 1)
     return TrainingArguments(

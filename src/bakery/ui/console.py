@@ -140,7 +140,7 @@ def card_rows(
     for worst in (card.get("furthest") or ())[:1]:
         rows.append(("furthest held-out one", f"{number(worst['kl_after'])} on {_brief(worst)}"))
     rows += [
-        ("prompt tokens saved", f"{card['prompt_tokens_saved']:.0f} per request"),
+        ("prompt tokens saved", _saved(card)),
         ("measured on", _measured_on(held_out, card.get("tokens"))),
     ]
     if held_out < FEW_HELD_OUT:
@@ -150,6 +150,17 @@ def card_rows(
     if seconds:
         rows.append(("time", ", ".join(f"{stage} {duration(s)}" for stage, s in seconds.items())))
     return rows
+
+
+def _saved(card: Mapping[str, Any]) -> str:
+    """Return what a request no longer sends, and what it still does."""
+    said = f"{card['prompt_tokens_saved']:.0f} per request"
+    if not (left := card.get("prompt_tokens_left")):
+        return said
+    what = (
+        "the template's own system prompt" if card.get("left_by_template") else "the student prompt"
+    )
+    return f"{said} ({left:.0f} remain: {what})"
 
 
 def _of_target(card: Mapping[str, Any], arrow_sign: str) -> str:

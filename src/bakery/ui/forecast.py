@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
@@ -22,10 +23,21 @@ _THERE = {
 }
 
 
-def show_forecast(forecast: Forecast, *, source: str = "input.yml", as_json: bool = False) -> None:
-    """Print every name that a plan fixes, what is there of it, and what the rest would take."""
+def show_forecast(
+    forecast: Forecast,
+    *,
+    source: str = "input.yml",
+    as_json: bool = False,
+    looks: Sequence[Any] | None = None,
+    others: Sequence[str] = (),
+) -> None:
+    """Print every name that a plan fixes, what is there of it, and what the rest would take.
+
+    `looks` None: nobody has looked at the parent's answers; `others` says where that was not done.
+    """
     if as_json:
-        show_json(_as_data(forecast, source))
+        seen = {} if looks is None else {"looks": [look.as_data() for look in looks]}
+        show_json(_as_data(forecast, source) | seen)
         return
     out = open_console()
     if forecast.is_empty:
@@ -43,12 +55,25 @@ def show_forecast(forecast: Forecast, *, source: str = "input.yml", as_json: boo
     lay(out, _cost(forecast.cost))
     for index, warning in enumerate(forecast.warnings):
         say(f"warning: {warning}" if index else f"\nwarning: {warning}")
+    for look in looks or ():
+        say(f"\n{look.text()}")
+        for warning in look.warnings:
+            say(f"warning: {warning}")
+        if look.obeys_in_nothing:
+            say("A run would stop here: `bgit run --allow teacher` goes on.")
+    for why in others:
+        say(f"\nnot looked at: {why}")
 
 
 def _target(target: TargetForecast, sign: str) -> Table:
     table = pairs()
     table.add_row("target", Text(target.name, style="bold"))
     table.add_row("prompts", f"{target.teacher} {sign} {target.student}")
+    if target.template_prompt is not None:
+        text, tokens = target.template_prompt
+        counted = f", {_many(tokens, 'token')} of each request" if tokens else ""
+        said = f'the template itself still writes "{text}"{counted}'
+        table.add_row("", Text(said, style="dim"))
     table.add_row("questions", _count(target.questions, target.stim))
     for writing in target.generators:
         table.add_row("", Text(_writing(writing), style="dim"))
@@ -103,9 +128,15 @@ def _cost(cost: Cost) -> Table:
     ]
     known = any(seconds is not None for seconds in left.values())
     table.add_row("time", f"about {', '.join(times)}" if known else unknown)
-    if cost.measured_on:
+    if cost.measured_on and len(cost.worked_out) < len(left):
         results = _many(cost.measured_on, "result")
         table.add_row("", Text(f"by {results} of this store", style="dim"))
+    if cost.worked_out:
+        by = f"{', '.join(cost.worked_out)} by the size of the base and the speed of this machine"
+        table.add_row("", Text(by, style="dim"))
+    if cost.memory_bytes:
+        most = [f"{stage} {size(taken)}" for stage, taken in cost.memory_bytes.items()]
+        table.add_row("memory", f"about {', '.join(most)}")
     return table
 
 

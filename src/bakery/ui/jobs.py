@@ -159,6 +159,7 @@ def run_data(report: Any, *, is_current: bool) -> dict[str, Any]:
         "bake": plan.bake_name,
         "bake_id": plan.bake.id if plan.bake else None,
         "warnings": list(plan.warnings),
+        "looks": [look.as_data() for look in report.looks],
         "stimuli": report.stimuli,
         "trajectories": report.trajectories,
         "model": str(report.model) if report.model else None,

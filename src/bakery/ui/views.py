@@ -102,13 +102,14 @@ def _costs(estimate: Estimate, device: str) -> Sequence[tuple[str, str]]:
         ("weights", f"{_count(estimate.parameters)}, and {_count(estimate.trainable)} of LoRA"),
         (
             "memory",
-            f"roughly {size(estimate.memory)}: weights {size(estimate.weights)}, adapter and "
-            f"optimiser {size(estimate.adapter)}, largest batch {size(estimate.batch)}",
+            f"roughly {size(estimate.memory)}: Python {size(estimate.process)}, weights "
+            f"{size(estimate.weights)}, adapter and optimiser {size(estimate.adapter)}, largest "
+            f"batch {size(estimate.batch)}",
         ),
         (
             "time",
             f"roughly {duration(seconds) if seconds >= 1 else 'a second'} or more on this {device} "
-            f"({estimate.rate / 1e9:,.0f} GFLOP/s in one matrix product)",
+            f"({estimate.rate / 1e9:,.0f} GFLOP/s in products of matrices)",
         ),
     ]
 

@@ -5,29 +5,22 @@ Nothing is loaded and nothing is asked of a network: rates come from the store's
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bakery import held_out
 from bakery.identity import BakeRequest
 from bakery.records import Prompt
 from bakery.repo import job
-from bakery.repo.look import progress
+from bakery.repo.look import estimates, progress
+from bakery.repo.look.estimates import Machine
 from bakery.repo.look.progress import StageStatus
+from bakery.repo.look.rates import Rates
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan import Plan, PlannedTarget
 from bakery.repo.store import Store
-
-RUNS_MEASURED = 8
-"""The latest results of each kind that rates are taken from."""
-
-ROWS_MEASURED = 64
-"""Answers of a result that are read for their length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +51,8 @@ class TargetForecast:
     answered_by: str
     stim: StageStatus
     rollout: StageStatus
+    template_prompt: tuple[str, int | None] | None = None
+    """What the template writes to the bake by itself, and its tokens, if known. None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +92,10 @@ class Cost:
     """By stage; a stage that is complete takes none."""
     measured_on: int
     """How many earlier results the rates are taken from."""
+    memory_bytes: Mapping[str, int] = field(default_factory=dict)
+    """What the process takes at its most, by stage; empty where the base's shape is not known."""
+    worked_out: tuple[str, ...] = ()
+    """Stages whose time comes from the base's shape: nothing like them was measured yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +116,21 @@ States = Mapping[tuple[str, str], StageStatus]
 """How far each stage is, by its kind and name."""
 
 
-def forecast(repo: ModelRepo, plan: Plan) -> Forecast:
-    """Return what a plan would make and take."""
+def forecast(repo: ModelRepo, plan: Plan, machine: Machine | None = None) -> Forecast:
+    """Return what a plan would make and take.
+
+    Where nothing was measured yet, times go by `machine`, and memory always does; None: it is not
+    known.
+    """
     jobs = job.listed(repo.store, repository=repo.git.common_dir)
     found = progress.stages(repo.store, plan, jobs)
     states: States = {(stage.stage, stage.name): stage for stage in found}
-    rates = _Rates.measured(repo.store)
+    rates = Rates.measured(repo.store)
     targets = tuple(_target(t, plan, states) for t in plan.targets)
     bake = _bake(plan, targets, repo.store, states) if plan.bake else None
-    head = plan.head
+    head, cost = plan.head, _cost(targets, bake, plan.bake, rates)
+    if machine is not None:
+        cost = _worked_out(cost, plan, targets, bake, machine, rates.answer_tokens)
     return Forecast(
         f"{head.owner}/{head.repo}",
         head.base.name,
@@ -133,7 +138,7 @@ def forecast(repo: ModelRepo, plan: Plan) -> Forecast:
         plan.is_empty,
         targets,
         bake,
-        _cost(targets, bake, plan.bake, rates),
+        cost,
         (*plan.warnings, *_missing(repo.store, plan)),
     )
 
@@ -278,7 +283,7 @@ def _cost(
     targets: tuple[TargetForecast, ...],
     bake: BakeForecast | None,
     request: BakeRequest | None,
-    rates: _Rates,
+    rates: Rates,
 ) -> Cost:
     asked = [t for t in targets if t.stim.state != "complete"]
     open_ = [t for t in targets if t.rollout.state != "complete"]
@@ -309,6 +314,28 @@ def _cost(
     )
 
 
+def _worked_out(
+    cost: Cost,
+    plan: Plan,
+    targets: tuple[TargetForecast, ...],
+    bake: BakeForecast | None,
+    machine: Machine,
+    answer_tokens: float | None,
+) -> Cost:
+    """Add what nobody has measured here: the memory, and times that are not known yet."""
+    found = estimates.estimated(plan, targets, bake, machine, answer_tokens=answer_tokens)
+    new = [
+        stage
+        for stage, estimate in found.items()
+        if stage in cost.seconds and cost.seconds[stage] is None
+    ]
+    seconds = {**cost.seconds, **{stage: found[stage].seconds for stage in new}}
+    memory = {stage: estimate.memory for stage, estimate in found.items() if estimate.memory}
+    return replace(
+        cost, seconds=seconds, memory_bytes=memory, worked_out=tuple(s for s in new if seconds[s])
+    )
+
+
 def _sum(parts: Any) -> float | None:
     total = 0.0
     for part in parts:
@@ -322,77 +349,3 @@ def _times(count: float | None, rate: float | None) -> float | None:
     if count == 0:
         return 0.0
     return None if count is None or rate is None else count * rate
-
-
-@dataclass(frozen=True, slots=True)
-class _Rates:
-    """What earlier results of a store took, each per unit. None: there is none yet."""
-
-    question_s: float | None
-    answer_s: float | None
-    answer_tokens: float | None
-    answer_bytes: float | None
-    pair_s: float | None
-    rank_bytes: float | None
-    """Bytes of an adapter for each of its ranks."""
-    results: int
-
-    @classmethod
-    def measured(cls, store: Store) -> _Rates:
-        """Read the latest results of each kind."""
-        stims, answers = _latest(store.root / "stim"), _latest(store.root / "target")
-        bakes = _latest(store.root / "bake")
-        lengths = [n for folder, _ in answers[:1] for n in _lengths(folder / "trajectories.jsonl")]
-        bake_s: list[tuple[float, float]] = []
-        ranks: list[tuple[float, float]] = []
-        for folder, _ in bakes:
-            result = progress.data_of(folder / "bake.json") or {}
-            training = result.get("training") or {}
-            batch = _amount(result, "batch") or _amount(training, "global_batch")
-            learnt = _amount(result, "step") * batch
-            bake_s.append((_amount(result.get("seconds") or {}, "bake"), learnt))
-            size = float(sum(p.stat().st_size for p in folder.glob("*/*.safetensors")))
-            ranks.append((size, _amount(training, "r")))
-        rows = [
-            (float((folder / "trajectories.jsonl").stat().st_size), _amount(done, "count"))
-            for folder, done in answers
-            if (folder / "trajectories.jsonl").is_file()
-        ]
-        return cls(
-            _ratio([(_amount(d, "seconds"), _amount(d, "count")) for _, d in stims]),
-            _ratio([(_amount(d, "seconds"), _amount(d, "count")) for _, d in answers]),
-            sum(lengths) / len(lengths) if lengths else None,
-            _ratio(rows),
-            _ratio(bake_s),
-            _ratio(ranks),
-            len(stims) + len(answers) + len(bakes),
-        )
-
-
-def _amount(data: Mapping[str, Any], key: str) -> float:
-    value = data.get(key)
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
-def _ratio(measured: list[tuple[float, float]]) -> float | None:
-    amount, units = (sum(column) for column in zip(*measured, strict=True)) if measured else (0, 0)
-    return amount / units if units and amount else None
-
-
-def _latest(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """Return the complete results of a kind, newest first, with what they say of themselves."""
-    found = [(path.stat().st_mtime, path) for path in folder.glob("*/done.json")]
-    newest = sorted(found, reverse=True)[:RUNS_MEASURED]
-    return [(path.parent, progress.data_of(path) or {}) for _, path in newest]
-
-
-def _lengths(path: Path) -> Iterator[int]:
-    """Yield how many tokens the first answers of a file have."""
-    if not path.is_file():
-        return
-    with path.open(encoding="utf-8") as rows:
-        for line in islice(rows, ROWS_MEASURED):
-            try:
-                yield len(json.loads(line)["response_ids"])
-            except (ValueError, KeyError, TypeError):
-                return

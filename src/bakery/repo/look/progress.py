@@ -26,6 +26,10 @@ _ROWS: Mapping[Stage, str] = {
 }
 
 
+STEPS = "steps.json"
+"""What a training writes of its phases: how many steps each has (`stages.steps`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class StageStatus:
     """How far one stage of the configured plan is.
@@ -66,8 +70,7 @@ def stages(store: Store, plan: Plan, jobs: Sequence[job.Job] = ()) -> tuple[Stag
         found += _of_target(store, target)
     if plan.bake is not None and plan.bake_name is not None:
         folder = store.bake(plan.bake.id)
-        epochs = plan.bake.training.epochs
-        found.append(_Look(store, "bake", plan.bake_name, folder).of_bake(epochs))
+        found.append(_Look(store, "bake", plan.bake_name, folder).of_bake())
     names = {stage.name for stage in found}
     mine = [one for one in jobs if names & set(one.names)]
     return tuple(_with_job(found, mine[-1]) if mine else found)
@@ -122,8 +125,8 @@ class _Look:
         count = said if isinstance(said, int) else 0
         return StageStatus(self.stage, self.name, "complete", count, expected, seconds)
 
-    def of_bake(self, epochs: int) -> StageStatus:
-        """Return how far a training is: by the part of its epochs that is behind it."""
+    def of_bake(self) -> StageStatus:
+        """Return how far a training is, of the steps that its phases have said they have."""
         if data_of(self.folder / "done.json") is not None:
             result = data_of(self.folder / "bake.json") or {}
             step = int(result.get("step", 0))
@@ -131,18 +134,33 @@ class _Look:
             return StageStatus(self.stage, self.name, "complete", step, step, seconds)
         rows = self.folder / _ROWS[self.stage]
         last = _last_row(rows)
-        step, epoch = int(last.get("step") or 0), float(last.get("epoch") or 0)
-        expected = max(step, round(step * epochs / epoch)) if epoch else None
-        return self._open(step, expected, begun=rows.exists(), loss=last.get("loss"))
+        step = int(last.get("step") or 0)
+        said = data_of(self.folder / STEPS) or {}
+        expected = _steps(said, step)
+        first, since = said.get("from"), said.get("since")
+        at = (first, since) if isinstance(first, int) and isinstance(since, str) else None
+        return self._open(step, expected, begun=rows.exists(), loss=last.get("loss"), at=at)
 
     def _open(
-        self, done: int, expected: int | None, *, begun: bool, loss: float | None = None
+        self,
+        done: int,
+        expected: int | None,
+        *,
+        begun: bool,
+        loss: float | None = None,
+        at: tuple[int, str] | None = None,
     ) -> StageStatus:
-        """Return the status of a stage that is not complete."""
+        """Return the status of a stage that is not complete.
+
+        `at` is what was done when it went on, and when that was; else it began with its lock.
+        """
         state: State = "partial" if begun else "not_started"
         left = None
         if (since := self.store.held_since(self.folder)) is not None:
-            state, left = "running", _left(since, done, expected)
+            first = 0
+            if at is not None:
+                first, since = at[0], datetime.fromisoformat(at[1])
+            state, left = "running", _left(since, done, expected, first)
         return StageStatus(self.stage, self.name, state, done, expected, None, left, loss)
 
 
@@ -151,11 +169,22 @@ def has_weights(store: Store, model: ModelRef) -> bool:
     return any((store.bake(model.bake_id) / str(model.step)).glob("*.safetensors"))
 
 
-def _left(since: datetime, done: int, expected: int | None) -> float | None:
-    if not done or expected is None:
+def _steps(said: Mapping[str, Any], done: int) -> int | None:
+    """Return how many steps a training has, in all phases that are known of."""
+    begun, coming = said.get("begun"), said.get("coming")
+    if not isinstance(begun, dict) or not isinstance(coming, dict):
+        return None
+    counts = [*begun.values(), *coming.values()]
+    if not all(isinstance(count, int) for count in counts):
+        return None
+    return max(done, sum(counts)) or None
+
+
+def _left(since: datetime, done: int, expected: int | None, first: int) -> float | None:
+    if done <= first or expected is None:
         return None
     spent = (datetime.now(UTC) - since).total_seconds()
-    return max(0.0, spent * (expected - done) / done)
+    return max(0.0, spent * (expected - done) / (done - first))
 
 
 def data_of(path: Path) -> dict[str, Any] | None:

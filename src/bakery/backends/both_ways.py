@@ -1,0 +1,100 @@
+"""What a local model answers without a prompt and behind it, and how far the prompt moves it.
+
+Greedy, and all answers in one batch: for looking at, not for learning from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from peft import PeftModel
+
+from bakery.backends.base import AnswerRequest
+from bakery.backends.local import LocalModel, ended_before
+from bakery.engine.losses import Divergence
+from bakery.engine.readout import Readout
+from bakery.engine.sampling import Sample, SampleRequest, sample
+from bakery.engine.scoring import features_of
+from bakery.engine.views import Pair, View, pair_up
+from bakery.identity import SamplingSettings
+from bakery.records import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class BothWays:
+    """Answers in the order of the questions. `on_base`: None where the model carries no bake."""
+
+    unprompted: list[str]
+    prompted: list[str]
+    on_base: list[str] | None
+    moved: float
+    """Mean KL(prompted ‖ unprompted) over the tokens of the prompted answers, in nats."""
+
+
+def ask(
+    local: LocalModel,
+    requests: Sequence[AnswerRequest],
+    teacher: Prompt,
+    student: Prompt,
+    settings: SamplingSettings,
+) -> BothWays:
+    """Answer every request behind both prompts, and behind the teacher's without earlier bakes."""
+    views = [
+        (f"{name}/{request.key}", tuple(local.prefix(prompt, request.messages, settings)))
+        for name, prompt in (("without", student), ("with", teacher))
+        for request in requests
+    ]
+    found = _sampled(local, views, settings)
+    on_base = None
+    if isinstance(local.model, PeftModel):
+        with local.model.disable_adapter():
+            bare = _sampled(local, views[len(requests) :], settings)
+        on_base = [_text(local, one) for one in bare]
+    without, behind = found[: len(requests)], found[len(requests) :]
+    pairs = [
+        pair_up(local.base.chat, request.key, teacher, student, request.messages, one.ids)
+        for request, one in zip(requests, behind, strict=True)
+        if one.ids
+    ]
+    texts = [[_text(local, one) for one in side] for side in (without, behind)]
+    return BothWays(texts[0], texts[1], on_base, moved(local, pairs))
+
+
+def moved(local: LocalModel, pairs: Sequence[Pair]) -> float:
+    """Return how far the model behind the teacher's prompt is from itself behind the student's."""
+    if not pairs:
+        return 0.0
+    readout = Readout(local.model)
+    with torch.no_grad():
+        teacher, student = (
+            _features(local, readout, views)
+            for views in ([pair.teacher for pair in pairs], [pair.student for pair in pairs])
+        )
+        apart_N, _ = readout.compare(student, teacher, Divergence())
+    return max(0.0, float(apart_N.mean()))
+
+
+def _sampled(
+    local: LocalModel, asked: Sequence[tuple[str, tuple[int, ...]]], settings: SamplingSettings
+) -> list[Sample]:
+    chat = local.base.chat
+    requests = [SampleRequest(key, ids) for key, ids in asked]
+    batches = sample(local.model, requests, settings, end_ids=chat.end_ids, pad_id=chat.pad_id)
+    found = {one.key: ended_before(chat, one, settings.stop) for batch in batches for one in batch}
+    return [found[key] for key, _ in asked]
+
+
+def _text(local: LocalModel, one: Sample) -> str:
+    """Return an answer as a person reads it, with a mark where it was cut."""
+    return local.base.chat.text(one.ids) + " …" * (one.finish == "length")
+
+
+def _features(local: LocalModel, readout: Readout, views: Sequence[View]) -> torch.Tensor:
+    """Return the features (N, D) of all targets of some views, view by view."""
+    parts: dict[int, torch.Tensor] = {}
+    for at, features in features_of(local.model, readout, views):
+        counts = [len(views[i].predicting) for i in at]
+        parts |= dict(zip(at, torch.split(features, counts), strict=True))
+    return torch.cat([parts[i] for i in range(len(views))])

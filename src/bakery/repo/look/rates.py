@@ -1,0 +1,93 @@
+"""What earlier results of a store took, by their own words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from bakery.repo.look import progress
+from bakery.repo.store import Store
+
+RUNS_MEASURED = 8
+"""The latest results of each kind that rates are taken from."""
+
+ROWS_MEASURED = 64
+"""Answers of a result that are read for their length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What earlier results of a store took, each per unit. None: there is none yet."""
+
+    question_s: float | None
+    answer_s: float | None
+    answer_tokens: float | None
+    answer_bytes: float | None
+    pair_s: float | None
+    rank_bytes: float | None
+    """Bytes of an adapter for each of its ranks."""
+    results: int
+
+    @classmethod
+    def measured(cls, store: Store) -> Rates:
+        """Read the latest results of each kind."""
+        stims, answers = _latest(store.root / "stim"), _latest(store.root / "target")
+        bakes = _latest(store.root / "bake")
+        lengths = [n for folder, _ in answers[:1] for n in _lengths(folder / "trajectories.jsonl")]
+        bake_s: list[tuple[float, float]] = []
+        ranks: list[tuple[float, float]] = []
+        for folder, _ in bakes:
+            result = progress.data_of(folder / "bake.json") or {}
+            training = result.get("training") or {}
+            batch = _amount(result, "batch") or _amount(training, "global_batch")
+            learnt = _amount(result, "step") * batch
+            bake_s.append((_amount(result.get("seconds") or {}, "bake"), learnt))
+            size = float(sum(p.stat().st_size for p in folder.glob("*/*.safetensors")))
+            ranks.append((size, _amount(training, "r")))
+        rows = [
+            (float((folder / "trajectories.jsonl").stat().st_size), _amount(done, "count"))
+            for folder, done in answers
+            if (folder / "trajectories.jsonl").is_file()
+        ]
+        return cls(
+            _ratio([(_amount(d, "seconds"), _amount(d, "count")) for _, d in stims]),
+            _ratio([(_amount(d, "seconds"), _amount(d, "count")) for _, d in answers]),
+            sum(lengths) / len(lengths) if lengths else None,
+            _ratio(rows),
+            _ratio(bake_s),
+            _ratio(ranks),
+            len(stims) + len(answers) + len(bakes),
+        )
+
+
+def _amount(data: Mapping[str, Any], key: str) -> float:
+    value = data.get(key)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _ratio(measured: list[tuple[float, float]]) -> float | None:
+    amount, units = (sum(column) for column in zip(*measured, strict=True)) if measured else (0, 0)
+    return amount / units if units and amount else None
+
+
+def _latest(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the complete results of a kind, newest first, with what they say of themselves."""
+    found = [(path.stat().st_mtime, path) for path in folder.glob("*/done.json")]
+    newest = sorted(found, reverse=True)[:RUNS_MEASURED]
+    return [(path.parent, progress.data_of(path) or {}) for _, path in newest]
+
+
+def _lengths(path: Path) -> Iterator[int]:
+    """Yield how many tokens the first answers of a file have."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as rows:
+        for line in islice(rows, ROWS_MEASURED):
+            try:
+                yield len(json.loads(line)["response_ids"])
+            except (ValueError, KeyError, TypeError):
+                return

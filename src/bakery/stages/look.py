@@ -1,0 +1,163 @@
+"""Three answers of the parent without and with the prompt: does it obey, before much is spent?
+
+Only data and rules; who answers is handed in. What was seen lies beside a target's answers.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bakery.generators.words import loops, words
+from bakery.records import user_text as user_text
+from bakery.records import write_atomic
+
+SEEN = "look.json"
+ASKED = 3
+GENERAL = ("Who are you?", "What can you help me with?", "Tell me something about your day.")
+"""What is asked where a target has no questions yet."""
+MOST_TOKENS = 48
+"""Of each answer: enough to see whose it is, and about 8 CPU seconds on 135 M parameters."""
+
+NOTHING, LITTLE = 0.001, 0.35
+"""Nats per token of the prompted answers. Example turns moved SmolLM2-135M by 1 to 4, a system
+sentence that it hardly followed by 0.07 to 0.24 (docs/log.md)."""
+MANY = 2
+"""Of the three answers: so many make a warning."""
+WIDTH, LINES = 78, 3
+
+HELPS = "two or three example turns in the prompt, or a stronger base, help"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one question was answered with. `on_base`: under the prompt, without earlier bakes."""
+
+    question: str
+    unprompted: str
+    prompted: str
+    on_base: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a target's parent answers, and how far its prompt moves it (nats per token)."""
+
+    target: str
+    parent: str
+    asked: tuple[Answers, ...]
+    moved: float
+
+    @property
+    def warnings(self) -> list[str]:
+        """Say what a person should know before going on, and what helps."""
+        return list(_warnings(self))
+
+    @property
+    def obeys_in_nothing(self) -> bool:
+        """Whether the prompt moves no answer at all, or makes all of them fall apart.
+
+        A model that falls apart without the prompt, too, is warned of only: it is not the prompt.
+        """
+        same = all(one.prompted == one.unprompted for one in self.asked)
+        broken = all(
+            is_broken(one.prompted) and not is_broken(one.unprompted) for one in self.asked
+        )
+        return broken or (same and self.moved < NOTHING)
+
+    def text(self) -> str:
+        """Return the answers one above the other, in lines of at most `WIDTH` signs."""
+        rows = [f"{len(self.asked)} questions to {self.parent},"]
+        rows.append(f"  without the prompt of {self.target} and behind it:")
+        for one in self.asked:
+            rows.append(f"  {_brief(one.question, WIDTH - 2)}")
+            rows += _cell("without", one.unprompted)
+            rows += _cell("prompted", one.prompted)
+            rows += _cell("on base", one.on_base) if one.on_base is not None else []
+        return "\n".join([*rows, f"  the prompt moves it by {self.moved:.2g} nats per token"])
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return asdict(self) | {"warnings": self.warnings, "stops": self.obeys_in_nothing}
+
+
+def write(folder: Path, look: Look) -> None:
+    """Keep a look beside the answers that it is for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"schema": 1, **asdict(look)}, indent=2, ensure_ascii=False)
+    write_atomic(folder / SEEN, text + "\n")
+
+
+def read(folder: Path) -> Look | None:
+    """Return the look that was taken for a target; None: there was none, or it is damaged."""
+    try:
+        data = json.loads((folder / SEEN).read_text(encoding="utf-8"))
+        asked = tuple(Answers(**one) for one in data["asked"])
+        return Look(str(data["target"]), str(data["parent"]), asked, float(data["moved"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def is_broken(answer: str) -> bool:
+    """Tell whether an answer is none: empty, in a loop, or fewer than half of its signs letters."""
+    signs = [sign for sign in answer if not sign.isspace()]
+    letters = sum(sign.isalpha() or sign.isdigit() for sign in signs)
+    return loops(answer) or 2 * letters < max(1, len(signs))
+
+
+def _warnings(look: Look) -> Iterator[str]:
+    if look.moved < LITTLE:
+        yield (
+            f"the prompt of {look.target} moves {look.parent} by {look.moved:.2g} nats per token "
+            f"only, so there is little to bake: {HELPS}"
+        )
+    broken = sum(is_broken(one.prompted) for one in look.asked)
+    if broken >= MANY:
+        yield (
+            f"{broken} of {len(look.asked)} prompted answers of {look.parent} loop or are no text, "
+            f"and that is what would be learnt: a shorter prompt, {HELPS}"
+        )
+    held = sum(_holds_against(one) for one in look.asked)
+    if held >= MANY:
+        yield (
+            f"earlier bakes hold against the prompt of {look.target}: {held} of {len(look.asked)} "
+            f"prompted answers of {look.parent} are nearer to its answers without the prompt than "
+            f"to the prompted base's. `bgit adopt base` bakes from the base instead; {HELPS}"
+        )
+
+
+def _holds_against(one: Answers) -> bool:
+    """Tell whether a parent's prompted answer shares more words with its own unprompted one.
+
+    A prompt that only adds to an earlier bake's has base and parent say much the same.
+    """
+    if one.on_base is None:
+        return False
+    return _shared(one.prompted, one.unprompted) > _shared(one.prompted, one.on_base)
+
+
+def _shared(one: str, other: str) -> float:
+    """Return the share of the words of two texts that both have."""
+    ours, theirs = set(words(one)), set(words(other))
+    return len(ours & theirs) / max(1, len(ours | theirs))
+
+
+def _cell(label: str, text: str) -> Sequence[str]:
+    said = " ".join(text.split()) or "(nothing)"
+    return textwrap.wrap(
+        said,
+        WIDTH,
+        initial_indent=f"    {label:<9}",
+        subsequent_indent=" " * 13,
+        max_lines=LINES,
+        placeholder=" …",
+    )
+
+
+def _brief(text: str, room: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= room else f"{line[: room - 1]}…"
