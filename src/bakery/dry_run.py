@@ -201,6 +201,7 @@ def _at_least(
     training, layers = settings.training, int(config.num_hidden_layers)
     if training.device.type != "cpu":
         return 0.0
+    assert training.gradient_accumulation_steps is not None  # settled
     batches = steps * training.gradient_accumulation_steps
     seconds: float = costs.LOAD_S + weights / costs.LOADED + costs.FIRST_STEP_S
     seconds += batches * layers * costs.STEP_S
