@@ -123,6 +123,15 @@ def defaults_for(base: Base, version: int = LATEST) -> Defaults:
     )
 
 
+def at_random(defaults: Defaults, base: Base) -> Defaults:
+    """Return the same for an adapter that starts at random: its own rate, and more epochs."""
+    if defaults.ridge is None:
+        return defaults
+    first = _FIRST_TINY if base.name.startswith("tiny-") else _FIRST
+    rate = first.learning_rate if first is _FIRST_TINY else rate_for(base)
+    return replace(defaults, ridge=None, epochs=first.epochs, learning_rate=rate)
+
+
 def rate_for(base: Base) -> float:
     """Return the learning rate for an adapter of a base model that starts at random.
 

@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 from peft import PeftModel
 from safetensors import SafetensorError
-from transformers import PreTrainedConfig, PrinterCallback, ProgressCallback
+from transformers import PreTrainedConfig, PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.utils import logging as hf_logging
 
 from bakery import outputs
@@ -32,6 +32,7 @@ from bakery.engine.conversations import settings_of
 from bakery.engine.data.datasets import eval_rows, load_eval_data, training_rows
 from bakery.engine.data.rows import Row
 from bakery.engine.rounds import Drawn, Rounds, rounds_of
+from bakery.engine.settings import settled
 from bakery.engine.settings.parse import Settings
 from bakery.engine.versions import versions
 from bakery.errors import ConfigError, StageError
@@ -122,6 +123,8 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     if chat.reads_clock:
         told.note(CLOCK_STOPPED)
     data = _Rounds.of(material, settings, chat, source.config(), told)
+    base = settled.base_of(source.config())
+    sized = settled.lora(settings.lora, base, training)
     with told.doing("loading"):
         model = loading.load(source, settings.data, training)
     questions = Questions(chat, settings, material.questions)
@@ -132,7 +135,9 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     with training.main_process_first(local=False):  # the others read what is in place then
         if first:
             outputs.begin(settings, data=material.digest, resume=material.resume, reporter=told)
-    trainer = _trainer(settings, data, student, tokenizer, told)
+    trainer = _trainer(settings, data, student, tokenizer, told, material.digest)
+    if sized | trainer.beginning.settled:
+        told.note(settled.sentence(sized | trainer.beginning.settled))
     _check_difference(trainer)
     with told.doing("measuring before"):
         before = trainer.fidelity(without_adapter=True)
@@ -276,7 +281,12 @@ def _tune(settings: Settings, reporter: Reporter) -> None:
 
 
 def _trainer(
-    settings: Settings, data: _Rounds, student: PeftModel, tokenizer: Any, reporter: Reporter
+    settings: Settings,
+    data: _Rounds,
+    student: PeftModel,
+    tokenizer: Any,
+    reporter: Reporter,
+    digest_of_data: str,
 ) -> ContextBakingTrainer:
     rows = metrics.Metrics(Path(str(settings.training.output_dir)) / METRICS, reporter)
     with _refusals():
@@ -287,13 +297,25 @@ def _trainer(
             train_dataset=data.training,
             eval_dataset=data.eval,
             processing_class=tokenizer,
-            callbacks=[rows],
+            callbacks=[rows, _Settled(settings, digest_of_data)],
             reporter=reporter,
         )
     made.remove_callback(PrinterCallback)
     if settings.training.process_index:
         made.remove_callback(ProgressCallback)
     return made
+
+
+class _Settled(TrainerCallback):
+    """Keeps the configuration with all that was settled, before the first step."""
+
+    def __init__(self, settings: Settings, data: str) -> None:
+        self._settings, self._data = settings, data
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Called after the first weights were fitted, which a rate goes by."""
+        if state.is_world_process_zero:
+            outputs.keep(self._settings, data=self._data)
 
 
 def _train(trainer: ContextBakingTrainer, material: Material) -> list[float]:

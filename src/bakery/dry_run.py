@@ -27,6 +27,7 @@ from bakery.engine.conversations import (
 from bakery.engine.data.rows import Row
 from bakery.engine.machine import MEASURED_S
 from bakery.engine.rounds import Rounds, rounds_of
+from bakery.engine.settings import settled
 from bakery.engine.settings.parse import Settings
 from bakery.engine.views import Pair, View
 from bakery.errors import ConfigError
@@ -52,6 +53,16 @@ def look(settings: Settings, *, reporter: Reporter) -> Preview:
         on_policy.check(len(rounds.open_rows))
         for note in on_policy.notes(rounds, training.loss_type):
             reporter.note(note)
+    base = settled.base_of(config)
+    sized = settled.lora(settings.lora, base, training) | settled.training(
+        training,
+        base,
+        rows=len(rounds),
+        answers=rounds.answers,
+        is_fitted=settled.fits(training) and not training.on_policy,
+    )
+    if sized:
+        reporter.note(settled.sentence(sized))
     sizes = _Sizes.of(rounds, chat, context)
     steps = _steps(settings, len(rounds))
     return Preview(
@@ -130,6 +141,7 @@ def _steps(settings: Settings, examples: int) -> int:
     if training.max_steps > 0:
         return int(training.max_steps)
     each = math.ceil(examples / _batch(settings))
+    assert training.num_train_epochs is not None  # settled
     return math.ceil(each * float(training.num_train_epochs))
 
 
@@ -189,6 +201,7 @@ def _at_least(
     training, layers = settings.training, int(config.num_hidden_layers)
     if training.device.type != "cpu":
         return 0.0
+    assert training.gradient_accumulation_steps is not None  # settled
     batches = steps * training.gradient_accumulation_steps
     seconds: float = costs.LOAD_S + weights / costs.LOADED + costs.FIRST_STEP_S
     seconds += batches * layers * costs.STEP_S

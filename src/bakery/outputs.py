@@ -17,10 +17,11 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from bakery.engine import checkpoints
+from bakery.engine import checkpoints, start
 from bakery.engine.context_trainer import TRAJECTORIES
 from bakery.engine.numerics import FILE as NUMERICS
-from bakery.engine.settings.parse import Settings
+from bakery.engine.settings import settled
+from bakery.engine.settings.parse import WRITTEN, Settings
 from bakery.errors import ConfigError, StageError
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
@@ -28,10 +29,10 @@ from bakery.reporting import Reporter
 METRICS, RESULTS, CONFIG = "metrics.jsonl", "results.json", "config.yaml"
 FINAL, MERGED = "final_model", "merged"
 OWN = (
-    CONFIG, METRICS, RESULTS, FINAL, MERGED, NUMERICS, TRAJECTORIES, f"eval_{TRAJECTORIES}"
+    CONFIG, METRICS, RESULTS, FINAL, MERGED, NUMERICS, start.FILE, TRAJECTORIES,
+    f"eval_{TRAJECTORIES}",
 )  # fmt: skip
 
-_DATA = "# data: "
 _FREE = re.compile(  # settings that may differ when a run goes on: they shape no weights
     r"output_dir|resume_from_checkpoint|merge|teacher_record_gb|heldout_file|report_to|run_name|disable_tqdm"
     r"|(log|logging|save|eval|hub|push_to_hub)_.*|dataloader_(?!drop_last).*"
@@ -55,7 +56,8 @@ def check(settings: Settings) -> None:
 def checkpoint(settings: Settings, *, data: str) -> str | None:
     """Return the checkpoint to go on from: of several the newest that was written whole.
 
-    One of a run with other settings, or other data (by their digest), is refused.
+    One of a run with other settings, or other data (by their digest), is refused. What defaults
+    would settle stays as it was then.
     """
     asked = settings.training.resume_from_checkpoint
     if not asked:
@@ -113,11 +115,16 @@ def begin(settings: Settings, *, data: str, resume: str | None, reporter: Report
         reporter.note(f"training goes on from {Path(str(resume)).name}")
         if not (Path(str(resume)) / "optimizer.pt").exists() and not _is_sharded(settings):
             reporter.note("the checkpoint has no optimizer.pt: the optimizer begins anew")
-        for name in (METRICS, NUMERICS, TRAJECTORIES, f"eval_{TRAJECTORIES}"):
+        for name in (METRICS, NUMERICS, start.FILE, TRAJECTORIES, f"eval_{TRAJECTORIES}"):
             if not (out / name).exists() and (source / name).is_file():
                 shutil.copyfile(source / name, out / name)
+    keep(settings, data=data)
+
+
+def keep(settings: Settings, *, data: str) -> None:
+    """Write the configuration as it stands, below the digest of the data."""
     text = yaml.safe_dump(_kept(settings), sort_keys=False, allow_unicode=True)
-    write_atomic(out / CONFIG, f"{_DATA}{data}\n{text}")
+    write_atomic(folder_of(settings) / CONFIG, f"{WRITTEN}{data}\n{text}")
 
 
 def _is_sharded(settings: Settings) -> bool:
@@ -174,15 +181,17 @@ def _check_same_bake(chosen: Path, settings: Settings, data: str) -> None:
     if not path.is_file():
         return  # written by the library, which keeps no configuration
     text = path.read_text(encoding="utf-8")
-    learnt = text.partition("\n")[0].removeprefix(_DATA)
-    if text.startswith(_DATA) and learnt != data:
+    learnt = text.partition("\n")[0].removeprefix(WRITTEN)
+    if text.startswith(WRITTEN) and learnt != data:
         raise ConfigError(
             f"{chosen} has learnt from other data: what dataset names has changed since",
             hint="Restore it, or leave resume_from_checkpoint out to begin anew (what is there is "
             "moved aside, not lost).",
         )
-    kept = yaml.safe_load(text)
-    other = _differences(kept if isinstance(kept, Mapping) else {}, _kept(settings))
+    found = yaml.safe_load(text)
+    kept = settled.as_of_then(found if isinstance(found, Mapping) else {})
+    settled.take_over(settings.training, settings.lora, kept)
+    other = _differences(kept, _kept(settings))
     if other:
         raise ConfigError(
             f"{chosen} is of another bake: {', '.join(other)} differ{'s' * (len(other) == 1)} "

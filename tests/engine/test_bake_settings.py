@@ -11,7 +11,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from bakery import held_out
-from bakery.engine import adapter_folder, adapters, models
+from bakery.engine import adapter_folder, adapters, models, start
 from bakery.engine.fidelity import Fidelity
 from bakery.engine.losses import Divergence
 from bakery.engine.readout import Readout
@@ -19,7 +19,7 @@ from bakery.engine.teacher import LiveTeacher
 from bakery.engine.views import Pair
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import FirstWeights, OnPolicySettings, short_id
-from bakery.stages import bake, start
+from bakery.stages import bake
 from bakery.stages import training as phases
 from bakery.stages.mix import _part, length, limit_of, mix
 from tests.support.baking import NOTHING, SHOUT, Bench, rows, steps, training

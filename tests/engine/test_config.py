@@ -57,6 +57,9 @@ DEFAULTS = {
         "loss_weighting": "token", "reuse_trajectories": False, "trajectories_file": None,
         "on_policy": False, "min_p": 0.0, "repetition_penalty": 1.0,
         "merge": False, "chat_template_kwargs": {}, "enable_thinking": None,
+        "learning_rate": None, "num_train_epochs": None, "per_device_train_batch_size": None,
+        "gradient_accumulation_steps": None, "warmup_steps": None, "first_weights": None,
+        "defaults": None,
     },
     ContextConfig: {
         "prefix_messages": None, "prefix_messages_file": None, "student_retained_turns": 0,
@@ -72,7 +75,7 @@ DEFAULTS = {
         "system_prompt_template": None, "eval_dataset": None, "revision": None,
     },
     LoraConfig: {
-        "r": 64, "lora_alpha": 128, "lora_dropout": 0.05, "bias": "none",
+        "r": None, "lora_alpha": None, "lora_dropout": 0.05, "bias": "none",
         "target_modules": [
             "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
         ],
@@ -87,7 +90,7 @@ def settings(text: str, *flags: str):
 
 
 @pytest.mark.parametrize("kind", DEFAULTS, ids=lambda kind: kind.__name__)
-def test_every_default_is_the_seeds(kind):
+def test_every_default_is_the_seeds_or_settled_later(kind):
     config = kind()
     assert {name: getattr(config, name) for name in DEFAULTS[kind]} == DEFAULTS[kind]
 
@@ -185,7 +188,7 @@ def test_a_flag_sets_its_field(flags, name, value):
         ("weight_decay: 5e-2", "weight_decay", 0.05),
         ("deepspeed:", "deepspeed", None),
         ("optim: adafactor", "optim", "adafactor"),
-        ("accelerator_config: {split_batches: false}", "per_device_train_batch_size", 8),
+        ("accelerator_config: {split_batches: false}", "per_device_train_batch_size", None),
         ("gradient_checkpointing: true", "activation_checkpointing", True),
         ("overwrite_output_dir: true", "do_train", False),
     ],

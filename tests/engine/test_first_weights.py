@@ -233,6 +233,26 @@ def test_what_writes_is_found_in_every_architecture(name: str, per_layer: int) -
             assert torch.equal(model(input_ids=ids).logits, before)
 
 
+@pytest.mark.parametrize(("name", "writers"), [("qwen3", 4), ("gpt2", 4), ("gemma2", 0)])
+def test_rounding_hides_nothing_where_a_channel_is_far_larger_than_all_others(
+    name: str, writers: int
+) -> None:
+    model = zoo_student(name)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[:, 0] += 1000.0
+        for name_of, weight in model.named_parameters():
+            if "norm" in name_of or "ln_" in name_of:  # as after training, not all alike
+                weight += torch.rand_like(weight)
+    model.to(torch.bfloat16)
+    with torch.no_grad():
+        found = writers_of(model, support_of(model), adapters.BAKE)
+    if writers:
+        assert not isinstance(found, str)
+        assert [round(writer.scale, 2) for writer in found] == [1.0] * writers
+    else:
+        assert found == NOT_AS_GIVEN
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [

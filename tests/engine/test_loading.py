@@ -26,7 +26,7 @@ def test_the_adapter_starts_from_the_seed_whatever_was_drawn_before(data, tmp_pa
         source = loading.find(data)
         model = loading.load(source, data, training)
         torch.rand(drawn)
-        student = loading.with_adapter(model, LoraConfig(r=4), source, data, training)
+        student = loading.with_adapter(model, LoraConfig(r=4, lora_alpha=8), source, data, training)
         starts.append(torch.cat([p.flatten() for p in student.parameters() if p.requires_grad]))
     assert torch.equal(starts[0], starts[1])
     assert not torch.equal(starts[0], starts[2])
@@ -37,7 +37,7 @@ def test_a_saved_adapter_names_the_model_and_not_the_cache_it_came_from(data, tm
     files = loading.find(data)
     source = loading.Source("org/model", files.files, files.options)
     model = loading.load(source, data, training)
-    student = loading.with_adapter(model, LoraConfig(r=4), source, data, training)
+    student = loading.with_adapter(model, LoraConfig(r=4, lora_alpha=8), source, data, training)
     assert student.active_peft_config.base_model_name_or_path == "org/model"
 
 
@@ -45,7 +45,7 @@ def test_only_the_adapter_learns(data, tmp_path):
     training = BakeryConfig(output_dir=str(tmp_path))
     source = loading.find(data)
     model = loading.load(source, data, training)
-    student = loading.with_adapter(model, LoraConfig(r=4), source, data, training)
+    student = loading.with_adapter(model, LoraConfig(r=4, lora_alpha=8), source, data, training)
     learning = [name for name, p in student.named_parameters() if p.requires_grad]
     assert learning
     assert all("lora_" in name for name in learning)

@@ -18,8 +18,9 @@ from bakery.cli.bakery import main
 ROOT = Path(__file__).parents[2]
 SMALL = (
     *("--torch_dtype", "float32", "--r", "4", "--lora_alpha", "8", "--learning_rate", "5e-3"),
-    *("--num_trajectories", "2", "--trajectory_length", "16"),
+    *("--num_trajectories", "2", "--trajectory_length", "16", "--first_weights", "random"),
 )
+"""Small and quick; from random weights, so that what is seen to be learnt was trained."""
 
 
 @dataclass(frozen=True)

@@ -25,19 +25,21 @@ def trainer(
     kind: type[ContextBakingTrainer] = ContextBakingTrainer,
     evaluation: Any = None,
     reporter: Reporter | None = None,
+    modules: str | list[str] = "all-linear",
     **settings: Any,
 ) -> ContextBakingTrainer:
     """Return a trainer on a fresh copy of the model, seeded as users seed it."""
     torch.manual_seed(0)
     model = peft.get_peft_model(
         AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32),
-        peft.LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM"),
+        peft.LoraConfig(r=4, lora_alpha=8, target_modules=modules, task_type="CAUSAL_LM"),
     )
     made: dict[str, Any] = {
         "output_dir": str(out),
         "num_train_epochs": 2,
         "per_device_train_batch_size": 4,
         "learning_rate": 5e-3,
+        "first_weights": "random",
         "logging_steps": 1,
         "report_to": "none",
         "save_strategy": "no",

@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 from bakery.engine import on_policy, teacher
 from bakery.engine.adapters import check_can_teach, parent_only
+from bakery.engine.beginning import Beginning
 from bakery.engine.chat import Chat
 from bakery.engine.conversations import settings_of
 from bakery.engine.data.datasets import prompt_baking_collator, rows_of
@@ -81,6 +82,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
             self._rounds_of(eval_dataset, args, model) if eval_dataset is not None else None
         )
         own = self._own_answers(args)
+        self.beginning = Beginning(model, args, self._rounds)
         self._round: int | None = None
         self._told: set[str] = set()
         self._probe: Probe | None = None
@@ -107,6 +109,15 @@ class ContextBakingTrainer(OnPolicyTrainer):
         self.add_callback(_NextRound(self))
         if own is not None:
             self.learn_from(own)
+
+    def train(self, resume_from_checkpoint: Any = None, *given: Any, **more: Any) -> Any:
+        """Train as `Trainer` does, from first weights that are fitted where that is possible."""
+        resume, out = resume_from_checkpoint, Path(str(self.args.output_dir))
+        if self.beginning.is_asked and resume:
+            self.beginning.go_on(out if resume is True else Path(str(resume)).parent)
+        elif self.beginning.is_asked:
+            self._begin()
+        return super().train(resume_from_checkpoint, *given, **more)
 
     def start_round(self, number: int) -> None:
         """Put fresh examples under the data loader, unless this round's are there already.
@@ -183,6 +194,20 @@ class ContextBakingTrainer(OnPolicyTrainer):
             else:
                 record = KeptTeacher(record, share)
         return Probe(pairs, record, count, held_out)
+
+    def _begin(self) -> None:
+        """Fit the first weights, to the answers of the first round."""
+        why = self.beginning.impossible
+        if why is None:
+            self.start_round(0)
+            pairs, record = self.train_dataset.pairs, self.train_dataset.record
+            if isinstance(record, TeacherRecord) and record.is_partial:
+                record = LiveTeacher(self.model, self.readout, self._rounds.begins)
+            with self.reporter.doing("fitting first weights"):
+                why = self.beginning.fit(self.readout, record, pairs)
+            if self.args.world_size > 1:  # the first process decides for all
+                why = gather_object([why])[0]
+        self.beginning.begin(why, self.reporter)
 
     def _rounds_of(self, dataset: Any, args: BakeryConfig, model: PeftModel) -> Rounds:
         if isinstance(dataset, Rounds):

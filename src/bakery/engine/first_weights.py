@@ -46,13 +46,11 @@ def fit(
     `ridge` is λ in units of the mean square of the inputs; at most `most_tokens` are run, those of
     the first pairs. The adapter has to be fresh: it adds nothing yet.
     """
+    writers = _writers(model, adapter)
+    if isinstance(writers, str):
+        return writers
     support = support_of(model)
-    if support.refused is not None:
-        return support.refused
     with evaluating(model), torch.no_grad():
-        writers = writers_of(model, support, adapter)
-        if isinstance(writers, str):
-            return writers
         chosen = _within(pairs, most_tokens)
         if not chosen:
             return f"no answer has less than {most_tokens:,} tokens with its prompt"
@@ -61,6 +59,21 @@ def fit(
             torch.manual_seed(0)
             support.forward(model, both.layout, **both.inputs(model))
     return None
+
+
+def refused(model: PeftModel, adapter: str) -> str | None:
+    """Return why an adapter of this model cannot be fitted, whatever the answers; None: it can."""
+    found = _writers(model, adapter)
+    return found if isinstance(found, str) else None
+
+
+def _writers(model: PeftModel, adapter: str) -> list[Writer] | str:
+    """Return what is fitted, or why nothing can be."""
+    support = support_of(model)
+    if support.refused is not None:
+        return support.refused
+    with evaluating(model), torch.no_grad():
+        return writers_of(model, support, adapter)
 
 
 @dataclass(frozen=True, slots=True)

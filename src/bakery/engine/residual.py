@@ -143,22 +143,33 @@ class _Watched:
         read the same.
         """
         for between in self.read:
-            scale = _factor(between - self.before, attention[1])
+            scale = _factor(self.before, between, attention[1])
             if scale is not None:
                 found = [Writer(self.layer, attention[0], scale)]
-                behind = _factor(self.after - between, block[1]) if block else None
+                behind = _factor(between, self.after, block[1]) if block else None
                 if block and behind is not None:
                     found.append(Writer(self.layer, block[0], behind))
                 return found
-        scale = _factor(self.after - self.before, attention[1] + block[1]) if block else None
+        both = attention[1] + block[1] if block else None
+        scale = None if both is None else _factor(self.before, self.after, both)
         if block is None or scale is None:
             return []
         return [Writer(self.layer, part, scale) for part, _ in (attention, block)]
 
 
-def _factor(change: torch.Tensor, written: torch.Tensor) -> float | None:
-    """Return the factor by which something was added; None: the change is of something else."""
-    change, written = change.float(), written.float()
-    factor = float((change * written).sum() / written.square().sum().clamp_min(1e-30))
-    left = float((change - factor * written).norm())
-    return factor if factor and left <= TOLERANCE * float(change.norm()) else None
+def _factor(before: torch.Tensor, after: torch.Tensor, written: torch.Tensor) -> float | None:
+    """Return the factor by which something was added; None: something else was.
+
+    What rounding may have changed counts for little, and is not held against it: some channels of
+    a stream are thousands of times as large as what a layer adds to it.
+    """
+    rounding = torch.finfo(after.dtype).eps * (before.float().abs() + after.float().abs())
+    change, written = after.float() - before.float(), written.float()
+    small = 1e-2 * written.square().mean().sqrt().clamp_min(1e-30)
+    weight = 1 / (1 + (rounding / small).square())
+    fitted = (weight * change * written).sum()
+    factor = float(fitted / (weight * written.square()).sum().clamp_min(1e-30))
+    left = ((change - factor * written).abs() - rounding).clamp_min(0)
+    size = weight.sqrt()
+    matches = float((size * left).norm()) <= TOLERANCE * float((size * change).norm())
+    return factor if factor and matches else None

@@ -106,6 +106,12 @@ class Rounds:
         return [example for example in self._examples if example]
 
     @property
+    def answers(self) -> int:
+        """How many answers an epoch learns."""
+        sampled = len(self._open) * self.settings.num_traj_per_stimulus
+        return sampled + sum(map(len, self._examples))
+
+    @property
     def begins(self) -> list[Sequence[int]]:
         """The teacher's ids before the first target of every row."""
         finished = [beginning(pair.teacher) for example in self.finished for pair in example]

@@ -18,7 +18,7 @@ from typing import Any
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from bakery.engine import adapter_folder, adapters, chains, teacher, wandb_run
+from bakery.engine import adapter_folder, adapters, chains, start, teacher, wandb_run
 from bakery.engine.chat import CLOCK_STOPPED
 from bakery.engine.examples import Features
 from bakery.engine.fidelity import LITTLE_TO_BAKE, together
@@ -31,7 +31,7 @@ from bakery.engine.versions import versions
 from bakery.identity import BakeRequest, digest
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
-from bakery.stages import full_disk, measured, relearn, start, steps, training
+from bakery.stages import full_disk, measured, relearn, steps, training
 from bakery.stages.mix import Mix, TargetData, mix
 from bakery.stages.training import CHECKPOINTS, METRICS, Work
 

@@ -23,7 +23,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
 from bakery import costs
-from bakery.engine import adapters, checkpoints, memory, numerics, teacher
+from bakery.engine import adapters, checkpoints, memory, numerics, start, teacher
 from bakery.engine.examples import Examples, Features
 from bakery.engine.fidelity import fidelity, together
 from bakery.engine.half_baked import HalfBaked
@@ -45,7 +45,7 @@ from bakery.identity import (
     TrainingSettings,
 )
 from bakery.reporting import Reporter
-from bakery.stages import limit, start, steps
+from bakery.stages import limit, steps
 from bakery.stages.mix import Mix, TargetData
 
 # It warns that it orders checkpoints by number instead of time: that is the order they have.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bakery import yaml_text
+from bakery.defaults import LATEST
 from bakery.engine.settings.typed import unknown_name
 from bakery.errors import ConfigError
 
@@ -26,6 +27,7 @@ CHOICES = {
     "corpus_format": ("papers", "text", "list", "custom"),
     "loss_type": ("forward_kl", "reverse_kl", "jsd", "topk"),
     "loss_weighting": ("token", "example"),
+    "first_weights": ("fitted", "random"),
 }
 EXCLUSIVE: tuple[tuple[str, ...], ...] = (
     (
@@ -157,6 +159,7 @@ def training(values: Mapping[str, Any]) -> list[Problem]:
         dataloader_num_workers=(0, None),
         seed=(0, 2**32 - 1),
         max_steps=(-1, None),
+        defaults=(1, LATEST),
     )
     if values["max_steps"] == 0:
         found.append(Problem(("max_steps",), "is 0: nothing would be trained (-1 is no limit)"))
@@ -169,7 +172,7 @@ def training(values: Mapping[str, Any]) -> list[Problem]:
             found.append(Problem((name,), "has to be above 0"))
     if not 0 < values["jsd_beta"] < 1:
         found.append(Problem(("jsd_beta",), "has to lie between 0 and 1, both left out"))
-    if values["warmup_ratio"] and values["warmup_steps"] not in (0, values["warmup_ratio"]):
+    if values["warmup_ratio"] and values["warmup_steps"] not in (None, 0, values["warmup_ratio"]):
         found.append(Problem(("warmup_ratio",), "contradicts warmup_steps: give one of them"))
     for name in ("reuse_trajectories", "trajectories_file"):
         if values["on_policy"] and values[name]:
@@ -241,6 +244,8 @@ def _unknown_role(role: Any) -> str:
 
 def _choices(values: Mapping[str, Any]) -> Iterator[Problem]:
     for name, known in CHOICES.items():
+        if name == "first_weights" and values.get(name) is None:
+            continue  # not given: it is settled later
         if name in values and values[name] not in known:
             yield Problem((name,), unknown_name(str(values[name]), known))
 

@@ -24,6 +24,12 @@ from bakery.records import Message
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
+_SETTLED_LATER = (
+    "learning_rate", "num_train_epochs", "per_device_train_batch_size",
+    "gradient_accumulation_steps", "warmup_steps",
+)  # fmt: skip
+"""Numbers of transformers that are None until model and data are known (`settled`)."""
+
 
 def _set(default: Any, group: str, text: str) -> Any:
     metadata = {"help": text, "group": group}
@@ -155,8 +161,10 @@ class DataConfig:
 class LoraConfig:
     """The adapter that is trained."""
 
-    r: int = _set(64, "LoRA", "Rank.")
-    lora_alpha: int = _set(128, "LoRA", "Scale; the update is multiplied by lora_alpha / r.")
+    r: int | None = _set(None, "LoRA", "Rank. Not given: 32, for `tiny` 16.")
+    lora_alpha: int | None = _set(
+        None, "LoRA", "Scale; the update is multiplied by lora_alpha / r. Not given: 2 r."
+    )
     target_modules: str | list[str] = _set(
         list(LINEAR_LAYERS), "LoRA", "Layers that learn: names, one regular expression, or `all` "
         "(every linear layer but the head)."
@@ -235,6 +243,34 @@ class BakeryConfig(TrainingArguments):
         "the tokens it reads are kept alone)."
     )  # fmt: skip
     merge: bool = _set(False, "Output", "Also write the model with the adapter merged into it.")
+    defaults: int | None = _set(
+        None, "Training", "Version of what is settled where nothing is given: 1 for the constants "
+        "of transformers, 2 for measured laws. Not given: the latest."
+    )  # fmt: skip
+    first_weights: str | None = _set(
+        None, "Training", "How the adapter starts: fitted (by least squares to the teacher, where "
+        "that is possible) or random. Not given: fitted."
+    )  # fmt: skip
+    learning_rate: float | None = _set(
+        None, "Training", "Peak of the learning rate. Not given: by the model's size, and a "
+        "quarter of that where the adapter starts fitted."
+    )  # fmt: skip
+    num_train_epochs: float | None = _set(
+        None, "Training", "Passes over all rows. Not given: 1 where the adapter starts fitted, "
+        "else 3."
+    )  # fmt: skip
+    per_device_train_batch_size: int | None = _set(
+        None, "Training", "Rows that are run at once, each with all its answers. Not given: by "
+        "how many there are, so that there are 30 steps at least."
+    )  # fmt: skip
+    gradient_accumulation_steps: int | None = _set(
+        None, "Training", "How often that is done before a step. Not given: as fits the rows of "
+        "a step; 1 where per_device_train_batch_size is given."
+    )  # fmt: skip
+    warmup_steps: float | None = _set(
+        None, "Training", "Steps in which the rate rises, or below 1 their part of all; the first "
+        "one is never idle. Not given: 0.05."
+    )  # fmt: skip
     warmup_ratio: float | None = _set(
         None, "Training", "Warmup as a fraction of all steps; sets warmup_steps."
     )
@@ -254,7 +290,7 @@ class BakeryConfig(TrainingArguments):
                 checks.refuse([checks.contradiction("system_prompt", "system_prompt_file")])
             self.system_prompt = text
         if self.warmup_ratio is not None and not vars(self)["warmup_steps"]:
-            self.warmup_steps: float = self.warmup_ratio
+            self.warmup_steps = self.warmup_ratio
         if self.resume_from_checkpoint is False:
             self.resume_from_checkpoint = None
         if not torch.accelerator.is_available():
@@ -262,7 +298,12 @@ class BakeryConfig(TrainingArguments):
             self.use_cpu = True
         if self.use_cpu:
             self.dataloader_pin_memory = False
+        left_open = [name for name in _SETTLED_LATER if getattr(self, name) is None]
+        for name in left_open:  # TrainingArguments takes numbers alone
+            setattr(self, name, getattr(TrainingArguments, name))
         super().__post_init__()
+        for name in left_open:
+            setattr(self, name, None)
         self.remove_unused_columns = False
 
     @property

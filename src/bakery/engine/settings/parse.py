@@ -38,6 +38,9 @@ _CHECKS: dict[type, Callable[[Mapping[str, Any]], list[Problem]]] = {
 }
 
 
+WRITTEN = "# data: "
+"""What a configuration that a run left behind begins with."""
+
 _UNUSED = ("per_device_eval_batch_size", "eval_accumulation_steps", "sequential_eval")
 
 
@@ -105,6 +108,9 @@ def parse(argv: Sequence[str]) -> Settings:
     text = "" if source is None else read_text(source)
     from_file = {} if source is None else _file_values(text, source, types)
     from_flags = {f.name: _Given(f.value, f.spelled) for f in line if f.name != "config"}
+    if text.startswith(WRITTEN) and "defaults" not in {**from_file, **from_flags}:
+        # It was left by a run of before defaults had versions.
+        from_file["defaults"] = _Given(1, str(source))
     if not from_file and not from_flags:
         raise ConfigError(
             "nothing to bake" if source is None else f"{source} is empty",

@@ -37,6 +37,8 @@ def fitted(
     record: Features,
     pairs: Sequence[Pair],
     asked: FirstWeights,
+    *,
+    adapter: str = adapters.BAKE,
 ) -> str | None:
     """Fit the new adapter's first weights; return why it starts at random instead, if it does."""
     # Of all questions alike, whatever they are called.
@@ -49,7 +51,7 @@ def fitted(
     why = first_weights.fit(
         student,
         mixed[:-LOOKED_AT] or mixed,
-        adapter=adapters.BAKE,
+        adapter=adapter,
         ridge=asked.ridge,
         most_tokens=asked.most_tokens,
     )
@@ -67,9 +69,15 @@ def written(out: Path, why_random: str | None) -> list[str]:
 
 def notes(out: Path) -> list[str]:
     """Return what a person should know of how an adapter started."""
-    path = out / FILE
-    why = json.loads(path.read_text("utf-8"))["random"] if path.is_file() else None
+    why = why_random(out)
     return [f"the adapter starts at random instead of fitted: {why}"] if why else []
+
+
+def why_random(out: Path) -> str | None:
+    """Return why the adapter of a run that goes on started at random; None: it was fitted."""
+    path = out / FILE
+    why: str | None = json.loads(path.read_text("utf-8"))["random"] if path.is_file() else None
+    return why
 
 
 def _distance(
