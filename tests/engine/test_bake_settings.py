@@ -15,7 +15,6 @@ from bakery.engine import adapter_folder, adapters, models, start
 from bakery.engine.fidelity import Fidelity
 from bakery.engine.losses import Divergence
 from bakery.engine.readout import Readout
-from bakery.engine.teacher import LiveTeacher
 from bakery.engine.views import Pair
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import FirstWeights, OnPolicySettings, short_id
@@ -254,8 +253,7 @@ def test_a_fit_that_brings_nothing_nearer_is_taken_back(bench: Bench) -> None:
     pairs.sort(key=lambda pair: short_id(["first weights", pair.key]))
     # What is looked at wants the opposite: the prompt is to be forgotten there.
     turned = [Pair(pair.key, pair.student, pair.teacher) for pair in pairs[-start.LOOKED_AT :]]
-    readout = Readout(student)
-    given = student, readout, LiveTeacher(student, readout)
+    given = student, Readout(student)
     mixed = [*pairs[: -start.LOOKED_AT], *turned]
     why = start.fitted(*given, mixed, FirstWeights(0.1, 8192))
     assert why == "fitted weights are no nearer to the teacher"

@@ -30,9 +30,10 @@ def answers(*lengths: int) -> list[Answer]:
     ("lengths", "found", "longer"),
     [
         ([10] * 32, 32, 0),
-        ([10] * 30 + [60, 70], 32, 2),
-        ([10] * 29 + [60, 70, 80], 64, 2),
-        ([10] * 29 + [40, 70, MOST], 48, 2),
+        ([10] * 31 + [70], 32, 1),
+        ([10] * 30 + [60, 70], 64, 1),
+        ([10] * 29 + [60, 70, 80], 96, 0),
+        ([10] * 29 + [40, 70, MOST], 96, 1),
         ([40] * 32, 48, 0),
         ([10] * 28 + [MOST] * 4, 32, 4),  # they never end
         ([10] * 20 + [60] * 8 + [MOST] * 4, 64, 4),
@@ -81,7 +82,7 @@ def test_all_are_cut_where_the_first_say_and_a_run_that_goes_on_says_the_same(
     found = rolled_out(tmp_path, model, SamplingSettings(1, 12, probed=8))
     done = json.loads((tmp_path / "out" / rollout.DONE).read_text())
     assert done["max_tokens"] == 4
-    assert "answers are cut at 4 tokens: of the first 8, " in done["notes"][0]
+    assert "answers are cut at 4 tokens: of 8 looked at, " in done["notes"][0]
     assert len(found) == done["count"] == 40
     assert max(len(row.response_ids) for row in found.values()) == 4
     assert done["cut"] == sum(row.finish == "length" for row in found.values()) > 0

@@ -13,7 +13,6 @@ from typing import Any
 from peft import PeftModel
 
 from bakery.engine import first_weights, start
-from bakery.engine.examples import Features
 from bakery.engine.readout import Readout
 from bakery.engine.rounds import Rounds
 from bakery.engine.settings import settled
@@ -41,10 +40,10 @@ class Beginning:
         )
         """What nobody said, and what it is."""
 
-    def fit(self, readout: Readout, record: Features, pairs: Sequence[Pair]) -> str | None:
+    def fit(self, readout: Readout, pairs: Sequence[Pair]) -> str | None:
         """Fit the first weights; return why the adapter stays as it was instead, if it does."""
         asked = settled.first_weights(self._args, self._base)
-        given = self._model, readout, record, pairs, asked
+        given = self._model, readout, pairs, asked
         return start.fitted(*given, adapter=self._model.active_adapter)
 
     def begin(self, why: str | None, reporter: Reporter) -> None:

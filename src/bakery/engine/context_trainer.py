@@ -200,11 +200,8 @@ class ContextBakingTrainer(OnPolicyTrainer):
         why = self.beginning.impossible
         if why is None:
             self.start_round(0)
-            pairs, record = self.train_dataset.pairs, self.train_dataset.record
-            if isinstance(record, TeacherRecord) and record.is_partial:
-                record = LiveTeacher(self.model, self.readout, self._rounds.begins)
             with self.reporter.doing("fitting first weights"):
-                why = self.beginning.fit(self.readout, record, pairs)
+                why = self.beginning.fit(self.readout, self.train_dataset.pairs)
             if self.args.world_size > 1:  # the first process decides for all
                 why = gather_object([why])[0]
         self.beginning.begin(why, self.reporter)

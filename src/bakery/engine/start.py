@@ -18,6 +18,8 @@ from bakery.engine.examples import Features
 from bakery.engine.fidelity import fidelity, together
 from bakery.engine.modes import evaluating
 from bakery.engine.readout import Readout
+from bakery.engine.scoring import beginning
+from bakery.engine.teacher import LiveTeacher
 from bakery.engine.views import Pair
 from bakery.identity import FirstWeights, short_id
 from bakery.records import write_atomic
@@ -30,11 +32,13 @@ ROUNDING = 1e-5
 LOOKED_AT = 8
 """Answers on which a fit is tried."""
 
+FEW = 16
+"""So many answers, or half of all, are enough to fit: the steps behind it learn from the others."""
+
 
 def fitted(
     student: PeftModel,
     readout: Readout,
-    record: Features,
     pairs: Sequence[Pair],
     asked: FirstWeights,
     *,
@@ -43,19 +47,21 @@ def fitted(
     """Fit the new adapter's first weights; return why it starts at random instead, if it does."""
     # Of all questions alike, whatever they are called.
     mixed = sorted(pairs, key=lambda pair: short_id(["first weights", pair.key]))
+    most = max(FEW, len(mixed) // 2)
     drawn = {name: tensor.clone() for name, tensor in adapters.own_state(student).items()}
     looked_at = mixed[-LOOKED_AT:]
-    before = _distance(student, readout, record, looked_at)
+    teacher = LiveTeacher(student, readout, [beginning(pair.teacher) for pair in looked_at])
+    before = _distance(student, readout, teacher, looked_at)
     if before < ROUNDING:
         return "the prompt does not move the parent"
     why = first_weights.fit(
         student,
-        mixed[:-LOOKED_AT] or mixed,
+        (mixed[:-LOOKED_AT] or mixed)[:most],
         adapter=adapter,
         ridge=asked.ridge,
         most_tokens=asked.most_tokens,
     )
-    if why is None and not _distance(student, readout, record, looked_at) < before:
+    if why is None and not _distance(student, readout, teacher, looked_at) < before:
         adapters.put_own_state(student, drawn)
         why = "fitted weights are no nearer to the teacher"
     return why
@@ -81,9 +87,9 @@ def why_random(out: Path) -> str | None:
 
 
 def _distance(
-    student: PeftModel, readout: Readout, record: Features, pairs: Sequence[Pair]
+    student: PeftModel, readout: Readout, teacher: Features, pairs: Sequence[Pair]
 ) -> float:
     """Return the divergence from the teacher, in nats per token."""
     with evaluating(student), torch.no_grad():
-        found = together(fidelity(student, readout, record, pairs))
+        found = together(fidelity(student, readout, teacher, pairs))
     return found.kl if found else float("inf")

@@ -74,6 +74,8 @@ def run(
     readout = Readout(student)
     parent_digest = adapter_folder.digest(parent) if parent else ""
     weights, loss = digest([base.id.digest, parent_digest]), training.loss_of(request.training)
+    first = request.training.first_weights
+    training.begin(student, readout, mixture.train, first, out, reporter)
     record, live = _taught(student, readout, mixture, out / RECORD, weights, loss, reporter)
     with adapters.parent_only(student):
         before = measured.measure(

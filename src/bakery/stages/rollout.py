@@ -9,12 +9,12 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 from bakery.backends.base import Answer, AnswerRequest, RefusedError, Sampler
 from bakery.errors import StageError
-from bakery.identity import RolloutRequest, file_digest
+from bakery.identity import RolloutRequest, file_digest, short_id
 from bakery.records import Stimulus, Trajectory, append_rows, read_rows, user_text, write_atomic
 from bakery.reporting import Reporter
 from bakery.stages import limit, stim
@@ -106,7 +106,7 @@ def _limited(
 ) -> tuple[RolloutRequest, dict[str, Answer], list[str]]:
     """Return the request with the length at which answers are cut, and the note that says so;
 
-    with those of the first answers, by their keys, that are no longer. The others are asked for
+    with those of the answers looked at, by their keys, that are no longer. The others are asked for
     again: seeds go by question, so that they are the same ones, cut.
     """
     sampling = request.sampling
@@ -115,7 +115,9 @@ def _limited(
     kept: dict[str, Answer] = {}
     found = limit.written(out)
     if found is None:
-        first = dict(islice(asked.items(), sampling.probed))
+        # Of all questions alike: those that are written out come first, and are short.
+        mixed = sorted(asked, key=lambda key: short_id(["limit", key]))
+        first = {key: asked[key] for key in mixed[: sampling.probed]}
         batches = _batches(request, sampler, first, answered=0)
         answers = [answer for batch in batches for answer in batch if answer.finish != REFUSED]
         found = limit.chosen(answers, sampling.max_tokens)

@@ -36,10 +36,12 @@ from bakery.engine.readout import Readout
 from bakery.engine.scoring import beginning
 from bakery.engine.step_figures import StepFigures
 from bakery.engine.trainer import BakingTrainer
+from bakery.engine.views import Pair
 from bakery.engine.wandb_run import Send
 from bakery.identity import (
     IDLE_FIRST_STEP,
     BakeRequest,
+    FirstWeights,
     OnPolicySettings,
     SamplingSettings,
     TrainingSettings,
@@ -132,6 +134,27 @@ class Work:
         return self.is_kept(step) or bool(every and step % every == 0)
 
 
+def begin(
+    student: PeftModel,
+    readout: Readout,
+    pairs: Sequence[Pair],
+    asked: FirstWeights | None,
+    out: Path,
+    reporter: Reporter,
+) -> None:
+    """Give the adapter its first weights, where they are not those that it was drawn with.
+
+    Before the teacher is recorded: it needs few of its answers, and brings most of what is learnt.
+    """
+    folder = out / CHECKPOINTS
+    if asked is None or (folder / TAUGHT).is_file() or _last_whole(folder) is not None:
+        return
+    with reporter.doing("fitting first weights"):
+        why = start.fitted(student, readout, pairs, asked)
+    for note in start.written(out, why):
+        reporter.note(note)
+
+
 def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
     """Train, and return the last step, the loss of every step, and how the student was run.
 
@@ -161,8 +184,6 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
     last = _last_whole(folder)
     if last is not None:
         work.reporter.note(f"training goes on from {last.name}")
-    else:
-        _begin(work)
     with _leaving_nothing_half(folder):
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     seen = losses(work.out / METRICS)
@@ -172,17 +193,6 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
         draft.replace(folder / TAUGHT)
     chosen = trainer.numerics.as_data() if trainer.numerics else {}
     return trainer.state.global_step, seen, chosen
-
-
-def _begin(work: Work) -> None:
-    """Give the adapter its first weights, where they are not those that it was drawn with."""
-    asked = work.settings.first_weights
-    if asked is None:
-        return
-    with work.reporter.doing("fitting first weights"):
-        why = start.fitted(work.student, work.readout, work.record, work.mixture.train, asked)
-    for note in start.written(work.out, why):
-        work.reporter.note(note)
 
 
 def train_on_policy(
