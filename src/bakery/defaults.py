@@ -119,7 +119,7 @@ def defaults_for(base: Base, version: int = LATEST) -> Defaults:
         warmup="from 1/n",
         spares_hardcoded=True,
         ridge=0.5,
-        relearn_nats=1.0,
+        relearn_nats=1.0 if embedded else None,
     )
 
 

@@ -45,20 +45,6 @@ def test_nothing_is_learnt_again_where_all_is_learnt(bench: Bench) -> None:
     assert not phase_of(asked)
 
 
-def test_the_furthest_half_is_learnt_again() -> None:
-    worst = {f"t/{i}": _Told(float(i)) for i in range(6)}
-    assert relearn._furthest(worst, 1.0) == {"t/5", "t/4", "t/3"}
-    assert relearn._furthest(worst, 4.5) == {"t/5"}
-    assert relearn._furthest(worst, 6.0) == set()
-
-
-class _Told:
-    """What is measured of a question, as far as it counts here."""
-
-    def __init__(self, worst: float) -> None:
-        self.worst = worst
-
-
 class Crash(TrainerCallback):
     """Stops training in the middle of a round."""
 

@@ -27,9 +27,6 @@ from bakery.stages.training import Work
 
 PHASE = "relearn"
 
-MOST_SHARE = 0.5
-"""Of the questions looked at, the most that are learnt again in a round: the furthest."""
-
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
@@ -53,7 +50,7 @@ def learn(work: Work, asked: Relearn | None, send: Send, *, step: int) -> Learnt
     now = _measured(work, looked_at)
     rounds: list[int] = []
     while asked is not None and len(rounds) < asked.rounds:
-        far = _furthest(now, asked.nats)
+        far = {key for key in now if now[key].worst >= asked.nats}
         if not far:
             break
         work.reporter.note(f"not learnt yet, and learnt again: {len(far)} of {len(now)} questions")
@@ -66,11 +63,6 @@ def learn(work: Work, asked: Relearn | None, send: Send, *, step: int) -> Learnt
 
 def _is_written_out(work: Work, pair: Pair) -> bool:
     return work.mixture.stimuli[question_of(pair)].generator == "hardcoded"
-
-
-def _furthest(now: Measured, nats: float) -> set[str]:
-    far = sorted((key for key in now if now[key].worst >= nats), key=lambda k: (-now[k].worst, k))
-    return set(far[: max(1, int(len(now) * MOST_SHARE))])
 
 
 def _round(work: Work, far: set[str], send: Send, *, step: int, number: int) -> int:
