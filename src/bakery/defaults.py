@@ -20,7 +20,7 @@ LATEST = 2
 USUAL_SIZE = 2000
 """The hidden size that the law for learning rates begins from, and that an unknown model has."""
 
-FITTED = 0.25
+FITTED = 0.5
 """Part of its rate that an adapter learns with which starts fitted: it is nearly there already."""
 
 STEPS = 30
@@ -112,7 +112,7 @@ def defaults_for(base: Base, version: int = LATEST) -> Defaults:
         probed=0 if embedded else 32,
         temperature=1.0 if embedded else 0.7,
         question_temperature=None,
-        epochs=1,
+        epochs=1 if embedded else 2,
         global_batch=None,
         fits_memory=True,
         learning_rate=1e-3 if embedded else _two_digits(FITTED * rate_for(base)),
