@@ -110,10 +110,11 @@ def is_broken(answer: str) -> bool:
 
 
 def _warnings(look: Look) -> Iterator[str]:
+    """Yield what is wrong; a target's name is not in it, which may be another one later."""
     if look.moved < LITTLE:
         yield (
-            f"the prompt of {look.target} moves {look.parent} by {look.moved:.2g} nats per token "
-            f"only, so there is little to bake: {HELPS}"
+            f"the prompt moves {look.parent} by {look.moved:.2g} nats per token only, so there is "
+            f"little to bake: {HELPS}"
         )
     broken = sum(is_broken(one.prompted) for one in look.asked)
     if broken >= MANY:
@@ -124,9 +125,9 @@ def _warnings(look: Look) -> Iterator[str]:
     held = sum(_holds_against(one) for one in look.asked)
     if held >= MANY:
         yield (
-            f"earlier bakes hold against the prompt of {look.target}: {held} of {len(look.asked)} "
-            f"prompted answers of {look.parent} are nearer to its answers without the prompt than "
-            f"to the prompted base's. `bgit adopt base` bakes from the base instead; {HELPS}"
+            f"earlier bakes hold against the prompt: {held} of {len(look.asked)} prompted answers "
+            f"of {look.parent} are nearer to its answers without the prompt than to the prompted "
+            f"base's. `bgit adopt base` bakes from the base instead; {HELPS}"
         )
 
 
