@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from benchmarks.quality.watch import Watch
 TRLS_RATE, TRLS_BATCH, TRLS_EPOCHS = 5e-5, 8, 3
 """What TRL's SDFTConfig has where nobody says anything."""
 
+FITTING = "fitting first weights"
 TRAINING = ("bake", "relearn")
 """What reports call the phases of a bake."""
 
@@ -104,13 +107,22 @@ class Looking(Quiet):
         self._watch, self._before = watch, 0
 
     def progress(self, label: str, done: int, total: int, detail: str = "") -> None:
-        """Look at the model: step 0 is before the first, with the weights it starts from."""
+        """Look at the model: step 0 is before the first, where nothing was fitted."""
         self._watch.mark(label if done else f"before {label}")
         if label in TRAINING:
             if not done:  # each phase counts its own steps
                 self._before = self._watch.step
             # The base, with whatever adapter lies in its layers by now.
             self._watch.look(self._before + done, self.making.models.base().model)
+
+    @contextmanager
+    def doing(self, label: str) -> Iterator[None]:
+        """Look at the weights as soon as they are fitted: the teacher is recorded after that."""
+        with super().doing(label):
+            yield
+        if label == FITTING:
+            self._watch.mark("fitted")
+            self._watch.look(0, self.making.models.base().model)
 
     def note(self, text: str) -> None:
         """Keep the note, and the time at which a model is loaded."""
