@@ -64,6 +64,8 @@ class Defaults:
     """Answers that are run at once: on a CPU 16 are no faster, and take 2.5 times the memory."""
     fits_memory: bool = False
     """Whether fewer are, where these would take too much of the machine's memory."""
+    fewest_steps: int = 0
+    """Where there are few answers, there are more epochs, until there are so many steps."""
     global_batch: int | None = 16
     """Answers of an optimizer step. None: by how many there are (`batch_for`)."""
     learning_rate: float = 2e-4
@@ -73,6 +75,8 @@ class Defaults:
     """Of first weights that are fitted. None: they are drawn at random."""
     spares_hardcoded: bool = False
     """Whether what is written out in input.yml is learnt in any case, and not held out."""
+    leaves_out_loops: bool = False
+    """Whether answers that go round in circles until they are cut are not learnt."""
     fitted_tokens: int = 8192
     """Tokens that they are fitted on at most."""
     relearn_nats: float | None = None
@@ -113,11 +117,13 @@ def defaults_for(base: Base, version: int = LATEST) -> Defaults:
         temperature=1.0 if embedded else 0.7,
         question_temperature=None,
         epochs=1 if embedded else 2,
+        fewest_steps=STEPS,
         global_batch=None,
         fits_memory=True,
         learning_rate=1e-3 if embedded else _two_digits(FITTED * rate_for(base)),
         warmup="from 1/n",
         spares_hardcoded=True,
+        leaves_out_loops=True,
         ridge=0.5,
         relearn_nats=1.0 if embedded else None,
     )

@@ -210,7 +210,7 @@ class FirstWeights:
     ridge: float
     """How much is held against large weights, in units of the mean square of their inputs."""
     most_tokens: int
-    """How many tokens, of teacher and student together, it is fitted on at most."""
+    """Of teacher and student together, on which it is fitted at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +225,7 @@ class Relearn:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """What shapes the weights. `global_batch` counts sequences per optimiser step.
-
-    Where it is None, it goes by how many there are to learn (`defaults.batch_for`).
-    """
+    """What shapes the weights. `global_batch` is answers of a step; None: by how many there are."""
 
     epochs: int
     global_batch: int | None
@@ -265,14 +262,18 @@ class TrainingSettings:
     """None: `warmup_ratio` of all steps."""
     optimizer: str = "adamw_torch"
     save_every_steps: tuple[int, ...] = ()
-    """After each multiple of one of these steps, the model is kept beside the last."""
     save_every_epochs: tuple[int, ...] = ()
+    """After each multiple of one of these, the model is kept beside the last."""
     warmup: str = IDLE_FIRST_STEP
     """What the rate of the first step of a warm-up is: 0, or `from 1/n` of n steps the first."""
     first_weights: FirstWeights | None = None
     """None: drawn at random."""
     relearn: Relearn | None = None
     """How what is not learnt is learnt again at the end. None: it is left as it is."""
+    fewest_steps: int = 0
+    """There are as many epochs more as it takes to have so many steps."""
+    leaves_out_loops: bool = False
+    """Whether answers that go round in circles until they are cut are not learnt."""
 
     def as_data(self) -> dict[str, Any]:
         """Return what is hashed and stored; a later setting only where it is used."""
@@ -283,10 +284,10 @@ class TrainingSettings:
         }
 
     def settled(self, answers: int) -> TrainingSettings:
-        """Return the settings with the batch that so many answers are learnt in."""
-        if self.global_batch is not None:
-            return self
-        return replace(self, global_batch=batch_for(answers, self.epochs))
+        """Return the settings with the batch and the epochs that so many answers are learnt in."""
+        batch = self.global_batch or batch_for(answers, self.epochs)
+        epochs = math.ceil(self.fewest_steps / max(1, math.ceil(answers / batch)))
+        return replace(self, global_batch=batch, epochs=max(self.epochs, epochs), fewest_steps=0)
 
     @property
     def order_seed(self) -> int:
@@ -308,6 +309,8 @@ _LATER_SETTINGS: dict[str, Any] = {
     "warmup": IDLE_FIRST_STEP,
     "first_weights": None,
     "relearn": None,
+    "fewest_steps": 0,
+    "leaves_out_loops": False,
 }
 """Settings that are left out of the hash at the value that equals former behaviour."""
 

@@ -69,6 +69,8 @@ def training_settings(bake: schema.Bake, defaults: Defaults) -> TrainingSettings
         warmup=defaults.warmup,
         first_weights=_first_weights(bake, defaults),
         relearn=_relearn(bake, defaults),
+        fewest_steps=defaults.fewest_steps if bake.epochs is None else 0,
+        leaves_out_loops=defaults.leaves_out_loops,
         max_grad_norm=1.0,
         seed=bake.seed,
         r=r,

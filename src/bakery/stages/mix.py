@@ -17,6 +17,7 @@ from bakery import held_out
 from bakery.engine.chat import Chat
 from bakery.engine.views import Pair, pair_up
 from bakery.errors import ModelError, StageError
+from bakery.generators.words import loops
 from bakery.identity import (
     TargetShare,
     TrainingSettings,
@@ -59,6 +60,8 @@ class _Part:
     empty: int
     long: list[int]
     """How many tokens the pairs have that are longer than a bake takes."""
+    looping: int
+    """How many answers go round in circles."""
     shared: int = 0
     """How many pairs answer what another target holds out."""
 
@@ -135,6 +138,10 @@ def _keep_apart(parts: Sequence[_Part]) -> None:
 def _part(target: TargetData, chat: Chat, settings: TrainingSettings, limit: Limit) -> _Part:
     asked = {s.id: s for s in read_rows(target.stim_dir / stim.STIMULI, Stimulus)}
     pairs, empty = _pairs(target, chat, asked)
+    looping = _looping(target) if settings.leaves_out_loops else set()
+    if 2 * len(looping) > len(pairs):  # it is how this model speaks
+        looping = set()
+    pairs = [pair for pair in pairs if pair.key not in looping]
     long = [length(pair) for pair in pairs if length(pair) > limit.tokens]
     pairs = [pair for pair in pairs if length(pair) <= limit.tokens]
     known = {_stimulus(pair) for pair in pairs}
@@ -143,7 +150,20 @@ def _part(target: TargetData, chat: Chat, settings: TrainingSettings, limit: Lim
     train = [pair for pair in pairs if _stimulus(pair) not in out]
     held = [pair for pair in pairs if _stimulus(pair) in out]
     stimuli = {question_of(pair): asked[_stimulus(pair)] for pair in pairs}
-    return _Part(target, train, held, stimuli, empty, long)
+    return _Part(target, train, held, stimuli, empty, long, len(looping))
+
+
+def _looping(target: TargetData) -> set[str]:
+    """Return the keys of answers that were cut, and go round in circles: they teach just that."""
+    return {
+        _key(target, row)
+        for row in read_rows(target.target_dir / rollout.TRAJECTORIES, Trajectory)
+        if row.finish == "length" and loops(row.text)
+    }
+
+
+def _key(target: TargetData, row: Trajectory) -> str:
+    return f"{target.share.id}/{row.stimulus_id}/{row.sample}"
 
 
 def length(pair: Pair) -> int:
@@ -169,11 +189,10 @@ def _pairs(
                 f"{target.stim_dir / stim.STIMULI} holds: they were written again",
                 hint=f"Delete {target.target_dir} and run `bgit run rollout`.",
             )
-        key = f"{target.share.id}/{row.stimulus_id}/{row.sample}"
         pairs.append(
             pair_up(
                 chat,
-                key,
+                _key(target, row),
                 target.share.teacher,
                 target.share.student,
                 questions[row.stimulus_id].messages,
@@ -249,6 +268,11 @@ def _notes(parts: Sequence[_Part], settings: TrainingSettings, limit: Limit) -> 
                 f"{part.name}: {len(part.long)} of {count} answers were left out: with their "
                 f"prompt they are longer than {limit.name}, {limit.tokens} tokens (the "
                 f"longest has {max(part.long)})"
+            )
+        if part.looping:
+            yield (
+                f"{part.name}: {part.looping} answers were left out: they go round in circles "
+                "until they are cut"
             )
         if part.shared:
             yield (

@@ -223,7 +223,8 @@ def _bake(
     state = states["bake", plan.bake_name]
     pairs = _pairs(mixed, training.total_trajectories, training.eval_share)
     steps = None
-    batch = training.global_batch if pairs is None else training.settled(pairs).global_batch
+    training = training if pairs is None else training.settled(pairs)
+    batch = training.global_batch
     if state.state == "complete":
         steps = state.done
     elif pairs is not None and batch is not None:
