@@ -7,6 +7,7 @@ be better becomes the next one. docs/log.md has the measurements.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -160,10 +161,17 @@ def batch_for(answers: int, epochs: int) -> int:
     return max((batch for batch in BATCHES if batch <= most), default=BATCHES[0])
 
 
+def epochs_for(answers: int, batch: int, fewest_steps: int) -> int:
+    """Return how many epochs of steps of a batch it takes to have so many steps."""
+    return math.ceil(fewest_steps / max(1, math.ceil(answers / batch)))
+
+
 def check_version(version: int) -> None:
     """Refuse a version that is not known here."""
     if not 1 <= version <= LATEST:
         raise ConfigError(
             f"there are no defaults of version {version}, only 1 to {LATEST}",
-            hint="A newer bgit has written it: `pip install -U bakery`.",
+            hint="A newer bgit may have written it: `pip install -U bakery`."
+            if version > LATEST
+            else f"Name one of them; new repositories have {LATEST}.",
         )

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bakery.defaults import LATEST, batch_for
+from bakery.defaults import LATEST, batch_for, epochs_for
 from bakery.records import ModelRef, Prompt
 
 QUESTION_TEMPLATE_VERSION = 1
@@ -208,7 +208,7 @@ class FirstWeights:
     """An adapter that starts fitted by least squares (`engine.first_weights`), not at random."""
 
     ridge: float
-    """How much is held against large weights, in units of the mean square of their inputs."""
+    """Held against large weights, in units of the mean square of their inputs."""
     most_tokens: int
     """Of teacher and student together, on which it is fitted at most."""
 
@@ -286,8 +286,8 @@ class TrainingSettings:
     def settled(self, answers: int) -> TrainingSettings:
         """Return the settings with the batch and the epochs that so many answers are learnt in."""
         batch = self.global_batch or batch_for(answers, self.epochs)
-        epochs = math.ceil(self.fewest_steps / max(1, math.ceil(answers / batch)))
-        return replace(self, global_batch=batch, epochs=max(self.epochs, epochs), fewest_steps=0)
+        epochs = max(self.epochs, epochs_for(answers, batch, self.fewest_steps))
+        return replace(self, global_batch=batch, epochs=epochs, fewest_steps=0)
 
     @property
     def order_seed(self) -> int:

@@ -24,7 +24,7 @@ report_to: none
 """
 SETTLED = (
     "not given, so by model and data: r 32, lora_alpha 64, learning_rate 0.00034, "
-    "num_train_epochs 2, per_device_train_batch_size 4, gradient_accumulation_steps 1, "
+    "num_train_epochs 4, per_device_train_batch_size 4, gradient_accumulation_steps 1, "
     "warmup_steps 0.05, first_weights fitted"
 )
 
@@ -59,8 +59,8 @@ def test_what_is_settled_is_said_in_one_line_kept_and_bakes_the_same_again(given
     assert found["steps"] == 32
     assert found["card"]["kl_after"] < 0.1 * found["card"]["kl_before"]
     expected = {
-        "defaults": 2, "first_weights": "fitted", "learning_rate": 0.00017, "num_train_epochs": 1,
-        "per_device_train_batch_size": 1, "gradient_accumulation_steps": 1, "warmup_steps": 0.05,
+        "defaults": 2, "first_weights": "fitted", "learning_rate": 0.00034, "num_train_epochs": 4,
+        "per_device_train_batch_size": 4, "gradient_accumulation_steps": 1, "warmup_steps": 0.05,
         "r": 32, "lora_alpha": 64,
     }  # fmt: skip
     assert {name: kept("out")[name] for name in expected} == expected
@@ -95,7 +95,7 @@ def test_what_is_given_wins(given, capsys):
 def test_a_fitted_start_is_nearer_than_a_random_one_from_the_first_step_on(given, capsys):
     assert typed(capsys, *given, "fitted").code == 0
     assert typed(capsys, *given, "drawn", "--first_weights", "random").code == 0
-    assert kept("drawn")["num_train_epochs"] == 3
+    assert kept("drawn")["num_train_epochs"] == 4
     assert kept("drawn")["learning_rate"] == 0.00069
     fitted, drawn = losses(Path("fitted")), losses(Path("drawn"))
     assert fitted[0] < 0.5 * drawn[0]
@@ -106,7 +106,7 @@ def test_a_model_that_cannot_be_fitted_says_why_and_bakes(given, capsys):
     assert done.code == 0, done.err
     assert "the adapter starts at random instead of fitted: what its layers add" in done.err
     assert kept("out")["learning_rate"] == 0.00069
-    assert kept("out")["num_train_epochs"] == 3
+    assert kept("out")["num_train_epochs"] == 4
     assert results(Path("out"))["card"]["kl_after"] < results(Path("out"))["card"]["kl_before"]
 
 

@@ -39,8 +39,8 @@ def check_teacher(seen: Look, allow: Collection[str]) -> None:
     if TEACHER not in allow and seen.obeys_in_nothing:
         raise GateError(
             f"{seen.parent} does not obey the prompt of {seen.target}: {'; '.join(seen.warnings)}",
-            hint="`bgit check --sample` shows its answers. Bake from another parent (`bgit adopt "
-            "base`), or go on in any case: `bgit run --allow teacher`.",
+            hint="`bgit check --sample` shows its answers. Change the prompt, bake on another "
+            "model, or go on in any case: `bgit run --allow teacher`.",
         )
 
 

@@ -42,6 +42,9 @@ def reporter() -> Iterator[Reporter]:
 EVERY_S = 15.0
 """The longest that a pipe stays silent while a step is under way."""
 
+WARNING = "warning: "
+"""How a note begins that is more than one."""
+
 SHORT_S = 2.0
 """What takes no longer than this, and has no count, is not worth a line."""
 
@@ -173,7 +176,7 @@ class Lines:
     def note(self, text: str) -> None:
         """Print a note on its own line."""
         with self._lock:
-            self._say(f"note: {text}")
+            self._say(text if text.startswith(WARNING) else f"note: {text}")
 
     def close(self) -> None:
         """Say no more of what an error broke off."""
@@ -258,7 +261,8 @@ class Bars:
 
     def note(self, text: str) -> None:
         """Print a note above the bars."""
-        self._console.print(Text.assemble(("note: ", "yellow"), text))
+        said = "" if text.startswith(WARNING) else "note: "
+        self._console.print(Text.assemble((said, "yellow"), text))
 
     def close(self) -> None:
         """Leave the bars as they are and give the terminal back."""

@@ -34,6 +34,9 @@ class Point:
         return self.tokens / self.seconds if self.tokens is not None and self.seconds else None
 
 
+ON_POLICY = "on_policy"
+"""What rows of the phase on the student's own answers say."""
+
 SERIES: Mapping[str, str] = {
     "loss": "nats per token",
     "eval_kl": "nats per token, held out",
@@ -64,7 +67,7 @@ class History:
     @property
     def on_policy_from(self) -> int | None:
         """The first step on the student's own answers; None: there is none."""
-        return next((point.step for point in self.points if point.phase is not None), None)
+        return next((point.step for point in self.points if point.phase == ON_POLICY), None)
 
     def as_data(self) -> dict[str, Any]:
         """Return what a program reads: every step with the figures it has, and their span.

@@ -81,6 +81,8 @@ def training(
         table = defaults.at_random(table, base)
     epochs = table.epochs if args.num_train_epochs is None else args.num_train_epochs
     batch = defaults.batch_for(int(answers * epochs), 1)
+    if args.num_train_epochs is None:
+        epochs = max(epochs, defaults.epochs_for(answers, batch, table.fewest_steps))
     at_once, accumulated = _batch(args, batch, max(answers / rows, 1.0), table.micro_batch_size)
     return _put(
         args,

@@ -104,7 +104,10 @@ def parse(text: str, source: str = ".bread") -> State:
         raise damaged(source, " ".join(str(error).split())) from error
     except ConfigError as error:
         raise damaged(source, f"PARENT_MODEL: {error.message}") from error
-    check_version(defaults)
+    try:
+        check_version(defaults)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error.message}", hint=error.hint) from error
     return State(repo["owner"], repo["name"], base, model, defaults=defaults)
 
 
