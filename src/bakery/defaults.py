@@ -21,7 +21,7 @@ LATEST = 2
 USUAL_SIZE = 2000
 """The hidden size that the law for learning rates begins from, and that an unknown model has."""
 
-FITTED = 0.5
+FITTED = 0.25
 """Part of its rate that an adapter learns with which starts fitted: it is nearly there already."""
 
 STEPS = 30

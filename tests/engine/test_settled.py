@@ -40,7 +40,7 @@ def batch(args: BakeryConfig) -> tuple[int | None, int | None]:
     return args.per_device_train_batch_size, args.gradient_accumulation_steps
 
 
-def test_the_rate_goes_by_the_models_size_and_a_fitted_start_takes_half_of_it() -> None:
+def test_the_rate_goes_by_the_models_size_and_a_fitted_start_takes_a_quarter() -> None:
     fitted, drawn = settle(), settle(fitted=False)
     assert (fitted.learning_rate, fitted.num_train_epochs) == (
         6.5e-4,
@@ -202,7 +202,7 @@ def test_a_fit_that_is_no_use_is_told_and_the_rate_is_that_of_a_random_start(
     made.beginning.fit = lambda *_: "it is no nearer"  # type: ignore[method-assign]
     made.train()
     # The rate of a small random model is the law's own, but for two digits.
-    assert made.args.learning_rate == pytest.approx(2 * rate, rel=0.05)
+    assert made.args.learning_rate == pytest.approx(4 * rate, rel=0.05)
     assert made.args.num_train_epochs == 3
     assert made.state.global_step == 30
     assert (
