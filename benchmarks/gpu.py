@@ -179,6 +179,7 @@ def _trainer(shape: Shape, device: str, folder: str) -> ContextBakingTrainer:
         sampling_temperature=1.0,
         top_p=1.0,
         reuse_trajectories=True,
+        first_weights="random",
     )
     return ContextBakingTrainer(
         get_peft_model(base, workload.lora),

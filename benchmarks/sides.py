@@ -199,6 +199,7 @@ def _trainer(
         sampling_temperature=1.0,
         top_p=1.0,
         reuse_trajectories=reuse,
+        first_weights="random",  # as on every other side
     )
     context = ContextConfig(prefix_messages=[{"role": "system", "content": workload.system}])
     return ContextBakingTrainer(model, args, context, rows, processing_class=workload.tokenizer)

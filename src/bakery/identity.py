@@ -1,9 +1,8 @@
 """Resolved requests and their ids; digests of results.
 
 An id names a request: 16 hex digits over the resolved values that shape the result, and
-nothing else. A digest names bytes. Both are stable across machines and versions:
-canonical JSON, sorted keys, 1 equal to 1.0, LF line ends. A field that is born later is left out
-of the hash at the value of before.
+nothing else. A digest names bytes. Both are stable across machines and versions: canonical JSON,
+sorted keys, 1 equal to 1.0, LF line ends. A later field is left out at the value of before.
 """
 
 from __future__ import annotations
@@ -240,8 +239,7 @@ class TrainingSettings:
     lora_alpha: float
     lora_dropout: float
     target_modules: str | tuple[str, ...]
-    total_trajectories: int | None = None
-    """None: every trajectory that the weights allow."""
+    total_trajectories: int | None = None  # every trajectory that the weights allow
     loss: str = "forward_kl"
     dtype: str = "auto"
     held_out: str = "stimuli: 10 %, at least 20 where that is at most a fifth"
@@ -272,8 +270,7 @@ class TrainingSettings:
     """How what is not learnt is learnt again at the end. None: it is left as it is."""
     fewest_steps: int = 0
     """There are as many epochs more as it takes to have so many steps."""
-    leaves_out_loops: bool = False
-    """Whether answers that go round in circles until they are cut are not learnt."""
+    leaves_out_loops: bool = False  # answers that go round in circles until they are cut
 
     def as_data(self) -> dict[str, Any]:
         """Return what is hashed and stored; a later setting only where it is used."""

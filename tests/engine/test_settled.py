@@ -42,10 +42,7 @@ def batch(args: BakeryConfig) -> tuple[int | None, int | None]:
 
 def test_the_rate_goes_by_the_models_size_and_a_fitted_start_takes_a_quarter() -> None:
     fitted, drawn = settle(), settle(fitted=False)
-    assert (fitted.learning_rate, fitted.num_train_epochs) == (
-        6.5e-4,
-        3,
-    )
+    assert (fitted.learning_rate, fitted.num_train_epochs) == (3.2e-4, 3)
     assert (drawn.learning_rate, drawn.num_train_epochs) == (1.3e-3, 3)
     assert (fitted.warmup_steps, fitted.first_weights, fitted.defaults) == (0.05, "fitted", LATEST)
 

@@ -153,12 +153,16 @@ def _part(target: TargetData, chat: Chat, settings: TrainingSettings, limit: Lim
     return _Part(target, train, held, stimuli, empty, long, len(looping))
 
 
+FEWEST_OF_LOOP = 32
+"""Tokens of an answer that is long enough to tell that it goes round in circles."""
+
+
 def _looping(target: TargetData) -> set[str]:
     """Return the keys of answers that were cut, and go round in circles: they teach just that."""
     return {
         _key(target, row)
         for row in read_rows(target.target_dir / rollout.TRAJECTORIES, Trajectory)
-        if row.finish == "length" and loops(row.text)
+        if row.finish == "length" and len(row.response_ids) >= FEWEST_OF_LOOP and loops(row.text)
     }
 
 
