@@ -94,7 +94,7 @@ def test_the_bake_says_its_mix_and_its_length(repo):
     bake = forecast(repo, plan).bake
     assert bake.name == plan.bake_name
     assert [share for _, share in bake.mix] == [1.0]
-    assert (bake.pairs, bake.epochs, bake.steps) == (8, 1, 2)
+    assert (bake.pairs, bake.epochs, bake.steps) == (8, 15, 30)
     mixed = forecast(repo, written(repo, SEVERAL)).bake
     assert [share for _, share in mixed.mix] == [0.75, 0.25]
     assert (mixed.pairs, mixed.steps) == (None, None)
@@ -124,7 +124,7 @@ def test_costs_come_from_what_earlier_results_measured(repo):
     (bake / "done.json").write_text("{}", encoding="utf-8")
     cost = forecast(repo, plan).cost
     assert (cost.tokens, cost.tokens_are_bound) == (4 * 20, False)
-    assert cost.seconds == {"stim": 1.0, "rollout": 8.0, "bake": 4 * 0.5}
+    assert cost.seconds == {"stim": 1.0, "rollout": 8.0, "bake": 4 * 30 * 0.5}
     assert cost.disk_bytes == 4 * len(text) // 2 + 16 * 1000
     assert cost.measured_on == 3
 

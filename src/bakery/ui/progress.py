@@ -79,8 +79,7 @@ class _Step:
             words.append(speed(rate))
         words.append(f"{duration(now - pace.began)} elapsed")
         if (left := pace.left_s(now)) is not None:
-            # The last few of a batch may go on for as long as they like.
-            words.append(f"about {duration(left)} left" if left >= 1 else "nearly done")
+            words.append(f"about {duration(left)} left")
         return ", ".join(words)
 
     def update(self, done: int, total: int, detail: str) -> None:
