@@ -109,6 +109,9 @@ def run(settings: Settings, material: Material, *, reporter: Reporter) -> dict[s
     return result
 
 
+FURTHER = "the bake is further from the prompted teacher than before: lower learning_rate"
+
+
 def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str, Any]:
     clock = time.monotonic()
     training = settings.training
@@ -117,14 +120,12 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     _tune(settings, told)
     source = loading.find(settings.data, reporter=told)
     tokenizer = source.tokenizer()
-    chat = Chat(
-        tokenizer, source.end_ids(tokenizer.eos_token_id), template_kwargs=training.template_kwargs
-    )
+    end_ids = source.end_ids(tokenizer.eos_token_id)
+    chat = Chat(tokenizer, end_ids, template_kwargs=training.template_kwargs)
     if chat.reads_clock:
         told.note(CLOCK_STOPPED)
     data = _Rounds.of(material, settings, chat, source.config(), told)
-    base = settled.base_of(source.config())
-    sized = settled.lora(settings.lora, base, training)
+    sized = settled.lora(settings.lora, settled.base_of(source.config()), training)
     with told.doing("loading"):
         model = loading.load(source, settings.data, training)
     questions = Questions(chat, settings, material.questions)
@@ -136,8 +137,8 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         if first:
             outputs.begin(settings, data=material.digest, resume=material.resume, reporter=told)
     trainer = _trainer(settings, data, student, tokenizer, told, material.digest)
-    if sized | trainer.beginning.settled:
-        told.note(settled.sentence(sized | trainer.beginning.settled))
+    if values := sized | trainer.beginning.settled:
+        told.note(settled.sentence(values))
     _check_difference(trainer)
     with told.doing("measuring before"):
         before = trainer.fidelity(without_adapter=True)
@@ -146,7 +147,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     with told.doing("measuring after"):
         after = trainer.fidelity()
     if after.kl > before.kl:
-        told.note("the bake is further from the prompted teacher than before: lower learning_rate")
+        told.note(FURTHER)
     scores |= questions.after(student, told)
     probe = trainer.probe
     held_out = probe.held_out and not material.shared
@@ -165,17 +166,23 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         "numerics": trainer.numerics.as_data() if trainer.numerics else {},
         "versions": versions(source.unpacked),
     }
-    if first:
-        shutil.rmtree(out / FINAL, ignore_errors=True)
-    trainer.save_model(str(out / FINAL))
-    if training.merge and first:
-        shutil.rmtree(out / MERGED, ignore_errors=True)
-        merged.write(student, tokenizer, out / MERGED)
+    _save(trainer, student, tokenizer, out)
     result |= {"seconds": round(time.monotonic() - clock, 2), "notes": told.notes}
     if first:
         write_atomic(out / RESULTS, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     trainer.end()
     return result
+
+
+def _save(trainer: ContextBakingTrainer, student: PeftModel, tokenizer: Any, out: Path) -> None:
+    """Write the adapter, and the whole model where it is asked for, in place of former ones."""
+    first = trainer.args.process_index == 0
+    if first:
+        shutil.rmtree(out / FINAL, ignore_errors=True)
+    trainer.save_model(str(out / FINAL))
+    if trainer.args.merge and first:
+        shutil.rmtree(out / MERGED, ignore_errors=True)
+        merged.write(student, tokenizer, out / MERGED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -260,3 +261,10 @@ def test_a_fit_that_brings_nothing_nearer_is_taken_back(bench: Bench) -> None:
     state = adapters.own_state(student)
     assert all(torch.equal(tensor, drawn[name]) for name, tensor in state.items())
     assert start.fitted(*given, pairs, FirstWeights(0.1, 8192)) is None
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]"])
+def test_a_damaged_word_on_how_an_adapter_started_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / start.FILE).write_text(text)
+    with pytest.raises(ModelError, match=r"start\.json does not say how the adapter started"):
+        start.notes(tmp_path)

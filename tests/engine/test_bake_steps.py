@@ -10,13 +10,14 @@ from typing import Any, cast
 
 import pytest
 
-from bakery.engine import machine, memory
+from bakery import costs
+from bakery.engine import machine, memory, sampling
 from bakery.identity import OnPolicySettings, Running
 from bakery.records import write_atomic
 from bakery.repo.look import progress
 from bakery.repo.store import Store
 from bakery.reporting import Quiet
-from bakery.stages import steps, training
+from bakery.stages import measured, steps, training
 from tests.support.baking import NOTHING, SHOUT, Bench
 
 OWN = OnPolicySettings(3, "reverse_kl", 1e-3)
@@ -109,3 +110,7 @@ def test_a_loaded_model_has_the_shape_that_its_files_say(bench: Bench) -> None:
     assert said is not None
     assert said.parameters == pytest.approx(loaded.parameters, rel=0.05)  # a header is there, too
     assert replace(said, parameters=loaded.parameters) == loaded
+
+
+def test_costs_count_as_the_stages_do() -> None:
+    assert (costs.ROWS, costs.LOOKED_AT) == (sampling.MAX_ROWS, measured.LOOKED_AT)

@@ -91,6 +91,24 @@ def test_all_are_cut_where_the_first_say_and_a_run_that_goes_on_says_the_same(
     assert rolled_out(tmp_path, model, SamplingSettings(1, 12, probed=8)) == found
 
 
+@pytest.mark.parametrize("text", [None, "", "{}", "[1]", '{"max_tokens": "x"}'])
+def test_a_run_that_goes_on_without_the_limit_finds_the_same_one(
+    text: str | None, tmp_path: Path, model: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limit, "LIMITS", (4, 8))
+    monkeypatch.setattr(limit, "MOST_LONGER", 1.0)
+    settings, out = SamplingSettings(1, 12, probed=8), tmp_path / "out"
+    found = rolled_out(tmp_path, model, settings)
+    told = limit.written(out)
+    rows = (out / rollout.TRAJECTORIES).read_text().splitlines(keepends=True)
+    (out / rollout.TRAJECTORIES).write_text("".join(rows[:10]))
+    (out / limit.FILE).unlink()
+    if text is not None:
+        (out / limit.FILE).write_text(text)
+    assert rolled_out(tmp_path, model, settings) == found
+    assert limit.written(out) == told
+
+
 def test_a_limit_that_was_asked_for_is_the_limit(tmp_path: Path, model: LocalModel) -> None:
     rolled_out(tmp_path, model, SamplingSettings(1, 12))
     assert limit.written(tmp_path / "out") is None

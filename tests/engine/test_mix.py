@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -13,9 +14,9 @@ from bakery.engine.fidelity import Fidelity, together
 from bakery.engine.views import Pair
 from bakery.errors import StageError
 from bakery.evals.card import card
-from bakery.identity import BakeRequest
-from bakery.records import Prompt
-from bakery.stages import bake
+from bakery.identity import BakeRequest, file_digest
+from bakery.records import Prompt, Trajectory, read_rows
+from bakery.stages import bake, rollout
 from bakery.stages.mix import Mix, TargetData, length, mix
 from tests.support.baking import NOTHING, SHOUT, Bench, training
 
@@ -174,3 +175,30 @@ def test_where_there_was_no_gap_none_is_closed() -> None:
 
     assert closed(0.5) == pytest.approx(0.998)
     assert closed(0.005) is None
+
+
+def test_answers_that_go_round_in_circles_are_left_out_and_counted(bench: Bench) -> None:
+    request, (data,) = prepared(bench, [(SHOUT, NOTHING, 12, 1.0)], leaves_out_loops=True)
+    path, done = data.target_dir / rollout.TRAJECTORIES, data.target_dir / rollout.DONE
+    answers = read_rows(path, Trajectory)
+    chat = bench.base().chat
+
+    def learnt(looping: int, *, tokens: int, finish: str = "length") -> Mix:
+        """Return the mix where the first answers say the same again and again."""
+        ids = tuple(answers[0].response_ids[:1]) * tokens
+        said = [replace(a, response_ids=ids, text="aye, " * 12, finish=finish) for a in answers]
+        rows = [*said[:looping], *answers[looping:]]
+        path.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
+        done.write_text(json.dumps(json.loads(done.read_text()) | {"digest": file_digest(path)}))
+        return mix([data], chat, request.training, context=500)
+
+    def count(made: Mix) -> int:
+        return len(made.train) + len(made.held_out)
+
+    made = learnt(3, tokens=40)
+    assert count(made) == 9
+    assert f"{data.share.name}: 3 answers were left out: they go round in circles" in made.notes[0]
+    assert count(learnt(3, tokens=40, finish="stop")) == 12  # it came to an end
+    assert count(learnt(3, tokens=20)) == 12  # too short to tell
+    assert count(learnt(7, tokens=40)) == 12  # it is how this model speaks
+    assert count(mix([data], chat, training(), context=500)) == 12  # as version 1 has it

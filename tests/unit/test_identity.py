@@ -174,3 +174,24 @@ def test_what_shapes_the_second_phase_changes_the_id(change):
         for own in (OWN, replace(OWN, **change))
     )
     assert one.id != other.id
+
+
+@pytest.mark.parametrize(
+    ("answers", "given", "batch", "epochs"),
+    [
+        (225, {}, 8, 2),  # 58 steps
+        (48, {}, 4, 3),
+        (15, {}, 4, 8),
+        (1, {}, 4, 30),
+        (15, {"fewest_steps": 0}, 4, 2),  # epochs were asked for
+        (15, {"global_batch": 15}, 15, 30),
+        (0, {}, 4, 30),
+    ],
+)
+def test_few_answers_are_learnt_more_often_until_there_are_thirty_steps(
+    answers, given, batch, epochs
+):
+    asked = replace(TRAINING, **{"epochs": 2, "global_batch": None, "fewest_steps": 30} | given)
+    found = asked.settled(answers)
+    assert (found.global_batch, found.epochs) == (batch, epochs)
+    assert found.settled(answers) == found

@@ -91,6 +91,17 @@ def test_a_step_of_its_own_follows_one_that_is_whole(capsys):
                     "bake: 3/3"]  # fmt: skip
 
 
+def test_the_last_of_a_batch_that_has_all_it_needs_are_not_guessed_at(capsys):
+    lines = Lines(every_s=0.05)
+    lines.progress("stim", 170, 250)
+    lines.partly(90, 96)  # 96 were asked for, where 80 are missing
+    time.sleep(0.12)
+    lines.close()
+    said = capsys.readouterr().err.splitlines()[1]
+    assert "stim: 170/250, about 80 of the next 96" in said
+    assert "left" not in said
+
+
 def test_bars_say_what_has_passed_and_what_is_left():
     file = io.StringIO()
     bars = Bars(Console(file=file, force_terminal=True, width=100))

@@ -13,6 +13,7 @@ from bakery.repo.files.state import State
 MODEL = ModelRef("ann", "yoda", "bake_" + "0" * 16, 120)
 HERE = State("ann", "yoda", BaseModelId("Qwen/Qwen3-0.6B", "abc%def", "ab" * 32))
 TEXT = state.new(HERE)
+DEFAULTS = TEXT.replace(f"defaults = {HERE.defaults}", "defaults = {}")
 
 
 def test_what_is_written_is_read():
@@ -46,6 +47,9 @@ def test_windows_line_ends_read_the_same():
         (TEXT.replace("owner = ann", "owner ="), "cannot be part of a model's name"),
         (TEXT.replace("owner = ann", "owner = a/../b"), "cannot be part of a model's name"),
         ("", "REPO is missing"),
+        (DEFAULTS.format(0), r"\.bread: there are no defaults of version 0, only 1 to 2"),
+        (DEFAULTS.format(99), r"\.bread: there are no defaults of version 99, only 1 to 2"),
+        (DEFAULTS.format("two"), "is not a number"),
     ],
 )
 def test_what_cannot_be_read_says_what_to_do(text, says):

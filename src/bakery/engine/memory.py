@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 import platform
 
 import torch
@@ -31,8 +30,7 @@ def cache_bytes(device: torch.device) -> int:
         # What the allocator keeps of freed tensors is free, too.
         free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(free * SHARE_OF_DEVICE)
-    pages = os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 21
-    return int(pages * 4096 * SHARE_OF_HOST)
+    return int(machine.memory() * SHARE_OF_HOST)
 
 
 def training_budget(device: torch.device) -> int:

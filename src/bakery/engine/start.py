@@ -21,6 +21,7 @@ from bakery.engine.readout import Readout
 from bakery.engine.scoring import beginning
 from bakery.engine.teacher import LiveTeacher
 from bakery.engine.views import Pair
+from bakery.errors import ModelError
 from bakery.identity import FirstWeights, short_id
 from bakery.records import write_atomic
 
@@ -82,7 +83,15 @@ def notes(out: Path) -> list[str]:
 def why_random(out: Path) -> str | None:
     """Return why the adapter of a run that goes on started at random; None: it was fitted."""
     path = out / FILE
-    why: str | None = json.loads(path.read_text("utf-8"))["random"] if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        why: str | None = json.loads(path.read_text("utf-8"))["random"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(
+            f"{path} does not say how the adapter started",
+            hint=f"Delete {out}, and run it again from its start.",
+        ) from error
     return why
 
 

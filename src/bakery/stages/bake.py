@@ -72,54 +72,60 @@ def run(
     mixture = mix(data, base.chat, request.training, context=base.context)
     student = adapters.attach_new(model, request.training)
     readout = Readout(student)
+    _tell(mixture.notes, reporter)
     parent_digest = adapter_folder.digest(parent) if parent else ""
     weights, loss = digest([base.id.digest, parent_digest]), training.loss_of(request.training)
-    first = request.training.first_weights
-    training.begin(student, readout, mixture.train, first, out, reporter)
+    training.begin(student, readout, mixture.train, request.training.first_weights, out, reporter)
     record, live = _taught(student, readout, mixture, out / RECORD, weights, loss, reporter)
-    with adapters.parent_only(student):
-        before = measured.measure(
-            student, readout, record, mixture.held_out, reporter=reporter, label="measuring before"
-        )
-    notes = [*mixture.notes, *live, *_notes(base, readout, before)]
-    for note in notes:
-        reporter.note(note)
     work = Work(request, student, readout, record, mixture, base, out, parent, reporter)
+    with adapters.parent_only(student):
+        before = _measured(work, "measuring before")
+    early = [*live, *_notes(base, readout, before)]
+    _tell(early, reporter)
     learnt, trained = _train(work, data)
-    step = learnt.step
-    after = measured.measure(
-        student, readout, record, mixture.held_out, reporter=reporter, label="measuring after"
-    )
-    adapter_digest = adapters.save_composed(
-        student, out / str(step), bake_id=request.id, parent=parent
-    )
+    after = _measured(work, "measuring after")
+    saved = out / str(learnt.step)
+    adapter_digest = adapters.save_composed(student, saved, bake_id=request.id, parent=parent)
     on_the_way = _measured_on_the_way(out / METRICS)
-    late = [
-        *_better_before(on_the_way, after),
-        *measured.notes(after | learnt.measured, mixture),
-    ]
-    for note in late:
-        reporter.note(note)
+    found = after | learnt.measured
+    late = [*_better_before(on_the_way, after), *measured.notes(found, mixture)]
+    _tell(late, reporter)
     result = {
         **_described(request, parent_digest, base),
-        "step": step,
+        "step": learnt.step,
         "digest": adapter_digest,
-        **_kept(request, out, step, on_the_way),
+        **_kept(request, out, learnt.step, on_the_way),
         **({"allowed": list(allowed)} if allowed else {}),
         "targets": mixture.targets,
         **trained,
         "card": measured.card(grade, before, after, mixture, base.chat),
         "seconds": _seconds(mixture, time.monotonic() - clock),
-        "notes": [*notes, *start.notes(out), *late],
+        "notes": [*mixture.notes, *early, *start.notes(out), *late],
         "started": started,
         "finished": _now(),
     }
+    _leave(out, result)
+    return result
+
+
+def _leave(out: Path, result: dict[str, Any]) -> None:
+    """Write the result down, done.json last, and drop what only a run that goes on needs."""
     write_atomic(out / RESULT, json.dumps(result, indent=2) + "\n")
     write_atomic(out / DONE, json.dumps({"schema": 1}) + "\n")
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     steps.forget(out)
     teacher.forget(out / RECORD)
-    return result
+
+
+def _tell(notes: Sequence[str], reporter: Reporter) -> None:
+    for note in notes:
+        reporter.note(note)
+
+
+def _measured(work: Work, label: str) -> measured.Measured:
+    """Score the model as it stands on what is held out."""
+    given = work.student, work.readout, work.record, work.mixture.held_out
+    return measured.measure(*given, reporter=work.reporter, label=label)
 
 
 def _train(work: Work, data: Sequence[TargetData]) -> tuple[relearn.Learnt, dict[str, Any]]:

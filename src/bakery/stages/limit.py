@@ -61,9 +61,12 @@ def length(answer: Answer) -> int:
 
 
 def written(out: Path) -> Limit | None:
-    """Return the limit that an earlier run found."""
-    path = out / FILE
-    return Limit(**json.loads(path.read_text("utf-8"))) if path.is_file() else None
+    """Return the limit that an earlier run found; None: there is none, or its file is damaged."""
+    try:
+        data = json.loads((out / FILE).read_text("utf-8"))
+        return Limit(*(int(data[name]) for name in Limit.__slots__))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def write(out: Path, limit: Limit) -> None:

@@ -137,10 +137,9 @@ def _keep_apart(parts: Sequence[_Part]) -> None:
 
 def _part(target: TargetData, chat: Chat, settings: TrainingSettings, limit: Limit) -> _Part:
     asked = {s.id: s for s in read_rows(target.stim_dir / stim.STIMULI, Stimulus)}
-    pairs, empty = _pairs(target, chat, asked)
-    looping = _looping(target) if settings.leaves_out_loops else set()
-    if 2 * len(looping) > len(pairs):  # it is how this model speaks
-        looping = set()
+    pairs, empty, looping = _pairs(target, chat, asked)
+    if not settings.leaves_out_loops or 2 * len(looping) > len(pairs):
+        looping = set()  # more than half: it is how this model speaks
     pairs = [pair for pair in pairs if pair.key not in looping]
     long = [length(pair) for pair in pairs if length(pair) > limit.tokens]
     pairs = [pair for pair in pairs if length(pair) <= limit.tokens]
@@ -157,17 +156,10 @@ FEWEST_OF_LOOP = 32
 """Tokens of an answer that is long enough to tell that it goes round in circles."""
 
 
-def _looping(target: TargetData) -> set[str]:
-    """Return the keys of answers that were cut, and go round in circles: they teach just that."""
-    return {
-        _key(target, row)
-        for row in read_rows(target.target_dir / rollout.TRAJECTORIES, Trajectory)
-        if row.finish == "length" and len(row.response_ids) >= FEWEST_OF_LOOP and loops(row.text)
-    }
-
-
-def _key(target: TargetData, row: Trajectory) -> str:
-    return f"{target.share.id}/{row.stimulus_id}/{row.sample}"
+def _is_looping(row: Trajectory) -> bool:
+    """Tell whether an answer was cut while it went round in circles: it teaches just that."""
+    is_cut = row.finish == "length" and len(row.response_ids) >= FEWEST_OF_LOOP
+    return is_cut and loops(row.text)
 
 
 def length(pair: Pair) -> int:
@@ -181,8 +173,9 @@ def _stimulus(pair: Pair) -> str:
 
 def _pairs(
     target: TargetData, chat: Chat, questions: Mapping[str, Stimulus]
-) -> tuple[list[Pair], int]:
-    pairs, empty = [], 0
+) -> tuple[list[Pair], int, set[str]]:
+    """Return the pairs of a target, how many answers are empty, and the keys of those that loop."""
+    pairs, empty, looping = [], 0, set()
     for row in read_rows(target.target_dir / rollout.TRAJECTORIES, Trajectory):
         if not row.response_ids:
             empty += 1
@@ -193,17 +186,20 @@ def _pairs(
                 f"{target.stim_dir / stim.STIMULI} holds: they were written again",
                 hint=f"Delete {target.target_dir} and run `bgit run rollout`.",
             )
+        key = f"{target.share.id}/{row.stimulus_id}/{row.sample}"
+        if _is_looping(row):
+            looping.add(key)
         pairs.append(
             pair_up(
                 chat,
-                _key(target, row),
+                key,
                 target.share.teacher,
                 target.share.student,
                 questions[row.stimulus_id].messages,
                 row.response_ids,
             )
         )
-    return sorted(pairs, key=lambda p: p.key), empty
+    return sorted(pairs, key=lambda p: p.key), empty, looping
 
 
 def _by_weight(parts: Sequence[_Part], settings: TrainingSettings, limit: Limit) -> list[Pair]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from bakery.backends.base import Answer, AnswerRequest, RefusedError, Sampler
 from bakery.errors import StageError
@@ -41,13 +42,11 @@ def run(
     missing = [key for key, (s, k) in wanted.items() if (s.id, k) not in have]
     done, tokens, clock = len(wanted) - len(missing), 0, time.monotonic()
     reporter.progress("rollout", done, len(wanted))
-    asked = {key: wanted[key][0] for key in missing}
-    request, first, why = _limited(request, sampler, asked, out)
-    others = {key: stimulus for key, stimulus in asked.items() if key not in first}
-    for batch in chain(
-        [list(first.values())],
-        _batches(request, sampler, others, answered=len(have) + len(first)),
-    ):
+    request, known, why = _limited(request, sampler, {k: s for k, (s, _) in wanted.items()}, out)
+    first = [known[key] for key in missing if key in known]
+    asked = {key: wanted[key][0] for key in missing if key not in known}
+    rest = _batches(request, sampler, asked, answered=len(have) + len(first))
+    for batch in chain([first], rest):
         append_rows(
             out / TRAJECTORIES, [_trajectory(a, *wanted[a.key], sampler.name) for a in batch]
         )
@@ -56,34 +55,39 @@ def run(
         rate = tokens / max(time.monotonic() - clock, 1e-9)
         reporter.progress("rollout", done, len(wanted), f"{rate:,.0f} tokens/s")
     rows = read_rows(out / TRAJECTORIES, Trajectory)
-    cut = sum(row.finish == "length" for row in rows)
-    notes = [*why, *sampler.notes]
-    if refused := {row.stimulus_id: row.text for row in rows if row.finish == REFUSED}:
-        notes.append(f"{_refusals(refused, stimuli)}: they are left without an answer")
-    if cut:
-        notes.append(_of_cut(cut, len(rows), request.sampling.max_tokens))
-    write_atomic(
-        out / DONE,
-        json.dumps(
-            {
-                "schema": 1,
-                "stim_id": request.stim_id,
-                "count": len(rows),
-                "stimuli": len(stimuli),
-                "digest": file_digest(out / TRAJECTORIES),
-                "model": sampler.name,
-                "cut": cut,
-                "max_tokens": request.sampling.max_tokens,
-                "seconds": round(time.monotonic() - started, 2),
-                "notes": notes,
-            },
-            indent=2,
-        )
-        + "\n",
-    )
-    for note in notes:
+    done_now = _described(request, rows, stimuli, [*why, *sampler.notes])
+    done_now |= {
+        "digest": file_digest(out / TRAJECTORIES),
+        "model": sampler.name,
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    write_atomic(out / DONE, json.dumps(done_now, indent=2) + "\n")
+    for note in done_now["notes"]:
         reporter.note(note)
     return len(rows)
+
+
+def _described(
+    request: RolloutRequest,
+    rows: Sequence[Trajectory],
+    stimuli: Sequence[Stimulus],
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """Return what done.json says of the answers, its notes among them."""
+    cut, told = sum(row.finish == "length" for row in rows), list(notes)
+    if refused := {row.stimulus_id: row.text for row in rows if row.finish == REFUSED}:
+        told.append(f"{_refusals(refused, stimuli)}: they are left without an answer")
+    if cut:
+        told.append(_of_cut(cut, len(rows), request.sampling.max_tokens))
+    return {
+        "schema": 1,
+        "stim_id": request.stim_id,
+        "count": len(rows),
+        "stimuli": len(stimuli),
+        "cut": cut,
+        "max_tokens": request.sampling.max_tokens,
+        "notes": told,
+    }
 
 
 MANY_CUT = 0.1
@@ -107,7 +111,8 @@ def _limited(
     """Return the request with the length at which answers are cut, and the note that says so;
 
     with those of the answers looked at, by their keys, that are no longer. The others are asked for
-    again: seeds go by question, so that they are the same ones, cut.
+    again: seeds go by question, so that they are the same ones, cut. `asked` is all that there is
+    to answer: a run that goes on comes to the same limit.
     """
     sampling = request.sampling
     if not sampling.probed:

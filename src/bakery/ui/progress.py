@@ -78,7 +78,7 @@ class _Step:
         if (rate := pace.rate(now)) is not None:
             words.append(speed(rate))
         words.append(f"{duration(now - pace.began)} elapsed")
-        if (left := pace.left_s(now)) is not None:
+        if left := pace.left_s(now):  # 0: the last few of a batch, which nobody knows
             words.append(f"about {duration(left)} left")
         return ", ".join(words)
 

@@ -107,7 +107,7 @@ def parse(text: str, source: str = ".bread") -> State:
     try:
         check_version(defaults)
     except ConfigError as error:
-        raise ConfigError(f"{source}: {error.message}", hint=error.hint) from error
+        raise RepoError(f"{source}: {error.message}", hint=error.hint) from error
     return State(repo["owner"], repo["name"], base, model, defaults=defaults)
 
 
