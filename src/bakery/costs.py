@@ -93,7 +93,7 @@ class Answers:
     question: float
     prompt: float = 0.0
     cut_at: int | None = None
-    """Where all but the first answers are cut, as these will show. None: at `most_tokens`."""
+    """Where all but those looked at are cut, as these will show. None: at `most_tokens`."""
 
 
 @dataclass(frozen=True, slots=True)

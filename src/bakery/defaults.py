@@ -54,7 +54,7 @@ class Defaults:
     version: int
     max_tokens: int = 512
     probed: int = 0
-    """How many first answers show where the others are cut, at most at `max_tokens`. 0: there."""
+    """How many answers show where the others are cut, at most at `max_tokens`. 0: there."""
     temperature: float = 1.0
     """Of the answers."""
     question_temperature: float | None = 1.0

@@ -114,7 +114,7 @@ class SamplingSettings:
     seed: int | None = None
     """Draws other answers. Each answer's own seed follows from its id, and so from this."""
     probed: int = 0
-    """How many first answers show at what length all are cut (`stages.limit`). 0: `max_tokens`."""
+    """How many answers show at what length all are cut (`stages.limit`). 0: `max_tokens`."""
     endpoint: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What is handed to the endpoint of a hosted model as it is."""
 

@@ -1,4 +1,4 @@
-"""Where nobody says at what length answers are cut, the first of them do."""
+"""Where nobody says at what length answers are cut, some of them do."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def rolled_out(
     return {row.stimulus_id: row for row in rows}
 
 
-def test_all_are_cut_where_the_first_say_and_a_run_that_goes_on_says_the_same(
+def test_all_are_cut_where_some_say_and_a_run_that_goes_on_says_the_same(
     tmp_path: Path, model: LocalModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limit, "LIMITS", (4, 8))

@@ -168,3 +168,9 @@ def _target(share: Any) -> dict[str, Any]:
         "teacher": share.teacher.as_data(),
         "student": share.student.as_data(),
     }
+
+
+def planned(repo: ModelRepo, text: str) -> Plan:
+    """Write an input.yml; return what it plans."""
+    (repo.root / "input.yml").write_text(text, encoding="utf-8")
+    return repo.plan("worktree")

@@ -13,7 +13,7 @@ from bakery.jobs import pipeline
 from bakery.repo.look.estimates import Machine, length_of_answers
 from bakery.repo.look.forecast import forecast
 from bakery.ui.forecast import show_forecast
-from tests.support.recorded import configuration, made
+from tests.support.recorded import configuration, made, planned
 
 SMOL = Shape(134_515_008, 30, 576, 1536, 49_152, 2 * 30 * 3 * 64, 4)
 TINY = machine.shape_of(bases.identify("tiny"), "float32")
@@ -96,13 +96,8 @@ def repo(tmp_path, monkeypatch):
     return repo
 
 
-def written(repo, text):
-    (repo.root / "input.yml").write_text(text, encoding="utf-8")
-    return repo.plan("worktree")
-
-
 def test_the_first_run_has_estimates_of_every_stage(repo, capsys):
-    plan = written(repo, configuration("one"))
+    plan = planned(repo, configuration("one"))
     found = forecast(repo, plan, pipeline.machine(plan))
     cost = found.cost
     assert cost.seconds["stim"] == 0.0  # it is all written out
@@ -117,7 +112,7 @@ def test_the_first_run_has_estimates_of_every_stage(repo, capsys):
 
 
 def test_what_was_measured_comes_before_what_is_worked_out(repo):
-    plan = written(repo, configuration("one"))
+    plan = planned(repo, configuration("one"))
     folder = repo.store.target("b" * 16)
     folder.mkdir(parents=True)
     (folder / "done.json").write_text('{"count": 2, "seconds": 4.0}', encoding="utf-8")

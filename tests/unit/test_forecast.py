@@ -17,7 +17,7 @@ from bakery.repo.look.progress import stages
 from bakery.repo.processes import ProcessId
 from bakery.ui.forecast import show_forecast
 from bakery.ui.overview import changed_lines, is_settled, show_status
-from tests.support.recorded import baked, committed, configuration, git, made, stored
+from tests.support.recorded import baked, committed, configuration, git, made, planned, stored
 
 SEVERAL = """\
 PROMPT:
@@ -61,24 +61,19 @@ def repo(tmp_path, monkeypatch):
     return repo
 
 
-def written(repo, text):
-    (repo.root / "input.yml").write_text(text, encoding="utf-8")
-    return repo.plan("worktree")
-
-
 def test_a_bake_says_on_how_many_questions_it_is_measured(repo, capsys):
     for asked, said in (
         (62, "6 held-out questions: fewer than 20, so no percentages"),
         (200, "20 held-out questions"),
     ):
-        show_forecast(forecast(repo, written(repo, ONE.replace("NUMQ", str(asked)))))
+        show_forecast(forecast(repo, planned(repo, ONE.replace("NUMQ", str(asked)))))
         (line,) = [row for row in capsys.readouterr().out.splitlines() if "measured on" in row]
         assert line.removeprefix("measured on").strip() == said
-    assert forecast(repo, written(repo, SEVERAL)).bake.held_out is None
+    assert forecast(repo, planned(repo, SEVERAL)).bake.held_out is None
 
 
 def test_every_target_says_what_it_asks_and_in_which_shares(repo):
-    yoda, anchor = forecast(repo, written(repo, SEVERAL)).targets
+    yoda, anchor = forecast(repo, planned(repo, SEVERAL)).targets
     assert (yoda.questions, yoda.answers, yoda.answered_by) == (4, 16, "tiny-1")
     assert [(g.type, g.writer, g.wanted, g.share) for g in yoda.generators] == [
         ("hardcoded", "input.yml", 1, 0.25),
@@ -90,25 +85,25 @@ def test_every_target_says_what_it_asks_and_in_which_shares(repo):
 
 
 def test_the_bake_says_its_mix_and_its_length(repo):
-    plan = written(repo, configuration("one").replace('"Why?"', '"Why?", "Where?", "When?"'))
+    plan = planned(repo, configuration("one").replace('"Why?"', '"Why?", "Where?", "When?"'))
     bake = forecast(repo, plan).bake
     assert bake.name == plan.bake_name
     assert [share for _, share in bake.mix] == [1.0]
     assert (bake.pairs, bake.epochs, bake.steps) == (8, 15, 30)
-    mixed = forecast(repo, written(repo, SEVERAL)).bake
+    mixed = forecast(repo, planned(repo, SEVERAL)).bake
     assert [share for _, share in mixed.mix] == [0.75, 0.25]
     assert (mixed.pairs, mixed.steps) == (None, None)
 
 
 def test_nothing_is_estimated_before_the_first_run(repo):
-    cost = forecast(repo, written(repo, configuration("one"))).cost
+    cost = forecast(repo, planned(repo, configuration("one"))).cost
     assert (cost.tokens, cost.tokens_are_bound) == (4 * 96, True)
     assert cost.disk_bytes is None
     assert set(cost.seconds.values()) == {None}
 
 
 def test_costs_come_from_what_earlier_results_measured(repo):
-    plan = written(repo, configuration("one"))
+    plan = planned(repo, configuration("one"))
     stim, target = repo.store.stim("a" * 16), repo.store.target("b" * 16)
     bake = repo.store.bake("c" * 16)
     for folder in (stim, target, bake / "12"):
@@ -146,7 +141,7 @@ def test_what_is_there_costs_nothing(repo, capsys):
 def test_what_this_store_lacks_is_said_before_a_run_looks_for_it(repo):
     model = baked(repo, "one")
     (used,) = repo.bakes()[0].data["targets"]
-    plan = written(repo, f"BAKE:\n  name: two\n  datasets: [{{target: {used['name']}}}]\n")
+    plan = planned(repo, f"BAKE:\n  name: two\n  datasets: [{{target: {used['name']}}}]\n")
     weights, answers = forecast(repo, plan).warnings
     assert weights.startswith(f"the weights of {model} are not in this clone's store")
     assert answers.startswith(f"the answers of {used['name']} are not in this clone's store")
@@ -159,7 +154,7 @@ def test_what_this_store_lacks_is_said_before_a_run_looks_for_it(repo):
 
 
 def test_the_page_has_names_shares_and_warnings(repo, capsys):
-    plan = written(repo, SEVERAL)
+    plan = planned(repo, SEVERAL)
     show_forecast(forecast(repo, plan))
     shown = capsys.readouterr().out
     for text in (
@@ -214,7 +209,7 @@ def test_check_reads_any_file_as_the_configuration_of_this_repository(repo, tmp_
 
 def test_check_finds_a_rank_that_the_chain_has_no_room_for(repo):
     parent = baked(repo, "pirate")
-    written(repo, configuration("parrot"))
+    planned(repo, configuration("parrot"))
     folder = repo.store.bake(parent.bake_id) / str(parent.step)
     folder.mkdir(parents=True, exist_ok=True)
     ranks = [{"bake_id": parent.bake_id, "start": 0, "stop": 250}]
@@ -280,7 +275,7 @@ def test_status_names_what_is_commented_out_and_what_a_draft_would_make(repo, ca
     baked(repo, "one")
     now = status(repo)
     assert now.commented == ("PROMPT", "TARGET", "BAKE")
-    plan = written(repo, SEVERAL)
+    plan = planned(repo, SEVERAL)
     now = status(repo)
     assert now.commented == ()
     assert now.pending == (*(target.name for target in plan.targets), plan.bake_name)
@@ -291,7 +286,7 @@ def test_status_names_what_is_commented_out_and_what_a_draft_would_make(repo, ca
 
 
 def test_status_shows_the_warnings_of_what_was_added(repo, capsys):
-    written(repo, SEVERAL)
+    planned(repo, SEVERAL)
     git(repo.root, "add", "input.yml")
     show_status(status(repo))
     assert "warning: input.yml:15:5: `v` is" in capsys.readouterr().out

@@ -25,7 +25,7 @@ MOST_LONGER = 1 / 32
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At how many tokens answers are cut, and what of the first answers says so."""
+    """At how many tokens answers are cut, and what of those looked at says so."""
 
     max_tokens: int
     looked_at: int

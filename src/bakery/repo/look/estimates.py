@@ -128,7 +128,7 @@ def _answering(
 
 
 def _cut_at(planned: PlannedTarget, tokens: float) -> int | None:
-    """Return about where answers are cut, if the first of them are to show it."""
+    """Return about where answers are cut, if some of them are to show it."""
     sampling = planned.rollout.sampling
     return min(sampling.max_tokens, round(LONGEST * tokens)) if sampling.probed else None
 
