@@ -211,6 +211,18 @@ def test_a_fit_that_is_no_use_is_told_and_the_rate_is_that_of_a_random_start(
     assert again.args.learning_rate == made.args.learning_rate
 
 
+@pytest.mark.parametrize(("rows", "epochs"), [(8, 15), (40, 3), (5000, 3)])
+def test_a_random_start_after_a_fit_that_was_no_use_has_no_fewer_steps(
+    rows: int, epochs: int
+) -> None:
+    args = settle(rows=rows, answers=rows)
+    given = {name: getattr(args, name) for name in OPEN if hasattr(args, name)}
+    before = args.num_train_epochs
+    settled.start_at_random(args, SMOL, given)
+    assert args.num_train_epochs == epochs >= (before or 0)
+    assert args.learning_rate == 1.3e-3
+
+
 @pytest.mark.parametrize(
     ("changes", "modules", "why"),
     [

@@ -53,7 +53,6 @@ class Models:
 
     def bare(self) -> LocalModel:
         """Return the base as it is, with no bake on it."""
-
         name = self._base_id.name
         if self._teacher is None or self._parent is None:
             return self._speaking(self.base(), name)
@@ -153,7 +152,6 @@ class Models:
         return None if served else self._local(name)
 
     def _baked(self, model: ModelRef) -> LocalModel:
-
         return self._kept(
             str(model),
             lambda: self._speaking(self._load(self._base_id), str(model), self._weights(model)),

@@ -118,7 +118,8 @@ def start_at_random(args: BakeryConfig, base: Base, settled: Mapping[str, Any]) 
     table = defaults.at_random(defaults.defaults_for(base, _version(args)), base)
     found = {
         "learning_rate": table.learning_rate,
-        "num_train_epochs": table.epochs,
+        # Few rows may have more by then, so that there are steps enough.
+        "num_train_epochs": max(table.epochs, settled.get("num_train_epochs", 0)),
         "first_weights": RANDOM,
     }
     changed = {name: value for name, value in found.items() if name in settled}
