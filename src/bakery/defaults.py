@@ -78,6 +78,9 @@ class Defaults:
     """Whether what is written out in input.yml is learnt in any case, and not held out."""
     leaves_out_loops: bool = False
     """Whether answers that go round in circles until they are cut are not learnt."""
+    drawn_rate: float | None = None
+    drawn_epochs: int | None = None
+    """With which an adapter learns that starts at random where it was to be fitted."""
     fitted_tokens: int = 8192
     """Tokens that they are fitted on at most."""
     relearn_nats: float | None = None
@@ -126,17 +129,20 @@ def defaults_for(base: Base, version: int = LATEST) -> Defaults:
         spares_hardcoded=True,
         leaves_out_loops=True,
         ridge=0.5,
+        drawn_rate=first.learning_rate if embedded else rate_for(base),
+        drawn_epochs=first.epochs,
         relearn_nats=1.0 if embedded else None,
     )
 
 
-def at_random(defaults: Defaults, base: Base) -> Defaults:
+def at_random(defaults: Defaults) -> Defaults:
     """Return the same for an adapter that starts at random: its own rate, and more epochs."""
-    if defaults.ridge is None:
-        return defaults
-    first = _FIRST_TINY if base.name.startswith("tiny-") else _FIRST
-    rate = first.learning_rate if first is _FIRST_TINY else rate_for(base)
-    return replace(defaults, ridge=None, epochs=first.epochs, learning_rate=rate)
+    return replace(
+        defaults,
+        ridge=None,
+        epochs=defaults.drawn_epochs or defaults.epochs,
+        learning_rate=defaults.drawn_rate or defaults.learning_rate,
+    )
 
 
 def rate_for(base: Base) -> float:

@@ -210,6 +210,9 @@ class FirstWeights:
     """Held against large weights, in units of the mean square of their inputs."""
     most_tokens: int
     """Of teacher and student together, on which it is fitted at most."""
+    drawn_rate: float | None = None
+    drawn_epochs: int | None = None
+    """With which an adapter learns that starts at random after all. None: as is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +246,6 @@ class TrainingSettings:
     loss: str = "forward_kl"
     dtype: str = "auto"
     held_out: str = "stimuli: 10 %, at least 20 where that is at most a fifth"
-    """Which questions are kept from training (`held_out`)."""
     on_policy: OnPolicySettings | None = None
     """None: there is no second phase."""
     beta: float | None = None
@@ -254,10 +256,8 @@ class TrainingSettings:
     """Tokens of prompt and answer over which a pair is left out. None: as the model allows."""
     eval_share: float | None = None
     """The share of the stimuli that is held out. None: as `held_out` says."""
-    data_seed: int | None = None
-    """What mix and order are drawn by. None: `seed`."""
-    warmup_steps: int | None = None
-    """None: `warmup_ratio` of all steps."""
+    data_seed: int | None = None  # what mix and order are drawn by; None: `seed`
+    warmup_steps: int | None = None  # None: `warmup_ratio` of all steps
     optimizer: str = "adamw_torch"
     save_every_steps: tuple[int, ...] = ()
     save_every_epochs: tuple[int, ...] = ()

@@ -238,9 +238,29 @@ def test_a_fit_that_cannot_be_made_is_said_and_recorded(bench: Bench) -> None:
     assert note in bench.reporter.notes
 
 
+def test_what_was_to_be_fitted_and_starts_at_random_learns_as_such_an_adapter_does(
+    bench: Bench,
+) -> None:
+    asked = FirstWeights(1.0, 8192, drawn_rate=0.02, drawn_epochs=3)
+    given = {"epochs": 1, "learning_rate": 0.01}
+    drawn = bench.bake(first_weights=asked, target_modules=("q_proj",), **given)
+    assert (drawn["learning_rate"], drawn["epochs"]) == (0.02, 3)
+    assert "it learns at the rate of a random start: 0.02" in drawn["notes"]
+    # Weights are those of a bake that nobody tried to fit.
+    same = {"epochs": 3, "learning_rate": 0.02, "target_modules": ("q_proj",)}
+    assert drawn["digest"] == bench.bake(**same)["digest"]
+    fitted = bench.bake(first_weights=asked, **given)
+    assert (fitted["learning_rate"], fitted["epochs"]) == (0.01, 1)
+    said = FirstWeights(1.0, 8192)  # what input.yml says holds
+    kept = bench.bake(first_weights=said, target_modules=("q_proj",), **given)
+    assert (kept["learning_rate"], kept["epochs"]) == (0.01, 1)
+
+
 def test_nothing_is_fitted_where_there_is_nothing_to_close(bench: Bench) -> None:
-    prepared = bench.prepare(SHOUT, SHOUT, 12, None, first_weights=FirstWeights(1.0, 8192))
+    asked = FirstWeights(1.0, 8192, drawn_rate=0.02)
+    prepared = bench.prepare(SHOUT, SHOUT, 12, None, first_weights=asked)
     result = bench.train(prepared)
+    assert result["learning_rate"] < 0.02
     (note,) = [note for note in result["notes"] if "starts at random" in note]
     assert "does not move the parent" in note
 

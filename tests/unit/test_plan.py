@@ -9,7 +9,13 @@ import pytest
 from bakery import schema
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError
-from bakery.identity import BaseModelId, OnPolicySettings, SamplingSettings
+from bakery.identity import (
+    BaseModelId,
+    FirstWeights,
+    OnPolicySettings,
+    Relearn,
+    SamplingSettings,
+)
 from bakery.records import ModelRef, Prompt
 from bakery.repo.plan import Head, RecordedTarget, resolve
 
@@ -115,6 +121,23 @@ def test_defaults_depend_on_the_base_model():
     assert (answered(tiny).max_tokens, answered(other).max_tokens) == (96, 512)
     assert (tiny.bake.training.r, other.bake.training.r) == (16, 32)
     assert tiny.bake.training.lora_alpha == 2 * tiny.bake.training.r
+
+
+def test_version_2_goes_by_the_size_of_the_base_and_by_what_is_not_said():
+    smol = replace(TINY, name="smol.gguf", family="llama", hidden_size=576)
+    found = plan(head=replace(HEAD, base=smol))
+    training = found.bake.training
+    assert (training.learning_rate, training.epochs, training.fewest_steps) == (3.2e-4, 2, 30)
+    assert training.first_weights == FirstWeights(0.5, 8192, 1.3e-3, 3)
+    assert (training.relearn, training.leaves_out_loops) == (None, True)
+    assert answered(found).probed == 32
+    text = changed("name: yoda", "name: yoda\n  epochs: 5\n  optimizer: {learning_rate: 1e-4}")
+    said = plan(text, head=replace(HEAD, base=smol)).bake.training
+    assert (said.learning_rate, said.epochs, said.fewest_steps) == (1e-4, 5, 0)
+    assert said.first_weights == FirstWeights(0.5, 8192)
+    assert answered(plan()).probed == 0
+    assert plan().bake.training.relearn == Relearn(1.0, 3)
+    assert plan().bake.training.first_weights == FirstWeights(0.5, 8192, 2e-3, 3)
 
 
 def test_a_second_phase_takes_the_learning_rate_of_the_first():

@@ -30,6 +30,8 @@ FILE = "start.json"
 ROUNDING = 1e-5
 """Nats per token that teacher and student may differ by where both see the same."""
 
+NOTHING_TO_CLOSE = "the prompt does not move the parent"
+
 LOOKED_AT = 8
 """Answers on which a fit is tried."""
 
@@ -54,7 +56,7 @@ def fitted(
     teacher = LiveTeacher(student, readout, [beginning(pair.teacher) for pair in looked_at])
     before = _distance(student, readout, teacher, looked_at)
     if before < ROUNDING:
-        return "the prompt does not move the parent"
+        return NOTHING_TO_CLOSE
     why = first_weights.fit(
         student,
         (mixed[:-LOOKED_AT] or mixed)[:most],

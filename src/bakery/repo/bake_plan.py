@@ -109,7 +109,12 @@ def _first_weights(bake: schema.Bake, defaults: Defaults) -> FirstWeights | None
     """Return how first weights are fitted; None: they are drawn at random."""
     if defaults.ridge is None:
         return None
-    return FirstWeights(defaults.ridge, defaults.fitted_tokens)
+    return FirstWeights(
+        defaults.ridge,
+        defaults.fitted_tokens,
+        None if bake.optimizer.learning_rate else defaults.drawn_rate,
+        None if bake.epochs else defaults.drawn_epochs,
+    )
 
 
 def _relearn(bake: schema.Bake, defaults: Defaults) -> Relearn | None:

@@ -80,7 +80,7 @@ def run(
     work = Work(request, student, readout, record, mixture, base, out, parent, reporter)
     with adapters.parent_only(student):
         before = _measured(work, "measuring before")
-    early = [*live, *_notes(base, readout, before)]
+    early = [*live, *_notes(work, before)]
     _tell(early, reporter)
     learnt, trained = _train(work, data)
     after = _measured(work, "measuring after")
@@ -133,7 +133,9 @@ def _train(work: Work, data: Sequence[TargetData]) -> tuple[relearn.Learnt, dict
     own = work.settings.on_policy
     with wandb_run.sending(work.request.running.wandb, work.settings.as_data()) as send:
         step, seen, chosen = training.train(work, send)
-        said = {"batch": work.batch, "loss": training.summary(seen), "numerics": chosen}
+        learnt_with = {name: getattr(work.settings, name) for name in ("learning_rate", "epochs")}
+        said = {"batch": work.batch, **learnt_with, "loss": training.summary(seen)}
+        said["numerics"] = chosen
         if own is not None:
             said |= training.train_on_policy(work, own, data, send)
             step += own.steps
@@ -170,10 +172,12 @@ def _taught(
     return made, []
 
 
-def _notes(base: BaseModel, readout: Readout, before: measured.Measured) -> list[str]:
+def _notes(work: Work, before: measured.Measured) -> list[str]:
     """Return what a person should know before the training."""
-    notes = [CLOCK_STOPPED] if base.chat.reads_clock else []
-    if not readout.exact:
+    notes = [CLOCK_STOPPED] if work.base.chat.reads_clock else []
+    if work.settings.learning_rate != work.request.training.learning_rate:
+        notes.append(f"it learns at the rate of a random start: {work.settings.learning_rate:g}")
+    if not work.readout.exact:
         notes.append(
             "the head is trained, or the architecture does more than multiply by it: "
             "the teacher's logits are kept instead of its hidden states"

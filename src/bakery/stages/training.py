@@ -76,10 +76,19 @@ class Work:
     parent: Path | None
     reporter: Reporter
 
-    @property
+    @cached_property
     def settings(self) -> TrainingSettings:
-        """What shapes the weights, with the batch that so many answers are learnt in."""
-        return self.request.training.settled(len(self.mixture.train))
+        """What shapes the weights: as the adapter started, and for so many answers."""
+        asked = self.request.training
+        first, why = asked.first_weights, start.why_random(self.out)
+        if first is not None and why not in (None, start.NOTHING_TO_CLOSE):
+            asked = replace(
+                asked,
+                learning_rate=first.drawn_rate or asked.learning_rate,
+                epochs=first.drawn_epochs or asked.epochs,
+                first_weights=None,
+            )
+        return asked.settled(len(self.mixture.train))
 
     @property
     def batch(self) -> int:

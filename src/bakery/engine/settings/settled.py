@@ -78,7 +78,7 @@ def training(
         return _put(args, FORMER)
     table = defaults.defaults_for(base, version)
     if not is_fitted:
-        table = defaults.at_random(table, base)
+        table = defaults.at_random(table)
     epochs = table.epochs if args.num_train_epochs is None else args.num_train_epochs
     batch = defaults.batch_for(int(answers * epochs), 1)
     if args.num_train_epochs is None:
@@ -115,7 +115,7 @@ def start_at_random(args: BakeryConfig, base: Base, settled: Mapping[str, Any]) 
 
     Steps are as large as they were: there are the more of them.
     """
-    table = defaults.at_random(defaults.defaults_for(base, _version(args)), base)
+    table = defaults.at_random(defaults.defaults_for(base, _version(args)))
     found = {
         "learning_rate": table.learning_rate,
         # Few rows may have more by then, so that there are steps enough.
