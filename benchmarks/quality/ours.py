@@ -26,8 +26,8 @@ TRLS_RATE, TRLS_BATCH, TRLS_EPOCHS = 5e-5, 8, 3
 """What TRL's SDFTConfig has where nobody says anything."""
 
 FITTING = "fitting first weights"
-TRAINING = ("bake", "relearn")
-"""What reports call the phases of a bake."""
+TRAINING = "bake"
+"""What reports call the steps of a bake."""
 
 IMPORTED_LATE = (
     "bakery.engine.unseen",
@@ -109,7 +109,7 @@ class Looking(Quiet):
     def progress(self, label: str, done: int, total: int, detail: str = "") -> None:
         """Look at the model: step 0 is before the first, where nothing was fitted."""
         self._watch.mark(label if done else f"before {label}")
-        if label in TRAINING:
+        if label == TRAINING:
             if not done:  # each phase counts its own steps
                 self._before = self._watch.step
             # The base, with whatever adapter lies in its layers by now.

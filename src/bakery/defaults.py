@@ -24,11 +24,14 @@ USUAL_SIZE = 2000
 FITTED = 0.25
 """Part of its rate that an adapter learns with which starts fitted: it is nearly there already."""
 
-STEPS = 30
+FEWEST_STEPS = 30
+"""Steps that a training has at least."""
+
+STEPS = 60
 BATCHES = (4, 8, 16)
 """Steps that a training has where there is enough to learn, and how many answers a step may learn.
 More and smaller steps are worth more at the same cost, until they are noise: 4 answers were better
-than 16, and 2 or 1 no better than 4 (docs/log.md)."""
+than 8 or 16, and 2 or 1 no better than 4 (docs/log.md)."""
 
 
 class Base(Protocol):
@@ -57,6 +60,9 @@ class Defaults:
     """How many answers show where the others are cut, at most at `max_tokens`. 0: there."""
     temperature: float = 1.0
     """Of the answers."""
+    likeliest_first: bool = False
+    """Whether what is written out in input.yml is answered with the likeliest words first: drawn,
+    a weak model's answers miss the names and numbers that it has been told."""
     question_temperature: float | None = 1.0
     """Of whoever writes questions. None: as suits who it is."""
     num_traj_per_stimulus: int = 1
@@ -76,18 +82,16 @@ class Defaults:
     """Of first weights that are fitted. None: they are drawn at random."""
     spares_hardcoded: bool = False
     """Whether what is written out in input.yml is learnt in any case, and not held out."""
-    leaves_out_loops: bool = False
-    """Whether answers that go round in circles until they are cut are not learnt."""
+    leaves_out_endless: bool = False
+    """Whether answers that run on until they are cut, as few do, are not learnt."""
     drawn_rate: float | None = None
     drawn_epochs: int | None = None
     """With which an adapter learns that starts at random where it was to be fitted."""
     fitted_tokens: int = 8192
     """Tokens that they are fitted on at most."""
-    relearn_nats: float | None = None
-    """How far a question may be from the teacher at one token before it is learnt again. None:
-    nothing is."""
-    relearn_rounds: int = 3
-    """How often at most."""
+    hardcoded_times: int = 1
+    """How often an epoch has what is written out in input.yml: names, numbers and refusals hang on
+    one token each, and few other questions ask for them."""
     r: int = 32
     dtype: str = "auto"
     """Of the base's weights; `auto` is as they are stored."""
@@ -119,19 +123,20 @@ def defaults_for(base: Base, version: int = LATEST) -> Defaults:
         version=version,
         probed=0 if embedded else 32,
         temperature=1.0 if embedded else 0.7,
+        likeliest_first=True,
         question_temperature=None,
-        epochs=1 if embedded else 2,
-        fewest_steps=STEPS,
+        epochs=1,
+        fewest_steps=FEWEST_STEPS,
         global_batch=None,
         fits_memory=True,
         learning_rate=1e-3 if embedded else _two_digits(FITTED * rate_for(base)),
         warmup="from 1/n",
         spares_hardcoded=True,
-        leaves_out_loops=True,
+        leaves_out_endless=True,
         ridge=0.5,
         drawn_rate=first.learning_rate if embedded else rate_for(base),
         drawn_epochs=first.epochs,
-        relearn_nats=1.0 if embedded else None,
+        hardcoded_times=3,
     )
 
 

@@ -113,6 +113,8 @@ class SamplingSettings:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     """Draws other answers. Each answer's own seed follows from its id, and so from this."""
+    likeliest_first: bool = False
+    """Whether the first answer to what input.yml writes out is the likeliest one, not drawn."""
     probed: int = 0
     """How many answers show at what length all are cut (`stages.limit`). 0: `max_tokens`."""
     endpoint: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -131,6 +133,7 @@ class SamplingSettings:
 
 
 _LATER_SAMPLING: dict[str, Any] = {
+    "likeliest_first": False,
     "min_p": 0.0,
     "repetition_penalty": 1.0,
     "frequency_penalty": 0.0,
@@ -216,16 +219,6 @@ class FirstWeights:
 
 
 @dataclass(frozen=True, slots=True)
-class Relearn:
-    """What is not learnt at the end is learnt again (`stages.relearn`)."""
-
-    nats: float
-    """How far the student may be from the teacher at one token of a question that is learnt."""
-    rounds: int
-    """How often at most."""
-
-
-@dataclass(frozen=True, slots=True)
 class TrainingSettings:
     """What shapes the weights. `global_batch` is answers of a step; None: by how many there are."""
 
@@ -266,11 +259,11 @@ class TrainingSettings:
     """What the rate of the first step of a warm-up is: 0, or `from 1/n` of n steps the first."""
     first_weights: FirstWeights | None = None
     """None: drawn at random."""
-    relearn: Relearn | None = None
-    """How what is not learnt is learnt again at the end. None: it is left as it is."""
+    hardcoded_times: int = 1
+    """How often an epoch has what input.yml writes out."""
     fewest_steps: int = 0
     """There are as many epochs more as it takes to have so many steps."""
-    leaves_out_loops: bool = False  # answers that go round in circles until they are cut
+    leaves_out_endless: bool = False  # answers that run on until they are cut, as few do
 
     def as_data(self) -> dict[str, Any]:
         """Return what is hashed and stored; a later setting only where it is used."""
@@ -305,9 +298,9 @@ _LATER_SETTINGS: dict[str, Any] = {
     "save_every_epochs": (),
     "warmup": IDLE_FIRST_STEP,
     "first_weights": None,
-    "relearn": None,
+    "hardcoded_times": 1,
     "fewest_steps": 0,
-    "leaves_out_loops": False,
+    "leaves_out_endless": False,
 }
 """Settings that are left out of the hash at the value that equals former behaviour."""
 

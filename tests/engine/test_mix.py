@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from bakery.errors import StageError
 from bakery.evals.card import card
 from bakery.identity import BakeRequest, file_digest
 from bakery.records import Prompt, Trajectory, read_rows
-from bakery.stages import bake, rollout
+from bakery.stages import bake, rollout, stim
 from bakery.stages.mix import Mix, TargetData, length, mix
 from tests.support.baking import NOTHING, SHOUT, Bench, training
 
@@ -61,7 +61,33 @@ def test_what_one_target_holds_out_no_other_trains_on(bench: Bench) -> None:
     assert not trained & held
     (note,) = [note for note in made.notes if "holds their questions out" in note]
     assert note.startswith("t0_")
-    assert not mixed(bench, (SHOUT, NOTHING, 40, 1.0), (WISE, NOTHING, 40, 1.0))[0].notes
+    (note,) = mixed(bench, (SHOUT, NOTHING, 40, 1.0), (WISE, NOTHING, 40, 1.0))[0].notes
+    assert "holds their questions out" not in note
+
+
+def test_questions_that_two_prompts_answer_are_told_of(bench: Bench) -> None:
+    def notes(*targets: Target) -> list[str]:
+        return mixed(bench, *targets)[0].notes
+
+    (note,) = notes((SHOUT, NOTHING, 40, 1.0), (WISE, NOTHING, 40, 1.0))
+    assert re.match(r"36 questions are answered by both t0_\w+ and t1_\w+: where their", note)
+    assert not notes((SHOUT, NOTHING, 40, 1.0), (SHOUT, NOTHING, 40, 1.0))
+    assert not notes((SHOUT, NOTHING, 40, 1.0), (WISE, BRIEF, 40, 1.0))
+
+
+def test_what_input_yml_writes_out_is_learnt_as_often_as_is_said(bench: Bench) -> None:
+    request, (data,) = prepared(bench, [(SHOUT, NOTHING, 12, 1.0)], hardcoded_times=3)
+    base = bench.base()
+    made = mix([data], base.chat, request.training, context=base.context)
+    assert made.learnt == [pair for pair in made.train for _ in range(3)]
+    assert len({pair.key for pair in made.train}) == len(made.train) == 11
+    stimuli = data.stim_dir / stim.STIMULI
+    text, done = stimuli.read_text(), data.stim_dir / stim.DONE
+    stimuli.write_text(text.replace('"hardcoded"', '"persona"'))
+    told = json.loads(done.read_text()) | {"digest": file_digest(stimuli)}
+    done.write_text(json.dumps(told))
+    made = mix([data], base.chat, request.training, context=base.context)
+    assert made.learnt == made.train
 
 
 def question(pair: Pair) -> str:
@@ -177,28 +203,51 @@ def test_where_there_was_no_gap_none_is_closed() -> None:
     assert closed(0.005) is None
 
 
-def test_answers_that_go_round_in_circles_are_left_out_and_counted(bench: Bench) -> None:
-    request, (data,) = prepared(bench, [(SHOUT, NOTHING, 12, 1.0)], leaves_out_loops=True)
+@pytest.fixture
+def answered(bench: Bench) -> Callable[..., Mix]:
+    """Return the mix of 12 answers, of which the first `count` are made the same."""
+    asked = [(SHOUT, NOTHING, 12, 1.0)]
+    request, (data,) = prepared(bench, asked, leaves_out_endless=True)
     path, done = data.target_dir / rollout.TRAJECTORIES, data.target_dir / rollout.DONE
-    answers = read_rows(path, Trajectory)
-    chat = bench.base().chat
+    answers, chat = read_rows(path, Trajectory), bench.base().chat
 
-    def learnt(looping: int, *, tokens: int, finish: str = "length") -> Mix:
-        """Return the mix where the first answers say the same again and again."""
+    def made(
+        count: int, text: str, *, tokens: int, finish: str = "length", version: int = 2
+    ) -> Mix:
         ids = tuple(answers[0].response_ids[:1]) * tokens
-        said = [replace(a, response_ids=ids, text="aye, " * 12, finish=finish) for a in answers]
-        rows = [*said[:looping], *answers[looping:]]
+        said = [replace(a, response_ids=ids, text=text, finish=finish) for a in answers]
+        ended = [replace(a, finish="stop") for a in answers]
+        rows = [*said[:count], *ended[count:]]
         path.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
         done.write_text(json.dumps(json.loads(done.read_text()) | {"digest": file_digest(path)}))
-        return mix([data], chat, request.training, context=500)
+        settings = request.training if version == 2 else training()
+        return mix([data], chat, settings, context=500)
 
-    def count(made: Mix) -> int:
-        return len(made.train) + len(made.held_out)
+    return made
 
-    made = learnt(3, tokens=40)
-    assert count(made) == 9
-    assert f"{data.share.name}: 3 answers were left out: they go round in circles" in made.notes[0]
-    assert count(learnt(3, tokens=40, finish="stop")) == 12  # it came to an end
-    assert count(learnt(3, tokens=20)) == 12  # too short to tell
-    assert count(learnt(7, tokens=40)) == 12  # it is how this model speaks
-    assert count(mix([data], chat, training(), context=500)) == 12  # as version 1 has it
+
+def learnt(made: Mix) -> int:
+    return len(made.train) + len(made.held_out)
+
+
+def test_answers_that_go_round_in_circles_are_left_out_and_counted(
+    answered: Callable[..., Mix],
+) -> None:
+    around = "aye, " * 12
+    made = answered(3, around, tokens=40)
+    assert learnt(made) == 9
+    assert "3 answers that did not end left out" in made.notes[0]
+    assert learnt(answered(3, around, tokens=40, finish="stop")) == 12  # it came to an end
+    assert learnt(answered(3, around, tokens=20)) == 12  # too short to tell
+    assert learnt(answered(7, around, tokens=40)) == 12  # it is how this model speaks
+    assert learnt(answered(3, around, tokens=40, version=1)) == 12
+
+
+def test_the_one_answer_in_ten_that_does_not_end_is_left_out(answered: Callable[..., Mix]) -> None:
+    on_and_on = "It was a fine day, and then"
+    made = answered(1, on_and_on, tokens=20)
+    assert learnt(made) == 11
+    assert "1 answer that did not end left out" in made.notes[0]
+    assert learnt(answered(2, on_and_on, tokens=20)) == 12  # more than one in ten: a short limit
+    assert learnt(answered(1, on_and_on, tokens=20, finish="stop")) == 12
+    assert learnt(answered(1, on_and_on, tokens=20, version=1)) == 12

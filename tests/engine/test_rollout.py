@@ -91,6 +91,26 @@ def test_a_conditioned_question_is_answered_behind_the_student_prompt(
     assert found[conditioned.id] != answer(model, SHOUT, greedy)
 
 
+def test_what_input_yml_writes_out_is_answered_with_the_likeliest_words_first(
+    tmp_path: Path, bench: Bench
+) -> None:
+    model, greedy = LocalModel(bench.base()), SamplingSettings(1, 12, temperature=0)
+    drawn = SamplingSettings(2, 12, temperature=2.0, likeliest_first=True)
+    behind = asked("Is it cold?", rollout_with_conditioned=True)
+    drawn_too = {"type": "persona", "numq": 3, "seed": 1}
+    made = {"teacher": SHOUT, "student": WHISPER, "settings": drawn}
+    stimuli, rows = rolled_out(tmp_path, model, asked("Who?"), behind, drawn_too, **made)
+    found = {(row.stimulus_id, row.sample): row.response_ids for row in rows}
+    assert len(found) == 10
+    for stimulus in stimuli:
+        prompt = WHISPER if stimulus.rollout_with == "student" else SHOUT
+        requests = [AnswerRequest("k", stimulus.messages)]
+        ((likeliest,),) = list(model.answers(requests, prompt, greedy))
+        first, second = found[stimulus.id, 0], found[stimulus.id, 1]
+        assert (first == likeliest.ids) == (stimulus.generator == "hardcoded")
+        assert second != likeliest.ids
+
+
 def test_a_presence_penalty_counts_only_the_answer(bench: Bench) -> None:
     model = LocalModel(bench.base())
     settings = SamplingSettings(1, 30, temperature=0, presence_penalty=1e6)

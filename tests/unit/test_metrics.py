@@ -108,15 +108,6 @@ def test_the_second_phase_is_marked(repo):
     assert out.count("┊") >= ROWS - 2
 
 
-def test_what_is_learnt_again_is_not_the_student_s_own(repo):
-    found = repo.find_model("parrot")
-    rows = [{"step": s, "loss": 1.0 / s} for s in range(1, 11)]
-    rows += [{"step": s, "loss": 0.05, "phase": "relearn"} for s in range(11, 16)]
-    path = repo.store.bake(found.id) / "metrics.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    assert "own answers" not in typed("parrot").stdout
-
-
 def test_csv_has_a_row_for_every_step_and_a_column_for_every_figure(repo):
     logged(repo, "pirate", steps=2)
     logged(repo, "parrot", steps=3, tokens=50, seconds=2.0)

@@ -13,7 +13,6 @@ from bakery.identity import (
     BaseModelId,
     FirstWeights,
     OnPolicySettings,
-    Relearn,
     SamplingSettings,
 )
 from bakery.records import ModelRef, Prompt
@@ -127,16 +126,16 @@ def test_version_2_goes_by_the_size_of_the_base_and_by_what_is_not_said():
     smol = replace(TINY, name="smol.gguf", family="llama", hidden_size=576)
     found = plan(head=replace(HEAD, base=smol))
     training = found.bake.training
-    assert (training.learning_rate, training.epochs, training.fewest_steps) == (3.2e-4, 2, 30)
+    assert (training.learning_rate, training.epochs, training.fewest_steps) == (3.2e-4, 1, 30)
     assert training.first_weights == FirstWeights(0.5, 8192, 1.3e-3, 3)
-    assert (training.relearn, training.leaves_out_loops) == (None, True)
+    assert (training.hardcoded_times, training.leaves_out_endless) == (3, True)
     assert answered(found).probed == 32
     text = changed("name: yoda", "name: yoda\n  epochs: 5\n  optimizer: {learning_rate: 1e-4}")
     said = plan(text, head=replace(HEAD, base=smol)).bake.training
     assert (said.learning_rate, said.epochs, said.fewest_steps) == (1e-4, 5, 0)
     assert said.first_weights == FirstWeights(0.5, 8192)
     assert answered(plan()).probed == 0
-    assert plan().bake.training.relearn == Relearn(1.0, 3)
+    assert plan().bake.training.hardcoded_times == 3
     assert plan().bake.training.first_weights == FirstWeights(0.5, 8192, 2e-3, 3)
 
 

@@ -14,7 +14,6 @@ from bakery.identity import (
     BakeRequest,
     FirstWeights,
     OnPolicySettings,
-    Relearn,
     Running,
     TargetShare,
     TrainingSettings,
@@ -68,9 +67,9 @@ def training_settings(bake: schema.Bake, defaults: Defaults) -> TrainingSettings
         warmup_steps=scheduler.warmup_steps,
         warmup=defaults.warmup,
         first_weights=_first_weights(bake, defaults),
-        relearn=_relearn(bake, defaults),
+        hardcoded_times=defaults.hardcoded_times if bake.epochs is None else 1,
         fewest_steps=defaults.fewest_steps if bake.epochs is None else 0,
-        leaves_out_loops=defaults.leaves_out_loops,
+        leaves_out_endless=defaults.leaves_out_endless,
         max_grad_norm=1.0,
         seed=bake.seed,
         r=r,
@@ -115,13 +114,6 @@ def _first_weights(bake: schema.Bake, defaults: Defaults) -> FirstWeights | None
         None if bake.optimizer.learning_rate else defaults.drawn_rate,
         None if bake.epochs else defaults.drawn_epochs,
     )
-
-
-def _relearn(bake: schema.Bake, defaults: Defaults) -> Relearn | None:
-    """Return how what is not learnt is learnt again; a second phase sees to that by itself."""
-    if defaults.relearn_nats is None or bake.on_policy is not None:
-        return None
-    return Relearn(defaults.relearn_nats, defaults.relearn_rounds)
 
 
 def _every(intervals: Iterable[int]) -> tuple[int, ...]:

@@ -160,6 +160,7 @@ def _rollout(
         max_tokens=target.max_tokens or defaults.max_tokens,
         probed=defaults.probed if counted and target.max_tokens is None else 0,
         temperature=defaults.temperature if target.temperature is None else target.temperature,
+        likeliest_first=defaults.likeliest_first and target.temperature is None,
         endpoint=extras.passed,
         **extras.model_dump(),
     )

@@ -28,10 +28,11 @@ from bakery.engine.models import BaseModel
 from bakery.engine.readout import Readout
 from bakery.engine.scoring import beginning
 from bakery.engine.versions import versions
+from bakery.engine.views import Pair
 from bakery.identity import BakeRequest, digest
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
-from bakery.stages import full_disk, measured, relearn, steps, training
+from bakery.stages import full_disk, measured, steps, training
 from bakery.stages.mix import Mix, TargetData, mix
 from bakery.stages.training import CHECKPOINTS, METRICS, Work
 
@@ -79,22 +80,22 @@ def run(
     record, live = _taught(student, readout, mixture, out / RECORD, weights, loss, reporter)
     work = Work(request, student, readout, record, mixture, base, out, parent, reporter)
     with adapters.parent_only(student):
-        before = _measured(work, "measuring before")
+        before = _measured(work, "measuring before", mixture.held_out)
     early = [*live, *_notes(work, before)]
     _tell(early, reporter)
-    learnt, trained = _train(work, data)
-    after = _measured(work, "measuring after")
-    saved = out / str(learnt.step)
+    step, trained = _train(work, data)
+    after = _measured(work, "measuring after", mixture.held_out)
+    again = _measured(work, "measuring what was learnt", measured.trained_on(mixture))
+    saved = out / str(step)
     adapter_digest = adapters.save_composed(student, saved, bake_id=request.id, parent=parent)
     on_the_way = _measured_on_the_way(out / METRICS)
-    found = after | learnt.measured
-    late = [*_better_before(on_the_way, after), *measured.notes(found, mixture)]
+    late = [*_better_before(on_the_way, after), *measured.notes(after | again, mixture)]
     _tell(late, reporter)
     result = {
         **_described(request, parent_digest, base),
-        "step": learnt.step,
+        "step": step,
         "digest": adapter_digest,
-        **_kept(request, out, learnt.step, on_the_way),
+        **_kept(request, out, step, on_the_way),
         **({"allowed": list(allowed)} if allowed else {}),
         "targets": mixture.targets,
         **trained,
@@ -122,14 +123,14 @@ def _tell(notes: Sequence[str], reporter: Reporter) -> None:
         reporter.note(note)
 
 
-def _measured(work: Work, label: str) -> measured.Measured:
-    """Score the model as it stands on what is held out."""
-    given = work.student, work.readout, work.record, work.mixture.held_out
+def _measured(work: Work, label: str, pairs: Sequence[Pair]) -> measured.Measured:
+    """Score the model as it stands on some pairs."""
+    given = work.student, work.readout, work.record, pairs
     return measured.measure(*given, reporter=work.reporter, label=label)
 
 
-def _train(work: Work, data: Sequence[TargetData]) -> tuple[relearn.Learnt, dict[str, Any]]:
-    """Train through all phases; return what was learnt, and what the result says of them."""
+def _train(work: Work, data: Sequence[TargetData]) -> tuple[int, dict[str, Any]]:
+    """Train through all phases; return the last step, and what the result says of them."""
     own = work.settings.on_policy
     with wandb_run.sending(work.request.running.wandb, work.settings.as_data()) as send:
         step, seen, chosen = training.train(work, send)
@@ -139,8 +140,7 @@ def _train(work: Work, data: Sequence[TargetData]) -> tuple[relearn.Learnt, dict
         if own is not None:
             said |= training.train_on_policy(work, own, data, send)
             step += own.steps
-        learnt = relearn.learn(work, work.settings.relearn, send, step=step)
-    return learnt, said | learnt.as_data()
+    return step, said
 
 
 def _taught(

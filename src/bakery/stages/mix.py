@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ class Mix:
     """Pairs to train on, pairs to measure on, and what is said of each target."""
 
     train: list[Pair]
+    learnt: list[Pair]
+    """Those to train on, as often as an epoch has them."""
     held_out: list[Pair]
     stimuli: dict[str, Stimulus]
     """Every question that was answered, by the `target/stimulus` its pairs' keys begin with."""
@@ -60,8 +63,8 @@ class _Part:
     empty: int
     long: list[int]
     """How many tokens the pairs have that are longer than a bake takes."""
-    looping: int
-    """How many answers go round in circles."""
+    endless: int
+    """How many answers were left out because they do not end."""
     shared: int = 0
     """How many pairs answer what another target holds out."""
 
@@ -114,7 +117,10 @@ def mix(data: Sequence[TargetData], chat: Chat, settings: TrainingSettings, *, c
     held = [pair for part in parts for pair in part.held]
     notes = list(_notes(parts, settings, limit))
     asked = {key: stimulus for part in parts for key, stimulus in part.stimuli.items()}
-    return Mix(chosen, held, asked, described, notes)
+    times = settings.hardcoded_times
+    written = {key for key, stimulus in asked.items() if stimulus.generator == "hardcoded"}
+    learnt = [p for p in chosen for _ in range(times if question_of(p) in written else 1)]
+    return Mix(chosen, learnt, held, asked, described, notes)
 
 
 def of_target(pairs: Sequence[Pair], target_id: str) -> list[Pair]:
@@ -137,10 +143,9 @@ def _keep_apart(parts: Sequence[_Part]) -> None:
 
 def _part(target: TargetData, chat: Chat, settings: TrainingSettings, limit: Limit) -> _Part:
     asked = {s.id: s for s in read_rows(target.stim_dir / stim.STIMULI, Stimulus)}
-    pairs, empty, looping = _pairs(target, chat, asked)
-    if not settings.leaves_out_loops or 2 * len(looping) > len(pairs):
-        looping = set()  # more than half: it is how this model speaks
-    pairs = [pair for pair in pairs if pair.key not in looping]
+    pairs, empty, cut = _pairs(target, chat, asked)
+    endless = _endless(cut, len(pairs)) if settings.leaves_out_endless else set()
+    pairs = [pair for pair in pairs if pair.key not in endless]
     long = [length(pair) for pair in pairs if length(pair) > limit.tokens]
     pairs = [pair for pair in pairs if length(pair) <= limit.tokens]
     known = {_stimulus(pair) for pair in pairs}
@@ -149,17 +154,28 @@ def _part(target: TargetData, chat: Chat, settings: TrainingSettings, limit: Lim
     train = [pair for pair in pairs if _stimulus(pair) not in out]
     held = [pair for pair in pairs if _stimulus(pair) in out]
     stimuli = {question_of(pair): asked[_stimulus(pair)] for pair in pairs}
-    return _Part(target, train, held, stimuli, empty, long, len(looping))
+    return _Part(target, train, held, stimuli, empty, long, len(endless))
 
 
 FEWEST_OF_LOOP = 32
 """Tokens of an answer that is long enough to tell that it goes round in circles."""
 
 
-def _is_looping(row: Trajectory) -> bool:
-    """Tell whether an answer was cut while it went round in circles: it teaches just that."""
-    is_cut = row.finish == "length" and len(row.response_ids) >= FEWEST_OF_LOOP
-    return is_cut and loops(row.text)
+def _endless(cut: Mapping[str, Trajectory], answers: int) -> set[str]:
+    """Return which of the answers that were cut teach running on, by their keys.
+
+    All, where nine of ten answers end before: those of a weak model that do not are no answers, and
+    would be most of what is learnt, token by token. Else those that go round in circles.
+    """
+    if len(cut) <= rollout.MANY_CUT * answers:
+        return set(cut)
+    looping = {
+        key
+        for key, row in cut.items()
+        if len(row.response_ids) >= FEWEST_OF_LOOP and loops(row.text)
+    }
+    # More than half: it is how this model speaks.
+    return looping if 2 * len(looping) <= answers else set()
 
 
 def length(pair: Pair) -> int:
@@ -173,9 +189,9 @@ def _stimulus(pair: Pair) -> str:
 
 def _pairs(
     target: TargetData, chat: Chat, questions: Mapping[str, Stimulus]
-) -> tuple[list[Pair], int, set[str]]:
-    """Return the pairs of a target, how many answers are empty, and the keys of those that loop."""
-    pairs, empty, looping = [], 0, set()
+) -> tuple[list[Pair], int, dict[str, Trajectory]]:
+    """Return the pairs of a target, how many answers are empty, and those that were cut, by key."""
+    pairs, empty, cut = [], 0, {}
     for row in read_rows(target.target_dir / rollout.TRAJECTORIES, Trajectory):
         if not row.response_ids:
             empty += 1
@@ -187,8 +203,8 @@ def _pairs(
                 hint=f"Delete {target.target_dir} and run `bgit run rollout`.",
             )
         key = f"{target.share.id}/{row.stimulus_id}/{row.sample}"
-        if _is_looping(row):
-            looping.add(key)
+        if row.finish == "length":
+            cut[key] = row
         pairs.append(
             pair_up(
                 chat,
@@ -199,7 +215,7 @@ def _pairs(
                 row.response_ids,
             )
         )
-    return sorted(pairs, key=lambda p: p.key), empty, looping
+    return sorted(pairs, key=lambda p: p.key), empty, cut
 
 
 def _by_weight(parts: Sequence[_Part], settings: TrainingSettings, limit: Limit) -> list[Pair]:
@@ -269,10 +285,11 @@ def _notes(parts: Sequence[_Part], settings: TrainingSettings, limit: Limit) -> 
                 f"prompt they are longer than {limit.name}, {limit.tokens} tokens (the "
                 f"longest has {max(part.long)})"
             )
-        if part.looping:
+        if part.endless:
+            answers = f"{part.endless} answer{'s' * (part.endless > 1)}"
             yield (
-                f"{part.name}: {part.looping} answers were left out: they go round in circles "
-                "until they are cut"
+                f"{part.name}: {answers} that did not end left out: few were cut, or they go round "
+                "in circles"
             )
         if part.shared:
             yield (
@@ -281,8 +298,29 @@ def _notes(parts: Sequence[_Part], settings: TrainingSettings, limit: Limit) -> 
             )
         if part.is_anchor:
             yield f"{part.name}: teacher equals student: an anchor that holds the parent still"
+    yield from _answered_twice(parts)
     if settings.eval_share == 0:
         yield "nothing is held out (train_eval_split): the card can say nothing"
+
+
+MUCH = 0.1
+"""Of the questions of a target: from so many on that another one answers, too, it is said."""
+
+
+def _answered_twice(parts: Sequence[_Part]) -> Iterator[str]:
+    """Yield which targets answer the same questions behind different prompts: who shall win?"""
+    for one, other in combinations([part for part in parts if not part.is_anchor], 2):
+        ours, theirs = one.target.share, other.target.share
+        if ours.teacher == theirs.teacher or ours.student != theirs.student:
+            continue
+        asked = [{_stimulus(pair) for pair in part.train} for part in (one, other)]
+        both = asked[0] & asked[1]
+        if len(both) >= MUCH * min(map(len, asked)) > 0:
+            yield (
+                f"{len(both)} questions are answered by both {one.name} and {other.name}: where "
+                "their prompts disagree, the bake comes to something between. Ask each what only "
+                "its prompt is about"
+            )
 
 
 def _described(target: TargetData) -> dict[str, Any]:

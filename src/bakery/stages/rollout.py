@@ -137,21 +137,26 @@ def _batches(
 ) -> Iterator[list[Answer]]:
     """Yield answers behind the teacher prompt, then those that want the student prompt.
 
+    Each time the likeliest come first, where they are asked for.
+
     What is refused stops no other question, and gets a row with the reason in the place of an
     answer: asked again it would be refused again. Where more is refused than answered (earlier
     runs have `answered`), it is rather a setting that is refused, and an error.
     """
     reasons: dict[str, str] = {}
-    for student in (False, True):
+    for student, likeliest in ((False, True), (False, False), (True, True), (True, False)):
         asked = {
             key: AnswerRequest(key, s.messages)
             for key, s in missing.items()
             if (s.rollout_with == "student") == student
+            and _is_likeliest(request, key, s) == likeliest
         }
         prompt = request.student if student and request.student is not None else request.teacher
+        sampling = request.sampling
+        sampling = replace(sampling, temperature=0.0) if likeliest else sampling
         while asked:
             try:
-                for batch in sampler.answers(list(asked.values()), prompt, request.sampling):
+                for batch in sampler.answers(list(asked.values()), prompt, sampling):
                     answered += len(batch)
                     yield batch
                     for answer in batch:
@@ -168,6 +173,12 @@ def _batches(
         raise StageError(f"{sampler.name}: {why}", hint=refused.hint)
     if reasons:
         yield [Answer(key, (), why, REFUSED) for key, why in reasons.items()]
+
+
+def _is_likeliest(request: RolloutRequest, key: str, stimulus: Stimulus) -> bool:
+    """Tell whether an answer is the likeliest one instead of one that is drawn."""
+    is_first = key.endswith("/0")
+    return request.sampling.likeliest_first and is_first and stimulus.generator == "hardcoded"
 
 
 REFUSED = "refused"

@@ -88,7 +88,7 @@ class Work:
                 epochs=first.drawn_epochs or asked.epochs,
                 first_weights=None,
             )
-        return asked.settled(len(self.mixture.train))
+        return asked.settled(len(self.mixture.learnt))
 
     @property
     def batch(self) -> int:
@@ -115,7 +115,7 @@ class Work:
     @cached_property
     def total(self) -> int:
         """How many steps the first phase has."""
-        return math.ceil(len(self.mixture.train) / self.batch) * self.settings.epochs
+        return math.ceil(len(self.mixture.learnt) / self.batch) * self.settings.epochs
 
     @property
     def last(self) -> int:
@@ -180,7 +180,7 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
         arguments(work, folder),
         readout=work.readout,
         loss=loss_of(settings),
-        train_dataset=Examples([[pair] for pair in work.mixture.train], work.record),
+        train_dataset=Examples([[pair] for pair in work.mixture.learnt], work.record),
         pad_id=work.base.chat.pad_id,
         numerics=work.out / numerics.FILE,
         note=work.reporter.note,
@@ -196,7 +196,7 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
     with _leaving_nothing_half(folder):
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
     seen = losses(work.out / METRICS)
-    if settings.on_policy is not None or settings.relearn is not None:
+    if settings.on_policy is not None:
         draft = folder / f".{TAUGHT}"
         save_file(adapters.own_state(work.student), draft)
         draft.replace(folder / TAUGHT)

@@ -222,6 +222,8 @@ def _bake(
     mixed = [(s.weight, counts.get(s.name) or _counts_of(store, s.id)) for s in shares]
     state = states["bake", plan.bake_name]
     pairs = _pairs(mixed, training.total_trajectories, training.eval_share)
+    if pairs is not None:
+        pairs += (training.hardcoded_times - 1) * min(pairs, sum(map(_written_out, targets)))
     steps = None
     training = training if pairs is None else training.settled(pairs)
     batch = training.global_batch
@@ -265,6 +267,12 @@ def _pairs(
         allowed.append(answers * learnt * whole / weight)
     pairs = min(allowed)
     return max(1, round(min(pairs, most) if most else pairs))
+
+
+def _written_out(target: TargetForecast) -> int:
+    """Return about how many answers there are to questions that input.yml writes out."""
+    counts = [w.wanted or 0 for w in target.generators if w.type == "hardcoded"]
+    return sum(counts) * target.per_question
 
 
 def _held_out(questions: Sequence[int | None], eval_share: float | None) -> int | None:
