@@ -41,6 +41,7 @@ def refused(text: str, *flags: str) -> str:
         ),
         ("lora_dropout: high", "bake.yaml:2:15: lora_dropout: expected a number, got 'high'"),
         ("lora_dropout: 1.5", "lora_dropout: has to be at least 0 and below 1"),
+        ("num_train_epochs: 0", "bake.yaml:2:19: num_train_epochs: is 0: nothing would be trained"),
         ("num_trajectories: 0", "bake.yaml:2:19: num_trajectories: has to be at least 1, got 0"),
         ("teacher_record_gb: -1", "bake.yaml:2:20: teacher_record_gb: has to be at least 0, got"),
         ("teacher_record_gb: much", "teacher_record_gb: expected a number, got 'much'"),

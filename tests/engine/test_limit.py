@@ -117,3 +117,21 @@ def test_a_limit_that_was_asked_for_is_the_limit(tmp_path: Path, model: LocalMod
 def test_it_is_part_of_the_id_only_where_answers_are_looked_at() -> None:
     assert "probed" not in SamplingSettings(1, 12).as_data()
     assert SamplingSettings(1, 12, probed=32).as_data()["probed"] == 32
+
+
+@pytest.mark.parametrize("most_longer", [0.0, 0.3, 0.6, 0.9])
+def test_looking_in_rounds_finds_what_looking_at_once_does(
+    most_longer: float, tmp_path: Path, model: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limit, "LIMITS", (2, 4, 6, 8, 10, 14))
+    monkeypatch.setattr(limit, "MOST_LONGER", most_longer)
+    settings = SamplingSettings(1, 16, probed=16)
+    made = {}
+    for name, room in (("rounds", (4, 9, 1 << 30)), ("once", (1 << 30,))):
+        monkeypatch.setattr(limit, "ROOM", room)
+        rows = rolled_out(tmp_path / name, model, settings)
+        made[name] = rows, limit.written(tmp_path / name / "out")
+    assert made["rounds"][0] == made["once"][0]
+    (rounds, once) = (made[name][1] for name in ("rounds", "once"))
+    assert rounds is not None
+    assert rounds == once

@@ -18,6 +18,9 @@ FILE = "limit.json"
 LIMITS = (32, 48, 64, 96, 128, 192, 256, 384)
 """Tokens at which answers may be cut; else at the most that was asked for."""
 
+ROOM = (64, 192, 1 << 30)
+"""Tokens that the answers looked at may have, one after the other, until few are cut."""
+
 MOST_LONGER = 1 / 16
 """The share of those that may be longer: of all, fewer than 1 in 10 are cut then, most likely. With
 half of it half of the limits were 256, and 1 in 20 answers most of all tokens (docs/log.md)."""
@@ -55,9 +58,19 @@ def chosen(answers: Sequence[Answer], most: int) -> Limit:
     return Limit(most, len(lengths), len(lengths) - len(ended))
 
 
+def is_enough(answers: Sequence[Answer]) -> bool:
+    """Tell whether answers are cut so rarely that more room would show no shorter limit."""
+    return sum(map(is_cut, answers)) <= MOST_LONGER * len(answers)
+
+
+def is_cut(answer: Answer) -> bool:
+    """Tell whether an answer had no room to come to its end."""
+    return answer.finish == "length"
+
+
 def length(answer: Answer) -> int:
     """Return how many tokens an answer has, one more at least where it was cut."""
-    return len(answer.ids) + (answer.finish == "length")
+    return len(answer.ids) + is_cut(answer)
 
 
 def written(out: Path) -> Limit | None:

@@ -123,13 +123,31 @@ def _limited(
         # Of all questions alike: those that are written out come first, and are short.
         mixed = sorted(asked, key=lambda key: short_id(["limit", key]))
         first = {key: asked[key] for key in mixed[: sampling.probed]}
-        batches = _batches(request, sampler, first, answered=0)
-        answers = [answer for batch in batches for answer in batch if answer.finish != REFUSED]
-        found = limit.chosen(answers, sampling.max_tokens)
+        answers = _until_they_end(request, sampler, first)
+        found = limit.chosen(list(answers.values()), sampling.max_tokens)
         limit.write(out, found)
-        kept = {a.key: a for a in answers if limit.length(a) <= found.max_tokens}
+        kept = {k: a for k, a in answers.items() if limit.length(a) <= found.max_tokens}
     shorter = replace(sampling, max_tokens=found.max_tokens)
     return replace(request, sampling=shorter), kept, [str(found)]
+
+
+def _until_they_end(
+    request: RolloutRequest, sampler: Sampler, asked: Mapping[str, Stimulus]
+) -> dict[str, Answer]:
+    """Return answers to some questions, by key, that may be long only as long as many are.
+
+    What is not at its end is asked for again with more room, from the start: that is rare.
+    """
+    found: dict[str, Answer] = {}
+    for most in limit.ROOM:
+        most = min(most, request.sampling.max_tokens)
+        wider = replace(request, sampling=replace(request.sampling, max_tokens=most))
+        missing = {k: s for k, s in asked.items() if k not in found or limit.is_cut(found[k])}
+        for batch in _batches(wider, sampler, missing, answered=len(found)):
+            found |= {answer.key: answer for answer in batch if answer.finish != REFUSED}
+        if most == request.sampling.max_tokens or limit.is_enough(list(found.values())):
+            break
+    return found
 
 
 def _batches(

@@ -163,6 +163,8 @@ def training(values: Mapping[str, Any]) -> list[Problem]:
     )
     if values["max_steps"] == 0:
         found.append(Problem(("max_steps",), "is 0: nothing would be trained (-1 is no limit)"))
+    if values["num_train_epochs"] == 0 and values["max_steps"] < 0:
+        found.append(Problem(("num_train_epochs",), "is 0: nothing would be trained"))
     if values["label_smoothing_factor"]:
         found.append(Problem(("label_smoothing_factor",), "has no labels to smooth"))
     if values.get("train_sampling_strategy") == "group_by_length":
