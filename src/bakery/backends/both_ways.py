@@ -15,7 +15,7 @@ from bakery.backends.base import AnswerRequest
 from bakery.backends.local import LocalModel, ended_before
 from bakery.engine.losses import Divergence
 from bakery.engine.readout import Readout
-from bakery.engine.sampling import Sample, SampleRequest, sample
+from bakery.engine.sampling import Captured, Sample, SampleRequest, sample
 from bakery.engine.scoring import features_of
 from bakery.engine.views import Pair, View, pair_up
 from bakery.identity import SamplingSettings
@@ -46,7 +46,9 @@ def ask(
         for name, prompt in (("without", student), ("with", teacher))
         for request in requests
     ]
-    found = _sampled(local, views, settings)
+    readout = Readout(local.model)
+    seen = Captured(readout) if readout.exact else None
+    found = _sampled(local, views, settings, seen)
     on_base = None
     if isinstance(local.model, PeftModel):
         with local.model.disable_adapter():
@@ -59,29 +61,44 @@ def ask(
         if one.ids
     ]
     texts = [[_text(local, one) for one in side] for side in (without, behind)]
-    return BothWays(texts[0], texts[1], on_base, moved(local, pairs))
+    return BothWays(texts[0], texts[1], on_base, _moved(local, pairs, readout, seen))
 
 
-def moved(local: LocalModel, pairs: Sequence[Pair]) -> float:
-    """Return how far the model behind the teacher's prompt is from itself behind the student's."""
+def _moved(
+    local: LocalModel, pairs: Sequence[Pair], readout: Readout, seen: Captured | None
+) -> float:
+    """Return how far the model behind the teacher's prompt is from itself behind the student's.
+
+    `seen` is what its head read while it answered, as far as it could be kept.
+    """
     if not pairs:
         return 0.0
-    readout = Readout(local.model)
+    taught = [
+        seen.features(f"with/{pair.key}", pair.teacher.predicting) if seen else None
+        for pair in pairs
+    ]
+    known = [part for part in taught if part is not None]
     with torch.no_grad():
-        teacher, student = (
-            _features(local, readout, views)
-            for views in ([pair.teacher for pair in pairs], [pair.student for pair in pairs])
-        )
+        if len(known) == len(pairs):
+            teacher = torch.cat(known)
+        else:
+            teacher = _features(local, readout, [pair.teacher for pair in pairs])
+        student = _features(local, readout, [pair.student for pair in pairs])
         apart_N, _ = readout.compare(student, teacher, Divergence())
     return max(0.0, float(apart_N.mean()))
 
 
 def _sampled(
-    local: LocalModel, asked: Sequence[tuple[str, tuple[int, ...]]], settings: SamplingSettings
+    local: LocalModel,
+    asked: Sequence[tuple[str, tuple[int, ...]]],
+    settings: SamplingSettings,
+    seen: Captured | None = None,
 ) -> list[Sample]:
     chat = local.base.chat
     requests = [SampleRequest(key, ids) for key, ids in asked]
-    batches = sample(local.model, requests, settings, end_ids=chat.end_ids, pad_id=chat.pad_id)
+    batches = sample(
+        local.model, requests, settings, end_ids=chat.end_ids, pad_id=chat.pad_id, captured=seen
+    )
     found = {one.key: ended_before(chat, one, settings.stop) for batch in batches for one in batch}
     return [found[key] for key, _ in asked]
 

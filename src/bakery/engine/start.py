@@ -19,7 +19,7 @@ from bakery.engine.fidelity import fidelity, together
 from bakery.engine.modes import evaluating
 from bakery.engine.readout import Readout
 from bakery.engine.scoring import beginning
-from bakery.engine.teacher import LiveTeacher
+from bakery.engine.teacher import KeptTeacher, LiveTeacher
 from bakery.engine.views import Pair
 from bakery.errors import ModelError
 from bakery.identity import FirstWeights, short_id
@@ -53,7 +53,8 @@ def fitted(
     most = max(FEW, len(mixed) // 2)
     drawn = {name: tensor.clone() for name, tensor in adapters.own_state(student).items()}
     looked_at = mixed[-LOOKED_AT:]
-    teacher = LiveTeacher(student, readout, [beginning(pair.teacher) for pair in looked_at])
+    live = LiveTeacher(student, readout, [beginning(pair.teacher) for pair in looked_at])
+    teacher = KeptTeacher(live, looked_at)
     before = _distance(student, readout, teacher, looked_at)
     if before < ROUNDING:
         return NOTHING_TO_CLOSE

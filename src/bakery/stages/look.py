@@ -20,8 +20,8 @@ SEEN = "look.json"
 ASKED = 3
 GENERAL = ("Who are you?", "What can you help me with?", "Tell me something about your day.")
 """What is asked where a target has no questions yet."""
-MOST_TOKENS = 48
-"""Of each answer: enough to see whose it is, and about 8 CPU seconds on 135 M parameters."""
+MOST_TOKENS = 32
+"""Of each answer: enough to see whose it is, and about 5 CPU seconds on 135 M parameters."""
 
 NOTHING, LITTLE = 0.001, 0.35
 """Nats per token of the prompted answers. Example turns moved SmolLM2-135M by 1 to 4, a system
