@@ -42,7 +42,8 @@ def run(
     missing = [key for key, (s, k) in wanted.items() if (s.id, k) not in have]
     done, tokens, clock = len(wanted) - len(missing), 0, time.monotonic()
     reporter.progress("rollout", done, len(wanted))
-    request, known, why = _limited(request, sampler, {k: s for k, (s, _) in wanted.items()}, out)
+    stimuli_of = {key: stimulus for key, (stimulus, _) in wanted.items()}
+    request, known, why = _limited(request, sampler, stimuli_of, out, reporter)
     first = [known[key] for key in missing if key in known]
     asked = {key: wanted[key][0] for key in missing if key not in known}
     rest = _batches(request, sampler, asked, answered=len(have) + len(first))
@@ -106,7 +107,11 @@ def _of_cut(cut: int, answers: int, most: int) -> str:
 
 
 def _limited(
-    request: RolloutRequest, sampler: Sampler, asked: Mapping[str, Stimulus], out: Path
+    request: RolloutRequest,
+    sampler: Sampler,
+    asked: Mapping[str, Stimulus],
+    out: Path,
+    reporter: Reporter,
 ) -> tuple[RolloutRequest, dict[str, Answer], list[str]]:
     """Return the request with the length at which answers are cut, and the note that says so;
 
@@ -123,7 +128,7 @@ def _limited(
         # Of all questions alike: those that are written out come first, and are short.
         mixed = sorted(asked, key=lambda key: short_id(["limit", key]))
         first = {key: asked[key] for key in mixed[: sampling.probed]}
-        answers = _until_they_end(request, sampler, first)
+        answers = _until_they_end(request, sampler, first, reporter)
         found = limit.chosen(list(answers.values()), sampling.max_tokens)
         limit.write(out, found)
         kept = {k: a for k, a in answers.items() if limit.length(a) <= found.max_tokens}
@@ -132,7 +137,7 @@ def _limited(
 
 
 def _until_they_end(
-    request: RolloutRequest, sampler: Sampler, asked: Mapping[str, Stimulus]
+    request: RolloutRequest, sampler: Sampler, asked: Mapping[str, Stimulus], reporter: Reporter
 ) -> dict[str, Answer]:
     """Return answers to some questions, by key, that may be long only as long as many are.
 
@@ -143,8 +148,9 @@ def _until_they_end(
         most = min(most, request.sampling.max_tokens)
         wider = replace(request, sampling=replace(request.sampling, max_tokens=most))
         missing = {k: s for k, s in asked.items() if k not in found or limit.is_cut(found[k])}
-        for batch in _batches(wider, sampler, missing, answered=len(found)):
-            found |= {answer.key: answer for answer in batch if answer.finish != REFUSED}
+        with reporter.doing(f"looking at how long answers are, at most {most} tokens"):
+            for batch in _batches(wider, sampler, missing, answered=len(found)):
+                found |= {answer.key: answer for answer in batch if answer.finish != REFUSED}
         if most == request.sampling.max_tokens or limit.is_enough(list(found.values())):
             break
     return found
