@@ -27,11 +27,9 @@ FITTED = 0.25
 FEWEST_STEPS = 30
 """Steps that a training has at least."""
 
-STEPS = 60
 BATCHES = (4, 8, 16)
-"""Steps that a training has where there is enough to learn, and how many answers a step may learn.
-More and smaller steps are worth more at the same cost, until they are noise: 4 answers were better
-than 8 or 16, and 2 or 1 no better than 4 (docs/log.md)."""
+"""How many answers a step may learn. More and smaller steps are worth more at the same cost, until
+they are noise: 4 answers were better than 8 or 16, and 2 or 1 no better than 4 (docs/log.md)."""
 
 
 class Base(Protocol):
@@ -74,7 +72,9 @@ class Defaults:
     fewest_steps: int = 0
     """Where there are few answers, there are more epochs, until there are so many steps."""
     global_batch: int | None = 16
-    """Answers of an optimizer step. None: by how many there are (`batch_for`)."""
+    """Answers of an optimizer step. None: as many as leave enough steps (`batch_for`)."""
+    steps: int = 60
+    """Enough of them."""
     learning_rate: float = 2e-4
     warmup: str = "from 0"
     """How a warm-up begins: `from 0` wastes its first step, `from 1/n` does not."""
@@ -128,6 +128,7 @@ def defaults_for(base: Base, version: int = LATEST) -> Defaults:
         epochs=1,
         fewest_steps=FEWEST_STEPS,
         global_batch=None,
+        steps=30 if embedded else 60,
         fits_memory=True,
         learning_rate=1e-3 if embedded else _two_digits(FITTED * rate_for(base)),
         warmup="from 1/n",
@@ -166,9 +167,9 @@ def _two_digits(number: float) -> float:
     return float(f"{number:.2g}")
 
 
-def batch_for(answers: int, epochs: int) -> int:
-    """Return how many answers an optimizer step learns, where that goes by how many there are."""
-    most = answers * epochs // STEPS
+def batch_for(answers: int, epochs: int, steps: int) -> int:
+    """Return how many answers an optimizer step learns, where there shall be so many steps."""
+    most = answers * epochs // steps
     return max((batch for batch in BATCHES if batch <= most), default=BATCHES[0])
 
 

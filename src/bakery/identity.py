@@ -263,6 +263,7 @@ class TrainingSettings:
     """How often an epoch has what input.yml writes out."""
     fewest_steps: int = 0
     """There are as many epochs more as it takes to have so many steps."""
+    steps: int = 60  # that are enough, where `global_batch` goes by how many answers there are
     leaves_out_endless: bool = False  # answers that run on until they are cut, as few do
 
     def as_data(self) -> dict[str, Any]:
@@ -275,7 +276,7 @@ class TrainingSettings:
 
     def settled(self, answers: int) -> TrainingSettings:
         """Return the settings with the batch and the epochs that so many answers are learnt in."""
-        batch = self.global_batch or batch_for(answers, self.epochs)
+        batch = self.global_batch or batch_for(answers, self.epochs, self.steps)
         epochs = max(self.epochs, epochs_for(answers, batch, self.fewest_steps))
         return replace(self, global_batch=batch, epochs=epochs, fewest_steps=0)
 
@@ -300,6 +301,7 @@ _LATER_SETTINGS: dict[str, Any] = {
     "first_weights": None,
     "hardcoded_times": 1,
     "fewest_steps": 0,
+    "steps": 60,
     "leaves_out_endless": False,
 }
 """Settings that are left out of the hash at the value that equals former behaviour."""

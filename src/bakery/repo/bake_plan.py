@@ -68,6 +68,7 @@ def training_settings(bake: schema.Bake, defaults: Defaults) -> TrainingSettings
         warmup=defaults.warmup,
         first_weights=_first_weights(bake, defaults),
         hardcoded_times=defaults.hardcoded_times if bake.epochs is None else 1,
+        steps=defaults.steps,
         fewest_steps=defaults.fewest_steps if bake.epochs is None else 0,
         leaves_out_endless=defaults.leaves_out_endless,
         max_grad_norm=1.0,

@@ -80,7 +80,7 @@ def training(
     if not is_fitted:
         table = defaults.at_random(table)
     epochs = table.epochs if args.num_train_epochs is None else args.num_train_epochs
-    batch = defaults.batch_for(int(answers * epochs), 1)
+    batch = defaults.batch_for(int(answers * epochs), 1, table.steps)
     if args.num_train_epochs is None:
         epochs = max(epochs, defaults.epochs_for(answers, batch, table.fewest_steps))
     at_once, accumulated = _batch(args, batch, max(answers / rows, 1.0), table.micro_batch_size)
