@@ -22,7 +22,7 @@ from bakery import (
     create_conversational_dataset,
     create_dataset,
 )
-from bakery.engine.trainer import MODEL_INPUTS
+from bakery.engine.training.trainer import MODEL_INPUTS
 from benchmarks import reference
 from benchmarks.meter import Meter
 from benchmarks.workload import Workload

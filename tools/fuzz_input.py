@@ -24,11 +24,12 @@ from typing import Any
 
 import yaml
 
-from bakery import schema, yaml_text
+from bakery import schema
 from bakery.errors import BakeryError, ConfigError
 from bakery.identity import BaseModelId
 from bakery.repo.files.emptied import emptied
-from bakery.repo.plan import Head, resolve
+from bakery.repo.plan.resolve import Head, resolve
+from bakery.yaml import text as yaml_text
 
 LIMIT_S = 5
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bakery.backends.base import AnswerRequest
 from bakery.backends.local import LocalModel
-from bakery.engine import models
+from bakery.engine.models import models
 from bakery.identity import SamplingSettings
 from bakery.records import Prompt, Stimulus, read_rows, user_text
 from bakery.repo.files.recipe import RecordedBake

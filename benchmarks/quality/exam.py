@@ -19,8 +19,9 @@ from safetensors.torch import load_file, save_file
 
 from bakery.backends.base import AnswerRequest
 from bakery.backends.local import LocalModel
-from bakery.engine import bases, models
-from bakery.engine.gguf import kept
+from bakery.engine.bases import bases
+from bakery.engine.bases.gguf import kept
+from bakery.engine.models import models
 from bakery.engine.modes import evaluating
 from bakery.identity import BaseModelId, SamplingSettings
 from bakery.records import Prompt

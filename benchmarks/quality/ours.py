@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bakery.jobs import looking
-from bakery.jobs.gates import WAIVERS
-from bakery.jobs.making import Making
-from bakery.jobs.pipeline import STAGES
+from bakery.app import looking
+from bakery.app.gates import WAIVERS
+from bakery.app.making import Making
+from bakery.app.run import STAGES
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from benchmarks.quality.cases import Case
@@ -30,7 +30,7 @@ TRAINING = "bake"
 """What reports call the steps of a bake."""
 
 IMPORTED_LATE = (
-    "bakery.engine.unseen",
+    "bakery.engine.text.unseen",
     "bakery.evals.card",
     "bakery.stages.bake",
     "bakery.stages.look",

@@ -56,9 +56,9 @@ def answers(speaker: Any, prompt: Any, questions: Sequence[str]) -> list[str]:
 
 def judged(repository: Path, model: str, names: Sequence[str]) -> dict[str, Any]:
     """Return, for each check, what was asked, what prompted parent and bake answer, and counts."""
+    from bakery.app.run import weights
     from bakery.backends.local import LocalModel
-    from bakery.engine import models
-    from bakery.jobs.pipeline import weights
+    from bakery.engine.models import models
     from bakery.records import Prompt
     from bakery.repo.model_repo import ModelRepo
 

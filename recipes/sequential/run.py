@@ -108,8 +108,8 @@ def show_answers(folder: Path) -> None:
 
 def answers(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield who answered, and the answer."""
+    from bakery.app import chat
     from bakery.conversation import ChatSettings
-    from bakery.jobs import speakers
     from bakery.records import Prompt
     from bakery.repo.model_repo import ModelRepo
     from bakery.reporting import Quiet
@@ -123,7 +123,7 @@ def answers(folder: Path) -> Iterator[tuple[str, str]]:
         (f"{base} + prompt 1", "base", prompt),
         *((bake.name[:-17], str(bake.model), Prompt()) for bake in repo.bakes()),
     ):
-        (voice,) = speakers.voices(speakers.find(repo, name), reporter=Quiet())
+        (voice,) = chat.voices(chat.find(repo, name), reporter=Quiet())
         yield who, "".join(voice.speaker.reply(context, [ask], ChatSettings()))
 
 

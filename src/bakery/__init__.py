@@ -9,17 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bakery.engine.context_trainer import ContextBakingTrainer, PromptBakingTrainer
-    from bakery.engine.data.datasets import (
+    from bakery.data.datasets import (
         create_conversational_dataset,
         create_dataset,
         load_conversations,
         load_dataset,
         prompt_baking_collator,
     )
-    from bakery.engine.losses import compute_kl_divergence
-    from bakery.engine.settings.config import BakeryConfig, ContextConfig, DataConfig, LoraConfig
-    from bakery.engine.target_mask import build_target_mask
+    from bakery.distil.target_mask import build_target_mask
+    from bakery.distil.trainer import ContextBakingTrainer, PromptBakingTrainer
+    from bakery.engine.loss.losses import compute_kl_divergence
+    from bakery.settings.config import BakeryConfig, ContextConfig, DataConfig, LoraConfig
 
 __version__ = "0.1.0"
 
@@ -40,19 +40,19 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BakeryConfig": "settings.config",
-    "ContextBakingTrainer": "context_trainer",
-    "ContextConfig": "settings.config",
-    "DataConfig": "settings.config",
-    "LoraConfig": "settings.config",
-    "PromptBakingTrainer": "context_trainer",
-    "build_target_mask": "target_mask",
-    "compute_kl_divergence": "losses",
-    "create_conversational_dataset": "data.datasets",
-    "create_dataset": "data.datasets",
-    "load_conversations": "data.datasets",
-    "load_dataset": "data.datasets",
-    "prompt_baking_collator": "data.datasets",
+    "BakeryConfig": "bakery.settings.config",
+    "ContextBakingTrainer": "bakery.distil.trainer",
+    "ContextConfig": "bakery.settings.config",
+    "DataConfig": "bakery.settings.config",
+    "LoraConfig": "bakery.settings.config",
+    "PromptBakingTrainer": "bakery.distil.trainer",
+    "build_target_mask": "bakery.distil.target_mask",
+    "compute_kl_divergence": "bakery.engine.loss.losses",
+    "create_conversational_dataset": "bakery.data.datasets",
+    "create_dataset": "bakery.data.datasets",
+    "load_conversations": "bakery.data.datasets",
+    "load_dataset": "bakery.data.datasets",
+    "prompt_baking_collator": "bakery.data.datasets",
 }
 
 
@@ -60,7 +60,7 @@ def __getattr__(name: str) -> Any:
     """Import a public name at the moment it is asked for."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"bakery.engine.{_HOMES[name]}"), name)
+    value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

@@ -49,7 +49,7 @@ def file_digest(path: Path) -> str:
 class BaseModelId:
     """The root of a lineage: name, revision ("" where there is none) and content digest.
 
-    The digest covers configuration, weights, tokenizer and chat template (`engine.bases`).
+    The digest covers configuration, weights, tokenizer and chat template (`engine.bases.bases`).
     `family` is the configuration's model type and `hidden_size` how wide its layers are: what
     laws for defaults go by ("" and 0 where nobody has looked).
     """
@@ -207,7 +207,10 @@ IDLE_FIRST_STEP, NO_IDLE_STEP = "from 0", "from 1/n"
 
 @dataclass(frozen=True, slots=True)
 class FirstWeights:
-    """An adapter that starts fitted by least squares (`engine.first_weights`), not at random."""
+    """An adapter that starts fitted by least squares, not at random.
+
+    How it is fitted: `engine.training.first_weights`.
+    """
 
     ridge: float
     """Held against large weights, in units of the mean square of their inputs."""

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from bakery.repo import job
 from bakery.repo.git import Git
 from bakery.repo.model_repo import ModelRepo
+from bakery.store import job
 from tests.e2e.conftest import BGIT, Typed, Typist, copied, input_yml
 from tests.e2e.test_interrupted import digests, long_input, metrics, trajectories, wait
 

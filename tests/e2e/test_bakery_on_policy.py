@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from bakery.engine.rounds import Drawn
+from bakery.engine.training.rounds import Drawn
 from bakery.records import read_rows
 from tests.support.bakery_door import losses, results, typed
 

@@ -14,7 +14,7 @@ import torch
 from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM
 
-from bakery.engine.gguf import kept
+from bakery.engine.bases.gguf import kept
 from bakery.identity import file_digest
 from tests.e2e.conftest import IDENTITY, Typist, bgit, copied, input_yml
 from tests.support.bakery_door import SMALL, bakery_script, results, spawned, typed

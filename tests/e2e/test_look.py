@@ -9,8 +9,9 @@ import pytest
 import yaml
 from transformers import Gemma3TextConfig
 
-from bakery.engine import bases, models
-from bakery.engine.template import own_prompt
+from bakery.engine.bases import bases
+from bakery.engine.models import models
+from bakery.engine.text.template import own_prompt
 from bakery.records import Prompt
 from tests.e2e.conftest import Typist, bgit, input_yml
 from tests.support.models import make_model, random_model

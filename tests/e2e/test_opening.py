@@ -7,11 +7,11 @@ from functools import partial
 import pytest
 import torch
 
+from bakery.app.making import weights
+from bakery.app.opening import Models
 from bakery.backends.hosted import HostedWriter
 from bakery.backends.local import InstructedWriter, LocalModel
 from bakery.errors import RepoError
-from bakery.jobs.making import weights
-from bakery.jobs.opening import Models
 from bakery.records import ModelRef, Prompt
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet

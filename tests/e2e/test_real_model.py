@@ -9,7 +9,8 @@ import gguf
 import pytest
 import torch
 
-from bakery.engine import bases, models
+from bakery.engine.bases import bases
+from bakery.engine.models import models
 from tests.e2e.conftest import IDENTITY, Typist, bgit
 from tools.real_model import UnreachableError, fetch
 

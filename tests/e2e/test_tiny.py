@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from bakery.engine import bases
+from bakery.engine.bases import bases
 
 QUICKSTART = Path(__file__).parents[2] / "docs" / "quickstart.md"
 SMALL_MB = 8.0

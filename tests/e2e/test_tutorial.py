@@ -18,7 +18,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from bakery.engine import bases
+from bakery.engine.bases import bases
 from bakery.records import ModelRef
 from bakery.repo.files import recipe
 from bakery.repo.files.emptied import has_active_lines

@@ -16,12 +16,12 @@ import pytest
 from safetensors.torch import load_file
 from torch import Size, Tensor
 
-from bakery.engine import models
+from bakery.engine.models import models
 from bakery.identity import file_digest
 from bakery.records import Stimulus, Trajectory, read_rows, user_text
-from bakery.repo.look import described
+from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan import Plan
+from bakery.repo.plan.resolve import Plan
 from bakery.reporting import Quiet
 from bakery.stages import bake
 from bakery.stages.mix import TargetData
@@ -63,7 +63,7 @@ def recorded(repo: ModelRepo) -> Iterator[tuple[dict[str, Any], Any]]:
     bakes = repo.bakes()
     assert [bake.name for bake in bakes] == list(BAKES)
     for each in bakes:
-        yield BAKES[each.name], described.plan_of(repo, each)
+        yield BAKES[each.name], show.plan_of(repo, each)
 
 
 @pytest.mark.parametrize("place", ["former", "clone"])
@@ -342,7 +342,7 @@ def test_the_other_bakes_are_made_again_too(
 )
 def test_another_default_would_be_seen(former: Typist, tmp_path: Path, other: Any) -> None:
     repo = ModelRepo.find(former.root)
-    plan = described.plan_of(repo, repo.find_bake("yoda"))
+    plan = show.plan_of(repo, repo.find_bake("yoda"))
     folder = trained(repo, plan, tmp_path / "other", **other)
     then = repo.store.bake(plan.bake.id)
     (weights,) = folder.glob(f"*/{WEIGHTS}")

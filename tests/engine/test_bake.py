@@ -12,8 +12,8 @@ from peft import PeftModel
 from transformers import TrainerCallback
 
 from bakery.backends.local import LocalModel
-from bakery.engine import adapter_folder, adapters
-from bakery.engine.metrics import Metrics
+from bakery.engine.models import adapter_folder, adapters
+from bakery.engine.training.metrics import Metrics
 from bakery.errors import ModelError, StageError
 from bakery.identity import file_digest
 from bakery.records import Prompt

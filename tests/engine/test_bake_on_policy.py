@@ -10,10 +10,10 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from bakery.engine import adapters
-from bakery.engine.metrics import Metrics, losses
-from bakery.engine.on_policy import Continuations
-from bakery.engine.views import Pair, View
+from bakery.engine.models import adapters
+from bakery.engine.text.views import Pair, View
+from bakery.engine.training.metrics import Metrics, losses
+from bakery.engine.training.on_policy import Continuations
 from bakery.identity import OnPolicySettings, SamplingSettings
 from bakery.stages import training as phases
 from tests.support.baking import Bench, training

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from transformers import TrainerCallback
 
-from bakery.engine import checkpoints, needs, wandb_run
-from bakery.engine.metrics import Metrics
+from bakery.engine.training import checkpoints, needs, wandb_run
+from bakery.engine.training.metrics import Metrics
 from bakery.errors import ConfigError
 from bakery.identity import Running, Wandb
 from bakery.stages import bake, full_disk

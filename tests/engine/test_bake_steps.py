@@ -11,13 +11,15 @@ from typing import Any, cast
 import pytest
 
 from bakery import costs
-from bakery.engine import machine, memory, sampling
+from bakery.engine import memory
+from bakery.engine.bases import machine
+from bakery.engine.sampling import sampling
 from bakery.identity import OnPolicySettings, Running
 from bakery.records import write_atomic
 from bakery.repo.look import progress
-from bakery.repo.store import Store
 from bakery.reporting import Quiet
 from bakery.stages import measured, steps, training
+from bakery.store.store import Store
 from tests.support.baking import NOTHING, SHOUT, Bench
 
 OWN = OnPolicySettings(3, "reverse_kl", 1e-3)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bakery.engine.chat import Chat
-from bakery.engine.views import Pair, View, pair_up
+from bakery.engine.text.chat import Chat
+from bakery.engine.text.views import Pair, View, pair_up
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.records import Prompt
 from tests.support.models import CHATML, THINKING, byte_tokenizer

@@ -11,16 +11,16 @@ import pytest
 import yaml
 from transformers import TrainingArguments
 
-from bakery.engine.data import datasets as data
-from bakery.engine.settings.config import (
+from bakery.data import datasets as data
+from bakery.distil.settings.help_text import help_text
+from bakery.distil.settings.parse import PARTS, parse
+from bakery.settings.config import (
     BakeryConfig,
     ContextConfig,
     DataConfig,
     LoraConfig,
     context_of,
 )
-from bakery.engine.settings.help_text import help_text
-from bakery.engine.settings.parse import PARTS, parse
 
 ROOT = Path(__file__).parents[2]
 README = """\

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bakery.engine.settings.config import BakeryConfig, ContextConfig, DataConfig, LoraConfig
-from bakery.engine.settings.parse import parse
+from bakery.distil.settings.parse import parse
 from bakery.errors import ConfigError
+from bakery.settings.config import BakeryConfig, ContextConfig, DataConfig, LoraConfig
 
 PROMPTS = "training_prompts: [What is AI?]\n"
 

@@ -12,14 +12,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, OPTConfig, TrainerCallback
 
-from bakery.engine import numerics
-from bakery.engine.context_trainer import PromptBakingTrainer
-from bakery.engine.data.datasets import create_conversational_dataset, create_dataset
-from bakery.engine.numerics import Numerics
-from bakery.engine.rounds import Drawn
-from bakery.engine.settings.config import ContextConfig
+from bakery.data.datasets import create_conversational_dataset, create_dataset
+from bakery.distil.trainer import PromptBakingTrainer
+from bakery.engine.training import numerics
+from bakery.engine.training.numerics import Numerics
+from bakery.engine.training.rounds import Drawn
 from bakery.errors import ConfigError, StageError
 from bakery.records import read_rows
+from bakery.settings.config import ContextConfig
 from tests.support.library import PREFIX, losses, trainer, weights
 from tests.support.models import make_model
 

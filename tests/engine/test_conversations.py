@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from bakery.engine.chat import Chat
-from bakery.engine.conversations import (
+from bakery.data.rows import Row
+from bakery.engine.text.chat import Chat
+from bakery.engine.text.pairs import (
     ContextSettings,
     RowRefused,
     fit,
@@ -17,8 +18,7 @@ from bakery.engine.conversations import (
     sampled_pair,
     split_prefix,
 )
-from bakery.engine.data.rows import Row
-from bakery.engine.views import Pair, View
+from bakery.engine.text.views import Pair, View
 from bakery.records import Message
 from tests.support.models import byte_tokenizer
 from tests.support.templates import chat_of

@@ -11,10 +11,10 @@ import pytest
 from datasets import Dataset, DatasetDict, disable_progress_bars
 
 import bakery
-from bakery.engine.data import datasets as data
-from bakery.engine.data.rows import Row
-from bakery.engine.settings.config import DataConfig
+from bakery.data import datasets as data
+from bakery.data.rows import Row
 from bakery.errors import BakeryError, ConfigError, StageError
+from bakery.settings.config import DataConfig
 
 USER = {"role": "user", "content": "Hi"}
 BOT = {"role": "assistant", "content": "Hello"}
@@ -351,6 +351,6 @@ def test_rows_are_rows_already():
 
 def test_the_public_names_are_found_and_listed():
     assert set(bakery.__all__) <= set(dir(bakery))
-    assert bakery.BakeryConfig.__module__ == "bakery.engine.settings.config"
+    assert bakery.BakeryConfig.__module__ == "bakery.settings.config"
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = bakery.nothing

@@ -11,13 +11,15 @@ from peft import LoraConfig, PeftModel
 
 from bakery.backends.base import AnswerRequest
 from bakery.backends.local import LocalModel
-from bakery.engine import adapters, bases, first_weights, models
-from bakery.engine.fidelity import Fidelity, fidelity, together
+from bakery.engine.bases import bases
+from bakery.engine.loss.readout import Readout
+from bakery.engine.models import adapters, models
 from bakery.engine.packed.support import support_of
-from bakery.engine.readout import Readout
-from bakery.engine.residual import writers_of
-from bakery.engine.teacher import LiveTeacher
-from bakery.engine.views import Pair, View, pair_up
+from bakery.engine.teacher.fidelity import Fidelity, fidelity, together
+from bakery.engine.teacher.teacher import LiveTeacher
+from bakery.engine.text.views import Pair, View, pair_up
+from bakery.engine.training import first_weights
+from bakery.engine.training.residual import writers_of
 from bakery.identity import SamplingSettings
 from bakery.records import Prompt
 from tests.support.baking import training

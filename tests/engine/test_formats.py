@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from bakery.engine.data.datasets import rows_of
-from bakery.engine.data.formats import PROMPT, RESPONSE
+from bakery.data.datasets import rows_of
+from bakery.data.formats import PROMPT, RESPONSE
 from bakery.errors import StageError
 
 USER = {"role": "user", "content": "Hi"}

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bakery.engine import fused
-from bakery.engine import head as blocks
-from bakery.engine.fused import compare, weighted_sum
-from bakery.engine.head import Head
-from bakery.engine.losses import LOSSES, Divergence, Loss, forward_kl
+from bakery.engine.loss import fused
+from bakery.engine.loss import head as blocks
+from bakery.engine.loss.fused import compare, weighted_sum
+from bakery.engine.loss.head import Head
+from bakery.engine.loss.losses import LOSSES, Divergence, Loss, forward_kl
 
 N, D, V = 21, 32, 700
 KINDS = sorted(LOSSES)

@@ -72,7 +72,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(name: str, config: str | None, *, split: str) -> Any:
         raise ConnectionError(f"cannot reach {name}")
 
-    monkeypatch.setattr("bakery.engine.data.arrow.load_dataset", load)
+    monkeypatch.setattr("bakery.data.arrow.load_dataset", load)
 
 
 def in_parquet(tmp_path: Path) -> bytes:
@@ -192,7 +192,7 @@ def test_of_the_hub_the_column_is_known_and_the_revision_kept(
         found.info.download_checksums = {f"hf://datasets/{name}@{'ab' * 20}/x.parquet": {}}
         return found
 
-    monkeypatch.setattr("bakery.engine.data.arrow.load_dataset", load)
+    monkeypatch.setattr("bakery.data.arrow.load_dataset", load)
     texts = drawn({"type": "from_dataset", "dataset": "gsm8k", "seed": 42, "numq": 2})
     assert len(texts) == 2
     assert asked == [("openai/gsm8k", "main", "train")]

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bakery.engine import bases, models
-from bakery.engine.gguf import kept, refused
+from bakery.engine.bases import bases
+from bakery.engine.bases.gguf import kept, refused
+from bakery.engine.models import models
 from bakery.errors import ModelError
 from bakery.identity import BaseModelId, file_digest
 from bakery.reporting import Quiet
@@ -21,7 +22,7 @@ from tests.support.gguf_models import as_gguf
 LOAD = """
 import sys
 from pathlib import Path
-from bakery.engine.gguf import kept
+from bakery.engine.bases.gguf import kept
 from bakery.identity import file_digest
 from bakery.ui.progress import Lines
 

@@ -14,7 +14,8 @@ from transformers.integrations import GGUF_CONFIG_MAPPING
 from transformers.integrations.gguf import GGUF_ARCHS
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from bakery.engine.gguf import header, kept, refused, unpacking
+from bakery.engine.bases.gguf import header, kept, refused
+from bakery.engine.models import unpacking
 from bakery.errors import ModelError
 from bakery.identity import file_digest
 from tests.support.gguf_files import MERGES

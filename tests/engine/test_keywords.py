@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from bakery.engine.chat import Chat
-from bakery.evals.keywords import QuestionAnswer, answer_of, ask, is_correct, score
+from bakery.distil.keywords import QuestionAnswer, answer_of, ask, is_correct, score
+from bakery.engine.text.chat import Chat
 from bakery.records import Prompt
 from tests.support.models import CHATML, make_model
 

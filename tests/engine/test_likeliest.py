@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from bakery.engine import fused, likeliest
-from bakery.engine.head import Head
-from bakery.engine.losses import Divergence
-from bakery.engine.readout import Readout
+from bakery.engine.loss import fused, likeliest
+from bakery.engine.loss.head import Head
+from bakery.engine.loss.losses import Divergence
+from bakery.engine.loss.readout import Readout
 from tests.support.library import losses, trainer
 from tests.support.models import random_model
 
@@ -92,7 +92,7 @@ def test_chunks_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     kept = likeliest.of_hidden(teacher_ND, head, TOPK)
     whole = likeliest.evaluated(student_ND, kept, head, TOPK, gradient=True, choices=True)
     monkeypatch.setattr(likeliest, "CHUNK_BYTES", 7 * 4 * 700 * likeliest.COPIES)
-    monkeypatch.setattr("bakery.engine.head.CPU_BLOCK_BYTES", 1)
+    monkeypatch.setattr("bakery.engine.loss.head.CPU_BLOCK_BYTES", 1)
     torch.testing.assert_close(likeliest.of_hidden(teacher_ND, head, TOPK), kept)
     cut = likeliest.evaluated(student_ND, kept, head, TOPK, gradient=True, choices=True)
     for ours, theirs in zip(cut, whole, strict=True):

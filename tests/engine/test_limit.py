@@ -9,7 +9,8 @@ import pytest
 
 from bakery.backends.base import Answer
 from bakery.backends.local import LocalModel
-from bakery.engine import bases, models
+from bakery.engine.bases import bases
+from bakery.engine.models import models
 from bakery.identity import RolloutRequest, SamplingSettings, StimRequest
 from bakery.records import Trajectory, read_rows
 from bakery.reporting import Quiet

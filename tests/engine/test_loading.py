@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bakery.engine import loading
-from bakery.engine.settings.config import BakeryConfig, DataConfig, LoraConfig
+from bakery.distil import loading
 from bakery.errors import ModelError
+from bakery.settings.config import BakeryConfig, DataConfig, LoraConfig
 from tests.support.models import random_model
 
 

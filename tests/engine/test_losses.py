@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 
-from bakery.engine.losses import (
+from bakery.engine.loss.losses import (
     LOSSES,
     compute_kl_divergence,
     forward_kl,

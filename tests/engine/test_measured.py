@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bakery.engine.fidelity import Fidelity, together
-from bakery.engine.views import Pair, View
+from bakery.engine.teacher.fidelity import Fidelity, together
+from bakery.engine.text.views import Pair, View
 from bakery.records import Stimulus
 from bakery.stages import measured
 from bakery.stages.mix import Mix

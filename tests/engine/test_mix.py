@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bakery.engine.fidelity import Fidelity, together
-from bakery.engine.views import Pair
+from bakery.engine.teacher.fidelity import Fidelity, together
+from bakery.engine.text.views import Pair
 from bakery.errors import StageError
 from bakery.evals.card import card
 from bakery.identity import BakeRequest, file_digest

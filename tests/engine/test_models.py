@@ -10,7 +10,8 @@ import torch
 from transformers import LlamaConfig, Qwen2VLConfig
 
 from bakery.backends.local import LocalModel
-from bakery.engine import bases, models
+from bakery.engine.bases import bases
+from bakery.engine.models import models
 from bakery.errors import ConfigError, ModelError
 from bakery.identity import BaseModelId, SamplingSettings
 from bakery.records import Prompt

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bakery.engine import fused, moments
-from bakery.engine.head import Head
-from bakery.engine.losses import Divergence
+from bakery.engine.loss import fused, moments
+from bakery.engine.loss.head import Head
+from bakery.engine.loss.losses import Divergence
 
 FORWARD = Divergence()
 
@@ -60,7 +60,7 @@ def test_chunks_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     head, (_, teacher_ND) = head_of(1000), states(50)
     whole = moments.of_teacher(teacher_ND, head)
     monkeypatch.setattr(moments, "CPU_ROWS", 7)
-    monkeypatch.setattr("bakery.engine.head.CPU_BLOCK_BYTES", 1)
+    monkeypatch.setattr("bakery.engine.loss.head.CPU_BLOCK_BYTES", 1)
     cut = moments.of_teacher(teacher_ND, head)
     torch.testing.assert_close(cut, whole, atol=1e-5, rtol=1e-5)
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from transformers import Qwen3Config
 
-from bakery.engine import numerics
-from bakery.engine.data.datasets import create_dataset
-from bakery.engine.numerics import KERNELS, Numerics, faster_kernel, written_in
+from bakery.data.datasets import create_dataset
 from bakery.engine.packed.layouts import Segment
+from bakery.engine.training import numerics
+from bakery.engine.training.numerics import KERNELS, Numerics, faster_kernel, written_in
 from bakery.reporting import Quiet
 from tests.support.library import losses, trainer
 from tests.support.models import random_model

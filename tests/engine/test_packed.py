@@ -8,12 +8,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from bakery.engine.loss.readout import Readout
 from bakery.engine.packed import attention
 from bakery.engine.packed.support import support_of
-from bakery.engine.readout import Readout
-from bakery.engine.sampling import SampleRequest, sample
-from bakery.engine.scoring import features_of
-from bakery.engine.views import View
+from bakery.engine.sampling.sampling import SampleRequest, sample
+from bakery.engine.teacher.scoring import features_of
+from bakery.engine.text.views import View
 from bakery.identity import SamplingSettings
 from tests.support.zoo import ZOO, random_model
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from bakery.engine import models
+from bakery.engine.models import models
 from benchmarks.quality import cases, chart, exam, run, table, worker
 from benchmarks.quality.curve import Point, best, is_due, reached
 from benchmarks.quality.watch import StopLearning, Watch

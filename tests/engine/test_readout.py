@@ -9,10 +9,10 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from bakery.engine.head import Head
-from bakery.engine.losses import Divergence, forward_kl
-from bakery.engine.readout import Readout
-from bakery.engine.teacher import teaching
+from bakery.engine.loss.head import Head
+from bakery.engine.loss.losses import Divergence, forward_kl
+from bakery.engine.loss.readout import Readout
+from bakery.engine.teacher.teacher import teaching
 from tests.support.zoo import random_model
 
 EXACT = {

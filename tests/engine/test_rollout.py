@@ -10,9 +10,10 @@ import pytest
 
 from bakery.backends.base import AnswerRequest
 from bakery.backends.local import AnsweringForAnother, LocalModel, ended_before, same_tokens
-from bakery.engine import bases, models
-from bakery.engine.sampling import Sample
-from bakery.engine.views import pair_up
+from bakery.engine.bases import bases
+from bakery.engine.models import models
+from bakery.engine.sampling.sampling import Sample
+from bakery.engine.text.views import pair_up
 from bakery.identity import RolloutRequest, SamplingSettings, StimRequest
 from bakery.records import Message, Prompt, Stimulus, Trajectory, read_rows
 from bakery.reporting import Quiet

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bakery.engine import sampling
-from bakery.engine.sampling import Sample, SampleRequest
+from bakery.engine.sampling import sampling
+from bakery.engine.sampling.sampling import Sample, SampleRequest
 from bakery.identity import SamplingSettings
 from tests.support.baking import Bench
 

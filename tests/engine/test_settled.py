@@ -9,13 +9,13 @@ import pytest
 import torch
 from transformers import AutoConfig, Qwen2Config
 
+from bakery.data.datasets import create_conversational_dataset, create_dataset
 from bakery.defaults import LATEST
-from bakery.engine import bases
-from bakery.engine.context_trainer import ContextBakingTrainer
-from bakery.engine.data.datasets import create_conversational_dataset, create_dataset
-from bakery.engine.settings import settled
-from bakery.engine.settings.config import BakeryConfig, LoraConfig
+from bakery.distil.settings import settled
+from bakery.distil.trainer import ContextBakingTrainer
+from bakery.engine.bases import bases
 from bakery.errors import ConfigError
+from bakery.settings.config import BakeryConfig, LoraConfig
 from tests.support.library import losses, trainer, weights
 
 OPEN = (

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from bakery.engine import sampling
+from bakery.engine.loss.readout import Readout
 from bakery.engine.packed import support
-from bakery.engine.readout import Readout
-from bakery.engine.sampling import Captured, Sample, SampleRequest, sample
-from bakery.engine.scoring import features_of
-from bakery.engine.views import View
+from bakery.engine.sampling import sampling
+from bakery.engine.sampling.sampling import Captured, Sample, SampleRequest, sample
+from bakery.engine.teacher.scoring import features_of
+from bakery.engine.text.views import View
 from bakery.identity import SamplingSettings
 from tests.support.zoo import random_model
 

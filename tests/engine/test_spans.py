@@ -9,9 +9,9 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
-from bakery.engine.chat import Chat
-from bakery.engine.spans import target_view
-from bakery.engine.views import View
+from bakery.engine.text.chat import Chat
+from bakery.engine.text.spans import target_view
+from bakery.engine.text.views import View
 from bakery.errors import ModelError, StageError
 from bakery.records import Message
 from tests.support.models import CHATML, byte_tokenizer

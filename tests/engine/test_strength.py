@@ -13,7 +13,7 @@ from bakery.backends.base import AnswerRequest
 from bakery.backends.chatting import LocalSpeaker, set_thinking
 from bakery.backends.local import LocalModel
 from bakery.conversation import ChatSettings, Ending
-from bakery.engine.strength import AS_BAKED, AS_BASE, AS_PARENT, Dial, Strength
+from bakery.engine.models.strength import AS_BAKED, AS_BASE, AS_PARENT, Dial, Strength
 from bakery.errors import ConfigError, ModelError
 from bakery.identity import SamplingSettings
 from bakery.records import Prompt

@@ -9,15 +9,15 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from bakery.engine.examples import PACKED, PADDED, SHARED, Examples, collator
-from bakery.engine.losses import forward_kl
+from bakery.engine.loss.losses import forward_kl
+from bakery.engine.loss.readout import Readout
 from bakery.engine.packed.attention import KEYWORD
 from bakery.engine.packed.support import support_of
 from bakery.engine.packed.trees import smallest, trees
-from bakery.engine.readout import Readout
-from bakery.engine.teacher import LiveTeacher
-from bakery.engine.trainer import MODEL_INPUTS
-from bakery.engine.views import Pair, View
+from bakery.engine.teacher.examples import PACKED, PADDED, SHARED, Examples, collator
+from bakery.engine.teacher.teacher import LiveTeacher
+from bakery.engine.text.views import Pair, View
+from bakery.engine.training.trainer import MODEL_INPUTS
 from tests.engine.test_packed import REFUSED
 from tests.support.zoo import ZOO, random_model
 

@@ -18,11 +18,12 @@ from safetensors.torch import load_file
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from bakery.engine import adapters, teacher
-from bakery.engine.losses import forward_kl
-from bakery.engine.readout import Readout
-from bakery.engine.teacher import LiveTeacher, TeacherRecord, record, size_of, too_large
-from bakery.engine.views import Pair, View
+from bakery.engine.loss.losses import forward_kl
+from bakery.engine.loss.readout import Readout
+from bakery.engine.models import adapters
+from bakery.engine.teacher import teacher
+from bakery.engine.teacher.teacher import LiveTeacher, TeacherRecord, record, size_of, too_large
+from bakery.engine.text.views import Pair, View
 from bakery.errors import StageError
 from bakery.reporting import Quiet
 from bakery.stages import bake

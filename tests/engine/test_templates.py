@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bakery.engine.chat import Chat
-from bakery.engine.conversations import ContextSettings, RowRefused, pairs_of, prefixes
-from bakery.engine.data.rows import Row
-from bakery.engine.views import Pair, View
+from bakery.data.rows import Row
+from bakery.engine.text.chat import Chat
+from bakery.engine.text.pairs import ContextSettings, RowRefused, pairs_of, prefixes
+from bakery.engine.text.views import Pair, View
 from bakery.records import Message
 from tests.support.models import byte_tokenizer
 from tests.support.templates import SHAPES, chat_of

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from bakery.engine.tensor_file import Rows, written
+from bakery.engine.teacher.tensor_file import Rows, written
 
 
 def read(path: Path) -> torch.Tensor:

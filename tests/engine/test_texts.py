@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bakery.engine.data import datasets as data
+from bakery.data import datasets as data
 from bakery.errors import BakeryError, ConfigError, StageError
 
 

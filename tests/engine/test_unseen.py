@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bakery.engine.chat import Chat
-from bakery.engine.unseen import refuse_unseen, unseen, unseen_thoughts
-from bakery.engine.views import pair_up
+from bakery.engine.text.chat import Chat
+from bakery.engine.text.unseen import refuse_unseen, unseen, unseen_thoughts
+from bakery.engine.text.views import pair_up
 from bakery.errors import ConfigError
 from bakery.records import Prompt
 from tests.support.models import CHATML, byte_tokenizer

@@ -10,8 +10,8 @@ import torch
 from bakery.backends.base import Turn
 from bakery.backends.local import InstructedWriter, LocalModel, UserTurnWriter, writer_for
 from bakery.backends.voice import EMBEDDED_SPEECH, SPEECH, Voice
-from bakery.engine.chat import Chat
-from bakery.engine.sampling import Sample, SampleRequest
+from bakery.engine.sampling.sampling import Sample, SampleRequest
+from bakery.engine.text.chat import Chat
 from bakery.errors import ConfigError
 from bakery.records import Prompt
 from tests.support.asked import BRINE

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bakery.backends.local import LocalModel
-from bakery.engine import bases, models
-from bakery.engine.models import BaseModel
+from bakery.engine.bases import bases
+from bakery.engine.models import models
+from bakery.engine.models.models import BaseModel
 from bakery.evals.card import card
 from bakery.identity import (
     BakeRequest,

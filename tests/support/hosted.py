@@ -9,7 +9,7 @@ from typing import Any
 from bakery.backends.endpoint import Endpoint as Client
 from bakery.backends.endpoint import endpoint_for
 from bakery.backends.hosted import HostedSampler
-from bakery.engine.chat import Chat
+from bakery.engine.text.chat import Chat
 from bakery.identity import BaseModelId, RolloutRequest, SamplingSettings, StimRequest
 from bakery.records import Prompt, Trajectory, read_rows
 from bakery.reporting import Quiet

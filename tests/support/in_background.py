@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bakery.engine import adapter_folder
-from bakery.repo import job
-from bakery.repo.job import Job
+from bakery.engine.models import adapter_folder
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan import Plan
-from bakery.repo.processes import ProcessId
+from bakery.repo.plan.resolve import Plan
+from bakery.store import job
+from bakery.store.job import Job
+from bakery.store.processes import ProcessId
 from tests.support.recorded import STEP, stored
 
 

@@ -9,9 +9,9 @@ import peft
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from bakery.engine.context_trainer import ContextBakingTrainer
-from bakery.engine.settings.config import BakeryConfig, ContextConfig
+from bakery.distil.trainer import ContextBakingTrainer
 from bakery.reporting import Reporter
+from bakery.settings.config import BakeryConfig, ContextConfig
 
 PREFIX = [{"role": "system", "content": "SHOUT!"}]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from bakery.engine.chat import Chat
+from bakery.engine.text.chat import Chat
 from tests.support.models import CHATML, byte_tokenizer
 
 # Thinks: the last answer of a finished conversation always shows a thought, if an empty one;

@@ -14,14 +14,14 @@ from dataclasses import replace
 
 import pytest
 
+from bakery.app import background
 from bakery.cli.worker import PROGRAM
 from bakery.errors import BakeryError
-from bakery.jobs import background
-from bakery.repo import job
-from bakery.repo.job import Job
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.processes import ProcessId
 from bakery.reporting import Quiet
+from bakery.store import job
+from bakery.store.job import Job
+from bakery.store.processes import ProcessId
 from tests.support.in_background import launched
 from tests.support.recorded import committed
 

@@ -10,7 +10,7 @@ from bakery import schema
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId, OnPolicySettings, Running, Wandb
 from bakery.records import ModelRef, Prompt
-from bakery.repo.plan import Head, Plan, RecordedTarget, resolve
+from bakery.repo.plan.resolve import Head, Plan, RecordedTarget, resolve
 
 TARGET = """\
 PROMPT:

@@ -7,12 +7,12 @@ import json
 import pytest
 
 from bakery import costs
+from bakery.app import run
 from bakery.costs import Answers, Pairs, Shape
-from bakery.engine import bases, machine
-from bakery.jobs import pipeline
+from bakery.engine.bases import bases, machine
+from bakery.repo.look.check import forecast
 from bakery.repo.look.estimates import Machine, length_of_answers
-from bakery.repo.look.forecast import forecast
-from bakery.ui.forecast import show_forecast
+from bakery.ui.check import show_forecast
 from tests.support.recorded import configuration, made, planned
 
 SMOL = Shape(134_515_008, 30, 576, 1536, 49_152, 2 * 30 * 3 * 64, 4)
@@ -98,7 +98,7 @@ def repo(tmp_path, monkeypatch):
 
 def test_the_first_run_has_estimates_of_every_stage(repo, capsys):
     plan = planned(repo, configuration("one"))
-    found = forecast(repo, plan, pipeline.machine(plan))
+    found = forecast(repo, plan, run.machine(plan))
     cost = found.cost
     assert cost.seconds["stim"] == 0.0  # it is all written out
     assert cost.worked_out == ("rollout", "bake")

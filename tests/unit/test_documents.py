@@ -13,10 +13,11 @@ import pytest
 from click.testing import CliRunner
 from pydantic import BaseModel, TypeAdapter
 
-from bakery import schema, yaml_text
+from bakery import schema
 from bakery.cli.check import check
 from bakery.schema import json_schema
 from bakery.schema.problems import models_in
+from bakery.yaml import text as yaml_text
 
 ROOT = Path(__file__).parents[2]
 

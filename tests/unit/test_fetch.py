@@ -13,12 +13,12 @@ from pathlib import Path
 import click
 import pytest
 
+from bakery.app import background
 from bakery.errors import ModelError, RepoError
-from bakery.jobs import background
-from bakery.repo import job
-from bakery.repo.job import Progress
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
+from bakery.store import job
+from bakery.store.job import Progress
 from tests.support.commands import typed_here as typed
 from tests.support.in_background import complete, launched, now
 from tests.support.recorded import STEP, baked, committed, git, made
@@ -236,7 +236,7 @@ FETCH = """
 import os
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
-from bakery.jobs import background
+from bakery.app import background
 repo = ModelRepo.find()
 (repo.git.git_dir / "bgit.pid").write_text(str(os.getpid()))
 background.fetch(repo, Quiet())

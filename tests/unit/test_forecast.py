@@ -10,13 +10,13 @@ from click.testing import CliRunner
 
 from bakery.cli.check import check
 from bakery.cli.status import status as status_command
-from bakery.repo.job import Job, Progress
-from bakery.repo.look.forecast import forecast
-from bakery.repo.look.overview import status
+from bakery.repo.look.check import forecast
 from bakery.repo.look.progress import stages
-from bakery.repo.processes import ProcessId
-from bakery.ui.forecast import show_forecast
-from bakery.ui.overview import changed_lines, is_settled, show_status
+from bakery.repo.look.status import status
+from bakery.store.job import Job, Progress
+from bakery.store.processes import ProcessId
+from bakery.ui.check import show_forecast
+from bakery.ui.status import changed_lines, is_settled, show_status
 from tests.support.recorded import baked, committed, configuration, git, made, planned, stored
 
 SEVERAL = """\

@@ -7,8 +7,8 @@ import yaml
 
 from bakery.errors import ConfigError, RepoError
 from bakery.repo.commits import merging
-from bakery.repo.files import former, recipe
-from bakery.repo.look.overview import status
+from bakery.repo.files import hosted, recipe
+from bakery.repo.look.status import status
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from tests.support.former import (
@@ -36,7 +36,7 @@ def repo(workplace) -> ModelRepo:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_bakes_models_parents_and_targets_are_read_from_every_shape(shape):
-    found = former.parse(BREAD, SHAPES[shape])
+    found = hosted.parse(BREAD, SHAPES[shape])
     assert (found.repository, found.base, found.parent) == ("yoda", BASE, SECOND_MODEL)
     assert [(bake.name, bake.models[0]) for bake in found.bakes] == [
         (FIRST, FIRST_MODEL),
@@ -47,16 +47,16 @@ def test_bakes_models_parents_and_targets_are_read_from_every_shape(shape):
 
 
 def test_a_recipe_that_only_lists_names_is_read(workplace):
-    found = former.parse(FRESH_BREAD, "resources:\n  bakes: [yoda, spock_0123456789abcdef]\n")
+    found = hosted.parse(FRESH_BREAD, "resources:\n  bakes: [yoda, spock_0123456789abcdef]\n")
     assert [bake.label for bake in found.bakes] == ["yoda", "spock_0123456789abcdef"]
-    assert former.parse(FRESH_BREAD, FRESH).bakes == ()
+    assert hosted.parse(FRESH_BREAD, FRESH).bakes == ()
 
 
 @pytest.mark.parametrize(
     "recipe", ["", "- a\n", "steps: 7\n", "steps: [1, {}]\nresources: x\n", "{", "x: 2030-99-99"]
 )
 def test_a_recipe_that_makes_no_sense_says_nothing(recipe):
-    assert former.parse(FRESH_BREAD, recipe).bakes == ()
+    assert hosted.parse(FRESH_BREAD, recipe).bakes == ()
 
 
 def test_our_files_are_not_taken_for_another_tool_s(workplace):
@@ -173,8 +173,8 @@ def test_two_branches_of_it_that_both_went_on_are_merged(repo):
 
 @pytest.mark.parametrize(("base", "is_clean"), [("tiny-1", True), ("other", False)])
 def test_what_it_had_written_stays_in_a_merge_and_two_bases_conflict(base, is_clean):
-    ours = recipe.new("tiny-1", former.as_data(BREAD, ACTIONS))
-    theirs = recipe.new(base, former.as_data(FRESH_BREAD, ACTIONS))
+    ours = recipe.new("tiny-1", hosted.as_data(BREAD, ACTIONS))
+    theirs = recipe.new(base, hosted.as_data(FRESH_BREAD, ACTIONS))
     merged = merging.merge("recipe.yml", ACTIONS, ours, theirs)
     assert merged.is_clean == is_clean
     if is_clean:

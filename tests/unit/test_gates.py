@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from bakery.app import gates
 from bakery.errors import GateError
-from bakery.jobs import gates
 
 
 def judged(usable: int, of: int) -> dict[str, Any]:

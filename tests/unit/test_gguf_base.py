@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bakery.engine import bases
-from bakery.engine.gguf import kept
+from bakery.app.model_card import Weights, readme, usage
+from bakery.engine.bases import bases
+from bakery.engine.bases.gguf import kept
 from bakery.errors import ModelError
 from bakery.identity import BaseModelId, file_digest
-from bakery.jobs.model_card import Weights, readme, usage
 from bakery.records import ModelRef
 from bakery.schema.model_names import kind_of
 from tests.support.commands import PROGRAM, typed, typed_here

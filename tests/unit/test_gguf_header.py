@@ -11,7 +11,7 @@ import gguf
 import numpy as np
 import pytest
 
-from bakery.engine.gguf import header, refused
+from bakery.engine.bases.gguf import header, refused
 from bakery.errors import ModelError
 from tests.support.gguf_files import metadata, write
 

@@ -16,13 +16,13 @@ from click.testing import CliRunner
 
 from bakery.cli.app import bgit
 from bakery.errors import RepoError
-from bakery.repo import job
 from bakery.repo.git import Git
-from bakery.repo.job import Job, Progress
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.processes import ProcessId
-from bakery.repo.store import Store
 from bakery.reporting import Quiet
+from bakery.store import job
+from bakery.store.job import Job, Progress
+from bakery.store.processes import ProcessId
+from bakery.store.store import Store
 from tests.support.in_background import launched
 from tests.support.recorded import committed
 
@@ -98,7 +98,7 @@ def test_a_job_of_a_container_that_is_gone_is_interrupted(repo, running):
 def in_another_process(repo: ModelRepo, of: Job) -> str:
     """Return a job's state as another process sees it."""
     program = (
-        "import sys, pathlib; from bakery.repo import job; "
+        "import sys, pathlib; from bakery.store import job; "
         "print(job.read(pathlib.Path(sys.argv[1])).state)"
     )
     path = str(job.record_path(repo.store, of.id))

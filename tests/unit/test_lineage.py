@@ -9,11 +9,11 @@ import pytest
 
 from bakery.errors import RepoError
 from bakery.records import ModelRef
-from bakery.repo.files import recipe, recipe_cache, state
+from bakery.repo.files import recipe, state
 from bakery.repo.files.state import State
 from bakery.repo.git import Blob, Git
-from bakery.repo.look import lineage
-from bakery.repo.look.lineage import Lineage
+from bakery.repo.history import lineage, recipe_cache
+from bakery.repo.history.lineage import Lineage
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from tests.support.recorded import BASE, STEP, baked, committed, forked, git, result_of

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bakery.app import gates
 from bakery.errors import GateError
 from bakery.generators.words import loops
-from bakery.jobs import gates
 from bakery.stages import look
 from bakery.stages.look import Answers, Look
 

@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 from bakery.cli.app import bgit
 from bakery.defaults import defaults_for
 from bakery.errors import RepoError
-from bakery.repo.look import described, targets
-from bakery.repo.look.compare import compare, prompt_text
+from bakery.repo.look import show, target
+from bakery.repo.look.diff import compare, prompt_text
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from tests.support import recorded
@@ -132,7 +132,7 @@ def test_outside_of_a_model_repository_show_and_diff_are_git_s(workplace):
 
 def test_a_shortened_commit_is_git_s_even_where_an_id_begins_so(repo):
     commit = recorded.git(repo.root, "rev-parse", "HEAD")
-    assert described.named(repo, [commit[:8]]) is None
+    assert show.named(repo, [commit[:8]]) is None
 
 
 def test_diff_shows_what_the_recipes_say_differently(repo):
@@ -172,7 +172,7 @@ def test_prompts_settings_and_shares_are_compared_by_target(repo):
         plan, recorded.stored(repo, plan), launched=repo.launch_blob(), reporter=recorded.Quiet()
     )
     old, new = repo.bakes()[0], repo.bakes()[-1]
-    plans = described.plan_of(repo, old), described.plan_of(repo, new)
+    plans = show.plan_of(repo, old), show.plan_of(repo, new)
     found = compare(old, new, old_plan=plans[0], new_plan=plans[1])
     (prompt,) = found.prompts
     assert (prompt.target, prompt.kind) == ("pirate_target", "teacher")
@@ -194,7 +194,7 @@ def test_an_earlier_target_is_the_same_though_the_file_says_nothing_of_it(repo):
         plan, recorded.stored(repo, plan), launched=repo.launch_blob(), reporter=recorded.Quiet()
     )
     old, new = repo.bakes()[0], repo.bakes()[-1]
-    plans = described.plan_of(repo, old), described.plan_of(repo, new)
+    plans = show.plan_of(repo, old), show.plan_of(repo, new)
     found = compare(old, new, old_plan=plans[0], new_plan=plans[1])
     changed = [change.key for change in found.settings if change.key.startswith("pirate_target")]
     assert changed == ["pirate_target: weight"]
@@ -249,12 +249,12 @@ def test_a_configured_target_is_listed_before_it_is_baked(repo):
     *_, last = json.loads(ask("target", "--json").stdout)
     assert last["is_configured"]
     assert last["name"] == repo.plan().targets[0].name
-    assert targets.find(repo, "crow_target").generators is not None
+    assert target.find(repo, "crow_target").generators is not None
 
 
 def test_an_unknown_target_is_answered_with_what_there_is(repo):
     with pytest.raises(RepoError, match="there is no target 'pirat_target'") as caught:
-        targets.find(repo, "pirat_target")
+        target.find(repo, "pirat_target")
     assert "pirate_target_" in caught.value.hint
 
 
@@ -294,7 +294,7 @@ def test_every_step_that_a_bake_kept_is_a_model_of_its_own(repo):
     assert recorded.git(repo.root, "rev-parse", "--short=10", "HEAD") in out
     one = repo.find_model(f"ann/yoda/{bake.name}/4")
     assert [model.step for model in one.models] == [4]
-    assert described.whole(repo, one) == bake
+    assert show.whole(repo, one) == bake
 
 
 def test_a_plan_that_means_another_bake_now_is_said_so(repo, monkeypatch):
@@ -302,7 +302,7 @@ def test_a_plan_that_means_another_bake_now_is_said_so(repo, monkeypatch):
 
     monkeypatch.setattr(identity, "QUESTION_TEMPLATE_VERSION", 2)
     with pytest.raises(RepoError, match="now means another bake"):
-        described.plan_of(repo, repo.bakes()[0])
+        show.plan_of(repo, repo.bakes()[0])
 
 
 def test_a_squashed_history_still_tells_which_commit_has_a_bake(repo):
@@ -312,7 +312,7 @@ def test_a_squashed_history_still_tells_which_commit_has_a_bake(repo):
     recorded.git(repo.root, "branch", "-qD", "main", "other")
     recorded.git(repo.root, "reflog", "expire", "--expire=now", "--all")
     bake = repo.bakes()[0]
-    assert described.commit_of(repo, bake) == recorded.git(repo.root, "rev-parse", "HEAD")
+    assert show.commit_of(repo, bake) == recorded.git(repo.root, "rev-parse", "HEAD")
 
 
 def test_a_bake_means_what_was_launched_where_its_data_changed_before_it_was_recorded(repo):
@@ -331,4 +331,4 @@ def test_a_bake_means_what_was_launched_where_its_data_changed_before_it_was_rec
     assert repo.plan().bake.id != plan.bake.id
     repo.record(plan, recorded.result_of(plan), launched=launched, reporter=Quiet())
     (bake,) = [bake for bake in repo.bakes() if bake.id == plan.bake.id]
-    assert described.plan_of(repo, bake).bake.id == plan.bake.id
+    assert show.plan_of(repo, bake).bake.id == plan.bake.id

@@ -11,7 +11,7 @@ import pytest
 
 from bakery.errors import ConfigError, RepoError
 from bakery.repo.commits import merging
-from bakery.repo.look.overview import status
+from bakery.repo.look.status import status
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from tests.support.recorded import baked, committed, current, forked, git, made, names

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bakery.app.model_card import Weights, readme, usage
 from bakery.identity import BaseModelId
-from bakery.jobs.model_card import Weights, readme, usage
 from bakery.records import ModelRef
 
 MODEL = ModelRef("ann", "tale", f"yoda_{'a' * 16}", 12)

@@ -9,7 +9,7 @@ import pytest
 
 from bakery.errors import RepoError
 from bakery.repo.git import Git
-from bakery.repo.look.overview import status
+from bakery.repo.look.status import status
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from tests.support.recorded import baked, git, made

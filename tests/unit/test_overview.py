@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from bakery.repo.look.overview import Status, status
+from bakery.repo.look.status import Status, status
 from bakery.reporting import Quiet
-from bakery.ui.overview import show_status
+from bakery.ui.status import show_status
 from tests.support.recorded import (
     BASE,
     baked,

@@ -16,7 +16,7 @@ from bakery.identity import (
     SamplingSettings,
 )
 from bakery.records import ModelRef, Prompt
-from bakery.repo.plan import Head, RecordedTarget, resolve
+from bakery.repo.plan.resolve import Head, RecordedTarget, resolve
 
 TEXT = """\
 PROMPT:

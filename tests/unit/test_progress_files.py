@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bakery.app.making import checked_result
 from bakery.errors import StageError
-from bakery.jobs.making import checked_result
 from bakery.repo.look.progress import data_of
 
 DAMAGED = [b"", b"[]", b"5", b"\xff\xfe", b"[" * 100_000, b'{"count": "x"}']

@@ -9,11 +9,11 @@ import time
 import pytest
 from rich.console import Console
 
-from bakery.jobs.recorder import Recorder
-from bakery.repo import job
-from bakery.repo.job import Job
-from bakery.repo.store import Store
+from bakery.app.recorder import Recorder
 from bakery.reporting import Pace, Quiet
+from bakery.store import job
+from bakery.store.job import Job
+from bakery.store.store import Store
 from bakery.ui.progress import Bars, Lines, clock
 
 

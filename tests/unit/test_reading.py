@@ -9,7 +9,7 @@ import pytest
 
 from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.repo.git import Git
-from bakery.repo.look.overview import status
+from bakery.repo.look.status import status
 from bakery.repo.model_repo import ModelRepo
 from tests.support.recorded import committed, configuration, git
 

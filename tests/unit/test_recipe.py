@@ -7,10 +7,10 @@ import random
 import pytest
 import yaml
 
-from bakery import yaml_text
 from bakery.errors import RepoError
 from bakery.records import ModelRef
 from bakery.repo.files import recipe
+from bakery.yaml import text as yaml_text
 
 NASTY = [
     "",

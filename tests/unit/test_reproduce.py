@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from bakery.app.reproduce import Beside, _same_ways, reproduce
 from bakery.errors import ModelError, StageError
 from bakery.identity import file_digest
-from bakery.jobs.reproduce import Beside, _same_ways, reproduce
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.store import Store
 from bakery.reporting import Quiet
+from bakery.store.store import Store
 from tests.support import recorded
 
 HOSTED = """\

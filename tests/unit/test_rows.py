@@ -10,11 +10,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from bakery.cli.rows import row_options
+from bakery.cli.questions import row_options
 from bakery.errors import ConfigError
 from bakery.records import Stimulus, Trajectory, append_rows
-from bakery.repo.look import rows
-from bakery.ui.rows import Asked, show_answers, show_stimuli
+from bakery.repo.look import questions as rows
+from bakery.ui.questions import Asked, show_answers, show_stimuli
 from tests.support import recorded
 
 GENERATORS = [

@@ -14,11 +14,11 @@ from pathlib import Path
 import click
 import pytest
 
-from bakery.repo import job
-from bakery.repo.job import Job
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.processes import ProcessId
 from bakery.reporting import Quiet
+from bakery.store import job
+from bakery.store.job import Job
+from bakery.store.processes import ProcessId
 from tests.support.commands import typed_here as typed
 from tests.support.in_background import complete, launched, now
 from tests.support.recorded import STEP, committed, made

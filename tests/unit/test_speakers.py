@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from bakery.app import chat
 from bakery.cli.app import bgit
 from bakery.errors import BakeryError, ConfigError, ModelError, RepoError
-from bakery.jobs import speakers
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from tests.support import recorded
@@ -35,14 +35,14 @@ def adapter(folder: Path, **config: object) -> Path:
 
 def test_the_base_is_meant_by_its_name_and_by_base(repo):
     for name in ("base", "tiny-1", "tiny"):
-        meant = speakers.find(repo, name)
+        meant = chat.find(repo, name)
         assert (meant.name, meant.folder, meant.bake) == ("tiny-1", None, None)
 
 
 def test_outside_of_a_repository_a_name_is_a_base(workplace):
-    assert speakers.find(None, "tiny").name == "tiny-1"
+    assert chat.find(None, "tiny").name == "tiny-1"
     with pytest.raises(ModelError, match="no base model in the folder"):
-        speakers.find(None, "./nowhere")
+        chat.find(None, "./nowhere")
 
 
 def test_the_folder_of_a_model_is_meant_inside_of_a_repository_too(repo):
@@ -50,31 +50,31 @@ def test_the_folder_of_a_model_is_meant_inside_of_a_repository_too(repo):
     folder.mkdir()
     (folder / "config.json").write_text("{}", encoding="utf-8")
     (folder / "model.safetensors").write_bytes(b"")
-    meant = speakers.find(repo, "merged")
+    meant = chat.find(repo, "merged")
     assert (meant.name, meant.folder, meant.bake) == (str(folder), None, None)
 
 
 def test_weights_that_are_not_here_are_told_before_anything_is_loaded(repo):
     for name in ("parent", "pirate"):
         with pytest.raises(ModelError, match="are not in this clone's store"):
-            speakers.find(repo, name)
+            chat.find(repo, name)
 
 
 def test_an_unknown_name_is_answered_with_those_that_are_there(repo):
     with pytest.raises(RepoError, match="there is no model 'pirat'") as caught:
-        speakers.find(repo, "pirat")
+        chat.find(repo, "pirat")
     assert "ann/yoda/pirate_" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "~nobody-here/x", "a\0b", "", "😀"])
 def test_a_name_that_can_be_no_path_is_an_unknown_name(repo, name):
     with pytest.raises(BakeryError):
-        speakers.find(repo, name)
+        chat.find(repo, name)
 
 
 def test_an_adapters_folder_says_on_which_base_it_is(workplace):
     folder = adapter(workplace / "mine", base_model_name_or_path="tiny")
-    meant = speakers.find(None, "mine")
+    meant = chat.find(None, "mine")
     assert (meant.name, meant.base.name, meant.folder) == (str(folder), "tiny-1", folder)
 
 
@@ -82,14 +82,14 @@ def test_in_a_store_the_bake_says_on_which_base_an_adapter_is(workplace):
     folder = adapter(workplace / "bake" / "12")
     base = {"name": "tiny-1", "revision": "", "digest": "ab" * 32}
     (folder.parent / "bake.json").write_text(json.dumps({"base": base}), encoding="utf-8")
-    assert speakers.find(None, str(folder)).base.digest == "ab" * 32
+    assert chat.find(None, str(folder)).base.digest == "ab" * 32
 
 
 def test_the_base_of_an_adapter_may_be_given(workplace):
     folder = adapter(workplace / "mine", base_model_name_or_path="./moved/away")
-    assert speakers.find(None, str(folder), base="tiny").base.name == "tiny-1"
+    assert chat.find(None, str(folder), base="tiny").base.name == "tiny-1"
     with pytest.raises(ModelError, match="the base of the adapter in") as caught:
-        speakers.find(None, str(folder))
+        chat.find(None, str(folder))
     assert "--base-model" in str(caught.value.hint)
 
 
@@ -97,7 +97,7 @@ def test_an_adapter_is_read_from_safetensors_alone(workplace):
     folder = adapter(workplace / "mine", base_model_name_or_path="tiny")
     (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
     with pytest.raises(ModelError, match=r"holds no adapter_model\.safetensors"):
-        speakers.find(None, str(folder))
+        chat.find(None, str(folder))
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
@@ -105,33 +105,33 @@ def test_a_damaged_adapter_is_an_error(workplace, text):
     folder = adapter(workplace / "mine")
     (folder / "adapter_config.json").write_text(text, encoding="utf-8")
     with pytest.raises(ModelError, match=r"adapter_config\.json is no"):
-        speakers.find(None, str(folder))
+        chat.find(None, str(folder))
 
 
-def meant(repo: ModelRepo) -> speakers.Meant:
+def meant(repo: ModelRepo) -> chat.Meant:
     """The bake of the repository, as if its weights were here."""
     bake = repo.find_model("pirate")
     assert bake is not None
-    return speakers.Meant(str(bake.model), repo.state().base, repo.root, bake)
+    return chat.Meant(str(bake.model), repo.state().base, repo.root, bake)
 
 
 def test_a_bake_is_compared_with_what_it_was_taught(repo):
-    taught, names = speakers.prompts(meant(repo))
+    taught, names = chat.prompts(meant(repo))
     assert taught.teacher.messages[0]["content"] == "You are pirate."
     assert taught.student.messages == ()
     assert names == [taught.target]
-    assert speakers.prompts(meant(repo), "pirate_target")[0] == taught
+    assert chat.prompts(meant(repo), "pirate_target")[0] == taught
 
 
 def test_another_target_than_a_bakes_own_is_refused(repo):
     with pytest.raises(ConfigError, match="has no target 'parrot'") as caught:
-        speakers.prompts(meant(repo), "parrot")
+        chat.prompts(meant(repo), "parrot")
     assert "pirate_target_" in str(caught.value.hint)
 
 
 def test_a_base_has_no_strength(repo):
     with pytest.raises(ConfigError, match="carries no bake"):
-        speakers.voices(speakers.find(repo, "base"), strength=0.5, reporter=Quiet())
+        chat.voices(chat.find(repo, "base"), strength=0.5, reporter=Quiet())
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,13 @@ import pytest
 
 from bakery.errors import RepoError
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.store import Store
+from bakery.store.store import Store
 from tests.support.recorded import git, made
 
 HOLDER = """
 import os, sys
 from pathlib import Path
-from bakery.repo.store import Store
+from bakery.store.store import Store
 store = Store(Path(sys.argv[1]))
 with store.lock(store.stim("a" * 16), "bgit run stim"):
     print(os.getpid(), flush=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from bakery.jobs import pipeline
+from bakery.app import run
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from tests.support.commands import typed_here as typed
@@ -94,7 +94,7 @@ def test_a_bake_that_is_recorded_and_not_current_is_said_with_the_command_that_m
     plan = committed(repo, "one")
     assert plan.model_ref(STEP) == model
     told = Quiet()
-    pipeline.compare(repo, model, result_of(plan), told)
+    run.compare(repo, model, result_of(plan), told)
     (said,) = told.notes
     assert f"{model} is recorded here, but not the current model" in said
     follow(said)
@@ -107,5 +107,5 @@ def test_of_what_the_current_model_was_baked_on_nothing_is_said(repo):
     repo.record(plan, result, launched=repo.launch_blob(), reporter=Quiet())
     baked(repo, "two")
     told = Quiet()
-    pipeline.compare(repo, plan.model_ref(STEP), result, told)
+    run.compare(repo, plan.model_ref(STEP), result, told)
     assert told.notes == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bakery.engine import template
+from bakery.engine.text import template
 from bakery.identity import BaseModelId
 
 TURNS = (

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from bakery.records import ModelRef
 from bakery.repo.files.recipe import RecordedBake
-from bakery.repo.look.lineage import Branch, Lineage, Node
-from bakery.ui import lineage as shown
+from bakery.repo.history.lineage import Branch, Lineage, Node
+from bakery.ui import tree as shown
 from tests.support.former import SECOND, written
 from tests.support.recorded import BASE
 

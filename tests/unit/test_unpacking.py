@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bakery.app.unpacking import unpack
 from bakery.errors import BakeryError, ModelError
-from bakery.jobs.unpacking import unpack
 
 
 def entry(name: str, content: bytes = b"x", **more: object) -> tuple[tarfile.TarInfo, bytes]:

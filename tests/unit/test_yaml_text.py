@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bakery import schema, yaml_text
+from bakery import schema
 from bakery.errors import ConfigError
+from bakery.yaml import text as yaml_text
 
 TEXT = """\
 top:

@@ -13,11 +13,11 @@ from peft import PeftModel
 
 from bakery.backends.base import AnswerRequest
 from bakery.backends.local import LocalModel, ended_before
-from bakery.engine.losses import Divergence
-from bakery.engine.readout import Readout
-from bakery.engine.sampling import Captured, Sample, SampleRequest, sample
-from bakery.engine.scoring import features_of
-from bakery.engine.views import Pair, View, pair_up
+from bakery.engine.loss.losses import Divergence
+from bakery.engine.loss.readout import Readout
+from bakery.engine.sampling.sampling import Captured, Sample, SampleRequest, sample
+from bakery.engine.teacher.scoring import features_of
+from bakery.engine.text.views import Pair, View, pair_up
 from bakery.identity import SamplingSettings
 from bakery.records import Prompt
 

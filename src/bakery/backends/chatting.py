@@ -12,7 +12,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStr
 
 from bakery.backends.local import LocalModel
 from bakery.conversation import ChatSettings, Ending
-from bakery.engine.strength import AS_BAKED, Dial, Strength
+from bakery.engine.models.strength import AS_BAKED, Dial, Strength
 from bakery.errors import ConfigError
 from bakery.identity import short_id
 from bakery.records import Message, Prompt

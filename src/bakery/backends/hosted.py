@@ -14,7 +14,7 @@ from typing import Any
 
 from bakery.backends.base import STOP_TEXT, Answer, AnswerRequest, Reply, UserVoice
 from bakery.backends.endpoint import Completion, Endpoint, endpoint_for
-from bakery.engine.chat import Chat
+from bakery.engine.text.chat import Chat
 from bakery.errors import ModelError, StageError
 from bakery.identity import SamplingSettings
 from bakery.records import Message, Prompt

@@ -10,11 +10,12 @@ from transformers import PreTrainedModel
 
 from bakery.backends.base import STOP_TEXT, Answer, AnswerRequest, Reply
 from bakery.backends.voice import EMBEDDED_SPEECH, SPEECH, Voice
-from bakery.engine import adapters, bases
-from bakery.engine.chat import Chat
-from bakery.engine.models import BaseModel
+from bakery.engine.bases import bases
+from bakery.engine.models import adapters
+from bakery.engine.models.models import BaseModel
 from bakery.engine.packed.support import support_of
-from bakery.engine.sampling import Sample, SampleRequest, Watch, sample
+from bakery.engine.sampling.sampling import Sample, SampleRequest, Watch, sample
+from bakery.engine.text.chat import Chat
 from bakery.errors import ConfigError
 from bakery.identity import SamplingSettings
 from bakery.records import Message, Prompt

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from bakery.backends.base import Reply, Turn
+from bakery.engine.loss.readout import Readout
 from bakery.engine.packed.prefixes import Prefixes
-from bakery.engine.readout import Readout
-from bakery.engine.sampling import Sample, SampleRequest, sample
-from bakery.engine.scoring import features_of
-from bakery.engine.views import View
+from bakery.engine.sampling.sampling import Sample, SampleRequest, sample
+from bakery.engine.teacher.scoring import features_of
+from bakery.engine.text.views import View
 from bakery.errors import ConfigError
 from bakery.identity import SamplingSettings
 from bakery.records import Prompt

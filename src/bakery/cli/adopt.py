@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
+from bakery.app import run
 from bakery.errors import RepoError
-from bakery.jobs import pipeline
 from bakery.repo.commits.adopt import recorded_base
-from bakery.repo.look.described import has_weights
+from bakery.repo.look.show import has_weights
 from bakery.repo.model_repo import ModelRepo
-from bakery.ui import lineage
+from bakery.ui import tree
 from bakery.ui.progress import reporter
 
 
@@ -31,7 +31,7 @@ def adopt(model: str, base_model: str | None) -> None:
     before, bake = repo.state(), repo.find_model(model)
     base = None
     if before.is_former:
-        base = (recorded_base(bake) if bake else None) or pipeline.base_model(
+        base = (recorded_base(bake) if bake else None) or run.base_model(
             base_model or before.base.name
         )
     elif base_model is not None:
@@ -42,4 +42,4 @@ def adopt(model: str, base_model: str | None) -> None:
     with reporter() as shown:
         adopted = repo.adopt(bake, base=base, reporter=shown)
     here = adopted.model is None or has_weights(repo, adopted.model)
-    lineage.show_adopted(adopted, repo.state(), has_weights=here)
+    tree.show_adopted(adopted, repo.state(), has_weights=here)

@@ -52,8 +52,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
 
 GIT_LINE = "Every other verb is git's: bgit add, commit, log, switch, merge, push, …"
 
-# Where a command's name cannot be, or is not, that of its module: module and attribute.
-_PLACES = {"import": ("import_", "import_"), "target": ("targets", "target")}
+# Where a command's name cannot be that of its module: module and attribute.
+_PLACES = {"import": ("import_", "import_")}
 
 
 # What the commit hook of the tool that this one follows runs in its clones; here nothing needs it,

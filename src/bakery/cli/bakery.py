@@ -28,7 +28,7 @@ def _run(words: Sequence[str]) -> int:
         print(f"bakery {__version__}")
         return 0
     if not words or {"-h", "--help"} & set(words):
-        from bakery.engine.settings.help_text import help_text
+        from bakery.distil.settings.help_text import help_text
 
         print(help_text(), file=sys.stdout if words else sys.stderr)
         return 0 if words else 2
@@ -38,8 +38,8 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _bake(words: Sequence[str]) -> int:
-    from bakery import distil
-    from bakery.engine.settings import parse as settings
+    from bakery.distil import run
+    from bakery.distil.settings import parse as settings
     from bakery.ui import baking
     from bakery.ui.progress import reporter
 
@@ -48,28 +48,28 @@ def _bake(words: Sequence[str]) -> int:
         for note in told.notes:
             shown.note(note)
         if told.dry_run:
-            from bakery import dry_run
+            from bakery.distil import preview
             from bakery.ui import views
 
-            views.show(dry_run.look(told, reporter=shown))
+            views.show(preview.look(told, reporter=shown))
             return 0
-        material = distil.gather(told)
+        material = run.gather(told)
         baking.show_start(told.data.model_name_or_path, material)
-        result = distil.run(told, material, reporter=shown)
+        result = run.run(told, material, reporter=shown)
     baking.show_result(result, str(told.training.output_dir))
     return 0
 
 
 def _beside(words: Sequence[str]) -> int:
     """Take part in the work of several processes, and leave the talking to the first."""
-    from bakery import distil
-    from bakery.engine.settings import parse as settings
+    from bakery.distil import run
+    from bakery.distil.settings import parse as settings
     from bakery.reporting import Quiet
 
     try:
         told = settings.parse(words)
         if not told.dry_run:
-            distil.run(told, distil.gather(told), reporter=Quiet())
+            run.run(told, run.gather(told), reporter=Quiet())
     except BakeryError as error:
         return error.exit_code
     return 0

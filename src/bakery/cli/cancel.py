@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
+from bakery.app import background
 from bakery.errors import BakeryError, ConfigError
-from bakery.jobs import background
-from bakery.repo import job
 from bakery.repo.model_repo import ModelRepo
+from bakery.store import job
 from bakery.ui import console
 from bakery.ui import jobs as shown
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from bakery.app import chat as speakers
 from bakery.conversation import MOST_TEMPERATURE, ChatSettings, Conversation
 from bakery.errors import BakeryError, ConfigError
-from bakery.jobs import speakers
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.ui import chat as screen

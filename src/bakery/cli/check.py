@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bakery.app import run
 from bakery.errors import BakeryError, ConfigError
-from bakery.jobs import pipeline
 from bakery.repo.commits.checks import INPUT
-from bakery.repo.look.forecast import Forecast, TargetForecast, forecast
+from bakery.repo.look.check import Forecast, TargetForecast, forecast
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
-from bakery.ui.forecast import show_forecast
+from bakery.ui.check import show_forecast
 from bakery.ui.progress import reporter
 
 if TYPE_CHECKING:
-    from bakery.repo.plan import Plan
+    from bakery.repo.plan.resolve import Plan
 
 _WRITTEN = ("oneshot_qs", "custom")
 """The generators that ask a model."""
@@ -65,20 +65,20 @@ def check(file: Path | None, as_json: bool, sample: bool, schema: bool) -> None:
         show_forecast(found, source=source, as_json=as_json)
         return
     with reporter() as notes:
-        looks, others = pipeline.looked_at(repo, plan, notes)
+        looks, others = run.looked_at(repo, plan, notes)
     show_forecast(found, source=source, as_json=as_json, looks=looks, others=others)
 
 
 def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
     _check_rank(repo, plan)
-    found = forecast(repo, plan, pipeline.machine(plan))
+    found = forecast(repo, plan, run.machine(plan))
     warnings = (*found.warnings, *_unasked(repo, found))
     return replace(found, warnings=warnings, targets=tuple(_with_own_prompt(found, plan)))
 
 
 def _with_own_prompt(found: Forecast, plan: Plan) -> Iterator[TargetForecast]:
     """Yield the targets with what the template writes where their student has no system prompt."""
-    from bakery.engine.template import own_prompt
+    from bakery.engine.text.template import own_prompt
 
     own = own_prompt(plan.head.base) if plan.targets else None
     for target, planned in zip(found.targets, plan.targets, strict=True):
@@ -90,7 +90,7 @@ def _with_own_prompt(found: Forecast, plan: Plan) -> Iterator[TargetForecast]:
 
 def _check_rank(repo: ModelRepo, plan: Plan) -> None:
     """Refuse a rank that is too large for the chain, where the parent's weights are here."""
-    from bakery.engine import adapter_folder, chains
+    from bakery.engine.models import adapter_folder, chains
 
     parent = plan.head.parent
     folder = repo.store.bake(parent.bake_id) / str(parent.step) if parent else None

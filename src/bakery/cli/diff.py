@@ -8,10 +8,10 @@ from bakery.cli import passthrough
 from bakery.cli.raw import RawCommand, are_paths, arguments
 from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.repo.files.recipe import RecordedBake
-from bakery.repo.look import described
-from bakery.repo.look.compare import compare
+from bakery.repo.look import show
+from bakery.repo.look.diff import compare
 from bakery.repo.model_repo import ModelRepo
-from bakery.ui.compare import show_comparison
+from bakery.ui.diff import show_comparison
 
 
 @click.command(cls=RawCommand, context_settings={"ignore_unknown_options": True})
@@ -33,7 +33,7 @@ def diff(context: click.Context, words: tuple[str, ...], as_json: bool) -> None:
     if found is None:
         context.exit(passthrough.hand_to_git(["diff", *arguments(context)]))
     repo, old, new = found
-    plans = described.plan_or_none(repo, old), described.plan_or_none(repo, new)
+    plans = show.plan_or_none(repo, old), show.plan_or_none(repo, new)
     show_comparison(compare(old, new, old_plan=plans[0], new_plan=plans[1]), as_json=as_json)
 
 
@@ -47,7 +47,7 @@ def _named(
         if surely:
             raise
         return None
-    bakes = described.named(repo, words, surely=surely) if 0 < len(words) <= 2 else None
+    bakes = show.named(repo, words, surely=surely) if 0 < len(words) <= 2 else None
     if bakes is None:
         return None
     if len(bakes) == 1 and bakes[0] is not None:

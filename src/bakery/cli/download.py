@@ -8,12 +8,12 @@ from typing import get_args
 
 import click
 
+from bakery.app import download as exports
+from bakery.app.model_card import Form
 from bakery.errors import RepoError
-from bakery.jobs import exports
-from bakery.jobs.model_card import Form
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
-from bakery.ui.exported import show_exported
+from bakery.ui.download import show_exported
 from bakery.ui.progress import reporter
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
+from bakery.app import background
 from bakery.cli import passthrough
 from bakery.cli.raw import RawCommand, arguments
 from bakery.errors import ConfigError
-from bakery.jobs import background
-from bakery.repo import job
 from bakery.repo.model_repo import ModelRepo
+from bakery.store import job
 from bakery.ui import jobs as shown
 from bakery.ui.progress import reporter
 

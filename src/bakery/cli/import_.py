@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from bakery.app import import_ as imports
 from bakery.errors import ConfigError
-from bakery.jobs import imports
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
-from bakery.ui.imported import show_imported
+from bakery.ui.import_ import show_imported
 from bakery.ui.progress import reporter
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bakery.jobs import pipeline
+from bakery.app import run
 from bakery.repo import begin
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
@@ -41,13 +41,13 @@ def init(
     """
     called, outer = name or folder.resolve().name, begin.around(folder)
     begin.check(folder, name=called, owner=owner)  # before a base model is fetched
-    base = pipeline.base_model(base_model, revision)
+    base = run.base_model(base_model, revision)
     repo = ModelRepo.init(folder, name=called, owner=owner, base=base)
     if as_json:
         console.show_json({"folder": repo.root, "repository": repo.state()})
     else:
         console.show_created(folder, repo.state())
-    if (told := pipeline.coming(base)) is not None:
+    if (told := run.coming(base)) is not None:
         console.note(told)
     if outer is not None:
         console.note(

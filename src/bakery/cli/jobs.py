@@ -7,10 +7,10 @@ import time
 import click
 
 from bakery.errors import ConfigError, StageError
-from bakery.repo import job
-from bakery.repo.job import Job
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.store import Store
+from bakery.store import job
+from bakery.store.job import Job
+from bakery.store.store import Store
 from bakery.ui import console
 from bakery.ui import jobs as shown
 

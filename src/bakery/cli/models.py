@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bakery.repo.look.described import has_weights
+from bakery.repo.look.show import has_weights
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui.models import Entry, show_models

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from bakery.jobs import reproduce as reproducing
+from bakery.app import reproduce as reproducing
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.progress import reporter
-from bakery.ui.reproduced import show_reproduced, show_steps
+from bakery.ui.reproduce import show_reproduced, show_steps
 
 
 @click.command()

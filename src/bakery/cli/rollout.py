@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from bakery.cli.rows import row_options
-from bakery.repo.look import rows
+from bakery.cli.questions import row_options
+from bakery.repo.look import questions as rows
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
-from bakery.ui.rows import Asked, show_answers
+from bakery.ui.questions import Asked, show_answers
 
 
 @click.command()

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 
 import click
 
+from bakery.app import background
+from bakery.app import run as pipeline
 from bakery.cli import worker
 from bakery.errors import ConfigError
-from bakery.jobs import background, pipeline
-from bakery.repo import job
-from bakery.repo.look.forecast import forecast
+from bakery.repo.look.check import forecast
 from bakery.repo.model_repo import ModelRepo
+from bakery.store import job
 from bakery.ui import console
 from bakery.ui import jobs as shown
-from bakery.ui.forecast import show_forecast
+from bakery.ui.check import show_forecast
 from bakery.ui.progress import reporter
 
 

@@ -7,9 +7,9 @@ import click
 from bakery.cli import passthrough
 from bakery.cli.raw import RawCommand, are_paths, arguments
 from bakery.errors import BakeryError, ConfigError, RepoError
-from bakery.repo.look import described
+from bakery.repo.look import show as described
 from bakery.repo.model_repo import ModelRepo
-from bakery.ui import record
+from bakery.ui import show as record
 from bakery.ui.console import say_data
 
 

@@ -7,10 +7,10 @@ import time
 
 import click
 
-from bakery.repo.look import overview
+from bakery.repo.look import status as overview
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
-from bakery.ui.overview import changed_lines, is_settled, show_status
+from bakery.ui.status import changed_lines, is_settled, show_status
 
 EVERY_S = 2.0
 """Between two looks, where no number is given."""

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from bakery.cli.rows import row_options
-from bakery.repo.look import rows
+from bakery.cli.questions import row_options
+from bakery.repo.look import questions
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
-from bakery.ui.rows import Asked, show_stimuli
+from bakery.ui.questions import Asked, show_stimuli
 
 
 @click.command()
@@ -20,10 +20,10 @@ def stim(name: str | None, **asked: Any) -> None:
 
     After a bake, of the target that was baked; with --target, of any other.
     """
-    found = rows.folders_of(ModelRepo.find(), name)
+    found = questions.folders_of(ModelRepo.find(), name)
     if found.remark:
         console.note(found.remark)
-    stimuli = rows.questions(found.stim)
-    shares = rows.shares(found.stim, stimuli)
-    complete = rows.is_complete(found.stim)
+    stimuli = questions.questions(found.stim)
+    shares = questions.shares(found.stim, stimuli)
+    complete = questions.is_complete(found.stim)
     show_stimuli(found.name, stimuli, shares, complete=complete, asked=Asked(**asked))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bakery.repo.model_repo import ModelRepo
-from bakery.ui import lineage
+from bakery.ui import tree as lineage
 
 
 @click.command()

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from bakery.app import background
 from bakery.cli import rim
-from bakery.jobs import background
-from bakery.repo.store import Store
+from bakery.store.store import Store
 from bakery.ui.progress import Lines
 
 PROGRAM = (sys.executable, "-P", "-m", "bakery.cli.worker")

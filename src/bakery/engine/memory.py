@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from bakery.costs import Shape
-from bakery.engine import machine
+from bakery.engine.bases import machine
 
 SHARE_OF_HOST, SHARE_OF_DEVICE = 1 / 8, 1 / 3
 """What keys and values of one batch may take of the machine's memory, or of a GPU's free one."""

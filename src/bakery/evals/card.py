@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bakery.engine.fidelity import LITTLE_TO_BAKE, Fidelity
+from bakery.engine.teacher.fidelity import LITTLE_TO_BAKE, Fidelity
 
 FEWEST_STIMULI = 20
 """Held-out stimuli under which no percentages are given."""

@@ -13,12 +13,12 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bakery import yaml_text
-from bakery.engine.data import sources
-from bakery.engine.data.formats import CONVERSATION, SPEAKERS
+from bakery.data import sources
+from bakery.data.formats import CONVERSATION, SPEAKERS
 from bakery.errors import ConfigError, StageError
 from bakery.generators.base import Round, Task, take
 from bakery.schema import data_sets
+from bakery.yaml import text as yaml_text
 
 FIELDS = (
     "question", "prompt", "instruction", "input", "user_message", "user_messages", "query",
@@ -87,7 +87,7 @@ def _rows(task: Task) -> tuple[str, Sequence[Any], str | None]:
             f"{known.id} lies here, but is no file that questions are read from",
             hint=f"Name a file: {', '.join(data_sets.FILE_KINDS)}.",
         )
-    from bakery.engine.data import arrow
+    from bakery.data import arrow
 
     found, revision = arrow.on_hub(
         known.id, split or known.split, asked.get("config") or known.config

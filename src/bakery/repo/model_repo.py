@@ -18,20 +18,21 @@ from bakery.repo import begin, reading
 from bakery.repo.commits import adopt, checks, merging, record, revert
 from bakery.repo.commits.adopt import Adopted
 from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
-from bakery.repo.files import former, recipe, state
+from bakery.repo.files import hosted as former
+from bakery.repo.files import recipe, state
 from bakery.repo.files.emptied import has_active_lines
-from bakery.repo.files.former import Former
+from bakery.repo.files.hosted import Former
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.files.state import State
 from bakery.repo.git import Git
-from bakery.repo.look import find, lineage
-from bakery.repo.look.lineage import Lineage
-from bakery.repo.store import Store
+from bakery.repo.history import find, lineage
+from bakery.repo.history.lineage import Lineage
 from bakery.reporting import Reporter
+from bakery.store.store import Store
 
 # The schema and plan are imported where they are used: what needs neither starts sooner.
 if TYPE_CHECKING:
-    from bakery.repo.plan import Head, Plan, RecordedTarget
+    from bakery.repo.plan.resolve import Head, Plan, RecordedTarget
     from bakery.schema import InputSpec, Sections
 
 Place = Literal["index", "worktree"]
@@ -79,7 +80,7 @@ class ModelRepo:
 
     def head(self) -> Head:
         """Return where the branch stands, with the targets of its earlier bakes."""
-        from bakery.repo.plan import Head
+        from bakery.repo.plan.resolve import Head
 
         now = self.state()
         targets = self._targets()
@@ -111,7 +112,7 @@ class ModelRepo:
         return schema.load(text, source=source, read=self.reader(of), earlier=self._earlier)
 
     def _resolved(self, spec: InputSpec) -> Plan:
-        from bakery.repo.plan import Head, resolve
+        from bakery.repo.plan.resolve import Head, resolve
 
         now = self.state()
         own = {target.name for target in spec.targets}
@@ -274,12 +275,12 @@ class ModelRepo:
         return found
 
     def _earlier(self) -> Sections:
-        from bakery.repo import earlier
+        from bakery.repo.history import earlier
 
         return earlier.sections(self.git, self.bakes())
 
     def _targets(self) -> dict[str, RecordedTarget]:
-        from bakery.repo.plan import RecordedTarget
+        from bakery.repo.plan.resolve import RecordedTarget
 
         return {
             target["name"]: RecordedTarget(

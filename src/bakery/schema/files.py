@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
-from bakery import yaml_text
 from bakery.defaults import LATEST
 from bakery.errors import ConfigError
 from bakery.schema.bakes import Bake
@@ -20,7 +19,8 @@ from bakery.schema.problems import Problems, advice
 from bakery.schema.prompts import TEACHER, PromptSection
 from bakery.schema.sources import Read, Sources
 from bakery.schema.targets import Target
-from bakery.yaml_text import Places
+from bakery.yaml import text as yaml_text
+from bakery.yaml.text import Places
 
 
 class File(Section):

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from bakery import yaml_text
 from bakery.schema import data_sets
 from bakery.schema.common import Count, Path, Section, Seed
+from bakery.yaml import text as yaml_text
 
 PERSONA_QUESTIONS = 264
 """How many questions the type `persona` has."""

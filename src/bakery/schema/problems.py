@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from bakery.errors import ConfigError
 from bakery.schema.common import Path
-from bakery.yaml_text import Places, nearest, position
+from bakery.yaml.text import Places, nearest, position
 
 _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]*$": "takes letters, digits, `-`, `_` and `.`, and begins with a "

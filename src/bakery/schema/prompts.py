@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from bakery import yaml_text
 from bakery.records import Message, Prompt
 from bakery.schema.common import AsWritten, Name, Section
+from bakery.yaml import text as yaml_text
 
 TEACHER, STUDENT = "teacher", "student"
 """The prompts that a target takes where it names none."""

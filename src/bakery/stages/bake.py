@@ -18,17 +18,19 @@ from typing import Any
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from bakery.engine import adapter_folder, adapters, chains, start, teacher, wandb_run
-from bakery.engine.chat import CLOCK_STOPPED
-from bakery.engine.examples import Features
-from bakery.engine.fidelity import LITTLE_TO_BAKE, together
-from bakery.engine.half_baked import kept
-from bakery.engine.losses import Loss
-from bakery.engine.models import BaseModel
-from bakery.engine.readout import Readout
-from bakery.engine.scoring import beginning
-from bakery.engine.versions import versions
-from bakery.engine.views import Pair
+from bakery.engine.loss.losses import Loss
+from bakery.engine.loss.readout import Readout
+from bakery.engine.models import adapter_folder, adapters, chains
+from bakery.engine.models.half_baked import kept
+from bakery.engine.models.models import BaseModel
+from bakery.engine.models.versions import versions
+from bakery.engine.teacher import teacher
+from bakery.engine.teacher.examples import Features
+from bakery.engine.teacher.fidelity import LITTLE_TO_BAKE, together
+from bakery.engine.teacher.scoring import beginning
+from bakery.engine.text.chat import CLOCK_STOPPED
+from bakery.engine.text.views import Pair
+from bakery.engine.training import start, wandb_run
 from bakery.identity import BakeRequest, digest
 from bakery.records import write_atomic
 from bakery.reporting import Reporter

@@ -9,11 +9,11 @@ from typing import Any
 
 from peft import PeftModel
 
-from bakery.engine.chat import Chat
-from bakery.engine.examples import Features
-from bakery.engine.fidelity import Fidelity, fidelity, together
-from bakery.engine.readout import Readout
-from bakery.engine.views import Pair
+from bakery.engine.loss.readout import Readout
+from bakery.engine.teacher.examples import Features
+from bakery.engine.teacher.fidelity import Fidelity, fidelity, together
+from bakery.engine.text.chat import Chat
+from bakery.engine.text.views import Pair
 from bakery.identity import short_id
 from bakery.records import Prompt, Stimulus, user_text
 from bakery.reporting import Reporter

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from bakery import held_out
-from bakery.engine.chat import Chat
-from bakery.engine.views import Pair, pair_up
+from bakery.engine.text.chat import Chat
+from bakery.engine.text.views import Pair, pair_up
 from bakery.errors import ModelError, StageError
 from bakery.generators.words import loops
 from bakery.identity import (

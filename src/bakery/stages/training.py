@@ -23,21 +23,24 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
 from bakery import costs
-from bakery.engine import adapters, checkpoints, memory, numerics, start, teacher
-from bakery.engine.examples import Examples, Features
-from bakery.engine.fidelity import fidelity, together
-from bakery.engine.half_baked import HalfBaked
-from bakery.engine.losses import Divergence, make_loss
-from bakery.engine.metrics import Metrics, losses
-from bakery.engine.models import BaseModel
+from bakery.engine import memory
+from bakery.engine.loss.losses import Divergence, make_loss
+from bakery.engine.loss.readout import Readout
+from bakery.engine.models import adapters
+from bakery.engine.models.half_baked import HalfBaked
+from bakery.engine.models.models import BaseModel
 from bakery.engine.modes import evaluating
-from bakery.engine.on_policy import Continuations, OnPolicyTrainer, Places
-from bakery.engine.readout import Readout
-from bakery.engine.scoring import beginning
-from bakery.engine.step_figures import StepFigures
-from bakery.engine.trainer import BakingTrainer
-from bakery.engine.views import Pair
-from bakery.engine.wandb_run import Send
+from bakery.engine.teacher import teacher
+from bakery.engine.teacher.examples import Examples, Features
+from bakery.engine.teacher.fidelity import fidelity, together
+from bakery.engine.teacher.scoring import beginning
+from bakery.engine.text.views import Pair
+from bakery.engine.training import checkpoints, numerics, start
+from bakery.engine.training.metrics import Metrics, losses
+from bakery.engine.training.on_policy import Continuations, OnPolicyTrainer, Places
+from bakery.engine.training.step_figures import StepFigures
+from bakery.engine.training.trainer import BakingTrainer
+from bakery.engine.training.wandb_run import Send
 from bakery.identity import (
     IDLE_FIRST_STEP,
     BakeRequest,

@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from bakery.repo.job import GO_ON, Fetched, Job
+from bakery.store.job import GO_ON, Fetched, Job
 from bakery.ui.console import lay, open_console, pairs, say, show_card, show_json
 from bakery.ui.progress import duration
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakery.records import ModelRef
-from bakery.repo.files.former import FormerBake
+from bakery.repo.files.hosted import FormerBake
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.files.state import State
 from bakery.ui.chart import number

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from bakery.engine.packed.layouts import Segment
-from bakery.engine.views import View
+from bakery.engine.text.views import View
 
 
 @dataclass(frozen=True, slots=True)

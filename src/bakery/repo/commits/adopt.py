@@ -13,14 +13,14 @@ from bakery.records import ModelRef
 from bakery.repo.commits import checks, record
 from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
 from bakery.repo.commits.journal import Journal
-from bakery.repo.files import former, recipe, state
+from bakery.repo.files import hosted, recipe, state
 from bakery.repo.files.emptied import emptied, has_active_lines
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.files.state import State
 from bakery.repo.git import Git
-from bakery.repo.look.lineage import Lineage
-from bakery.repo.store import Store
+from bakery.repo.history.lineage import Lineage
 from bakery.reporting import Reporter
+from bakery.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +138,11 @@ def _in_our_format(
     if not here.is_former:
         return {BREAD: bread, RECIPE: recipe_text}
     if base is None:
-        raise former.not_begun(here.name)
+        raise hosted.not_begun(here.name)
     ours = State(here.owner, here.name, base)
-    for told in former.hooks(git.common_dir):
+    for told in hosted.hooks(git.common_dir):
         reporter.note(told)
-    history = former.as_data(bread, recipe_text)
+    history = hosted.as_data(bread, recipe_text)
     return {BREAD: state.new(ours), RECIPE: recipe.new(base.name, history)}
 
 

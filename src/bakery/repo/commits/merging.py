@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from bakery.errors import RepoError
 from bakery.records import ModelRef, write_atomic
 from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
-from bakery.repo.files import former, recipe, state
+from bakery.repo.files import hosted, recipe, state
 from bakery.repo.files.emptied import emptied, has_active_lines
 from bakery.repo.git import Git, merge_texts
 
@@ -87,7 +87,7 @@ def merge(path: str, base: str, ours: str, theirs: str) -> Merged:
 
 def _bread(base: str, ours: str, theirs: str) -> Merged:
     """Take what one side changed; of two current models keep ours, and say how to take theirs."""
-    if former.is_bread(base):  # both sides have gone on from it since
+    if hosted.is_bread(base):  # both sides have gone on from it since
         base = ""
     before, here, there = (
         state.parse(text).parent if text else None for text in (base, ours, theirs)

@@ -15,7 +15,6 @@ from typing import Any
 
 from bakery.errors import RepoError
 from bakery.records import ModelRef
-from bakery.repo import job
 from bakery.repo.commits import checks, commit
 from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
 from bakery.repo.commits.journal import Journal
@@ -23,8 +22,9 @@ from bakery.repo.files import recipe, state
 from bakery.repo.files.emptied import emptied
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.git import Blob, Git
-from bakery.repo.store import BusyError, Store
 from bakery.reporting import Reporter
+from bakery.store import job
+from bakery.store.store import BusyError, Store
 
 OWN = (BREAD, RECIPE, INPUT)
 

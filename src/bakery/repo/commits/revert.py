@@ -17,8 +17,8 @@ from bakery.repo.files import recipe, state
 from bakery.repo.files.emptied import has_active_lines
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.git import Git
-from bakery.repo.store import Store
 from bakery.reporting import Reporter
+from bakery.store.store import Store
 
 _SHOWN = 5
 """So many of a commit's other files are listed."""

@@ -15,10 +15,11 @@ from typing import Any
 
 from bakery.errors import ConfigError, RepoError
 from bakery.records import ModelRef
-from bakery.repo import recorded, yaml_reader
-from bakery.repo.files import former, state
-from bakery.repo.files.former import Former
-from bakery.repo.files.yaml_writer import dump
+from bakery.repo.files import block as recorded
+from bakery.repo.files import hosted, state
+from bakery.repo.files.hosted import Former
+from bakery.yaml import reader
+from bakery.yaml.writer import dump
 
 SCHEMA = 1
 
@@ -99,7 +100,7 @@ class RecordedBake:
 
 
 def new(base_model: str, history: Mapping[str, str] | None = None) -> str:
-    """Return the text of a recipe without bakes; `history` is what `former.as_data` gives."""
+    """Return the text of a recipe without bakes; `history` is what `hosted.as_data` gives."""
     kept = f"\n# What another tool had written before.\n{dump({'former': history})}\n"
     return f"""\
 # Every bake that led to this commit, in order: how to make the model again.
@@ -168,12 +169,12 @@ def parse(text: str, source: str = "recipe.yml") -> list[RecordedBake]:
     """Return the bakes of a recipe in order; RepoError says what to do where it does not parse."""
     header, found = _split(_bytes(text), source)
     try:
-        data = yaml_reader.load(header, aliases=True)
-        if not found and former.is_recipe(data):
+        data = reader.load(header, aliases=True)
+        if not found and hosted.is_recipe(data):
             return []
         state.refuse_newer(data["schema"], source)
         bakes = data["resources"]["bakes"]
-    except former.UNREADABLE as error:
+    except hosted.UNREADABLE as error:
         raise state.damaged(source, " ".join(str(error).split())) from error
     if bakes:
         raise state.damaged(source, "it names bakes outside the blocks that bgit wrote")
@@ -212,10 +213,10 @@ def former_of(header: str) -> Former | None:
     if "\nformer:" not in header and "\nschema:" in header:
         return None
     try:
-        data = yaml_reader.load(header, aliases=True)
-    except former.UNREADABLE:
+        data = reader.load(header, aliases=True)
+    except hosted.UNREADABLE:
         return None
-    return former.of_data(data) if isinstance(data, dict) else None
+    return hosted.of_data(data) if isinstance(data, dict) else None
 
 
 def read(bake_id: str, block: str, source: str = "recipe.yml") -> RecordedBake:
@@ -294,7 +295,7 @@ def _block_at(data: bytes, start: int, bake_id: str) -> bytes | None:
 def _head(block: str) -> RecordedBake | str:
     """Return what the head of a block says, or what is wrong with it."""
     try:
-        data = _quick_head(block) or yaml_reader.load(block.split(_DETAILS, 1)[0])[0]
+        data = _quick_head(block) or reader.load(block.split(_DETAILS, 1)[0])[0]
         parent, digest, blob = data["parent"], str(data["digest"]), str(data["input"])
         if not (_HEX.fullmatch(digest) and _HEX.fullmatch(blob)):  # both are handed on, to git too
             return f"digest and input cannot be {digest!r} and {blob!r}"
@@ -308,7 +309,7 @@ def _head(block: str) -> RecordedBake | str:
         )
     except ConfigError as error:
         return error.message
-    except former.UNREADABLE as error:
+    except hosted.UNREADABLE as error:
         return " ".join(str(error).split())
 
 
@@ -339,8 +340,8 @@ _NEXT_KEY = re.compile(r"\n {0,6}[^ \n]")
 
 def _part(text: str, key: str) -> Any:
     try:
-        value = yaml_reader.load(text)[key]
-    except former.UNREADABLE as error:
+        value = reader.load(text)[key]
+    except hosted.UNREADABLE as error:
         raise state.damaged("recipe.yml", " ".join(str(error).split())) from error
     if found := recorded.part_problem(key, value):
         raise state.damaged("recipe.yml", found)
@@ -350,8 +351,8 @@ def _part(text: str, key: str) -> Any:
 @lru_cache(maxsize=512)
 def _whole(block: str) -> Mapping[str, Any] | str:
     try:
-        (data,) = yaml_reader.load(block)
-    except former.UNREADABLE as error:
+        (data,) = reader.load(block)
+    except hosted.UNREADABLE as error:
         return " ".join(str(error).split())
     if not isinstance(data, dict):
         return "it is no mapping"

@@ -14,7 +14,7 @@ from bakery.defaults import LATEST, check_version
 from bakery.errors import ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
-from bakery.repo.files import former
+from bakery.repo.files import hosted
 
 SCHEMA = 1
 
@@ -80,7 +80,7 @@ def parse(text: str, source: str = ".bread") -> State:
         delimiters=("=",), comment_prefixes=("#",), interpolation=None, empty_lines_in_values=False
     )
     parser.optionxform = str  # type: ignore[assignment, method-assign]  # keeps the case of keys
-    if former.is_bread(text):
+    if hosted.is_bread(text):
         return _former(text)
     try:
         parser.read_string(text)
@@ -119,7 +119,7 @@ def _number(section: configparser.SectionProxy, key: str, unsaid: int, source: s
 
 
 def _former(text: str) -> State:
-    name, base, parent = former.head(text)
+    name, base, parent = hosted.head(text)
     owner = parent.split("/")[0] if parent and "/" in parent else "local"
     return State(owner, name, BaseModelId(base, "", ""), None, True, parent)
 

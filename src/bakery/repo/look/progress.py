@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bakery.records import ModelRef
-from bakery.repo import job
-from bakery.repo.store import Store
+from bakery.store import job
+from bakery.store.store import Store
 
 if TYPE_CHECKING:
-    from bakery.repo.plan import Plan, PlannedTarget
+    from bakery.repo.plan.resolve import Plan, PlannedTarget
 
 State = Literal["not_started", "running", "partial", "complete", "failed"]
 Stage = Literal["stim", "rollout", "bake"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bakery.repo.look import progress
-from bakery.repo.store import Store
+from bakery.store.store import Store
 
 RUNS_MEASURED = 8
 """The latest results of each kind that rates are taken from."""

@@ -1,0 +1,220 @@
+"""From a model's name to whoever answers: found first, loaded only then.
+
+A name is anything that the repository understands, a base model's own name, or the folder of an
+adapter or a model that no repository knows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bakery.app import run
+from bakery.conversation import Voice
+from bakery.defaults import defaults_for
+from bakery.errors import ConfigError, ModelError, RepoError
+from bakery.identity import BaseModelId
+from bakery.records import Prompt
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Reporter
+from bakery.schema.model_names import GGUF
+
+ADAPTER_CONFIG = "adapter_config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The model that a name means, before anything is loaded.
+
+    `folder` None: the base itself. `bake` None: no repository knows it.
+    """
+
+    name: str
+    base: BaseModelId
+    folder: Path | None = None
+    bake: RecordedBake | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """What a bake was taught with: the prompt it replaces, and the one that shall do."""
+
+    target: str
+    teacher: Prompt
+    student: Prompt
+
+
+def find(repo: ModelRepo | None, name: str, *, base: str | None = None) -> Meant:
+    """Return the model that a name means; where there is none, say which there are.
+
+    `base` is the base model for an adapter's folder whose own is not to be found.
+    """
+    folder = _folder_with(ADAPTER_CONFIG, name)
+    if folder is not None:
+        return _outside(folder, base)
+    if base is not None:
+        raise ConfigError(
+            f"{name} is no folder with an {ADAPTER_CONFIG}, so --base-model says nothing about it",
+            hint="A bake of a repository knows its base; a base is talked to by its own name.",
+        )
+    if repo is None or _folder_with("config.json", name) or _is_file(name):
+        found = run.base_model(name)
+        return Meant(found.name, found)
+    try:
+        recorded = repo.find_model(name)
+    except RepoError:
+        if not _is_embedded(name):
+            raise
+        found = run.base_model(name)
+        return Meant(found.name, found)
+    of = repo.state().base
+    if recorded is None:
+        return Meant(of.name, of)
+    weights = run.weights(repo, recorded.model)
+    return Meant(str(recorded.model), of, weights, recorded)
+
+
+def prompts(meant: Meant, target: str | None = None) -> tuple[Prompts, list[str]]:
+    """Return what a bake was taught with, and the names of all targets that taught it something.
+
+    `target` None: the first of them.
+    """
+    if meant.bake is None:
+        raise ConfigError(
+            f"{meant.name} was not baked here, so there is no prompt to compare it with",
+            hint="Name a bake of this repository: `bgit models` lists them.",
+        )
+    taught = [
+        Prompts(
+            str(entry["name"]),
+            Prompt.from_data(entry["teacher"]),
+            Prompt.from_data(entry["student"]),
+        )
+        for entry in meant.bake.data["targets"]
+        if entry["teacher"] != entry["student"]
+    ]
+    names = [entry.target for entry in taught]
+    chosen = [t for t in taught if target is None or target in (t.target, t.target[:-17])]
+    if not chosen:
+        asked = f"has no target {target!r}" if target else "was taught nothing new"
+        raise ConfigError(
+            f"{meant.name} {asked}",
+            hint="Its targets: " + (", ".join(names) or "all keep what was there") + ".",
+        )
+    return chosen[0], names
+
+
+def voices(
+    meant: Meant,
+    *,
+    strength: float = 1.0,
+    whole_chain: bool = False,
+    thinking: bool | None = None,
+    taught: Prompts | None = None,
+    reporter: Reporter,
+) -> Sequence[Voice]:
+    """Load a model and return who answers: it alone, or beside the base and the prompted parent.
+
+    `taught` None: alone. `thinking` None: as the template has it. `whole_chain`: the strength is
+    that of the bakes it was built on, too.
+    """
+    if meant.folder is None and strength != 1:
+        raise ConfigError(
+            f"{meant.name} carries no bake, so there is no strength to set",
+            hint="Name a baked model: `bgit models` lists them.",
+        )
+    reporter.note(f"loading {meant.name}")
+
+    from bakery.backends.chatting import LocalSpeaker, set_thinking
+    from bakery.backends.local import LocalModel
+    from bakery.engine.models import models
+    from bakery.engine.models.strength import AS_BASE, AS_PARENT, Dial
+
+    dtype = defaults_for(meant.base).dtype
+    loaded = models.load(meant.base, dtype=dtype, reporter=reporter)
+    local = LocalModel(loaded, name=meant.name, parent=meant.folder)
+    if thinking is not None:
+        set_thinking(local, thinking)
+    dial = Dial(local.model, meant.folder) if meant.folder else None
+    itself = LocalSpeaker(meant.name, local, dial=dial, whole_chain=whole_chain)
+    if strength != 1:
+        itself.scale(strength)
+    if taught is None:
+        return [Voice("", itself)]
+    parent = str(meant.bake.parent) if meant.bake and meant.bake.parent else meant.base.name
+    bare = LocalSpeaker(meant.base.name, local, dial=dial, at=AS_BASE, scalable=False)
+    teacher = LocalSpeaker(parent, local, dial=dial, at=AS_PARENT, scalable=False)
+    return [
+        Voice("base", bare, taught.student),
+        Voice("prompted", teacher, taught.teacher, fixed=True),
+        Voice("baked", itself, taught.student),
+    ]
+
+
+def _is_file(name: str) -> bool:
+    """Tell whether a name is the path of a model in one file, here or gone."""
+    if name.endswith(GGUF) or not name.startswith((".", "/", "~")):
+        return name.endswith(GGUF)
+    try:
+        return Path(name).expanduser().is_file()
+    except (OSError, RuntimeError, ValueError):  # too long, a user unknown: no path at all
+        return False
+
+
+def _folder_with(file: str, name: str) -> Path | None:
+    """Return the folder of that name where it has a file; None: the name is something else."""
+    try:
+        folder = Path(name).expanduser()
+        return folder.resolve() if (folder / file).is_file() else None
+    except (OSError, RuntimeError, ValueError):  # too long, a user unknown: no path at all
+        return None
+
+
+def _outside(folder: Path, base: str | None) -> Meant:
+    """Return an adapter that lies in a folder of its own."""
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ModelError(
+            f"{folder} holds no adapter_model.safetensors",
+            hint="Only safetensors are read: other formats can run code.",
+        )
+    try:
+        found = run.base_model(base) if base else _base(folder)
+    except ModelError as error:
+        raise ModelError(
+            f"the base of the adapter in {folder} is not here: {error.message}",
+            hint="`--base-model` says where it is: a folder, a .gguf file, or a hub id.",
+        ) from error
+    return Meant(str(folder), found, folder)
+
+
+def _base(folder: Path) -> BaseModelId:
+    """Return the base that an adapter was made on: in a store its bake says so, else itself."""
+    if (folder.parent / "bake.json").is_file():
+        return BaseModelId(**_read(folder.parent / "bake.json")["base"])
+    config = _read(folder / ADAPTER_CONFIG)
+    name = str(config.get("base_model_name_or_path") or "")
+    if not name:
+        raise ModelError(f"{ADAPTER_CONFIG} names none")
+    from bakery.engine.bases import bases
+
+    return bases.identify(name, str(config.get("revision") or ""))
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
+    if not isinstance(data, Mapping):
+        raise ModelError(f"{path} is no JSON object")
+    return data
+
+
+def _is_embedded(name: str) -> bool:
+    from bakery.engine.bases import bases
+
+    return name == bases.EMBEDDED or name in bases.ALIASES

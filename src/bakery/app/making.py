@@ -1,0 +1,398 @@
+"""The stages of one plan, done in this process: what is there is kept, what is missing is made.
+
+Heavy modules are imported by the stage that needs them, so that a command that finds nothing
+to do starts no tensor library.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bakery.app import gates
+from bakery.app.opening import Models
+from bakery.errors import ConfigError, ModelError, StageError
+from bakery.identity import BakeRequest, RolloutRequest, StimRequest, TargetShare
+from bakery.records import ModelRef, Prompt, write_atomic
+from bakery.repo.commits import checks
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.plan.resolve import Plan, PlannedTarget
+from bakery.reporting import Reporter
+
+_SHORTEST = {"role": "user", "content": "?"}
+ANSWERED_BY = "answered_by.json"
+"""Beside answers: the content of the folder whose model gave them."""
+
+
+class Making:
+    """One run: holds the model that its stages share."""
+
+    def __init__(
+        self,
+        repo: ModelRepo,
+        plan: Plan,
+        launched: str,
+        reporter: Reporter,
+        *,
+        wait: bool = True,
+        holder: str = "",
+        offline: bool = False,
+        allow: Collection[str] = (),
+    ) -> None:
+        """`offline`: no endpoint writes questions, whatever its key is; `allow` names waivers."""
+        self.repo, self.plan, self.reporter = repo, plan, reporter
+        self.launched = launched  # "": no bake is asked for
+        self._wait, self._holder, self._allow = wait, holder, frozenset(allow)
+        head = plan.head
+        parent = head.parent
+        self.models = Models(
+            repo, head.base, parent, partial(weights, repo), reporter, offline=offline
+        )
+        # Found missing or damaged now, not after an hour of questions.
+        self.parent = weights(repo, parent) if parent else None
+
+    def check(self, stages: Sequence[str]) -> None:
+        """Refuse a base or a prompt that a later stage would stumble over, before the first."""
+        missing = self.check_inputs(stages)
+        tools = any(t.rollout.teacher.tools or t.student.tools for t in self.plan.targets)
+        if not {"rollout", "bake"} & set(missing) and not (missing and tools):
+            return
+        for target in self.plan.targets:
+            for kind, prompt in (("teacher", target.rollout.teacher), ("student", target.student)):
+                self._check_prompt(prompt, target, f"the {kind} prompt of {target.base_name}")
+
+    def _check_prompt(self, prompt: Prompt, target: PlannedTarget, name: str) -> None:
+        """Refuse a prompt that is too long, or of which the model would not see everything."""
+        from bakery.engine.text.unseen import refuse_unseen, unseen_thoughts
+
+        model = self.models.bare()
+        model.prefix(prompt, [_SHORTEST], target.rollout.sampling)
+        refuse_unseen(model.base.chat, prompt, name=name, base=model.name)
+        if hidden := list(unseen_thoughts(model.base.chat, prompt)):
+            self.reporter.note(
+                f"the chat template of {model.name} does not show the reasoning_content of "
+                f"{', '.join(hidden)} in {name}"
+            )
+
+    def check_inputs(self, stages: Sequence[str]) -> list[str]:
+        """Refuse what a stage would not find; return the stages that have something to do."""
+        from bakery.engine.bases import bases
+
+        plan, store = self.plan, self.repo.store
+        folders = {
+            "stim": [store.stim(target.stim.id) for target in plan.targets],
+            "rollout": [store.target(target.rollout.id) for target in plan.targets],
+            "bake": [store.bake(plan.bake.id)] if plan.bake else [],
+        }
+        missing = [stage for stage in stages if any(_done(f) is None for f in folders[stage])]
+        if missing:
+            bases.check(plan.head.base)
+        for target in plan.targets if "rollout" in missing else ():
+            self.models.expect(target.rollout)
+        if "bake" in missing and plan.bake is not None:
+            coming = {t.rollout.id for t in plan.targets} if "rollout" in stages else set()
+            for share in plan.bake.shares:
+                if share.id not in coming:
+                    self._answered(share)
+            self._check_training(plan.bake)
+        return missing
+
+    def _check_training(self, request: BakeRequest) -> None:
+        """Refuse what training would stumble over, before an hour of questions."""
+        from bakery.engine.models import chains
+        from bakery.engine.training import needs
+
+        chains.check_rank(request.training.r, self.parent)
+        for note in needs.check(request.running):
+            self.reporter.note(note)
+
+    def _locked(self, folder: Path, stage: str) -> AbstractContextManager[None]:
+        """Hold a folder; who waited finds in it what the other has made."""
+        return self.repo.store.lock(
+            folder,
+            f"bgit run {stage}{self._holder}",
+            wait_s=-1 if self._wait else 0,
+            announce=self.reporter.note,
+        )
+
+    def stim(self) -> int | None:
+        """Write the questions of every target; return how many there are."""
+        counts = []
+        for target in self.plan.targets:
+            counts.append(self._stim(target.stim))
+            self._check_questions(target.rollout)
+        return sum(counts) if counts else None
+
+    def _stim(self, request: StimRequest) -> int:
+        folder = self.repo.store.stim(request.id)
+
+        def write() -> int:
+            from bakery.stages import stim
+
+            return stim.run(
+                request,
+                folder,
+                open_writer=self.models.writer,
+                reporter=self.reporter,
+                read=self.repo.reader("index"),
+                allow_poor=gates.QUESTIONS in self._allow,
+            )
+
+        return self._once(folder, "stim", write)
+
+    def _check_questions(self, request: RolloutRequest) -> None:
+        """Refuse poor questions that nobody has answered yet, unless they are allowed."""
+        if _done(self.repo.store.target(request.id)) is None:
+            gates.check_questions(_done(self.repo.store.stim(request.stim_id)), self._allow)
+
+    def rollout(self) -> int | None:
+        """Have the teacher answer the questions of every target; return how many answers."""
+        counts = [self._rollout(target.rollout) for target in self.plan.targets]
+        return sum(counts) if counts else None
+
+    def _rollout(self, request: RolloutRequest) -> int:
+        folder = self.repo.store.target(request.id)
+        self._check_answering(request, folder)
+        self._check_questions(request)
+
+        def answer() -> int:
+            from bakery.stages import rollout
+
+            return rollout.run(
+                request,
+                self.repo.store.stim(request.stim_id),
+                folder,
+                sampler=self.models.sampler(request),
+                reporter=self.reporter,
+            )
+
+        return self._once(folder, "rollout", answer)
+
+    def _check_answering(self, request: RolloutRequest, folder: Path) -> None:
+        """Refuse to go on with the answers of a folder's model that is another one by now.
+
+        The id of a target has the name of its model, which for a folder says nothing of what is
+        in it.
+        """
+        now = self.models.content(request.model) if request.model is not None else None
+        if now is None:
+            return
+        kept = folder / ANSWERED_BY
+        if not kept.is_file():
+            write_atomic(kept, json.dumps({"schema": 1, "digest": now}) + "\n")
+        elif (then := _whole(kept).get("digest")) != now:
+            raise ModelError(
+                f"{request.model} has changed since it answered: its digest is {now[:16]}, "
+                f"and was {str(then)[:16]}",
+                hint=f"Delete {folder} to have it answer anew, or give back the model that it was.",
+            )
+
+    def _once(self, folder: Path, stage: str, make: Callable[[], int]) -> int:
+        """Make what a folder holds, where no run has; return how many rows that is."""
+        if (done := _done(folder)) is None:
+            with self._locked(folder, stage):
+                if (done := _done(folder)) is None:
+                    return make()
+        count: int = done["count"]
+        return count
+
+    def bake(self, *, force: bool) -> dict[str, Any]:
+        """Train the adapter, or return what an earlier run made."""
+        request = self.plan.bake
+        if request is None:
+            raise ConfigError("no BAKE is configured")
+        folder = self.repo.store.bake(request.id)
+        with self._locked(folder, "bake"):
+            before = _baked(folder)
+            if before is None:
+                return self._train(request, folder)
+            if not force:
+                return self._kept(folder)
+            return self._train_again(request, folder, before)
+
+    def _train(self, request: BakeRequest, folder: Path) -> dict[str, Any]:
+        from bakery.engine.training import needs
+        from bakery.evals.card import card
+        from bakery.stages import bake
+
+        targets = self._targets()
+        # Of the blob: the file may hold the next configuration by now.
+        if (blob := self.repo.git.blob(self.launched)) is not None:
+            write_atomic(folder / "input.yml", blob.text)
+        # Once more: hours may lie between the first stage and this one.
+        parent = weights(self.repo, request.parent) if request.parent else None
+        local = self.models.to_train(
+            dtype=request.training.dtype, attention=needs.attention(request.running)
+        )
+        return bake.run(
+            request,
+            targets,
+            folder,
+            base=local.base,
+            model=local.model,
+            parent=parent,
+            grade=card,
+            reporter=self.reporter,
+            allowed=sorted(
+                {w for t in targets for w in gates.waived(_done(t.stim_dir), t.target_dir)}
+            ),
+        )
+
+    def _train_again(
+        self, request: BakeRequest, folder: Path, before: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Bake beside the old result, which is only replaced where no recipe names it."""
+        beside = folder.with_name(f"{folder.name}.again")
+        result = self._train(request, beside)
+        old, new = before["digest"], result["digest"]
+        if old == new and _is_whole(folder):
+            shutil.rmtree(beside)
+            self.reporter.note(f"trained again to the same digest, {new[:16]}")
+            return self._named(before)
+        if old == new:
+            self.repo.store.put(beside, folder)
+            self.reporter.note(f"trained again to the digest it had, {new[:16]}: mended")
+            return result
+        if request.id in self.repo.lineage().bakes:
+            shutil.rmtree(beside)
+            raise ModelError(
+                f"trained again to another digest: {new[:16]}, recorded is {old[:16]}",
+                hint="The recorded weights are kept. Another machine, version or number of "
+                "threads rounds differently: bake.json lists what it was made with.",
+            )
+        self.repo.store.put(beside, folder)
+        self.reporter.note(
+            f"trained again to another digest: {old[:16]} before, {new[:16]} now; the former "
+            f"weights are kept in {self.repo.store.root / 'replaced'}"
+        )
+        return result
+
+    def _kept(self, folder: Path) -> dict[str, Any]:
+        """A bake that is recorded without training must still be the bytes it was."""
+        result = checked_result(folder)
+        self.reporter.note(
+            f"{self.plan.bake_name} is in the store already, digest "
+            f"{result['digest'][:16]} checked; `--force` trains it again"
+        )
+        return self._named(result)
+
+    def _named(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Return a result with its targets called what they are called now."""
+        assert self.plan.bake is not None  # or there was no result to keep
+        now = {share.id: share.name for share in self.plan.bake.shares}
+        of = {row["name"]: now.get(row["id"], row["name"]) for row in result["targets"]}
+        named = {**result, "targets": [{**r, "name": of[r["name"]]} for r in result["targets"]]}
+        if (cards := result["card"].get("targets")) is not None:
+            cards = {of.get(name, name): card for name, card in cards.items()}
+            named["card"] = {**result["card"], "targets": cards}
+        return named
+
+    def _targets(self) -> list[Any]:
+        from bakery.stages.mix import TargetData
+
+        data = []
+        for share in self.plan.bake.shares if self.plan.bake else ():
+            stim_id = self._answered(share)["stim_id"]
+            folder = self.repo.store.target(share.id)
+            data.append(TargetData(share, self.repo.store.stim(stim_id), folder))
+        return data
+
+    def _answered(self, share: TargetShare) -> dict[str, Any]:
+        """Return what a target's answers say of themselves; StageError where they are not there."""
+        done = _done(self.repo.store.target(share.id))
+        if done is None:
+            own = share.id in {target.rollout.id for target in self.plan.targets}
+            raise StageError(
+                f"the answers of {share.name} are not complete",
+                hint="Run `bgit run stim rollout` first."
+                if own
+                else "It is an earlier bake's: `bgit import DIR --all` takes its questions and "
+                "answers from another clone.",
+            )
+        return done
+
+
+def weights(repo: ModelRepo, model: ModelRef) -> Path:
+    """Return the folder of a model's weights, checked against the recipe's digest."""
+    from bakery.engine.models import adapter_folder
+
+    folder = repo.store.bake(model.bake_id) / str(model.step)
+    if not (folder / adapter_folder.WEIGHTS).is_file():
+        raise ModelError(
+            f"the weights of {model} are not in this clone's store ({folder})",
+            hint="`bgit import DIR` takes them from another clone or an export; "
+            f"`bgit reproduce {model.bake}` makes them again.",
+        )
+    recorded = repo.find_model(str(model))
+    if recorded is not None:
+        checks.base_is_the_first(repo.git, repo.state().base, [recorded])
+    found = adapter_folder.digest(folder)
+    if recorded is not None and recorded.digest_of(model.step) != found:
+        raise ModelError(
+            f"the weights of {model} are not the recorded ones: recipe.yml says "
+            f"{recorded.digest_of(model.step)[:16]}, {folder} holds {found[:16]}",
+            hint="The file was changed or damaged: `bgit import DIR` takes the recorded one from "
+            "another clone or an export.",
+        )
+    return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    """Tell whether a finished bake's weights are still the bytes that they were."""
+    try:
+        checked_result(folder)
+    except ModelError:
+        return False
+    return True
+
+
+def checked_result(folder: Path) -> dict[str, Any]:
+    """Return the bake.json of a finished bake whose weights are still the bytes they were."""
+    from bakery.engine.models import adapter_folder
+
+    result = _baked(folder)
+    if result is None:
+        raise ModelError(
+            f"the bake in {folder} is not there, or not complete", hint="`bgit run bake` makes it."
+        )
+    found = adapter_folder.digest(folder / str(result["step"]))
+    if found != result["digest"]:
+        raise ModelError(
+            f"the weights in {folder} are not those of bake.json "
+            f"({found[:16]}, not {result['digest'][:16]})",
+            hint="`bgit run bake --force` trains them again.",
+        )
+    return result
+
+
+def _done(folder: Path) -> dict[str, Any] | None:
+    """Return what a complete stage folder says of itself, or None."""
+    path = folder / "done.json"
+    return _whole(path) if path.is_file() else None
+
+
+def _whole(path: Path) -> dict[str, Any]:
+    """Return what a file of a stage says, or refuse a damaged one: it is always written whole."""
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        needed = {"step", "digest"} if path.name == "bake.json" else set()
+        if isinstance(data, dict) and isinstance(data.get("count", 0), int) and needed <= set(data):
+            return data
+        raise ValueError("that is nothing a stage writes")
+    except (ValueError, RecursionError) as error:
+        raise StageError(
+            f"{path} is damaged: {error}",
+            hint=f"Delete {path.with_name('done.json')} and run the same command again: what is "
+            "there is kept.",
+        ) from error
+
+
+def _baked(folder: Path) -> dict[str, Any] | None:
+    if _done(folder) is None:
+        return None
+    return _whole(folder / "bake.json")

@@ -1,0 +1,224 @@
+"""What stands beside exported weights: a README that says what they are and how to use them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import Any, Literal
+
+from bakery.identity import BaseModelId
+from bakery.records import ModelRef
+from bakery.repo.look.diff import prompt_text
+
+EMBEDDED = "tiny-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What is exported, and what there is to say of it."""
+
+    model: ModelRef
+    base: BaseModelId
+    rank: int
+    digest: str
+    """Of the recorded adapter."""
+    record: Mapping[str, Any]
+    """The block of recipe.yml."""
+    merged_as: str | None
+    """The dtype of merged weights; None: it is the adapter."""
+    unpacked: str | None = None
+    """The folder that a base in one file is unpacked into, for all that cannot read the file. None:
+    the base loads by its own name."""
+
+    @property
+    def loads_from(self) -> str:
+        """By what name other programs load the base."""
+        return self.unpacked or self.base.name
+
+
+Form = Literal["folder", "tar.gz"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written, and how to use it."""
+
+    weights: Weights
+    path: Path
+    form: Form
+    size: int
+    """Bytes."""
+    digests: dict[str, str]
+    """SHA-256 of the archive, or of every weights file in the folder."""
+    usage: list[tuple[str, str]]
+
+
+def readme(weights: Weights, folder: str) -> str:
+    """Return the README.md of an export; `folder` is what its own folder is called."""
+    base, model = weights.base, weights.model
+    what = (
+        f"The model `{model}`: its base, with the adapter in its weights ({weights.merged_as})."
+        if weights.merged_as
+        else f"The LoRA adapter of the model `{model}`, of rank {weights.rank}. Every bake of its "
+        "chain is in it: it goes on the base model itself."
+    )
+    parts = [
+        _front_matter(weights),
+        f"# {model.bake}, step {model.step}",
+        what,
+        _table(weights),
+        "## What was baked in",
+        *(_target(target) for target in weights.record["targets"]),
+        "## Use it",
+        *(f"{title}:\n\n```\n{command}\n```" for title, command in usage(weights, folder)),
+        "## Files",
+        "`recipe.yml` says how it was made: `bgit reproduce` makes it again from the repository. "
+        "In a clone of that repository `bgit import` takes these weights, after checking their "
+        "digest.",
+        "## Licence",
+        f"These weights are made from {base.name}, whose licence binds them, too: see that model's "
+        "own page or files. The questions and answers that they learnt from may bring terms of "
+        "their own.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def usage(weights: Weights, folder: str) -> list[tuple[str, str]]:
+    """Return what to type to use exported weights: (with what, commands)."""
+    if weights.merged_as:
+        return [
+            ("transformers", _python(json.dumps(folder, ensure_ascii=False), None)),
+            ("vLLM", f"vllm serve {quote(folder)}"),
+            (
+                "llama.cpp",
+                f"python convert_hf_to_gguf.py {quote(folder)} --outfile {quote(folder + '.gguf')}",
+            ),
+        ]
+    name = weights.model.bake[:-17]
+    base = "PATH_TO_TINY" if weights.base.name == EMBEDDED else quote(weights.loads_from)
+    revision = f" --revision {weights.base.revision}" if weights.base.revision else ""
+    return [
+        ("PEFT", _python(_base_text(weights), folder)),
+        (
+            "vLLM",
+            f"vllm serve {base}{revision} --enable-lora --max-lora-rank {_vllm_rank(weights.rank)} "
+            f"--lora-modules {quote(f'{name}={folder}')}",
+        ),
+        ("llama.cpp", _in_llama_cpp(weights, folder)),
+    ]
+
+
+def _in_llama_cpp(weights: Weights, folder: str) -> str:
+    """Return how an adapter is converted, and put on the very file where that is the base."""
+    convert = f"python convert_lora_to_gguf.py {quote(folder)} {_gguf_base(weights)}"
+    if weights.unpacked is None:
+        return convert
+    made = quote(folder + ".gguf")
+    return f"{convert} --outfile {made}\nllama-cli -m {quote(weights.base.name)} --lora {made}"
+
+
+def _gguf_base(weights: Weights) -> str:
+    """Return how the converter of llama.cpp is told of a base."""
+    name = weights.loads_from
+    if name == EMBEDDED:
+        return "--base PATH_TO_TINY"
+    is_folder = name.startswith(("/", "~")) or name[1:2] == ":"
+    return f"--base {quote(name)}" if is_folder else f"--base-model-id {name}"
+
+
+def _python(base: str, adapter: str | None) -> str:
+    lines = ["from transformers import AutoModelForCausalLM, AutoTokenizer"]
+    dtype = ""
+    if "files(" in base:  # the embedded model, which bgit runs so
+        lines.insert(0, "from importlib.resources import files")
+        dtype = ', dtype="float32"'
+    if adapter is not None:
+        lines.append("from peft import PeftModel")
+    lines += [
+        f"model = AutoModelForCausalLM.from_pretrained({base}{dtype})",
+        f"tokenizer = AutoTokenizer.from_pretrained({base})",
+    ]
+    if adapter is not None:
+        lines.append(
+            f"model = PeftModel.from_pretrained(model, {json.dumps(adapter, ensure_ascii=False)})"
+        )
+    return "\n".join(lines)
+
+
+def _base_text(weights: Weights) -> str:
+    """Return the arguments that load a base model in Python."""
+    base = weights.base
+    if base.name == EMBEDDED:
+        return 'files("bakery") / "tiny"'
+    revision = f', revision="{base.revision}"' if base.revision else ""
+    return json.dumps(weights.loads_from, ensure_ascii=False) + revision
+
+
+_VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+
+
+def _vllm_rank(rank: int) -> int:
+    """Return the smallest limit that vLLM knows and that has room for a rank."""
+    return next((known for known in _VLLM_RANKS if known >= rank), rank)
+
+
+def _front_matter(weights: Weights) -> str:
+    library = "transformers" if weights.merged_as else "peft"
+    local = weights.base.name == EMBEDDED or weights.base.name.startswith("/")
+    base = "" if local else f"base_model: {weights.base.name}\n"
+    return (
+        f"---\n{base}library_name: {library}\npipeline_tag: text-generation\n"
+        "tags:\n- prompt-baking\n---"
+    )
+
+
+def _table(weights: Weights) -> str:
+    base, card = weights.base, weights.record.get("card") or {}
+    rows = {
+        "base model": f"`{base.name}`",
+        "revision": f"`{base.revision}`" if base.revision else None,
+        "digest of the base": f"`{base.digest}`",
+        "the base is": _how_unpacked(weights),
+        "digest of the adapter": f"`sha256:{weights.digest}`",
+        "baked on": f"`{(weights.record.get('parent') or {}).get('model') or base.name}`",
+        "KL to the prompted teacher": _divergence(card),
+        "questions held out to measure it": card.get("held_out"),
+        "baked": weights.record.get("finished"),
+    }
+    lines = [f"| {label} | {value} |" for label, value in rows.items() if value]
+    return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def _how_unpacked(weights: Weights) -> str | None:
+    """Return how the base was read, where it is a GGUF file."""
+    if weights.unpacked is None:
+        return None
+    made = (weights.record.get("versions") or {}).get("base") or {}
+    how = ", unpacked from {} to {} by {}".format(*(made.get(k) for k in ("from", "to", "by")))
+    kept = "" if weights.merged_as else f"; bakery keeps that in `{weights.unpacked}`"
+    return f"a GGUF file of that SHA-256{how if made else ''}{kept}"
+
+
+def _divergence(card: Mapping[str, Any]) -> str | None:
+    if card.get("kl_after") is None:
+        return None
+    return f"{card['kl_before']:.4g} before, {card['kl_after']:.4g} after (nats per token)"
+
+
+def _target(target: Mapping[str, Any]) -> str:
+    return "\n\n".join(
+        f"{label}\n\n{_quoted(prompt_text(target[kind]))}"
+        for kind, label in (
+            ("teacher", f"The teacher's prompt of `{target['name']}`:"),
+            ("student", "What has to be sent for it:"),
+        )
+        if kind == "teacher" or target["student"].get("messages")
+    )
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a block that nothing in it can end: indented by four."""
+    return "\n".join(f"    {line}" for line in text.splitlines()) or "    (nothing)"

@@ -1,0 +1,214 @@
+"""The models of one run: found by what input.yml calls them, loaded when first needed.
+
+The base and the parent are kept; of others only the one that was used last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bakery.defaults import defaults_for
+from bakery.errors import ConfigError, ModelError
+from bakery.identity import BaseModelId, RolloutRequest
+from bakery.records import ModelRef
+from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Reporter
+from bakery.schema.model_names import HOSTED, kind_of
+
+if TYPE_CHECKING:
+    from bakery.backends.base import QuestionWriter, Sampler
+    from bakery.backends.endpoint import Endpoint
+    from bakery.backends.local import LocalModel
+    from bakery.engine.models.models import BaseModel
+
+
+class Models:
+    """The base model of a repository, its parent, and whoever else writes or answers."""
+
+    def __init__(
+        self,
+        repo: ModelRepo,
+        base: BaseModelId,
+        parent: ModelRef | None,
+        weights: Callable[[ModelRef], Path],
+        reporter: Reporter,
+        *,
+        offline: bool = False,
+    ) -> None:
+        """`offline`: no endpoint is asked for questions, whatever its key is."""
+        self._repo, self._base_id, self._parent, self._offline = repo, base, parent, offline
+        self._weights, self._reporter = weights, reporter
+        self._how: tuple[str, str | None] = (defaults_for(base).dtype, None)
+        self._base: BaseModel | None = None
+        self._teacher: LocalModel | None = None
+        self._other: tuple[str, LocalModel] | None = None
+
+    def base(self) -> BaseModel:
+        """Return the base that the parent is put on, and that is trained."""
+        if self._base is None:
+            self._base = self._load(self._base_id)
+        return self._base
+
+    def bare(self) -> LocalModel:
+        """Return the base as it is, with no bake on it."""
+        name = self._base_id.name
+        if self._teacher is None or self._parent is None:
+            return self._speaking(self.base(), name)
+        # The parent's adapter lies in the base's own layers by now.
+        return self._kept(name, lambda: self._speaking(self._load(self._base_id), name))
+
+    def teacher(self) -> LocalModel:
+        """Return the parent: the base, or the base with the last bake's adapter."""
+        if self._teacher is None:
+            parent = self._parent
+            if parent is None:
+                self._teacher = self.bare()
+            else:
+                folder = self._weights(parent)
+                self._teacher = self._speaking(self.base(), str(parent), folder)
+        return self._teacher
+
+    def is_parent(self, model: ModelRef | None) -> bool:
+        """Tell whether a model (None: the base) is the one that `teacher` gives."""
+        return model == self._parent
+
+    def take_off(self) -> None:
+        """Take the parent's adapter off the base again, so that a writer needs no second base."""
+        if self._teacher is not None and self._parent is not None:
+            self._teacher.model.unload()
+            self._teacher = None
+
+    def to_train(self, *, dtype: str, attention: str | None) -> LocalModel:
+        """Return the parent, and let go of every other model: what follows needs the memory.
+
+        It is loaded anew where it answered with other numbers, or other attention, than it trains.
+        """
+        self._other = None
+        if self._how != (dtype, attention):
+            self._base = self._teacher = None  # first, so that two are never in memory
+            self._how = dtype, attention
+        return self.teacher()
+
+    def writer(self, name: str | None) -> tuple[QuestionWriter, str | None]:
+        """Return who writes questions, and a sentence where that is not who was asked for."""
+        from bakery.backends import hosted, local
+
+        base, instead = self._base_id.name, None
+        found = None if name is None else self._named(name)
+        if name is not None and found is None:
+            answer = "no endpoint is asked" if self._offline else hosted.writer_for(name)
+            if not isinstance(answer, str):
+                return answer, None
+            instead = f"{name} cannot write the questions: {answer}; {base} writes them instead"
+        return local.writer_for(found or self.bare()), instead
+
+    def sampler(self, request: RolloutRequest) -> Sampler:
+        """Return who answers, as a request says."""
+        if request.model is not None and request.model.startswith(HOSTED):
+            return self._hosted(request.model, request.max_concurrency)
+        if request.model is not None:
+            return self._same_tokens(request.model)
+        if request.parent == self._parent:
+            return self.teacher()
+        return self._baked(request.parent) if request.parent else self.bare()
+
+    def expect(self, request: RolloutRequest) -> None:
+        """Refuse a request whose answering model is not to be had, before anything is loaded."""
+        if request.model is not None and request.model.startswith(HOSTED):
+            _endpoint(request.model)
+        elif request.parent is not None and request.parent != self._parent:
+            self._weights(request.parent)
+
+    def content(self, model: str) -> str | None:
+        """Return the digest of an answering model that is a folder or file; None for others."""
+        from bakery.engine.bases import bases
+
+        place = self._repo.root / model
+        is_here = not model.startswith(HOSTED) and bases.is_here(place)
+        return bases.content_digest(place) if is_here else None
+
+    def _hosted(self, model: str, concurrency: int) -> Sampler:
+        from bakery.backends.hosted import HostedSampler
+
+        return HostedSampler(_endpoint(model), self.base().chat, concurrency=concurrency)
+
+    def _named(self, name: str) -> LocalModel | None:
+        """Return a model of this machine by its name; None where an endpoint is meant."""
+        from bakery.backends import endpoint
+
+        kind = kind_of(name)
+        if kind == "base" or name == self._base_id.name:
+            return self.bare()
+        if kind == "hosted" or (kind == "word" and not self._repo.names_bake(name)):
+            return None
+        if kind in ("bake", "word"):
+            bake = self._repo.find_model(name)
+            return self._baked(bake.model) if bake else self.bare()
+        # A server of one's own calls its models by hub ids: where there is one, it is asked.
+        at_hub = "/" in name and not name.startswith((".", "/", "~"))
+        served = at_hub and not isinstance(endpoint.endpoint_for(name), str)
+        return None if served else self._local(name)
+
+    def _baked(self, model: ModelRef) -> LocalModel:
+        return self._kept(
+            str(model),
+            lambda: self._speaking(self._load(self._base_id), str(model), self._weights(model)),
+        )
+
+    def _local(self, name: str) -> LocalModel:
+        """Return a model by path, hub id or embedded name; paths are seen from input.yml."""
+        from bakery.engine.bases import bases
+
+        place = self._repo.root / name
+        found = bases.identify(str(place) if bases.is_here(place) else name)
+        if found.digest == self._base_id.digest:
+            return self.bare()
+        return self._kept(name, lambda: self._speaking(self._load(found), name))
+
+    def _same_tokens(self, name: str) -> Sampler:
+        from bakery.backends.local import AnsweringForAnother, same_tokens
+
+        model = self._local(name)
+        if not same_tokens(model.base.chat, self.base().chat):
+            raise ModelError(
+                f"{name} has other tokens than {self._base_id.name}: its answers would be "
+                "other words to the model that learns them",
+                hint="Let a model of the same family answer, or a hosted one, whose text is read "
+                "anew.",
+            )
+        return AnsweringForAnother(model)
+
+    def _kept(self, name: str, load: Callable[[], LocalModel]) -> LocalModel:
+        if self._other is None or self._other[0] != name:
+            self._other = None  # first, so that two are never in memory
+            self._other = name, load()
+        return self._other[1]
+
+    def _speaking(self, base: BaseModel, name: str, parent: Path | None = None) -> LocalModel:
+        from bakery.backends.local import LocalModel
+
+        return LocalModel(base, name=name, parent=parent, watch=self._reporter.partly)
+
+    def _load(self, base: BaseModelId) -> BaseModel:
+        self._reporter.note(f"loading {base.name}")
+        own = base.digest == self._base_id.digest
+        dtype, attention = self._how if own else (defaults_for(base).dtype, None)
+        with self._reporter.doing("loading"):
+            from bakery.engine.models import models
+
+            return models.load(base, dtype=dtype, attention=attention, reporter=self._reporter)
+
+
+def _endpoint(model: str) -> Endpoint:
+    from bakery.backends.endpoint import endpoint_for
+
+    found = endpoint_for(model)
+    if isinstance(found, str):
+        raise ConfigError(
+            f"{model.removeprefix(HOSTED)} cannot answer: {found}",
+            hint="Set it in the environment. If a model of this machine is meant: "
+            "`bgit models` lists the bakes, and a folder begins with ./",
+        )
+    return found

@@ -1,0 +1,387 @@
+"""A recorded model made again from its recipe, and compared with what was recorded.
+
+Everything is made beside the store. What is what the recipe names goes into the store where it is
+missing there; what is not stays beside, and nothing recorded is replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bakery.app.gates import WAIVERS
+from bakery.app.making import Making, weights
+from bakery.errors import BakeryError, ModelError, StageError
+from bakery.identity import file_digest
+from bakery.records import write_atomic
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.look import show
+from bakery.repo.look.diff import Change, flat
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.plan.resolve import Plan, PlannedTarget
+from bakery.reporting import Reporter
+from bakery.schema.model_names import HOSTED, kind_of
+from bakery.store.store import Store
+
+WEIGHTS, STIMULI, TRAJECTORIES = "adapter_model.safetensors", "stimuli.jsonl", "trajectories.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One result of a bake: what the recipe says of it, and what was found."""
+
+    stage: str
+    name: str
+    recorded: str
+    found: str | None
+    """None: it was not made (see `note`)."""
+    note: str = ""
+
+    @property
+    def is_same(self) -> bool:
+        """Whether it is what was recorded, to the byte."""
+        return self.recorded == self.found
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A bake that was made again."""
+
+    bake: RecordedBake
+    results: tuple[Compared, ...]
+    environment: tuple[Change, ...]
+    """What it was made with then and now, where that differs."""
+    kept: Path | None
+    """Where results lie that are not the recorded ones; None: there are none."""
+
+    @property
+    def is_same(self) -> bool:
+        """Whether all of it is what was recorded."""
+        return all(result.is_same for result in self.results)
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduced:
+    """A chain of bakes made again, oldest first."""
+
+    bakes: tuple[Again, ...]
+    not_made: tuple[RecordedBake, ...]
+    """Bakes whose parent came out differently, and whose recorded parent is not here."""
+
+    @property
+    def is_same(self) -> bool:
+        """Whether every bake is what was recorded."""
+        return not self.not_made and all(bake.is_same for bake in self.bakes)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stage that a reproduction would go through."""
+
+    bake: str
+    stage: str
+    name: str
+    count: int
+    """Questions, answers, or steps of training."""
+    seconds: float | None
+    """What it took when it was recorded; None: the recipe does not say."""
+    is_here: bool
+    """Whether the store has the recorded result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside(Store):
+    """A store for what is made again; all else is read from the main one."""
+
+    main: Store
+    own: frozenset[str]
+    """The ids of what is made again."""
+
+    def stim(self, stim_id: str) -> Path:
+        """Return the folder of a set of questions."""
+        return self._root(stim_id) / "stim" / stim_id
+
+    def target(self, target_id: str) -> Path:
+        """Return the folder of a set of answers."""
+        return self._root(target_id) / "target" / target_id
+
+    def bake(self, bake_id: str) -> Path:
+        """Return the folder of a bake."""
+        return self._root(bake_id) / "bake" / bake_id
+
+    def _root(self, name: str) -> Path:
+        return self.root if name in self.own else self.main.root
+
+
+def reproduce(
+    repo: ModelRepo, bake: RecordedBake, *, force: bool = False, reporter: Reporter
+) -> Reproduced:
+    """Make a model again, from the nearest ancestor whose weights are here; `force`: from the base.
+
+    Every bake that is made again is compared, stage by stage, with what its recipe says.
+    """
+    chain, lost = show.ancestry(repo.lineage(), show.whole(repo, bake))
+    start = 0 if force else _start(repo, chain)
+    if lost is not None and start == 0:
+        raise ModelError(
+            f"{chain[0].name} was baked on {lost}, which no branch here has",
+            hint="`git fetch` the branch that has it, or `bgit import DIR` its weights.",
+        )
+    made: list[Again] = []
+    for number, each in enumerate(chain[start:], start=start):
+        if made and not _has_parent(repo, each):
+            return Reproduced(tuple(made), chain[number:])
+        reporter.note(f"{each.base_name}: bake {number + 1} of {len(chain)}")
+        made.append(_again(repo, each, reporter))
+    return Reproduced(tuple(made), ())
+
+
+def steps(repo: ModelRepo, bake: RecordedBake, *, force: bool = False) -> list[Step]:
+    """Return the stages that a reproduction would go through, in order, without doing any."""
+    chain, _ = show.ancestry(repo.lineage(), bake)
+    found: list[Step] = []
+    for each in chain[0 if force else _start(repo, chain) :]:
+        own = {target.rollout.id for target in show.plan_of(repo, each).targets}
+        for target in each.data["targets"]:
+            if target["id"] not in own:
+                continue
+            name, took = target["name"], target.get("seconds") or {}
+            asked, answered = (
+                _questions_are_here(repo, target),
+                _is_here(repo, target["id"], target),
+            )
+            for stage, count, seconds, here in (
+                ("stim", target["stimuli"], took.get("stim"), asked),
+                ("rollout", target["trajectories"], took.get("rollout"), answered),
+            ):
+                found.append(Step(each.name, stage, name, count, seconds, here))
+        took = each.data.get("seconds") or {}
+        here = _has_all(repo.store, each)
+        last = each.model
+        found.append(Step(each.name, "bake", str(last), last.step, took.get("bake"), here))
+    return found
+
+
+def _start(repo: ModelRepo, chain: Sequence[RecordedBake]) -> int:
+    """Return the first bake to make again: the last one whose parent's weights are here."""
+    for number in range(len(chain) - 1, 0, -1):
+        if _has_parent(repo, chain[number]):
+            return number
+    return 0
+
+
+def _has_parent(repo: ModelRepo, bake: RecordedBake) -> bool:
+    if bake.parent is None:
+        return True
+    try:
+        weights(repo, bake.parent)
+    except BakeryError:
+        return False
+    return True
+
+
+def _again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Again:
+    root = repo.store.root / "reproducing" / bake.id
+    plan = _unwatched(show.plan_of(repo, bake))
+    recorded = {target["id"]: target for target in bake.data["targets"]}
+    fixed = _check_inputs(repo, plan, recorded, reporter)
+    own = {bake.id} | {i for t in plan.targets for i in (t.stim.id, t.rollout.id)} - fixed
+    with repo.store.lock(root, "bgit reproduce"):
+        store = Beside(root, repo.store, frozenset(own))
+        then = show.then(repo, bake, store)
+        _same_choices(repo, bake, store)
+        _same_ways(plan, repo.store, store)
+        making = Making(then, plan, bake.input_blob, reporter, offline=True, allow=WAIVERS)
+        making.check(("stim", "rollout", "bake"))
+        making.stim()
+        making.rollout()
+        result = making.bake(force=False)
+        results = [*_targets(plan, recorded, store), *_models(bake, store)]
+        again = Again(bake, tuple(results), _environment(bake, result), None)
+        _take(repo, store, again)
+        if again.is_same:
+            shutil.rmtree(root)
+            with suppress(OSError):  # Another one is being made there.
+                root.parent.rmdir()
+            return again
+        kept = repo.store.root / "reproduced" / bake.id
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        root.rename(kept)
+    return Again(bake, again.results, again.environment, kept)
+
+
+def _unwatched(plan: Plan) -> Plan:
+    """Return a plan whose training tells nobody outside of this machine of itself."""
+    assert plan.bake is not None
+    running = replace(plan.bake.running, wandb=None)
+    return replace(plan, bake=replace(plan.bake, running=running))
+
+
+def _check_inputs(
+    repo: ModelRepo, plan: Plan, recorded: Mapping[str, Mapping[str, Any]], reporter: Reporter
+) -> set[str]:
+    """Return the ids of what cannot be made again, and is here; StageError where one is not."""
+    fixed: set[str] = set()
+    coming = {target.rollout.id for target in plan.targets}
+    for target_id, target in recorded.items():
+        if target_id not in coming and not _is_here(repo, target_id, target):
+            raise StageError(
+                f"the answers of {target['name']}, an earlier bake's target, are not here",
+                hint="`bgit import DIR --all` takes them; `bgit target "
+                f"{target['name']}` names the bakes that `bgit reproduce` makes them with.",
+            )
+    for planned in plan.targets:
+        known = recorded.get(planned.rollout.id)
+        if known is None:
+            continue  # configured, but no part of the mix
+        writers = _hosted_writers(repo, planned, known)
+        answering = planned.rollout.model or ""
+        if writers:
+            _need(_questions_are_here(repo, known), known["name"], "questions", writers)
+            fixed.add(planned.stim.id)
+            reporter.note(f"the questions of {known['name']} are the stored ones, by {writers}")
+        if answering.startswith(HOSTED):
+            served = answering.removeprefix(HOSTED)
+            _need(_is_here(repo, planned.rollout.id, known), known["name"], "answers", served)
+            fixed |= {planned.stim.id, planned.rollout.id}
+            reporter.note(f"the answers of {known['name']} are the stored ones, by {served}")
+    return fixed
+
+
+def _need(is_here: bool, name: str, what: str, who: str) -> None:
+    if not is_here:
+        raise StageError(
+            f"the {what} of {name} are by {who}, which cannot be had to say the same again",
+            hint=f"`bgit import DIR` takes the recorded {what} from another clone.",
+        )
+
+
+def _hosted_writers(repo: ModelRepo, planned: PlannedTarget, recorded: Mapping[str, Any]) -> str:
+    """Return who of the recorded writers was an endpoint's model; "" where none was."""
+    named = {str(g["model"]) for g in planned.stim.generators if g.get("model")}
+    own = {bake.base_name for bake in repo.lineage().bakes.values()}
+    hosted = {
+        name.removeprefix(HOSTED)
+        for name in named
+        if kind_of(name) == "hosted" or (kind_of(name) == "word" and name not in own)
+    }
+    return ", ".join(sorted(hosted & set(recorded.get("writers", {}))))
+
+
+def _questions_are_here(repo: ModelRepo, target: Mapping[str, Any]) -> bool:
+    path = repo.store.stim(target["stim_id"]) / STIMULI
+    return path.is_file() and file_digest(path) == target["stimuli_digest"]
+
+
+def _is_here(repo: ModelRepo, target_id: str, target: Mapping[str, Any]) -> bool:
+    path = repo.store.target(target_id) / TRAJECTORIES
+    answered = path.is_file() and file_digest(path) == target["trajectories_digest"]
+    return answered and _questions_are_here(repo, target)
+
+
+def _same_choices(repo: ModelRepo, bake: RecordedBake, store: Store) -> None:
+    """Let the training make the choices of speed and rounding that were made then."""
+    from bakery.engine.training import numerics
+
+    chosen = bake.data.get("numerics") or _told(repo.store.bake(bake.id)).get("numerics")
+    path = store.bake(bake.id) / numerics.FILE
+    if chosen and not path.exists():
+        write_atomic(path, json.dumps(chosen, indent=2) + "\n")
+
+
+def _same_ways(plan: Plan, main: Store, store: Beside) -> None:
+    """Let models write questions in the way that was found then, where that is known here."""
+    for target in plan.targets:
+        folder, then = store.stim(target.stim.id), main.stim(target.stim.id) / "done.json"
+        origins = json.loads(then.read_text("utf-8")).get("origins") if then.is_file() else None
+        if origins and folder.is_relative_to(store.root) and not folder.exists():
+            write_atomic(folder / "beside.json", json.dumps({"origins": origins}) + "\n")
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    path = folder / "bake.json"
+    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return found
+
+
+def _targets(
+    plan: Plan, recorded: Mapping[str, Mapping[str, Any]], store: Beside
+) -> list[Compared]:
+    found = []
+    for planned in plan.targets:
+        known = recorded.get(planned.rollout.id)
+        if known is None:
+            continue
+        for stage, key, folder, name in (
+            ("questions", "stimuli_digest", store.stim(planned.stim.id), STIMULI),
+            ("answers", "trajectories_digest", store.target(planned.rollout.id), TRAJECTORIES),
+        ):
+            note = "" if folder.is_relative_to(store.root) else "not made again: the stored ones"
+            digest = file_digest(folder / name)
+            found.append(Compared(stage, known["name"], known[key], digest, note))
+    return found
+
+
+def _models(bake: RecordedBake, store: Store) -> list[Compared]:
+    found = []
+    for model in bake.models:
+        path = store.bake(bake.id) / str(model.step) / WEIGHTS
+        digest = file_digest(path) if path.is_file() else None
+        note = "" if digest else "the training ended at another step"
+        found.append(Compared("weights", str(model), bake.digest_of(model.step), digest, note))
+    return found
+
+
+def _environment(bake: RecordedBake, result: Mapping[str, Any]) -> tuple[Change, ...]:
+    """Return what of the machine and its software differs between then and now."""
+    then = flat({key: bake.data.get(key) or {} for key in ("versions", "numerics")})
+    now = flat({key: result.get(key) or {} for key in ("versions", "numerics")})
+    return tuple(
+        Change(key.partition(".")[2], then.get(key), now.get(key))
+        for key in dict.fromkeys((*then, *now))
+        if key in then and then[key] != now.get(key)
+    )
+
+
+def _take(repo: ModelRepo, beside: Beside, again: Again) -> None:
+    """Put what is the same into the store, where it is missing there."""
+    if not all(result.is_same for result in again.results if result.stage != "weights"):
+        return  # What was made of other questions or answers is not what was recorded.
+    main = repo.store
+    places = [
+        (beside.stim(target["stim_id"]), main.stim(target["stim_id"]), STIMULI)
+        for target in again.bake.data["targets"]
+    ] + [
+        (beside.target(target["id"]), main.target(target["id"]), TRAJECTORIES)
+        for target in again.bake.data["targets"]
+    ]
+    for made, place, name in places:
+        if made != place and made.is_dir() and not _is_whole(made, place, name):
+            with main.lock(place, "bgit reproduce"):
+                main.put(made, place)
+    if again.is_same and not _has_all(main, again.bake):
+        place = main.bake(again.bake.id)
+        with main.lock(place, "bgit reproduce"):
+            main.put(beside.bake(again.bake.id), place)
+
+
+def _is_whole(made: Path, place: Path, name: str) -> bool:
+    """Tell whether a stage's folder of the store holds already what was made."""
+    there = place / name
+    done = (place / "done.json").is_file()
+    return done and there.is_file() and file_digest(there) == file_digest(made / name)
+
+
+def _has_all(store: Store, bake: RecordedBake) -> bool:
+    folder = store.bake(bake.id)
+    return (folder / "done.json").is_file() and all(
+        (path := folder / str(model.step) / WEIGHTS).is_file()
+        and file_digest(path) == bake.digest_of(model.step)
+        for model in bake.models
+    )

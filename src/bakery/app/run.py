@@ -1,0 +1,218 @@
+"""The only place where repository and stages meet: plan, do, record."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from bakery.app import looking
+from bakery.app.gates import WAIVERS as WAIVERS
+from bakery.app.making import Making
+from bakery.app.making import checked_result as checked_result
+from bakery.app.making import weights as weights
+from bakery.defaults import defaults_for
+from bakery.errors import ConfigError
+from bakery.identity import BaseModelId
+from bakery.records import ModelRef
+from bakery.repo.look.estimates import Machine
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.plan.resolve import Plan
+from bakery.reporting import Reporter
+
+if TYPE_CHECKING:
+    from bakery.stages.look import Look
+
+STAGES = ("stim", "rollout", "bake")
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a run found or made. `result` is bake.json where a bake was asked for."""
+
+    plan: Plan
+    stimuli: int | None = None
+    trajectories: int | None = None
+    model: ModelRef | None = None
+    commit: str | None = None
+    result: dict[str, Any] | None = None
+    looks: tuple[Look, ...] = ()
+    """What was seen of targets that were yet to be answered."""
+
+
+def base_model(reference: str, revision: str = "") -> BaseModelId:
+    """Return the identity of a base model, for a new repository; `ID@REVISION` names both."""
+    from bakery.engine.bases import bases
+
+    name, named = bases.split(reference)
+    if named and revision and named != revision:
+        raise ConfigError(f"two revisions are given: {named} and {revision}")
+    return bases.identify(name, named or revision)
+
+
+def coming(base: BaseModelId) -> str | None:
+    """Return what the first use of a base will make of it; None: it is used as it is."""
+    from bakery.engine.bases import bases
+
+    return bases.coming(base)
+
+
+def run(
+    repo: ModelRepo,
+    stages: Sequence[str] = STAGES,
+    *,
+    force: bool = False,
+    wait: bool = True,
+    allow: Collection[str] = (),
+    reporter: Reporter,
+) -> RunReport:
+    """Run stages in their order; what exists is kept, what is missing is made.
+
+    `force` makes the bake again, and refuses a result that is not the recorded one. `wait` for
+    whoever is making the same; else BusyError says who. `allow` names the `WAIVERS`.
+    """
+    plan = planned(repo, stages)
+    if plan.is_empty:
+        return RunReport(plan)
+    for warning in plan.warnings:
+        reporter.note(warning)
+    launched, source = "", repo
+    if "bake" in stages:
+        repo.check_can_record(plan)
+        launched = repo.launch_blob()
+        # Whatever is edited, added or switched while it runs.
+        source = ModelRepo(repo.git, at=repo.git.head())
+    made = make(
+        source, plan, stages, launched=launched, force=force, wait=wait, allow=allow,
+        reporter=reporter,
+    )  # fmt: skip
+    if made.model is None or made.result is None:
+        return made
+    # Another branch may be checked out by now, and have the bake.
+    if repo.is_recorded(made.model.bake_id, branch=repo.launch_branch):
+        compare(repo, made.model, made.result, reporter, branch=repo.launch_branch)
+        return made
+    commit = repo.record(plan, made.result, launched=launched, reporter=reporter)
+    return replace(made, commit=commit)
+
+
+def compare(
+    repo: ModelRepo,
+    model: ModelRef,
+    result: Mapping[str, Any],
+    reporter: Reporter,
+    *,
+    branch: str | None = None,
+) -> None:
+    """Say so where a bake that a branch has recorded is not what it has, or not what it is on.
+
+    Its recipe may name other weights than were made here, and .bread another model. `branch` is
+    None for the current one.
+    """
+    recorded = repo.recorded(model.bake_id, branch=branch)
+    is_here = branch in (None, repo.git.branch())
+    if recorded is not None and is_here and not _leads_to(repo, model):
+        reporter.note(
+            f"{recorded.model} is recorded here, but not the current model: "
+            f"`bgit adopt {recorded.name}`"
+        )
+    if recorded is not None and recorded.digest != result["digest"]:
+        reporter.note(
+            f"{recorded.model} is recorded with other weights: {recorded.digest[:16]}, made here "
+            f"are {str(result['digest'])[:16]}. `bgit import DIR` takes the recorded ones from the "
+            "clone that has them"
+        )
+
+
+def _leads_to(repo: ModelRepo, model: ModelRef) -> bool:
+    """Tell whether the current model is a bake's, or was baked on top of it."""
+    bakes = {bake.id: bake for bake in repo.bakes()}
+    link = repo.state().parent
+    while link is not None and link.bake_id != model.bake_id:
+        bake = bakes.pop(link.bake_id, None)
+        link = bake.parent if bake else None
+    return link is not None
+
+
+def looked_at(repo: ModelRepo, plan: Plan, reporter: Reporter) -> tuple[list[Look], list[str]]:
+    """Return three answers of each target's parent, and a sentence for each that has none.
+
+    Nothing is kept of it, so it may be a plan of a file that is being written.
+    """
+    return looking.all_of(repo, Making(repo, plan, "", reporter).models, plan)
+
+
+def planned(repo: ModelRepo, stages: Sequence[str]) -> Plan:
+    """Return the plan of a run, in which every stage that is asked for is configured."""
+    repo.check_parent()
+    repo.check_base()
+    plan = repo.plan("index")
+    if not plan.is_empty:
+        _check_configured(plan, stages)
+    elif not repo.plan("worktree").is_empty:
+        raise ConfigError(
+            "input.yml is written, but not added: there is nothing to run yet",
+            hint='`bgit add input.yml`, then `bgit commit -m "<what is baked>"`.',
+        )
+    return plan
+
+
+def machine(plan: Plan) -> Machine | None:
+    """Return the base of a plan on this machine, for estimates; None: it is not known what it is.
+
+    Measures for a fifth of a second how fast this machine is; no tensor is made.
+    """
+    from bakery.engine.bases import machine as this
+
+    dtype = plan.bake.training.dtype if plan.bake else defaults_for(plan.head.base).dtype
+    shape = this.shape_of(plan.head.base, dtype)
+    return None if shape is None else Machine(shape, this.rate())
+
+
+def check(repo: ModelRepo, plan: Plan, stages: Sequence[str], *, reporter: Reporter) -> None:
+    """Refuse missing weights, answers and bases, without loading a model."""
+    Making(repo, plan, "", reporter).check_inputs(stages)
+
+
+def make(
+    repo: ModelRepo,
+    plan: Plan,
+    stages: Sequence[str],
+    *,
+    launched: str,
+    force: bool = False,
+    wait: bool = True,
+    holder: str = "",
+    allow: Collection[str] = (),
+    reporter: Reporter,
+) -> RunReport:
+    """Do the stages of a plan, without recording anything.
+
+    `launched` is the blob of the input.yml that is baked; `holder` says whose locks they are.
+    """
+    making = Making(repo, plan, launched, reporter, wait=wait, holder=holder, allow=allow)
+    making.check(stages)
+    looks = []
+    if "rollout" in stages:
+        looks = looking.before_answers(repo, making.models, plan, allow, reporter)
+    stimuli = making.stim() if "stim" in stages else None
+    trajectories = making.rollout() if "rollout" in stages else None
+    if "bake" not in stages:
+        return RunReport(plan, stimuli, trajectories, looks=tuple(looks))
+    result = making.bake(force=force)
+    model = plan.model_ref(result["step"])
+    return RunReport(plan, stimuli, trajectories, model, None, result, tuple(looks))
+
+
+def _check_configured(plan: Plan, stages: Sequence[str]) -> None:
+    for stage in STAGES:
+        if stage in stages and not (plan.bake if stage == "bake" else plan.targets):
+            section = "BAKE" if stage == "bake" else "TARGET"
+            if stage != "bake" and plan.bake is not None:
+                continue  # a bake over earlier targets: their rows exist already
+            hint = f"Uncomment or write {section}, then `bgit add input.yml`."
+            if stage == "bake" and len(stages) > 1:
+                hint += " The other stages alone: `bgit run stim rollout`."
+            raise ConfigError(
+                f"input.yml has no {section} section, so there is no {stage} to run", hint=hint
+            )

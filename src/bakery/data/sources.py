@@ -1,0 +1,292 @@
+"""Where rows come from: a file, a folder, the hub. What a row means is read in `formats`.
+
+JSON, JSONL and CSV are read as they are written; everything in Arrow goes through `arrow`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bakery.errors import ConfigError, StageError
+from bakery.settings.checks import looks_local
+from bakery.settings.prefix import read_text
+
+WRAPPERS = (
+    "pairs", "data", "samples", "completions", "training_samples", "conversations",
+    "training_prompts", "prompts", "questions",
+)  # fmt: skip
+_QUESTIONS = ("prompts", "questions", "training_prompts")
+_ANSWERS = ("responses", "answers", "completions", "outputs", "targets")
+_SLICE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<first>-?\d*%?):(?P<last>-?\d*%?)\])?")
+_TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
+_KINDS = ".json, .jsonl, .csv, .tsv, .parquet, or a save_to_disk folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Records with the number each has in its source, and what to call them in an error."""
+
+    name: str
+    records: tuple[tuple[int, Any], ...]
+    unit: str = "row"
+    has_splits: bool = True
+    """False for a single file, of which every split is the whole."""
+
+    def where(self, number: int) -> str:
+        """Say where a record stands."""
+        return f"{self.name}: {self.unit} {number}"
+
+
+def read(source: str | Path, split: str = "train", *, subset: str | None = None) -> Table:
+    """Return the records of a split; an empty one is an error."""
+    path = Path(source).expanduser()
+    if path.is_dir():
+        table = _from_folder(path, split)
+    elif path.exists():
+        table = _from_file(path, split)
+    elif isinstance(source, Path) or looks_local(source):
+        raise ConfigError(f"no such file or folder: {source}", hint="Is the path right?")
+    else:
+        from bakery.data import arrow
+
+        return _not_empty(Table(source, _numbered(arrow.from_hub(source, split, subset))), split)
+    if subset is not None:
+        raise ConfigError(
+            f"{source} is local and has no subset {subset!r}", hint="Take dataset_subset out."
+        )
+    return _not_empty(table, split)
+
+
+def items_of(text: str, name: str, wrappers: Sequence[str], split: str = "train") -> list[Any]:
+    """Return the list that a JSON text is, or that it has under one of the wrapper keys."""
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise StageError(
+            f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}",
+            hint="One JSON value in the whole file; one a line is JSONL.",
+        ) from error
+    return _unwrapped(document, name, wrappers, split)[0]
+
+
+def read_bytes(data: bytes, name: str, split: str = "train") -> Table:
+    """Return the records of a file that is in memory: its name says what kind it is."""
+    if Path(name).suffix.lower() == ".parquet":
+        from bakery.data import arrow
+
+        records = _numbered(arrow.from_parquet_bytes(data, name))
+        return _not_empty(_whole_file(name, records, "row", False, split), split)
+    return _not_empty(_from_text(text_of(data, name), name, split), split)
+
+
+def text_of(data: bytes, name: str) -> str:
+    """Return the text of a file that is in memory, as `read_text` reads it."""
+    try:
+        return data.decode("utf-8-sig").rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{name} is not text in UTF-8 (byte {error.start})", hint="Save it as UTF-8."
+        ) from error
+
+
+def _from_file(path: Path, split: str) -> Table:
+    if path.suffix.lower() == ".parquet":
+        from bakery.data import arrow
+
+        records = _numbered(arrow.from_parquet(path))
+        return _whole_file(str(path), records, "row", False, split)
+    if path.suffix.lower() not in _TEXTS:
+        raise ConfigError(
+            f"{path}: cannot tell what kind of file this is", hint=f"Known: {_KINDS}."
+        )
+    return _from_text(read_text(path), str(path), split)
+
+
+def _from_text(text: str, name: str, split: str) -> Table:
+    suffix, has_splits = Path(name).suffix.lower(), False
+    if suffix in (".csv", ".tsv"):
+        records, unit = _csv_records(text, name, "\t" if suffix == ".tsv" else ","), "row"
+    elif suffix in (".jsonl", ".ndjson"):
+        records, unit = _json_lines(text, name), "line"
+    else:
+        records, unit, has_splits = _json_records(text, name, split)
+    return _whole_file(name, records, unit, has_splits, split)
+
+
+def _whole_file(
+    name: str, records: tuple[tuple[int, Any], ...], unit: str, has_splits: bool, split: str
+) -> Table:
+    wanted = _parts(split)["name"]
+    if not has_splits and wanted != "train":
+        raise ConfigError(
+            f"{name} has no splits, so there is no {wanted!r} in it",
+            hint="Take the split out, or cut the file: train[:90%], train[90%:].",
+        )
+    return Table(name, _slice(records, split), unit, has_splits)
+
+
+def _from_folder(path: Path, split: str) -> Table:
+    from bakery.data import arrow
+
+    base = _parts(split)["name"]
+    rows, has_splits = arrow.from_folder(path, base)
+    return Table(str(path), _slice(_numbered(rows), split), has_splits=has_splits)
+
+
+def _json_records(
+    text: str, name: str, split: str
+) -> tuple[tuple[tuple[int, Any], ...], str, bool]:
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":  # A value a line, under the name of the other format.
+            return _json_lines(text, name), "line", False
+        raise StageError(
+            f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}",
+            hint="A list of rows, or an object with one of: " + ", ".join(WRAPPERS) + ".",
+        ) from error
+    except _BEYOND as error:
+        raise _beyond(name, error) from error
+    items, has_splits = _unwrapped(document, name, WRAPPERS, _parts(split)["name"])
+    return _numbered(items), "row", has_splits
+
+
+def _refuse_columns(document: Mapping[str, Any], name: str) -> None:
+    """Refuse questions whose answers stand in a list of their own beside them."""
+    asked = [key for key in _QUESTIONS if isinstance(document.get(key), list)]
+    beside = [key for key in _ANSWERS if isinstance(document.get(key), list)]
+    if asked and beside:
+        raise StageError(
+            f"{name}: `{asked[0]}` and `{beside[0]}` are lists beside one another, not rows",
+            hint='A row is one object with all its keys: [{"prompt": "…", "response": "…"}, …].',
+        )
+
+
+def _unwrapped(
+    document: Any, name: str, wrappers: Sequence[str], split: str
+) -> tuple[list[Any], bool]:
+    """Return the rows, and whether they were found under the name of the split."""
+    if isinstance(document, list):
+        return document, False
+    if isinstance(document, dict):
+        if isinstance(document.get(split), list):
+            return document[split], True
+        _refuse_columns(document, name)
+        found = [key for key in wrappers if isinstance(document.get(key), list)]
+        if len(found) > 1:
+            others = ", ".join(found[1:])
+            warnings.warn(f"{name}: reads `{found[0]}` and leaves out {others}", stacklevel=2)
+        if found:
+            items = document[found[0]]
+            # One ShareGPT object is a row, not a list of rows.
+            whole = found[0] == "conversations" and _is_message(items[0] if items else None)
+            return ([document] if whole else items), False
+        if "messages" in document or "prompt" in document:
+            return [document], False
+    raise StageError(
+        f"{name}: expected a list of rows, or an object with one of: {', '.join(wrappers)}",
+        hint=f"It holds {_described(document)}.",
+    )
+
+
+def _is_message(item: Any) -> bool:
+    return isinstance(item, dict) and (item.keys() >= {"from", "value"} or _is_chat(item))
+
+
+def _is_chat(item: dict[str, Any]) -> bool:
+    return item.keys() >= {"role", "content"}
+
+
+def _described(document: Any) -> str:
+    if isinstance(document, dict):
+        return "an object with " + (", ".join(map(str, list(document)[:8])) or "no keys")
+    return f"a single {type(document).__name__}"
+
+
+def _json_lines(text: str, name: str) -> tuple[tuple[int, Any], ...]:
+    found = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append((number, json.loads(line)))
+        except json.JSONDecodeError as error:
+            raise StageError(
+                f"{name}:{number}:{error.colno}: not JSON: {error.msg}",
+                hint="A .jsonl file holds one whole JSON value on every line.",
+            ) from error
+        except _BEYOND as error:
+            raise _beyond(f"{name}:{number}", error) from error
+    return tuple(found)
+
+
+_BEYOND = (RecursionError, ValueError)
+"""What a reader of JSON raises where brackets lie too deep, or a number has too many digits."""
+
+
+def _beyond(at: str, error: Exception) -> StageError:
+    return StageError(f"{at}: this JSON cannot be read: {error}")
+
+
+def _csv_records(text: str, name: str, delimiter: str) -> tuple[tuple[int, Any], ...]:
+    csv.field_size_limit(2**31 - 1)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    found = []
+    try:
+        for number, record in enumerate(reader, start=1):
+            if None in record or None in record.values():
+                raise StageError(
+                    f"{name}:{reader.line_num}: has not the number of columns that the first "
+                    "line names",
+                    hint="A text with a comma or a line break needs quotes around it.",
+                )
+            # An empty cell is no value: CSV has no other way to say so.
+            found.append((number, {key: cell or None for key, cell in record.items()}))
+    except csv.Error as error:
+        raise StageError(f"{name}:{reader.line_num}: not CSV: {error}") from error
+    return tuple(found)
+
+
+def _numbered(records: Sequence[Any]) -> tuple[tuple[int, Any], ...]:
+    return tuple(enumerate(records, start=1))
+
+
+def _parts(split: str) -> dict[str, str]:
+    match = _SLICE.fullmatch(split.strip())
+    if match is None:
+        raise ConfigError(
+            f"cannot read the split {split!r}",
+            hint="Write a name, or a slice such as train[:100], train[90%:].",
+        )
+    return {key: value or "" for key, value in match.groupdict().items()}
+
+
+def _slice(records: Sequence[tuple[int, Any]], split: str) -> tuple[tuple[int, Any], ...]:
+    parts = _parts(split)
+    first, last = (_border(parts[key], len(records)) for key in ("first", "last"))
+    return tuple(records[first:last])
+
+
+def _border(text: str, total: int) -> int | None:
+    if not text.strip("-%"):
+        return None
+    if text.endswith("%"):
+        return round(int(text[:-1]) * total / 100)
+    return int(text)
+
+
+def _not_empty(table: Table, split: str) -> Table:
+    if not table.records:
+        raise StageError(
+            f"{table.name} has no rows" + (f" in {split}" if split != "train" else ""),
+            hint="Every row is a prompt, a prompt with its response, or a conversation.",
+        )
+    return table

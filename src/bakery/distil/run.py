@@ -1,0 +1,400 @@
+"""Settings in, a baked adapter out: what the `bakery` command does between its two printouts.
+
+Every process runs all of it; only the first one writes and tells. What can be refused without
+the model is refused in `gather`.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from peft import PeftModel
+from safetensors import SafetensorError
+from transformers import PreTrainedConfig, PrinterCallback, ProgressCallback, TrainerCallback
+from transformers.utils import logging as hf_logging
+
+from bakery.data.datasets import eval_rows, load_eval_data, training_rows
+from bakery.data.rows import Row
+from bakery.distil import folder, loading
+from bakery.distil.folder import FINAL, MERGED, METRICS, RESULTS
+from bakery.distil.keywords import QuestionAnswer, Questions
+from bakery.distil.settings import settled
+from bakery.distil.settings.parse import Settings
+from bakery.distil.trainer import ContextBakingTrainer
+from bakery.engine.models import merged, versions
+from bakery.engine.text.chat import CLOCK_STOPPED, Chat
+from bakery.engine.text.pairs import settings_of
+from bakery.engine.training import metrics, on_policy
+from bakery.engine.training.rounds import Drawn, Rounds, rounds_of
+from bakery.errors import ConfigError, StageError
+from bakery.evals.card import card
+from bakery.identity import canonical, digest
+from bakery.records import Message, Prompt, read_rows, write_atomic
+from bakery.reporting import Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a run learns from and is measured on, read and checked, before any model."""
+
+    rows: list[Row]
+    eval_rows: list[Row] | None
+    shared: int
+    """How many of them are training rows too."""
+    questions: Mapping[str, Sequence[QuestionAnswer]]
+    """Of eval_file under `eval`, of heldout_file under `heldout`."""
+    digest: str
+    """Of the rows."""
+    resume: str | None
+    """The checkpoint to go on from."""
+
+
+def gather(settings: Settings) -> Material:
+    """Read all data, and refuse what can be refused without a model."""
+    folder.check(settings)
+    loading.check_optional(settings.data, settings.training)
+    rows = training_rows(settings.data)
+    _check_context(settings, rows)
+    if settings.training.trajectories_file:
+        read_rows(Path(settings.training.trajectories_file), Drawn)  # refuses what holds others
+    if settings.training.on_policy:
+        on_policy.check(sum(row.needs_sampling for row in rows))
+    held_out = eval_rows(settings.data)
+    if held_out is None and settings.training.eval_strategy != "no":
+        raise ConfigError(
+            "eval_strategy wants evaluation, but there is nothing to evaluate on",
+            hint="Give eval_dataset: FILE, or take eval_strategy out.",
+        )
+    files = {"eval": settings.data.eval_file, "heldout": settings.data.heldout_file}
+    questions = {
+        name: [QuestionAnswer(q["question"], tuple(q["answer"])) for q in load_eval_data(path)]
+        for name, path in files.items()
+        if path is not None
+    }
+    seen = {_asked(row, settings) for row in rows} if held_out else set()
+    shared = [row for row in held_out or () if _asked(row, settings) in seen]
+    data = digest([asdict(row) for row in rows])[:16]
+    resume = folder.checkpoint(settings, data=data)
+    return Material(rows, held_out, len(shared), questions, data, resume)
+
+
+def _asked(row: Row, settings: Settings) -> str:
+    """Return what a row asks for, whatever form it has: context, turns before the answer, tools."""
+    turns = row.turns[:-1] if row.turns[-1]["role"] == "assistant" else row.turns
+    prefix = settings.context.prefix if row.prefix is None else row.prefix
+    return canonical([list(prefix or ()), list(turns), list(row.tools or ())])
+
+
+def run(settings: Settings, material: Material, *, reporter: Reporter) -> dict[str, Any]:
+    """Bake, leave everything in output_dir, and return what results.json says."""
+    group = dist.group.WORLD if settings.training.world_size > 1 else None
+    with nullcontext() if settings.training.process_index else folder.held(settings):
+        result = _run(settings, material, reporter)
+    if group is not None:
+        # The trainer lies in a cycle, and keeps the group's threads. One that still lets go of a
+        # tensor while Python ends aborts the process. `group` has to be the last reference: only
+        # its end waits for the threads without the lock that they may need.
+        gc.collect()
+    return result
+
+
+FURTHER = "the bake is further from the prompted teacher than before: lower learning_rate"
+
+
+def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str, Any]:
+    clock = time.monotonic()
+    training = settings.training
+    out, first = Path(str(training.output_dir)), training.process_index == 0
+    told = _Told(reporter, list(settings.notes))
+    _tune(settings, told)
+    source = loading.find(settings.data, reporter=told)
+    tokenizer = source.tokenizer()
+    end_ids = source.end_ids(tokenizer.eos_token_id)
+    chat = Chat(tokenizer, end_ids, template_kwargs=training.template_kwargs)
+    if chat.reads_clock:
+        told.note(CLOCK_STOPPED)
+    data = _Rounds.of(material, settings, chat, source.config(), told)
+    sized = settled.lora(settings.lora, settled.base_of(source.config()), training)
+    with told.doing("loading"):
+        model = loading.load(source, settings.data, training)
+    questions = Questions(chat, settings, material.questions)
+    scores = questions.before(model, told)
+    student = loading.with_adapter(model, settings.lora, source, settings.data, training)
+    if training.merge:
+        merged.check(student)
+    with training.main_process_first(local=False):  # the others read what is in place then
+        if first:
+            folder.begin(settings, data=material.digest, resume=material.resume, reporter=told)
+    trainer = _trainer(settings, data, student, tokenizer, told, material.digest)
+    if values := sized | trainer.beginning.settled:
+        told.note(settled.sentence(values))
+    _check_difference(trainer)
+    with told.doing("measuring before"):
+        before = trainer.fidelity(without_adapter=True)
+    saved = fmean(len(p.teacher.ids) - len(p.student.ids) for p in trainer.probe.pairs)
+    seen = _train(trainer, material)
+    with told.doing("measuring after"):
+        after = trainer.fidelity()
+    if after.kl > before.kl:
+        told.note(FURTHER)
+    scores |= questions.after(student, told)
+    probe = trainer.probe
+    held_out = probe.held_out and not material.shared
+    if material.shared:
+        told.note(f"{material.shared} evaluation rows are training rows too: nothing is held out")
+    result: dict[str, Any] = {
+        "schema": 1,
+        **_prompt_tokens(chat, settings, saved),
+        **scores,
+        "card": card(before, after, probe.rows if held_out else 0, saved),
+        "measured_on": {"rows": probe.rows, "held_out": held_out},
+        "loss": {"first": seen[0], "last": seen[-1], "min": min(seen)},
+        "steps": trainer.state.global_step,
+        "rows": len(trainer.train_dataset),
+        **source.names(),
+        "numerics": trainer.numerics.as_data() if trainer.numerics else {},
+        "versions": versions.versions(source.unpacked),
+    }
+    _save(trainer, student, tokenizer, out)
+    result |= {"seconds": round(time.monotonic() - clock, 2), "notes": told.notes}
+    if first:
+        write_atomic(out / RESULTS, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    trainer.end()
+    return result
+
+
+def _save(trainer: ContextBakingTrainer, student: PeftModel, tokenizer: Any, out: Path) -> None:
+    """Write the adapter, and the whole model where it is asked for, in place of former ones."""
+    first = trainer.args.process_index == 0
+    if first:
+        shutil.rmtree(out / FINAL, ignore_errors=True)
+    trainer.save_model(str(out / FINAL))
+    if trainer.args.merge and first:
+        shutil.rmtree(out / MERGED, ignore_errors=True)
+        merged.write(student, tokenizer, out / MERGED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rounds:
+    """What training and evaluation draw from; made before a weight is loaded.
+
+    Data that leaves nothing to train on is refused here.
+    """
+
+    training: Rounds
+    eval: Rounds | None
+
+    @classmethod
+    def of(
+        cls,
+        material: Material,
+        settings: Settings,
+        chat: Chat,
+        config: PreTrainedConfig,
+        reporter: Reporter,
+    ) -> _Rounds:
+        """Cut all rows into examples."""
+        more = chat, settings_of(settings.context), settings.training, config, reporter
+        held_out = material.eval_rows
+        return cls(
+            rounds_of(material.rows, *more),
+            rounds_of(held_out, *more) if held_out is not None else None,
+        )
+
+
+class _Told:
+    """Passes everything on, and keeps the notes for results.json."""
+
+    def __init__(self, reporter: Reporter, notes: list[str]) -> None:
+        self._reporter, self.notes = reporter, notes
+        self._bake: tuple[int, int] | None = None  # where training stands, while it runs
+
+    def progress(self, label: str, done: int, total: int, detail: str = "") -> None:
+        """Show how far a step is; what a round does while training runs is a detail of that."""
+        if label == "bake":
+            self._bake = (done, total) if done < total else None
+        elif self._bake is not None:
+            self._reporter.progress("bake", *self._bake, f"{label} {done}/{total}")
+            return
+        self._reporter.progress(label, done, total, detail)
+
+    def partly(self, done: float, of: int) -> None:
+        """Pass on how far the units under way are."""
+        self._reporter.partly(done, of)
+
+    def doing(self, label: str) -> AbstractContextManager[None]:
+        """Pass on what is under way."""
+        return self._reporter.doing(label)
+
+    def note(self, text: str) -> None:
+        """Show a note, and keep it."""
+        self.notes.append(text)
+        self._reporter.note(text)
+
+
+def _check_context(settings: Settings, rows: Sequence[Row]) -> None:
+    prefix, kept = settings.context.prefix, settings.context.student_retained_turns
+    own = any(row.prefix for row in rows)
+    if not prefix and not own and not kept:
+        raise ConfigError(
+            "there is no context to bake: prefix_messages is not given, and no row has its own",
+            hint="Give prefix_messages (or prefix_messages_file, corpus_file), or "
+            "student_retained_turns above 0 to bake a conversation's own earlier messages.",
+        )
+    if prefix and not own and kept >= len(prefix):
+        raise ConfigError(
+            f"student_retained_turns {kept} leaves nothing to bake: the prefix has "
+            f"{len(prefix)} message{'s' if len(prefix) > 1 else ''}, and the student sees as many",
+            hint=f"Choose a number below {len(prefix)}.",
+        )
+
+
+def _check_difference(trainer: ContextBakingTrainer) -> None:
+    if all(pair.is_identical for pair in trainer.probe.pairs):
+        raise StageError(
+            "teacher and student see the same, so there is nothing to bake",
+            hint="Lower student_retained_turns, or see what --dry-run shows.",
+        )
+
+
+def _tune(settings: Settings, reporter: Reporter) -> None:
+    """Log every step and show no other bars than ours, unless the user says otherwise."""
+    ours = {
+        "disable_tqdm": True,
+        "logging_steps": 1,
+        "logging_first_step": True,
+        "logging_nan_inf_filter": False,  # a loss that is no number has to be seen
+        "log_level": "error",
+        "log_level_replica": "error",
+    }
+    for name, value in ours.items():
+        if name not in settings.given:
+            setattr(settings.training, name, value)
+    if "log_level" not in settings.given:
+        hf_logging.set_verbosity_error()
+    if settings.training.fsdp or settings.training.deepspeed:
+        reporter.note("fsdp and deepspeed are handed to transformers; bakery is not tested there")
+
+
+def _trainer(
+    settings: Settings,
+    data: _Rounds,
+    student: PeftModel,
+    tokenizer: Any,
+    reporter: Reporter,
+    digest_of_data: str,
+) -> ContextBakingTrainer:
+    rows = metrics.Metrics(Path(str(settings.training.output_dir)) / METRICS, reporter)
+    with _refusals():
+        made = ContextBakingTrainer(
+            model=student,
+            args=settings.training,
+            context_config=settings.context,
+            train_dataset=data.training,
+            eval_dataset=data.eval,
+            processing_class=tokenizer,
+            callbacks=[rows, _Settled(settings, digest_of_data)],
+            reporter=reporter,
+        )
+    made.remove_callback(PrinterCallback)
+    if settings.training.process_index:
+        made.remove_callback(ProgressCallback)
+    return made
+
+
+class _Settled(TrainerCallback):
+    """Keeps the configuration with all that was settled, before the first step."""
+
+    def __init__(self, settings: Settings, data: str) -> None:
+        self._settings, self._data = settings, data
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Called after the first weights were fitted, which a rate goes by."""
+        if state.is_world_process_zero:
+            folder.keep(self._settings, data=self._data)
+
+
+def _train(trainer: ContextBakingTrainer, material: Material) -> list[float]:
+    """Train, and return the losses; training that did nothing, or broke, is an error."""
+    try:
+        with _refusals():
+            trainer.train(resume_from_checkpoint=material.resume)
+    except torch.OutOfMemoryError as error:
+        raise StageError(
+            f"the device has too little memory: {str(error).splitlines()[0]}",
+            hint="Lower per_device_train_batch_size and raise gradient_accumulation_steps, turn "
+            "gradient_checkpointing on, or set max_seq_length.",
+        ) from error
+    seen = [float(row["loss"]) for row in trainer.state.log_history if "loss" in row]
+    if not seen:
+        raise StageError(
+            "nothing was trained: there was no step", hint="Raise num_train_epochs or max_steps."
+        )
+    return seen
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn what the libraries refuse, and a full disk, into errors that a person can act on."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise _of_a_file(error) from error
+    except (ImportError, ValueError, KeyError, TypeError) as error:
+        if not _is_of_a_library(error):
+            raise
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise ConfigError(
+            f"the training libraries refuse these settings: {said[0]}",
+            hint="\n".join(said[1:3]) or "Check the settings that this names.",
+        ) from error
+
+
+def _of_a_file(error: OSError | SafetensorError) -> StageError:
+    """Return what to say of a file that cannot be read or written."""
+    if isinstance(error, SafetensorError) and "I/O error" not in str(error):
+        return StageError(
+            f"a file of weights is damaged: {error}",
+            hint="If it is a checkpoint's, delete that checkpoint-N folder: "
+            "resume_from_checkpoint: true goes on from the one before.",
+        )
+    return StageError(
+        f"a file cannot be written or read: {error}",
+        hint="Is the disk full? Nothing that was whole is lost: resume_from_checkpoint: true "
+        "goes on from the last whole checkpoint.",
+    )
+
+
+def _is_of_a_library(error: BaseException) -> bool:
+    """Tell whether an error was raised inside transformers and its kin, and not in our code."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    module = frame.tb_frame.f_globals.get("__name__", "") if frame else ""
+    return module.partition(".")[0] in ("transformers", "accelerate", "torch", "peft")
+
+
+def _prompt_tokens(chat: Chat, settings: Settings, saved: float) -> dict[str, int]:
+    """Return what the context takes in front of a question, and what of it stays."""
+    prefix, kept = settings.context.prefix, settings.context.student_retained_turns
+    if not prefix:
+        return {"prompt_tokens": round(saved), "prompt_tokens_left": 0}
+    question: list[Message] = [{"role": "user", "content": "?"}]
+    try:
+        alone = len(chat.prefix_ids(Prompt(()), question))
+        whole = len(chat.prefix_ids(Prompt(prefix), question)) - alone
+        left = len(chat.prefix_ids(Prompt(prefix[-kept:]), question)) - alone if kept else 0
+    except ConfigError:  # a template that takes no such question: the rows' own mean then
+        return {"prompt_tokens": round(saved), "prompt_tokens_left": 0}
+    return {"prompt_tokens": whole, "prompt_tokens_left": left}

@@ -1,0 +1,397 @@
+"""The library's trainer: any data set, any context, any PEFT model.
+
+Rows become examples once, or are answered anew by the teacher each epoch; the teacher is run
+over each of them once, before it is trained on. Or the student answers them (`on_policy`), before
+each step. The rest is `BakingTrainer`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import gather_object
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase, TrainerCallback
+
+from bakery.data.datasets import prompt_baking_collator, rows_of
+from bakery.distil.beginning import Beginning
+from bakery.engine.loss.losses import Divergence, make_loss
+from bakery.engine.loss.readout import Readout
+from bakery.engine.models.adapters import check_can_teach, parent_only
+from bakery.engine.models.models import end_ids
+from bakery.engine.modes import evaluating
+from bakery.engine.packed.prefixes import Prefixes
+from bakery.engine.sampling.sampling import Captured
+from bakery.engine.teacher import teacher
+from bakery.engine.teacher.examples import Example, Examples, Features
+from bakery.engine.teacher.fidelity import Fidelity, totals
+from bakery.engine.teacher.scoring import beginning
+from bakery.engine.teacher.teacher import KeptTeacher, LiveTeacher, TeacherRecord, teaching
+from bakery.engine.text.chat import Chat
+from bakery.engine.text.pairs import settings_of
+from bakery.engine.text.views import Pair
+from bakery.engine.training import on_policy
+from bakery.engine.training.numerics import FILE as NUMERICS
+from bakery.engine.training.on_policy import OnPolicyTrainer, OwnAnswers, Places
+from bakery.engine.training.rounds import Rounds, rounds_of
+from bakery.errors import ConfigError
+from bakery.reporting import Quiet, Reporter
+from bakery.settings.config import BakeryConfig, ContextConfig, context_of
+
+TRAJECTORIES = "trajectories.jsonl"
+MOST_PROBED = 64
+"""Training rows on which fidelity is measured where nothing is held out."""
+
+
+class ContextBakingTrainer(OnPolicyTrainer):
+    """Distil a context into the adapter of a PEFT model; the adapter off is the teacher.
+
+    Takes what the data functions of this package return, lists of such rows, or `Rounds`.
+    """
+
+    _own: OwnAnswers | None
+
+    def __init__(
+        self,
+        model: PeftModel | None = None,
+        args: BakeryConfig | None = None,
+        context_config: ContextConfig | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        processing_class: PreTrainedTokenizerBase | None = None,
+        data_collator: Callable[..., Any] | None = None,
+        compute_metrics: Callable[..., Any] | None = None,
+        callbacks: list[Any] | None = None,
+        optimizers: tuple[Any, Any] = (None, None),
+        *,
+        reporter: Reporter | None = None,
+    ) -> None:
+        model, args, tokenizer = _required(model, args, processing_class)
+        _refuse_unused(data_collator, compute_metrics)
+        self.reporter = reporter or Quiet()
+        self._end_ids = frozenset(end_ids(model.get_base_model(), tokenizer.eos_token_id))
+        self.chat = Chat(tokenizer, sorted(self._end_ids), template_kwargs=args.template_kwargs)
+        self._context = settings_of(context_of(args, context_config))
+        self._rounds = self._rounds_of(train_dataset, args, model)
+        self._eval_rounds = (
+            self._rounds_of(eval_dataset, args, model) if eval_dataset is not None else None
+        )
+        own = self._own_answers(args)
+        self.beginning = Beginning(model, args, self._rounds)
+        self._round: int | None = None
+        self._told: set[str] = set()
+        self._probe: Probe | None = None
+        super().__init__(
+            model,
+            args,
+            readout=Readout(model),
+            loss=make_loss(
+                args.loss_type,
+                temperature=args.temperature,
+                beta=args.jsd_beta,
+                k=min(args.loss_top_k, model.config.get_text_config().vocab_size),
+            ),
+            train_dataset=_unmade(self._rounds, Places if own else Examples),
+            eval_dataset=_unmade(self._eval_rounds) if self._eval_rounds else None,
+            pad_id=self.chat.pad_id,
+            weighting=args.loss_weighting,
+            numerics=Path(str(args.output_dir)) / NUMERICS,
+            note=self.reporter.note,
+            processing_class=tokenizer,
+            callbacks=callbacks,
+            optimizers=optimizers,
+        )
+        self.add_callback(_NextRound(self))
+        if own is not None:
+            self.learn_from(own)
+
+    def train(self, resume_from_checkpoint: Any = None, *given: Any, **more: Any) -> Any:
+        """Train as `Trainer` does, from first weights that are fitted where that is possible."""
+        resume, out = resume_from_checkpoint, Path(str(self.args.output_dir))
+        if self.beginning.is_asked and resume:
+            self.beginning.go_on(out if resume is True else Path(str(resume)).parent)
+        elif self.beginning.is_asked:
+            self._begin()
+        return super().train(resume_from_checkpoint, *given, **more)
+
+    def start_round(self, number: int) -> None:
+        """Put fresh examples under the data loader, unless this round's are there already.
+
+        On-policy rows are answered later (`get_batch_samples`); the teacher of them is live.
+        """
+        if self._own is not None:
+            if not self.train_dataset.record.is_live:
+                begins = self._rounds.begins
+                self.train_dataset.record = LiveTeacher(self.model, self.readout, begins)
+            return
+        once = self.args.reuse_trajectories or self.args.trajectories_file
+        if once or not self._rounds.has_open_rows:
+            number = 0
+        if number != self._round:
+            self._fill(self.train_dataset, self._rounds, str(number), kept=TRAJECTORIES)
+            self._round = number
+
+    def end_round(self, *, is_last: bool = False) -> None:
+        """Refuse to go on from an epoch without any target; say at the end what was left out."""
+        if self._own is not None:
+            self._own.check()
+            if is_last:
+                self._own.say()
+
+    def evaluation_loop(self, dataloader: Any, *arguments: Any, **more: Any) -> Any:
+        """Measure on examples that are answered once, and stay the same all through training."""
+        examples: Examples = dataloader.dataset
+        if self._eval_rounds is not None and examples is self.eval_dataset and not examples.pairs:
+            self._fill(examples, self._eval_rounds, "eval", kept=f"eval_{TRAJECTORIES}")
+        return super().evaluation_loop(dataloader, *arguments, **more)
+
+    @property
+    def probe(self) -> Probe:
+        """What fidelity is measured on; drawn once, so that before and after are comparable."""
+        if self._probe is None:
+            self._probe = self._drawn_probe()
+        return self._probe
+
+    def fidelity(self, *, without_adapter: bool = False) -> Fidelity:
+        """Compare the student, as it stands or before any training, with the teacher."""
+        probe = self.probe
+        share = probe.pairs[self.args.process_index :: self.args.world_size]
+        adapter = parent_only(self.model) if without_adapter else nullcontext()
+        with evaluating(self.model), adapter, self.accelerator.autocast():
+            found = totals(self.model, self.readout, probe.record, share, Divergence())
+        kl, agreed, tokens = self._summed(found)
+        return Fidelity(kl / tokens, agreed / tokens, round(tokens))
+
+    def _drawn_probe(self) -> Probe:
+        if self._eval_rounds is not None:
+            examples: Examples = self.eval_dataset
+            if not examples.pairs:
+                self._fill(examples, self._eval_rounds, "eval", kept=f"eval_{TRAJECTORIES}")
+        elif self._own is not None:
+            chosen_rows = self._rounds.some(MOST_PROBED)
+            examples = _unmade(chosen_rows)
+            self._fill(examples, chosen_rows, "probe", kept=TRAJECTORIES)
+        else:
+            if self._round is None:
+                self.start_round(0)
+            examples = self.train_dataset
+        whole = [example for example in examples.examples if example]
+        held_out, record = self._eval_rounds is not None, examples.record
+        count = len(whole) if held_out else min(len(whole), MOST_PROBED)
+        chosen = [whole[i * len(whole) // count] for i in range(count)]
+        pairs = [pair for example in chosen for pair in example]
+        if not held_out and isinstance(record, TeacherRecord):
+            # The file of a training round is given back when the next one is drawn.
+            share = pairs[self.args.process_index :: self.args.world_size]
+            if record.is_partial:  # all of it was too much for the disk, and is for memory
+                begins = [beginning(pair.teacher) for pair in share]
+                record = LiveTeacher(self.model, self.readout, begins)
+            else:
+                record = KeptTeacher(record, share)
+        return Probe(pairs, record, count, held_out)
+
+    def _begin(self) -> None:
+        """Fit the first weights, to the answers of the first round."""
+        why = self.beginning.impossible
+        if why is None:
+            self.start_round(0)
+            with self.reporter.doing("fitting first weights"):
+                why = self.beginning.fit(self.readout, self.train_dataset.pairs)
+            if self.args.world_size > 1:  # the first process decides for all
+                why = gather_object([why])[0]
+        self.beginning.begin(why, self.reporter)
+
+    def _rounds_of(self, dataset: Any, args: BakeryConfig, model: PeftModel) -> Rounds:
+        if isinstance(dataset, Rounds):
+            return dataset
+        return rounds_of(
+            rows_of(dataset), self.chat, self._context, args, model.config, self.reporter
+        )
+
+    def _own_answers(self, args: BakeryConfig) -> OwnAnswers | None:
+        """Return who answers on-policy rows; None where the teacher answers."""
+        if not args.on_policy:
+            return None
+        on_policy.check(len(self._rounds.open_rows))
+        for note in on_policy.notes(self._rounds, args.loss_type):
+            self.reporter.note(note)
+        kept = Path(str(args.output_dir)) / TRAJECTORIES
+        return OwnAnswers(self._rounds, end_ids=self._end_ids, kept=kept)
+
+    def _fill(self, examples: Examples, rounds: Rounds, name: str, *, kept: str) -> None:
+        """Have the teacher answer a round and score it; every process does its share."""
+        rank, world = self.args.process_index, self.args.world_size
+        folder = Path(str(self.args.output_dir))
+        given = self.args.trajectories_file if name == "0" else None
+        prefixes = Prefixes()
+        answers = len(rounds.open_rows) * rounds.settings.num_traj_per_stimulus
+        fits = Captured.fits(self.readout, answers, rounds.settings)
+        captured = Captured(self.readout) if fits else None
+        # As in the steps to come: accelerate puts mixed precision around the model only there.
+        with teaching(self.model), self.accelerator.autocast():
+            drawn = rounds.examples(
+                self.model,
+                name,
+                prefixes=prefixes,
+                captured=captured,
+                end_ids=self._end_ids,
+                rank=rank,
+                world=world,
+                gather=self._gather,
+                given=Path(given) if given else None,
+                kept=folder / kept,
+            )
+        examples.examples = drawn
+        examples.record = _Unmade()  # the round that is over gives its disk space back
+        self.accelerator.wait_for_everyone()  # on all processes, before the first one looks
+        folder = folder / ".teacher" / name
+        examples.record = self._record(examples, folder, prefixes, captured)
+
+    def _record(
+        self, examples: Examples, folder: Path, prefixes: Prefixes, captured: Captured | None
+    ) -> Features:
+        rank, world = self.args.process_index, self.args.world_size
+        if rank == 0:  # what a killed run left was made by other weights, for all that is known
+            shutil.rmtree(folder.parent, ignore_errors=True)
+        # The first one decides for all: free space changes while others write.
+        chosen = [self._form(examples, folder)]
+        why, likeliest_only = (gather_object(chosen) if world > 1 else chosen)[0]
+        if why:
+            self._tell_once(folder.name, why)
+        if why and not likeliest_only:
+            begins = [beginning(pair.teacher) for pair in examples.pairs]
+            return LiveTeacher(self.model, self.readout, begins)
+        shares = [(folder / f"{r}.safetensors", examples.pairs[r::world]) for r in range(world)]
+        path, pairs = shares[rank]
+        with self.accelerator.autocast():
+            teacher.record(
+                self.model,
+                self.readout,
+                pairs,
+                path,
+                of="",
+                loss=self.loss,
+                reporter=self.reporter,
+                prefixes=prefixes,
+                captured=captured,
+                likeliest_only=likeliest_only,
+            )
+        self.accelerator.wait_for_everyone()
+        record = TeacherRecord(shares, is_partial=likeliest_only)
+        self.accelerator.wait_for_everyone()
+        if rank == 0:
+            # The open maps keep the data until the round is over; the names are not needed.
+            shutil.rmtree(folder.parent, ignore_errors=True)
+        return record
+
+    def _form(self, examples: Examples, folder: Path) -> tuple[str, bool]:
+        """Return why the teacher is not kept whole, and whether its likeliest tokens are."""
+        given, budget = (self.model, self.readout, examples.pairs), self.args.teacher_record_gb
+        whole = teacher.size_of(*given, self.loss)
+        why = teacher.too_large(whole, folder, budget)
+        if not why:
+            return "", False
+        fewer = teacher.size_of(*given, self.loss, likeliest_only=True)
+        # What is measured on has to have all that the teacher says: the card is of forward KL.
+        fits = fewer.width < whole.width and not teacher.too_large(fewer, folder, budget)
+        if folder.name in ("eval", "probe") or not fits:
+            return f"{why}: {teacher.AT_EVERY_STEP}", False
+        return f"{why}: only the tokens that {self.args.loss_type} reads are kept", True
+
+    def _tell_once(self, name: str, why: str) -> None:
+        """Announce that the teacher is live for training or evaluation rows, in the first round."""
+        rows = "evaluation" if name == "eval" else "training"
+        if rows not in self._told:
+            self._told.add(rows)
+            self.reporter.note(f"{rows} rows: {why} (teacher_record_gb is the limit)")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Pairs of `rows` rows with their record; training rows where there are no others."""
+
+    pairs: Sequence[Pair]
+    record: Features
+    rows: int
+    held_out: bool
+
+
+class PromptBakingTrainer(ContextBakingTrainer):
+    """The former name of ContextBakingTrainer."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        warnings.warn(
+            "PromptBakingTrainer is now called ContextBakingTrainer",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        super().__init__(*arguments, **more)
+
+
+class _NextRound(TrainerCallback):
+    """Starts the round of each epoch, before its first batch is drawn."""
+
+    def __init__(self, trainer: ContextBakingTrainer) -> None:
+        self._trainer = trainer
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A resumed epoch gets the round it had."""
+        self._trainer.start_round(int((state.epoch or 0) + 1e-6))
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """An epoch that taught nothing is the last one."""
+        self._trainer.end_round()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """What was left out of any step is told once."""
+        self._trainer.end_round(is_last=True)
+
+
+class _Unmade:
+    """The record of examples that no round has been drawn for."""
+
+    is_live = False
+
+    def features_of_pairs(self, pairs: Sequence[Pair]) -> Any:
+        """Never asked: a round is drawn before the first batch."""
+        raise AssertionError("no round is drawn")
+
+
+def _unmade(rounds: Rounds, kind: type[Examples] = Examples) -> Examples:
+    empty: Sequence[Example] = [()] * len(rounds)
+    return kind(empty, _Unmade())
+
+
+def _required(
+    model: Any, args: Any, tokenizer: Any
+) -> tuple[PeftModel, BakeryConfig, PreTrainedTokenizerBase]:
+    if not isinstance(model, PeftModel):
+        raise ConfigError(
+            "ContextBakingTrainer needs a PEFT model: the adapter learns, the base teaches",
+            hint="Wrap the model with peft.get_peft_model(model, peft.LoraConfig(...)).",
+        )
+    check_can_teach(model)
+    if not isinstance(args, BakeryConfig):
+        raise ConfigError("ContextBakingTrainer needs args=BakeryConfig(...)")
+    if tokenizer is None:
+        raise ConfigError("ContextBakingTrainer needs processing_class=tokenizer")
+    return model, args, tokenizer
+
+
+def _refuse_unused(collator: Any, compute_metrics: Any) -> None:
+    if collator not in (None, prompt_baking_collator):
+        raise ConfigError(
+            "ContextBakingTrainer pairs teacher and student views itself",
+            hint="Leave data_collator out, or pass prompt_baking_collator.",
+        )
+    if compute_metrics is not None:
+        raise ConfigError(
+            "compute_metrics has nothing to be called with: evaluation compares distributions",
+            hint="eval_loss and eval_top1_agreement are measured already.",
+        )

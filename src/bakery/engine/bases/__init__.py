@@ -1,0 +1,1 @@
+"""A base model as files, told apart and read before torch is loaded."""

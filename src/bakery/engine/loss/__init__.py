@@ -1,0 +1,1 @@
+"""Heads, divergences and what they are computed from."""

@@ -1,0 +1,71 @@
+"""How much of a bake is in a loaded model: 0 is its parent, 1 the bake, between them half-baked.
+
+An adapter adds B·A to its layers, so scaling columns of B scales what the bakes behind these
+ranks do. The weights as baked are kept: strength 1 is bit for bit what was loaded.
+Shapes: R rank · O outputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from peft.tuners.lora import LoraLayer
+
+from bakery.engine.models.adapter_folder import SLICES, slices
+from bakery.engine.models.adapters import PARENT
+from bakery.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """What is left of a composed adapter: of the last bake's `own` ranks, and of all `older`."""
+
+    own: float = 1.0
+    older: float = 1.0
+
+
+AS_BAKED = Strength()
+AS_PARENT = Strength(own=0.0)
+AS_BASE = Strength(own=0.0, older=0.0)
+
+
+class Dial:
+    """Scales the adapter of a model in place. `own` begins where the last bake's ranks do."""
+
+    def __init__(self, model: PeftModel, folder: Path) -> None:
+        """Read which ranks are whose; an adapter of one piece is all its own."""
+        config = model.peft_config[PARENT]
+        self._refused = next(
+            (key for key in ("use_dora", "modules_to_save") if getattr(config, key, None)), None
+        )
+        self._folder = folder
+        self._own = slices(folder)[-1].start if (folder / SLICES).is_file() else 0
+        self._weights = {
+            name: layer.lora_B[PARENT].weight
+            for name, layer in model.named_modules()
+            if isinstance(layer, LoraLayer) and PARENT in layer.lora_B
+        }
+        self._as_baked: dict[str, torch.Tensor] = {}
+        self._now = AS_BAKED
+
+    def turn(self, strength: Strength) -> None:
+        """Set how much of the bakes is there, always from the weights as they were loaded."""
+        if strength == self._now:
+            return
+        if self._refused is not None:
+            raise ModelError(
+                f"the adapter in {self._folder} has {self._refused}: it does more than add B·A, "
+                "so there is no strength to set",
+                hint="Take it as it is, at strength 1.",
+            )
+        if not self._as_baked:
+            self._as_baked = {name: w.detach().clone() for name, w in self._weights.items()}
+        with torch.no_grad():
+            for name, weight_OR in self._weights.items():
+                scale_R = torch.full_like(weight_OR[0], strength.own)
+                scale_R[: self._own] = strength.older
+                weight_OR.copy_(self._as_baked[name] * scale_R)
+        self._now = strength

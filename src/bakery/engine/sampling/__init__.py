@@ -1,0 +1,1 @@
+"""Prefixes in, continuations out."""

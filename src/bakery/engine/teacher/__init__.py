@@ -1,0 +1,1 @@
+"""What the frozen parent says, and how near a student comes."""

@@ -1,0 +1,301 @@
+"""The teacher: what the frozen parent says at every target position.
+
+It is recorded once, in a file, and read again at every step. Kept are not logits but features
+(hidden states where the head gives them back exactly, see `readout`), or all that the loss needs
+of them (see `moments`): D numbers a token instead of |V|. Where the file would be too large, the
+parent is run at every step instead.
+Shapes: N target positions · D features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from peft import PeftModel
+from safetensors import SafetensorError
+
+from bakery.engine.loss import likeliest, moments
+from bakery.engine.loss.losses import Loss
+from bakery.engine.loss.readout import Readout
+from bakery.engine.models.adapters import parent_only
+from bakery.engine.modes import evaluating
+from bakery.engine.packed.prefixes import Prefixes
+from bakery.engine.sampling.sampling import Captured
+from bakery.engine.teacher.examples import Features
+from bakery.engine.teacher.scoring import Scored, features_of
+from bakery.engine.teacher.tensor_file import Rows, written
+from bakery.engine.text.views import Pair, View
+from bakery.errors import StageError
+from bakery.identity import digest
+from bakery.reporting import Reporter
+
+GB = 10**9
+AT_EVERY_STEP = "it is run at every step"
+"""What becomes of a teacher whose record is too large."""
+
+
+class TeacherRecord:
+    """Features of many pairs in memory-mapped files, addressed by the pair's key.
+
+    Several files, where several processes each made a share.
+    """
+
+    is_live = False
+
+    def __init__(
+        self, shares: Sequence[tuple[Path, Sequence[Pair]]], *, is_partial: bool = False
+    ) -> None:
+        self.is_partial = is_partial
+        """Whether it holds the likeliest tokens alone, which do for one loss and no other."""
+        self._found: dict[str, tuple[Rows, int, int]] = {}
+        for path, pairs in shares:
+            self._rows = Rows(path)
+            at = 0
+            for pair in pairs:
+                self._found[pair.key] = (self._rows, at, pair.num_targets)
+                at += pair.num_targets
+
+    def features_of_pairs(self, pairs: Sequence[Pair]) -> torch.Tensor:
+        """Return the features (N, D) of the targets of some pairs, in their order."""
+        found = [self._found[pair.key] for pair in pairs]
+        count = sum(num_targets for _, _, num_targets in found)
+        read_ND = torch.empty(count, self._rows.width, dtype=self._rows.dtype)
+        at = 0
+        for rows, first, num_targets in found:
+            rows.copy_to(read_ND[at : at + num_targets], first)
+            at += num_targets
+        return read_ND
+
+
+class KeptTeacher:
+    """The features of a few pairs in memory, when what gave them goes."""
+
+    is_live = False
+
+    def __init__(self, record: Features, pairs: Sequence[Pair]) -> None:
+        parts = record.features_of_pairs(pairs).split([pair.num_targets for pair in pairs])
+        self._found = {pair.key: part for pair, part in zip(pairs, parts, strict=True)}
+
+    def features_of_pairs(self, pairs: Sequence[Pair]) -> torch.Tensor:
+        """Return the features (N, D) of the targets of some pairs, in their order."""
+        return torch.cat([self._found[pair.key] for pair in pairs])
+
+
+class LiveTeacher:
+    """The same features, by a pass of the parent each time they are asked for.
+
+    `begins` are the ids before the first targets of all that will come: what they share is run
+    once and kept. A pass takes the model's memory and time, so it is for the process that trains,
+    and not for the workers of a data loader. The model is left as it was found.
+    """
+
+    is_live = True
+
+    def __init__(
+        self, model: PeftModel, readout: Readout, begins: Sequence[Sequence[int]] = ()
+    ) -> None:
+        self._model, self._readout = model, readout
+        self._prefixes = Prefixes(begins)
+
+    def features_of_pairs(self, pairs: Sequence[Pair]) -> torch.Tensor:
+        """Return the features (N, D) of the targets of some pairs, in their order."""
+        if not pairs:
+            size = size_of(self._model, self._readout, ())
+            return torch.zeros(0, size.width, dtype=size.dtype)
+        parts: dict[int, torch.Tensor] = {}
+        with teaching(self._model):
+            views = [pair.teacher for pair in pairs]
+            known = self._prefixes
+            for at, features in features_of(self._model, self._readout, views, prefixes=known):
+                parts |= zip(at, features.split([pairs[i].num_targets for i in at]), strict=True)
+        return torch.cat([parts[i] for i in range(len(pairs))])
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Shape and type of the features of some pairs."""
+
+    positions: int
+    width: int
+    dtype: torch.dtype
+
+    @property
+    def gb(self) -> float:
+        """How much a record of them takes, in 10^9 bytes."""
+        return self.positions * self.width * self.dtype.itemsize / GB
+
+
+def size_of(
+    model: PeftModel,
+    readout: Readout,
+    pairs: Sequence[Pair],
+    loss: Loss | None = None,
+    *,
+    likeliest_only: bool = False,
+) -> Size:
+    """Return the size of the features of pairs, or of what `loss` keeps of them.
+
+    From the counts of targets and one token. With `likeliest_only` it is that of the most likely
+    tokens, where they are all that the loss reads.
+    """
+    if readout.seen is None:
+        with teaching(model):
+            ((_, features),) = features_of(model, readout, [View((1, 1), ((1, 2),))])
+        readout.seen = features.shape[-1], features.dtype
+    width, dtype = readout.seen
+    if loss is not None and readout.keeps_moments(loss):
+        width, dtype = width + moments.EXTRA, torch.float32
+    fewer = likeliest.width(loss, width) if likeliest_only and loss is not None else None
+    if fewer is not None:
+        width, dtype = fewer, torch.float32
+    return Size(sum(pair.num_targets for pair in pairs), width, dtype)
+
+
+def too_large(size: Size, folder: Path, budget_gb: float) -> str:
+    """Return why a record of a size is not made in a folder; empty where it is.
+
+    It may take its budget, in 10^9 bytes, and never more than half of what is free on the disk.
+    """
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free / GB
+    if size.gb > budget_gb:
+        over = f"more than the {budget_gb:.3g} GB it may take"
+    elif size.gb > free / 2:
+        over = f"more than half of the {free:.3g} GB that are free in {there}"
+    else:
+        return ""
+    return f"a record of the teacher would take {size.gb:.3g} GB, {over}"
+
+
+def record(
+    model: PeftModel,
+    readout: Readout,
+    pairs: Sequence[Pair],
+    path: Path,
+    *,
+    of: str,
+    reporter: Reporter,
+    loss: Loss | None = None,
+    prefixes: Prefixes | None = None,
+    captured: Captured | None = None,
+    likeliest_only: bool = False,
+) -> TeacherRecord:
+    """Open the record at `path`, or make it, by one pass of the parent over the teacher views.
+
+    `of` identifies the weights: a record made for others, or for other pairs, is made again.
+    `loss` is what will be computed from it; without one all features are kept, for any. With
+    `likeliest_only` it is the most likely tokens, where they are all that the loss reads.
+    `prefixes` are those that the parent was run over before, if it was, and `captured` what its
+    head read while it answered: those answers are not run again.
+    Raises StageError where it cannot be written.
+    """
+    if not is_recorded(path, pairs, of=of):
+        size = size_of(model, readout, pairs, loss, likeliest_only=likeliest_only)
+        key = _key(pairs, of)
+        scored = _scored(model, readout, pairs, prefixes, captured)
+        if loss is not None:
+            scored = (
+                (at, readout.kept(features, loss, likeliest_only=likeliest_only))
+                for at, features in scored
+            )
+        try:
+            with teaching(model):
+                _write(scored, pairs, path, size=size, key=key, reporter=reporter)
+        except OSError as error:
+            raise StageError(
+                f"the record of the teacher cannot be written: {error}",
+                hint=f"It takes {size.gb:.3g} GB in {path.parent}: make room there.",
+            ) from error
+    return TeacherRecord([(path, pairs)])
+
+
+def is_recorded(path: Path, pairs: Sequence[Pair], *, of: str) -> bool:
+    """Tell whether a whole record of these pairs by these weights lies at `path`."""
+    try:
+        return Rows(path).key == _key(pairs, of)
+    except (OSError, SafetensorError):
+        return False
+
+
+def forget(path: Path) -> None:
+    """Remove a record's file, which may be open; where that is forbidden (Windows) it stays."""
+    with suppress(PermissionError):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def teaching(model: PeftModel) -> Iterator[None]:
+    """Make the model its own teacher: the parent alone, without dropout."""
+    learnt = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        with evaluating(model), parent_only(model):
+            yield
+    finally:
+        for parameter, was_learnt in learnt:
+            parameter.requires_grad_(was_learnt)
+
+
+def _scored(
+    model: PeftModel,
+    readout: Readout,
+    pairs: Sequence[Pair],
+    prefixes: Prefixes | None,
+    captured: Captured | None,
+) -> Iterator[Scored]:
+    """Yield the features of pairs: what was captured as it is, the rest by running the parent."""
+    rest = []
+    for i, pair in enumerate(pairs):
+        known = captured.features(pair.key, pair.teacher.predicting) if captured else None
+        if known is None:
+            rest.append(i)
+        else:
+            yield [i], known
+    views = [pairs[i].teacher for i in rest]
+    for at, features in features_of(model, readout, views, prefixes=prefixes):
+        yield [rest[i] for i in at], features
+
+
+def _write(
+    scored: Iterator[Scored],
+    pairs: Sequence[Pair],
+    path: Path,
+    *,
+    size: Size,
+    key: str,
+    reporter: Reporter,
+) -> None:
+    """Write the features to the places of their pairs, as they come: in memory is one batch."""
+    firsts, first = [], 0
+    for pair in pairs:
+        firsts.append(first)
+        first += pair.num_targets
+    done = 0
+    reporter.progress("teacher", done, len(pairs))
+    shape = (size.positions, size.width)
+    with written(path, shape, size.dtype, key=key) as put:
+        for at, features in scored:
+            counts = [pairs[i].num_targets for i in at]
+            for i, part in zip(at, features.cpu().split(counts), strict=True):
+                put(firsts[i], part.to(size.dtype))  # autocast may have begun since the first
+            done += len(at)
+            reporter.progress("teacher", done, len(pairs))
+        assert done == len(pairs)
+
+
+def _key(pairs: Sequence[Pair], of: str) -> str:
+    """Return what names a record: its weights, and every pair's key, ids and spans."""
+    names = digest([of, [pair.key for pair in pairs]])
+    sha = hashlib.sha256(names.encode())
+    for pair in pairs:
+        for numbers in (pair.teacher.ids, *pair.teacher.spans):
+            sha.update(len(numbers).to_bytes(8, "little"))
+            sha.update(np.asarray(numbers, dtype="<i8").tobytes())
+        sha.update(b"/")
+    return sha.hexdigest()

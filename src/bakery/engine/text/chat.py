@@ -1,0 +1,276 @@
+"""Messages to token ids: the one rendering, shared by sampling, training and serving.
+
+The only caller of `apply_chat_template`. Ids are the truth; text is for people.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jinja2.exceptions import TemplateError
+from transformers import PreTrainedTokenizerBase
+
+from bakery.engine.text.template import DAY, before_question
+from bakery.errors import ConfigError, ModelError
+from bakery.records import Message, Prompt
+
+_MARK = "§bakery§"
+_SPACE = "Ġ"  # How byte-level tokenizers write a space.
+_THOUGHT = "<think>\nhm\n</think>\n\n"
+_TOOL = {"type": "function", "function": {"name": "now", "description": "", "parameters": {}}}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids of a text; `begins` and `ends` say which characters each token stands for.
+
+    Both never fall. Tokens that are parts of one character share its place.
+    """
+
+    ids: list[int]
+    begins: list[int]
+    ends: list[int]
+
+
+_NOW = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
+"""How a template asks for today's date, in the format that is its second group."""
+CLOCK_STOPPED = (
+    f"the chat template writes the date into its prompts: it is {DAY:%d %b %Y} in all of them, "
+    "so that the same bake is the same on any day"
+)
+MOST_PREFIXES = 64
+"""Prefixes whose ids are kept: several answers to one question follow one another."""
+
+
+class Chat:
+    """A tokenizer with its template, and the ids that end a turn."""
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        end_ids: Sequence[int],
+        *,
+        template_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not tokenizer.chat_template:
+            raise ModelError(
+                "this model has no chat template, so it is no chat model",
+                hint="Use an instruction-tuned variant, or add chat_template.jinja.",
+            )
+        self.tokenizer = tokenizer
+        self.end_ids = frozenset(end_ids)
+        self.template_kwargs = dict(template_kwargs or {})
+        self.reads_clock = bool(_NOW.search(str(tokenizer.chat_template)))
+        """Whether the template writes today's date; `DAY` is written instead."""
+        self._changes: dict[frozenset[str], bool] = {}
+        self._prefixes: dict[str, tuple[int, ...]] = {}
+        self._spaces: dict[int, int] = {}
+
+    @property
+    def pad_id(self) -> int:
+        """An id to fill rows with; what it is never matters, as it is masked."""
+        pad = self.tokenizer.pad_token_id
+        return int(pad if pad is not None else min(self.end_ids, default=0))
+
+    def prefix_ids(self, prompt: Prompt, messages: Sequence[Message]) -> list[int]:
+        """Return all ids before the response: prompt, messages, and the assistant's header."""
+        given = [*prompt.messages, *messages], prompt.tools
+        text = str(self._apply(*given, add_generation_prompt=True, tokenize=False))
+        if text not in self._prefixes:
+            out = self._apply(*given, add_generation_prompt=True, tokenize=True, return_dict=True)
+            if len(self._prefixes) == MOST_PREFIXES:
+                del self._prefixes[next(iter(self._prefixes))]
+            self._prefixes[text] = tuple(out["input_ids"])
+        return list(self._prefixes[text])
+
+    def tokens_left(self, prompt: Prompt) -> int:
+        """Return how many tokens stand before a question: of a prompt, or the template's own."""
+
+        def render(messages: Sequence[Message], answering: bool) -> str:
+            how = {"add_generation_prompt": answering, "tokenize": False}
+            return str(self._apply(messages, prompt.tools, **how))
+
+        try:
+            text = before_question(render, prompt.messages)
+        except ConfigError:  # the template takes no such conversation
+            return 0
+        return len(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def rendered(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str:
+        """Return the text of a finished conversation."""
+        return str(self._apply(messages, tools, tokenize=False))
+
+    def encoded(self, text: str) -> Encoded:
+        """Return the ids of rendered text, and where each token lies in it."""
+        if not self.tokenizer.is_fast:
+            raise ModelError(
+                "this tokenizer cannot say where its tokens lie in the text",
+                hint="Finished conversations need a fast tokenizer (tokenizer.json).",
+            )
+        out = self.tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+        ids = list(out["input_ids"])
+        return Encoded(ids, *self._places(ids, out["offset_mapping"]))
+
+    @cached_property
+    def generation_prompt(self) -> str:
+        """What the template puts before an answer: the header, and thinking opened or shut."""
+        question: list[Message] = [{"role": "user", "content": "?"}]
+        asked = str(self._apply(question, (), add_generation_prompt=True, tokenize=False))
+        told = self.rendered(question)
+        return asked[len(told) :] if asked.startswith(told) else ""
+
+    def changes_earlier_turns(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> bool:
+        """Whether a later turn changes how an earlier answer, or what is before it, is rendered.
+
+        A short conversation with the same features decides, once for each set of features. Where
+        the template refuses that conversation the answer is yes, which is always safe.
+        """
+        traits = _traits(messages, tools)
+        if traits not in self._changes:
+            self._changes[traits] = self._probe(traits)
+        return self._changes[traits]
+
+    def _probe(self, traits: frozenset[str]) -> bool:
+        first: Message = {"role": "assistant", "content": "a"}
+        if "thought" in traits:
+            first["content"] = f"{_THOUGHT}a"
+        if "reasoning_content" in traits:
+            first["reasoning_content"] = "hm"
+        head = [{"role": "system", "content": "s"}] if "system" in traits else []
+        begun = [*head, {"role": "user", "content": "q"}, first]
+        later = [{"role": "user", "content": "r"}, {"role": "assistant", "content": "b"}]
+        tools = [_TOOL] if "tools" in traits else []
+        try:
+            whole = self.rendered([*begun, *later], tools)
+            return not whole.startswith(self.rendered(begun, tools))
+        except ConfigError:
+            return True
+
+    def _apply(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], **how: Any
+    ) -> Any:
+        if not messages:
+            raise ConfigError("there is no message to render")
+        if self.reads_clock:
+            template = self.tokenizer.get_chat_template(tools=list(tools) or None)
+            how["chat_template"] = _NOW.sub(lambda call: repr(DAY.strftime(call[2])), template)
+        try:
+            return self.tokenizer.apply_chat_template(
+                [_with_text(m) for m in messages],
+                tools=list(tools) or None,
+                **how,
+                **self.template_kwargs,
+            )
+        # Templates that join text raise TypeError where a message has none.
+        except (TemplateError, TypeError) as error:
+            roles = ", ".join(str(m.get("role")) for m in messages)
+            raise ConfigError(
+                f"the base model's chat template refuses these messages ({roles}): {error}",
+                hint="Some templates know no system role, or want user and assistant in turn: "
+                "put the text into a user message.",
+            ) from error
+
+    def _places(
+        self, ids: Sequence[int], offsets: Sequence[tuple[int, int]]
+    ) -> tuple[list[int], list[int]]:
+        """Return where tokens begin and end; some tokenizers leave out the spaces in front."""
+        if not ids:
+            return [], []
+        starts, stops = np.asarray(offsets).T
+        distinct, which = np.unique(ids, return_inverse=True)
+        spaces = np.asarray([self._spaces_before(i) for i in distinct.tolist()])[which]
+        ends = np.maximum.accumulate(np.maximum(starts, stops))
+        before = np.concatenate([[0], ends[:-1]])
+        begins = np.where(starts > before, np.maximum(before, starts - spaces), starts)
+        return begins.tolist(), ends.tolist()
+
+    def _spaces_before(self, token_id: int) -> int:
+        """Return how many spaces a token begins with."""
+        if token_id not in self._spaces:
+            token = self.tokenizer.convert_ids_to_tokens(token_id)
+            self._spaces[token_id] = len(token) - len(token.lstrip(_SPACE))
+        return self._spaces[token_id]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return what a person reads: no special tokens, no surrounding space."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+
+    def thought_begun(self, prefix_ids: Sequence[int]) -> str:
+        """Return the mark of reasoning that the template has opened for the answer, or nothing."""
+        return "<think>" if self.decoded(prefix_ids).rstrip().endswith("<think>") else ""
+
+    def decoded(self, ids: Sequence[int]) -> str:
+        """Return the text of ids as they are, special tokens included."""
+        return str(
+            self.tokenizer.decode(
+                list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+            )
+        )
+
+    def decoded_places(self, ids: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Return where each token begins and ends in the decoded text.
+
+        Decodes a few tokens at a time, up to the next whole character, behind the few before
+        them (some decoders drop a space in front). Exact for byte-level tokenizers; tokens that
+        are parts of one character share its place.
+        """
+        begins: list[int] = []
+        ends: list[int] = []
+        before = start = end = 0
+        known = 0
+        for at in range(1, len(ids) + 1):
+            piece = self.decoded(ids[before:at])
+            if piece.endswith("\ufffd") and at < len(ids):
+                continue
+            begin, end = end, end + len(piece) - known
+            begins += [begin] * (at - start)
+            ends += [end] * (at - start)
+            before, start = start, at
+            known = len(self.decoded(ids[before:at]))
+        return begins, ends
+
+    def user_turn_ids(self, prompt: Prompt | None = None) -> list[int]:
+        """Return the ids that come before a user's first words, so that a user can be sampled.
+
+        Behind a prompt, where there is one; else behind what the template writes by itself.
+        """
+        before = [*prompt.messages] if prompt else []
+        tools = prompt.tools if prompt else ()
+        asked = [*before, {"role": "user", "content": _MARK}]
+        told = str(self._apply(asked, tools, tokenize=False)).split(_MARK)[0]
+        return list(self.tokenizer.encode(told, add_special_tokens=False))
+
+
+def _with_text(message: Message) -> Message:
+    """Return a message whose content is text: parts of text are put together, others refused."""
+    parts = message.get("content")
+    if not isinstance(parts, list):
+        return message
+    if not all(isinstance(p, Mapping) and isinstance(p.get("text"), str) for p in parts):
+        raise ConfigError(
+            f"a {message.get('role')} message has content that is not text: {parts!r:.80}",
+            hint="Only text can be baked into a text model.",
+        )
+    return {**message, "content": "".join(p["text"] for p in parts)}
+
+
+def _traits(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Return what is known to make templates treat earlier turns in another way."""
+    traits = {"tools"} if tools else set()
+    for message in messages:
+        if message["role"] == "system":
+            traits.add("system")
+        if message.get("reasoning_content"):
+            traits.add("reasoning_content")
+        if "</think>" in str(message.get("content")):
+            traits.add("thought")
+    return frozenset(traits)

@@ -1,0 +1,305 @@
+"""Where the targets of a finished conversation lie in its token ids.
+
+One rendering is the truth, tokenised once. A second one carries private-use characters around
+each target's text; where taking them out gives the first again, they say where the text lies.
+What a template drops or rewrites is refused, never guessed.
+
+A token belongs to the text that it begins in. The end of turn directly after an assistant's
+text is a target; headers, line ends and thinking blocks that the template adds are not.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import chain, product
+from typing import Any, Literal
+
+from bakery.engine.text.chat import Chat, Encoded
+from bakery.engine.text.views import Span, View
+from bakery.errors import StageError
+from bakery.records import Message
+
+Targets = Mapping[int, Sequence[Span] | None]
+"""Which messages are targets: None for a whole message, else character spans of its content."""
+
+_PRIVATE = re.compile("[\U000f0000-\U0010ffff]")
+_THINKING = re.compile(
+    r"\s*(?:<think>)?\s*(?P<thought>.*?)\s*</think>\s*(?P<answer>.*?)\s*", re.DOTALL
+)
+_OPENED = re.compile(r"<think>\s*\Z")
+_CLOSED = re.compile(r"\s*</think>\s*")
+_EMPTY_THOUGHT = re.compile(r"<think>\s*</think>\s*")
+_THINKING_AT_END = re.compile(r"<think>\s*(</think>\s*)?\Z")
+_KINDS = ("thought", "answer", "call")
+_NEAR = 64
+"""Characters to look back for a tag that stands before a thought."""
+
+
+def target_view(
+    chat: Chat, messages: Sequence[Message], tools: Sequence[dict[str, Any]], targets: Targets
+) -> View:
+    """Render and tokenise the conversation once, and find its targets, in order.
+
+    A target has one span, or with character spans one for each that holds a token.
+    """
+    text = chat.rendered(messages, tools)
+    places = _places(chat, messages, tools, sorted(targets), text)
+    tokens = chat.encoded(text)
+    spans: list[Span] = []
+    for index, place in places.items():
+        chosen = targets[index]
+        if chosen is None:
+            spans.append(_whole(tokens, place, chat.end_ids))
+        else:
+            spans += _matching(tokens, place, chosen)
+    return View(tuple(tokens.ids), tuple(s for s in spans if s[0] < s[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a message's own text lies in the rendering, and which part of its content is where.
+
+    `parts` are (offset in the content, offset in the text, length). `then` says what else is a
+    target: nothing, an end of turn that follows directly, or all up to the end of turn.
+    """
+
+    start: int
+    stop: int
+    parts: tuple[tuple[int, int, int], ...]
+    then: Literal["nothing", "end", "calls"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A marked part of a message; `at` is its offset in the content, None where it is not in it."""
+
+    kind: Literal["thought", "answer", "call"]
+    text: str
+    open: str
+    close: str
+    at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Marking:
+    """Where markers go: inside a content's outer space or outside, around a thought or not."""
+
+    inside_front: bool
+    inside_back: bool
+    by_thought: bool
+
+
+class _MisplacedError(StageError):
+    """These markers do not say where the text lies; others may."""
+
+
+def _places(
+    chat: Chat,
+    messages: Sequence[Message],
+    tools: Sequence[dict[str, Any]],
+    indices: Sequence[int],
+    text: str,
+) -> dict[int, _Place]:
+    problem: StageError | None = None
+    for marking in _markings([messages[i] for i in indices]):
+        try:
+            found = _found(chat, messages, tools, indices, text, marking)
+        except _MisplacedError as error:
+            problem = problem or error
+            continue
+        places: dict[int, _Place] = {}
+        floor = 0
+        for index in indices:
+            place = _place(chat, messages[index], found[index], text, floor)
+            places[index] = place
+            floor = place.stop
+        return places
+    assert problem is not None
+    raise problem
+
+
+def _markings(targets: Sequence[Message]) -> Iterator[_Marking]:
+    """Yield the ways to mark that differ for these messages, the most complete first."""
+    contents = [m.get("content") or "" for m in targets]
+    fronts = (False, True) if any(c != c.lstrip() for c in contents) else (False,)
+    backs = (False, True) if any(c != c.rstrip() for c in contents) else (False,)
+    thoughts = (False, True) if any("</think>" in c for c in contents) else (False,)
+    for by_thought, front, back in product(thoughts, fronts, backs):
+        yield _Marking(front, back, by_thought)
+
+
+def _found(
+    chat: Chat,
+    messages: Sequence[Message],
+    tools: Sequence[dict[str, Any]],
+    indices: Sequence[int],
+    text: str,
+    marking: _Marking,
+) -> dict[int, list[tuple[_Piece, int]]]:
+    """Return each target's pieces with their offsets in the text."""
+    used = set(_PRIVATE.findall(text))
+    marks = (c for c in map(chr, range(0xF0000, 0x110000)) if c not in used)
+    changed = list(messages)
+    pieces: dict[int, list[_Piece]] = {}
+    for index in indices:
+        changed[index], pieces[index] = _marked(messages[index], marking, marks)
+    rendered = chat.rendered(changed, tools)
+    known = {c for p in chain.from_iterable(pieces.values()) for c in (p.open, p.close)}
+    hits = [m for m in _PRIVATE.finditer(rendered) if m.group() in known]
+    at = {hit.group(): hit.start() - number for number, hit in enumerate(hits)}
+    for index in indices:
+        for piece in pieces[index]:
+            if piece.open not in at or piece.close not in at:
+                raise _MisplacedError(
+                    f"the chat template does not show all of message {index + 1} "
+                    f"({messages[index]['role']})",
+                    hint="It may drop reasoning, or know no such role: leave that out of the "
+                    "data, or of the targets.",
+                )
+    if len(at) != len(hits) or _without(rendered, hits) != text:
+        raise _MisplacedError(
+            "the chat template changes the text of the targets, so their place is not certain"
+        )
+    found = {i: [(piece, at[piece.open]) for piece in pieces[i]] for i in indices}
+    for index, placed in found.items():
+        for piece, start in placed:
+            if at[piece.close] != start + len(piece.text) or not text.startswith(piece.text, start):
+                raise _MisplacedError(
+                    f"the chat template changes the text of message {index + 1} "
+                    f"({messages[index]['role']})"
+                )
+    return found
+
+
+def _without(text: str, hits: Sequence[re.Match[str]]) -> str:
+    """Return the text without what was hit."""
+    stops, starts = [0, *(hit.end() for hit in hits)], [*(hit.start() for hit in hits), len(text)]
+    return "".join(text[stop:start] for stop, start in zip(stops, starts, strict=True))
+
+
+def _marked(
+    message: Message, marking: _Marking, marks: Iterator[str]
+) -> tuple[Message, list[_Piece]]:
+    """Return the message with markers in it, and what they enclose."""
+    changed = dict(message)
+    pieces: list[_Piece] = []
+
+    def mark(kind: Literal["thought", "answer", "call"], text: str, at: int | None) -> str:
+        piece = _Piece(kind, text, next(marks), next(marks), at)
+        pieces.append(piece)
+        return f"{piece.open}{text}{piece.close}"
+
+    thought = message.get("reasoning_content")
+    if isinstance(thought, str) and thought.strip():
+        changed["reasoning_content"] = thought.replace(
+            thought.strip(), mark("thought", thought.strip(), None), 1
+        )
+    content = message.get("content") or ""
+    split = _THINKING.fullmatch(content) if marking.by_thought else None
+    if split and split["answer"]:
+        start, stop = split.span("answer")
+        stop = stop if marking.inside_back else len(content)
+        marked = content[split.end("thought") : start]
+        marked += mark("answer", content[start:stop], start) + content[stop:]
+        front = content[: split.start("thought")]
+        if split["thought"]:
+            front += mark("thought", split["thought"], split.start("thought"))
+        changed["content"] = front + marked
+    elif content.strip():
+        start = len(content) - len(content.lstrip()) if marking.inside_front else 0
+        stop = len(content.rstrip()) if marking.inside_back else len(content)
+        inner = mark("answer", content[start:stop], start)
+        changed["content"] = content[:start] + inner + content[stop:]
+    if message.get("tool_calls"):
+        # One by one: calls that are one object would else be one copy, marked twice.
+        changed["tool_calls"] = [deepcopy(call) for call in message["tool_calls"]]
+        for call in changed["tool_calls"]:
+            function = call.get("function", call)
+            if "name" not in function:
+                raise StageError("a tool call has no function name")
+            function["name"] = mark("call", str(function["name"]), None)
+    return changed, pieces
+
+
+def _place(
+    chat: Chat, message: Message, found: Sequence[tuple[_Piece, int]], text: str, floor: int
+) -> _Place:
+    """Put a message's pieces together: thought, answer and calls are one text of the model's."""
+    content = message.get("content") or ""
+    parts = tuple(sorted((p.at, at, len(p.text)) for p, at in found if p.at is not None))
+    ranges = {
+        kind: [(at, at + len(p.text)) for p, at in found if p.kind == kind] for kind in _KINDS
+    }
+    thoughts, answers, calls = (ranges[kind] for kind in _KINDS)
+    if thoughts:
+        closed = _CLOSED.match(text, thoughts[0][1])
+        if closed is None or (answers and closed.end() != answers[0][0]):
+            raise StageError("the chat template shows reasoning in a way that bakery cannot read")
+        start = _tag_before(text, thoughts[0][0])
+        if text.startswith(content.strip(), start):
+            lead = len(content) - len(content.lstrip())
+            parts = ((lead, start, len(content.strip())),)
+    else:
+        start = answers[0][0] if answers else _after_header(chat, text, floor, calls[0][0])
+    if text.startswith("<think>", start):
+        # In use, what the generation prompt holds of a thought is there before the model speaks.
+        given = _THINKING_AT_END.search(chat.generation_prompt)
+        start += len(given.group()) if given and text.startswith(given.group(), start) else 0
+    if calls:
+        return _Place(start, calls[-1][1], parts, "calls")
+    ends = message["role"] == "assistant"
+    return _Place(start, answers[-1][1], parts, "end" if ends else "nothing")
+
+
+def _tag_before(text: str, thought: int) -> int:
+    near = max(0, thought - _NEAR)
+    opened = _OPENED.search(text[near:thought])
+    if opened is None:
+        raise StageError("the chat template shows reasoning in a way that bakery cannot read")
+    return near + opened.start()
+
+
+def _after_header(chat: Chat, text: str, floor: int, call: int) -> int:
+    """Return where a turn without content begins: behind its header, before its first call."""
+    header = _THINKING_AT_END.sub("", chat.generation_prompt)
+    at = text.rfind(header, floor, call) if header else -1
+    if at < 0:
+        raise StageError("a turn that only calls tools has no place of its own in the template")
+    start = at + len(header)
+    empty = _EMPTY_THOUGHT.match(text, start)
+    return empty.end() if empty else start
+
+
+def _whole(tokens: Encoded, place: _Place, end_ids: frozenset[int]) -> Span:
+    """Return the tokens of a message that is a target as a whole."""
+    first, stop = bisect_left(tokens.begins, place.start), bisect_left(tokens.begins, place.stop)
+    if place.then == "calls":
+        while stop < len(tokens.ids) and tokens.ids[stop] not in end_ids:
+            stop += 1
+        if stop == len(tokens.ids):
+            raise StageError("a turn that calls tools has no end of turn in the template")
+        return first, stop + 1
+    follows = stop < len(tokens.ids) and tokens.begins[stop] == place.stop
+    if place.then == "end" and follows and tokens.ids[stop] in end_ids:
+        stop += 1
+    return first, stop
+
+
+def _matching(tokens: Encoded, place: _Place, chosen: Sequence[Span]) -> Iterator[Span]:
+    """Yield the tokens that hold a character of a match; none counts twice."""
+    done = bisect_left(tokens.begins, place.start)
+    limit = bisect_left(
+        tokens.begins, max((at + length for _, at, length in place.parts), default=0)
+    )
+    for begin, end in chosen:
+        for offset, at, length in place.parts:
+            left, right = max(begin, offset), min(end, offset + length)
+            if left < right:
+                low, high = left - offset + at, right - offset + at
+                first = max(done, bisect_right(tokens.ends, low))
+                done = max(first, min(limit, bisect_left(tokens.begins, high)))
+                yield first, done

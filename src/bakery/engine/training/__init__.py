@@ -1,0 +1,1 @@
+"""Steps, and what is known before, between and after them."""

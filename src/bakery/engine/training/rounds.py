@@ -1,0 +1,391 @@
+"""Rows in, examples out: finished rows once, open ones answered in rounds.
+
+A round asks the teacher for fresh answers to every open row, or the student for those to some
+(`on_policy`). Random numbers come from seed, round, row and sample, so a round repeats exactly,
+on any number of processes.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+from bakery.data.rows import Row
+from bakery.engine.packed.prefixes import Prefixes
+from bakery.engine.sampling.sampling import Captured, Sample, SampleRequest, sample
+from bakery.engine.teacher.examples import Example
+from bakery.engine.teacher.scoring import beginning
+from bakery.engine.text.chat import Chat
+from bakery.engine.text.pairs import (
+    ContextSettings,
+    RowRefused,
+    fit,
+    pairs_of,
+    prefixes,
+    sampled_pair,
+)
+from bakery.engine.text.views import Pair
+from bakery.errors import ConfigError, StageError
+from bakery.identity import SamplingSettings, digest
+from bakery.records import append_rows, read_rows
+from bakery.reporting import Reporter
+from bakery.settings.config import BakeryConfig
+
+Gather = Callable[[list[Any]], list[Any]]
+"""Collects one list from the lists of all processes."""
+
+SHOWN_REASONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One answer of a round, as it is kept in trajectories.jsonl."""
+
+    round: str
+    row: int
+    sample: int
+    response_ids: tuple[int, ...]
+    text: str
+    finish: str
+    asked: str = ""
+    """Digest of the prompt's ids; empty in files of earlier versions."""
+
+
+class Rounds:
+    """The examples of one data set: as many as it has rows with targets."""
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        chat: Chat,
+        context: ContextSettings,
+        settings: SamplingSettings,
+        *,
+        seed: int,
+        max_length: int | None = None,
+        reporter: Reporter,
+    ) -> None:
+        self.chat, self.context, self.settings = chat, context, settings
+        self.seed, self.max_length, self.reporter = seed, max_length, reporter
+        self._counts: Counter[str] = Counter()
+        self._reasons: list[str] = []
+        self._open: dict[int, Row] = {}
+        self._examples: list[Example] = []
+        for row in rows:
+            self._add(row)
+        self.say("data")
+        if not self._examples:
+            raise StageError(
+                "no row has a target: there is nothing to train on",
+                hint="; ".join(self._reasons)
+                or "Check target_roles, target_content_pattern and the data's columns.",
+            )
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    @property
+    def has_open_rows(self) -> bool:
+        """Whether the teacher has to be asked."""
+        return bool(self._open)
+
+    @property
+    def open_rows(self) -> list[Row]:
+        """The rows that the teacher has to answer, in order."""
+        return list(self._open.values())
+
+    @property
+    def finished(self) -> list[Example]:
+        """The examples of the finished rows, in order."""
+        return [example for example in self._examples if example]
+
+    @property
+    def answers(self) -> int:
+        """How many answers an epoch learns."""
+        sampled = len(self._open) * self.settings.num_traj_per_stimulus
+        return sampled + sum(map(len, self._examples))
+
+    @property
+    def begins(self) -> list[Sequence[int]]:
+        """The teacher's ids before the first target of every row."""
+        finished = [beginning(pair.teacher) for example in self.finished for pair in example]
+        return [*finished, *(self._prefixes(row)[0] for row in self.open_rows)]
+
+    def some(self, count: int) -> Rounds:
+        """Return the same with at most so many rows, spread evenly over all of them."""
+        chosen = copy.copy(self)
+        count = min(count, len(self))
+        places = [i * len(self) // count for i in range(count)]
+        chosen._examples = [self._examples[at] for at in places]
+        chosen._open = {i: self._open[at] for i, at in enumerate(places) if at in self._open}
+        return chosen
+
+    def examples_of(
+        self, model: Any, name: str, places: Collection[int], *, end_ids: frozenset[int]
+    ) -> tuple[dict[int, Example], list[Drawn]]:
+        """Return the examples at some places, and the answers that they were made of.
+
+        `model` answers the open rows among them as the student, all in one call.
+        """
+        asked = {at: self._open[at] for at in dict.fromkeys(places) if at in self._open}
+        requests, owners = self._requests(name, asked, side=1)
+        drawn: dict[str, Drawn] = {}
+        asked_of = {request.key: _digest_of(request) for request in requests}
+        for batch in sample(
+            model,
+            requests,
+            self.settings,
+            end_ids=end_ids,
+            pad_id=self.chat.pad_id,
+            watch=self.reporter.partly,
+        ):
+            drawn |= {s.key: self._drawn(name, owners[s.key], s, asked_of[s.key]) for s in batch}
+            self.reporter.progress("rollout", len(drawn), len(requests))
+        examples = {at: self._examples[at] for at in places}
+        for request in requests:
+            at, row, _ = owners[request.key]
+            examples[at] = [*examples[at], *self._pair(row, drawn[request.key])]
+        return examples, [drawn[request.key] for request in requests]
+
+    def keep(self, path: Path, drawn: Sequence[Drawn], there: Collection[Drawn] = ()) -> None:
+        """Append answers to a file, but for those that are `there`."""
+        new = [d for d in drawn if d not in there]
+        append_rows(path, sorted(new, key=lambda d: (d.row, d.sample)))
+
+    def examples(
+        self,
+        model: Any,
+        name: str,
+        *,
+        end_ids: frozenset[int],
+        rank: int = 0,
+        world: int = 1,
+        gather: Gather = list,
+        given: Path | None = None,
+        kept: Path | None = None,
+        prefixes: Prefixes | None = None,
+        captured: Captured | None = None,
+    ) -> list[Example]:
+        """Return the examples of the round called `name`; finished rows are in every round.
+
+        `model` answers as the teacher what `given`, a file of answers, does not have. All answers
+        are kept in the file `kept`.
+        """
+        if not self._open:
+            return self._examples
+        examples = list(self._examples)
+        for at in self._open:
+            examples[at] = []
+        requests, owners = self._requests(name, self._open)
+        have = self._answered(given, name)
+        if given is not None:
+            vocabulary = model.config.get_text_config().vocab_size
+            self._check_given(given, have, requests, vocabulary)
+        missing = [r for r in requests if r.key not in have]
+        fresh: list[Drawn] = []
+        asked_of = {request.key: _digest_of(request) for request in missing}
+        self.reporter.progress("rollout", len(have), len(requests))
+        for batch in sample(
+            model,
+            missing[rank::world],
+            self.settings,
+            end_ids=end_ids,
+            pad_id=self.chat.pad_id,
+            prefixes=prefixes,
+            captured=captured,
+            watch=self.reporter.partly,
+        ):
+            fresh += [self._drawn(name, owners[s.key], s, asked_of[s.key]) for s in batch]
+            done = len(have) + len(fresh) * world
+            if done < len(requests):  # the last word is said below, once
+                self.reporter.progress("rollout", done, len(requests))
+        fresh = gather(fresh)
+        self.reporter.progress("rollout", len(requests), len(requests))
+        if kept is not None and rank == 0:
+            self.keep(kept, fresh, set(self._answered(kept, name).values()))
+        drawn = {self.key(name, d.row, d.sample): d for d in (*have.values(), *fresh)}
+        for request in requests:
+            at, row, _ = owners[request.key]
+            examples[at] = [*examples[at], *self._pair(row, drawn[request.key])]
+        self.say(f"round {name}")
+        self.check_targets(any(examples))
+        return examples
+
+    def check_targets(self, found: bool) -> None:
+        """Refuse to go on where no answer had a target."""
+        if not found:
+            raise StageError(
+                "no sampled answer has a target: there is nothing to train on",
+                hint="target_content_pattern may never match, or every answer was empty.",
+            )
+
+    def _add(self, row: Row) -> None:
+        try:
+            if row.needs_sampling:
+                self._check_room(row)
+                self._open[len(self._examples)] = row
+                self._examples.append([])
+                return
+            pairs = pairs_of(self.chat, row, self.context)
+        except RowRefused as refused:
+            self._refuse(str(refused))
+            return
+        if len(pairs) > 1:
+            self._counts["split by turn, as the template changes earlier turns"] += 1
+        fitting = [p for p in map(self._fit, pairs) if p is not None]
+        if fitting:
+            self._examples.append(fitting)
+        else:
+            self._counts["without a target"] += 1
+
+    def _refuse(self, reason: str) -> None:
+        self._counts["refused"] += 1
+        if len(self._reasons) < SHOWN_REASONS:
+            self._reasons.append(reason)
+
+    def _requests(
+        self, name: str, asked: Mapping[int, Row], *, side: int = 0
+    ) -> tuple[list[SampleRequest], dict[str, tuple[int, Row, int]]]:
+        """Return what to ask the teacher (side 0) or the student (1), and for whom by key."""
+        requests, owners = [], {}
+        for at, row in asked.items():
+            prefix = tuple(self._prefixes(row)[side])
+            for number in range(self.settings.num_traj_per_stimulus):
+                key = self.key(name, row.number, number)
+                requests.append(SampleRequest(key, prefix))
+                owners[key] = (at, row, number)
+        return requests, owners
+
+    def _prefixes(self, row: Row) -> tuple[list[int], list[int]]:
+        return prefixes(self.chat, row, self.context)
+
+    def _check_room(self, row: Row) -> None:
+        """Refuse a prompt that leaves no room for its answer, before anything is asked."""
+        length = len(self._prefixes(row)[0]) + self.settings.max_tokens
+        if self.max_length is not None and length > self.max_length:
+            raise ConfigError(
+                f"row {row.number}: the teacher's prompt and {self.settings.max_tokens} tokens of "
+                f"answer take {length}, more than {self.max_length}",
+                hint="Raise max_seq_length or lower trajectory_length; a prompt is never cut.",
+            )
+
+    def key(self, name: str, row: int, number: int) -> str:
+        """Return what names, and seeds, one answer of a round."""
+        return f"{self.seed}/{name}/{row}/{number}"
+
+    def _answered(self, kept: Path | None, name: str) -> dict[str, Drawn]:
+        rows = read_rows(kept, Drawn) if kept is not None else []
+        return {self.key(name, d.row, d.sample): d for d in rows if d.round == name}
+
+    def _check_given(
+        self,
+        given: Path,
+        have: Mapping[str, Drawn],
+        requests: Sequence[SampleRequest],
+        vocabulary: int,
+    ) -> None:
+        """Refuse answers to other prompts; say how many there are."""
+        taken = 0
+        for request in requests:
+            drawn = have.get(request.key)
+            if drawn is None:
+                continue
+            taken += 1
+            if not _are_ids(drawn.response_ids, vocabulary):
+                raise ConfigError(
+                    f"{given}: the response_ids of row {drawn.row} are no tokens of this model",
+                    hint="They go with the tokenizer that they were made with.",
+                )
+            if drawn.asked not in ("", _digest_of(request)):
+                raise ConfigError(
+                    f"{given} answers another prompt in row {drawn.row} than the data has there",
+                    hint="It goes with the data, context and tokenizer that it was made with.",
+                )
+        if not taken:
+            raise ConfigError(
+                f"{given} has no answer to these rows",
+                hint="Give the trajectories.jsonl of a run whose teacher answered, or leave it out "
+                "to have all answered anew.",
+            )
+        torn = "" if given.read_bytes().endswith(b"\n") else "; its last line has no end: left out"
+        self.reporter.note(f"{taken} of {len(requests)} answers are taken from {given}{torn}")
+
+    def _drawn(self, name: str, owner: tuple[int, Row, int], s: Sample, asked: str) -> Drawn:
+        _, row, number = owner
+        return Drawn(name, row.number, number, s.ids, self.chat.text(s.ids), s.finish, asked)
+
+    def _pair(self, row: Row, drawn: Drawn) -> list[Pair]:
+        key = self.key(drawn.round, drawn.row, drawn.sample)
+        try:
+            pair = sampled_pair(self.chat, row, self.context, drawn.response_ids, key)
+        except RowRefused as refused:
+            self._refuse(str(refused))
+            return []
+        fitted = self._fit(pair) if pair is not None else None
+        if fitted is None:
+            self._counts["answers without a target"] += 1
+            return []
+        return [fitted]
+
+    def _fit(self, pair: Pair) -> Pair | None:
+        if not pair.num_targets:
+            return None
+        if self.max_length is None:
+            return pair
+        fitted = fit(pair, self.max_length)
+        if fitted is not pair:
+            self._counts["cut at max_seq_length"] += 1
+        return fitted
+
+    def say(self, where: str) -> None:
+        """Announce what was left out, and why."""
+        if self._counts:
+            counts = ", ".join(f"{n} {what}" for what, n in self._counts.most_common())
+            reasons = f" ({'; '.join(self._reasons)})" if self._reasons else ""
+            self.reporter.note(f"{where}: {counts}{reasons}")
+            self._counts.clear()
+
+
+def _are_ids(ids: Any, vocabulary: int) -> bool:
+    """Tell whether ids are tokens: a file may say anything."""
+    return isinstance(ids, tuple) and all(type(i) is int and 0 <= i < vocabulary for i in ids)
+
+
+def _digest_of(request: SampleRequest) -> str:
+    return digest(list(request.prefix_ids))[:16]
+
+
+def rounds_of(
+    rows: Sequence[Row],
+    chat: Chat,
+    context: ContextSettings,
+    args: BakeryConfig,
+    config: PreTrainedConfig,
+    reporter: Reporter,
+) -> Rounds:
+    """Return the rounds that training draws from; `config` says how long a row may be."""
+    text = config.get_text_config()
+    longest = int(getattr(text, "max_position_embeddings", 0) or 1 << 30)
+    return Rounds(
+        rows,
+        chat,
+        context,
+        SamplingSettings(
+            args.num_trajectories,
+            args.trajectory_length,
+            args.sampling_temperature,
+            args.top_p,
+            args.top_k,
+            args.min_p,
+            args.repetition_penalty,
+        ),
+        seed=args.seed,
+        max_length=min(args.max_seq_length or longest, longest),
+        reporter=reporter,
+    )

@@ -1,0 +1,1 @@
+"""The bakes of all branches, and which one is meant."""

@@ -1,0 +1,360 @@
+"""What a plan would make: names, counts, and what it would take, by what earlier runs measured.
+
+Nothing is loaded and nothing is asked of a network: rates come from the store's own folders.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bakery import held_out
+from bakery.identity import BakeRequest
+from bakery.records import Prompt
+from bakery.repo.look import estimates, progress
+from bakery.repo.look.estimates import Machine
+from bakery.repo.look.progress import StageStatus
+from bakery.repo.look.rates import Rates
+from bakery.repo.model_repo import ModelRepo
+from bakery.repo.plan.resolve import Plan, PlannedTarget
+from bakery.store import job
+from bakery.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What one generator is asked for."""
+
+    type: str
+    writer: str
+    """A model, or where the questions stand."""
+    wanted: int | None
+    """None: all that its data set has."""
+    share: float | None
+    """Of the target's questions; None: not known before they are drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetForecast:
+    """One target: its questions, who answers them, and what is there."""
+
+    name: str
+    teacher: str
+    student: str
+    questions: int | None
+    generators: tuple[Writing, ...]
+    answers: int | None
+    per_question: int
+    max_tokens: int
+    answered_by: str
+    stim: StageStatus
+    rollout: StageStatus
+    template_prompt: tuple[str, int | None] | None = None
+    """What the template writes to the bake by itself, and its tokens, if known. None: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class BakeForecast:
+    """The training: what it mixes, how long it is, what it starts from."""
+
+    name: str
+    mix: tuple[tuple[str, float], ...]
+    """Each target, and its share of the mix."""
+    pairs: int | None
+    """About how many answers are learnt in an epoch."""
+    held_out: int | None
+    """About how many questions the bake is measured on."""
+    epochs: int
+    steps: int | None
+    global_batch: int | None
+    """Answers of a step. None: it goes by how many there will be."""
+    r: int
+    lora_alpha: float
+    learning_rate: float
+    loss: str
+    seed: int
+    parent: str
+    state: StageStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the stages that are not complete would take. None: nothing was measured yet."""
+
+    tokens: int | None
+    """Tokens that are sampled."""
+    tokens_are_bound: bool
+    """Whether `tokens` is only what they cannot exceed."""
+    disk_bytes: int | None
+    seconds: Mapping[str, float | None]
+    """By stage; a stage that is complete takes none."""
+    measured_on: int
+    """How many earlier results the rates are taken from."""
+    memory_bytes: Mapping[str, int] = field(default_factory=dict)
+    """What the process takes at its most, by stage; empty where the base's shape is not known."""
+    worked_out: tuple[str, ...] = ()
+    """Stages whose time comes from the base's shape: nothing like them was measured yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Everything that a plan says before anything runs."""
+
+    repository: str
+    base: str
+    parent: str | None
+    is_empty: bool
+    targets: tuple[TargetForecast, ...]
+    bake: BakeForecast | None
+    cost: Cost
+    warnings: tuple[str, ...]
+
+
+States = Mapping[tuple[str, str], StageStatus]
+"""How far each stage is, by its kind and name."""
+
+
+def forecast(repo: ModelRepo, plan: Plan, machine: Machine | None = None) -> Forecast:
+    """Return what a plan would make and take.
+
+    Where nothing was measured yet, times go by `machine`, and memory always does; None: it is not
+    known.
+    """
+    jobs = job.listed(repo.store, repository=repo.git.common_dir)
+    found = progress.stages(repo.store, plan, jobs)
+    states: States = {(stage.stage, stage.name): stage for stage in found}
+    rates = Rates.measured(repo.store)
+    targets = tuple(_target(t, plan, states) for t in plan.targets)
+    bake = _bake(plan, targets, repo.store, states) if plan.bake else None
+    head, cost = plan.head, _cost(targets, bake, plan.bake, rates)
+    if machine is not None:
+        cost = _worked_out(cost, plan, targets, bake, machine, rates.answer_tokens)
+    return Forecast(
+        f"{head.owner}/{head.repo}",
+        head.base.name,
+        str(head.parent) if head.parent else None,
+        plan.is_empty,
+        targets,
+        bake,
+        cost,
+        (*plan.warnings, *_missing(repo.store, plan)),
+    )
+
+
+def _missing(store: Store, plan: Plan) -> Iterator[str]:
+    """Yield what a run would look for in this store, and not find."""
+    if plan.head.parent is not None and not progress.has_weights(store, plan.head.parent):
+        yield (
+            f"the weights of {plan.head.parent} are not in this clone's store: `bgit import DIR` "
+            "copies them, `bgit reproduce` makes them again"
+        )
+    own = {target.rollout.id for target in plan.targets}
+    for share in plan.bake.shares if plan.bake else ():
+        if share.id not in own and not (store.target(share.id) / "done.json").is_file():
+            yield f"the answers of {share.name} are not in this clone's store: `bgit import DIR`"
+
+
+def _target(target: PlannedTarget, plan: Plan, states: States) -> TargetForecast:
+    generators = target.stim.generators
+    wanted = [progress.asked(generator) for generator in generators]
+    stim, rollout = states["stim", target.name], states["rollout", target.name]
+    counts = [count for count in wanted if count is not None]
+    total = sum(counts) if len(counts) == len(wanted) else None
+    questions = stim.done if stim.state == "complete" else total
+    sampling = target.rollout.sampling
+    each = sampling.num_traj_per_stimulus
+    answers = None if questions is None else questions * each
+    parent = target.rollout.parent
+    return TargetForecast(
+        name=target.name,
+        teacher=described(target.stim.teacher),
+        student=described(target.student),
+        questions=questions,
+        generators=tuple(
+            Writing(g["type"], _writer(g, plan), n, n / total if n and total else None)
+            for g, n in zip(generators, wanted, strict=True)
+        ),
+        answers=rollout.done if rollout.state == "complete" else answers,
+        per_question=each,
+        max_tokens=sampling.max_tokens,
+        answered_by=target.rollout.model or (str(parent) if parent else plan.head.base.name),
+        stim=stim,
+        rollout=rollout,
+    )
+
+
+def _writer(generator: Mapping[str, Any], plan: Plan) -> str:
+    match generator["type"]:
+        case "hardcoded":
+            return "input.yml"
+        case "persona":
+            return "the set of personas"
+        case "from_dataset":
+            return str(generator["dataset"])
+        case _:
+            return str(generator.get("model") or plan.head.base.name)
+
+
+def described(prompt: Prompt) -> str:
+    """Return what a prompt is made of, in a few words."""
+    if not prompt.messages and not prompt.tools:
+        return "nothing: always on"
+    count = len(prompt.messages)
+    words = [f"{count} message{'s' * (count != 1)}"] if count else []
+    if prompt.tools:
+        words.append(f"{len(prompt.tools)} tool{'s' * (len(prompt.tools) != 1)}")
+    return ", ".join(words)
+
+
+def _bake(
+    plan: Plan,
+    targets: tuple[TargetForecast, ...],
+    store: Store,
+    states: States,
+) -> BakeForecast:
+    assert plan.bake is not None
+    assert plan.bake_name is not None
+    training, shares = plan.bake.training, plan.bake.shares
+    whole = sum(share.weight for share in shares)
+    counts = {t.name: (t.questions, t.answers) for t in targets}
+    mixed = [(s.weight, counts.get(s.name) or _counts_of(store, s.id)) for s in shares]
+    state = states["bake", plan.bake_name]
+    pairs = _pairs(mixed, training.total_trajectories, training.eval_share)
+    if pairs is not None:
+        pairs += (training.hardcoded_times - 1) * min(pairs, sum(map(_written_out, targets)))
+    steps = None
+    training = training if pairs is None else training.settled(pairs)
+    batch = training.global_batch
+    if state.state == "complete":
+        steps = state.done
+    elif pairs is not None and batch is not None:
+        own = training.on_policy.steps if training.on_policy else 0
+        steps = training.epochs * math.ceil(pairs / batch) + own
+    return BakeForecast(
+        name=plan.bake_name,
+        mix=tuple((share.name, share.weight / whole) for share in shares),
+        pairs=pairs,
+        held_out=_held_out([asked for _, (asked, _) in mixed], training.eval_share),
+        epochs=training.epochs,
+        steps=steps,
+        global_batch=batch,
+        r=training.r,
+        lora_alpha=training.lora_alpha,
+        learning_rate=training.learning_rate,
+        loss=training.loss,
+        seed=training.seed,
+        parent=str(plan.head.parent) if plan.head.parent else plan.head.base.name,
+        state=state,
+    )
+
+
+Counts = tuple[int | None, int | None]
+"""Questions and answers of a target. None: not known yet."""
+
+
+def _pairs(
+    mixed: Sequence[tuple[float, Counts]], most: int | None, eval_share: float | None
+) -> int | None:
+    """Return about how many answers an epoch has: as many as the scarcest target allows."""
+    whole = sum(weight for weight, _ in mixed)
+    allowed: list[float] = []
+    for weight, (questions, answers) in mixed:
+        if not questions or answers is None:
+            return None
+        learnt = 1 - held_out.count(questions, eval_share) / questions
+        allowed.append(answers * learnt * whole / weight)
+    pairs = min(allowed)
+    return max(1, round(min(pairs, most) if most else pairs))
+
+
+def _written_out(target: TargetForecast) -> int:
+    """Return about how many answers there are to questions that input.yml writes out."""
+    counts = [w.wanted or 0 for w in target.generators if w.type == "hardcoded"]
+    return sum(counts) * target.per_question
+
+
+def _held_out(questions: Sequence[int | None], eval_share: float | None) -> int | None:
+    """Return about how many questions are held out of all targets; None: not known yet."""
+    known = [asked for asked in questions if asked is not None]
+    if len(known) < len(questions):
+        return None
+    return sum(held_out.count(asked, eval_share) for asked in known)
+
+
+def _counts_of(store: Store, target_id: str) -> Counts:
+    done = progress.data_of(store.target(target_id) / "done.json") or {}
+    return done.get("stimuli"), done.get("count")
+
+
+def _cost(
+    targets: tuple[TargetForecast, ...],
+    bake: BakeForecast | None,
+    request: BakeRequest | None,
+    rates: Rates,
+) -> Cost:
+    asked = [t for t in targets if t.stim.state != "complete"]
+    open_ = [t for t in targets if t.rollout.state != "complete"]
+    questions = _sum(t.questions and t.questions - t.stim.done for t in asked)
+    answers = _sum(t.answers and t.answers - t.rollout.done for t in open_)
+    length = rates.answer_tokens
+    tokens = (
+        _times(answers, length)
+        if length is not None
+        else _sum(t.answers and t.max_tokens * (t.answers - t.rollout.done) for t in open_)
+    )
+    seconds: dict[str, float | None] = {
+        "stim": _times(questions, rates.question_s),
+        "rollout": _times(answers, rates.answer_s),
+    }
+    parts = [_times(answers, rates.answer_bytes)]
+    if bake is not None and request is not None and bake.state.state != "complete":
+        learnt = None if bake.pairs is None else bake.pairs * bake.epochs
+        seconds["bake"] = _times(learnt, rates.pair_s)
+        parts.append(_times(request.training.r, rates.rank_bytes))
+    disk = _sum(parts)
+    return Cost(
+        None if tokens is None else round(tokens),
+        length is None and bool(tokens),
+        None if disk is None else round(disk),
+        seconds,
+        rates.results,
+    )
+
+
+def _worked_out(
+    cost: Cost,
+    plan: Plan,
+    targets: tuple[TargetForecast, ...],
+    bake: BakeForecast | None,
+    machine: Machine,
+    answer_tokens: float | None,
+) -> Cost:
+    """Add what nobody has measured here: the memory, and times that are not known yet."""
+    found = estimates.estimated(plan, targets, bake, machine, answer_tokens=answer_tokens)
+    new = [
+        stage
+        for stage, estimate in found.items()
+        if stage in cost.seconds and cost.seconds[stage] is None
+    ]
+    seconds = {**cost.seconds, **{stage: found[stage].seconds for stage in new}}
+    memory = {stage: estimate.memory for stage, estimate in found.items() if estimate.memory}
+    return replace(
+        cost, seconds=seconds, memory_bytes=memory, worked_out=tuple(s for s in new if seconds[s])
+    )
+
+
+def _sum(parts: Any) -> float | None:
+    total = 0.0
+    for part in parts:
+        if part is None:
+            return None
+        total += part
+    return total
+
+
+def _times(count: float | None, rate: float | None) -> float | None:
+    if count == 0:
+        return 0.0
+    return None if count is None or rate is None else count * rate

@@ -1,0 +1,189 @@
+"""Two recipes side by side: what was said differently, and what came of it. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bakery.repo.files.recipe import RecordedBake
+
+if TYPE_CHECKING:
+    from bakery.repo.plan.resolve import Plan, PlannedTarget
+
+CARD = ("kl_before", "kl_after", "gap_closed", "top1_agreement", "prompt_tokens_saved",
+        "held_out", "tokens")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One value on both sides; None: that side does not have it."""
+
+    key: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True, slots=True)
+class PromptChange:
+    """How one prompt of a target changed, as lines of a unified diff."""
+
+    target: str
+    kind: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How the recipe of `new` differs from that of `old`, and what both gave."""
+
+    old: str
+    new: str
+    added: tuple[str, ...]
+    """Targets of `new` that `old` has none of that name for."""
+    removed: tuple[str, ...]
+    prompts: tuple[PromptChange, ...]
+    settings: tuple[Change, ...]
+    results: tuple[Change, ...]
+    """Losses and card, whether they differ or not."""
+
+    @property
+    def is_same(self) -> bool:
+        """Whether both recipes say the same."""
+        return not (self.added or self.removed or self.prompts or self.settings)
+
+
+def compare(
+    old: RecordedBake,
+    new: RecordedBake,
+    *,
+    old_plan: Plan | None = None,
+    new_plan: Plan | None = None,
+) -> Comparison:
+    """Compare two bakes; the plans (None: not known) tell of generators and sampling."""
+    ours, theirs = _targets(old), _targets(new)
+    both = [name for name in theirs if name in ours]
+    settings = list(_changes(_base(old), _base(new)))
+    settings += _changes(flat(old.data.get("training", {})), flat(new.data.get("training", {})))
+    for name in both:
+        sides = (ours[name], old_plan), (theirs[name], new_plan)
+        # Told of one side only, as of an earlier target, they would look like a change.
+        is_told = all(_planned(*side) is not None for side in sides)
+        before, after = (target_settings(said, plan if is_told else None) for said, plan in sides)
+        settings += [
+            Change(f"{name}: {change.key}", change.old, change.new)
+            for change in _changes(before, after)
+        ]
+    return Comparison(
+        str(old.model),
+        str(new.model),
+        added=tuple(theirs[name]["name"] for name in theirs if name not in ours),
+        removed=tuple(ours[name]["name"] for name in ours if name not in theirs),
+        prompts=tuple(
+            change
+            for name in both
+            for kind in ("teacher", "student")
+            if (change := _prompt_change(name, kind, ours[name], theirs[name])) is not None
+        ),
+        settings=tuple(settings),
+        results=tuple(_results(old.data, new.data)),
+    )
+
+
+def target_settings(target: Mapping[str, Any], plan: Plan | None) -> dict[str, Any]:
+    """Return how a target was made, as flat pairs; generators and sampling only with its plan."""
+    found: dict[str, Any] = {
+        "weight": target.get("weight"),
+        "questions": target.get("stimuli"),
+        "answers": target.get("trajectories"),
+        "written by": ", ".join(f"{name} {n}" for name, n in target.get("writers", {}).items()),
+    }
+    planned = _planned(target, plan)
+    if planned is not None:
+        found |= flat(planned.rollout.sampling.as_data())
+        for number, generator in enumerate(planned.stim.generators, start=1):
+            found[f"generator {number}"] = json.dumps(generator, ensure_ascii=False)
+    return found
+
+
+def _planned(target: Mapping[str, Any], plan: Plan | None) -> PlannedTarget | None:
+    """Return a target of a recipe as its configuration planned it; None: it says nothing."""
+    targets = plan.targets if plan else ()
+    return next((found for found in targets if found.rollout.id == target["id"]), None)
+
+
+def prompt_text(prompt: Mapping[str, Any]) -> str:
+    """Return a prompt as people read it: who says what, then the tools; "" for an empty one."""
+    parts = []
+    for message in prompt.get("messages", ()):
+        content = message.get("content")
+        said = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+        rest = {k: v for k, v in message.items() if k not in ("role", "content")}
+        more = f"\n{json.dumps(rest, indent=2, ensure_ascii=False)}" if rest else ""
+        parts.append(f"{message['role']}: {said}{more}")
+    parts += [
+        f"tool: {json.dumps(t, indent=2, ensure_ascii=False)}" for t in prompt.get("tools", ())
+    ]
+    return "\n".join(parts)
+
+
+def flat(data: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Return nested settings as one level, with dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        name = f"{before}{key}"
+        found |= flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return found
+
+
+def _base(bake: RecordedBake) -> dict[str, Any]:
+    base = bake.data.get("base") or {}
+    model = bake.parent or base.get("name")
+    return {
+        "baked on": str(model),
+        "base": str(base.get("name")),
+        "base digest": base.get("digest"),
+    }
+
+
+def _targets(bake: RecordedBake) -> dict[str, Mapping[str, Any]]:
+    """Return a bake's targets by what input.yml called them, where that names one alone."""
+    targets = list(bake.data["targets"])
+    names = [target["name"][:-17] for target in targets]
+    return {
+        name if names.count(name) == 1 else target["name"]: target
+        for name, target in zip(names, targets, strict=True)
+    }
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[Change]:
+    for key in dict.fromkeys((*old, *new)):
+        if old.get(key) != new.get(key):
+            yield Change(key, old.get(key), new.get(key))
+
+
+def _prompt_change(
+    name: str, kind: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> PromptChange | None:
+    before, after = prompt_text(old[kind]).splitlines(), prompt_text(new[kind]).splitlines()
+    lines = list(difflib.unified_diff(before, after, lineterm="", n=3))[2:]
+    return PromptChange(name, kind, tuple(lines)) if lines else None
+
+
+def _results(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[Change]:
+    cards = old.get("card") or {}, new.get("card") or {}
+    losses = old.get("loss") or {}, new.get("loss") or {}
+    for key in CARD:
+        if any(card.get(key) is not None for card in cards):
+            yield Change(key, cards[0].get(key), cards[1].get(key))
+    if any(losses):
+        yield Change("last loss", losses[0].get("last"), losses[1].get("last"))
+    seconds = old.get("seconds") or {}, new.get("seconds") or {}
+    if any(seconds):
+        yield Change("seconds", _sum(seconds[0]), _sum(seconds[1]))
+
+
+def _sum(seconds: Mapping[str, float]) -> float:
+    return round(sum(seconds.values()), 2)

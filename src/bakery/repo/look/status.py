@@ -1,0 +1,226 @@
+"""Everything `bgit status` says, gathered in a few calls of git and without tensors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bakery.errors import BakeryError, ConfigError
+from bakery.identity import BaseModelId
+from bakery.records import ModelRef
+from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
+from bakery.repo.commits.journal import Journal
+from bakery.repo.files import hosted
+from bakery.repo.files.emptied import has_active_lines
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.look import progress
+from bakery.repo.look.progress import StageStatus
+from bakery.repo.model_repo import ModelRepo
+from bakery.store import job
+from bakery.store.job import Job
+
+if TYPE_CHECKING:
+    from bakery.repo.plan.resolve import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where a repository stands."""
+
+    repository: str
+    root: Path
+    branch: str | None
+    """None: HEAD is detached."""
+    base: BaseModelId
+    parent: ModelRef | None
+    """The current model; None: the base model."""
+    former_parent: str | None
+    """The current model where another tool baked it; None: this one did."""
+    parent_problem: str | None
+    """Why nothing can be baked on the current model; None: it can."""
+    has_weights: bool
+    """Whether this clone's store has the current model's weights."""
+    chain: tuple[RecordedBake, ...]
+    """What the current model was baked from, oldest first."""
+    is_configured: bool
+    """Whether the input.yml that `bgit run` would read says anything."""
+    plan: Plan | None
+    """None: nothing is configured, or it cannot be read (see `problem`)."""
+    problem: str | None
+    """Why the input.yml that `bgit run` would read cannot be; None where it can."""
+    draft_problem: str | None
+    """Why the input.yml in the folder cannot be read; None where it can, or is the added one."""
+    stages: tuple[StageStatus, ...]
+    changes: tuple[str, ...]
+    """What is not committed of the files that bgit reads, a sentence each."""
+    unrecorded: str | None
+    """The name of a bake that is done and not recorded; None: there is none."""
+    waiting: tuple[str, ...]
+    """Branches that an interrupted bake waits to be recorded on."""
+    last: RecordedBake | None
+    """The bake of the current model, with its losses and card in `data`."""
+    latest: ModelRef | None
+    """The model of this branch's newest bake, where that is not the current one."""
+    warnings: tuple[str, ...]
+    """What input.yml says and is done differently; hooks of another tool, unreadable jobs."""
+    commented: tuple[str, ...]
+    """The sections that stand in input.yml commented out."""
+    pending: tuple[str, ...]
+    """Names that the input.yml in the folder would make, and the added one would not."""
+    jobs: tuple[Job, ...]
+    """Those of the background that wait or run."""
+    fetchable: tuple[Job, ...]
+    """Those that made a model which no commit holds yet."""
+    store: Path
+    store_bytes: int
+
+
+def status(repo: ModelRepo) -> Status:
+    """Gather what there is to know about a repository now."""
+    now = repo.state()
+    bakes = {bake.id: bake for bake in repo.bakes()}
+    chain = _chain(bakes, now.parent)
+    configured, plan, problem = _plan(repo)
+    unreadable: list[str] = []
+    jobs = job.listed(repo.store, repository=repo.git.common_dir, note=unreadable.append)
+    stages = progress.stages(repo.store, plan, jobs) if plan is not None else ()
+    statuses = repo.git.statuses([INPUT, BREAD, RECIPE])
+    draft, draft_problem = _draft(repo) if statuses.get(INPUT, "  ")[1] != " " else (plan, None)
+    newest = list(bakes.values())[-1].model if bakes else None
+    return Status(
+        repository=f"{now.owner}/{now.name}",
+        root=repo.root,
+        branch=repo.git.branch(),
+        base=now.base,
+        parent=now.parent,
+        former_parent=now.former_parent,
+        parent_problem=_parent_problem(repo),
+        has_weights=now.parent is None or progress.has_weights(repo.store, now.parent),
+        chain=chain,
+        is_configured=configured,
+        plan=plan,
+        problem=problem,
+        draft_problem=draft_problem,
+        stages=stages,
+        changes=_changes(statuses),
+        unrecorded=_unrecorded(stages, plan, bakes),
+        waiting=_waiting(repo),
+        last=chain[-1] if chain else None,
+        latest=newest if newest != now.parent else None,
+        warnings=(
+            *hosted.hooks(repo.git.common_dir),
+            *(plan.warnings if plan else ()),
+            *unreadable,
+        ),
+        commented=_commented(repo),
+        pending=tuple(name for name in _names(draft) if name not in _names(plan)),
+        jobs=tuple(one for one in jobs if one.is_live),
+        fetchable=tuple(one for one in jobs if one.is_to_be_recorded),
+        store=repo.store.root,
+        store_bytes=repo.store.size(),
+    )
+
+
+def _chain(bakes: Mapping[str, RecordedBake], model: ModelRef | None) -> tuple[RecordedBake, ...]:
+    chain: dict[str, RecordedBake] = {}
+    while model is not None and model.bake_id in bakes and model.bake_id not in chain:
+        bake = bakes[model.bake_id]
+        chain[bake.id] = bake
+        model = bake.parent
+    return tuple(reversed(chain.values()))
+
+
+def _plan(repo: ModelRepo) -> tuple[bool, Plan | None, str | None]:
+    """Return whether something is configured, its plan, and why there is none."""
+    blob = repo.git.blob(f":{INPUT}")
+    if blob is None or not has_active_lines(blob.text):
+        return False, None, None
+    try:
+        return True, repo.plan("index"), None
+    except ConfigError as error:
+        return True, None, _told(error)
+
+
+def _draft(repo: ModelRepo) -> tuple[Plan | None, str | None]:
+    """Return what the input.yml in the folder means, or why it cannot be read."""
+    if not (repo.root / INPUT).is_file():
+        return None, None
+    try:
+        return repo.plan("worktree"), None
+    except BakeryError as error:
+        return None, _told(error)
+
+
+def _names(plan: Plan | None) -> list[str]:
+    """Return what a plan makes, by its full names."""
+    if plan is None:
+        return []
+    return [target.name for target in plan.targets] + ([plan.bake_name] if plan.bake_name else [])
+
+
+_SECTION = re.compile(r"^[ \t]*#[# \t]*(PROMPT|TARGET|BAKE)[ \t]*:", re.MULTILINE)
+
+
+def _commented(repo: ModelRepo) -> tuple[str, ...]:
+    """Return the sections that are there as comments, and not as they are."""
+    try:
+        text = (repo.root / INPUT).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ()
+    found = set(_SECTION.findall(text))
+    active = re.findall(r"^(PROMPT|TARGET|BAKE)[ \t]*:", text, re.MULTILINE)
+    return tuple(name for name in ("PROMPT", "TARGET", "BAKE") if name in found - set(active))
+
+
+def _told(error: BakeryError) -> str:
+    return f"{error.message}\nhint: {error.hint}" if error.hint else error.message
+
+
+def _parent_problem(repo: ModelRepo) -> str | None:
+    try:
+        repo.check_parent()
+    except BakeryError as error:
+        return _told(error)
+    return None
+
+
+ADDED = "added, not committed"
+DELETED = "deleted in the folder"
+_SENTENCES = {
+    "?": "not added",
+    "!": "ignored by git",
+    "M": "changed in the folder, not added",
+    "D": DELETED,
+    "U": "in a merge conflict",
+}
+
+
+def _changes(statuses: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(
+        f"{path}: {_SENTENCES.get('U' if xy == 'AA' else xy[1], ADDED)}"
+        for path, xy in statuses.items()
+    )
+
+
+def _unrecorded(
+    stages: tuple[StageStatus, ...], plan: Plan | None, bakes: dict[str, RecordedBake]
+) -> str | None:
+    if plan is None or plan.bake is None or plan.bake.id in bakes:
+        return None
+    done = any(stage.stage == "bake" and stage.state == "complete" for stage in stages)
+    return plan.bake_name if done else None
+
+
+def _waiting(repo: ModelRepo) -> tuple[str, ...]:
+    branches: list[str] = []
+    for path in repo.store.journals():
+        try:
+            journal = Journal.read(path)
+        except BakeryError:
+            continue
+        if repo.store.serves(journal.repository, repo.git.common_dir):
+            branches.append(journal.branch)
+    return tuple(branches)

@@ -1,0 +1,1 @@
+"""What a commit asks for, with every name fixed."""

@@ -1,0 +1,209 @@
+"""Every name fixed, nothing done yet.
+
+`resolve` is pure: no git, no files, no clock, no environment. `status`, `run` and all that
+shows or does anything use it, so they cannot disagree on a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bakery import schema
+from bakery.defaults import LATEST, Defaults, defaults_for
+from bakery.errors import ConfigError
+from bakery.identity import (
+    BakeRequest,
+    BaseModelId,
+    RolloutRequest,
+    SamplingSettings,
+    StimRequest,
+)
+from bakery.records import ModelRef, Prompt
+from bakery.repo.plan import bake as bake_plan
+from bakery.schema.generators import PERSONA_QUESTIONS
+from bakery.schema.model_names import EMBEDDED, HOSTED, kind_of, served_as
+
+CONCURRENCY = 10
+"""Requests at once to a hosted model, where input.yml says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedTarget:
+    """A target of an earlier bake: what a later `datasets` entry may name."""
+
+    name: str
+    id: str
+    teacher: Prompt
+    student: Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a branch stands: who owns it, what it is based on, which bake is current."""
+
+    owner: str
+    repo: str
+    base: BaseModelId
+    parent: ModelRef | None = None
+    targets: Mapping[str, RecordedTarget] = field(default_factory=dict)
+    models: Mapping[str, ModelRef | None] = field(default_factory=dict)
+    """The bakes that `TARGET.model_name` names, by what it says; None: the base."""
+    defaults: int = LATEST
+    """The version of the defaults that the repository plans by, where input.yml names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTarget:
+    """One target: its questions, its answers, and the prompt that will trigger them."""
+
+    name: str
+    """The full name: `<TARGET.name>_<16 hex>`."""
+    base_name: str
+    stim: StimRequest
+    rollout: RolloutRequest
+    student: Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Requests with their names; no bake where input.yml has no BAKE."""
+
+    head: Head
+    targets: tuple[PlannedTarget, ...] = ()
+    bake: BakeRequest | None = None
+    bake_name: str | None = None
+    warnings: tuple[str, ...] = ()
+    """What is accepted and done differently: a sentence each, with its place in the file."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is configured, as after a bake."""
+        return not self.targets and self.bake is None
+
+    def model_ref(self, step: int) -> ModelRef:
+        """Return the name of the model that this plan's bake gives at a step."""
+        if self.bake_name is None:
+            raise ConfigError("no BAKE is configured")
+        return ModelRef(self.head.owner, self.head.repo, self.bake_name, step)
+
+
+def resolve(spec: schema.InputSpec, head: Head) -> Plan:
+    """Fix every request and name that `spec` means when it is run on `head`."""
+    defaults = defaults_for(head.base, spec.defaults or head.defaults)
+    targets = tuple(
+        _target(number, target, spec, head, defaults) for number, target in enumerate(spec.targets)
+    )
+    if spec.bake is None:
+        return Plan(head, targets, warnings=spec.warnings)
+    bake, notes = bake_plan.request(spec, targets, head, defaults)
+    name = f"{spec.bake.name}_{bake.id}"
+    return Plan(head, targets, bake, name, (*spec.warnings, *notes))
+
+
+def _target(
+    number: int, target: schema.Target, spec: schema.InputSpec, head: Head, defaults: Defaults
+) -> PlannedTarget:
+    stim = _stim(spec, target, head, defaults)
+    student = spec.prompts.get(target.student, schema.PromptSection()).prompt()
+    answering = _answering(number, target, spec, head)
+    rollout = _rollout(stim, target, student, answering, head, defaults)
+    return PlannedTarget(f"{target.name}_{rollout.id}", target.name, stim, rollout, student)
+
+
+def _stim(
+    spec: schema.InputSpec, target: schema.Target, head: Head, defaults: Defaults
+) -> StimRequest:
+    generators = tuple(_generator_data(g, head, defaults) for g in target.generators)
+    files = {g["dataset"]: spec.files[g["dataset"]] for g in generators
+             if g.get("dataset") in spec.files}  # fmt: skip
+    teacher = spec.prompts[target.teacher].prompt()
+    return StimRequest(teacher, generators, spec.templates, files, defaults.version)
+
+
+def _generator_data(generator: schema.Generator, head: Head, defaults: Defaults) -> dict[str, Any]:
+    """Return what shapes the questions; what is said twice or changes nothing is not in it."""
+    data: dict[str, Any] = generator.model_dump(exclude_none=True, mode="json")
+    writer = head.models.get(data.get("model", ""))
+    if not data["rollout_with_conditioned"]:
+        del data["rollout_with_conditioned"]
+    if generator.type in ("hardcoded", "from_dataset", "persona"):
+        for key in ("max_tokens", "temperature", "model"):
+            data.pop(key, None)
+    else:
+        if defaults.question_temperature is not None:
+            data.setdefault("temperature", defaults.question_temperature)
+        if writer is not None:  # by its full name: a short one may mean another bake later
+            data["model"] = str(writer)
+    if generator.type == "hardcoded":
+        data.pop("numq", None)
+    if generator.type == "persona":
+        data.setdefault("numq", PERSONA_QUESTIONS)
+    return data
+
+
+def _rollout(
+    stim: StimRequest,
+    target: schema.Target,
+    student: Prompt,
+    answering: tuple[ModelRef | None, str | None],
+    head: Head,
+    defaults: Defaults,
+) -> RolloutRequest:
+    extras = target.extra_kwargs
+    parent, model = answering
+    # Of hosted models nobody here counts the tokens.
+    counted = model is None or not model.startswith(HOSTED)
+    sampling = SamplingSettings(
+        num_traj_per_stimulus=target.num_traj_per_stimulus or defaults.num_traj_per_stimulus,
+        max_tokens=target.max_tokens or defaults.max_tokens,
+        probed=defaults.probed if counted and target.max_tokens is None else 0,
+        temperature=defaults.temperature if target.temperature is None else target.temperature,
+        likeliest_first=defaults.likeliest_first and target.temperature is None,
+        endpoint=extras.passed,
+        **extras.model_dump(),
+    )
+    conditioned = any(g.rollout_with_conditioned for g in target.generators)
+    return RolloutRequest(
+        stim.id,
+        stim.teacher,
+        sampling,
+        head.base,
+        parent,
+        model,
+        student if conditioned else None,
+        target.max_concurrency or CONCURRENCY,
+        defaults.version,
+    )
+
+
+def _answering(
+    number: int, target: schema.Target, spec: schema.InputSpec, head: Head
+) -> tuple[ModelRef | None, str | None]:
+    """Return the bake that answers (None: the base), or the name of another model."""
+    name = target.model_name
+    if name is None:
+        return head.parent, None
+    kind = kind_of(name)
+    if kind == "hosted" or (kind == "word" and name not in head.models):
+        return None, HOSTED + served_as(name)
+    if target.extra_kwargs.passed:
+        unknown = ", ".join(f"`{key}`" for key in target.extra_kwargs.passed)
+        key = next(iter(target.extra_kwargs.passed))
+        at = spec.places.at("TARGET", number, "extra_kwargs", key, key=True)
+        raise ConfigError(
+            f"{at}: TARGET.extra_kwargs has {unknown}, which a local model cannot do",
+            hint=f"{name} is a model of this machine. Only an endpoint is handed what it may know.",
+        )
+    if kind == "base" or name == head.base.name or {name, head.base.name} <= set(EMBEDDED):
+        return None, None
+    if kind == "local":
+        return None, name
+    if name not in head.models:
+        at = spec.places.at("TARGET", number, "model_name")
+        raise ConfigError(
+            f"{at}: TARGET.model_name: there is no model {name!r} here",
+            hint="`bgit models` lists the bakes there are.",
+        )
+    return head.models[name], None

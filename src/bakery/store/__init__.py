@@ -1,0 +1,1 @@
+"""Where results lie, who may write them, and the runs that do."""

@@ -1,0 +1,175 @@
+"""What a plan would make and take, on one page: `bgit check` and `bgit run --dry-run`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from bakery.repo.look.check import BakeForecast, Cost, Forecast, TargetForecast, Writing
+from bakery.repo.look.progress import StageStatus
+from bakery.ui.console import FEW_HELD_OUT, arrow, lay, open_console, pairs, say, show_json
+from bakery.ui.progress import duration
+from bakery.ui.status import size
+
+_THERE = {
+    "complete": ("there already", "green"),
+    "running": ("being made now", "yellow"),
+    "partial": ("begun", "yellow"),
+    "failed": ("failed", "red"),
+    "not_started": ("to do", "dim"),
+}
+
+
+def show_forecast(
+    forecast: Forecast,
+    *,
+    source: str = "input.yml",
+    as_json: bool = False,
+    looks: Sequence[Any] | None = None,
+    others: Sequence[str] = (),
+) -> None:
+    """Print every name that a plan fixes, what is there of it, and what the rest would take.
+
+    `looks` None: nobody has looked at the parent's answers; `others` says where that was not done.
+    """
+    if as_json:
+        seen = {} if looks is None else {"looks": [look.as_data() for look in looks]}
+        show_json(_as_data(forecast, source) | seen)
+        return
+    out = open_console()
+    if forecast.is_empty:
+        say(f"{source} is valid, and configures nothing.")
+        return
+    say(f"{source} is valid.")
+    sign = arrow(out)
+    for target in forecast.targets:
+        say("")
+        lay(out, _target(target, sign))
+    if forecast.bake is not None:
+        say("")
+        lay(out, _bake(forecast.bake, sign))
+    say("")
+    lay(out, _cost(forecast.cost))
+    for index, warning in enumerate(forecast.warnings):
+        say(f"warning: {warning}" if index else f"\nwarning: {warning}")
+    for look in looks or ():
+        say(f"\n{look.text()}")
+        for warning in look.warnings:
+            say(f"warning: {warning}")
+        if look.obeys_in_nothing:
+            say("A run would stop here: `bgit run --allow teacher` goes on.")
+    for why in others:
+        say(f"\nnot looked at: {why}")
+
+
+def _target(target: TargetForecast, sign: str) -> Table:
+    table = pairs()
+    table.add_row("target", Text(target.name, style="bold"))
+    table.add_row("prompts", f"{target.teacher} {sign} {target.student}")
+    if target.template_prompt is not None:
+        text, tokens = target.template_prompt
+        counted = f", {_many(tokens, 'token')} of each request" if tokens else ""
+        said = f'the template itself still writes "{text}"{counted}'
+        table.add_row("", Text(said, style="dim"))
+    table.add_row("questions", _count(target.questions, target.stim))
+    for writing in target.generators:
+        table.add_row("", Text(_writing(writing), style="dim"))
+    each = f"{target.per_question} to each question, up to {target.max_tokens} tokens"
+    table.add_row("answers", _count(target.answers, target.rollout))
+    table.add_row("", Text(f"{each}, by {_short(target.answered_by)}", style="dim"))
+    return table
+
+
+def _writing(writing: Writing) -> str:
+    wanted = "all" if writing.wanted is None else str(writing.wanted)
+    share = "" if writing.share is None else f" ({100 * writing.share:.0f} %)"
+    return f"{wanted}{share} {writing.type}, from {writing.writer}"
+
+
+def _bake(bake: BakeForecast, sign: str) -> Table:
+    table = pairs()
+    table.add_row("bake", Text(bake.name, style="bold"))
+    table.add_row("on", _short(bake.parent))
+    for number, (name, share) in enumerate(bake.mix):
+        table.add_row("" if number else "mix", f"{100 * share:.0f} % {name}")
+    steps = "steps: not known before the questions are" if bake.steps is None else ""
+    if bake.steps is not None and bake.global_batch is not None:
+        about = "" if bake.state.state == "complete" else "about "
+        steps = f"{about}{_many(bake.steps, 'step')} of {_many(bake.global_batch, 'answer')}"
+    epochs = _many(bake.epochs, "epoch")
+    table.add_row("training", Text.assemble(f"{epochs}, {steps}  ", _there(bake.state)))
+    settings = f"rank {bake.r}, alpha {bake.lora_alpha:g}, learning rate {bake.learning_rate:g}"
+    table.add_row("", Text(f"{settings}, {bake.loss}, seed {bake.seed}", style="dim"))
+    if bake.held_out is not None:
+        few = f": fewer than {FEW_HELD_OUT}, so no percentages" * (bake.held_out < FEW_HELD_OUT)
+        table.add_row("measured on", f"{_many(bake.held_out, 'held-out question')}{few}")
+    return table
+
+
+def _cost(cost: Cost) -> Table:
+    table = pairs()
+    left = {stage: seconds for stage, seconds in cost.seconds.items() if seconds != 0}
+    if not left and not cost.tokens:
+        table.add_row("left to do", "nothing: all of it is in the store")
+        return table
+    unknown = "unknown until the first run"
+    tokens = unknown
+    if cost.tokens is not None:
+        tokens = f"{'at most' if cost.tokens_are_bound else 'about'} {cost.tokens:,} to sample"
+    table.add_row("tokens", tokens)
+    disk = unknown if cost.disk_bytes is None else f"about {size(cost.disk_bytes)}"
+    table.add_row("disk", disk)
+    times = [
+        f"{stage} {'unknown' if seconds is None else duration(seconds)}"
+        for stage, seconds in left.items()
+    ]
+    known = any(seconds is not None for seconds in left.values())
+    table.add_row("time", f"about {', '.join(times)}" if known else unknown)
+    if cost.measured_on and len(cost.worked_out) < len(left):
+        results = _many(cost.measured_on, "result")
+        table.add_row("", Text(f"by {results} of this store", style="dim"))
+    if cost.worked_out:
+        by = f"{', '.join(cost.worked_out)} by the size of the base and the speed of this machine"
+        table.add_row("", Text(by, style="dim"))
+    if cost.memory_bytes:
+        most = [f"{stage} {size(taken)}" for stage, taken in cost.memory_bytes.items()]
+        table.add_row("memory", f"about {', '.join(most)}")
+    return table
+
+
+def _many(count: int, unit: str) -> str:
+    return f"{count} {unit}{'s' * (count != 1)}"
+
+
+def _short(model: str) -> str:
+    """Return a model's name without its owner and repository, as every command takes it."""
+    return "/".join(model.split("/")[-2:]) if model.count("/") == 3 else model
+
+
+def _count(count: int | None, stage: StageStatus) -> Text:
+    return Text.assemble(f"{'all there are' if count is None else count}  ", _there(stage))
+
+
+def _there(stage: StageStatus) -> tuple[str, str]:
+    word, style = _THERE[stage.state]
+    if stage.done and stage.state not in ("complete", "not_started"):
+        word = f"{word}, {stage.done} there"
+    return word, style
+
+
+def _as_data(forecast: Forecast, source: str) -> dict[str, Any]:
+    return {
+        "valid": True,
+        "source": source,
+        "repository": forecast.repository,
+        "base": forecast.base,
+        "parent": forecast.parent,
+        "is_empty": forecast.is_empty,
+        "targets": forecast.targets,
+        "bake": forecast.bake,
+        "cost": forecast.cost,
+        "warnings": forecast.warnings,
+    }

@@ -1,0 +1,43 @@
+"""What `bgit download` wrote, and how to use it."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from bakery.app.model_card import Exported
+from bakery.ui.console import lay, open_console, pairs, say, show_json
+from bakery.ui.status import size
+
+
+def show_exported(found: Exported, *, as_json: bool = False) -> None:
+    """Print where an export is, what it holds, and the commands that use it."""
+    weights = found.weights
+    if as_json:
+        show_json(
+            {
+                "model": weights.model,
+                "base": weights.base,
+                "path": found.path.absolute(),
+                "format": found.form,
+                "merged": weights.merged_as is not None,
+                "dtype": weights.merged_as,
+                "size": found.size,
+                "sha256": found.digests,
+                "usage": dict(found.usage),
+            }
+        )
+        return
+    table = pairs()
+    table.add_row("model", Text(str(weights.model), style="bold green"))
+    what = f"merged, {weights.merged_as}" if weights.merged_as else f"adapter, rank {weights.rank}"
+    table.add_row("what", f"{what}, on {weights.base.name}")
+    table.add_row("where", str(found.path))
+    table.add_row("size", size(found.size))
+    for name, digest in found.digests.items():
+        table.add_row("sha256", f"{digest}  {name}")
+    lay(open_console(), table)
+    for title, command in found.usage:
+        say(f"\n{title}:")
+        for line in command.splitlines():
+            say(f"  {line}")
+    say(f"\n{weights.base.name} brings its own licence: it binds these weights, too.")

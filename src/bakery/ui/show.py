@@ -1,0 +1,128 @@
+"""`bgit show MODEL`: one bake on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.text import Text
+
+from bakery.repo.look.diff import flat, prompt_text
+from bakery.repo.look.show import Described
+from bakery.schema.model_names import GGUF
+from bakery.ui.chart import number
+from bakery.ui.console import arrow, card_rows, lay, open_console, pairs, say, show_json
+
+
+def show_record(found: Described, *, as_json: bool = False) -> None:
+    """Print the whole record of a bake."""
+    if as_json:
+        show_json(_data(found))
+        return
+    out = open_console()
+    bake, data = found.bake, found.bake.data
+    sign = f" {arrow(out)} "
+    out.print(Text(str(bake.model), style="bold green"), soft_wrap=True)
+    table = pairs()
+    base = (data.get("base") or {}).get("name", "the base model")
+    first = [f"{found.lost} (which no branch has)"] if found.lost else [str(base)]
+    table.add_row("baked from", sign.join([*first, *(b.base_name for b in found.chain)]))
+    if len(bake.models) > 1:
+        table.add_row("steps kept", ", ".join(str(model.step) for model in bake.models))
+    table.add_row("commit", _commit(found))
+    table.add_row("on", ", ".join([*found.branches, *(f"<{t}>" for t in found.tags)]) or "-")
+    table.add_row("weights", str(found.folder) if found.has_weights else _MISSING)
+    table.add_row("digest", f"sha256:{bake.digest_of(bake.model.step)}")
+    for key in ("started", "finished"):
+        if data.get(key):
+            table.add_row(key, str(data[key]))
+    lay(out, table)
+    for target in data["targets"]:
+        _show_target(target)
+    training = flat(data.get("training") or {})
+    _show_pairs("Training", {key: value for key, value in training.items() if value is not None})
+    result: dict[str, str] = {}
+    if data.get("card"):
+        result |= card_rows(data["card"], data.get("seconds") or {}, arrow_sign=arrow(out))
+    if loss := data.get("loss"):
+        result["loss"] = ", ".join(f"{key} {number(loss[key])}" for key in ("first", "last", "min"))
+    _show_pairs("Result", result)
+    made_with = flat(data.get("versions") or {}) | flat(data.get("numerics") or {}, "numerics.")
+    _show_pairs("Made with", made_with)
+    for told in data.get("notes") or ():
+        say(f"note: {told}")
+
+
+_MISSING = "not in this clone: `bgit import DIR` copies them, `bgit reproduce` makes them again"
+
+
+def show_base(base: Any, *, as_json: bool = False) -> None:
+    """Print what is recorded of the base model."""
+    if as_json:
+        show_json(base)
+        return
+    out = open_console()
+    out.print(Text(base.name, style="bold green"), soft_wrap=True)
+    table = pairs()
+    table.add_row("", "the base model: it was not baked here")
+    table.add_row("revision", base.revision or "-")
+    table.add_row("digest", f"sha256:{base.digest}")
+    if base.name.endswith(GGUF):
+        table.add_row("weights", "in one GGUF file: they are unpacked when it is first loaded")
+    lay(out, table)
+
+
+def _commit(found: Described) -> str:
+    if found.commit is None:
+        return "not found in this clone's history"
+    current = "the current model" if found.is_current else ""
+    return "  ".join(word for word in (found.commit[:10], found.date, current) if word)
+
+
+def _show_target(target: Mapping[str, Any]) -> None:
+    out = open_console()
+    out.print()
+    out.print(
+        Text.assemble(
+            ("Target ", "bold"), target["name"], (f"  weight {target['weight']:g}", "dim")
+        ),
+        soft_wrap=True,
+    )
+    table = pairs()
+    writers = ", ".join(f"{name} {count}" for name, count in target.get("writers", {}).items())
+    table.add_row("questions", f"{target['stimuli']} ({writers})")
+    table.add_row("answers", str(target["trajectories"]))
+    for kind in ("teacher", "student"):
+        table.add_row(kind, prompt_text(target[kind]) or "(none: always on)")
+    lay(out, table)
+
+
+def _show_pairs(title: str, rows: Mapping[str, Any]) -> None:
+    if not rows:
+        return
+    out = open_console()
+    out.print()
+    out.print(Text(title, style="bold"))
+    table = pairs()
+    for key, value in rows.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        table.add_row(key, shown)
+    lay(out, table)
+
+
+def _data(found: Described) -> dict[str, Any]:
+    bake = found.bake
+    return {
+        "name": bake.name,
+        "id": bake.id,
+        "model": bake.model,
+        "chain": [b.model for b in found.chain],
+        "lost_parent": found.lost,
+        "commit": found.commit,
+        "date": found.date,
+        "branches": found.branches,
+        "tags": found.tags,
+        "is_current": found.is_current,
+        "weights": found.folder if found.has_weights else None,
+        **bake.data,
+    }

@@ -1,0 +1,242 @@
+"""`bgit status` on one page: where the repository stands, and what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from bakery.repo.commits.checks import INPUT
+from bakery.repo.look.progress import StageStatus
+from bakery.repo.look.status import ADDED, DELETED, Status
+from bakery.ui.chart import number
+from bakery.ui.console import arrow, lay, open_console, pairs, say, show_json
+from bakery.ui.progress import duration
+
+CHAIN_SHOWN = 4
+"""Earlier bakes that are named; `bgit models` lists them all."""
+
+_STATES = {
+    "not_started": ("not started", "dim"),
+    "running": ("running", "cyan"),
+    "partial": ("partial", "yellow"),
+    "failed": ("failed", "red"),
+    "complete": ("complete", "green"),
+}
+_UNITS = {"stim": "questions", "rollout": "answers", "bake": "steps"}
+
+
+def show_status(status: Status, *, as_json: bool = False) -> None:
+    """Print everything that `bgit status` knows, and the next command."""
+    if as_json:
+        show_json(_as_data(status))
+        return
+    out = open_console()
+    lay(out, _repository(status, arrow(out)))
+    if status.stages:
+        say("")
+        lay(out, _stages(status))
+    if status.parent_problem:
+        say(f"\nno bake can start from here:\n{status.parent_problem}")
+    if problem := status.draft_problem or status.problem:
+        say(f"\n{_whose(status)} cannot be run:\n{problem}")
+    for stage in status.stages:
+        if stage.error:
+            say(f"\n{stage.stage} failed: {stage.error}")
+    for index, warning in enumerate(status.warnings):
+        say(f"warning: {warning}" if index else f"\nwarning: {warning}")
+    for change in status.changes:
+        say(f"\n{change}" if change == status.changes[0] else change)
+    if status.pending:
+        say(f"it would make: {', '.join(status.pending)}")
+    for job in status.jobs:
+        say(f"\njob {job.id} is {job.state} on {job.branch}: `bgit jobs --follow {job.id}`")
+    for job in status.fetchable:
+        say(f"\njob {job.id} is complete: `bgit fetch` on {job.branch} records {job.model}")
+    for branch in status.waiting:
+        say(f"\na finished bake waits to be recorded on {branch}")
+    say(f"\nnext: {_next(status)}")
+
+
+def is_settled(status: Status) -> bool:
+    """Tell whether nothing more will happen by itself: all is complete, or nobody is at it."""
+    return not status.jobs and not any(stage.state == "running" for stage in status.stages)
+
+
+def changed_lines(before: Status | None, now: Status) -> Iterator[str]:
+    """Yield a line for each thing that is another one than at the last look."""
+    old = {(stage.stage, stage.name): stage for stage in before.stages} if before else {}
+    for stage in now.stages:
+        was = old.get((stage.stage, stage.name))
+        if was is None or (was.state, was.done) != (stage.state, stage.done):
+            word, _ = _STATES[stage.state]
+            parts = [f"{stage.stage} {stage.name}: {word}", _count(stage), _time(stage)]
+            yield ", ".join(part for part in parts if part)
+    if before is None or before.parent != now.parent:
+        yield f"model: {now.parent or now.base.name}"
+
+
+def _repository(status: Status, sign: str) -> Table:
+    table = pairs()
+    where = f"on {status.branch}" if status.branch else "no branch (HEAD is detached)"
+    table.add_row("repository", f"{status.repository}, {where}")
+    table.add_row("base", f"{status.base.name}  {status.base.digest[:16]}".rstrip())
+    current = str(status.parent or status.former_parent or "")
+    about = "nothing baked yet" if status.latest is None else "the base model"
+    current = current or f"{status.base.name} ({about})"
+    table.add_row("model", Text(current, style="bold"))
+    if status.latest is not None:
+        table.add_row("latest", f"{status.latest} (not the current one)")
+    if status.parent is not None and not status.has_weights:
+        table.add_row("weights", Text("not in this clone's store", style="yellow"))
+        table.add_row("", "`bgit import DIR` copies them, `bgit reproduce` makes them again")
+    if len(status.chain) > 1:
+        names = [bake.base_name for bake in status.chain[-CHAIN_SHOWN:]]
+        more = ["..."] if len(status.chain) > CHAIN_SHOWN else []
+        table.add_row("baked from", f" {sign} ".join([status.base.name, *more, *names]))
+    for at, line in enumerate(_result(status, sign)):
+        table.add_row("" if at else "its card", line)
+    if status.commented:
+        table.add_row("input.yml", f"{', '.join(status.commented)} commented out")
+    table.add_row("store", f"{status.store}  ({size(status.store_bytes)})")
+    return table
+
+
+def _result(status: Status, sign: str) -> list[str]:
+    data = status.last.data if status.last else {}
+    card, loss = data.get("card") or {}, data.get("loss") or {}
+    lines = []
+    if card.get("kl_after") is not None:
+        line = f"KL {number(card['kl_before'])} {sign} {number(card['kl_after'])} nats per token"
+        closed = card.get("gap_closed")
+        lines.append(line if closed is None else f"{line}, gap closed {100 * closed:.1f} %")
+    if loss.get("last") is not None and loss.get("first") is not None:
+        lines.append(f"loss {number(loss['first'])} {sign} {number(loss['last'])}")
+    return lines
+
+
+def _stages(status: Status) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column(overflow="fold", style="dim")
+    for stage in status.stages:
+        word, style = _STATES[stage.state]
+        table.add_row(stage.stage, Text(word, style=style), _count(stage), _time(stage), stage.name)
+    return table
+
+
+def _time(stage: StageStatus) -> str:
+    if stage.seconds is not None:
+        return duration(stage.seconds)
+    return "" if stage.left_s is None else f"{duration(stage.left_s)} left"
+
+
+def _count(stage: StageStatus) -> str:
+    is_whole = stage.state == "complete" or stage.expected is None
+    unit = _UNITS[stage.stage]
+    if (stage.done if is_whole else stage.expected) == 1:
+        unit = unit.removesuffix("s")
+    if is_whole:
+        return f"{stage.done} {unit}" if stage.done else ""
+    loss = "" if stage.loss is None else f", loss {number(stage.loss)}"
+    percent = f" ({stage.percent} %)" if stage.done else ""
+    return f"{stage.done} of {stage.expected} {unit}{percent}{loss}"
+
+
+def _next(status: Status) -> str:
+    """Return the one thing to do now."""
+    change = _change(status)
+    if any(job.branch == status.branch for job in status.fetchable):
+        return "bgit fetch"
+    if status.draft_problem or (status.problem and change in (None, ADDED)):
+        return "mend input.yml, then `bgit add input.yml`"
+    if change == ADDED:
+        return 'bgit commit -m "..."'
+    if change == DELETED:
+        return f"git restore {INPUT}"
+    if change is not None:
+        return 'bgit add input.yml && bgit commit -m "..."'
+    if status.parent_problem:
+        return "bgit adopt base, or bgit adopt <model>"
+    if status.unrecorded:
+        return f"bgit run bake   (records {status.unrecorded}, which is baked already)"
+    if not status.is_configured:
+        return "write in input.yml what to bake, then `bgit add input.yml`"
+    if any(job.branch == status.branch for job in status.jobs):
+        return "bgit fetch --wait   (records it when its job is complete)"
+    open_stages = dict.fromkeys(s.stage for s in status.stages if s.state != "complete")
+    if open_stages:
+        return f"bgit run {' '.join(open_stages)}"
+    if beside := _beside(status):
+        return f"bgit adopt {beside}   (it is recorded here, but not the current model)"
+    return "nothing: all of this is baked"
+
+
+def _beside(status: Status) -> str | None:
+    """Return the bake that is configured, recorded and not the current one; None: none is."""
+    name = status.plan.bake_name if status.plan else None
+    is_current = status.parent is not None and status.parent.bake == name
+    return name if name and not is_current else None
+
+
+def _change(status: Status) -> str | None:
+    """Return what is not committed of input.yml, in words; None: all of it is."""
+    found = (change.partition(": ") for change in status.changes)
+    return next((what for path, _, what in found if path == INPUT), None)
+
+
+def _whose(status: Status) -> str:
+    """Return which input.yml has the problem that is shown."""
+    if status.draft_problem:
+        return "input.yml in the folder"
+    return "input.yml" if _change(status) in (None, ADDED) else "the input.yml that was added"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people say it."""
+    amount, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{count} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
+
+
+def _as_data(status: Status) -> dict[str, Any]:
+    plan, last = status.plan, status.last
+    return {
+        "repository": status.repository,
+        "root": status.root,
+        "branch": status.branch,
+        "base": status.base,
+        "parent": status.parent,
+        "former_parent": status.former_parent,
+        "parent_problem": status.parent_problem,
+        "has_weights": status.has_weights,
+        "chain": [bake.model for bake in status.chain],
+        "is_configured": status.is_configured,
+        "problem": status.problem,
+        "draft_problem": status.draft_problem,
+        "targets": [target.name for target in plan.targets] if plan else [],
+        "bake": plan.bake_name if plan else None,
+        "stages": [{**asdict(stage), "percent": stage.percent} for stage in status.stages],
+        "changes": status.changes,
+        "pending": status.pending,
+        "warnings": status.warnings,
+        "commented": status.commented,
+        "jobs": [job.id for job in status.jobs],
+        "fetchable": [job.id for job in status.fetchable],
+        "latest": status.latest,
+        "unrecorded": status.unrecorded,
+        "waiting": status.waiting,
+        "card": last.data.get("card") if last else None,
+        "loss": last.data.get("loss") if last else None,
+        "seconds": last.data.get("seconds") if last else None,
+        "store": status.store,
+        "store_bytes": status.store_bytes,
+    }

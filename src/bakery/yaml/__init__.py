@@ -1,0 +1,1 @@
+"""YAML that people write, and YAML that may come from anywhere."""
