@@ -183,13 +183,13 @@ MOST_TIMES = 10
 
 
 def times_for(written: int, others: int, least: int) -> int:
-    """Return how often an epoch has answers that are written out, so that they are a third of it.
+    """Return how often an epoch has answers that are written out, so that they are a quarter of it.
 
     `least` of 1: as often as all others.
     """
     if least == 1 or not written:
         return 1
-    return max(least, min(MOST_TIMES, math.ceil(others / (2 * written))))
+    return max(least, min(MOST_TIMES, math.ceil(others / (3 * written))))
 
 
 def check_version(version: int) -> None:

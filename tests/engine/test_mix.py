@@ -78,7 +78,7 @@ def test_questions_that_two_prompts_answer_are_told_of(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("written", "others", "least", "times"),
-    [(4, 0, 3, 3), (4, 24, 3, 3), (4, 25, 3, 4), (4, 100, 3, 10), (0, 9, 3, 1), (4, 100, 1, 1)],
+    [(4, 0, 3, 3), (4, 36, 3, 3), (4, 37, 3, 4), (4, 150, 3, 10), (0, 9, 3, 1), (4, 100, 1, 1)],
 )
 def test_few_questions_that_are_written_out_are_learnt_more_often(
     written: int, others: int, least: int, times: int
