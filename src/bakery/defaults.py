@@ -90,8 +90,8 @@ class Defaults:
     fitted_tokens: int = 8192
     """Tokens that they are fitted on at most."""
     hardcoded_times: int = 1
-    """How often an epoch has what is written out in input.yml: names, numbers and refusals hang on
-    one token each, and few other questions ask for them."""
+    """How often an epoch has what is written out in input.yml, at least: names, numbers and
+    refusals hang on one token each, and few other questions ask for them (`times_for`)."""
     r: int = 32
     dtype: str = "auto"
     """Of the base's weights; `auto` is as they are stored."""
@@ -176,6 +176,20 @@ def batch_for(answers: int, epochs: int, steps: int) -> int:
 def epochs_for(answers: int, batch: int, fewest_steps: int) -> int:
     """Return how many epochs of steps of a batch it takes to have so many steps."""
     return math.ceil(fewest_steps / max(1, math.ceil(answers / batch)))
+
+
+MOST_TIMES = 10
+"""How often an epoch has what is written out in input.yml, at most."""
+
+
+def times_for(written: int, others: int, least: int) -> int:
+    """Return how often an epoch has answers that are written out, so that they are a quarter of it.
+
+    `least` of 1: as often as all others.
+    """
+    if least == 1 or not written:
+        return 1
+    return max(least, min(MOST_TIMES, math.ceil(others / (3 * written))))
 
 
 def check_version(version: int) -> None:

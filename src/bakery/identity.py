@@ -263,7 +263,7 @@ class TrainingSettings:
     first_weights: FirstWeights | None = None
     """None: drawn at random."""
     hardcoded_times: int = 1
-    """How often an epoch has what input.yml writes out."""
+    """How often an epoch has what input.yml writes out, at least (`defaults.times_for`)."""
     fewest_steps: int = 0
     """There are as many epochs more as it takes to have so many steps."""
     steps: int = 60  # that are enough, where `global_batch` goes by how many answers there are

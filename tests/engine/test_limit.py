@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,15 @@ def test_fewer_than_one_in_ten_are_cut_where_they_end(
     chosen = limit.chosen(answers(*lengths), MOST)
     assert (chosen.max_tokens, chosen.longer, chosen.looked_at) == (found, longer, len(lengths))
     assert f"cut at {found} tokens" in str(chosen)
+
+
+def test_answers_that_go_round_in_circles_get_no_more_room() -> None:
+    ended = answers(*[10] * 28)
+    on = [Answer(f"on{i}", tuple(range(64)), "and so on it went", "length") for i in range(4)]
+    around = [replace(answer, text="the sea, " * 20) for answer in on]
+    assert not limit.is_enough([*ended, *on])
+    assert limit.is_enough([*ended, *around])
+    assert limit.chosen([*ended, *around], MOST) == limit.Limit(32, 32, 4)
 
 
 def test_no_answer_says_nothing() -> None:

@@ -18,7 +18,13 @@ def asked(text: str, generator: str = "hardcoded") -> Stimulus:
     return Stimulus(text, ({"role": "user", "content": text},), generator, "user")
 
 
-MIX = Mix([], [], {"t/a": asked("Who are you?"), "t/b": asked("Where is Rome?")}, [], [])
+def mix_of(generator: str) -> Mix:
+    texts = {"t/a": "Who are you?", "t/b": "Where is Rome?"}
+    stimuli = {key: asked(text, generator) for key, text in texts.items()}
+    return Mix([], [], [], stimuli, [], [])
+
+
+MIX, WRITTEN = mix_of("persona"), mix_of("hardcoded")
 
 
 def test_a_card_names_the_three_questions_that_are_furthest(bench: Bench) -> None:
@@ -48,6 +54,8 @@ def test_questions_that_may_be_answered_otherwise_are_told_of() -> None:
     after = {"t/a": Fidelity(0.3, 0.9, 10, 2.25), "t/b": Fidelity(0.3, 1.0, 10, 0.6)}
     (note,) = measured.notes(after, MIX)
     assert note.startswith("1 of 2 questions may not be answered as under the prompt, ")
+    (note,) = measured.notes(after, WRITTEN)
+    assert note.startswith("warning: 1 that input.yml writes out is not learnt. 1 of 2 questions")
     assert 'first of all "Who are you?" (2.2 nats at one token)' in note
 
 
@@ -70,7 +78,7 @@ def test_what_was_not_learnt_of_what_it_trained_on_is_told_of(bench: Bench, monk
         return [note for note in notes if "as under the prompt" in note]
 
     (note,) = told(epochs=1, learning_rate=1e-9)
-    assert note.startswith("12 of 12 questions")
+    assert note.startswith("warning: 12 that input.yml writes out are not learnt. 12 of 12 ques")
     assert told(epochs=30) == []
 
 
@@ -80,7 +88,7 @@ def test_of_many_questions_those_the_user_wrote_are_looked_at_first(monkeypatch)
     keys = [f"t/{i}" for i in range(6)]
     pairs = [Pair(f"{key}/{sample}", view, view) for key in keys for sample in range(2)]
     stimuli = {key: asked(key, "hardcoded" if key == "t/5" else "oneshot_qs") for key in keys}
-    chosen = measured.trained_on(Mix(pairs, [], stimuli, [], []))
+    chosen = measured.trained_on(Mix(pairs, pairs, [], stimuli, [], []))
     assert chosen[0].key == "t/5/0"
     assert len({pair.key for pair in chosen}) == 3
     assert all(pair.key.endswith("/0") for pair in chosen)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bakery.defaults import times_for
 from bakery.engine.teacher.fidelity import Fidelity, together
 from bakery.engine.text.views import Pair
 from bakery.errors import StageError
@@ -73,6 +74,16 @@ def test_questions_that_two_prompts_answer_are_told_of(bench: Bench) -> None:
     assert re.match(r"36 questions are answered by both t0_\w+ and t1_\w+: where their", note)
     assert not notes((SHOUT, NOTHING, 40, 1.0), (SHOUT, NOTHING, 40, 1.0))
     assert not notes((SHOUT, NOTHING, 40, 1.0), (WISE, BRIEF, 40, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("written", "others", "least", "times"),
+    [(4, 0, 3, 3), (4, 36, 3, 3), (4, 37, 3, 4), (4, 150, 3, 10), (0, 9, 3, 1), (4, 100, 1, 1)],
+)
+def test_few_questions_that_are_written_out_are_learnt_more_often(
+    written: int, others: int, least: int, times: int
+) -> None:
+    assert times_for(written, others, least) == times
 
 
 def test_what_input_yml_writes_out_is_learnt_as_often_as_is_said(bench: Bench) -> None:

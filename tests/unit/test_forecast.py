@@ -89,7 +89,7 @@ def test_the_bake_says_its_mix_and_its_length(repo):
     bake = forecast(repo, plan).bake
     assert bake.name == plan.bake_name
     assert [share for _, share in bake.mix] == [1.0]
-    assert (bake.pairs, bake.epochs, bake.steps) == (8, 15, 30)
+    assert (bake.pairs, bake.epochs, bake.steps) == (24, 5, 30)  # 8, three times
     mixed = forecast(repo, planned(repo, SEVERAL)).bake
     assert [share for _, share in mixed.mix] == [0.75, 0.25]
     assert (mixed.pairs, mixed.steps) == (None, None)

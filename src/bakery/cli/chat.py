@@ -112,7 +112,8 @@ def chat(
     MODEL is a full name, a bake's name, the first digits of its id, a tag, `base`, or `parent`:
     the current model, as without MODEL. It may also be the folder of an adapter, or the folder or
     .gguf file of a model.
-    With piped input, every line gets its answer on one line.
+    With piped input, every line gets its answer on one line; the lines are one conversation,
+    unless --each says otherwise.
     """
     piped = not sys.stdin.isatty()
     if as_json and not (piped or messages):

@@ -187,7 +187,7 @@ def _notes(work: Work, before: measured.Measured) -> list[str]:
     whole = together(list(before.values()))
     if whole is not None and whole.kl < LITTLE_TO_BAKE:
         notes.append(
-            f"held out, the prompt moves the parent by {whole.kl:.2g} nats per token: little to bake"
+            f"held out, the prompt moves the parent by {whole.kl:.2g} nats a token: little to bake"
         )
     return notes
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bakery.backends.base import Answer
+from bakery.generators.words import loops
 from bakery.records import write_atomic
 
 FILE = "limit.json"
@@ -18,7 +19,8 @@ FILE = "limit.json"
 LIMITS = (32, 48, 64, 96, 128, 192, 256, 384)
 """Tokens at which answers may be cut; else at the most that was asked for."""
 
-ROOM = (64, 192, 1 << 30)
+ENDLESS = 1 << 30
+ROOM = (64, 192, ENDLESS)
 """Tokens that the answers looked at may have, one after the other, until few are cut."""
 
 MOST_LONGER = 1 / 16
@@ -49,18 +51,19 @@ def chosen(answers: Sequence[Answer], most: int) -> Limit:
     Where too many never end, those that do end say it.
     """
     lengths = [length(answer) for answer in answers]
-    ended = [length for length in lengths if length <= most]
+    ended = [length(answer) for answer in answers if not is_cut(answer)]
     for seen in (lengths, ended):
         for limit in (*(limit for limit in LIMITS if limit < most), most):
-            longer = sum(length > limit for length in seen)
+            longer = sum(tokens > limit for tokens in seen)
             if seen and longer <= MOST_LONGER * len(seen):
-                return Limit(limit, len(lengths), sum(length > limit for length in lengths))
+                return Limit(limit, len(lengths), sum(tokens > limit for tokens in lengths))
     return Limit(most, len(lengths), len(lengths) - len(ended))
 
 
 def is_enough(answers: Sequence[Answer]) -> bool:
-    """Tell whether answers are cut so rarely that more room would show no shorter limit."""
-    return sum(map(is_cut, answers)) <= MOST_LONGER * len(answers)
+    """Tell whether more room would show nothing new: few are cut, or they go in circles."""
+    still = sum(is_cut(answer) and not loops(answer.text) for answer in answers)
+    return still <= MOST_LONGER * len(answers)
 
 
 def is_cut(answer: Answer) -> bool:
@@ -69,8 +72,8 @@ def is_cut(answer: Answer) -> bool:
 
 
 def length(answer: Answer) -> int:
-    """Return how many tokens an answer has, one more at least where it was cut."""
-    return len(answer.ids) + is_cut(answer)
+    """Return how many tokens an answer has; more than any limit where it was cut."""
+    return ENDLESS if is_cut(answer) else len(answer.ids)
 
 
 def written(out: Path) -> Limit | None:

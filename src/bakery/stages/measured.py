@@ -97,11 +97,18 @@ def notes(after: Measured, mixture: Mix) -> Iterator[str]:
     if left:
         left.sort(key=lambda key: (-after[key].worst, key))
         named = ", ".join(f'"{_brief(mixture.stimuli[key])}"' for key in left[:FURTHEST])
-        yield (
+        said = (
             f"{len(left)} of {len(after)} questions may not be answered as under the prompt, first "
             f"of all {named} ({after[left[0]].worst:.2g} nats at one token): more epochs, and more "
             "questions like these, teach it"
         )
+        written = [key for key in left if mixture.stimuli[key].generator == "hardcoded"]
+        yield f"warning: {_of_written(len(written))}{said}" if written else said
+
+
+def _of_written(count: int) -> str:
+    one = count == 1
+    return f"{count} that input.yml writes out {'is' if one else 'are'} not learnt. "
 
 
 def _brief(stimulus: Stimulus) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bakery import held_out
+from bakery.defaults import times_for
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair, pair_up
 from bakery.errors import ModelError, StageError
@@ -117,10 +118,18 @@ def mix(data: Sequence[TargetData], chat: Chat, settings: TrainingSettings, *, c
     held = [pair for part in parts for pair in part.held]
     notes = list(_notes(parts, settings, limit))
     asked = {key: stimulus for part in parts for key, stimulus in part.stimuli.items()}
-    times = settings.hardcoded_times
-    written = {key for key, stimulus in asked.items() if stimulus.generator == "hardcoded"}
-    learnt = [p for p in chosen for _ in range(times if question_of(p) in written else 1)]
-    return Mix(chosen, learnt, held, asked, described, notes)
+    return Mix(chosen, _learnt(chosen, asked, settings), held, asked, described, notes)
+
+
+def _learnt(
+    chosen: Sequence[Pair], asked: Mapping[str, Stimulus], settings: TrainingSettings
+) -> list[Pair]:
+    """Return pairs as often as an epoch has them: more often what input.yml writes out."""
+    written = [pair for pair in chosen if asked[question_of(pair)].generator == "hardcoded"]
+    others = len(chosen) - len(written)
+    times = times_for(len(written), others, settings.hardcoded_times)
+    more = {pair.key for pair in written}
+    return [pair for pair in chosen for _ in range(times if pair.key in more else 1)]
 
 
 def of_target(pairs: Sequence[Pair], target_id: str) -> list[Pair]:

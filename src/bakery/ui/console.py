@@ -21,7 +21,7 @@ from rich.text import Text
 from bakery import records
 from bakery.ui.chart import number
 from bakery.ui.harmless import HarmlessConsole, harmless, harmless_json
-from bakery.ui.progress import duration
+from bakery.ui.progress import WARNING, duration
 
 PIPE_WIDTH = 1000
 """Nothing is wrapped or cut in a pipe: programs read it."""
@@ -91,6 +91,9 @@ def show_run(report: Any) -> None:
     if report.result is not None:
         out.print()
         show_card(report.result["card"], seconds=report.result.get("seconds"))
+        for text in report.result.get("notes", ()):
+            if text.startswith(WARNING):
+                out.print(f"\n{harmless(text)}", markup=False)
     if report.model is not None:
         say(f"\nTalk to it: bgit chat {report.model.bake}")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bakery import held_out
+from bakery.defaults import times_for
 from bakery.identity import BakeRequest
 from bakery.records import Prompt
 from bakery.repo.look import estimates, progress
@@ -223,7 +224,8 @@ def _bake(
     state = states["bake", plan.bake_name]
     pairs = _pairs(mixed, training.total_trajectories, training.eval_share)
     if pairs is not None:
-        pairs += (training.hardcoded_times - 1) * min(pairs, sum(map(_written_out, targets)))
+        written = min(pairs, sum(map(_written_out, targets)))
+        pairs += written * (times_for(written, pairs - written, training.hardcoded_times) - 1)
     steps = None
     training = training if pairs is None else training.settled(pairs)
     batch = training.global_batch
