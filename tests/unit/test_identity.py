@@ -179,7 +179,9 @@ def test_what_shapes_the_second_phase_changes_the_id(change):
 @pytest.mark.parametrize(
     ("answers", "given", "batch", "epochs"),
     [
-        (225, {}, 8, 2),  # 58 steps
+        (225, {}, 4, 2),
+        (225, {"steps": 30}, 8, 2),  # 58 steps
+        (480, {}, 16, 2),  # 60 steps
         (48, {}, 4, 3),
         (15, {}, 4, 8),
         (1, {}, 4, 30),
