@@ -16,11 +16,11 @@ STUDENT_T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}
 def show(rows: Sequence[Row]) -> None:
     """Print the table."""
     names = list(dict.fromkeys(row["bake"] for row in rows))
-    print(f"\n{'':<30}" + "".join(f"{name:>12}" for name in names))
-    print(f"{'seeds':<30}" + "".join(f"{len(_of(rows, name)):>12}" for name in names))
+    print(f"\n{'':<28}" + "".join(f"{name:>13}" for name in names))
+    print(f"{'seeds':<28}" + "".join(f"{len(_of(rows, name)):>13}" for name in names))
     for title, figure in _FIGURES:
         cells = [said([figure(row) for row in _of(rows, name)]) for name in names]
-        print(f"{title:<30}" + "".join(f"{cell:>12}" for cell in cells))
+        print(f"{title:<28}" + "".join(f"{cell:>13}" for cell in cells))
 
 
 def said(values: Iterable[float | None]) -> str:
