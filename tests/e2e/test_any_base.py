@@ -49,11 +49,16 @@ def repository(base: str, workplace: Path, env: dict[str, str], *options: str) -
 @pytest.mark.parametrize(
     "config",
     [
-        Qwen3Config(**SIZES, tie_word_embeddings=False),
-        LlamaConfig(**SIZES),
-        Gemma3TextConfig(**SIZES, query_pre_attn_scalar=16, sliding_window=8),
+        pytest.param(
+            Qwen3Config(**SIZES, tie_word_embeddings=False), id="qwen3", marks=pytest.mark.slow
+        ),
+        pytest.param(LlamaConfig(**SIZES), id="llama"),
+        pytest.param(
+            Gemma3TextConfig(**SIZES, query_pre_attn_scalar=16, sliding_window=8),
+            id="gemma3_text",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=lambda config: config.model_type,
 )
 def test_a_model_of_any_make_is_baked_and_talked_to(
     config: PreTrainedConfig, workplace: Path, env: dict[str, str]

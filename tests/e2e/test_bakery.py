@@ -139,6 +139,7 @@ def test_every_example_trains(name, base, workplace, monkeypatch, capsys):
     PeftModel.from_pretrained(model, str(out / "final_model"))
 
 
+@pytest.mark.slow
 def test_the_readme_of_the_second_seed_bakes(base, workplace):
     path = workplace / "readme.yaml"
     path.write_text(README_YAML.format(model=base, out=workplace / "out"))
@@ -342,6 +343,7 @@ def test_rows_with_their_own_prefix_need_no_global_one(base, capsys):
     assert losses(Path("out"))[0] > 0
 
 
+@pytest.mark.slow
 def test_two_processes_bake_as_one(prompts, workplace):
     # torchrun takes `--r` for one of its own options, so that goes into the file.
     prompts.write_text(f"{prompts.read_text()}r: 4\nlora_dropout: 0\nuse_cpu: true\n")

@@ -98,6 +98,7 @@ def test_a_merged_model_needs_no_adapter_and_says_the_same(typist: Typist) -> No
     assert [bake.base_name for bake in chain] == ["first", "second"]
 
 
+@pytest.mark.slow
 def test_a_merge_into_few_bits_says_what_it_loses(typist: Typist) -> None:
     done = typist("download", "--merged", "--dtype", "bfloat16", "--out", "half")
     assert done.code == 0
@@ -194,6 +195,7 @@ def test_a_file_that_is_in_the_way_is_said_to_be_one_and_stays(typist: Typist) -
     assert "no export writes README.md, data.csv" in refused.err
 
 
+@pytest.mark.slow
 def test_a_merged_export_is_replaced_and_by_an_adapter_too(typist: Typist) -> None:
     typist.must("download", "first", "--merged", "--out", "both")
     typist.must("download", "second", "--merged", "--out", "both", "--force")

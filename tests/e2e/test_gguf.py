@@ -158,6 +158,7 @@ TARGET:
 """
 
 
+@pytest.mark.slow
 def test_another_file_writes_questions_and_answers_them(baked):
     (baked.root / "models").mkdir()
     as_gguf(baked.root / "models/writer.gguf", model=random_model("llama", seed=2))

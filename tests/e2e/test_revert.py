@@ -91,6 +91,7 @@ def test_a_reverted_bake_is_recorded_again_without_training(baked: Typist) -> No
     assert state(baked) == recorded
 
 
+@pytest.mark.slow
 def test_a_damaged_bake_is_not_recorded_again(baked: Typist) -> None:
     (weights,) = baked.store.glob(f"bake/{models(baked)[1][-16:]}/*/adapter_model.safetensors")
     baked.must("revert", "HEAD")
@@ -108,6 +109,7 @@ def test_a_damaged_bake_is_not_recorded_again(baked: Typist) -> None:
     assert list((baked.store / "replaced").iterdir())
 
 
+@pytest.mark.slow
 def test_force_trains_a_reverted_bake_again_to_the_same_digest(baked: Typist) -> None:
     recorded = state(baked)
     baked.must("revert", "HEAD")
