@@ -307,7 +307,7 @@ def test_shares_of_several_processes_are_one_record(model: PeftModel, tmp_path: 
     torch.testing.assert_close(together.features_of_pairs(pairs), whole.features_of_pairs(pairs))
 
 
-# Windows forbids removing an open file: `forget` leaves it there, and says so.
+# Windows forbids removing an open file: `forget` leaves it there.
 @pytest.mark.skipif(os.name != "posix", reason="an open file keeps its name on Windows")
 def test_a_record_is_read_after_its_name_is_gone(model: PeftModel, tmp_path: Path) -> None:
     recorded = made(model, tmp_path / "record")

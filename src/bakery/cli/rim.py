@@ -5,10 +5,13 @@ The only place that catches errors.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import errno
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -20,10 +23,15 @@ INTERRUPTED = 130
 """What a shell expects of a program that was stopped with Ctrl-C."""
 
 
+AGAIN_S = 0.02
+"""Seconds until a Ctrl-C that was dropped is tried again."""
+
+
 def end(work: Callable[[], int], *, stopped: str) -> NoReturn:
     """Do the work and end the process; `stopped` says how to go on after Ctrl-C."""
     _have_streams()
     _never_fail_to_print()
+    _never_lose_ctrl_c()
     try:
         code = work()
     except BakeryError as error:
@@ -107,6 +115,29 @@ def _have_streams() -> None:
                 os.close(handle)
             os.set_inheritable(number, True)
             setattr(sys, name, open(number, "w" if number else "r"))  # noqa: SIM115, PTH123
+
+
+def _never_lose_ctrl_c() -> None:
+    """Press Ctrl-C again where Python drops it: what a destructor raises ends nothing."""
+    usual = sys.unraisablehook
+
+    def again(dropped: sys.UnraisableHookArgs) -> None:
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            usual(dropped)
+            return
+        # Not at once: raised in here it would be dropped, too.
+        timer = threading.Timer(AGAIN_S, _interrupt)
+        timer.daemon = True
+        timer.start()
+
+    sys.unraisablehook = again
+
+
+def _interrupt() -> None:
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 def _never_fail_to_print() -> None:

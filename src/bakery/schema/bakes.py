@@ -215,7 +215,7 @@ class Optimizer(Section):
         Field(description="A variant of AdamW; the fused ones are quicker on a GPU."),
     ] = "adamw"
     learning_rate: Annotated[
-        float | None, Field(gt=0, description="Default: 2e-4, of tiny models 2e-3.")
+        float | None, Field(gt=0, description="Default: by the base, see docs/defaults.md.")
     ] = None
     weight_decay: Annotated[float, Field(ge=0, description="Pull towards zero.")] = 0.0
     betas: Annotated[
@@ -302,7 +302,8 @@ class Bake(Section):
         Field(description="The targets of the mix. Default: all of this file, alike."),
     ] = ()
     epochs: Annotated[
-        Count | None, Field(description="Times that every pair is learnt. Default: 3.")
+        Count | None,
+        Field(description="Times that every pair is learnt. Default: see docs/defaults.md."),
     ] = None
     micro_batch_size: Annotated[
         Count | None,
