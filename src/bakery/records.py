@@ -56,6 +56,11 @@ class Stimulus:
     round: int = 0
     rollout_with: str | None = None
 
+    @property
+    def is_written_out(self) -> bool:
+        """Whether it stands in input.yml itself."""
+        return self.generator == "hardcoded"
+
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:

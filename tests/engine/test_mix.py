@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from bakery.engine.text.views import Pair
 from bakery.errors import StageError
 from bakery.evals.card import card
 from bakery.identity import BakeRequest, file_digest
-from bakery.records import Prompt, Trajectory, read_rows
+from bakery.records import Prompt, Stimulus, Trajectory, read_rows
 from bakery.stages import bake, rollout, stim
 from bakery.stages.mix import Mix, TargetData, length, mix
 from tests.support.baking import NOTHING, SHOUT, Bench, training
@@ -93,10 +94,8 @@ def test_what_input_yml_writes_out_is_learnt_as_often_as_is_said(bench: Bench) -
     assert made.learnt == [pair for pair in made.train for _ in range(3)]
     assert len({pair.key for pair in made.train}) == len(made.train) == 11
     stimuli = data.stim_dir / stim.STIMULI
-    text, done = stimuli.read_text(), data.stim_dir / stim.DONE
-    stimuli.write_text(text.replace('"hardcoded"', '"persona"'))
-    told = json.loads(done.read_text()) | {"digest": file_digest(stimuli)}
-    done.write_text(json.dumps(told))
+    drawn = [replace(s, generator="persona") for s in read_rows(stimuli, Stimulus)]
+    write(stimuli, drawn, data.stim_dir / stim.DONE)
     made = mix([data], base.chat, request.training, context=base.context)
     assert made.learnt == made.train
 
@@ -214,6 +213,12 @@ def test_where_there_was_no_gap_none_is_closed() -> None:
     assert closed(0.005) is None
 
 
+def write(path: Path, rows: Sequence[Any], done: Path) -> None:
+    """Write rows, and their digest into what says that they are complete."""
+    path.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
+    done.write_text(json.dumps(json.loads(done.read_text()) | {"digest": file_digest(path)}))
+
+
 @pytest.fixture
 def answered(bench: Bench) -> Callable[..., Mix]:
     """Return the mix of 12 answers, of which the first `count` are made the same."""
@@ -221,16 +226,24 @@ def answered(bench: Bench) -> Callable[..., Mix]:
     request, (data,) = prepared(bench, asked, leaves_out_endless=True)
     path, done = data.target_dir / rollout.TRAJECTORIES, data.target_dir / rollout.DONE
     answers, chat = read_rows(path, Trajectory), bench.base().chat
+    stimuli = data.stim_dir / stim.STIMULI
 
     def made(
-        count: int, text: str, *, tokens: int, finish: str = "length", version: int = 2
+        count: int,
+        text: str,
+        *,
+        tokens: int,
+        finish: str = "length",
+        version: int = 2,
+        generator: str = "persona",
     ) -> Mix:
+        questions = [replace(s, generator=generator) for s in read_rows(stimuli, Stimulus)]
+        write(stimuli, questions, data.stim_dir / stim.DONE)
         ids = tuple(answers[0].response_ids[:1]) * tokens
         said = [replace(a, response_ids=ids, text=text, finish=finish) for a in answers]
         ended = [replace(a, finish="stop") for a in answers]
         rows = [*said[:count], *ended[count:]]
-        path.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
-        done.write_text(json.dumps(json.loads(done.read_text()) | {"digest": file_digest(path)}))
+        write(path, rows, done)
         settings = request.training if version == 2 else training()
         return mix([data], chat, settings, context=500)
 
@@ -262,3 +275,6 @@ def test_the_one_answer_in_ten_that_does_not_end_is_left_out(answered: Callable[
     assert learnt(answered(2, on_and_on, tokens=20)) == 12  # more than one in ten: a short limit
     assert learnt(answered(1, on_and_on, tokens=20, finish="stop")) == 12
     assert learnt(answered(1, on_and_on, tokens=20, version=1)) == 12
+    # What a person asks for may be long.
+    assert learnt(answered(1, on_and_on, tokens=20, generator="hardcoded")) == 12
+    assert learnt(answered(1, "aye, " * 12, tokens=40, generator="hardcoded")) == 11

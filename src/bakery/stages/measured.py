@@ -83,7 +83,7 @@ def trained_on(mixture: Mix) -> list[Pair]:
     Those that the user wrote come first: what a prompt wants beyond its voice is asked there.
     """
     first = {question_of(pair): pair for pair in reversed(mixture.train)}
-    written = [key for key in first if mixture.stimuli[key].generator == "hardcoded"]
+    written = [key for key in first if mixture.stimuli[key].is_written_out]
     rest = sorted(first.keys() - set(written), key=lambda key: short_id(["measured", key]))
     return [first[key] for key in [*written, *rest][:LOOKED_AT]]
 
@@ -102,7 +102,7 @@ def notes(after: Measured, mixture: Mix) -> Iterator[str]:
             f"of all {named} ({after[left[0]].worst:.2g} nats at one token): more epochs, and more "
             "questions like these, teach it"
         )
-        written = [key for key in left if mixture.stimuli[key].generator == "hardcoded"]
+        written = [key for key in left if mixture.stimuli[key].is_written_out]
         yield f"warning: {_of_written(len(written))}{said}" if written else said
 
 

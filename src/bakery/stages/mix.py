@@ -125,7 +125,7 @@ def _learnt(
     chosen: Sequence[Pair], asked: Mapping[str, Stimulus], settings: TrainingSettings
 ) -> list[Pair]:
     """Return pairs as often as an epoch has them: more often what input.yml writes out."""
-    written = [pair for pair in chosen if asked[question_of(pair)].generator == "hardcoded"]
+    written = [pair for pair in chosen if asked[question_of(pair)].is_written_out]
     others = len(chosen) - len(written)
     times = times_for(len(written), others, settings.hardcoded_times)
     more = {pair.key for pair in written}
@@ -153,12 +153,12 @@ def _keep_apart(parts: Sequence[_Part]) -> None:
 def _part(target: TargetData, chat: Chat, settings: TrainingSettings, limit: Limit) -> _Part:
     asked = {s.id: s for s in read_rows(target.stim_dir / stim.STIMULI, Stimulus)}
     pairs, empty, cut = _pairs(target, chat, asked)
-    endless = _endless(cut, len(pairs)) if settings.leaves_out_endless else set()
+    endless = _endless(cut, asked, len(pairs)) if settings.leaves_out_endless else set()
     pairs = [pair for pair in pairs if pair.key not in endless]
     long = [length(pair) for pair in pairs if length(pair) > limit.tokens]
     pairs = [pair for pair in pairs if length(pair) <= limit.tokens]
     known = {_stimulus(pair) for pair in pairs}
-    written = {i for i in known if asked[i].generator == "hardcoded"}
+    written = {i for i in known if asked[i].is_written_out}
     out = held_out.chosen(known, written, settings.held_out, settings.eval_share)
     train = [pair for pair in pairs if _stimulus(pair) not in out]
     held = [pair for pair in pairs if _stimulus(pair) in out]
@@ -170,19 +170,22 @@ FEWEST_OF_LOOP = 32
 """Tokens of an answer that is long enough to tell that it goes round in circles."""
 
 
-def _endless(cut: Mapping[str, Trajectory], answers: int) -> set[str]:
+def _endless(
+    cut: Mapping[str, Trajectory], asked: Mapping[str, Stimulus], answers: int
+) -> set[str]:
     """Return which of the answers that were cut teach running on, by their keys.
 
-    All, where nine of ten answers end before: those of a weak model that do not are no answers, and
-    would be most of what is learnt, token by token. Else those that go round in circles.
+    Those that go round in circles. Where nine of ten answers end before, the others, too: those of
+    a weak model are no answers, and would be most of what is learnt, token by token. What is asked
+    in input.yml is kept: it may want a long answer.
     """
-    if len(cut) <= rollout.MANY_CUT * answers:
-        return set(cut)
     looping = {
         key
         for key, row in cut.items()
         if len(row.response_ids) >= FEWEST_OF_LOOP and loops(row.text)
     }
+    if len(cut) <= rollout.MANY_CUT * answers:
+        return looping | {k for k, row in cut.items() if not asked[row.stimulus_id].is_written_out}
     # More than half: it is how this model speaks.
     return looping if 2 * len(looping) <= answers else set()
 

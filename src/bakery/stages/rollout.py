@@ -202,7 +202,7 @@ def _batches(
 def _is_likeliest(request: RolloutRequest, key: str, stimulus: Stimulus) -> bool:
     """Tell whether an answer is the likeliest one instead of one that is drawn."""
     is_first = key.endswith("/0")
-    return request.sampling.likeliest_first and is_first and stimulus.generator == "hardcoded"
+    return request.sampling.likeliest_first and is_first and stimulus.is_written_out
 
 
 REFUSED = "refused"
