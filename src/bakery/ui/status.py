@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from bakery.repo.commits.checks import INPUT
+from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
 from bakery.repo.look.progress import StageStatus
 from bakery.repo.look.status import ADDED, DELETED, Status
 from bakery.ui.chart import number
@@ -155,12 +156,12 @@ def _next(status: Status) -> str:
         return "bgit fetch"
     if status.draft_problem or (status.problem and change in (None, ADDED)):
         return "mend input.yml, then `bgit add input.yml`"
-    if change == ADDED:
-        return 'bgit commit -m "..."'
     if change == DELETED:
         return f"git restore {INPUT}"
-    if change is not None:
-        return 'bgit add input.yml && bgit commit -m "..."'
+    if unadded := _unadded(status):
+        return f'bgit add {" ".join(map(shlex.quote, unadded))} && bgit commit -m "..."'
+    if any(path not in (BREAD, RECIPE) for path, _ in _changed(status)):
+        return 'bgit commit -m "..."'
     if status.parent_problem:
         return "bgit adopt base, or bgit adopt <model>"
     if status.unrecorded:
@@ -186,8 +187,19 @@ def _beside(status: Status) -> str | None:
 
 def _change(status: Status) -> str | None:
     """Return what is not committed of input.yml, in words; None: all of it is."""
-    found = (change.partition(": ") for change in status.changes)
-    return next((what for path, _, what in found if path == INPUT), None)
+    return dict(_changed(status)).get(INPUT)
+
+
+def _unadded(status: Status) -> list[str]:
+    """Return input.yml and the files that it names, those of them that are changed, not added."""
+    own = (BREAD, RECIPE)
+    return [p for p, what in _changed(status) if p not in own and what not in (ADDED, DELETED)]
+
+
+def _changed(status: Status) -> list[tuple[str, str]]:
+    """Return path and sentence of what is not committed."""
+    parts = (change.rpartition(": ") for change in status.changes)
+    return [(path, what) for path, _, what in parts]
 
 
 def _whose(status: Status) -> str:

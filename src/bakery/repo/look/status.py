@@ -16,6 +16,7 @@ from bakery.repo.commits.journal import Journal
 from bakery.repo.files import hosted
 from bakery.repo.files.emptied import has_active_lines
 from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.git import plain_path
 from bakery.repo.look import progress
 from bakery.repo.look.progress import StageStatus
 from bakery.repo.model_repo import ModelRepo
@@ -87,8 +88,10 @@ def status(repo: ModelRepo) -> Status:
     unreadable: list[str] = []
     jobs = job.listed(repo.store, repository=repo.git.common_dir, note=unreadable.append)
     stages = progress.stages(repo.store, plan, jobs) if plan is not None else ()
-    statuses = repo.git.statuses([INPUT, BREAD, RECIPE])
-    draft, draft_problem = _draft(repo) if statuses.get(INPUT, "  ")[1] != " " else (plan, None)
+    named = dict.fromkeys(map(plain_path, plan.sources)) if plan else {}
+    statuses = repo.git.statuses([INPUT, BREAD, RECIPE, *named])
+    edited = any(statuses.get(path, "  ")[1] != " " for path in (INPUT, *named))
+    draft, draft_problem = _draft(repo) if edited else (plan, None)
     newest = list(bakes.values())[-1].model if bakes else None
     return Status(
         repository=f"{now.owner}/{now.name}",
