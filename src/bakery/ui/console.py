@@ -26,6 +26,9 @@ from bakery.ui.progress import WARNING, duration
 PIPE_WIDTH = 1000
 """Nothing is wrapped or cut in a pipe: programs read it."""
 
+ABOUT = "TEMPLATE.md"
+"""What tells about the template that a new repository starts from."""
+
 PAGE_WIDTH = 80
 """Where text is meant to be read as a page, terminal or not."""
 
@@ -56,15 +59,21 @@ def show_json(value: Any) -> None:
     print(harmless_json(json.dumps(_data(value), indent=2, ensure_ascii=False)))
 
 
-def show_created(folder: Path, state: Any) -> None:
-    """Say what `bgit init` made, and what comes next."""
+def show_created(folder: Path, state: Any, draft: Sequence[str]) -> None:
+    """Say what `bgit init` made, and what comes next; `draft` are the files to edit and commit."""
+    named = " ".join(map(shlex.quote, draft))
+    edit = f"edit {' '.join(shlex.quote(path) for path in draft if path != ABOUT)}"
+    if ABOUT in draft:
+        edit += f"   ({ABOUT} says what to expect)"
+    if len(draft) == 1:
+        edit = f"{edit:<28}(it holds an example to start from)"
     out = open_console()
     out.print(f"Made {state.owner}/{state.name} in {folder}, on {state.base.name}.", soft_wrap=True)
     out.print("\nNext:")
     for line in (
         f"cd {shlex.quote(str(folder))}",
-        "edit input.yml              (it holds an example to start from)",
-        "bgit add input.yml",
+        edit,
+        f"bgit add {named}",
         'bgit commit -m "What is baked in, and why"',
         "bgit run stim rollout bake",
     ):

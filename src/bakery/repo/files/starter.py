@@ -8,10 +8,10 @@ from bakery.repo.files.emptied import emptied
 from bakery.repo.files.state import State
 
 
-def of_new_repository(repository: State) -> dict[str, str]:
+def of_new_repository(repository: State, example: str) -> dict[str, str]:
     """Return path and text of everything that the first commit holds."""
     return {
-        INPUT: emptied(EXAMPLE),
+        INPUT: emptied(example),
         BREAD: state.new(repository),
         RECIPE: recipe.new(repository.base.name),
         ".gitattributes": _ATTRIBUTES,
