@@ -9,6 +9,9 @@ from collections.abc import Iterable
 LEAST = 0.6
 """How alike two words have to be, from 0 to 1."""
 
+CLOSE = 0.1
+"""How much less alike than the likeliest another may be."""
+
 LONGEST = 100
 """Characters of a word that are looked at."""
 
@@ -20,7 +23,8 @@ def nearest(word: str, known: Iterable[str], *, most: int = 1) -> list[str]:
     """
     word = word[:LONGEST].lower()
     scores = {name: _score(word, name.lower()) for name in dict.fromkeys(known) if name}
-    found = [name for name in scores if scores[name] >= LEAST]
+    least = max([LEAST, *(score - CLOSE for score in scores.values())])
+    found = [name for name in scores if scores[name] >= least]
     return sorted(found, key=lambda name: (-scores[name], len(name)))[:most]
 
 

@@ -22,6 +22,7 @@ from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.schema.model_names import GGUF
+from bakery.spelling import nearest
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -101,6 +102,8 @@ def prompts(meant: Meant, target: str | None = None) -> tuple[Prompts, list[str]
     chosen = [t for t in taught if target is None or target in (t.target, t.target[:-17])]
     if not chosen:
         asked = f"has no target {target!r}" if target else "was taught nothing new"
+        if target and (near := nearest(target, [name[:-17] for name in names])):
+            asked += f": did you mean {near[0]}?"
         raise ConfigError(
             f"{meant.name} {asked}",
             hint="Its targets: " + (", ".join(names) or "all keep what was there") + ".",

@@ -8,7 +8,7 @@ from bakery.cli import passthrough
 from bakery.cli.raw import RawCommand, are_paths, arguments
 from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.repo.files.recipe import RecordedBake
-from bakery.repo.look import show
+from bakery.repo.look import show, unknown
 from bakery.repo.look.diff import compare
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.diff import show_comparison
@@ -49,6 +49,7 @@ def _named(
         return None
     bakes = show.named(repo, words, surely=surely) if 0 < len(words) <= 2 else None
     if bakes is None:
+        unknown.refuse(repo, words)
         return None
     if len(bakes) == 1 and bakes[0] is not None:
         parent = bakes[0].parent

@@ -8,6 +8,7 @@ from bakery.cli import passthrough
 from bakery.cli.raw import RawCommand, are_paths, arguments
 from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.repo.look import show as described
+from bakery.repo.look import unknown
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import show as record
 from bakery.ui.console import say_data
@@ -39,6 +40,8 @@ def show(
     named = None
     if repo is not None and len(chosen) == 1 and not are_paths(context):
         named = described.named(repo, chosen, surely=ours)
+    if repo is not None and named is None and not are_paths(context):
+        unknown.refuse(repo, words)
     if repo is None or named is None:
         context.exit(passthrough.hand_to_git(["show", *arguments(context)]))
     (bake,) = named

@@ -10,6 +10,7 @@ from pathlib import Path
 from bakery.conversation import Conversation
 from bakery.errors import ConfigError
 from bakery.records import write_atomic
+from bakery.spelling import nearest
 from bakery.ui.typed import Typed
 
 SHOWN_OF_SYSTEM = 50
@@ -28,8 +29,9 @@ def obey(conversation: Conversation, typed: Typed) -> Obeyed:
     """Do what a command says; ConfigError where there is none of that name."""
     found = COMMANDS.get(typed.word)
     if found is None:
+        near = nearest(typed.word, COMMANDS)
         raise ConfigError(
-            f"there is no {typed.word}",
+            f"there is no {typed.word}" + (f": did you mean {near[0]}?" if near else ""),
             hint="/help lists the commands; a question that begins with a slash takes two: //.",
         )
     return found.do(conversation, typed.text)
