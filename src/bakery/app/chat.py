@@ -119,11 +119,11 @@ def voices(
     thinking: bool | None = None,
     taught: Prompts | None = None,
     reporter: Reporter,
-) -> Sequence[Voice]:
-    """Load a model and return who answers: it alone, or beside the base and the prompted parent.
+) -> tuple[Sequence[Voice], Sequence[Voice]]:
+    """Load a model and return it alone, and the base, the prompted parent and it side by side.
 
-    `taught` None: alone. `thinking` None: as the template has it. `whole_chain`: the strength is
-    that of the bakes it was built on, too.
+    `taught` None: there are no sides. `thinking` None: as the template has it. `whole_chain`: the
+    strength is that of the bakes it was built on, too.
     """
     if meant.folder is None and strength != 1:
         raise ConfigError(
@@ -146,12 +146,13 @@ def voices(
     itself = LocalSpeaker(meant.name, local, dial=dial, whole_chain=whole_chain)
     if strength != 1:
         itself.scale(strength)
+    alone = [Voice("", itself)]
     if taught is None:
-        return [Voice("", itself)]
+        return alone, ()
     parent = str(meant.bake.parent) if meant.bake and meant.bake.parent else meant.base.name
     bare = LocalSpeaker(meant.base.name, local, dial=dial, at=AS_BASE, scalable=False)
     teacher = LocalSpeaker(parent, local, dial=dial, at=AS_PARENT, scalable=False)
-    return [
+    return alone, [
         Voice("base", bare, taught.student),
         Voice("prompted", teacher, taught.teacher, fixed=True),
         Voice("baked", itself, taught.student),

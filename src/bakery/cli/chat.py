@@ -125,8 +125,8 @@ def chat(
     repo = ModelRepo.find() if model is None else _repository()
     meant = speakers.find(repo, model or "parent", base=base_model)
     with reporter() as shown:
-        taught = _taught(meant, target, shown) if compare else None
-        voices = speakers.voices(
+        taught = _taught(meant, target, shown) if compare else _comparable(meant)
+        alone, sides = speakers.voices(
             meant,
             strength=strength,
             whole_chain=strength_all,
@@ -134,7 +134,8 @@ def chat(
             taught=taught,
             reporter=shown,
         )
-    conversation = Conversation(voices, ChatSettings(temperature, top_p, max_tokens, seed), told)
+    settings = ChatSettings(temperature, top_p, max_tokens, seed)
+    conversation = Conversation(sides if compare else alone, settings, told, beside=sides)
     if messages:
         screen.answer_messages(conversation, messages, each=each, as_json=as_json)
     elif piped:
@@ -150,6 +151,14 @@ def _taught(meant: speakers.Meant, target: str | None, reporter: Reporter) -> sp
         others = ", ".join(name for name in names if name != taught.target)
         reporter.note(f"the prompt is that of {taught.target}; --target takes another: {others}")
     return taught
+
+
+def _comparable(meant: speakers.Meant) -> speakers.Prompts | None:
+    """Return the prompts that /compare would take; None where there is nothing to compare."""
+    try:
+        return speakers.prompts(meant)[0]
+    except ConfigError:
+        return None
 
 
 def _system(given: str | None) -> str | None:

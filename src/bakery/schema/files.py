@@ -46,6 +46,16 @@ class File(Section):
         ),
     ] = None
 
+    @field_validator("DEFAULTS", mode="before")
+    @classmethod
+    def _are_known_here(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool) and value > LATEST:
+            raise ValueError(
+                f"this bakery knows the defaults up to version {LATEST}: upgrade it, or write one "
+                "that it knows"
+            )
+        return value
+
     @field_validator("PROMPT", mode="before")
     @classmethod
     def _short_or_unsaid(cls, value: Any) -> Any:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 from rich.console import Console, RenderableType
@@ -19,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakery import records
+from bakery.ui import narrow
 from bakery.ui.chart import number
 from bakery.ui.harmless import HarmlessConsole, harmless, harmless_json
 from bakery.ui.progress import WARNING, duration
@@ -46,7 +48,25 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """Announce something beside the answer, on stderr."""
-    print(f"note: {harmless(text)}", file=sys.stderr)
+    print(_between_words(f"note: {harmless(text)}", sys.stderr), file=sys.stderr)
+
+
+def say_at_length(text: str) -> None:
+    """Print sentences: on a terminal wrapped between words, in a pipe as they are."""
+    print(_between_words(harmless(text), sys.stdout))
+
+
+def _between_words(text: str, stream: TextIO) -> str:
+    """Return text wrapped for a terminal, further lines indented; names stay whole."""
+    if not stream.isatty():
+        return text
+    width = HarmlessConsole(file=stream).width
+    return "\n".join(
+        textwrap.fill(
+            line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+        for line in text.split("\n")
+    )
 
 
 def say_data(text: str, *, nl: bool = True) -> None:
@@ -220,9 +240,16 @@ def open_console(*, width: int | None = None) -> Console:
 
 
 def lay(out: Console, table: RenderableType) -> None:
-    """Print a table; in a pipe without the blanks that fill its last column."""
+    """Print a table; in a pipe without the blanks that fill its last column.
+
+    On a terminal that it would not fit on, in lines that break no name.
+    """
     if sys.stdout.isatty():
-        out.print(table)
+        if isinstance(table, Table) and narrow.breaks(table, out.width):
+            for line in narrow.lines(out, table):
+                out.print(line, soft_wrap=True)
+        else:
+            out.print(table)
         return
     with out.capture() as capture:
         out.print(table)

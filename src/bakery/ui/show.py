@@ -11,7 +11,7 @@ from bakery.repo.look.diff import flat, prompt_text
 from bakery.repo.look.show import Described
 from bakery.schema.model_names import GGUF
 from bakery.ui.chart import number
-from bakery.ui.console import arrow, card_rows, lay, open_console, pairs, say, show_json
+from bakery.ui.console import arrow, card_rows, lay, open_console, pairs, say_at_length, show_json
 
 
 def show_record(found: Described, *, as_json: bool = False) -> None:
@@ -50,7 +50,7 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     made_with = flat(data.get("versions") or {}) | flat(data.get("numerics") or {}, "numerics.")
     _show_pairs("Made with", made_with)
     for told in data.get("notes") or ():
-        say(f"note: {told}")
+        say_at_length(f"note: {told}")
 
 
 _MISSING = "not in this clone: `bgit import DIR` copies them, `bgit reproduce` makes them again"

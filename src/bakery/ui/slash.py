@@ -23,6 +23,8 @@ class Obeyed:
     said: str = ""
     ask: str | None = None
     leave: bool = False
+    of: Conversation | None = None
+    """Whom to ask; None: those of the conversation."""
 
 
 def obey(conversation: Conversation, typed: Typed) -> Obeyed:
@@ -95,6 +97,11 @@ def _retry(conversation: Conversation, text: str) -> Obeyed:
     return Obeyed(ask=conversation.again())
 
 
+def _compare(conversation: Conversation, text: str) -> Obeyed:
+    sides, question = conversation.compared(text)
+    return Obeyed(f"> {question}", ask=question, of=sides)
+
+
 def _undo(conversation: Conversation, text: str) -> Obeyed:
     return Obeyed(f"Taken back: {conversation.undo()}")
 
@@ -162,6 +169,9 @@ COMMANDS: Mapping[str, Command] = {
     "/system": Command("TEXT", "set the system prompt; without TEXT, take it away", _system),
     "/status": Command("", "model, system prompt, settings, length", _status),
     "/retry": Command("", "ask the last question again", _retry),
+    "/compare": Command(
+        "TEXT", "base, prompted and baked answer TEXT, else the last question", _compare
+    ),
     "/undo": Command("", "take the last question and its answer back", _undo),
     "/history": Command("", "show what was said", _history),
     "/save": Command("FILE", "write it down; .json keeps the messages", _save),
