@@ -20,6 +20,8 @@ from bakery.repo.files.state import State
 from bakery.repo.git import Blob
 from bakery.repo.history.find import MIN_PREFIX
 from bakery.repo.history.lineage import Lineage
+from bakery.repo.look import made
+from bakery.repo.look.made import Made
 from bakery.repo.model_repo import ModelRepo, Place
 from bakery.store.store import Store
 
@@ -51,6 +53,7 @@ class Described:
     folder: Path
     """Where this clone's store has its weights, or would."""
     has_weights: bool
+    made: Made
 
 
 def describe(repo: ModelRepo, bake: RecordedBake) -> Described:
@@ -73,6 +76,7 @@ def describe(repo: ModelRepo, bake: RecordedBake) -> Described:
         is_current=parent == bake.model,
         folder=folder,
         has_weights=has_weights(repo, bake.model),
+        made=made.of(repo.store, bake),
     )
 
 
