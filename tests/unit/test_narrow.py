@@ -130,3 +130,15 @@ def test_defaults_of_a_later_version_say_upgrade():
     with pytest.raises(ConfigError, match=r"input\.yml:1:11: DEFAULTS: .*upgrade it") as caught:
         load("DEFAULTS: 99\n")
     assert caught.value.message.count("DEFAULTS") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("one two three four", "one two\n  three\n  four"),
+        ("loading " + "n" * 12, "loading\n  " + "n" * 12),
+        ("one\n  two three four", "one\n  two three\n    four"),
+    ],
+)
+def test_sentences_break_between_words(text, expected):
+    assert narrow.between_words(text, 11 if "\n" in text else 9) == expected

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -60,13 +59,7 @@ def _between_words(text: str, stream: TextIO) -> str:
     """Return text wrapped for a terminal, further lines indented; names stay whole."""
     if not stream.isatty():
         return text
-    width = HarmlessConsole(file=stream).width
-    return "\n".join(
-        textwrap.fill(
-            line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-        )
-        for line in text.split("\n")
-    )
+    return narrow.between_words(text, HarmlessConsole(file=stream).width)
 
 
 def say_data(text: str, *, nl: bool = True) -> None:

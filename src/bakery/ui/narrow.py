@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
@@ -42,6 +43,21 @@ def lines(out: Console, table: Table) -> Iterator[Text]:
     labels = max((cell_len(row[0].plain) for row in rows), default=0)
     for row in rows:
         yield from _pair(out, row, labels)
+
+
+def between_words(text: str, width: int) -> str:
+    """Return text in lines that break between words only, further ones indented."""
+    return "\n".join(
+        textwrap.fill(
+            line.strip(),
+            width,
+            initial_indent=line[: len(line) - len(line.lstrip())],
+            subsequent_indent=line[: len(line) - len(line.lstrip())] + "  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.split("\n")
+    )
 
 
 def _pair(out: Console, row: Sequence[Text], labels: int) -> Iterator[Text]:

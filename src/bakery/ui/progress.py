@@ -19,6 +19,7 @@ from rich.text import Text
 
 from bakery.reporting import Pace, Reporter
 from bakery.ui.harmless import HarmlessConsole, harmless
+from bakery.ui.narrow import between_words
 
 
 @contextmanager
@@ -261,7 +262,10 @@ class Bars:
     def note(self, text: str) -> None:
         """Print a note above the bars."""
         said = "" if text.startswith(WARNING) else "note: "
-        self._console.print(Text.assemble((said, "yellow"), text))
+        lines = between_words(f"{said}{text}", self._console.width)
+        self._console.print(
+            Text.assemble((said, "yellow"), lines.removeprefix(said)), soft_wrap=True
+        )
 
     def close(self) -> None:
         """Leave the bars as they are and give the terminal back."""
