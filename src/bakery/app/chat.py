@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bakery.app import run
+from bakery.app import run, workbench
 from bakery.conversation import Voice
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, ModelError, RepoError
@@ -74,7 +74,7 @@ def find(repo: ModelRepo | None, name: str, *, base: str | None = None) -> Meant
     of = repo.state().base
     if recorded is None:
         return Meant(of.name, of)
-    weights = run.weights(repo, recorded.model)
+    weights = workbench.weights(repo, recorded.model)
     return Meant(str(recorded.model), of, weights, recorded)
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from bakery.app import model_card, run
+from bakery.app import model_card, workbench
 from bakery.app.model_card import Exported, Form, Weights
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, RepoError, StageError
@@ -94,7 +94,7 @@ def export(repo: ModelRepo, bake: RecordedBake, wanted: Wanted, reporter: Report
         )
     path, form = wanted.place(bake)
     _check_free(path, form, force=wanted.force)
-    source = run.weights(repo, bake.model)
+    source = workbench.weights(repo, bake.model)
     name = path.name
     for ending in ARCHIVE_ENDINGS:
         name = name.removesuffix(ending)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from bakery.app.gates import WAIVERS
-from bakery.app.making import Making, weights
+from bakery.app.making import Making
+from bakery.app.workbench import InRepository, weights
 from bakery.errors import BakeryError, ModelError, StageError
 from bakery.identity import file_digest
 from bakery.records import write_atomic
@@ -196,7 +197,9 @@ def _again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Again:
         then = show.then(repo, bake, store)
         _same_choices(repo, bake, store)
         _same_ways(plan, repo.store, store)
-        making = Making(then, plan, bake.input_blob, reporter, offline=True, allow=WAIVERS)
+        making = Making(
+            InRepository(then, bake.input_blob), plan, reporter, offline=True, allow=WAIVERS
+        )
         making.check(("stim", "rollout", "bake"))
         making.stim()
         making.rollout()

@@ -10,7 +10,7 @@ from bakery.app import looking
 from bakery.app.gates import WAIVERS as WAIVERS
 from bakery.app.making import Making
 from bakery.app.making import checked_result as checked_result
-from bakery.app.making import weights as weights
+from bakery.app.workbench import InRepository
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId
@@ -139,7 +139,8 @@ def looked_at(repo: ModelRepo, plan: Plan, reporter: Reporter) -> tuple[list[Loo
 
     Nothing is kept of it, so it may be a plan of a file that is being written.
     """
-    return looking.all_of(repo, Making(repo, plan, "", reporter).models, plan)
+    bench = InRepository(repo)
+    return looking.all_of(bench, Making(bench, plan, reporter).models, plan)
 
 
 def planned(repo: ModelRepo, stages: Sequence[str]) -> Plan:
@@ -171,7 +172,7 @@ def machine(plan: Plan) -> Machine | None:
 
 def check(repo: ModelRepo, plan: Plan, stages: Sequence[str], *, reporter: Reporter) -> None:
     """Refuse missing weights, answers and bases, without loading a model."""
-    Making(repo, plan, "", reporter).check_inputs(stages)
+    Making(InRepository(repo), plan, reporter).check_inputs(stages)
 
 
 def make(
@@ -190,11 +191,12 @@ def make(
 
     `launched` is the blob of the input.yml that is baked; `holder` says whose locks they are.
     """
-    making = Making(repo, plan, launched, reporter, wait=wait, holder=holder, allow=allow)
+    bench = InRepository(repo, launched)
+    making = Making(bench, plan, reporter, wait=wait, holder=holder, allow=allow)
     making.check(stages)
     looks = []
     if "rollout" in stages:
-        looks = looking.before_answers(repo, making.models, plan, allow, reporter)
+        looks = looking.before_answers(bench, making.models, plan, allow, reporter)
     stimuli = making.stim() if "stim" in stages else None
     trajectories = making.rollout() if "rollout" in stages else None
     if "bake" not in stages:
