@@ -18,6 +18,7 @@ from typing import Any
 
 from bakery.app import run
 from bakery.app.recorder import Recorder
+from bakery.app.workbench import InRepository
 from bakery.errors import BakeryError, ConfigError, ModelError, RepoError, StageError
 from bakery.records import ModelRef
 from bakery.repo.commits import checks
@@ -157,10 +158,9 @@ def _work(store: Store, read: Job, shown: Reporter) -> None:
             repo = ModelRepo(_git(now), at=now.commit)
             repo.root = Path(now.worktree)  # where `./folder` of its input.yml is
             report = run.make(
-                repo,
+                InRepository(repo, now.input_blob if "bake" in now.stages else ""),
                 _planned(repo, now),
                 now.stages,
-                launched=now.input_blob if "bake" in now.stages else "",
                 force=now.force,
                 allow=now.allow,
                 holder=f", job {now.id}",

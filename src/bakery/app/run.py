@@ -10,7 +10,8 @@ from bakery.app import looking
 from bakery.app.gates import WAIVERS as WAIVERS
 from bakery.app.making import Making
 from bakery.app.making import checked_result as checked_result
-from bakery.app.workbench import InRepository
+from bakery.app.opening import Models
+from bakery.app.workbench import InRepository, Workbench
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId
@@ -82,10 +83,8 @@ def run(
         launched = repo.launch_blob()
         # Whatever is edited, added or switched while it runs.
         source = ModelRepo(repo.git, at=repo.git.head())
-    made = make(
-        source, plan, stages, launched=launched, force=force, wait=wait, allow=allow,
-        reporter=reporter,
-    )  # fmt: skip
+    bench = InRepository(source, launched)
+    made = make(bench, plan, stages, force=force, wait=wait, allow=allow, reporter=reporter)
     if made.model is None or made.result is None:
         return made
     # Another branch may be checked out by now, and have the bake.
@@ -176,23 +175,22 @@ def check(repo: ModelRepo, plan: Plan, stages: Sequence[str], *, reporter: Repor
 
 
 def make(
-    repo: ModelRepo,
+    bench: Workbench,
     plan: Plan,
-    stages: Sequence[str],
+    stages: Sequence[str] = STAGES,
     *,
-    launched: str,
     force: bool = False,
     wait: bool = True,
     holder: str = "",
     allow: Collection[str] = (),
+    models: Models | None = None,
     reporter: Reporter,
 ) -> RunReport:
     """Do the stages of a plan, without recording anything.
 
-    `launched` is the blob of the input.yml that is baked; `holder` says whose locks they are.
+    `holder` says whose locks they are; `models` are those of the run, where some are loaded.
     """
-    bench = InRepository(repo, launched)
-    making = Making(bench, plan, reporter, wait=wait, holder=holder, allow=allow)
+    making = Making(bench, plan, reporter, wait=wait, holder=holder, allow=allow, models=models)
     making.check(stages)
     looks = []
     if "rollout" in stages:
