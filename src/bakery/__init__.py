@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bakery.api.bake import Bake, bake
+    from bakery.api.model import Model, load
     from bakery.data.datasets import (
         create_conversational_dataset,
         create_dataset,
@@ -24,22 +26,30 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Bake",
     "BakeryConfig",
     "ContextBakingTrainer",
     "ContextConfig",
     "DataConfig",
     "LoraConfig",
+    "Model",
     "PromptBakingTrainer",
+    "bake",
     "build_target_mask",
     "compute_kl_divergence",
     "create_conversational_dataset",
     "create_dataset",
+    "load",
     "load_conversations",
     "load_dataset",
     "prompt_baking_collator",
 ]
 
 _HOMES = {
+    "Bake": "bakery.api.bake",
+    "Model": "bakery.api.model",
+    "bake": "bakery.api.bake",
+    "load": "bakery.api.model",
     "BakeryConfig": "bakery.settings.config",
     "ContextBakingTrainer": "bakery.distil.trainer",
     "ContextConfig": "bakery.settings.config",
@@ -66,4 +76,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*__all__, "__version__"])

@@ -79,8 +79,6 @@ class Making:
 
     def check_inputs(self, stages: Sequence[str]) -> list[str]:
         """Refuse what a stage would not find; return the stages that have something to do."""
-        from bakery.engine.bases import bases
-
         plan, store = self.plan, self.bench.store
         folders = {
             "stim": [store.stim(target.stim.id) for target in plan.targets],
@@ -89,7 +87,7 @@ class Making:
         }
         missing = [stage for stage in stages if any(_done(f) is None for f in folders[stage])]
         if missing:
-            bases.check(plan.head.base)
+            self.models.check_base()
         for target in plan.targets if "rollout" in missing else ():
             self.models.expect(target.rollout)
         if "bake" in missing and plan.bake is not None:

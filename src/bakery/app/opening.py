@@ -48,6 +48,13 @@ class Models:
         self._teacher: LocalModel | None = None
         self._other: tuple[str, LocalModel] | None = None
 
+    def check_base(self) -> None:
+        """Refuse a base that is no longer the one that was recorded."""
+        from bakery.engine.bases import bases
+
+        if self._given is None:
+            bases.check(self._base_id)
+
     def base(self) -> BaseModel:
         """Return the base that the parent is put on, and that is trained."""
         if self._base is None:

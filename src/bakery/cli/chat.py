@@ -10,7 +10,7 @@ import click
 
 from bakery.app import chat as speakers
 from bakery.conversation import MOST_TEMPERATURE, ChatSettings, Conversation
-from bakery.errors import BakeryError, ConfigError
+from bakery.errors import ConfigError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.ui import chat as screen
@@ -122,7 +122,7 @@ def chat(
         raise ConfigError("--target says whose prompt --compare takes: it needs --compare")
     told = _system(system)
     # Without MODEL a repository has to say which one is current.
-    repo = ModelRepo.find() if model is None else _repository()
+    repo = ModelRepo.find() if model is None else ModelRepo.here()
     meant = speakers.find(repo, model or "parent", base=base_model)
     with reporter() as shown:
         taught = _taught(meant, target, shown) if compare else None
@@ -161,11 +161,3 @@ def _system(given: str | None) -> str | None:
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"--system {given}: the file cannot be read: {reason}") from error
-
-
-def _repository() -> ModelRepo | None:
-    """Return the repository around us; None: outside of one the base model can still talk."""
-    try:
-        return ModelRepo.find()
-    except BakeryError:
-        return None

@@ -70,6 +70,13 @@ class ModelRepo:
             )
         return cls(git)
 
+    @classmethod
+    def here(cls) -> ModelRepo | None:
+        """Return the repository that the current folder is in; None: there is none."""
+        with suppress(RepoError):
+            return cls.find()
+        return None
+
     def state(self) -> State:
         """Return what .bread in the folder says."""
         return state.parse(self._text(BREAD))
