@@ -186,7 +186,6 @@ class Bake:
             ["prompt", text_of(prompt) if prompt else ""],
             ["base", self._result["base"]["name"]],
             *([name, value] for name, value in _figures(self.card)),
-            ["adapter", str(self.adapter)],
         ]
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
         return table(["bake", self.id], iter(rows)) + (f"<ul>{notes}</ul>" if notes else "")
