@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
+from bakery.card import Card, Fidelity, together
 from bakery.defaults import times_for
-from bakery.engine.teacher.fidelity import Fidelity, together
 from bakery.engine.text.views import Pair
 from bakery.errors import StageError
-from bakery.evals.card import card
 from bakery.identity import BakeRequest, file_digest
 from bakery.records import Prompt, Stimulus, Trajectory, read_rows
 from bakery.stages import bake, rollout, stim
@@ -177,7 +176,6 @@ def test_each_target_has_a_card_of_its_own(bench: Bench) -> None:
         base=base,
         model=base.model,
         parent=None,
-        grade=card,
         reporter=bench.reporter,
     )
     whole = result["card"]
@@ -207,7 +205,7 @@ def test_what_several_parts_say_together_is_a_mean_over_tokens() -> None:
 
 def test_where_there_was_no_gap_none_is_closed() -> None:
     def closed(before: float) -> Any:
-        return card(Fidelity(before, 1.0, 9), Fidelity(0.001, 1.0, 9), 20, 0)["gap_closed"]
+        return Card.made(Fidelity(before, 1.0, 9), Fidelity(0.001, 1.0, 9), 20, 0).gap_closed
 
     assert closed(0.5) == pytest.approx(0.998)
     assert closed(0.005) is None

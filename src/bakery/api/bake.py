@@ -16,6 +16,7 @@ from bakery.api.model import Asked, Comparison, Model, prompt_of, table, text_of
 from bakery.app import chat, run
 from bakery.app.opening import Models
 from bakery.app.workbench import Alone
+from bakery.card import Card
 from bakery.errors import ConfigError, ModelError
 from bakery.identity import BaseModelId
 from bakery.records import Message, ModelRef
@@ -109,10 +110,9 @@ class Bake:
         return str(self._result["bake_id"])
 
     @property
-    def card(self) -> Mapping[str, Any]:
+    def card(self) -> Card:
         """How near it is to its prompted parent, on questions that it never trained on."""
-        card: Mapping[str, Any] = self._result["card"]
-        return card
+        return Card.from_data(self._result["card"])
 
     @property
     def adapter(self) -> Path:
@@ -191,16 +191,16 @@ class Bake:
         return table(["bake", self.id], iter(rows)) + (f"<ul>{notes}</ul>" if notes else "")
 
 
-def _figures(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _figures(card: Card) -> Iterator[tuple[str, str]]:
     """Yield what a card says, as far as it says anything."""
-    if card["gap_closed"] is not None:
-        yield "gap closed", f"{100 * card['gap_closed']:.1f} %"
-    if card["kl_after"] is not None:
-        yield "KL", f"{card['kl_before']:.3g} to {card['kl_after']:.3g} nats"
-    if card["top1_agreement"] is not None:
-        yield "same first choice", f"{100 * card['top1_agreement']:.1f} %"
-    yield "held out", f"{card['held_out']} questions"
-    yield "saved", f"{card['prompt_tokens_saved']:.0f} tokens a request"
+    if card.gap_closed is not None:
+        yield "gap closed", f"{100 * card.gap_closed:.1f} %"
+    if card.kl_before is not None and card.kl_after is not None:
+        yield "KL", f"{card.kl_before:.3g} to {card.kl_after:.3g} nats"
+    if card.top1_agreement is not None:
+        yield "same first choice", f"{100 * card.top1_agreement:.1f} %"
+    yield "held out", f"{card.held_out} questions"
+    yield "saved", f"{card.prompt_tokens_saved:.0f} tokens a request"
 
 
 @dataclass(frozen=True, slots=True)

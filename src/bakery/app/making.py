@@ -16,6 +16,7 @@ from typing import Any
 from bakery.app import gates
 from bakery.app.opening import Models
 from bakery.app.workbench import Workbench
+from bakery.card import Card
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import BakeRequest, RolloutRequest, StimRequest, TargetShare
 from bakery.records import Prompt, write_atomic
@@ -213,7 +214,6 @@ class Making:
 
     def _train(self, request: BakeRequest, folder: Path) -> dict[str, Any]:
         from bakery.engine.training import needs
-        from bakery.evals.card import card
         from bakery.stages import bake
 
         targets = self._targets()
@@ -232,7 +232,6 @@ class Making:
             base=local.base,
             model=local.model,
             parent=parent,
-            grade=card,
             reporter=self.reporter,
             allowed=sorted(
                 {w for t in targets for w in gates.waived(_done(t.stim_dir), t.target_dir)}
@@ -283,9 +282,7 @@ class Making:
         now = {share.id: share.name for share in self.plan.bake.shares}
         of = {row["name"]: now.get(row["id"], row["name"]) for row in result["targets"]}
         named = {**result, "targets": [{**r, "name": of[r["name"]]} for r in result["targets"]]}
-        if (cards := result["card"].get("targets")) is not None:
-            cards = {of.get(name, name): card for name, card in cards.items()}
-            named["card"] = {**result["card"], "targets": cards}
+        named["card"] = Card.from_data(result["card"]).renamed(of).as_data()
         return named
 
     def _targets(self) -> list[Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
 
+from bakery.card import Card
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
 from bakery.repo.look.diff import prompt_text
@@ -176,7 +177,7 @@ def _front_matter(weights: Weights) -> str:
 
 
 def _table(weights: Weights) -> str:
-    base, card = weights.base, weights.record.get("card") or {}
+    base, card = weights.base, Card.from_data(weights.record.get("card") or {})
     rows = {
         "base model": f"`{base.name}`",
         "revision": f"`{base.revision}`" if base.revision else None,
@@ -185,7 +186,7 @@ def _table(weights: Weights) -> str:
         "digest of the adapter": f"`sha256:{weights.digest}`",
         "baked on": f"`{(weights.record.get('parent') or {}).get('model') or base.name}`",
         "KL to the prompted teacher": _divergence(card),
-        "questions held out to measure it": card.get("held_out"),
+        "questions held out to measure it": card.held_out,
         "baked": weights.record.get("finished"),
     }
     lines = [f"| {label} | {value} |" for label, value in rows.items() if value]
@@ -202,10 +203,10 @@ def _how_unpacked(weights: Weights) -> str | None:
     return f"a GGUF file of that SHA-256{how if made else ''}{kept}"
 
 
-def _divergence(card: Mapping[str, Any]) -> str | None:
-    if card.get("kl_after") is None:
+def _divergence(card: Card) -> str | None:
+    if card.kl_after is None:
         return None
-    return f"{card['kl_before']:.4g} before, {card['kl_after']:.4g} after (nats per token)"
+    return f"{card.kl_before:.4g} before, {card.kl_after:.4g} after (nats per token)"
 
 
 def _target(target: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedConfig, PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.utils import logging as hf_logging
 
+from bakery.card import Card
 from bakery.data.datasets import eval_rows, load_eval_data, training_rows
 from bakery.data.rows import Row
 from bakery.distil import folder, loading
@@ -38,7 +39,6 @@ from bakery.engine.text.pairs import settings_of
 from bakery.engine.training import metrics, on_policy
 from bakery.engine.training.rounds import Drawn, Rounds, rounds_of
 from bakery.errors import ConfigError, StageError
-from bakery.evals.card import card
 from bakery.identity import canonical, digest
 from bakery.records import Message, Prompt, read_rows, write_atomic
 from bakery.reporting import Reporter
@@ -157,7 +157,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         "schema": 1,
         **_prompt_tokens(chat, settings, saved),
         **scores,
-        "card": card(before, after, probe.rows if held_out else 0, saved),
+        "card": Card.made(before, after, probe.rows if held_out else 0, saved).as_data(),
         "measured_on": {"rows": probe.rows, "held_out": held_out},
         "loss": {"first": seen[0], "last": seen[-1], "min": min(seen)},
         "steps": trainer.state.global_step,

@@ -19,6 +19,7 @@ from accelerate.utils import gather_object
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 
+from bakery.card import Fidelity
 from bakery.data.datasets import prompt_baking_collator, rows_of
 from bakery.distil.beginning import Beginning
 from bakery.engine.loss.losses import Divergence, make_loss
@@ -30,7 +31,7 @@ from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.sampling.sampling import Captured
 from bakery.engine.teacher import teacher
 from bakery.engine.teacher.examples import Example, Examples, Features
-from bakery.engine.teacher.fidelity import Fidelity, totals
+from bakery.engine.teacher.fidelity import totals
 from bakery.engine.teacher.scoring import beginning
 from bakery.engine.teacher.teacher import KeptTeacher, LiveTeacher, TeacherRecord, teaching
 from bakery.engine.text.chat import Chat

@@ -18,6 +18,7 @@ from typing import Any
 from peft import PeftModel
 from transformers import PreTrainedModel
 
+from bakery.card import LITTLE_TO_BAKE, together
 from bakery.engine.loss.losses import Loss
 from bakery.engine.loss.readout import Readout
 from bakery.engine.models import adapter_folder, adapters, chains
@@ -26,7 +27,6 @@ from bakery.engine.models.models import BaseModel
 from bakery.engine.models.versions import versions
 from bakery.engine.teacher import teacher
 from bakery.engine.teacher.examples import Features
-from bakery.engine.teacher.fidelity import LITTLE_TO_BAKE, together
 from bakery.engine.teacher.scoring import beginning
 from bakery.engine.text.chat import CLOCK_STOPPED
 from bakery.engine.text.views import Pair
@@ -57,15 +57,13 @@ def run(
     base: BaseModel,
     model: PreTrainedModel | PeftModel,
     parent: Path | None,
-    grade: measured.Grade,
     reporter: Reporter,
     allowed: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Train the adapter of `request` and return what bake.json says.
 
     `model` is the base, or the base with the parent's adapter attached; `parent` the folder of
-    that adapter. `grade` makes the card of what is measured before and after. `allowed` names what
-    of the data somebody waived.
+    that adapter; `allowed` names what of the data somebody waived.
     """
     started, clock = _now(), time.monotonic()
     chains.check_parent(parent, request.parent.bake_id if request.parent else None)
@@ -101,7 +99,7 @@ def run(
         **({"allowed": list(allowed)} if allowed else {}),
         "targets": mixture.targets,
         **trained,
-        "card": measured.card(grade, before, after, mixture, base.chat),
+        "card": measured.card(before, after, mixture, base.chat).as_data(),
         "seconds": _seconds(mixture, time.monotonic() - clock),
         "notes": [*mixture.notes, *early, *start.notes(out), *late],
         "started": started,

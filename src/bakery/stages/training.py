@@ -23,6 +23,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
 from bakery import costs
+from bakery.card import together
 from bakery.engine import memory
 from bakery.engine.loss.losses import Divergence, make_loss
 from bakery.engine.loss.readout import Readout
@@ -32,7 +33,7 @@ from bakery.engine.models.models import BaseModel
 from bakery.engine.modes import evaluating
 from bakery.engine.teacher import teacher
 from bakery.engine.teacher.examples import Examples, Features
-from bakery.engine.teacher.fidelity import fidelity, together
+from bakery.engine.teacher.fidelity import fidelity
 from bakery.engine.teacher.scoring import beginning
 from bakery.engine.text.views import Pair
 from bakery.engine.training import checkpoints, numerics, start

@@ -8,9 +8,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from bakery.card import FEWEST_STIMULI
 from bakery.repo.look.check import BakeForecast, Cost, Forecast, TargetForecast, Writing
 from bakery.repo.look.progress import StageStatus
-from bakery.ui.console import FEW_HELD_OUT, arrow, lay, open_console, pairs, say, show_json
+from bakery.ui.console import arrow, lay, open_console, pairs, say, show_json
 from bakery.ui.progress import duration
 from bakery.ui.status import size
 
@@ -104,7 +105,7 @@ def _bake(bake: BakeForecast, sign: str) -> Table:
     settings = f"rank {bake.r}, alpha {bake.lora_alpha:g}, learning rate {bake.learning_rate:g}"
     table.add_row("", Text(f"{settings}, {bake.loss}, seed {bake.seed}", style="dim"))
     if bake.held_out is not None:
-        few = f": fewer than {FEW_HELD_OUT}, so no percentages" * (bake.held_out < FEW_HELD_OUT)
+        few = f": fewer than {FEWEST_STIMULI}, so no percentages" * (bake.held_out < FEWEST_STIMULI)
         table.add_row("measured on", f"{_many(bake.held_out, 'held-out question')}{few}")
     return table
 

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakery import records
+from bakery.card import FEWEST_STIMULI, Card
 from bakery.ui.chart import number
 from bakery.ui.harmless import HarmlessConsole, harmless, harmless_json
 from bakery.ui.progress import WARNING, duration
@@ -28,9 +29,6 @@ PIPE_WIDTH = 1000
 
 PAGE_WIDTH = 80
 """Where text is meant to be read as a page, terminal or not."""
-
-FEW_HELD_OUT = 20
-
 
 QUESTION_ROOM = 36
 """Characters of a question that a card shows."""
@@ -90,7 +88,7 @@ def show_run(report: Any) -> None:
     lay(out, table)
     if report.result is not None:
         out.print()
-        show_card(report.result["card"], seconds=report.result.get("seconds"))
+        show_card(Card.from_data(report.result["card"]), seconds=report.result.get("seconds"))
         for text in report.result.get("notes", ()):
             if text.startswith(WARNING):
                 out.print(f"\n{harmless(text)}", markup=False)
@@ -112,7 +110,7 @@ def show_moved(before: Any, now: Any) -> None:
 
 
 def show_card(
-    card: Mapping[str, Any], *, model: str | None = None, seconds: Mapping[str, float] | None = None
+    card: Card, *, model: str | None = None, seconds: Mapping[str, float] | None = None
 ) -> None:
     """Print what a bake's card says: is the baked model the prompted one?"""
     out = open_console()
@@ -125,68 +123,65 @@ def show_card(
 
 
 def card_rows(
-    card: Mapping[str, Any], seconds: Mapping[str, float], *, arrow_sign: str = "→"
+    card: Card, seconds: Mapping[str, float], *, arrow_sign: str = "→"
 ) -> list[tuple[str, str]]:
     """Return a card as (label, text) pairs; percentages only where enough was held out."""
-    held_out, after = card["held_out"], card.get("kl_after")
     rows = []
-    if after is not None:
-        change = f"{number(card['kl_before'])} {arrow_sign} {number(after)} nats per token"
+    if card.kl_after is not None:
+        change = f"{number(card.kl_before)} {arrow_sign} {number(card.kl_after)} nats per token"
         rows.append(("KL to the prompted teacher", change))
-    if held_out >= FEW_HELD_OUT:
-        for label, key, unit in (
-            ("gap closed", "gap_closed", "%"),
-            ("same first choice", "top1_agreement", "% of tokens"),
-        ):
-            if card.get(key) is not None:
-                rows.append((label, f"{100 * card[key]:.1f} {unit}"))
-    for worst in (card.get("furthest") or ())[:1]:
-        rows.append(("furthest held-out one", f"{number(worst['kl_after'])} on {_brief(worst)}"))
+    for label, share, unit in (
+        ("gap closed", card.gap_closed, "%"),
+        ("same first choice", card.top1_agreement, "% of tokens"),
+    ):
+        if share is not None and not card.has_few:
+            rows.append((label, f"{100 * share:.1f} {unit}"))
+    for worst in card.furthest[:1]:
+        rows.append(
+            ("furthest held-out one", f"{number(worst.kl_after)} on {_brief(worst.question)}")
+        )
     rows += [
         ("prompt tokens saved", _saved(card)),
-        ("measured on", _measured_on(held_out, card.get("tokens"))),
+        ("measured on", _measured_on(card.held_out, card.tokens)),
     ]
-    if held_out < FEW_HELD_OUT:
-        rows.append(("", f"n < {FEW_HELD_OUT}: no percentages"))
-    for name, part in (card.get("targets") or {}).items():
+    if card.has_few:
+        rows.append(("", f"n < {FEWEST_STIMULI}: no percentages"))
+    for name, part in card.targets.items():
         rows.append((name[:-17], _of_target(part, arrow_sign)))
     if seconds:
         rows.append(("time", ", ".join(f"{stage} {duration(s)}" for stage, s in seconds.items())))
     return rows
 
 
-def _saved(card: Mapping[str, Any]) -> str:
+def _saved(card: Card) -> str:
     """Return what a request no longer sends, and what it still does."""
-    said = f"{card['prompt_tokens_saved']:.0f} per request"
-    if not (left := card.get("prompt_tokens_left")):
+    said = f"{card.prompt_tokens_saved:.0f} per request"
+    if not card.prompt_tokens_left:
         return said
-    what = (
-        "the template's own system prompt" if card.get("left_by_template") else "the student prompt"
-    )
-    return f"{said} ({left:.0f} remain: {what})"
+    what = "the template's own system prompt" if card.left_by_template else "the student prompt"
+    return f"{said} ({card.prompt_tokens_left:.0f} remain: {what})"
 
 
-def _of_target(card: Mapping[str, Any], arrow_sign: str) -> str:
+def _of_target(card: Card, arrow_sign: str) -> str:
     """Return one target's card in a line; what an anchor tells is how far the bake drifted."""
-    if card.get("kl_after") is None:
+    if card.kl_after is None:
         return "nothing held out"
-    after = number(card["kl_after"])
-    said = f"KL {number(card['kl_before'])} {arrow_sign} {after}"
-    if card.get("anchor"):
+    after = number(card.kl_after)
+    said = f"KL {number(card.kl_before)} {arrow_sign} {after}"
+    if card.anchor:
         said = f"an anchor: drifted by {after}"
-    if card.get("gap_closed") is not None:
-        said += f", gap closed {100 * card['gap_closed']:.1f} %"
-    held_out = card["held_out"]
-    return f"{said}, on {held_out} question{'s' if held_out != 1 else ''}"
+    if card.gap_closed is not None:
+        said += f", gap closed {100 * card.gap_closed:.1f} %"
+    return f"{said}, on {card.held_out} question{'s' if card.held_out != 1 else ''}"
 
 
-def _brief(asked: Mapping[str, Any]) -> str:
+def _brief(question: str) -> str:
     """Return a question in quotes, in as much of a line as a card has room for."""
-    text = " ".join(str(asked["question"]).split())
+    text = " ".join(question.split())
     return f'"{text if len(text) <= QUESTION_ROOM else text[: QUESTION_ROOM - 1] + "…"}"'
 
 
-def _measured_on(held_out: int, tokens: int | None) -> str:
+def _measured_on(held_out: int, tokens: int) -> str:
     return f"{held_out} held-out question{'s' if held_out != 1 else ''}" + (
         f", {tokens} tokens" if tokens else ""
     )

@@ -11,6 +11,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from bakery.card import Card
 from bakery.store.job import GO_ON, Fetched, Job
 from bakery.ui.console import lay, open_console, pairs, say, show_card, show_json
 from bakery.ui.progress import duration
@@ -188,7 +189,7 @@ def _say_recorded(job: Job, result: Mapping[str, Any]) -> None:
     table.add_row("commit", (job.recorded or "")[:10])
     lay(out, table)
     say("")
-    show_card(result["card"], seconds=result.get("seconds"))
+    show_card(Card.from_data(result["card"]), seconds=result.get("seconds"))
     say(f"\nTalk to it: bgit chat {str(job.model).split('/')[2]}")
 
 

@@ -78,16 +78,17 @@ def _row(table: Table, name: str, is_current: bool, *cells: str) -> None:
 
 
 def _divergence(entry: Entry, out: Console) -> str:
-    after = _kl(entry)
-    if after is None:
+    card, after = entry.bake.card, _kl(entry)
+    if card is None or after is None:
         return "-"
-    return f"{number(entry.bake.part('card')['kl_before'])} {arrow(out)} {number(after)}"
+    return f"{number(card.kl_before)} {arrow(out)} {number(after)}"
 
 
 def _kl(entry: Entry) -> float | None:
     """Return what the card says, or of a step kept on the way what was measured there."""
     kept = entry.bake.on_the_way(entry.model.step)
-    found = kept.get("kl") if kept else (entry.bake.part("card") or {}).get("kl_after")
+    card = entry.bake.card
+    found = kept.get("kl") if kept else getattr(card, "kl_after", None)
     return None if found is None else float(found)
 
 

@@ -42,8 +42,8 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     training = flat(data.get("training") or {})
     _show_pairs("Training", {key: value for key, value in training.items() if value is not None})
     result: dict[str, str] = {}
-    if data.get("card"):
-        result |= card_rows(data["card"], data.get("seconds") or {}, arrow_sign=arrow(out))
+    if bake.card:
+        result |= card_rows(bake.card, data.get("seconds") or {}, arrow_sign=arrow(out))
     if loss := data.get("loss"):
         result["loss"] = ", ".join(f"{key} {number(loss[key])}" for key in ("first", "last", "min"))
     _show_pairs("Result", result)

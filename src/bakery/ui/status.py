@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from bakery.card import Card
 from bakery.repo.commits.checks import INPUT
 from bakery.repo.look.progress import StageStatus
 from bakery.repo.look.status import ADDED, DELETED, Status
@@ -107,11 +108,11 @@ def _repository(status: Status, sign: str) -> Table:
 
 def _result(status: Status, sign: str) -> list[str]:
     data = status.last.data if status.last else {}
-    card, loss = data.get("card") or {}, data.get("loss") or {}
+    card, loss = Card.from_data(data.get("card") or {}), data.get("loss") or {}
     lines = []
-    if card.get("kl_after") is not None:
-        line = f"KL {number(card['kl_before'])} {sign} {number(card['kl_after'])} nats per token"
-        closed = card.get("gap_closed")
+    if card.kl_after is not None:
+        line = f"KL {number(card.kl_before)} {sign} {number(card.kl_after)} nats per token"
+        closed = card.gap_closed
         lines.append(line if closed is None else f"{line}, gap closed {100 * closed:.1f} %")
     if loss.get("last") is not None and loss.get("first") is not None:
         lines.append(f"loss {number(loss['first'])} {sign} {number(loss['last'])}")

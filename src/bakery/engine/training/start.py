@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 
+from bakery.card import together
 from bakery.engine.loss.readout import Readout
 from bakery.engine.models import adapters
 from bakery.engine.modes import evaluating
 from bakery.engine.teacher.examples import Features
-from bakery.engine.teacher.fidelity import fidelity, together
+from bakery.engine.teacher.fidelity import fidelity
 from bakery.engine.teacher.scoring import beginning
 from bakery.engine.teacher.teacher import KeptTeacher, LiveTeacher
 from bakery.engine.text.views import Pair

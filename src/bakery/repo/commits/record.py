@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bakery.card import Card
 from bakery.errors import RepoError
 from bakery.records import ModelRef
 from bakery.repo.commits import checks, commit
@@ -280,10 +281,11 @@ def _link(model: ModelRef | None) -> tuple[str, int] | None:
 
 
 def _message(result: Mapping[str, Any], model: ModelRef) -> str:
-    card = result.get("card") or {}
-    before, after = card.get("kl_before"), card.get("kl_after")
+    card = Card.from_data(result.get("card") or {})
     measured = (
-        f" (KL {before:.3g} → {after:.3g})" if before is not None and after is not None else ""
+        f" (KL {card.kl_before:.3g} → {card.kl_after:.3g})"
+        if card.kl_before is not None and card.kl_after is not None
+        else ""
     )
     parent = result.get("parent")
     return (

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bakery.card import Card
 from bakery.repo.files.recipe import RecordedBake
 
 if TYPE_CHECKING:
@@ -173,11 +174,12 @@ def _prompt_change(
 
 
 def _results(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[Change]:
-    cards = old.get("card") or {}, new.get("card") or {}
+    cards = [Card.from_data(data["card"]) if data.get("card") else None for data in (old, new)]
     losses = old.get("loss") or {}, new.get("loss") or {}
     for key in CARD:
-        if any(card.get(key) is not None for card in cards):
-            yield Change(key, cards[0].get(key), cards[1].get(key))
+        before, after = (getattr(card, key, None) for card in cards)
+        if before is not None or after is not None:
+            yield Change(key, before, after)
     if any(losses):
         yield Change("last loss", losses[0].get("last"), losses[1].get("last"))
     seconds = old.get("seconds") or {}, new.get("seconds") or {}
