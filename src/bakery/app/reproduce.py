@@ -18,6 +18,7 @@ from bakery.app.gates import WAIVERS
 from bakery.app.making import Making, weights
 from bakery.errors import BakeryError, ModelError, StageError
 from bakery.identity import file_digest
+from bakery.plain import plain
 from bakery.records import write_atomic
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look import show
@@ -26,9 +27,9 @@ from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan.resolve import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.schema.model_names import HOSTED, kind_of
+from bakery.store import results
+from bakery.store.results import STIMULI, TRAJECTORIES, WEIGHTS
 from bakery.store.store import Store
-
-WEIGHTS, STIMULI, TRAJECTORIES = "adapter_model.safetensors", "stimuli.jsonl", "trajectories.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Compared:
     def is_same(self) -> bool:
         """Whether it is what was recorded, to the byte."""
         return self.recorded == self.found
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as plain data, with the verdict."""
+        names = ("stage", "name", "recorded", "found", "is_same", "note")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,23 @@ class Reproduced:
     def is_same(self) -> bool:
         """Whether every bake is what was recorded."""
         return not self.not_made and all(bake.is_same for bake in self.bakes)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit reproduce --json` prints."""
+        return {
+            "is_same": self.is_same,
+            "bakes": [
+                {
+                    "name": again.bake.name,
+                    "is_same": again.is_same,
+                    "results": [result.as_data() for result in again.results],
+                    "environment": plain(again.environment),
+                    "kept": plain(again.kept),
+                }
+                for again in self.bakes
+            ],
+            "not_made": [bake.name for bake in self.not_made],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +174,8 @@ def steps(repo: ModelRepo, bake: RecordedBake, *, force: bool = False) -> list[S
             if target["id"] not in own:
                 continue
             name, took = target["name"], target.get("seconds") or {}
-            asked, answered = (
-                _questions_are_here(repo, target),
-                _is_here(repo, target["id"], target),
-            )
+            asked = _questions_are_here(repo, target)
+            answered = _is_here(repo, target["id"], target)
             for stage, count, seconds, here in (
                 ("stim", target["stimuli"], took.get("stim"), asked),
                 ("rollout", target["trajectories"], took.get("rollout"), answered),
@@ -289,7 +310,8 @@ def _same_choices(repo: ModelRepo, bake: RecordedBake, store: Store) -> None:
     """Let the training make the choices of speed and rounding that were made then."""
     from bakery.engine.training import numerics
 
-    chosen = bake.data.get("numerics") or _told(repo.store.bake(bake.id)).get("numerics")
+    told = results.seen(repo.store.bake(bake.id) / results.RESULT) or {}
+    chosen = bake.data.get("numerics") or told.get("numerics")
     path = store.bake(bake.id) / numerics.FILE
     if chosen and not path.exists():
         write_atomic(path, json.dumps(chosen, indent=2) + "\n")
@@ -298,16 +320,10 @@ def _same_choices(repo: ModelRepo, bake: RecordedBake, store: Store) -> None:
 def _same_ways(plan: Plan, main: Store, store: Beside) -> None:
     """Let models write questions in the way that was found then, where that is known here."""
     for target in plan.targets:
-        folder, then = store.stim(target.stim.id), main.stim(target.stim.id) / "done.json"
-        origins = json.loads(then.read_text("utf-8")).get("origins") if then.is_file() else None
+        folder, then = store.stim(target.stim.id), results.done(main.stim(target.stim.id))
+        origins = then.get("origins") if then else None
         if origins and folder.is_relative_to(store.root) and not folder.exists():
-            write_atomic(folder / "beside.json", json.dumps({"origins": origins}) + "\n")
-
-
-def _told(folder: Path) -> dict[str, Any]:
-    path = folder / "bake.json"
-    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    return found
+            write_atomic(folder / results.BESIDE, json.dumps({"origins": origins}) + "\n")
 
 
 def _targets(
@@ -340,8 +356,8 @@ def _models(bake: RecordedBake, store: Store) -> list[Compared]:
 
 def _environment(bake: RecordedBake, result: Mapping[str, Any]) -> tuple[Change, ...]:
     """Return what of the machine and its software differs between then and now."""
-    then = flat({key: bake.data.get(key) or {} for key in ("versions", "numerics")})
-    now = flat({key: result.get(key) or {} for key in ("versions", "numerics")})
+    kinds = ("versions", "numerics")
+    then, now = (flat({k: told.get(k) or {} for k in kinds}) for told in (bake.data, result))
     return tuple(
         Change(key.partition(".")[2], then.get(key), now.get(key))
         for key in dict.fromkeys((*then, *now))
@@ -354,13 +370,11 @@ def _take(repo: ModelRepo, beside: Beside, again: Again) -> None:
     if not all(result.is_same for result in again.results if result.stage != "weights"):
         return  # What was made of other questions or answers is not what was recorded.
     main = repo.store
-    places = [
-        (beside.stim(target["stim_id"]), main.stim(target["stim_id"]), STIMULI)
-        for target in again.bake.data["targets"]
-    ] + [
-        (beside.target(target["id"]), main.target(target["id"]), TRAJECTORIES)
-        for target in again.bake.data["targets"]
-    ]
+    places = []
+    for target in again.bake.data["targets"]:
+        asked, answered = target["stim_id"], target["id"]
+        places.append((beside.stim(asked), main.stim(asked), STIMULI))
+        places.append((beside.target(answered), main.target(answered), TRAJECTORIES))
     for made, place, name in places:
         if made != place and made.is_dir() and not _is_whole(made, place, name):
             with main.lock(place, "bgit reproduce"):
@@ -373,14 +387,13 @@ def _take(repo: ModelRepo, beside: Beside, again: Again) -> None:
 
 def _is_whole(made: Path, place: Path, name: str) -> bool:
     """Tell whether a stage's folder of the store holds already what was made."""
-    there = place / name
-    done = (place / "done.json").is_file()
+    there, done = place / name, results.is_done(place)
     return done and there.is_file() and file_digest(there) == file_digest(made / name)
 
 
 def _has_all(store: Store, bake: RecordedBake) -> bool:
     folder = store.bake(bake.id)
-    return (folder / "done.json").is_file() and all(
+    return results.is_done(folder) and all(
         (path := folder / str(model.step) / WEIGHTS).is_file()
         and file_digest(path) == bake.digest_of(model.step)
         for model in bake.models
