@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bakery.store import results
+
 SOURCE = Path(__file__).parents[2] / "src" / "bakery"
 HEAVY = ("torch", "transformers", "peft", "accelerate", "openai")
 
@@ -58,3 +60,16 @@ def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     return done.stdout.split()
+
+
+def test_one_room_spells_what_a_stage_leaves():
+    own = (results.STIMULI, results.TRAJECTORIES, results.METRICS, results.WEIGHTS,
+           results.REQUEST, results.RESULT, results.DONE, results.REJECTED, results.FAILED,
+           results.BESIDE, results.STEPS)  # fmt: skip
+    found = {
+        f"{path.relative_to(SOURCE)}: {name}"
+        for path in SOURCE.rglob("*.py")
+        for name in own
+        if f'"{name}"' in path.read_text(encoding="utf-8")
+    }
+    assert found == {f"store/results.py: {name}" for name in own}

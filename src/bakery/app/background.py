@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,7 +27,7 @@ from bakery.repo.git import Git
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan.resolve import Plan
 from bakery.reporting import Reporter
-from bakery.store import job
+from bakery.store import job, results
 from bakery.store.job import Fetched, Job, Progress
 from bakery.store.processes import ProcessId
 from bakery.store.store import Store
@@ -39,6 +40,9 @@ LAUNCH_S = 30.0
 
 POLL_S = 0.1
 
+PROGRAM = (sys.executable, "-P", "-m", "bakery.cli.worker")
+"""What does a job. `-P`: nothing that lies in the folder of a repository is taken for a module."""
+
 GRACE_S = (30.0, 5.0, 5.0)
 """How long a job may take to end after Ctrl-C, after being told to end, after being killed."""
 
@@ -50,7 +54,7 @@ def launch(
     force: bool,
     at_once: bool,
     allow: Sequence[str] = (),
-    program: Sequence[str],
+    program: Sequence[str] = PROGRAM,
     reporter: Reporter,
 ) -> Job:
     """Start a run in a process of its own, and return its job once that process is there.
@@ -323,7 +327,7 @@ def _record(repo: ModelRepo, done: Job, reporter: Reporter) -> dict[str, Any]:
     model = ModelRef.parse(str(done.model))
     folder = repo.store.bake(model.bake_id)
     try:
-        result = run.checked_result(folder)
+        result = results.checked_result(folder)
     except OSError as error:
         raise ModelError(f"the bake in {folder} cannot be read: {error}") from error
     if repo.is_recorded(model.bake_id):

@@ -22,6 +22,7 @@ from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.schema.model_names import GGUF
+from bakery.store.results import RESULT, WEIGHTS
 
 if TYPE_CHECKING:
     from bakery.backends.chatting import LocalSpeaker
@@ -268,7 +269,7 @@ def _folder_with(file: str, name: str) -> Path | None:
 
 def _outside(folder: Path, base: str | None) -> Meant:
     """Return an adapter that lies in a folder of its own."""
-    if not (folder / "adapter_model.safetensors").is_file():
+    if not (folder / WEIGHTS).is_file():
         raise ModelError(
             f"{folder} holds no adapter_model.safetensors",
             hint="Only safetensors are read: other formats can run code.",
@@ -285,8 +286,8 @@ def _outside(folder: Path, base: str | None) -> Meant:
 
 def _base(folder: Path) -> BaseModelId:
     """Return the base that an adapter was made on: in a store its bake says so, else itself."""
-    if (folder.parent / "bake.json").is_file():
-        return BaseModelId(**_read(folder.parent / "bake.json")["base"])
+    if (folder.parent / RESULT).is_file():
+        return BaseModelId(**_read(folder.parent / RESULT)["base"])
     config = _read(folder / ADAPTER_CONFIG)
     name = str(config.get("base_model_name_or_path") or "")
     if not name:

@@ -14,10 +14,11 @@ from bakery.app import gates
 from bakery.app.opening import Models
 from bakery.app.workbench import Workbench
 from bakery.identity import StimRequest
-from bakery.records import Message, Stimulus, read_rows
+from bakery.records import Message
 from bakery.repo.plan.resolve import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.schema.model_names import HOSTED
+from bakery.store import results
 
 if TYPE_CHECKING:
     from bakery.stages.look import Look
@@ -42,7 +43,7 @@ def before_answers(
     found = []
     for target in plan.targets:
         folder = bench.store.target(target.rollout.id)
-        if (folder / "done.json").is_file():
+        if results.is_done(folder):
             continue
         if why := why_not(models, target):
             if target.rollout.teacher != target.student:
@@ -123,9 +124,8 @@ def _short(name: str) -> str:
 def questions(bench: Workbench, request: StimRequest, read: Read) -> list[tuple[Message, ...]]:
     """Return three questions of a target: its own as far as they are there, then general ones."""
     from bakery.stages import look as stage
-    from bakery.stages import stim
 
-    rows = read_rows(bench.store.stim(request.id) / stim.STIMULI, Stimulus)
+    rows = results.stimuli(bench.store.stim(request.id))
     rows.sort(key=lambda row: row.generator not in _OF_A_PERSON)
     found = [row.messages for row in rows]
     texts = [*(() if found else _written(request, read)), *stage.GENERAL]

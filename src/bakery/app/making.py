@@ -22,6 +22,7 @@ from bakery.identity import BakeRequest, RolloutRequest, StimRequest, TargetShar
 from bakery.records import Prompt, write_atomic
 from bakery.repo.plan.resolve import Plan, PlannedTarget
 from bakery.reporting import Reporter
+from bakery.store import results
 
 _SHORTEST = {"role": "user", "content": "?"}
 ANSWERED_BY = "answered_by.json"
@@ -86,7 +87,9 @@ class Making:
             "rollout": [store.target(target.rollout.id) for target in plan.targets],
             "bake": [store.bake(plan.bake.id)] if plan.bake else [],
         }
-        missing = [stage for stage in stages if any(_done(f) is None for f in folders[stage])]
+        missing = [
+            stage for stage in stages if any(results.done(f) is None for f in folders[stage])
+        ]
         if missing:
             self.models.check_base()
         for target in plan.targets if "rollout" in missing else ():
@@ -144,8 +147,9 @@ class Making:
 
     def _check_questions(self, request: RolloutRequest) -> None:
         """Refuse poor questions that nobody has answered yet, unless they are allowed."""
-        if _done(self.bench.store.target(request.id)) is None:
-            gates.check_questions(_done(self.bench.store.stim(request.stim_id)), self._allow)
+        if results.done(self.bench.store.target(request.id)) is None:
+            asked = results.done(self.bench.store.stim(request.stim_id))
+            gates.check_questions(asked, self._allow)
 
     def rollout(self) -> int | None:
         """Have the teacher answer the questions of every target; return how many answers."""
@@ -182,7 +186,7 @@ class Making:
         kept = folder / ANSWERED_BY
         if not kept.is_file():
             write_atomic(kept, json.dumps({"schema": 1, "digest": now}) + "\n")
-        elif (then := _whole(kept).get("digest")) != now:
+        elif (then := results.whole(kept).get("digest")) != now:
             raise ModelError(
                 f"{request.model} has changed since it answered: its digest is {now[:16]}, "
                 f"and was {str(then)[:16]}",
@@ -191,9 +195,9 @@ class Making:
 
     def _once(self, folder: Path, stage: str, make: Callable[[], int]) -> int:
         """Make what a folder holds, where no run has; return how many rows that is."""
-        if (done := _done(folder)) is None:
+        if (done := results.done(folder)) is None:
             with self._locked(folder, stage):
-                if (done := _done(folder)) is None:
+                if (done := results.done(folder)) is None:
                     return make()
         count: int = done["count"]
         return count
@@ -205,7 +209,7 @@ class Making:
             raise ConfigError("no BAKE is configured")
         folder = self.bench.store.bake(request.id)
         with self._locked(folder, "bake"):
-            before = _baked(folder)
+            before = results.result(folder)
             if before is None:
                 return self._train(request, folder)
             if not force:
@@ -234,7 +238,7 @@ class Making:
             parent=parent,
             reporter=self.reporter,
             allowed=sorted(
-                {w for t in targets for w in gates.waived(_done(t.stim_dir), t.target_dir)}
+                {w for t in targets for w in gates.waived(results.done(t.stim_dir), t.target_dir)}
             ),
         )
 
@@ -269,7 +273,7 @@ class Making:
 
     def _kept(self, folder: Path) -> dict[str, Any]:
         """A bake that is recorded without training must still be the bytes it was."""
-        result = checked_result(folder)
+        result = results.checked_result(folder)
         self.reporter.note(
             f"{self.plan.bake_name} is in the store already, digest "
             f"{result['digest'][:16]} checked; `--force` trains it again"
@@ -297,7 +301,7 @@ class Making:
 
     def _answered(self, share: TargetShare) -> dict[str, Any]:
         """Return what a target's answers say of themselves; StageError where they are not there."""
-        done = _done(self.bench.store.target(share.id))
+        done = results.done(self.bench.store.target(share.id))
         if done is None:
             own = share.id in {target.rollout.id for target in self.plan.targets}
             raise StageError(
@@ -313,54 +317,7 @@ class Making:
 def _is_whole(folder: Path) -> bool:
     """Tell whether a finished bake's weights are still the bytes that they were."""
     try:
-        checked_result(folder)
+        results.checked_result(folder)
     except ModelError:
         return False
     return True
-
-
-def checked_result(folder: Path) -> dict[str, Any]:
-    """Return the bake.json of a finished bake whose weights are still the bytes they were."""
-    from bakery.engine.models import adapter_folder
-
-    result = _baked(folder)
-    if result is None:
-        raise ModelError(
-            f"the bake in {folder} is not there, or not complete", hint="`bgit run bake` makes it."
-        )
-    found = adapter_folder.digest(folder / str(result["step"]))
-    if found != result["digest"]:
-        raise ModelError(
-            f"the weights in {folder} are not those of bake.json "
-            f"({found[:16]}, not {result['digest'][:16]})",
-            hint="`bgit run bake --force` trains them again.",
-        )
-    return result
-
-
-def _done(folder: Path) -> dict[str, Any] | None:
-    """Return what a complete stage folder says of itself, or None."""
-    path = folder / "done.json"
-    return _whole(path) if path.is_file() else None
-
-
-def _whole(path: Path) -> dict[str, Any]:
-    """Return what a file of a stage says, or refuse a damaged one: it is always written whole."""
-    try:
-        data = json.loads(path.read_text("utf-8"))
-        needed = {"step", "digest"} if path.name == "bake.json" else set()
-        if isinstance(data, dict) and isinstance(data.get("count", 0), int) and needed <= set(data):
-            return data
-        raise ValueError("that is nothing a stage writes")
-    except (ValueError, RecursionError) as error:
-        raise StageError(
-            f"{path} is damaged: {error}",
-            hint=f"Delete {path.with_name('done.json')} and run the same command again: what is "
-            "there is kept.",
-        ) from error
-
-
-def _baked(folder: Path) -> dict[str, Any] | None:
-    if _done(folder) is None:
-        return None
-    return _whole(folder / "bake.json")

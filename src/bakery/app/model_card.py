@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from bakery.card import Card
 from bakery.identity import BaseModelId
+from bakery.plain import plain
 from bakery.records import ModelRef
 from bakery.repo.look.diff import prompt_text
 
@@ -55,6 +56,21 @@ class Exported:
     digests: dict[str, str]
     """SHA-256 of the archive, or of every weights file in the folder."""
     usage: list[tuple[str, str]]
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit download --json` prints."""
+        weights = self.weights
+        return {
+            "model": str(weights.model),
+            "base": plain(weights.base),
+            "path": str(self.path.absolute()),
+            "format": self.form,
+            "merged": weights.merged_as is not None,
+            "dtype": weights.merged_as,
+            "size": self.size,
+            "sha256": self.digests,
+            "usage": dict(self.usage),
+        }
 
 
 def readme(weights: Weights, folder: str) -> str:

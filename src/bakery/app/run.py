@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from bakery.app import looking
 from bakery.app.gates import WAIVERS as WAIVERS
 from bakery.app.making import Making
-from bakery.app.making import checked_result as checked_result
 from bakery.app.opening import Models
 from bakery.app.workbench import InRepository, Workbench
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId
+from bakery.plain import plain
 from bakery.records import ModelRef
 from bakery.repo.look.estimates import Machine
 from bakery.repo.model_repo import ModelRepo
@@ -39,6 +39,31 @@ class RunReport:
     result: dict[str, Any] | None = None
     looks: tuple[Look, ...] = ()
     """What was seen of targets that were yet to be answered."""
+    is_current: bool = False
+    """Whether the model is the current one now."""
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit run --json` prints."""
+        plan, result = self.plan, self.result or {}
+        data = {
+            "base": plan.head.base.name,
+            "parent": plan.head.parent,
+            "targets": [
+                {"name": target.name, "stim_id": target.stim.id, "target_id": target.rollout.id}
+                for target in plan.targets
+            ],
+            "bake": plan.bake_name,
+            "bake_id": plan.bake.id if plan.bake else None,
+            "warnings": plan.warnings,
+            "looks": [look.as_data() for look in self.looks],
+            "stimuli": self.stimuli,
+            "trajectories": self.trajectories,
+            "model": self.model,
+            "is_current": self.is_current,
+            "commit": self.commit,
+            **{key: result.get(key) for key in ("digest", "loss", "card", "seconds", "notes")},
+        }
+        return {key: plain(value) for key, value in data.items()}
 
 
 def base_model(reference: str, revision: str = "") -> BaseModelId:
@@ -90,9 +115,10 @@ def run(
     # Another branch may be checked out by now, and have the bake.
     if repo.is_recorded(made.model.bake_id, branch=repo.launch_branch):
         compare(repo, made.model, made.result, reporter, branch=repo.launch_branch)
-        return made
-    commit = repo.record(plan, made.result, launched=launched, reporter=reporter)
-    return replace(made, commit=commit)
+        commit = None
+    else:
+        commit = repo.record(plan, made.result, launched=launched, reporter=reporter)
+    return replace(made, commit=commit, is_current=repo.state().parent == made.model)
 
 
 def compare(

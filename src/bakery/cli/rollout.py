@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from bakery.cli.questions import row_options
-from bakery.repo.look import questions as rows
+from bakery.repo.look import questions
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
-from bakery.ui.questions import Asked, show_answers
+from bakery.ui.questions import Form, show_answers
 
 
 @click.command()
@@ -20,15 +20,14 @@ from bakery.ui.questions import Asked, show_answers
     metavar="HOW",
     help="Only answers that ended so: stop, length (cut at max_tokens), stop_text, empty, refused.",
 )
-def rollout(name: str | None, finish: str | None, **asked: Any) -> None:
+def rollout(
+    name: str | None, finish: str | None, limit: int | None, offset: int, **form: Any
+) -> None:
     """Show the teacher's answers of the configured target, and which were cut.
 
     After a bake, of the target that was baked; with --target, of any other.
     """
-    found = rows.folders_of(ModelRepo.find(), name)
+    found = questions.rollout(ModelRepo.find(), name, finish=finish, limit=limit, offset=offset)
     if found.remark:
         console.note(found.remark)
-    answers = [row for row in rows.answers(found.target) if finish in (None, row.finish)]
-    questions = {row.id: row for row in rows.questions(found.stim)}
-    complete = rows.is_complete(found.target)
-    show_answers(found.name, answers, questions, complete=complete, asked=Asked(**asked))
+    show_answers(found, Form(**form))

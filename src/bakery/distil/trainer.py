@@ -44,8 +44,8 @@ from bakery.engine.training.rounds import Rounds, rounds_of
 from bakery.errors import ConfigError
 from bakery.reporting import Quiet, Reporter
 from bakery.settings.config import BakeryConfig, ContextConfig, context_of
+from bakery.store.results import TRAJECTORIES
 
-TRAJECTORIES = "trajectories.jsonl"
 MOST_PROBED = 64
 """Training rows on which fidelity is measured where nothing is held out."""
 

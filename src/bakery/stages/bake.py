@@ -32,16 +32,15 @@ from bakery.engine.text.chat import CLOCK_STOPPED
 from bakery.engine.text.views import Pair
 from bakery.engine.training import start, wandb_run
 from bakery.identity import BakeRequest, digest
-from bakery.records import write_atomic
 from bakery.reporting import Reporter
 from bakery.stages import full_disk, measured, steps, training
 from bakery.stages.mix import Mix, TargetData, mix
-from bakery.stages.training import CHECKPOINTS, METRICS, Work
+from bakery.stages.training import CHECKPOINTS, Work
+from bakery.store import results
+from bakery.store.results import METRICS
 
 MUCH_BETTER = 0.9
 """A step whose divergence is under this part of the last one's is told of."""
-
-RESULT, DONE = "bake.json", "done.json"
 
 RECORD = "teacher.safetensors"
 RECORD_GB = 16.0
@@ -68,8 +67,7 @@ def run(
     started, clock = _now(), time.monotonic()
     chains.check_parent(parent, request.parent.bake_id if request.parent else None)
     chains.check_rank(request.training.r, parent)
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomic(out / "request.json", json.dumps(asdict(request), indent=2) + "\n")
+    results.begin(out, request)
     mixture = mix(data, base.chat, request.training, context=base.context)
     student = adapters.attach_new(model, request.training)
     readout = Readout(student)
@@ -111,8 +109,7 @@ def run(
 
 def _leave(out: Path, result: dict[str, Any]) -> None:
     """Write the result down, done.json last, and drop what only a run that goes on needs."""
-    write_atomic(out / RESULT, json.dumps(result, indent=2) + "\n")
-    write_atomic(out / DONE, json.dumps({"schema": 1}) + "\n")
+    results.end_bake(out, result)
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     steps.forget(out)
     teacher.forget(out / RECORD)

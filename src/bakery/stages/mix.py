@@ -7,7 +7,6 @@ long is left out, and said.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -26,8 +25,9 @@ from bakery.identity import (
     file_digest,
     short_id,
 )
-from bakery.records import Stimulus, Trajectory, read_rows
-from bakery.stages import look, rollout, stim
+from bakery.records import Stimulus, Trajectory
+from bakery.stages import look, rollout
+from bakery.store import results
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def _keep_apart(parts: Sequence[_Part]) -> None:
 
 
 def _part(target: TargetData, chat: Chat, settings: TrainingSettings, limit: Limit) -> _Part:
-    asked = {s.id: s for s in read_rows(target.stim_dir / stim.STIMULI, Stimulus)}
+    asked = {s.id: s for s in results.stimuli(target.stim_dir)}
     pairs, empty, cut = _pairs(target, chat, asked)
     endless = _endless(cut, asked, len(pairs)) if settings.leaves_out_endless else set()
     pairs = [pair for pair in pairs if pair.key not in endless]
@@ -204,14 +204,14 @@ def _pairs(
 ) -> tuple[list[Pair], int, dict[str, Trajectory]]:
     """Return the pairs of a target, how many answers are empty, and those that were cut, by key."""
     pairs, empty, cut = [], 0, {}
-    for row in read_rows(target.target_dir / rollout.TRAJECTORIES, Trajectory):
+    for row in results.trajectories(target.target_dir):
         if not row.response_ids:
             empty += 1
             continue
         if row.stimulus_id not in questions:
             raise StageError(
-                f"{target.target_dir / rollout.TRAJECTORIES} answers other questions than "
-                f"{target.stim_dir / stim.STIMULI} holds: they were written again",
+                f"{target.target_dir / results.TRAJECTORIES} answers other questions than "
+                f"{target.stim_dir / results.STIMULI} holds: they were written again",
                 hint=f"Delete {target.target_dir} and run `bgit run rollout`.",
             )
         key = f"{target.share.id}/{row.stimulus_id}/{row.sample}"
@@ -337,17 +337,16 @@ def _answered_twice(parts: Sequence[_Part]) -> Iterator[str]:
 
 def _described(target: TargetData) -> dict[str, Any]:
     """Return what the record says of a target, after checking that its files are the ones made."""
-    done = target.target_dir / rollout.DONE
-    if not done.is_file():
+    answered = results.done(target.target_dir)
+    if answered is None:
         raise StageError(
             f"the answers of {target.share.name} are not complete",
             hint="Run `bgit run stim rollout` first.",
         )
-    asked = json.loads((target.stim_dir / stim.DONE).read_text(encoding="utf-8"))
-    answered = json.loads((target.target_dir / rollout.DONE).read_text(encoding="utf-8"))
+    asked = results.whole(target.stim_dir / results.DONE)
     for path, told in (
-        (target.stim_dir / stim.STIMULI, asked),
-        (target.target_dir / rollout.TRAJECTORIES, answered),
+        (target.stim_dir / results.STIMULI, asked),
+        (target.target_dir / results.TRAJECTORIES, answered),
     ):
         if file_digest(path) != told["digest"]:
             raise ModelError(

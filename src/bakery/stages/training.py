@@ -6,7 +6,6 @@ student's own answers; the end of the first is kept, so that it is never trained
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import shutil
@@ -53,11 +52,13 @@ from bakery.identity import (
 from bakery.reporting import Reporter
 from bakery.stages import limit, steps
 from bakery.stages.mix import Mix, TargetData
+from bakery.store import results
+from bakery.store.results import METRICS
 
 # It warns that it orders checkpoints by number instead of time: that is the order they have.
 logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)
 
-METRICS, CHECKPOINTS, ON_POLICY = "metrics.jsonl", "checkpoints", "on_policy"
+CHECKPOINTS, ON_POLICY = "checkpoints", "on_policy"
 
 TAUGHT = "taught.safetensors"
 """The student at the end of the first phase, where something may follow it."""
@@ -375,8 +376,7 @@ def _leaving_nothing_half(folder: Path) -> Iterator[None]:
 
 def _sampling(target: TargetData) -> SamplingSettings:
     """Return how the answers of a target were sampled."""
-    text = (target.target_dir / "request.json").read_text(encoding="utf-8")
-    asked = SamplingSettings(**json.loads(text)["sampling"])
+    asked = SamplingSettings(**results.whole(target.target_dir / results.REQUEST)["sampling"])
     found = limit.written(target.target_dir)
     return replace(asked, max_tokens=found.max_tokens) if found else asked
 

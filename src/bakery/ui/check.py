@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from rich.table import Table
 from rich.text import Text
 
+from bakery.app.check import Checked
 from bakery.card import FEWEST_STIMULI
-from bakery.repo.look.check import BakeForecast, Cost, Forecast, TargetForecast, Writing
+from bakery.repo.look.check import BakeForecast, Cost, TargetForecast, Writing
 from bakery.repo.look.progress import StageStatus
 from bakery.ui.console import arrow, lay, open_console, pairs, say, show_json
 from bakery.ui.progress import duration
@@ -24,21 +22,11 @@ _THERE = {
 }
 
 
-def show_forecast(
-    forecast: Forecast,
-    *,
-    source: str = "input.yml",
-    as_json: bool = False,
-    looks: Sequence[Any] | None = None,
-    others: Sequence[str] = (),
-) -> None:
-    """Print every name that a plan fixes, what is there of it, and what the rest would take.
-
-    `looks` None: nobody has looked at the parent's answers; `others` says where that was not done.
-    """
-    if as_json:
-        seen = {} if looks is None else {"looks": [look.as_data() for look in looks]}
-        show_json(_as_data(forecast, source) | seen)
+def show_check(checked: Checked, *, as_json: bool = False) -> None:
+    """Print every name that a plan fixes, what is there of it, and what the rest would take."""
+    forecast, source = checked.forecast, checked.source
+    if as_json or forecast is None:
+        show_json(checked.as_data())
         return
     out = open_console()
     if forecast.is_empty:
@@ -56,13 +44,13 @@ def show_forecast(
     lay(out, _cost(forecast.cost))
     for index, warning in enumerate(forecast.warnings):
         say(f"warning: {warning}" if index else f"\nwarning: {warning}")
-    for look in looks or ():
+    for look in checked.looks or ():
         say(f"\n{look.text()}")
         for warning in look.warnings:
             say(f"warning: {warning}")
         if look.obeys_in_nothing:
             say("A run would stop here: `bgit run --allow teacher` goes on.")
-    for why in others:
+    for why in checked.others:
         say(f"\nnot looked at: {why}")
 
 
@@ -159,18 +147,3 @@ def _there(stage: StageStatus) -> tuple[str, str]:
     if stage.done and stage.state not in ("complete", "not_started"):
         word = f"{word}, {stage.done} there"
     return word, style
-
-
-def _as_data(forecast: Forecast, source: str) -> dict[str, Any]:
-    return {
-        "valid": True,
-        "source": source,
-        "repository": forecast.repository,
-        "base": forecast.base,
-        "parent": forecast.parent,
-        "is_empty": forecast.is_empty,
-        "targets": forecast.targets,
-        "bake": forecast.bake,
-        "cost": forecast.cost,
-        "warnings": forecast.warnings,
-    }

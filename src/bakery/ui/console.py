@@ -8,21 +8,24 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bakery import records
 from bakery.card import FEWEST_STIMULI, Card
+from bakery.plain import plain
 from bakery.ui.chart import number
 from bakery.ui.harmless import HarmlessConsole, harmless, harmless_json
 from bakery.ui.progress import WARNING, duration
+
+if TYPE_CHECKING:
+    from bakery.app.revert import Reverted
+    from bakery.app.run import RunReport
 
 PIPE_WIDTH = 1000
 """Nothing is wrapped or cut in a pipe: programs read it."""
@@ -51,7 +54,7 @@ def say_data(text: str, *, nl: bool = True) -> None:
 
 def show_json(value: Any) -> None:
     """Print data as JSON; a model's name is its full name."""
-    print(harmless_json(json.dumps(_data(value), indent=2, ensure_ascii=False)))
+    print(harmless_json(json.dumps(plain(value), indent=2, ensure_ascii=False)))
 
 
 def show_created(folder: Path, state: Any) -> None:
@@ -69,8 +72,11 @@ def show_created(folder: Path, state: Any) -> None:
         out.print(f"  {line}", soft_wrap=True)
 
 
-def show_run(report: Any) -> None:
+def show_run(report: RunReport, *, as_json: bool = False) -> None:
     """Say what a run found or made: counts, the model, its card, the commit."""
+    if as_json:
+        show_json(report.as_data())
+        return
     out = open_console()
     if report.plan.is_empty:
         model = report.plan.head.parent or report.plan.head.base.name
@@ -96,11 +102,11 @@ def show_run(report: Any) -> None:
         say(f"\nTalk to it: bgit chat {report.model.bake}")
 
 
-def show_reverted(bakes: Sequence[Any], commit: str, state: Any) -> None:
+def show_reverted(found: Reverted) -> None:
     """Say which bakes were taken back, and where the next one starts."""
-    for bake in bakes:
-        say(f"took back {bake.model}")
-    say(f"the model is now {state.parent or state.base.name}  (commit {commit[:10]})")
+    for model in found.models:
+        say(f"took back {model}")
+    say(f"the model is now {found.model or found.base}  (commit {found.commit[:10]})")
 
 
 def show_moved(before: Any, now: Any) -> None:
@@ -185,18 +191,6 @@ def _measured_on(held_out: int, tokens: int) -> str:
     return f"{held_out} held-out question{'s' if held_out != 1 else ''}" + (
         f", {tokens} tokens" if tokens else ""
     )
-
-
-def _data(value: Any) -> Any:
-    if isinstance(value, records.ModelRef | Path):
-        return str(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _data(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _data(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_data(item) for item in value]
-    return value
 
 
 def open_console(*, width: int | None = None) -> Console:

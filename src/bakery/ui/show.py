@@ -17,7 +17,7 @@ from bakery.ui.console import arrow, card_rows, lay, open_console, pairs, say, s
 def show_record(found: Described, *, as_json: bool = False) -> None:
     """Print the whole record of a bake."""
     if as_json:
-        show_json(_data(found))
+        show_json(found.as_data())
         return
     out = open_console()
     bake, data = found.bake, found.bake.data
@@ -108,21 +108,3 @@ def _show_pairs(title: str, rows: Mapping[str, Any]) -> None:
         shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         table.add_row(key, shown)
     lay(out, table)
-
-
-def _data(found: Described) -> dict[str, Any]:
-    bake = found.bake
-    return {
-        "name": bake.name,
-        "id": bake.id,
-        "model": bake.model,
-        "chain": [b.model for b in found.chain],
-        "lost_parent": found.lost,
-        "commit": found.commit,
-        "date": found.date,
-        "branches": found.branches,
-        "tags": found.tags,
-        "is_current": found.is_current,
-        "weights": found.folder if found.has_weights else None,
-        **bake.data,
-    }

@@ -20,7 +20,7 @@ from bakery.repo.look.progress import StageStatus
 from bakery.repo.look.rates import Rates
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan.resolve import Plan, PlannedTarget
-from bakery.store import job
+from bakery.store import job, results
 from bakery.store.store import Store
 
 
@@ -153,7 +153,7 @@ def _missing(store: Store, plan: Plan) -> Iterator[str]:
         )
     own = {target.rollout.id for target in plan.targets}
     for share in plan.bake.shares if plan.bake else ():
-        if share.id not in own and not (store.target(share.id) / "done.json").is_file():
+        if share.id not in own and not results.is_done(store.target(share.id)):
             yield f"the answers of {share.name} are not in this clone's store: `bgit import DIR`"
 
 
@@ -286,7 +286,7 @@ def _held_out(questions: Sequence[int | None], eval_share: float | None) -> int 
 
 
 def _counts_of(store: Store, target_id: str) -> Counts:
-    done = progress.data_of(store.target(target_id) / "done.json") or {}
+    done = results.seen(store.target(target_id) / results.DONE) or {}
     return done.get("stimuli"), done.get("count")
 
 

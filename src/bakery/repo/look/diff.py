@@ -1,15 +1,19 @@
-"""Two recipes side by side: what was said differently, and what came of it. Pure."""
+"""Two recipes side by side: what was said differently, and what came of it."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bakery.card import Card
+from bakery.errors import RepoError
+from bakery.plain import plain
 from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.look import show
+from bakery.repo.model_repo import ModelRepo
 
 if TYPE_CHECKING:
     from bakery.repo.plan.resolve import Plan, PlannedTarget
@@ -54,6 +58,32 @@ class Comparison:
     def is_same(self) -> bool:
         """Whether both recipes say the same."""
         return not (self.added or self.removed or self.prompts or self.settings)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit diff A B --json` prints."""
+        found: dict[str, Any] = plain(self)
+        return found
+
+
+def diff(repo: ModelRepo, words: Sequence[str], *, surely: bool = True) -> Comparison | None:
+    """Compare two models by name, or one with the model that it was baked on.
+
+    None where a word means something of git's; never where they are `surely` models.
+    """
+    bakes = show.named(repo, words, surely=surely) if 0 < len(words) <= 2 else None
+    if bakes is None:
+        return None
+    if len(bakes) == 1 and bakes[0] is not None:
+        parent = bakes[0].parent
+        bakes.insert(0, repo.find_model(str(parent)) if parent else None)
+    old, new = bakes[0], bakes[-1]
+    if old is None or new is None:
+        raise RepoError(
+            f"{repo.state().base.name} is the base model: it has no recipe to compare with",
+            hint="`bgit show MODEL` shows the recipe of one model.",
+        )
+    plans = show.plan_or_none(repo, old), show.plan_or_none(repo, new)
+    return compare(old, new, old_plan=plans[0], new_plan=plans[1])
 
 
 def compare(

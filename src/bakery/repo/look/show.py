@@ -9,10 +9,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.identity import BaseModelId
+from bakery.plain import plain
 from bakery.records import ModelRef
 from bakery.repo.commits.checks import INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake
@@ -51,6 +52,25 @@ class Described:
     folder: Path
     """Where this clone's store has its weights, or would."""
     has_weights: bool
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit show MODEL --json` prints."""
+        bake = self.bake
+        data = {
+            "name": bake.name,
+            "id": bake.id,
+            "model": bake.model,
+            "chain": [b.model for b in self.chain],
+            "lost_parent": self.lost,
+            "commit": self.commit,
+            "date": self.date,
+            "branches": self.branches,
+            "tags": self.tags,
+            "is_current": self.is_current,
+            "weights": self.folder if self.has_weights else None,
+            **bake.data,
+        }
+        return {key: plain(value) for key, value in data.items()}
 
 
 def describe(repo: ModelRepo, bake: RecordedBake) -> Described:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bakery.errors import BakeryError, ConfigError
 from bakery.identity import BaseModelId
+from bakery.plain import plain
 from bakery.records import ModelRef
 from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
 from bakery.repo.commits.journal import Journal
@@ -77,6 +78,55 @@ class Status:
     store: Path
     store_bytes: int
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing more will happen by itself: all is complete, or nobody is at it."""
+        return not self.jobs and not any(stage.state == "running" for stage in self.stages)
+
+    @property
+    def change(self) -> str | None:
+        """What is not committed of input.yml, in words; None: all of it is."""
+        found = (change.partition(": ") for change in self.changes)
+        return next((what for path, _, what in found if path == INPUT), None)
+
+    @property
+    def next(self) -> str:
+        """The one thing to do now."""
+        return _next(self)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit status --json` prints."""
+        plan, last = self.plan, self.last
+        return {
+            "repository": self.repository,
+            "root": str(self.root),
+            "branch": self.branch,
+            "base": plain(self.base),
+            "parent": plain(self.parent),
+            "former_parent": self.former_parent,
+            "parent_problem": self.parent_problem,
+            "has_weights": self.has_weights,
+            "chain": [str(bake.model) for bake in self.chain],
+            "is_configured": self.is_configured,
+            "problem": self.problem,
+            "draft_problem": self.draft_problem,
+            "targets": [target.name for target in plan.targets] if plan else [],
+            "bake": plan.bake_name if plan else None,
+            "stages": [{**plain(stage), "percent": stage.percent} for stage in self.stages],
+            "changes": list(self.changes),
+            "pending": list(self.pending),
+            "warnings": list(self.warnings),
+            "commented": list(self.commented),
+            "jobs": [job.id for job in self.jobs],
+            "fetchable": [job.id for job in self.fetchable],
+            "latest": plain(self.latest),
+            "unrecorded": self.unrecorded,
+            "waiting": list(self.waiting),
+            **{key: last.data.get(key) if last else None for key in ("card", "loss", "seconds")},
+            "store": str(self.store),
+            "store_bytes": self.store_bytes,
+        }
+
 
 def status(repo: ModelRepo) -> Status:
     """Gather what there is to know about a repository now."""
@@ -122,6 +172,42 @@ def status(repo: ModelRepo) -> Status:
         store=repo.store.root,
         store_bytes=repo.store.size(),
     )
+
+
+def _next(status: Status) -> str:
+    """Return the one thing to do now."""
+    change = status.change
+    if any(job.branch == status.branch for job in status.fetchable):
+        return "bgit fetch"
+    if status.draft_problem or (status.problem and change in (None, ADDED)):
+        return "mend input.yml, then `bgit add input.yml`"
+    if change == ADDED:
+        return 'bgit commit -m "..."'
+    if change == DELETED:
+        return f"git restore {INPUT}"
+    if change is not None:
+        return 'bgit add input.yml && bgit commit -m "..."'
+    if status.parent_problem:
+        return "bgit adopt base, or bgit adopt <model>"
+    if status.unrecorded:
+        return f"bgit run bake   (records {status.unrecorded}, which is baked already)"
+    if not status.is_configured:
+        return "write in input.yml what to bake, then `bgit add input.yml`"
+    if any(job.branch == status.branch for job in status.jobs):
+        return "bgit fetch --wait   (records it when its job is complete)"
+    open_stages = dict.fromkeys(s.stage for s in status.stages if s.state != "complete")
+    if open_stages:
+        return f"bgit run {' '.join(open_stages)}"
+    if beside := _beside(status):
+        return f"bgit adopt {beside}   (it is recorded here, but not the current model)"
+    return "nothing: all of this is baked"
+
+
+def _beside(status: Status) -> str | None:
+    """Return the bake that is configured, recorded and not the current one; None: none is."""
+    name = status.plan.bake_name if status.plan else None
+    is_current = status.parent is not None and status.parent.bake == name
+    return name if name and not is_current else None
 
 
 def _chain(bakes: Mapping[str, RecordedBake], model: ModelRef | None) -> tuple[RecordedBake, ...]:
