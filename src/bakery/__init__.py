@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bakery.api.bake import Bake, bake
     from bakery.api.model import Model, load
+    from bakery.api.repo import Repo
+    from bakery.card import Card
     from bakery.data.datasets import (
         create_conversational_dataset,
         create_dataset,
@@ -28,12 +30,14 @@ __version__ = "0.1.0"
 __all__ = [
     "Bake",
     "BakeryConfig",
+    "Card",
     "ContextBakingTrainer",
     "ContextConfig",
     "DataConfig",
     "LoraConfig",
     "Model",
     "PromptBakingTrainer",
+    "Repo",
     "bake",
     "build_target_mask",
     "compute_kl_divergence",
@@ -47,7 +51,9 @@ __all__ = [
 
 _HOMES = {
     "Bake": "bakery.api.bake",
+    "Card": "bakery.card",
     "Model": "bakery.api.model",
+    "Repo": "bakery.api.repo",
     "bake": "bakery.api.bake",
     "load": "bakery.api.model",
     "BakeryConfig": "bakery.settings.config",

@@ -23,7 +23,7 @@ from bakery.records import Message, ModelRef
 from bakery.repo.plan.resolve import Head, Plan
 from bakery.reporting import Quiet, Reporter
 from bakery.schema.data_sets import FILE_KINDS
-from bakery.store import user
+from bakery.store import results, user
 from bakery.store.store import Store
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 OWNER, REPO = "python", "bakes"
 """What a bake that no repository has is called by, in front of its own name."""
 
-_SAVED = ("bake.json", "metrics.jsonl")
+_SAVED = (results.RESULT, results.METRICS)
 
 
 def bake(
@@ -101,7 +101,7 @@ class Bake:
     def __init__(self, folder: Path, given: BaseModel | None = None) -> None:
         """`folder` is that of the bake in a store; `given` its base, where that is loaded."""
         self._folder, self._given = folder, given
-        self._result: dict[str, Any] = json.loads((folder / "bake.json").read_text("utf-8"))
+        self._result: dict[str, Any] = results.whole(folder / results.RESULT)
         self._speaking: Model | None = None
 
     @property
@@ -216,14 +216,14 @@ def _parent(parent: Bake | str | Path, base: BaseModelId) -> _Older:
     from bakery.engine.models import adapter_folder
 
     folder = parent.adapter if isinstance(parent, Bake) else Path(parent).expanduser().resolve()
-    if (folder / "bake.json").is_file() and not (folder / adapter_folder.WEIGHTS).is_file():
+    if (folder / results.RESULT).is_file() and not (folder / adapter_folder.WEIGHTS).is_file():
         folder = Bake(folder).adapter
     if not (folder / adapter_folder.SLICES).is_file():
         raise ModelError(
             f"{folder} is not the folder of a bake: it has no {adapter_folder.SLICES}",
             hint="Give a Bake, its `adapter`, or a folder that `save` or `bgit download` wrote.",
         )
-    records = [place / "bake.json" for place in (folder, folder.parent)]
+    records = [place / results.RESULT for place in (folder, folder.parent)]
     result = next((json.loads(r.read_text("utf-8")) for r in records if r.is_file()), None)
     if result is not None and result["base"]["digest"] != base.digest:
         raise ModelError(
@@ -319,7 +319,7 @@ def _is_there(folder: Path, bake_id: str) -> bool:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
-        found = json.loads((folder / "bake.json").read_text("utf-8"))["bake_id"]
+        found = json.loads((folder / results.RESULT).read_text("utf-8"))["bake_id"]
     except (OSError, ValueError, KeyError, TypeError):
         found = None
     if found != bake_id:

@@ -135,8 +135,8 @@ def _targets(meant: Meant) -> Sequence[Mapping[str, Any]] | None:
         targets: Sequence[Mapping[str, Any]] = meant.bake.data["targets"]
         return targets
     for folder in (meant.folder, meant.folder.parent) if meant.folder else ():
-        if (folder / "bake.json").is_file():
-            found = _read(folder / "bake.json").get("targets")
+        if (folder / RESULT).is_file():
+            found = _read(folder / RESULT).get("targets")
             return found if isinstance(found, list) else None
     return None
 

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import click
 
-from bakery.app import run
-from bakery.repo import begin
-from bakery.repo.model_repo import ModelRepo
+from bakery.app import init as app
 from bakery.ui import console
 
 
@@ -39,18 +37,10 @@ def init(
     NAME is a new folder, or one that is there (`.`): what is in it stays as it is. A git
     repository gets one commit with bgit's files.
     """
-    called, outer = name or folder.resolve().name, begin.around(folder)
-    begin.check(folder, name=called, owner=owner)  # before a base model is fetched
-    base = run.base_model(base_model, revision)
-    repo = ModelRepo.init(folder, name=called, owner=owner, base=base)
+    made = app.init(folder, base_model=base_model, revision=revision, owner=owner, name=name)
     if as_json:
-        console.show_json({"folder": repo.root, "repository": repo.state()})
+        console.show_json(made.as_data())
     else:
-        console.show_created(folder, repo.state())
-    if (told := run.coming(base)) is not None:
-        console.note(told)
-    if outer is not None:
-        console.note(
-            f"it lies inside the git repository {outer}, which does not see into it: "
-            "name it in that repository's .gitignore"
-        )
+        console.show_created(folder, made.repo.state())
+    for note in made.notes:
+        console.note(note)
