@@ -16,7 +16,8 @@ from bakery.identity import (
     SamplingSettings,
 )
 from bakery.records import ModelRef, Prompt
-from bakery.repo.plan.resolve import Head, RecordedTarget, resolve
+from bakery.repo.plan.resolve import resolve
+from bakery.repo.plan.types import Head, RecordedTarget
 
 TEXT = """\
 PROMPT:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from bakery.app import run
 from bakery.errors import BakeryError, ConfigError
 from bakery.plain import plain
-from bakery.repo.commits.checks import INPUT
-from bakery.repo.look.check import Forecast, TargetForecast, forecast
+from bakery.repo.files.names import INPUT
+from bakery.repo.look.check import forecast
+from bakery.repo.look.forecast import Forecast, TargetForecast
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Plan
+    from bakery.repo.plan.types import Plan
     from bakery.stages.look import Look
 
 _WRITTEN = ("oneshot_qs", "custom")

@@ -17,10 +17,10 @@ from bakery.card import Card
 from bakery.errors import RepoError
 from bakery.records import ModelRef
 from bakery.repo.commits import checks, commit
-from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
 from bakery.repo.commits.journal import Journal
 from bakery.repo.files import recipe, state
 from bakery.repo.files.emptied import emptied
+from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.git import Blob, Git
 from bakery.reporting import Reporter

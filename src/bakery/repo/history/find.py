@@ -9,13 +9,13 @@ from dataclasses import replace
 
 from bakery.errors import ConfigError, RepoError
 from bakery.records import ModelRef
-from bakery.repo.commits import checks
-from bakery.repo.commits.checks import BREAD
 from bakery.repo.files import hosted, state
+from bakery.repo.files.names import BREAD
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.files.state import State
 from bakery.repo.git import Git
 from bakery.repo.history.lineage import Lineage
+from bakery.repo.history.missing import parent_not_found
 
 MIN_PREFIX = 4
 
@@ -35,7 +35,7 @@ def find(
     if text == "parent" and here.former_parent is not None:
         raise hosted.weights_elsewhere(here.former_parent)
     if text == "parent" and here.parent and here.parent.bake_id not in lineage.bakes:
-        raise _reverted(git, str(here.parent)) or checks.parent_not_found(here.parent, False)
+        raise _reverted(git, str(here.parent)) or parent_not_found(here.parent, False)
     if text == "parent":
         return _recorded(git, here.parent, lineage)
     full = _full(text, lineage)

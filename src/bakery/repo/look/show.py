@@ -15,7 +15,7 @@ from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.plain import plain
 from bakery.records import ModelRef
-from bakery.repo.commits.checks import INPUT, RECIPE
+from bakery.repo.files.names import INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.files.state import State
 from bakery.repo.git import Blob
@@ -25,7 +25,7 @@ from bakery.repo.model_repo import ModelRepo, Place
 from bakery.store.store import Store
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Plan
+    from bakery.repo.plan.types import Plan
     from bakery.schema import InputSpec
 
 
