@@ -10,6 +10,7 @@ from bakery.app import looking
 from bakery.app.gates import WAIVERS as WAIVERS
 from bakery.app.making import Making
 from bakery.app.making import weights as weights
+from bakery.card import Card
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId
@@ -40,6 +41,11 @@ class RunReport:
     """What was seen of targets that were yet to be answered."""
     is_current: bool = False
     """Whether the model is the current one now."""
+
+    @property
+    def card(self) -> Card | None:
+        """How near the model is to the prompted one; None: no bake was asked for."""
+        return Card.from_data(self.result["card"]) if self.result else None
 
     def as_data(self) -> dict[str, Any]:
         """Return what `bgit run --json` prints."""

@@ -92,9 +92,9 @@ def show_run(report: RunReport, *, as_json: bool = False) -> None:
         table.add_row("bake", Text(str(report.model), style="bold green"))
         table.add_row("commit", report.commit[:10] if report.commit else "recorded before")
     lay(out, table)
-    if report.result is not None:
+    if report.result is not None and report.card is not None:
         out.print()
-        show_card(Card.from_data(report.result["card"]), seconds=report.result.get("seconds"))
+        show_card(report.card, seconds=report.result.get("seconds"))
         for text in report.result.get("notes", ()):
             if text.startswith(WARNING):
                 out.print(f"\n{harmless(text)}", markup=False)
