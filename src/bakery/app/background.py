@@ -25,7 +25,7 @@ from bakery.repo.commits import checks
 from bakery.repo.files.names import INPUT, RECIPE
 from bakery.repo.git import Git
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.types import Plan
+from bakery.repo.plan.planned import Plan
 from bakery.reporting import Reporter
 from bakery.store import job, results
 from bakery.store.job import Fetched, Job, Progress

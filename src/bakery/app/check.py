@@ -12,12 +12,12 @@ from bakery.errors import BakeryError, ConfigError
 from bakery.plain import plain
 from bakery.repo.files.names import INPUT
 from bakery.repo.look.check import forecast
-from bakery.repo.look.forecast import Forecast, TargetForecast
+from bakery.repo.look.forecasts import Forecast, TargetForecast
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.types import Plan
+    from bakery.repo.plan.planned import Plan
     from bakery.stages.look import Look
 
 _WRITTEN = ("oneshot_qs", "custom")

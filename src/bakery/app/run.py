@@ -18,7 +18,7 @@ from bakery.plain import plain
 from bakery.records import ModelRef
 from bakery.repo.look.estimates import Machine
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.types import Plan
+from bakery.repo.plan.planned import Plan
 from bakery.reporting import Reporter
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from bakery.repo.git import Git, plain_path
 
 if TYPE_CHECKING:
     from bakery.repo.files.recipe import RecordedBake
-    from bakery.repo.plan.types import Plan
+    from bakery.repo.plan.planned import Plan
 
 _UNDER_WAY = {
     "MERGE_HEAD": ("merge", "git merge"),

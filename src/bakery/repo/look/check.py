@@ -16,11 +16,11 @@ from bakery.identity import BakeRequest
 from bakery.records import Prompt
 from bakery.repo.look import estimates, progress
 from bakery.repo.look.estimates import Machine
-from bakery.repo.look.forecast import BakeForecast, Cost, Forecast, TargetForecast, Writing
+from bakery.repo.look.forecasts import BakeForecast, Cost, Forecast, TargetForecast, Writing
 from bakery.repo.look.progress import StageStatus
 from bakery.repo.look.rates import Rates
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.types import Plan, PlannedTarget
+from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.store import job, results
 from bakery.store.store import Store
 

@@ -16,7 +16,7 @@ from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.types import Plan, PlannedTarget
+    from bakery.repo.plan.planned import Plan, PlannedTarget
 
 CARD = ("kl_before", "kl_after", "gap_closed", "top1_agreement", "prompt_tokens_saved",
         "held_out", "tokens")  # fmt: skip

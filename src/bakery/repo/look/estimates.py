@@ -16,8 +16,8 @@ from bakery.identity import BakeRequest, FirstWeights
 from bakery.records import Prompt, user_text
 
 if TYPE_CHECKING:
-    from bakery.repo.look.forecast import BakeForecast, TargetForecast
-    from bakery.repo.plan.types import Plan, PlannedTarget
+    from bakery.repo.look.forecasts import BakeForecast, TargetForecast
+    from bakery.repo.plan.planned import Plan, PlannedTarget
 
 CHARACTERS, MESSAGE = 4, 5
 """Of a token, and the tokens that a template writes around a message."""

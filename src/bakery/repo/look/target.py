@@ -16,7 +16,7 @@ from bakery.repo.model_repo import ModelRepo
 from bakery.store import results
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.types import Plan, PlannedTarget
+    from bakery.repo.plan.planned import Plan, PlannedTarget
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from bakery.records import ModelRef
 from bakery.yaml import text as yaml_text
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.types import Head, PlannedTarget
+    from bakery.repo.plan.planned import Head, PlannedTarget
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 

@@ -18,7 +18,7 @@ from bakery.identity import (
 )
 from bakery.records import ModelRef, Prompt
 from bakery.repo.plan import bake as bake_plan
-from bakery.repo.plan.types import Head, Plan, PlannedTarget
+from bakery.repo.plan.planned import Head, Plan, PlannedTarget
 from bakery.schema.generators import PERSONA_QUESTIONS
 from bakery.schema.model_names import EMBEDDED, HOSTED, kind_of, served_as
 

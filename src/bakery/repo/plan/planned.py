@@ -1,4 +1,4 @@
-"""What a commit asks for, as data: every name fixed, nothing done yet."""
+"""A plan as plain data: every name fixed, nothing done yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan would make and take, as data."""
+"""What a plan would make and take, as plain data."""
 
 from __future__ import annotations
 
