@@ -95,7 +95,12 @@ class ModelRef:
     @property
     def bake_id(self) -> str:
         """The 16 hex digits: what the store is keyed by."""
-        return self.bake[-16:]
+        return hex_of(self.bake)
+
+    @property
+    def given_name(self) -> str:
+        """The name that input.yml gave the bake."""
+        return given_name(self.bake)
 
     @classmethod
     def parse(cls, text: str) -> ModelRef:
@@ -108,6 +113,16 @@ class ModelRef:
             )
         owner, repo, bake, step = match.groups()
         return cls(owner, repo, bake, int(step))
+
+
+def given_name(name: str) -> str:
+    """Return what input.yml called a bake or target, whose full name is `<that>_<16 hex>`."""
+    return name[:-17]
+
+
+def hex_of(name: str) -> str:
+    """Return the 16 hex digits of a full name."""
+    return name[-16:]
 
 
 _REF_SHAPE = re.compile(r"([^/\s]+)/([^/\s]+)/([^/\s]*_[0-9a-f]{16})/([0-9]{1,12})")

@@ -23,7 +23,7 @@ from bakery.records import ModelRef
 from bakery.repo.commits import checks
 from bakery.repo.git import Git
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Plan
+from bakery.repo.plan.planned import Plan
 from bakery.reporting import Reporter
 from bakery.store import job
 from bakery.store.job import Fetched, Job, Progress

@@ -15,7 +15,7 @@ from bakery.app.opening import Models
 from bakery.identity import StimRequest
 from bakery.records import Message, Stimulus, read_rows
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Plan, PlannedTarget
+from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.schema.model_names import HOSTED
 

@@ -21,7 +21,7 @@ from bakery.identity import BakeRequest, RolloutRequest, StimRequest, TargetShar
 from bakery.records import ModelRef, Prompt, write_atomic
 from bakery.repo.commits import checks
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Plan, PlannedTarget
+from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
 
 _SHORTEST = {"role": "user", "content": "?"}

@@ -17,7 +17,7 @@ from bakery.identity import BaseModelId
 from bakery.records import ModelRef
 from bakery.repo.look.estimates import Machine
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Plan
+from bakery.repo.plan.planned import Plan
 from bakery.reporting import Reporter
 
 if TYPE_CHECKING:

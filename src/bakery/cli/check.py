@@ -12,14 +12,15 @@ import click
 from bakery.app import run
 from bakery.errors import BakeryError, ConfigError
 from bakery.repo.commits.checks import INPUT
-from bakery.repo.look.check import Forecast, TargetForecast, forecast
+from bakery.repo.look.check import forecast
+from bakery.repo.look.forecasts import Forecast, TargetForecast
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui.check import show_forecast
 from bakery.ui.progress import reporter
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Plan
+    from bakery.repo.plan.planned import Plan
 
 _WRITTEN = ("oneshot_qs", "custom")
 """The generators that ask a model."""

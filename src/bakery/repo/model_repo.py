@@ -32,7 +32,7 @@ from bakery.store.store import Store
 
 # The schema and plan are imported where they are used: what needs neither starts sooner.
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Head, Plan, RecordedTarget
+    from bakery.repo.plan.planned import Head, Plan, RecordedTarget
     from bakery.schema import InputSpec, Sections
 
 Place = Literal["index", "worktree"]
@@ -80,7 +80,7 @@ class ModelRepo:
 
     def head(self) -> Head:
         """Return where the branch stands, with the targets of its earlier bakes."""
-        from bakery.repo.plan.resolve import Head
+        from bakery.repo.plan.planned import Head
 
         now = self.state()
         targets = self._targets()
@@ -112,7 +112,8 @@ class ModelRepo:
         return schema.load(text, source=source, read=self.reader(of), earlier=self._earlier)
 
     def _resolved(self, spec: InputSpec) -> Plan:
-        from bakery.repo.plan.resolve import Head, resolve
+        from bakery.repo.plan.planned import Head
+        from bakery.repo.plan.resolve import resolve
 
         now = self.state()
         own = {target.name for target in spec.targets}
@@ -280,7 +281,7 @@ class ModelRepo:
         return earlier.sections(self.git, self.bakes())
 
     def _targets(self) -> dict[str, RecordedTarget]:
-        from bakery.repo.plan.resolve import RecordedTarget
+        from bakery.repo.plan.planned import RecordedTarget
 
         return {
             target["name"]: RecordedTarget(

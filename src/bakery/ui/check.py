@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from bakery.repo.look.check import BakeForecast, Cost, Forecast, TargetForecast, Writing
+from bakery.repo.look.forecasts import BakeForecast, Cost, Forecast, TargetForecast, Writing
 from bakery.repo.look.progress import StageStatus
 from bakery.ui.console import FEW_HELD_OUT, arrow, lay, open_console, pairs, say, show_json
 from bakery.ui.progress import duration

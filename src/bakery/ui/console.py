@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakery import records
+from bakery.records import given_name
 from bakery.ui.chart import number
 from bakery.ui.harmless import HarmlessConsole, harmless, harmless_json
 from bakery.ui.progress import WARNING, duration
@@ -149,7 +150,7 @@ def card_rows(
     if held_out < FEW_HELD_OUT:
         rows.append(("", f"n < {FEW_HELD_OUT}: no percentages"))
     for name, part in (card.get("targets") or {}).items():
-        rows.append((name[:-17], _of_target(part, arrow_sign)))
+        rows.append((given_name(name), _of_target(part, arrow_sign)))
     if seconds:
         rows.append(("time", ", ".join(f"{stage} {duration(s)}" for stage, s in seconds.items())))
     return rows

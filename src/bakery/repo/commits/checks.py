@@ -13,7 +13,7 @@ from bakery.repo.git import Git, plain_path
 
 if TYPE_CHECKING:
     from bakery.repo.files.recipe import RecordedBake
-    from bakery.repo.plan.resolve import Plan
+    from bakery.repo.plan.planned import Plan
 
 BREAD, RECIPE, INPUT = ".bread", "recipe.yml", "input.yml"
 

@@ -24,7 +24,7 @@ from bakery.repo.model_repo import ModelRepo, Place
 from bakery.store.store import Store
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Plan
+    from bakery.repo.plan.planned import Plan
     from bakery.schema import InputSpec
 
 

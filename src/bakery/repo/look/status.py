@@ -23,7 +23,7 @@ from bakery.store import job
 from bakery.store.job import Job
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Plan
+    from bakery.repo.plan.planned import Plan
 
 
 @dataclass(frozen=True, slots=True)
