@@ -30,10 +30,9 @@ from bakery.engine.models import adapters
 from bakery.engine.models.half_baked import HalfBaked
 from bakery.engine.models.models import BaseModel
 from bakery.engine.modes import evaluating
-from bakery.engine.teacher import teacher
+from bakery.engine.teacher import keeping
 from bakery.engine.teacher.examples import Examples, Features
 from bakery.engine.teacher.fidelity import fidelity, together
-from bakery.engine.teacher.scoring import beginning
 from bakery.engine.text.views import Pair
 from bakery.engine.training import checkpoints, numerics, start
 from bakery.engine.training.metrics import Metrics, losses
@@ -215,9 +214,7 @@ def train_on_policy(
     Answers are sampled as those of the target were, and scored by the parent behind its prompt.
     """
     train, folder = work.mixture.train, work.out / CHECKPOINTS / ON_POLICY
-    live = teacher.LiveTeacher(
-        work.student, work.readout, [beginning(pair.teacher) for pair in train]
-    )
+    live = keeping.live(work.student, work.readout, train)
     before = len(losses(work.out / METRICS))
     trainer = OnPolicyTrainer(
         work.student,
