@@ -62,6 +62,10 @@ class Stimulus:
         return self.generator == "hardcoded"
 
 
+STOP_TEXT = "stop_text"
+"""How an answer ended before a text of `stop`: not by the model's own end of turn."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trajectory:
     """One sampled answer with its token ids.

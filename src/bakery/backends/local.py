@@ -8,12 +8,12 @@ from pathlib import Path
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from bakery.backends.base import STOP_TEXT, Answer, AnswerRequest
+from bakery.backends.base import Answer, AnswerRequest
 from bakery.engine.models import adapters
 from bakery.engine.models.models import BaseModel
-from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.packed.support import support_of
-from bakery.engine.sampling.sampling import Sample, SampleRequest, Watch, sample
+from bakery.engine.sampling.sampling import SampleRequest, Watch
+from bakery.engine.sampling.speaker import Speaker
 from bakery.engine.text.chat import Chat
 from bakery.errors import ConfigError
 from bakery.identity import SamplingSettings
@@ -41,6 +41,11 @@ class LocalModel:
         )
 
     @property
+    def speaker(self) -> Speaker:
+        """The model as it answers."""
+        return Speaker(self.model, self.base.chat, self.watch)
+
+    @property
     def notes(self) -> list[str]:
         """Say so where every row has to run its whole prompt."""
         why = support_of(self.base.model).refused
@@ -54,9 +59,8 @@ class LocalModel:
             SampleRequest(r.key, tuple(self.prefix(teacher, r.messages, settings)))
             for r in requests
         ]
-        for batch in self.sampled(prefixed, settings):
-            ended = [ended_before(self.base.chat, s, settings.stop) for s in batch]
-            yield [Answer(s.key, s.ids, self.base.chat.text(s.ids), s.finish) for s in ended]
+        for batch in self.speaker.says(prefixed, settings):
+            yield [Answer(s.key, s.ids, self.base.chat.text(s.ids), s.finish) for s in batch]
 
     def prefix(
         self,
@@ -80,25 +84,6 @@ class LocalModel:
             )
         return ids
 
-    def sampled(
-        self,
-        requests: Sequence[SampleRequest],
-        settings: SamplingSettings,
-        *,
-        prefixes: Prefixes | None = None,
-    ) -> Iterator[list[Sample]]:
-        """Yield what the model says behind the ids of each request, batch by batch."""
-        chat = self.base.chat
-        yield from sample(
-            self.model,
-            requests,
-            settings,
-            end_ids=chat.end_ids,
-            pad_id=chat.pad_id,
-            prefixes=prefixes,
-            watch=self.watch,
-        )
-
 
 class AnsweringForAnother:
     """A model whose answers another one learns; which one it was is kept with them."""
@@ -119,17 +104,6 @@ class AnsweringForAnother:
     ) -> Iterator[list[Answer]]:
         """Yield what the model answers."""
         yield from self._model.answers(requests, teacher, settings)
-
-
-def ended_before(chat: Chat, sample: Sample, stop: Sequence[str]) -> Sample:
-    """Return a sample up to the last whole token before the first text that ends an answer."""
-    text = chat.decoded(sample.ids) if stop else ""
-    found = [at for at in (text.find(end) for end in stop) if at >= 0]
-    if not found:
-        return sample
-    _, ends = chat.decoded_places(sample.ids)
-    kept = sum(end <= min(found) for end in ends)
-    return Sample(sample.key, sample.ids[:kept], STOP_TEXT)
 
 
 def same_tokens(chat: Chat, base: Chat) -> bool:

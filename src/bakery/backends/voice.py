@@ -69,8 +69,7 @@ class Voice:
         longest = max_tokens or self._speech.max_tokens
         settings = SamplingSettings(1, longest, temperature, min_p=self._speech.min_p)
         requests = [SampleRequest(turn.key, self._before(turn.behind, longest)) for turn in turns]
-        batches = self._model.sampled(requests, settings, prefixes=self._prefixes)
-        sampled = {one.key: one for batch in batches for one in batch}
+        sampled = self._model.speaker.all(requests, settings, prefixes=self._prefixes)
         ended = [r for r in requests if sampled[r.key].finish == "stop"]
         likely = {} if self.is_trusted else self._likely(ended, sampled)
         return [self._reply(sampled[r.key], likely.get(r.key)) for r in requests]

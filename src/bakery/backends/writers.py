@@ -54,7 +54,7 @@ class LocalWriter:
         settings = SamplingSettings(1, max_tokens or longest, temperature)
         prefix = tuple(self._prefix(instruction, settings))
         requests = [SampleRequest(f"{key}/{i}", prefix) for i in range(count)]
-        said = {s.key: s for batch in self._model.sampled(requests, settings) for s in batch}
+        said = self._model.speaker.all(requests, settings)
         chat = self._model.base.chat
         begun = chat.thought_begun(prefix)
         found = [said[request.key] for request in requests]

@@ -16,7 +16,8 @@ from accelerate.utils import gather_object
 from peft import PeftModel
 
 from bakery.distil.settings.parse import Settings
-from bakery.engine.sampling.sampling import SampleRequest, Watch, sample
+from bakery.engine.sampling.sampling import SampleRequest, Watch
+from bakery.engine.sampling.speaker import Speaker
 from bakery.engine.text.chat import Chat
 from bakery.identity import SamplingSettings
 from bakery.records import Message, Prompt
@@ -103,7 +104,6 @@ class Questions:
             [pair.question for pair in pairs[rank::world]],
             Prompt(tuple(context)),
             max_new_tokens=self._settings.data.eval_max_new_tokens,
-            end_ids=self._chat.end_ids,
             watch=reporter.partly,
         )
         numbered = list(zip(range(rank, len(pairs), world), mine, strict=True))
@@ -138,7 +138,6 @@ def ask(
     prompt: Prompt,
     *,
     max_new_tokens: int,
-    end_ids: frozenset[int],
     watch: Watch | None = None,
 ) -> list[str]:
     """Return the model's likeliest answer to every question behind `prompt`, in batches.
@@ -150,11 +149,8 @@ def ask(
         SampleRequest(str(at), tuple(chat.prefix_ids(prompt, [{"role": "user", "content": text}])))
         for at, text in enumerate(questions)
     ]
-    said: dict[str, str] = {}
-    ends, pad_id = end_ids, chat.pad_id
-    for batch in sample(model, requests, settings, end_ids=ends, pad_id=pad_id, watch=watch):
-        said |= {answer.key: chat.text(answer.ids) for answer in batch}
-    return [chat.thought_begun(r.prefix_ids) + said[r.key] for r in requests]
+    said = Speaker(model, chat, watch).all(requests, settings)
+    return [chat.thought_begun(r.prefix_ids) + chat.text(said[r.key].ids) for r in requests]
 
 
 def is_correct(response: str, accepted: Sequence[str]) -> bool:

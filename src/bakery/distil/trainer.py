@@ -43,7 +43,7 @@ from bakery.engine.text.pairs import settings_of
 from bakery.engine.text.views import Pair
 from bakery.engine.training import on_policy
 from bakery.engine.training.numerics import FILE as NUMERICS
-from bakery.engine.training.on_policy import OnPolicyTrainer, OwnAnswers, Places
+from bakery.engine.training.on_policy import KeptAnswers, OnPolicyTrainer, Places
 from bakery.engine.training.rounds import Rounds, rounds_of
 from bakery.errors import ConfigError
 from bakery.reporting import Quiet, Reporter
@@ -60,7 +60,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
     Takes what the data functions of this package return, lists of such rows, or `Rounds`.
     """
 
-    _own: OwnAnswers | None
+    _own: KeptAnswers | None
 
     def __init__(
         self,
@@ -80,8 +80,8 @@ class ContextBakingTrainer(OnPolicyTrainer):
         model, args, tokenizer = _required(model, args, processing_class)
         _refuse_unused(data_collator, compute_metrics)
         self.reporter = reporter or Quiet()
-        self._end_ids = frozenset(end_ids(model.get_base_model(), tokenizer.eos_token_id))
-        self.chat = Chat(tokenizer, sorted(self._end_ids), template_kwargs=args.template_kwargs)
+        ends = end_ids(model.get_base_model(), tokenizer.eos_token_id)
+        self.chat = Chat(tokenizer, ends, template_kwargs=args.template_kwargs)
         self._context = settings_of(context_of(args, context_config))
         self._rounds = self._rounds_of(train_dataset, args, model)
         self._eval_rounds = (
@@ -217,7 +217,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
             rows_of(dataset), self.chat, self._context, args, model.config, self.reporter
         )
 
-    def _own_answers(self, args: BakeryConfig) -> OwnAnswers | None:
+    def _own_answers(self, args: BakeryConfig) -> KeptAnswers | None:
         """Return who answers on-policy rows; None where the teacher answers."""
         if not args.on_policy:
             return None
@@ -225,11 +225,10 @@ class ContextBakingTrainer(OnPolicyTrainer):
         for note in on_policy.notes(self._rounds, args.loss_type):
             self.reporter.note(note)
         kept = Path(str(args.output_dir)) / TRAJECTORIES
-        return OwnAnswers(self._rounds, end_ids=self._end_ids, kept=kept)
+        return KeptAnswers(self._rounds, kept=kept)
 
     def _fill(self, examples: Examples, rounds: Rounds, name: str, *, kept: str) -> None:
         """Have the teacher answer a round and score it; every process does its share."""
-        rank, world = self.args.process_index, self.args.world_size
         folder = Path(str(self.args.output_dir))
         given = self.args.trajectories_file if name == "0" else None
         answers = len(rounds.open_rows) * rounds.settings.num_traj_per_stimulus
@@ -240,12 +239,8 @@ class ContextBakingTrainer(OnPolicyTrainer):
             drawn = rounds.examples(
                 self.model,
                 name,
-                prefixes=asked.prefixes,
-                captured=asked.captured,
-                end_ids=self._end_ids,
-                rank=rank,
-                world=world,
-                gather=self._gather,
+                asked=asked,
+                worker=self.worker,
                 given=Path(given) if given else None,
                 kept=folder / kept,
             )

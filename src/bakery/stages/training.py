@@ -36,7 +36,7 @@ from bakery.engine.teacher.fidelity import fidelity, together
 from bakery.engine.text.views import Pair
 from bakery.engine.training import checkpoints, numerics, start
 from bakery.engine.training.metrics import Metrics, losses
-from bakery.engine.training.on_policy import Continuations, OnPolicyTrainer, Places
+from bakery.engine.training.on_policy import Continuations, OnPolicyTrainer, OwnAnswers, Places
 from bakery.engine.training.step_figures import StepFigures
 from bakery.engine.training.trainer import BakingTrainer
 from bakery.engine.training.wandb_run import Send
@@ -228,15 +228,9 @@ def train_on_policy(
         idle_first_step=work.settings.warmup == IDLE_FIRST_STEP,
     )
     watch(trainer, work, send, before=before, phase=ON_POLICY)
-    trainer.learn_from(
-        Continuations(
-            train,
-            {target.share.id: _sampling(target) for target in data},
-            end_ids=frozenset(work.base.chat.end_ids),
-            pad_id=work.base.chat.pad_id,
-            seed=work.settings.seed,
-        )
-    )
+    sampling = {target.share.id: _sampling(target) for target in data}
+    prompts = Continuations(train, sampling, seed=work.settings.seed)
+    trainer.learn_from(OwnAnswers(prompts, work.base.chat))
     last = _last_whole(folder)
     if last is not None:
         work.reporter.note(f"the on-policy phase goes on from {last.name}")
