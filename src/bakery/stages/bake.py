@@ -85,7 +85,7 @@ def run(
         before = _measured(work, "measuring before", mixture.held_out)
     early = [*([why] if why else []), *_notes(work, before)]
     _tell(early, reporter)
-    step, trained = _train(work, data)
+    step, trained = _train(work)
     after = _measured(work, "measuring after", mixture.held_out)
     again = _measured(work, "measuring what was learnt", measured.trained_on(mixture))
     saved = out / str(step)
@@ -131,7 +131,7 @@ def _measured(work: Work, label: str, pairs: Sequence[Pair]) -> measured.Measure
     return measured.measure(*given, reporter=work.reporter, label=label)
 
 
-def _train(work: Work, data: Sequence[TargetData]) -> tuple[int, dict[str, Any]]:
+def _train(work: Work) -> tuple[int, dict[str, Any]]:
     """Train through all phases; return the last step, and what the result says of them."""
     own = work.settings.on_policy
     with wandb_run.sending(work.request.running.wandb, work.settings.as_data()) as send:
@@ -140,7 +140,7 @@ def _train(work: Work, data: Sequence[TargetData]) -> tuple[int, dict[str, Any]]
         said = {"batch": work.batch, **learnt_with, "loss": training.summary(seen)}
         said["numerics"] = chosen
         if own is not None:
-            said |= training.train_on_policy(work, own, data, send)
+            said |= training.train_on_policy(work, own, send)
             step += own.steps
     return step, said
 
