@@ -68,8 +68,10 @@ STOP_TEXT = "stop_text"
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """One sampled answer with its token ids.
+    """One sampled answer with its token ids: what both doors learn from.
 
+    In the file of a target it lies as it is here; in that of an output_dir by round and row, of
+    which its `stimulus_id` is made there (`engine.training.rounds.Drawn`).
     `finish` is `stop` when the model ended its turn (the end-of-turn id is then the last of
     `response_ids`), `length` when `max_tokens` cut it, `stop_text` when a text of `stop` came
     next, and else what the endpoint said. Without ids it is `empty`, `refusal` (of the model) or
@@ -81,7 +83,10 @@ class Trajectory:
     response_ids: tuple[int, ...]
     text: str
     finish: str
-    model: str
+    model: str = ""
+    """Who answered; empty in memory where a file does not say it."""
+    asked: str | None = None
+    """Digest of the prompt's ids, where it is known. None: the stimulus names what was asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from accelerate.utils import gather_object
 from peft import PeftModel
 
-from bakery.distil.settings.parse import Settings
 from bakery.engine.sampling.sampling import SampleRequest, Watch
 from bakery.engine.sampling.speaker import Speaker
 from bakery.engine.text.chat import Chat
+from bakery.engine.workers import ALONE, Worker
 from bakery.identity import SamplingSettings
 from bakery.records import Message, Prompt
 from bakery.reporting import Reporter
+from bakery.settings.config import ContextConfig
 
 SHOWN_CHARS = 200
 
@@ -59,11 +59,17 @@ class Questions:
     """Questions with keywords, asked without the context, under it, and of the baked model."""
 
     def __init__(
-        self, chat: Chat, settings: Settings, asked: Mapping[str, Sequence[QuestionAnswer]]
+        self,
+        chat: Chat,
+        asked: Mapping[str, Sequence[QuestionAnswer]],
+        context: ContextConfig,
+        *,
+        max_tokens: int,
+        worker: Worker = ALONE,
     ) -> None:
-        self._chat, self._asked, self._settings = chat, asked, settings
-        self._prefix = settings.context.prefix
-        kept = settings.context.student_retained_turns
+        self._chat, self._asked = chat, asked
+        self._max_tokens, self._worker = max_tokens, worker
+        self._prefix, kept = context.prefix, context.student_retained_turns
         # What stays at inference is there before the bake, too.
         self._left = (self._prefix or ())[-kept:] if kept else ()
 
@@ -95,19 +101,18 @@ class Questions:
         reporter: Reporter,
     ) -> Scores:
         """Ask every process its share of the questions."""
-        training = self._settings.training
-        rank, world = training.process_index, training.world_size
+        rank, world = self._worker.rank, self._worker.count
         reporter.progress("ask", 0, len(pairs))
         mine = ask(
             model,
             self._chat,
             [pair.question for pair in pairs[rank::world]],
             Prompt(tuple(context)),
-            max_new_tokens=self._settings.data.eval_max_new_tokens,
+            max_new_tokens=self._max_tokens,
             watch=reporter.partly,
         )
         numbered = list(zip(range(rank, len(pairs), world), mine, strict=True))
-        said = dict(gather_object(numbered) if world > 1 else numbered)
+        said = dict(self._worker.gather(numbered))
         reporter.progress("ask", len(pairs), len(pairs))
         return score(pairs, [said[at] for at in range(len(pairs))])
 

@@ -28,18 +28,18 @@ from bakery.data.rows import Row
 from bakery.distil import folder, loading, refusals
 from bakery.distil.folder import FINAL, MERGED, METRICS, RESULTS
 from bakery.distil.keywords import QuestionAnswer, Questions
-from bakery.distil.settings import settled
+from bakery.distil.settings import narrowed, settled
 from bakery.distil.settings.parse import Settings
 from bakery.distil.trainer import ContextBakingTrainer
 from bakery.engine.models import merged, versions
 from bakery.engine.text.chat import CLOCK_STOPPED, Chat
-from bakery.engine.text.pairs import settings_of
 from bakery.engine.training import metrics, needs, on_policy
-from bakery.engine.training.rounds import Drawn, Rounds, rounds_of
+from bakery.engine.training.rounds import Rounds, answers_in
+from bakery.engine.training.trainer import worker_of
 from bakery.errors import ConfigError, StageError
 from bakery.evals.card import card
 from bakery.identity import canonical, digest
-from bakery.records import Message, Prompt, read_rows, write_atomic
+from bakery.records import Message, Prompt, write_atomic
 from bakery.reporting import Reporter
 
 
@@ -66,7 +66,7 @@ def gather(settings: Settings) -> Material:
     rows = training_rows(settings.data)
     _check_context(settings, rows)
     if settings.training.trajectories_file:
-        read_rows(Path(settings.training.trajectories_file), Drawn)  # refuses what holds others
+        answers_in(Path(settings.training.trajectories_file))  # refuses what holds others
     if settings.training.on_policy:
         on_policy.check(sum(row.needs_sampling for row in rows))
     held_out = eval_rows(settings.data)
@@ -129,7 +129,10 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     sized = settled.lora(settings.lora, settled.base_of(source.config()), training)
     with told.doing("loading"):
         model = loading.load(source, settings.data, training)
-    questions = Questions(chat, settings, material.questions)
+    questions = Questions(
+        chat, material.questions, settings.context,
+        max_tokens=settings.data.eval_max_new_tokens, worker=worker_of(training),
+    )  # fmt: skip
     scores = questions.before(model, told)
     student = loading.with_adapter(model, settings.lora, source, settings.data, training)
     if training.merge:
@@ -206,11 +209,11 @@ class _Rounds:
         reporter: Reporter,
     ) -> _Rounds:
         """Cut all rows into examples."""
-        more = chat, settings_of(settings.context), settings.training, config, reporter
+        more = chat, narrowed.views(settings.context), settings.training, config, reporter
         held_out = material.eval_rows
         return cls(
-            rounds_of(material.rows, *more),
-            rounds_of(held_out, *more) if held_out is not None else None,
+            narrowed.rounds(material.rows, *more),
+            narrowed.rounds(held_out, *more) if held_out is not None else None,
         )
 
 

@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 from bakery.data.datasets import prompt_baking_collator, rows_of
 from bakery.distil.beginning import Beginning
+from bakery.distil.settings import narrowed
 from bakery.engine.loss.forms import Form
 from bakery.engine.loss.losses import Divergence, make_loss
 from bakery.engine.loss.readout import Readout
@@ -39,12 +40,11 @@ from bakery.engine.teacher.teacher import (
     teaching,
 )
 from bakery.engine.text.chat import Chat
-from bakery.engine.text.pairs import settings_of
 from bakery.engine.text.views import Pair
 from bakery.engine.training import on_policy
 from bakery.engine.training.numerics import FILE as NUMERICS
 from bakery.engine.training.on_policy import KeptAnswers, OnPolicyTrainer, Places
-from bakery.engine.training.rounds import Rounds, rounds_of
+from bakery.engine.training.rounds import Rounds
 from bakery.errors import ConfigError
 from bakery.reporting import Quiet, Reporter
 from bakery.settings.config import BakeryConfig, ContextConfig, context_of
@@ -82,7 +82,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
         self.reporter = reporter or Quiet()
         ends = end_ids(model.get_base_model(), tokenizer.eos_token_id)
         self.chat = Chat(tokenizer, ends, template_kwargs=args.template_kwargs)
-        self._context = settings_of(context_of(args, context_config))
+        self._context = narrowed.views(context_of(args, context_config))
         self._rounds = self._rounds_of(train_dataset, args, model)
         self._eval_rounds = (
             self._rounds_of(eval_dataset, args, model) if eval_dataset is not None else None
@@ -213,7 +213,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
     def _rounds_of(self, dataset: Any, args: BakeryConfig, model: PeftModel) -> Rounds:
         if isinstance(dataset, Rounds):
             return dataset
-        return rounds_of(
+        return narrowed.rounds(
             rows_of(dataset), self.chat, self._context, args, model.config, self.reporter
         )
 

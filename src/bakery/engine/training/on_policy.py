@@ -22,12 +22,12 @@ from bakery.engine.teacher.examples import Example, Examples
 from bakery.engine.teacher.scoring import beginning
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair, View
-from bakery.engine.training.rounds import Drawn, Rounds
+from bakery.engine.training.rounds import Rounds, answers_in
 from bakery.engine.training.trainer import BakingTrainer
 from bakery.engine.workers import ALONE, Worker
 from bakery.errors import ConfigError
 from bakery.identity import SamplingSettings
-from bakery.records import read_rows
+from bakery.records import Trajectory
 
 NAME = "on-policy"
 
@@ -50,7 +50,7 @@ class Prompts(Protocol):
     ) -> Mapping[SamplingSettings, Sequence[SampleRequest]]:
         """Return what the student is asked in a round, by how it is to answer."""
 
-    def example(self, name: str, at: int, said: Mapping[str, Sample]) -> Example:
+    def example(self, name: str, at: int, said: Mapping[str, Sequence[int]]) -> Example:
         """Return the example at a place, of what was said to its requests of a round."""
 
 
@@ -80,8 +80,9 @@ class OwnAnswers:
         with evaluating(model):  # adapters stay as they are
             for settings, requests in asked.items():
                 said |= speaker.all(requests, settings, told=partial(self._told, len(requests)))
-        found = {at: self._prompts.example(name, at, said) for at in places}
-        self._keep(name, [r for requests in asked.values() for r in requests], said, found, worker)
+        ids = {key: one.ids for key, one in said.items()}
+        found = {at: self._prompts.example(name, at, ids) for at in places}
+        self._keep([r for requests in asked.values() for r in requests], said, found, worker)
         return [[found[at] for at in batch] for batch in drawn]
 
     def _told(self, of: int, done: int) -> None:
@@ -89,7 +90,6 @@ class OwnAnswers:
 
     def _keep(
         self,
-        name: str,
         requests: Sequence[SampleRequest],
         said: Mapping[str, Sample],
         found: Mapping[int, Example],
@@ -104,7 +104,7 @@ class KeptAnswers(OwnAnswers):
     def __init__(self, rounds: Rounds, *, kept: Path) -> None:
         super().__init__(rounds, rounds.chat, watch=rounds.reporter.partly)
         self._rounds, self._kept = rounds, kept
-        self._there: set[Drawn] | None = None
+        self._there: set[Trajectory] | None = None
         self._asked = self._found = False
 
     def say(self) -> None:
@@ -120,22 +120,21 @@ class KeptAnswers(OwnAnswers):
 
     def _keep(
         self,
-        name: str,
         requests: Sequence[SampleRequest],
         said: Mapping[str, Sample],
         found: Mapping[int, Example],
         worker: Worker,
     ) -> None:
         self._asked = True
-        own = self._rounds.drawn(name, requests, said)
+        own = self._rounds.trajectories(requests, said)
         # A row that fills up the batches of the last step may be there twice.
-        everyone: dict[tuple[int, int], Drawn] = {}
+        everyone: dict[str, Trajectory] = {}
         for has_target, answers in worker.gather([(any(found.values()), own)]):
             self._found |= has_target
-            everyone |= {(one.row, one.sample): one for one in answers}
+            everyone |= {self._rounds.key(one): one for one in answers}
         if worker.rank == 0:
             if self._there is None:  # those of a run that this one resumes
-                self._there = set(read_rows(self._kept, Drawn))
+                self._there = set(answers_in(self._kept))
             self._rounds.keep(self._kept, list(everyone.values()), self._there)
             self._there.update(everyone.values())
 
@@ -161,14 +160,14 @@ class Continuations:
             asked.setdefault(self._sampling[pair.key.split("/")[0]], []).append(request)
         return asked
 
-    def example(self, name: str, at: int, said: Mapping[str, Sample]) -> Example:
+    def example(self, name: str, at: int, said: Mapping[str, Sequence[int]]) -> Example:
         """Return the pair at a place, with what was said to it in a round."""
         pair = self._pairs[at]
         key = self._key(name, pair)
         views = []
         for view in (pair.teacher, pair.student):
             start = len(beginning(view))
-            ids = (*view.ids[:start], *said[key].ids)
+            ids = (*view.ids[:start], *said[key])
             views.append(View(ids, ((start, len(ids)),)))
         return [Pair(key, *views)]
 

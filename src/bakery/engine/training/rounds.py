@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedConfig
-
 from bakery.data.rows import Row
 from bakery.engine.sampling.sampling import Sample, SampleRequest
 from bakery.engine.sampling.speaker import Speaker
@@ -35,16 +33,15 @@ from bakery.engine.text.views import Pair
 from bakery.engine.workers import ALONE, Worker
 from bakery.errors import ConfigError, StageError
 from bakery.identity import SamplingSettings, digest
-from bakery.records import append_rows, read_rows
+from bakery.records import Trajectory, append_rows, read_rows
 from bakery.reporting import Reporter
-from bakery.settings.config import BakeryConfig
 
 SHOWN_REASONS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One answer of a round, as it is kept in trajectories.jsonl."""
+    """A trajectory as the trajectories.jsonl of an output_dir has it: by round and row."""
 
     round: str
     row: int
@@ -54,6 +51,24 @@ class Drawn:
     finish: str
     asked: str = ""
     """Digest of the prompt's ids; empty in files of earlier versions."""
+
+    @classmethod
+    def of(cls, one: Trajectory) -> Drawn:
+        """Return what is written."""
+        name, _, row = one.stimulus_id.rpartition("/")
+        kept = one.sample, one.response_ids, one.text, one.finish, one.asked or ""
+        return cls(name, int(row), *kept)
+
+    @property
+    def trajectory(self) -> Trajectory:
+        """Return what was read."""
+        kept = self.sample, self.response_ids, self.text, self.finish
+        return Trajectory(f"{self.round}/{self.row}", *kept, asked=self.asked)
+
+
+def answers_in(path: Path) -> list[Trajectory]:
+    """Return the trajectories of a file by round and row, or refuse what holds others."""
+    return [drawn.trajectory for drawn in read_rows(path, Drawn)]
 
 
 class Rounds:
@@ -131,29 +146,31 @@ class Rounds:
         """Return what the student is asked in a round, at some places."""
         return {self.settings: list(self._requests(name, places, side=1))}
 
-    def example(self, name: str, at: int, said: Mapping[str, Sample]) -> Example:
+    def example(self, name: str, at: int, said: Mapping[str, Sequence[int]]) -> Example:
         """Return the example at a place, of what was said to its requests of a round."""
         if at not in self._open:
             return self._examples[at]
         row = self._open[at]
         keys = self._keys(name, row)
-        return [pair for key in keys for pair in self._pair(row, key, said[key].ids)]
+        return [pair for key in keys for pair in self._pair(row, key, said[key])]
 
-    def drawn(
-        self, name: str, requests: Iterable[SampleRequest], said: Mapping[str, Sample]
-    ) -> list[Drawn]:
-        """Return answers as they are kept."""
+    def trajectories(
+        self, requests: Iterable[SampleRequest], said: Mapping[str, Sample]
+    ) -> list[Trajectory]:
+        """Return what was said as trajectories."""
         found = []
         for request in requests:
-            row, number = map(int, request.key.rsplit("/", 2)[1:])
-            one, asked = said[request.key], _digest_of(request)
-            text = self.chat.text(one.ids)
-            found.append(Drawn(name, row, number, one.ids, text, one.finish, asked))
+            one, (stimulus, number) = said[request.key], request.key.rsplit("/", 1)
+            of = stimulus.removeprefix(f"{self.seed}/"), int(number)
+            text, asked = self.chat.text(one.ids), _digest_of(request)
+            found.append(Trajectory(*of, one.ids, text, one.finish, asked=asked))
         return found
 
-    def keep(self, path: Path, drawn: Sequence[Drawn], there: Collection[Drawn] = ()) -> None:
+    def keep(
+        self, path: Path, answers: Iterable[Trajectory], there: Collection[Trajectory] = ()
+    ) -> None:
         """Append answers to a file, but for those that are `there`."""
-        new = [d for d in drawn if d not in there]
+        new = [Drawn.of(one) for one in answers if one not in there]
         append_rows(path, sorted(new, key=lambda d: (d.row, d.sample)))
 
     def examples(
@@ -191,14 +208,11 @@ class Rounds:
         said = speaker.all(
             mine, self.settings, prefixes=asked.prefixes, captured=asked.captured, told=told
         )
-        fresh = worker.gather(self.drawn(name, mine, said))
+        fresh = worker.gather(self.trajectories(mine, said))
         self.reporter.progress("rollout", len(requests), len(requests))
         if kept is not None and worker.rank == 0:
             self.keep(kept, fresh, set(self._answered(kept, name).values()))
-        found = {
-            self.key(name, d.row, d.sample): Sample("", d.response_ids, d.finish)
-            for d in (*have.values(), *fresh)
-        }
+        found = {self.key(one): one.response_ids for one in (*have.values(), *fresh)}
         examples = [self.example(name, at, found) for at in range(len(self))]
         self.say(f"round {name}")
         self.check_targets(any(examples))
@@ -248,7 +262,7 @@ class Rounds:
     def _keys(self, name: str, row: Row) -> Iterator[str]:
         """Yield what names each answer to a row in a round."""
         for number in range(self.settings.num_traj_per_stimulus):
-            yield self.key(name, row.number, number)
+            yield f"{self.seed}/{name}/{row.number}/{number}"
 
     def _prefixes(self, row: Row) -> tuple[list[int], list[int]]:
         return prefixes(self.chat, row, self.context)
@@ -263,36 +277,37 @@ class Rounds:
                 hint="Raise max_seq_length or lower trajectory_length; a prompt is never cut.",
             )
 
-    def key(self, name: str, row: int, number: int) -> str:
+    def key(self, one: Trajectory) -> str:
         """Return what names, and seeds, one answer of a round."""
-        return f"{self.seed}/{name}/{row}/{number}"
+        return f"{self.seed}/{one.stimulus_id}/{one.sample}"
 
-    def _answered(self, kept: Path | None, name: str) -> dict[str, Drawn]:
-        rows = read_rows(kept, Drawn) if kept is not None else []
-        return {self.key(name, d.row, d.sample): d for d in rows if d.round == name}
+    def _answered(self, kept: Path | None, name: str) -> dict[str, Trajectory]:
+        there = answers_in(kept) if kept is not None else []
+        return {self.key(one): one for one in there if one.stimulus_id.rpartition("/")[0] == name}
 
     def _check_given(
         self,
         given: Path,
-        have: Mapping[str, Drawn],
+        have: Mapping[str, Trajectory],
         requests: Sequence[SampleRequest],
         vocabulary: int,
     ) -> None:
         """Refuse answers to other prompts; say how many there are."""
         taken = 0
         for request in requests:
-            drawn = have.get(request.key)
-            if drawn is None:
+            one = have.get(request.key)
+            if one is None:
                 continue
             taken += 1
-            if not _are_ids(drawn.response_ids, vocabulary):
+            row = one.stimulus_id.rpartition("/")[2]
+            if not _are_ids(one.response_ids, vocabulary):
                 raise ConfigError(
-                    f"{given}: the response_ids of row {drawn.row} are no tokens of this model",
+                    f"{given}: the response_ids of row {row} are no tokens of this model",
                     hint="They go with the tokenizer that they were made with.",
                 )
-            if drawn.asked not in ("", _digest_of(request)):
+            if one.asked not in ("", _digest_of(request)):
                 raise ConfigError(
-                    f"{given} answers another prompt in row {drawn.row} than the data has there",
+                    f"{given} answers another prompt in row {row} than the data has there",
                     hint="It goes with the data, context and tokenizer that it was made with.",
                 )
         if not taken:
@@ -342,33 +357,3 @@ def _are_ids(ids: Any, vocabulary: int) -> bool:
 
 def _digest_of(request: SampleRequest) -> str:
     return digest(list(request.prefix_ids))[:16]
-
-
-def rounds_of(
-    rows: Sequence[Row],
-    chat: Chat,
-    context: ContextSettings,
-    args: BakeryConfig,
-    config: PreTrainedConfig,
-    reporter: Reporter,
-) -> Rounds:
-    """Return the rounds that training draws from; `config` says how long a row may be."""
-    text = config.get_text_config()
-    longest = int(getattr(text, "max_position_embeddings", 0) or 1 << 30)
-    return Rounds(
-        rows,
-        chat,
-        context,
-        SamplingSettings(
-            num_traj_per_stimulus=args.num_trajectories,
-            max_tokens=args.trajectory_length,
-            temperature=args.sampling_temperature,
-            top_p=args.top_p,
-            top_k=args.top_k,
-            min_p=args.min_p,
-            repetition_penalty=args.repetition_penalty,
-        ),
-        seed=args.seed,
-        max_length=min(args.max_seq_length or longest, longest),
-        reporter=reporter,
-    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,12 @@ OWN_WEIGHTS = "own.safetensors"
 
 MODEL_INPUTS = ("input_ids", "attention_mask", "position_ids", KEYWORD)
 """What of a batch goes into the model's forward."""
+
+
+def worker_of(args: TrainingArguments) -> Worker:
+    """Return this process among those of a run, before there is a trainer."""
+    gather = gather_object if args.world_size > 1 else list
+    return Worker(args.process_index, args.world_size, gather)
 
 
 class BakingTrainer(Trainer):
@@ -178,12 +185,9 @@ class BakingTrainer(Trainer):
     @property
     def worker(self) -> Worker:
         """This process among those of the run."""
-        return Worker(
-            self.args.process_index,
-            self.args.world_size,
-            gather_object if self.args.world_size > 1 else list,
-            self.accelerator.wait_for_everyone,
-            self.accelerator.autocast,
+        accelerator = self.accelerator
+        return replace(
+            worker_of(self.args), wait=accelerator.wait_for_everyone, autocast=accelerator.autocast
         )
 
     @property
