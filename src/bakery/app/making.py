@@ -229,9 +229,8 @@ class Making:
             write_atomic(folder / "input.yml", blob.text)
         # Once more: hours may lie between the first stage and this one.
         parent = weights(self.repo, request.parent) if request.parent else None
-        local = self.models.to_train(
-            dtype=request.training.dtype, attention=needs.attention(request.running)
-        )
+        attention = needs.attention(request.running.attn_implementation)
+        local = self.models.to_train(dtype=request.training.dtype, attention=attention)
         return bake.run(
             request,
             targets,

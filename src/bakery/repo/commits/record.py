@@ -289,7 +289,7 @@ def _message(result: Mapping[str, Any], model: ModelRef) -> str:
     )
     parent = result.get("parent")
     return (
-        f"bake: {model.bake[:-17]}{measured}\n\n"
+        f"bake: {model.given_name}{measured}\n\n"
         f"Model:  {model}\n"
         f"Parent: {parent['model'] if parent else result['base']['name'] + ' (base model)'}\n"
         f"Digest: sha256:{result['digest']}\n"

@@ -1,4 +1,4 @@
-"""Every name fixed, nothing done yet.
+"""From input.yml and where the branch stands to a plan.
 
 `resolve` is pure: no git, no files, no clock, no environment. `status`, `run` and all that
 shows or does anything use it, so they cannot disagree on a name.
