@@ -8,7 +8,8 @@ import torch
 from bakery.app.opening import Models
 from bakery.app.workbench import InRepository
 from bakery.backends.hosted import HostedWriter
-from bakery.backends.local import InstructedWriter, LocalModel
+from bakery.backends.local import LocalModel
+from bakery.backends.writers import InstructedWriter
 from bakery.errors import RepoError
 from bakery.records import ModelRef, Prompt
 from bakery.repo.model_repo import ModelRepo

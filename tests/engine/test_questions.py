@@ -15,7 +15,8 @@ import pytest
 
 from bakery.backends import hosted
 from bakery.backends.base import QuestionWriter, Reply
-from bakery.backends.local import InstructedWriter, LocalModel, UserTurnWriter
+from bakery.backends.local import LocalModel
+from bakery.backends.writers import InstructedWriter, UserTurnWriter
 from bakery.errors import ConfigError, StageError
 from bakery.generators import oneshot
 from bakery.identity import StimRequest

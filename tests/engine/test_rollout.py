@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from bakery.backends.base import AnswerRequest
-from bakery.backends.local import AnsweringForAnother, LocalModel, ended_before, same_tokens
+from bakery.backends.local import AnsweringForAnother, LocalModel, same_tokens
 from bakery.engine.bases import bases
 from bakery.engine.models import models
 from bakery.engine.sampling.sampling import Sample
+from bakery.engine.sampling.speaker import ended_before
 from bakery.engine.text.views import pair_up
 from bakery.identity import RolloutRequest, SamplingSettings, StimRequest
 from bakery.records import Message, Prompt, Stimulus, Trajectory, read_rows

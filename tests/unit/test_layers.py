@@ -73,3 +73,13 @@ def test_one_room_spells_what_a_stage_leaves():
         if f'"{name}"' in path.read_text(encoding="utf-8")
     }
     assert found == {f"store/results.py: {name}" for name in own}
+
+
+def test_what_decides_loads_no_screen():
+    floors = ("app", "repo", "repo/look", "store")
+    modules = [
+        f"bakery.{floor.replace('/', '.')}.{path.stem}"
+        for floor in floors
+        for path in sorted((SOURCE / floor).glob("[a-z]*.py"))
+    ]
+    assert loaded_by(f"import {', '.join(modules)}", ("rich", "click", "torch")) == []

@@ -20,7 +20,7 @@ from bakery.card import Card
 from bakery.errors import ConfigError, ModelError
 from bakery.identity import BaseModelId
 from bakery.records import Message, ModelRef
-from bakery.repo.plan.resolve import Head, Plan
+from bakery.repo.plan.planned import Head, Plan
 from bakery.reporting import Quiet, Reporter
 from bakery.schema.data_sets import FILE_KINDS
 from bakery.store import results, user

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bakery.app.run import RunReport
     from bakery.repo.files.state import State
     from bakery.repo.history.lineage import Lineage
-    from bakery.repo.plan.resolve import Plan
+    from bakery.repo.plan.planned import Plan
     from bakery.store.job import Fetched
 
 
@@ -105,7 +105,7 @@ class Repo:
         if not sample:
             return check.check(self._repo, path)
         with self._told() as reporter:
-            return check.sample(self._repo, path, reporter=reporter)
+            return check.check(self._repo, path, sample=reporter)
 
     @overload
     def run(self, *stages: str, detach: Literal[False] = ..., force: bool = ...,

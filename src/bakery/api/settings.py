@@ -8,7 +8,8 @@ from typing import Any
 
 from bakery import schema
 from bakery.errors import ConfigError
-from bakery.repo.plan.resolve import Head, Plan, resolve
+from bakery.repo.plan.planned import Head, Plan
+from bakery.repo.plan.resolve import resolve
 from bakery.schema.sources import Read
 from bakery.yaml import text as yaml_text
 from bakery.yaml.writer import dump

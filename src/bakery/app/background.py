@@ -23,9 +23,10 @@ from bakery.app.workbench import InRepository
 from bakery.errors import BakeryError, ConfigError, ModelError, RepoError, StageError
 from bakery.records import ModelRef
 from bakery.repo.commits import checks
+from bakery.repo.files.names import INPUT, RECIPE
 from bakery.repo.git import Git
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Plan
+from bakery.repo.plan.planned import Plan
 from bakery.reporting import Reporter
 from bakery.store import job, results
 from bakery.store.job import Fetched, Job, Progress
@@ -203,7 +204,7 @@ def _planned(repo: ModelRepo, now: Job) -> Plan:
     if names != now.names:
         raise RepoError(
             f"{', '.join(now.names)} would be {', '.join(names)} by now: a name in its "
-            f"{checks.INPUT} means another model than at its launch",
+            f"{INPUT} means another model than at its launch",
             hint="Give the model's full name there (`bgit models`), commit, and run it again.",
         )
     return plan
@@ -332,7 +333,7 @@ def _record(repo: ModelRepo, done: Job, reporter: Reporter) -> dict[str, Any]:
         raise ModelError(f"the bake in {folder} cannot be read: {error}") from error
     if repo.is_recorded(model.bake_id):
         made = repo.git.run(
-            "log", "-1", "--format=%H", "-S", f">>> bake {model.bake_id}", "--", checks.RECIPE
+            "log", "-1", "--format=%H", "-S", f">>> bake {model.bake_id}", "--", RECIPE
         )
         job.mark_recorded(
             repo.store, repo.git.common_dir, done.branch, model.bake_id, made, note=reporter.note

@@ -17,7 +17,7 @@ from bakery.conversation import Voice
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, ModelError, RepoError
 from bakery.identity import BaseModelId
-from bakery.records import Prompt
+from bakery.records import Prompt, given_name
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
@@ -112,7 +112,7 @@ def prompts(meant: Meant, target: str | None = None) -> tuple[Prompts, list[str]
         if entry["teacher"] != entry["student"]
     ]
     names = [entry.target for entry in taught]
-    chosen = [t for t in taught if target is None or target in (t.target, t.target[:-17])]
+    chosen = [t for t in taught if target is None or target in (t.target, given_name(t.target))]
     if not chosen:
         asked = f"has no target {target!r}" if target else "was taught nothing new"
         raise ConfigError(

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from bakery.app import run
 from bakery.errors import BakeryError, ConfigError
 from bakery.plain import plain
-from bakery.repo.commits.checks import INPUT
-from bakery.repo.look.check import Forecast, TargetForecast, forecast
+from bakery.repo.files.names import INPUT
+from bakery.repo.look.check import forecast
+from bakery.repo.look.forecasts import Forecast, TargetForecast
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Plan
+    from bakery.repo.plan.planned import Plan
     from bakery.stages.look import Look
 
 _WRITTEN = ("oneshot_qs", "custom")
@@ -58,19 +59,21 @@ class Checked:
 _TOLD = ("repository", "base", "parent", "is_empty", "targets", "bake", "cost", "warnings")
 
 
-def check(repo: ModelRepo, file: Path | None = None) -> Checked:
-    """Check a file as if it were this repository's input.yml; None: that one."""
-    source, found, _ = _checked(repo, file)
-    return Checked(source, None, found) if isinstance(found, CheckError) else Checked(source, found)
+def check(repo: ModelRepo, file: Path | None = None, *, sample: Reporter | None = None) -> Checked:
+    """Check a file as if it were this repository's input.yml; None: that one.
 
-
-def sample(repo: ModelRepo, file: Path | None = None, *, reporter: Reporter) -> Checked:
-    """Check a file, and have the parent answer three questions of each target."""
-    source, found, plan = _checked(repo, file)
-    if isinstance(found, CheckError):
-        return Checked(source, None, found)
-    assert plan is not None  # or there were no forecast
-    looks, others = run.looked_at(repo, plan, reporter)
+    `sample` is told what goes on while the parent answers three questions of each target; None:
+    it answers none, and no model is loaded.
+    """
+    source = INPUT if file is None else str(file)
+    try:
+        plan = repo.plan("worktree") if file is None else repo.plan_of(_text(file), source)
+        found = _forecast(repo, plan)
+    except ConfigError as error:
+        return Checked(source, None, CheckError(error.message, hint=error.hint))
+    if sample is None:
+        return Checked(source, found)
+    looks, others = run.looked_at(repo, plan, sample)
     return Checked(source, found, None, tuple(looks), tuple(others))
 
 
@@ -78,15 +81,6 @@ def dry_run(repo: ModelRepo, stages: Sequence[str]) -> Checked:
     """Return what a run of what is added would make and take."""
     plan = run.planned(repo, stages)
     return Checked(INPUT, forecast(repo, plan, run.machine(plan)))
-
-
-def _checked(repo: ModelRepo, file: Path | None) -> tuple[str, Forecast | CheckError, Plan | None]:
-    source = INPUT if file is None else str(file)
-    try:
-        plan = repo.plan("worktree") if file is None else repo.plan_of(_text(file), source)
-        return source, _forecast(repo, plan), plan
-    except ConfigError as error:
-        return source, CheckError(error.message, hint=error.hint), None
 
 
 def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:

@@ -27,8 +27,8 @@ from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, RepoError, StageError
 from bakery.identity import file_digest
 from bakery.records import sync_folder
-from bakery.repo.commits.checks import RECIPE
 from bakery.repo.files import recipe
+from bakery.repo.files.names import RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo

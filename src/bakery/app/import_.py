@@ -21,7 +21,7 @@ from bakery.app.elsewhere import Found, Need
 from bakery.errors import BakeryError, ConfigError, ModelError, StageError
 from bakery.identity import file_digest
 from bakery.records import ModelRef, write_atomic
-from bakery.repo.commits.checks import INPUT
+from bakery.repo.files.names import INPUT
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo

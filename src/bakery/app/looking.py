@@ -15,7 +15,7 @@ from bakery.app.opening import Models
 from bakery.app.workbench import Workbench
 from bakery.identity import StimRequest
 from bakery.records import Message
-from bakery.repo.plan.resolve import Plan, PlannedTarget
+from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.schema.model_names import HOSTED
 from bakery.store import results

@@ -20,7 +20,7 @@ from bakery.card import Card
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import BakeRequest, RolloutRequest, StimRequest, TargetShare
 from bakery.records import Prompt, write_atomic
-from bakery.repo.plan.resolve import Plan, PlannedTarget
+from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.store import results
 
@@ -226,9 +226,8 @@ class Making:
             write_atomic(folder / "input.yml", text)
         # Once more: hours may lie between the first stage and this one.
         parent = self.bench.weights(request.parent) if request.parent else None
-        local = self.models.to_train(
-            dtype=request.training.dtype, attention=needs.attention(request.running)
-        )
+        attention = needs.attention(request.running.attn_implementation)
+        local = self.models.to_train(dtype=request.training.dtype, attention=attention)
         return bake.run(
             request,
             targets,

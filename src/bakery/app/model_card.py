@@ -114,7 +114,7 @@ def usage(weights: Weights, folder: str) -> list[tuple[str, str]]:
                 f"python convert_hf_to_gguf.py {quote(folder)} --outfile {quote(folder + '.gguf')}",
             ),
         ]
-    name = weights.model.bake[:-17]
+    name = weights.model.given_name
     base = "PATH_TO_TINY" if weights.base.name == EMBEDDED else quote(weights.loads_from)
     revision = f" --revision {weights.base.revision}" if weights.base.revision else ""
     return [

@@ -103,7 +103,7 @@ class Models:
 
     def writer(self, name: str | None) -> tuple[QuestionWriter, str | None]:
         """Return who writes questions, and a sentence where that is not who was asked for."""
-        from bakery.backends import hosted, local
+        from bakery.backends import hosted, writers
 
         base, instead = self._base_id.name, None
         found = None if name is None else self._named(name)
@@ -112,7 +112,7 @@ class Models:
             if not isinstance(answer, str):
                 return answer, None
             instead = f"{name} cannot write the questions: {answer}; {base} writes them instead"
-        return local.writer_for(found or self.bare()), instead
+        return writers.writer_for(found or self.bare()), instead
 
     def sampler(self, request: RolloutRequest) -> Sampler:
         """Return who answers, as a request says."""

@@ -25,7 +25,7 @@ from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look import show
 from bakery.repo.look.diff import Change, flat
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Plan, PlannedTarget
+from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.schema.model_names import HOSTED, kind_of
 from bakery.store import results

@@ -11,6 +11,7 @@ from bakery.app.gates import WAIVERS as WAIVERS
 from bakery.app.making import Making
 from bakery.app.opening import Models
 from bakery.app.workbench import InRepository, Workbench
+from bakery.card import Card
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId
@@ -18,7 +19,7 @@ from bakery.plain import plain
 from bakery.records import ModelRef
 from bakery.repo.look.estimates import Machine
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Plan
+from bakery.repo.plan.planned import Plan
 from bakery.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ class RunReport:
     """What was seen of targets that were yet to be answered."""
     is_current: bool = False
     """Whether the model is the current one now."""
+
+    @property
+    def card(self) -> Card | None:
+        """How near the model is to the prompted one; None: no bake was asked for."""
+        return Card.from_data(self.result["card"]) if self.result else None
 
     def as_data(self) -> dict[str, Any]:
         """Return what `bgit run --json` prints."""

@@ -35,11 +35,8 @@ def check(
         print(text(), end="")
         return
     repo = ModelRepo.find()
-    if sample:
-        with reporter() as notes:
-            found = app.sample(repo, file, reporter=notes)
-    else:
-        found = app.check(repo, file)
+    with reporter() as notes:
+        found = app.check(repo, file, sample=notes if sample else None)
     if found.error is not None and not as_json:
         raise found.error
     show_check(found, as_json=as_json)

@@ -12,7 +12,8 @@ from bakery.errors import ConfigError, StageError
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import job
 from bakery.store.store import Store
-from bakery.ui import jobs as shown
+from bakery.ui.jobs import follow as print_log
+from bakery.ui.jobs import show_jobs
 from bakery.ui.progress import reporter
 
 POLL_S = 0.2
@@ -44,7 +45,7 @@ def jobs(
         else:
             meant = app.find(repo, one, notes)
     if one is None:
-        shown.show_jobs(found, as_json=as_json)
+        show_jobs(found, as_json=as_json)
     elif follow is not None:
         _follow(repo.store, meant)
     else:
@@ -54,7 +55,7 @@ def jobs(
 def _follow(store: Store, meant: Launched) -> None:
     path, name = job.record_path(store, meant.job.id), meant.job.id
     try:
-        shown.follow(
+        print_log(
             meant.log.read_bytes, lambda: not job.read(path).is_live, lambda: time.sleep(POLL_S)
         )
     except KeyboardInterrupt:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from bakery.app import check as app_check
-from bakery.app import jobs
-from bakery.app import run as pipeline
+from bakery.app import check, jobs
+from bakery.app import run as app
 from bakery.errors import ConfigError
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
@@ -20,7 +19,7 @@ from bakery.ui.progress import reporter
     "stages",
     nargs=-1,
     metavar="[stim] [rollout] [bake]",
-    type=click.Choice(pipeline.STAGES, case_sensitive=False),
+    type=click.Choice(app.STAGES, case_sensitive=False),
 )
 @click.option(
     "--force",
@@ -46,7 +45,7 @@ from bakery.ui.progress import reporter
 @click.option(
     "--allow",
     multiple=True,
-    type=click.Choice(pipeline.WAIVERS),
+    type=click.Choice(app.WAIVERS),
     help="Go on with poor `questions`, fewer than half of whose writer's replies are usable, or "
     "with a `teacher` that does not obey its prompt at all. The recipe says so.",
 )
@@ -76,15 +75,15 @@ def run(
             hint="--now starts it beside the others.",
         )
     repo = ModelRepo.find()
-    chosen = [stage for stage in pipeline.STAGES if not stages or stage in stages]
+    chosen = [stage for stage in app.STAGES if not stages or stage in stages]
     if dry_run:
-        show_check(app_check.dry_run(repo, chosen), as_json=as_json)
+        show_check(check.dry_run(repo, chosen), as_json=as_json)
         return
     with reporter() as notes:
         if detach:
             begun = jobs.launch(repo, chosen, force=force, at_once=now, allow=allow, reporter=notes)
         else:
-            report = pipeline.run(
+            report = app.run(
                 repo, chosen, force=force, wait=not no_wait, allow=allow, reporter=notes
             )
     if detach:

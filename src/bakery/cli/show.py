@@ -8,8 +8,8 @@ from bakery.cli import passthrough
 from bakery.cli.raw import RawCommand, are_paths, arguments, repository
 from bakery.errors import ConfigError, RepoError
 from bakery.repo.look import show as look
-from bakery.ui import show as record
 from bakery.ui.console import say_data
+from bakery.ui.show import show_base, show_record
 
 
 @click.command(cls=RawCommand, context_settings={"ignore_unknown_options": True})
@@ -46,8 +46,8 @@ def show(
     elif bake is not None and as_recipe:
         say_data(bake.block, nl=False)
     elif bake is not None:
-        record.show_record(look.describe(repo, bake), as_json=as_json)
+        show_record(look.describe(repo, bake), as_json=as_json)
     elif as_input or as_recipe:
         raise RepoError(f"{repo.state().base.name} is the base model: it was not baked here")
     else:
-        record.show_base(repo.state().base, as_json=as_json)
+        show_base(repo.state().base, as_json=as_json)

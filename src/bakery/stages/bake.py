@@ -19,15 +19,13 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from bakery.card import LITTLE_TO_BAKE, together
-from bakery.engine.loss.losses import Loss
 from bakery.engine.loss.readout import Readout
 from bakery.engine.models import adapter_folder, adapters, chains
 from bakery.engine.models.half_baked import kept
 from bakery.engine.models.models import BaseModel
 from bakery.engine.models.versions import versions
 from bakery.engine.teacher import teacher
-from bakery.engine.teacher.examples import Features
-from bakery.engine.teacher.scoring import beginning
+from bakery.engine.teacher.keeping import Place, taught
 from bakery.engine.text.chat import CLOCK_STOPPED
 from bakery.engine.text.views import Pair
 from bakery.engine.training import start, wandb_run
@@ -75,13 +73,15 @@ def run(
     parent_digest = adapter_folder.digest(parent) if parent else ""
     weights, loss = digest([base.id.digest, parent_digest]), training.loss_of(request.training)
     training.begin(student, readout, mixture.train, request.training.first_weights, out, reporter)
-    record, live = _taught(student, readout, mixture, out / RECORD, weights, loss, reporter)
+    of = digest([weights, readout.keeps_moments(loss)])
+    pairs, place = [*mixture.train, *mixture.held_out], Place(out / RECORD, RECORD_GB, of)
+    record, why = taught(student, readout, pairs, loss, place, reporter=reporter)
     work = Work(request, student, readout, record, mixture, base, out, parent, reporter)
     with adapters.parent_only(student):
         before = _measured(work, "measuring before", mixture.held_out)
-    early = [*live, *_notes(work, before)]
+    early = [*([why] if why else []), *_notes(work, before)]
     _tell(early, reporter)
-    step, trained = _train(work, data)
+    step, trained = _train(work)
     after = _measured(work, "measuring after", mixture.held_out)
     again = _measured(work, "measuring what was learnt", measured.trained_on(mixture))
     saved = out / str(step)
@@ -126,7 +126,7 @@ def _measured(work: Work, label: str, pairs: Sequence[Pair]) -> measured.Measure
     return measured.measure(*given, reporter=work.reporter, label=label)
 
 
-def _train(work: Work, data: Sequence[TargetData]) -> tuple[int, dict[str, Any]]:
+def _train(work: Work) -> tuple[int, dict[str, Any]]:
     """Train through all phases; return the last step, and what the result says of them."""
     own = work.settings.on_policy
     with wandb_run.sending(work.request.running.wandb, work.settings.as_data()) as send:
@@ -135,38 +135,9 @@ def _train(work: Work, data: Sequence[TargetData]) -> tuple[int, dict[str, Any]]
         said = {"batch": work.batch, **learnt_with, "loss": training.summary(seen)}
         said["numerics"] = chosen
         if own is not None:
-            said |= training.train_on_policy(work, own, data, send)
+            said |= training.train_on_policy(work, own, send)
             step += own.steps
     return step, said
-
-
-def _taught(
-    student: PeftModel,
-    readout: Readout,
-    mixture: Mix,
-    path: Path,
-    weights: str,
-    loss: Loss,
-    reporter: Reporter,
-) -> tuple[Features, list[str]]:
-    """Return what the teacher says, from its record or live; if live, with the note that says why.
-
-    A record that lies there already costs nothing more.
-    """
-    pairs = [*mixture.train, *mixture.held_out]
-    of = digest([weights, readout.keeps_moments(loss)])
-    if not teacher.is_recorded(path, pairs, of=of):
-        teacher.forget(path)
-        why = teacher.too_large(
-            teacher.size_of(student, readout, pairs, loss), path.parent, RECORD_GB
-        )
-        if why:
-            begins = [beginning(pair.teacher) for pair in pairs]
-            return teacher.LiveTeacher(student, readout, begins), [
-                f"{why}: {teacher.AT_EVERY_STEP}"
-            ]
-    made = teacher.record(student, readout, pairs, path, of=of, loss=loss, reporter=reporter)
-    return made, []
 
 
 def _notes(work: Work, before: measured.Measured) -> list[str]:

@@ -8,7 +8,7 @@ long is left out, and said.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from bakery.engine.text.views import Pair, pair_up
 from bakery.errors import ModelError, StageError
 from bakery.generators.words import loops
 from bakery.identity import (
+    SamplingSettings,
     TargetShare,
     TrainingSettings,
     file_digest,
@@ -51,6 +52,8 @@ class Mix:
     """Every question that was answered, by the `target/stimulus` its pairs' keys begin with."""
     targets: list[dict[str, Any]]
     notes: list[str]
+    sampling: Mapping[str, SamplingSettings] = field(default_factory=dict)
+    """How the answers of each target were sampled, by its id; empty where no more are."""
 
 
 @dataclass(slots=True)
@@ -118,7 +121,10 @@ def mix(data: Sequence[TargetData], chat: Chat, settings: TrainingSettings, *, c
     held = [pair for part in parts for pair in part.held]
     notes = list(_notes(parts, settings, limit))
     asked = {key: stimulus for part in parts for key, stimulus in part.stimuli.items()}
-    return Mix(chosen, _learnt(chosen, asked, settings), held, asked, described, notes)
+    learnt = _learnt(chosen, asked, settings)
+    again = data if settings.on_policy is not None else ()
+    sampling = {target.share.id: rollout.sampled_as(target.target_dir) for target in again}
+    return Mix(chosen, learnt, held, asked, described, notes, sampling)
 
 
 def _learnt(

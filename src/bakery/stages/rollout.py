@@ -14,7 +14,7 @@ from typing import Any
 
 from bakery.backends.base import Answer, AnswerRequest, RefusedError, Sampler
 from bakery.errors import StageError
-from bakery.identity import RolloutRequest, file_digest, short_id
+from bakery.identity import RolloutRequest, SamplingSettings, file_digest, short_id
 from bakery.records import Stimulus, Trajectory, append_rows, user_text
 from bakery.reporting import Reporter
 from bakery.stages import limit
@@ -205,6 +205,13 @@ REFUSED = "refused"
 """How a row ends that has no answer, and in its text the reason."""
 MOST_NAMED, MOST_CHARS = 3, 60
 """How many refused questions a note names, and how much of each."""
+
+
+def sampled_as(out: Path) -> SamplingSettings:
+    """Return how the answers of a target were sampled."""
+    asked = SamplingSettings(**results.whole(out / results.REQUEST)["sampling"])
+    found = limit.written(out)
+    return replace(asked, max_tokens=found.max_tokens) if found else asked
 
 
 def _refusals(reasons: Mapping[str, str], asked: Iterable[Stimulus]) -> str:

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from bakery.app.check import Checked
 from bakery.card import FEWEST_STIMULI
-from bakery.repo.look.check import BakeForecast, Cost, TargetForecast, Writing
+from bakery.repo.look.forecasts import BakeForecast, Cost, TargetForecast, Writing
 from bakery.repo.look.progress import StageStatus
 from bakery.ui.console import arrow, lay, open_console, pairs, say, show_json
 from bakery.ui.progress import duration

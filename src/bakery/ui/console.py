@@ -19,6 +19,7 @@ from rich.text import Text
 
 from bakery.card import FEWEST_STIMULI, Card
 from bakery.plain import plain
+from bakery.records import given_name
 from bakery.ui.chart import number
 from bakery.ui.harmless import HarmlessConsole, harmless, harmless_json
 from bakery.ui.progress import WARNING, duration
@@ -92,9 +93,9 @@ def show_run(report: RunReport, *, as_json: bool = False) -> None:
         table.add_row("bake", Text(str(report.model), style="bold green"))
         table.add_row("commit", report.commit[:10] if report.commit else "recorded before")
     lay(out, table)
-    if report.result is not None:
+    if report.result is not None and report.card is not None:
         out.print()
-        show_card(Card.from_data(report.result["card"]), seconds=report.result.get("seconds"))
+        show_card(report.card, seconds=report.result.get("seconds"))
         for text in report.result.get("notes", ()):
             if text.startswith(WARNING):
                 out.print(f"\n{harmless(text)}", markup=False)
@@ -153,7 +154,7 @@ def card_rows(
     if card.has_few:
         rows.append(("", f"n < {FEWEST_STIMULI}: no percentages"))
     for name, part in card.targets.items():
-        rows.append((name[:-17], _of_target(part, arrow_sign)))
+        rows.append((given_name(name), _of_target(part, arrow_sign)))
     if seconds:
         rows.append(("time", ", ".join(f"{stage} {duration(s)}" for stage, s in seconds.items())))
     return rows

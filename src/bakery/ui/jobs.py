@@ -11,6 +11,7 @@ from rich.text import Text
 
 from bakery.app.jobs import Cancelled, Jobs, Launched
 from bakery.card import Card
+from bakery.records import given_name
 from bakery.store.job import GO_ON, Fetched, Job
 from bakery.ui.console import lay, open_console, pairs, say, show_card, show_json
 from bakery.ui.progress import duration
@@ -165,7 +166,7 @@ def _say_recorded(job: Job, result: Mapping[str, Any]) -> None:
 
 def _what(job: Job) -> str:
     """Return what a job makes: the bake, or the targets and which of their stages."""
-    names = ", ".join(name[:-17] for name in job.names)
+    names = ", ".join(given_name(name) for name in job.names)
     return names if "bake" in job.stages else f"{names} ({', '.join(job.stages)})"
 
 

@@ -40,7 +40,7 @@ def show_models(found: Models, *, as_json: bool = False) -> None:
             entry.is_current,
             _divergence(entry, out),
             "here" if entry.has_weights else "missing",
-            entry.bake.parent.bake[:-17] if entry.bake.parent else state.base.name,
+            entry.bake.parent.given_name if entry.bake.parent else state.base.name,
         )
     lay(out, table)
     if found.left_out:

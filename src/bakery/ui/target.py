@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from bakery.records import given_name
 from bakery.repo.look.diff import prompt_text
 from bakery.repo.look.target import FormerTarget, KnownTarget, Listing
 from bakery.ui.console import lay, note, open_console, pairs, say, show_json
@@ -46,7 +47,7 @@ def _list(targets: Sequence[KnownTarget], former: Sequence[str]) -> None:
             "-" if target.stimuli is None else str(target.stimuli),
             "-" if target.trajectories is None else str(target.trajectories),
             "yes" if target.has_answers else "questions" if target.has_questions else "no",
-            ", ".join(dict.fromkeys(name[:-17] for name, _ in target.bakes)) or "-",
+            ", ".join(dict.fromkeys(given_name(name) for name, _ in target.bakes)) or "-",
         )
     lay(open_console(), table)
 

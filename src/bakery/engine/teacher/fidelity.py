@@ -53,7 +53,8 @@ def sums(
     for at, features in features_of(model, readout, [p.student for p in pairs]):
         teacher = record.features_of_pairs([pairs[i] for i in at]).to(features.device)
         counts = [pairs[i].num_targets for i in at]
-        each = (one.cpu().split(counts) for one in readout.compare(features, teacher, loss))
+        compared = readout.compare(features, teacher, loss, record.form)
+        each = (one.cpu().split(counts) for one in compared)
         for i, values_n, agreed_n in zip(at, *each, strict=True):
             if len(values_n):
                 worst = float(values_n.max())

@@ -17,10 +17,10 @@ from bakery.card import Card
 from bakery.errors import RepoError
 from bakery.records import ModelRef
 from bakery.repo.commits import checks, commit
-from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
 from bakery.repo.commits.journal import Journal
 from bakery.repo.files import recipe, state
 from bakery.repo.files.emptied import emptied
+from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.git import Blob, Git
 from bakery.reporting import Reporter
@@ -289,7 +289,7 @@ def _message(result: Mapping[str, Any], model: ModelRef) -> str:
     )
     parent = result.get("parent")
     return (
-        f"bake: {model.bake[:-17]}{measured}\n\n"
+        f"bake: {model.given_name}{measured}\n\n"
         f"Model:  {model}\n"
         f"Parent: {parent['model'] if parent else result['base']['name'] + ' (base model)'}\n"
         f"Digest: sha256:{result['digest']}\n"

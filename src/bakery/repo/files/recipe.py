@@ -15,7 +15,7 @@ from typing import Any
 
 from bakery.card import Card
 from bakery.errors import ConfigError, RepoError
-from bakery.records import ModelRef
+from bakery.records import ModelRef, given_name, hex_of
 from bakery.repo.files import block as recorded
 from bakery.repo.files import hosted, state
 from bakery.repo.files.hosted import Former
@@ -60,12 +60,12 @@ class RecordedBake:
     @property
     def id(self) -> str:
         """The 16 hex digits that the store is keyed by."""
-        return self.name[-16:]
+        return hex_of(self.name)
 
     @property
     def base_name(self) -> str:
         """The name that input.yml gave."""
-        return self.name[:-17]
+        return given_name(self.name)
 
     @property
     def model(self) -> ModelRef:

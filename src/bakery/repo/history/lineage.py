@@ -13,9 +13,9 @@ from typing import Any
 from bakery.errors import RepoError
 from bakery.plain import plain
 from bakery.records import ModelRef
-from bakery.repo.commits.checks import BREAD, RECIPE
 from bakery.repo.files import recipe, state
 from bakery.repo.files.hosted import FormerBake, merged
+from bakery.repo.files.names import BREAD, RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.files.state import State
 from bakery.repo.git import Git

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from bakery.card import Card
 from bakery.errors import RepoError
 from bakery.plain import plain
+from bakery.records import given_name
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Plan, PlannedTarget
+    from bakery.repo.plan.planned import Plan, PlannedTarget
 
 CARD = ("kl_before", "kl_after", "gap_closed", "top1_agreement", "prompt_tokens_saved",
         "held_out", "tokens")  # fmt: skip
@@ -182,7 +183,7 @@ def _base(bake: RecordedBake) -> dict[str, Any]:
 def _targets(bake: RecordedBake) -> dict[str, Mapping[str, Any]]:
     """Return a bake's targets by what input.yml called them, where that names one alone."""
     targets = list(bake.data["targets"])
-    names = [target["name"][:-17] for target in targets]
+    names = [given_name(target["name"]) for target in targets]
     return {
         name if names.count(name) == 1 else target["name"]: target
         for name, target in zip(names, targets, strict=True)

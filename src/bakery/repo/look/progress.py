@@ -14,7 +14,7 @@ from bakery.store import job, results
 from bakery.store.store import Store
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Plan, PlannedTarget
+    from bakery.repo.plan.planned import Plan, PlannedTarget
 
 State = Literal["not_started", "running", "partial", "complete", "failed"]
 Stage = Literal["stim", "rollout", "bake"]

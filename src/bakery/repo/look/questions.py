@@ -10,7 +10,7 @@ from typing import Any
 
 from bakery.errors import StageError
 from bakery.plain import plain
-from bakery.records import Stimulus, Trajectory, read_rows, user_text
+from bakery.records import Stimulus, Trajectory, given_name, read_rows, user_text
 from bakery.repo.look import target as targets
 from bakery.repo.look.progress import asked
 from bakery.repo.model_repo import ModelRepo
@@ -208,7 +208,7 @@ def folders_of(repo: ModelRepo, name: str | None) -> Folders:
         )
     last = bakes[-1]
     used, *more = last.data["targets"]
-    names = [target["name"][:-17] for target in (used, *more)]
+    names = [given_name(target["name"]) for target in (used, *more)]
     whose = f"{names[0]} of {last.name}{_shown(names[1:])}" if more else last.name
     remark = f"input.yml names no target; these are of {whose}"
     return Folders(used["name"], store.stim(used["stim_id"]), store.target(used["id"]), remark)

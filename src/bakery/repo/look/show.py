@@ -15,17 +15,18 @@ from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.plain import plain
 from bakery.records import ModelRef
-from bakery.repo.commits.checks import INPUT, RECIPE
+from bakery.repo.files.names import INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.files.state import State
 from bakery.repo.git import Blob
 from bakery.repo.history.find import MIN_PREFIX
 from bakery.repo.history.lineage import Lineage
+from bakery.repo.look.progress import has_weights
 from bakery.repo.model_repo import ModelRepo, Place
 from bakery.store.store import Store
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Plan
+    from bakery.repo.plan.planned import Plan
     from bakery.schema import InputSpec
 
 
@@ -92,13 +93,8 @@ def describe(repo: ModelRepo, bake: RecordedBake) -> Described:
         tags,
         is_current=parent == bake.model,
         folder=folder,
-        has_weights=has_weights(repo, bake.model),
+        has_weights=has_weights(repo.store, bake.model),
     )
-
-
-def has_weights(repo: ModelRepo, model: ModelRef) -> bool:
-    """Tell whether this clone's store has the weights of a model."""
-    return any((repo.store.bake(model.bake_id) / str(model.step)).glob("*.safetensors"))
 
 
 def whole(repo: ModelRepo, bake: RecordedBake) -> RecordedBake:

@@ -12,10 +12,10 @@ from bakery.errors import BakeryError, ConfigError
 from bakery.identity import BaseModelId
 from bakery.plain import plain
 from bakery.records import ModelRef
-from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
 from bakery.repo.commits.journal import Journal
 from bakery.repo.files import hosted
 from bakery.repo.files.emptied import has_active_lines
+from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look import progress
 from bakery.repo.look.progress import StageStatus
@@ -24,7 +24,7 @@ from bakery.store import job
 from bakery.store.job import Job
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Plan
+    from bakery.repo.plan.planned import Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakery.errors import BakeryError, RepoError
 from bakery.plain import plain
+from bakery.records import given_name, hex_of
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.history.find import MIN_PREFIX
 from bakery.repo.look.show import plan_or_none
@@ -16,7 +17,7 @@ from bakery.repo.model_repo import ModelRepo
 from bakery.store import results
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Plan, PlannedTarget
+    from bakery.repo.plan.planned import Plan, PlannedTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class KnownTarget:
     @property
     def base_name(self) -> str:
         """The name that input.yml gave."""
-        return self.name[:-17]
+        return given_name(self.name)
 
     def as_data(self) -> dict[str, Any]:
         """Return what `bgit target NAME --json` prints."""
@@ -215,7 +216,7 @@ def _plans(repo: ModelRepo, target: KnownTarget) -> Iterable[Plan]:
         yield repo.plan("index")
     bakes = repo.lineage().bakes
     for name, _ in target.bakes:
-        bake = bakes.get(name[-16:])
+        bake = bakes.get(hex_of(name))
         plan = plan_or_none(repo, bake) if bake is not None else None
         if plan is not None:
             yield plan
