@@ -15,17 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from peft import PeftConfig, PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from bakery.card import Fidelity
 from bakery.data.datasets import prompt_baking_collator, rows_of
+from bakery.distil import student
 from bakery.distil.beginning import Beginning
 from bakery.distil.settings import narrowed
 from bakery.engine.loss.forms import Form
 from bakery.engine.loss.losses import Divergence, make_loss
 from bakery.engine.loss.readout import Readout
-from bakery.engine.models.adapters import check_can_teach, parent_only
+from bakery.engine.models.adapters import parent_only
 from bakery.engine.models.models import end_ids
 from bakery.engine.modes import evaluating
 from bakery.engine.packed.prefixes import Prefixes
@@ -48,7 +49,7 @@ from bakery.engine.training.on_policy import KeptAnswers, OnPolicyTrainer, Place
 from bakery.engine.training.rounds import Rounds
 from bakery.errors import ConfigError
 from bakery.reporting import Quiet, Reporter
-from bakery.settings.config import BakeryConfig, ContextConfig, context_of
+from bakery.settings.config import BakeryConfig, ContextConfig, LoraConfig, context_of
 from bakery.store.results import TRAJECTORIES
 
 MOST_PROBED = 64
@@ -65,7 +66,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
 
     def __init__(
         self,
-        model: PeftModel | None = None,
+        model: PeftModel | PreTrainedModel | str | Path | None = None,
         args: BakeryConfig | None = None,
         context_config: ContextConfig | None = None,
         train_dataset: Any = None,
@@ -76,32 +77,40 @@ class ContextBakingTrainer(OnPolicyTrainer):
         callbacks: list[Any] | None = None,
         optimizers: tuple[Any, Any] = (None, None),
         *,
+        peft_config: PeftConfig | LoraConfig | None = None,
         reporter: Reporter | None = None,
     ) -> None:
-        model, args, tokenizer = _required(model, args, processing_class)
+        """Make a trainer of a model, or of a name: a hub id, a folder, `tiny`.
+
+        What has no adapter gets one: `peft_config`, else of the size that suits the base. What
+        `args` leaves open is settled by the base and the rows (docs/bakery.md).
+        """
+        if not isinstance(args, BakeryConfig):
+            raise ConfigError("ContextBakingTrainer needs args=BakeryConfig(...)")
+        learning, tokenizer = student.of(model, args, processing_class, peft_config)
         _refuse_unused(data_collator, compute_metrics)
         self.reporter = reporter or Quiet()
-        ends = end_ids(model.get_base_model(), tokenizer.eos_token_id)
+        ends = end_ids(learning.get_base_model(), tokenizer.eos_token_id)
         self.chat = Chat(tokenizer, ends, template_kwargs=args.template_kwargs)
         self._context = narrowed.views(context_of(args, context_config))
-        self._rounds = self._rounds_of(train_dataset, args, model)
+        self._rounds = self._rounds_of(train_dataset, args, learning)
         self._eval_rounds = (
-            self._rounds_of(eval_dataset, args, model) if eval_dataset is not None else None
+            self._rounds_of(eval_dataset, args, learning) if eval_dataset is not None else None
         )
         own = self._own_answers(args)
-        self.beginning = Beginning(model, args, self._rounds)
+        self.beginning = Beginning(learning, args, self._rounds)
         self._round: int | None = None
         self._told: set[str] = set()
         self._probe: Probe | None = None
         super().__init__(
-            model,
+            learning,
             args,
-            readout=Readout(model),
+            readout=Readout(learning),
             loss=make_loss(
                 args.loss_type,
                 temperature=args.temperature,
                 beta=args.jsd_beta,
-                k=min(args.loss_top_k, model.config.get_text_config().vocab_size),
+                k=min(args.loss_top_k, learning.config.get_text_config().vocab_size),
             ),
             train_dataset=_unmade(self._rounds, Places if own else Examples),
             eval_dataset=_unmade(self._eval_rounds) if self._eval_rounds else None,
@@ -317,22 +326,6 @@ class _NextRound(TrainerCallback):
 def _unmade(rounds: Rounds, kind: type[Examples] = Examples) -> Examples:
     """Return the examples of rounds that are not drawn yet."""
     return kind([()] * len(rounds))
-
-
-def _required(
-    model: Any, args: Any, tokenizer: Any
-) -> tuple[PeftModel, BakeryConfig, PreTrainedTokenizerBase]:
-    if not isinstance(model, PeftModel):
-        raise ConfigError(
-            "ContextBakingTrainer needs a PEFT model: the adapter learns, the base teaches",
-            hint="Wrap the model with peft.get_peft_model(model, peft.LoraConfig(...)).",
-        )
-    check_can_teach(model)
-    if not isinstance(args, BakeryConfig):
-        raise ConfigError("ContextBakingTrainer needs args=BakeryConfig(...)")
-    if tokenizer is None:
-        raise ConfigError("ContextBakingTrainer needs processing_class=tokenizer")
-    return model, args, tokenizer
 
 
 def _refuse_unused(collator: Any, compute_metrics: Any) -> None:
