@@ -83,3 +83,8 @@ def test_what_decides_loads_no_screen():
         for path in sorted((SOURCE / floor).glob("[a-z]*.py"))
     ]
     assert loaded_by(f"import {', '.join(modules)}", ("rich", "click", "torch")) == []
+
+
+@pytest.mark.parametrize("command", ["status", "tree", "models", "show", "diff", "target"])
+def test_a_look_loads_no_use_case(command):
+    assert loaded_by(f"import bakery.cli.{command}", ("bakery.app.run", "bakery.app.making")) == []

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.table import Table
 from rich.text import Text
 
-from bakery.app.check import Checked
 from bakery.card import FEWEST_STIMULI
 from bakery.repo.look.forecasts import BakeForecast, Cost, TargetForecast, Writing
 from bakery.repo.look.progress import StageStatus
 from bakery.ui.console import arrow, lay, open_console, pairs, say, show_json
 from bakery.ui.progress import duration
 from bakery.ui.status import size
+
+if TYPE_CHECKING:
+    from bakery.app.check import Checked
 
 _THERE = {
     "complete": ("there already", "green"),

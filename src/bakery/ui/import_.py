@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from bakery.app.import_ import Imported
+from typing import TYPE_CHECKING
+
 from bakery.ui.console import say, show_json
+
+if TYPE_CHECKING:
+    from bakery.app.import_ import Imported
 
 
 def show_imported(found: Imported, *, as_json: bool = False) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
-from bakery.app.jobs import Cancelled, Jobs, Launched
 from bakery.card import Card
 from bakery.records import given_name
 from bakery.store.job import GO_ON, Fetched, Job
 from bakery.ui.console import lay, open_console, pairs, say, show_card, show_json
 from bakery.ui.progress import duration
+
+if TYPE_CHECKING:
+    from bakery.app.jobs import Cancelled, Jobs, Launched
 
 _STYLES = {
     "queued": "dim",

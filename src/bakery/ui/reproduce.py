@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from bakery.app.reproduce import Reproduced, Step
 from bakery.ui.console import arrow, lay, open_console, say, show_json
 from bakery.ui.progress import duration
+
+if TYPE_CHECKING:
+    from bakery.app.reproduce import Reproduced, Step
 
 _UNITS = {"stim": "questions", "rollout": "answers", "bake": "steps"}
 

@@ -6,17 +6,20 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from bakery.app.adopt import Adopted
 from bakery.repo.files.hosted import FormerBake
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.history.lineage import Branch, Lineage, Node
 from bakery.ui.console import is_unicode, note, open_console, say, show_json
 from bakery.ui.harmless import harmless
+
+if TYPE_CHECKING:
+    from bakery.app.adopt import Adopted
 
 _MOST_PLACES = 6
 """Branches and tags that are named beside one model; `--json` has all."""
