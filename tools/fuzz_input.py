@@ -28,7 +28,8 @@ from bakery import schema
 from bakery.errors import BakeryError, ConfigError
 from bakery.identity import BaseModelId
 from bakery.repo.files.emptied import emptied
-from bakery.repo.plan.resolve import Head, resolve
+from bakery.repo.plan.planned import Head
+from bakery.repo.plan.resolve import resolve
 from bakery.yaml import text as yaml_text
 
 LIMIT_S = 5

@@ -31,7 +31,6 @@ TRAINING = "bake"
 
 IMPORTED_LATE = (
     "bakery.engine.text.unseen",
-    "bakery.evals.card",
     "bakery.stages.bake",
     "bakery.stages.look",
     "bakery.stages.rollout",

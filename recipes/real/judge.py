@@ -56,7 +56,7 @@ def answers(speaker: Any, prompt: Any, questions: Sequence[str]) -> list[str]:
 
 def judged(repository: Path, model: str, names: Sequence[str]) -> dict[str, Any]:
     """Return, for each check, what was asked, what prompted parent and bake answer, and counts."""
-    from bakery.app.run import weights
+    from bakery.app.workbench import weights
     from bakery.backends.local import LocalModel
     from bakery.engine.models import models
     from bakery.records import Prompt

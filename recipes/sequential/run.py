@@ -18,6 +18,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import bakery
+
 HERE = Path(__file__).parent
 BGIT = str(Path(sys.executable).with_name("bgit"))
 NAME = "yoda"
@@ -56,8 +58,9 @@ def main() -> None:
         bgit(repo, "commit", "-q", "-m", message)
         bgit(repo, "run", "stim", "rollout", "bake")
     title("What came of it")
-    show_answers(repo)
-    show_cards(repo)
+    made = bakery.Repo(repo, progress=False)
+    show_answers(made)
+    show_cards(made)
     bgit(repo, "tree")
     print(
         f"\nDone in {time.monotonic() - started:.0f} s. The repository is in {repo}. Go on there:"
@@ -88,7 +91,7 @@ def title(text: str) -> None:
     print(f"\n=== {text} {'=' * (70 - len(text))}\n", flush=True)
 
 
-def show_answers(folder: Path) -> None:
+def show_answers(repo: bakery.Repo) -> None:
     """Ask one question of the base, of the prompted base, and of each baked model."""
     from rich.table import Table
 
@@ -99,42 +102,30 @@ def show_answers(folder: Path) -> None:
     table.add_column("question", ratio=5, style="cyan")
     table.add_column("who", no_wrap=True)
     table.add_column("answer", ratio=8)
-    for number, (who, answer) in enumerate(answers(folder)):
+    for number, (who, answer) in enumerate(answers(repo)):
         table.add_row("" if number else QUESTION, who, answer)
     console.lay(
         console.open_console(width=None if sys.stdout.isatty() else console.PAGE_WIDTH), table
     )
 
 
-def answers(folder: Path) -> Iterator[tuple[str, str]]:
+def answers(repo: bakery.Repo) -> Iterator[tuple[str, str]]:
     """Yield who answered, and the answer."""
-    from bakery.app import chat
-    from bakery.conversation import ChatSettings
-    from bakery.records import Prompt
-    from bakery.repo.model_repo import ModelRepo
-    from bakery.reporting import Quiet
-
-    repo = ModelRepo.find(folder)
-    ask = {"role": "user", "content": QUESTION}
-    prompt = Prompt.from_data(repo.bakes()[0].data["targets"][0]["teacher"])
-    base = repo.state().base.name
-    for who, name, context in (
-        (base, "base", Prompt()),
-        (f"{base} + prompt 1", "base", prompt),
-        *((bake.name[:-17], str(bake.model), Prompt()) for bake in repo.bakes()),
-    ):
-        (voice,) = chat.voices(chat.find(repo, name), reporter=Quiet())
-        yield who, "".join(voice.speaker.reply(context, [ask], ChatSettings()))
+    base, bakes = repo.chat("base"), [model.bake for model in repo.models().models]
+    prompt = bakes[0].data["targets"][0]["teacher"]["messages"]
+    yield base.name, base.chat(QUESTION)
+    yield f"{base.name} + prompt 1", base.chat(QUESTION, prompt=prompt)
+    for bake in bakes:
+        yield bake.base_name, repo.chat(bake.name).chat(QUESTION)
 
 
-def show_cards(folder: Path) -> None:
+def show_cards(repo: bakery.Repo) -> None:
     """Print the card of each bake: how close it is to its prompted parent."""
-    from bakery.repo.model_repo import ModelRepo
     from bakery.ui import console
 
-    for bake in ModelRepo.find(folder).bakes():
+    for bake in (model.bake for model in repo.models().models):
         print()
-        console.show_card(bake.data["card"], model=bake.name, seconds=bake.data["seconds"])
+        console.show_card(bake.card, model=bake.name, seconds=bake.data["seconds"])
     print(flush=True)
 
 

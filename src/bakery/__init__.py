@@ -9,6 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bakery.api.bake import Bake, bake
+    from bakery.api.model import Model, load
+    from bakery.api.repo import Repo
+    from bakery.card import Card
     from bakery.data.datasets import (
         create_conversational_dataset,
         create_dataset,
@@ -24,22 +28,34 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Bake",
     "BakeryConfig",
+    "Card",
     "ContextBakingTrainer",
     "ContextConfig",
     "DataConfig",
     "LoraConfig",
+    "Model",
     "PromptBakingTrainer",
+    "Repo",
+    "bake",
     "build_target_mask",
     "compute_kl_divergence",
     "create_conversational_dataset",
     "create_dataset",
+    "load",
     "load_conversations",
     "load_dataset",
     "prompt_baking_collator",
 ]
 
 _HOMES = {
+    "Bake": "bakery.api.bake",
+    "Card": "bakery.card",
+    "Model": "bakery.api.model",
+    "Repo": "bakery.api.repo",
+    "bake": "bakery.api.bake",
+    "load": "bakery.api.model",
     "BakeryConfig": "bakery.settings.config",
     "ContextBakingTrainer": "bakery.distil.trainer",
     "ContextConfig": "bakery.settings.config",
@@ -66,4 +82,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*__all__, "__version__"])

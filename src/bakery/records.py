@@ -62,10 +62,16 @@ class Stimulus:
         return self.generator == "hardcoded"
 
 
+STOP_TEXT = "stop_text"
+"""How an answer ended before a text of `stop`: not by the model's own end of turn."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """One sampled answer with its token ids.
+    """One sampled answer with its token ids: what both doors learn from.
 
+    In the file of a target it lies as it is here; in that of an output_dir by round and row, of
+    which its `stimulus_id` is made there (`engine.training.rounds.Drawn`).
     `finish` is `stop` when the model ended its turn (the end-of-turn id is then the last of
     `response_ids`), `length` when `max_tokens` cut it, `stop_text` when a text of `stop` came
     next, and else what the endpoint said. Without ids it is `empty`, `refusal` (of the model) or
@@ -77,7 +83,10 @@ class Trajectory:
     response_ids: tuple[int, ...]
     text: str
     finish: str
-    model: str
+    model: str = ""
+    """Who answered; empty in memory where a file does not say it."""
+    asked: str | None = None
+    """Digest of the prompt's ids, where it is known. None: the stimulus names what was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +104,12 @@ class ModelRef:
     @property
     def bake_id(self) -> str:
         """The 16 hex digits: what the store is keyed by."""
-        return self.bake[-16:]
+        return hex_of(self.bake)
+
+    @property
+    def given_name(self) -> str:
+        """The name that input.yml gave the bake."""
+        return given_name(self.bake)
 
     @classmethod
     def parse(cls, text: str) -> ModelRef:
@@ -108,6 +122,16 @@ class ModelRef:
             )
         owner, repo, bake, step = match.groups()
         return cls(owner, repo, bake, int(step))
+
+
+def given_name(name: str) -> str:
+    """Return what input.yml called a bake or target, whose full name is `<that>_<16 hex>`."""
+    return name[:-17]
+
+
+def hex_of(name: str) -> str:
+    """Return the 16 hex digits of a full name."""
+    return name[-16:]
 
 
 _REF_SHAPE = re.compile(r"([^/\s]+)/([^/\s]+)/([^/\s]*_[0-9a-f]{16})/([0-9]{1,12})")

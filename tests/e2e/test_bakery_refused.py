@@ -104,7 +104,6 @@ def test_bad_data_ends_before_the_model_loads(rows, code, message, capsys):
     [
         (("--load_in_4bit",), "bitsandbytes"),
         (("--use_unsloth",), "unsloth"),
-        (("--attn_implementation", "flash_attention_2"), "flash-attn"),
         (("--use_liger_kernel",), "liger-kernel"),
     ],
 )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 
-from bakery.app.making import weights
 from bakery.app.opening import Models
+from bakery.app.workbench import InRepository
 from bakery.backends.hosted import HostedWriter
-from bakery.backends.local import InstructedWriter, LocalModel
+from bakery.backends.local import LocalModel
+from bakery.backends.writers import InstructedWriter
 from bakery.errors import RepoError
 from bakery.records import ModelRef, Prompt
 from bakery.repo.model_repo import ModelRepo
@@ -27,7 +26,7 @@ def models(baked: Typist, monkeypatch: pytest.MonkeyPatch) -> Models:
         monkeypatch.delenv(name, raising=False)
     repo = ModelRepo.find(baked.root)
     state = repo.state()
-    return Models(repo, state.base, state.parent, partial(weights, repo), Quiet())
+    return Models(InRepository(repo), state.base, state.parent, Quiet())
 
 
 def says(model: LocalModel) -> torch.Tensor:

@@ -11,9 +11,10 @@ import torch
 from transformers import TrainerCallback
 
 from bakery.engine.models import adapters
+from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair, View
 from bakery.engine.training.metrics import Metrics, losses
-from bakery.engine.training.on_policy import Continuations
+from bakery.engine.training.on_policy import Continuations, OwnAnswers
 from bakery.identity import OnPolicySettings, SamplingSettings
 from bakery.stages import training as phases
 from tests.support.baking import Bench, training
@@ -107,6 +108,11 @@ def test_a_torn_last_line_is_no_loss(tmp_path: Path) -> None:
     assert losses(path) == []
 
 
+def endless(bench: Bench) -> Chat:
+    """A chat in which no token ends a turn."""
+    return Chat(bench.base().chat.tokenizer, [])
+
+
 def test_the_second_phase_learns_what_the_student_says_itself(bench: Bench) -> None:
     base = bench.base()
     student = adapters.attach_new(base.model, training())
@@ -117,7 +123,7 @@ def test_the_second_phase_learns_what_the_student_says_itself(bench: Bench) -> N
     teacher, prompt, answer = (5, 6, 7, 40, 41), (40, 41), (50, 51)
     pair = Pair("t/s/0", View((*teacher, *answer), ((5, 7),)), View((*prompt, *answer), ((2, 4),)))
     greedy = SamplingSettings(1, 6, temperature=0.0)
-    own = Continuations([pair], {"t": greedy}, end_ids=frozenset(), pad_id=0, seed=1)
+    own = OwnAnswers(Continuations([pair], {"t": greedy}, seed=1), endless(bench))
     student.train()
     [[[made]]] = own.examples(student, 7, [[0]])
     assert student.training
@@ -135,6 +141,6 @@ def test_each_target_is_answered_with_its_own_settings(bench: Bench) -> None:
     student = adapters.attach_new(bench.base().model, training())
     pairs = [Pair(f"{t}/s/0", View((5, 6, 7), ((2, 3),)), View((6, 7), ((1, 2),))) for t in "ab"]
     sampling = {"a": SamplingSettings(1, 3), "b": SamplingSettings(4, 9)}
-    own = Continuations(pairs, sampling, end_ids=frozenset(), pad_id=0, seed=1)
+    own = OwnAnswers(Continuations(pairs, sampling, seed=1), endless(bench))
     made = own.examples(student, 0, [[1], [0, 1]])
     assert [[example[0].num_targets for example in batch] for batch in made] == [[9], [3, 9]]

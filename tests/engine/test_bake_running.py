@@ -148,9 +148,9 @@ def test_sending_without_the_package_is_refused() -> None:
 def test_an_attention_that_cannot_run_here_is_told_of_and_another_taken() -> None:
     (note,) = needs.check(Running("flash_attention_2"))
     assert "needs an NVIDIA GPU and the package flash-attn: here" in note
-    assert needs.attention(Running("flash_attention_2")) is None
+    assert needs.attention("flash_attention_2") is None
     assert needs.check(Running("sdpa")) == []
-    assert needs.attention(Running("sdpa")) == "sdpa"
+    assert needs.attention("sdpa") == "sdpa"
 
 
 LIMITED = """

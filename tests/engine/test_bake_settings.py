@@ -12,10 +12,10 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from bakery import held_out
+from bakery.card import Fidelity
 from bakery.engine.loss.losses import Divergence
 from bakery.engine.loss.readout import Readout
 from bakery.engine.models import adapter_folder, adapters, models
-from bakery.engine.teacher.fidelity import Fidelity
 from bakery.engine.text.views import Pair
 from bakery.engine.training import start
 from bakery.errors import ConfigError, ModelError, StageError

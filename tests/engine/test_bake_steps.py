@@ -19,6 +19,7 @@ from bakery.records import write_atomic
 from bakery.repo.look import progress
 from bakery.reporting import Quiet
 from bakery.stages import measured, steps, training
+from bakery.store import results
 from bakery.store.store import Store
 from tests.support.baking import NOTHING, SHOUT, Bench
 
@@ -58,7 +59,7 @@ def test_status_counts_steps_as_the_trainer_does(bench: Bench) -> None:
     assert [(s.done, s.expected) for *_, s in own] == [(total + n, total + 3) for n in range(4)]
     assert result["step"] == total + 3
     assert watching.status().state == "complete"
-    assert not (folder / steps.FILE).exists()
+    assert not (folder / results.STEPS).exists()
 
 
 def test_a_phase_that_nobody_knew_of_brings_steps_of_its_own(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_a_phase_that_nobody_knew_of_brings_steps_of_its_own(tmp_path: Path) -> 
     steps.begin(folder, "again", 4, before=9)  # made anew, from there
     assert watching.status().expected == 13
     for damaged in ("", "[]", '{"begun": 3, "coming": {}}', '{"begun": {"0": "x"}, "coming": {}}'):
-        (folder / steps.FILE).write_text(damaged, encoding="utf-8")
+        (folder / results.STEPS).write_text(damaged, encoding="utf-8")
         assert watching.status().expected is None
 
 

@@ -10,16 +10,16 @@ from typing import Any
 import peft
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, OPTConfig, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer, OPTConfig, TrainerCallback
 
 from bakery.data.datasets import create_conversational_dataset, create_dataset
-from bakery.distil.trainer import PromptBakingTrainer
+from bakery.distil.trainer import ContextBakingTrainer, PromptBakingTrainer
 from bakery.engine.training import numerics
 from bakery.engine.training.numerics import Numerics
 from bakery.engine.training.rounds import Drawn
-from bakery.errors import ConfigError, StageError
+from bakery.errors import BakeryError, ConfigError, StageError
 from bakery.records import read_rows
-from bakery.settings.config import ContextConfig
+from bakery.settings.config import BakeryConfig, ContextConfig
 from tests.support.library import PREFIX, losses, trainer, weights
 from tests.support.models import make_model
 
@@ -276,10 +276,42 @@ def test_the_former_name_still_works_and_says_so(base: Path, tmp_path: Path) -> 
     assert losses(made)[0] > 0
 
 
-def test_a_model_without_an_adapter_is_refused(base: Path, tmp_path: Path) -> None:
-    made = trainer(base, tmp_path / "out", SHAPES["pairs"])
-    with pytest.raises(ConfigError, match="needs a PEFT model"):
-        type(made)(model=made.model.get_base_model(), args=made.args)
+def from_given(model: Any, out: Path, **more: Any) -> ContextBakingTrainer:
+    return ContextBakingTrainer(
+        model,
+        BakeryConfig(output_dir=str(out), bf16=False, report_to="none", num_train_epochs=1),
+        ContextConfig(prefix_messages=[{"role": "system", "content": "Be brief."}]),
+        create_dataset(["What is AI?", "What is fire?"], ["AI is.", "Fire is."]),
+        **more,
+    )
+
+
+def test_a_name_is_loaded_and_gets_an_adapter(base: Path, tmp_path: Path) -> None:
+    made = from_given(str(base), tmp_path / "out")
+    assert made.train().training_loss > 0
+    assert made.model.peft_config["default"].r == 32
+
+
+def test_a_model_without_an_adapter_gets_the_one_that_is_asked_for(
+    base: Path, tmp_path: Path
+) -> None:
+    asked = peft.LoraConfig(r=3, target_modules=["q_proj"], task_type="CAUSAL_LM")
+    bare = AutoModelForCausalLM.from_pretrained(base)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    made = from_given(bare, tmp_path / "out", peft_config=asked, processing_class=tokenizer)
+    assert made.model.peft_config["default"].r == 3
+    made.train()
+    with pytest.raises(ConfigError, match="carries an adapter already"):
+        from_given(made.model, tmp_path / "x", peft_config=asked, processing_class=tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [(None, "needs a model"), (7, "needs a model"), ("./nowhere", "no such file or folder")],
+)
+def test_what_is_no_model_is_refused(model: Any, says: str, tmp_path: Path) -> None:
+    with pytest.raises(BakeryError, match=says):
+        from_given(model, tmp_path / "out")
 
 
 UNTEACHABLE = {

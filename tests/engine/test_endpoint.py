@@ -16,7 +16,8 @@ from bakery.identity import StimRequest
 from bakery.records import Prompt
 from bakery.reporting import Quiet
 from bakery.schema.model_names import served_as
-from bakery.stages import rollout, stim
+from bakery.stages import stim
+from bakery.store import results
 from tests.support.baking import SHOUT
 from tests.support.endpoint import serve
 from tests.support.hosted import KEY, Rollout, client_of
@@ -307,7 +308,7 @@ def test_an_interrupted_rollout_keeps_what_came_and_asks_only_for_the_rest(tmp_p
     with serve(["hi"], statuses=[200] * 5 + [401]) as endpoint, refused:
         made.run(endpoint, chat, concurrency=1)
     assert len(made.rows()) == 5
-    assert not (made.out / rollout.DONE).exists()
+    assert not (made.out / results.DONE).exists()
     with serve(["hi"]) as endpoint:
         assert len(made.run(endpoint, chat)) == 12
     assert len(endpoint.requests) == 7

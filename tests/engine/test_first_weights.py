@@ -11,11 +11,12 @@ from peft import LoraConfig, PeftModel
 
 from bakery.backends.base import AnswerRequest
 from bakery.backends.local import LocalModel
+from bakery.card import Fidelity, together
 from bakery.engine.bases import bases
 from bakery.engine.loss.readout import Readout
 from bakery.engine.models import adapters, models
 from bakery.engine.packed.support import support_of
-from bakery.engine.teacher.fidelity import Fidelity, fidelity, together
+from bakery.engine.teacher.fidelity import fidelity
 from bakery.engine.teacher.teacher import LiveTeacher
 from bakery.engine.text.views import Pair, View, pair_up
 from bakery.engine.training import first_weights

@@ -21,6 +21,7 @@ from bakery.records import Stimulus, read_rows, user_text
 from bakery.reporting import Quiet
 from bakery.schema.generators import PERSONA_QUESTIONS
 from bakery.stages import stim
+from bakery.store import results
 from tests.support.baking import SHOUT
 
 ROWS = [{"question": f"q{i}?", "answer": f"a{i}"} for i in range(6)]
@@ -49,10 +50,10 @@ class Drawn:
         return self({"type": "from_dataset", "dataset": path, "seed": 42, **more})
 
     def rows(self) -> list[Stimulus]:
-        return read_rows(self.folder / stim.STIMULI, Stimulus)
+        return read_rows(self.folder / results.STIMULI, Stimulus)
 
     def done(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / stim.DONE).read_text())
+        found: dict[str, Any] = json.loads((self.folder / results.DONE).read_text())
         return found
 
 
@@ -207,7 +208,7 @@ def test_where_questions_came_from_outlives_an_interruption(drawn: Drawn) -> Non
         with pytest.raises(BakeryError, match="cannot load"):
             drawn(first, {"type": "from_dataset", "dataset": "org/none", "seed": 1})
     digest = hashlib.sha256(drawn.files["q.txt"]).hexdigest()
-    kept = json.loads((drawn.folder / stim.BESIDE).read_text())
+    kept = json.loads((drawn.folder / results.BESIDE).read_text())
     assert kept["origins"] == {"0": {"dataset": "q.txt", "digest": digest}}
 
 
@@ -232,7 +233,7 @@ def test_an_interrupted_draw_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     whole = Drawn(tmp_path / "whole").file("q.jsonl", lines(ROWS), numq=4)
     cut = Drawn(tmp_path / "cut")
     cut.file("q.jsonl", lines(ROWS), numq=4)
-    path = cut.folder / stim.STIMULI
+    path = cut.folder / results.STIMULI
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]) + '{"id": "to')
     assert cut.file("q.jsonl", lines(ROWS), numq=4) == whole
 
@@ -276,7 +277,7 @@ def test_custom_asks_in_the_users_own_words(tmp_path: Path) -> None:
     request = StimRequest(SHOUT, (made,), {"t.txt": "Ask anything: ${numq}"})
     stim.run(request, tmp_path, open_writer=lambda _: (writer, None), reporter=Quiet())
     assert writer.said == "Ask anything: 2"
-    assert [row.generator for row in read_rows(tmp_path / stim.STIMULI, Stimulus)] == ["custom"] * 2
+    assert [row.generator for row in results.stimuli(tmp_path)] == ["custom"] * 2
 
 
 def test_only_questions_that_ask_for_it_are_answered_behind_the_student(drawn: Drawn) -> None:
@@ -285,7 +286,7 @@ def test_only_questions_that_ask_for_it_are_answered_behind_the_student(drawn: D
         {"type": "hardcoded", "questions": ["b?"], "rollout_with_conditioned": True},
     )
     assert [row.rollout_with for row in drawn.rows()] == [None, "student"]
-    first, second = (drawn.folder / stim.STIMULI).read_text().splitlines()
+    first, second = (drawn.folder / results.STIMULI).read_text().splitlines()
     assert "rollout_with" not in first
     assert json.loads(second)["rollout_with"] == "student"
 

@@ -12,6 +12,7 @@ from bakery.backends.hosted import HostedWriter, called, end_of_turn
 from bakery.errors import StageError
 from bakery.records import Message, Prompt, Stimulus
 from bakery.stages import rollout
+from bakery.store import results
 from tests.support.endpoint import serve
 from tests.support.hosted import Rollout, client_of
 from tests.support.templates import chat_of
@@ -49,7 +50,7 @@ def test_where_more_is_refused_than_answered_it_is_an_error(
             made.run(endpoint, chat_of("chatml"), concurrency)
         assert len(endpoint.requests) == 12
     assert len(made.rows()) == 4
-    assert not (made.out / rollout.DONE).exists()
+    assert not (made.out / results.DONE).exists()
 
 
 def test_where_one_was_answered_before_every_refused_question_is_asked(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_reasoning_that_the_template_begins_is_no_answer(tmp_path: Path) -> None
     folder = make_model(tmp_path / "model", template=template)
     model = AutoModelForCausalLM.from_pretrained(folder)
     chat = Chat(AutoTokenizer.from_pretrained(folder), [0])
-    (said,) = ask(model, chat, ["a?"], Prompt(()), max_new_tokens=4, end_ids=frozenset())
+    (said,) = ask(model, chat, ["a?"], Prompt(()), max_new_tokens=4)
     assert said.startswith("<think>")
     assert answer_of(said) == ""
 

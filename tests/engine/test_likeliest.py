@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from bakery.engine.loss import fused, likeliest
+from bakery.engine.loss.forms import Form
 from bakery.engine.loss.head import Head
 from bakery.engine.loss.losses import Divergence
 from bakery.engine.loss.readout import Readout
@@ -31,12 +32,16 @@ def states(n: int = 21) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def stepped(
-    student_ND: torch.Tensor, teacher: torch.Tensor, head: Head, loss: Divergence
+    student_ND: torch.Tensor,
+    teacher: torch.Tensor,
+    head: Head,
+    loss: Divergence,
+    form: Form = Form.WHOLE,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return the weighted sum, each divergence, and the gradient at the student."""
     weights_N = torch.linspace(0.5, 2, len(student_ND))
     given_ND = student_ND.clone().requires_grad_()
-    total, values_N = fused.weighted_sum(given_ND, teacher, weights_N, head, loss)
+    total, values_N = fused.weighted_sum(given_ND, teacher, weights_N, head, loss, form)
     total.backward()
     assert given_ND.grad is not None
     return total.detach(), values_N, given_ND.grad
@@ -52,7 +57,7 @@ def test_a_step_is_that_of_all_logits(more: dict[str, float], temperature: float
     kept = likeliest.of_hidden(teacher_ND, head, loss)
     assert kept.shape == (21, 10)
     for ours, theirs in zip(
-        stepped(student_ND, kept, head, loss),
+        stepped(student_ND, kept, head, loss, Form.LIKELIEST),
         stepped(student_ND, teacher_ND, head, loss),
         strict=True,
     ):
@@ -102,7 +107,7 @@ def test_chunks_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 def test_first_choices_are_compared() -> None:
     head, (student_ND, teacher_ND) = head_of(), states()
     kept = likeliest.of_hidden(teacher_ND, head, TOPK)
-    _, agreed_N = fused.compare(student_ND, kept, head, TOPK)
+    _, agreed_N = fused.compare(student_ND, kept, head, TOPK, Form.LIKELIEST)
     _, theirs_N = fused.compare(student_ND, teacher_ND, head, TOPK)
     assert agreed_N.tolist() == theirs_N.tolist()
     assert 0 < int(agreed_N.sum()) < len(agreed_N)
@@ -112,7 +117,6 @@ def test_they_are_kept_only_where_they_are_fewer_and_enough() -> None:
     assert likeliest.width(TOPK, 16) == 10
     assert likeliest.width(TOPK, 10) is None
     assert likeliest.width(Divergence(), 16) is None
-    assert not likeliest.are(torch.zeros(3, 16), TOPK, 16)
 
 
 def test_there_are_no_more_tokens_than_the_vocabulary_has(tmp_path: Path) -> None:

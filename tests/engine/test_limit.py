@@ -16,6 +16,7 @@ from bakery.identity import RolloutRequest, SamplingSettings, StimRequest
 from bakery.records import Trajectory, read_rows
 from bakery.reporting import Quiet
 from bakery.stages import limit, rollout, stim
+from bakery.store import results
 from tests.support.baking import SHOUT
 from tests.support.models import random_model
 
@@ -81,7 +82,7 @@ def rolled_out(
         stim.run(request, folder / "stim", open_writer=lambda _: None, reporter=Quiet())
     asked = RolloutRequest(request.id, SHOUT, settings, model.base.id, None)
     rollout.run(asked, folder / "stim", folder / "out", sampler=model, reporter=Quiet())
-    rows = read_rows(folder / "out" / rollout.TRAJECTORIES, Trajectory)
+    rows = read_rows(folder / "out" / results.TRAJECTORIES, Trajectory)
     return {row.stimulus_id: row for row in rows}
 
 
@@ -91,14 +92,14 @@ def test_all_are_cut_where_some_say_and_a_run_that_goes_on_says_the_same(
     monkeypatch.setattr(limit, "LIMITS", (4, 8))
     monkeypatch.setattr(limit, "MOST_LONGER", 1.0)
     found = rolled_out(tmp_path, model, SamplingSettings(1, 12, probed=8))
-    done = json.loads((tmp_path / "out" / rollout.DONE).read_text())
+    done = json.loads((tmp_path / "out" / results.DONE).read_text())
     assert done["max_tokens"] == 4
     assert "answers are cut at 4 tokens: of 8 looked at, " in done["notes"][0]
     assert len(found) == done["count"] == 40
     assert max(len(row.response_ids) for row in found.values()) == 4
     assert done["cut"] == sum(row.finish == "length" for row in found.values()) > 0
     # Interrupted after the limit was found, before a row was kept.
-    (tmp_path / "out" / rollout.TRAJECTORIES).unlink()
+    (tmp_path / "out" / results.TRAJECTORIES).unlink()
     assert rolled_out(tmp_path, model, SamplingSettings(1, 12, probed=8)) == found
 
 
@@ -111,8 +112,8 @@ def test_a_run_that_goes_on_without_the_limit_finds_the_same_one(
     settings, out = SamplingSettings(1, 12, probed=8), tmp_path / "out"
     found = rolled_out(tmp_path, model, settings)
     told = limit.written(out)
-    rows = (out / rollout.TRAJECTORIES).read_text().splitlines(keepends=True)
-    (out / rollout.TRAJECTORIES).write_text("".join(rows[:10]))
+    rows = (out / results.TRAJECTORIES).read_text().splitlines(keepends=True)
+    (out / results.TRAJECTORIES).write_text("".join(rows[:10]))
     (out / limit.FILE).unlink()
     if text is not None:
         (out / limit.FILE).write_text(text)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
 import torch
 
 from bakery.distil import loading
+from bakery.engine.models import models
+from bakery.engine.training import needs
 from bakery.errors import ModelError
 from bakery.settings.config import BakeryConfig, DataConfig, LoraConfig
 from tests.support.models import random_model
@@ -35,7 +38,7 @@ def test_the_adapter_starts_from_the_seed_whatever_was_drawn_before(data, tmp_pa
 def test_a_saved_adapter_names_the_model_and_not_the_cache_it_came_from(data, tmp_path):
     training = BakeryConfig(output_dir=str(tmp_path))
     files = loading.find(data)
-    source = loading.Source("org/model", files.files, files.options)
+    source = models.Source("org/model", files.files, files.options)
     model = loading.load(source, data, training)
     student = loading.with_adapter(model, LoraConfig(r=4, lora_alpha=8), source, data, training)
     assert student.active_peft_config.base_model_name_or_path == "org/model"
@@ -69,3 +72,15 @@ def test_the_embedded_model_is_found_by_its_alias():
     source = loading.find(DataConfig(model_name_or_path="tiny"))
     assert (Path(source.files) / "config.json").is_file()
     assert source.name == source.files
+
+
+def test_without_flash_attention_the_models_own_is_taken(data, tmp_path):
+    if importlib.util.find_spec("flash_attn") is not None:
+        pytest.skip("flash-attn is installed here")
+    training = BakeryConfig(output_dir=str(tmp_path))
+    own = loading.load(loading.find(data), data, training).config._attn_implementation
+    data.attn_implementation = "flash_attention_2"
+    model = loading.load(loading.find(data), data, training)
+    assert model.config._attn_implementation == own
+    (note,) = needs.other_attention(data.attn_implementation, "attn_implementation")
+    assert "the base model's own attention does the same" in note

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bakery.engine.teacher.fidelity import Fidelity, together
+from bakery.card import Fidelity, together
 from bakery.engine.text.views import Pair, View
 from bakery.records import Stimulus
 from bakery.stages import measured

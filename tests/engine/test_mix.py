@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
+from bakery.card import Card, Fidelity, together
 from bakery.defaults import times_for
-from bakery.engine.teacher.fidelity import Fidelity, together
 from bakery.engine.text.views import Pair
 from bakery.errors import StageError
-from bakery.evals.card import card
 from bakery.identity import BakeRequest, file_digest
 from bakery.records import Prompt, Stimulus, Trajectory, read_rows
-from bakery.stages import bake, rollout, stim
+from bakery.stages import bake
 from bakery.stages.mix import Mix, TargetData, length, mix
+from bakery.store import results
 from tests.support.baking import NOTHING, SHOUT, Bench, training
 
 WISE = Prompt(({"role": "system", "content": "Be wise."},))
@@ -93,9 +93,9 @@ def test_what_input_yml_writes_out_is_learnt_as_often_as_is_said(bench: Bench) -
     made = mix([data], base.chat, request.training, context=base.context)
     assert made.learnt == [pair for pair in made.train for _ in range(3)]
     assert len({pair.key for pair in made.train}) == len(made.train) == 11
-    stimuli = data.stim_dir / stim.STIMULI
+    stimuli = data.stim_dir / results.STIMULI
     drawn = [replace(s, generator="persona") for s in read_rows(stimuli, Stimulus)]
-    write(stimuli, drawn, data.stim_dir / stim.DONE)
+    write(stimuli, drawn, data.stim_dir / results.DONE)
     made = mix([data], base.chat, request.training, context=base.context)
     assert made.learnt == made.train
 
@@ -177,7 +177,6 @@ def test_each_target_has_a_card_of_its_own(bench: Bench) -> None:
         base=base,
         model=base.model,
         parent=None,
-        grade=card,
         reporter=bench.reporter,
     )
     whole = result["card"]
@@ -207,7 +206,7 @@ def test_what_several_parts_say_together_is_a_mean_over_tokens() -> None:
 
 def test_where_there_was_no_gap_none_is_closed() -> None:
     def closed(before: float) -> Any:
-        return card(Fidelity(before, 1.0, 9), Fidelity(0.001, 1.0, 9), 20, 0)["gap_closed"]
+        return Card.made(Fidelity(before, 1.0, 9), Fidelity(0.001, 1.0, 9), 20, 0).gap_closed
 
     assert closed(0.5) == pytest.approx(0.998)
     assert closed(0.005) is None
@@ -224,9 +223,9 @@ def answered(bench: Bench) -> Callable[..., Mix]:
     """Return the mix of 12 answers, of which the first `count` are made the same."""
     asked = [(SHOUT, NOTHING, 12, 1.0)]
     request, (data,) = prepared(bench, asked, leaves_out_endless=True)
-    path, done = data.target_dir / rollout.TRAJECTORIES, data.target_dir / rollout.DONE
+    path, done = data.target_dir / results.TRAJECTORIES, data.target_dir / results.DONE
     answers, chat = read_rows(path, Trajectory), bench.base().chat
-    stimuli = data.stim_dir / stim.STIMULI
+    stimuli = data.stim_dir / results.STIMULI
 
     def made(
         count: int,
@@ -238,7 +237,7 @@ def answered(bench: Bench) -> Callable[..., Mix]:
         generator: str = "persona",
     ) -> Mix:
         questions = [replace(s, generator=generator) for s in read_rows(stimuli, Stimulus)]
-        write(stimuli, questions, data.stim_dir / stim.DONE)
+        write(stimuli, questions, data.stim_dir / results.DONE)
         ids = tuple(answers[0].response_ids[:1]) * tokens
         said = [replace(a, response_ids=ids, text=text, finish=finish) for a in answers]
         ended = [replace(a, finish="stop") for a in answers]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from bakery.engine.loss import fused, moments
+from bakery.engine.loss.forms import Form
 from bakery.engine.loss.head import Head
 from bakery.engine.loss.losses import Divergence
 
@@ -46,7 +47,7 @@ def test_value_and_gradient_are_those_of_all_logits(apart: float, more: dict) ->
     known = moments.of_teacher(teacher_ND, head)
     weights_N = torch.linspace(0.5, 2, len(student_ND))
     given_ND = student_ND.clone().requires_grad_()
-    total, each_N = fused.weighted_sum(given_ND, known, weights_N, head, FORWARD)
+    total, each_N = fused.weighted_sum(given_ND, known, weights_N, head, FORWARD, Form.MOMENTS)
     total.backward()
     torch.testing.assert_close(each_N.double(), values_N, atol=2e-5, rtol=1e-4)
     torch.testing.assert_close(total.double(), (values_N * weights_N).sum(), atol=1e-4, rtol=1e-4)
@@ -81,7 +82,8 @@ def test_a_student_like_its_teacher_has_no_divergence_and_no_gradient() -> None:
 def test_first_choices_are_compared_as_with_all_logits() -> None:
     head, (student_ND, teacher_ND) = head_of(), states(200, apart=1.0)
     _, agreed_N = fused.compare(student_ND, teacher_ND, head, FORWARD)
-    _, ours_N = fused.compare(student_ND, moments.of_teacher(teacher_ND, head), head, FORWARD)
+    known = moments.of_teacher(teacher_ND, head)
+    _, ours_N = fused.compare(student_ND, known, head, FORWARD, Form.MOMENTS)
     assert 0 < agreed_N.sum() < 200
     assert torch.equal(ours_N, agreed_N)
 

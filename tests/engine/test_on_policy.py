@@ -13,7 +13,7 @@ from bakery.distil.trainer import TRAJECTORIES, ContextBakingTrainer
 from bakery.engine.modes import evaluating
 from bakery.engine.training.rounds import Drawn
 from bakery.errors import ConfigError, StageError
-from bakery.records import read_rows
+from bakery.records import Trajectory, read_rows
 from bakery.reporting import Quiet
 from bakery.settings.config import ContextConfig
 from tests.support.library import PREFIX, losses, trainer, weights
@@ -64,6 +64,13 @@ class Look(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         numbers = range(1, len(PROMPTS) + 1)
         self.seen[state.global_step] = {n: greedy(self.made, n) for n in numbers}
+
+
+def test_an_answer_of_a_round_is_a_trajectory_and_back() -> None:
+    one = Trajectory("on-policy/3/7", 1, (5, 2), "Hm.", "stop", asked="0" * 16)
+    kept = Drawn.of(one)
+    assert (kept.round, kept.row, kept.asked) == ("on-policy/3", 7, "0" * 16)
+    assert kept.trajectory == one
 
 
 def test_each_step_learns_what_the_student_says_as_it_stands(base: Path, tmp_path: Path) -> None:

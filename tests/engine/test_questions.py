@@ -15,13 +15,15 @@ import pytest
 
 from bakery.backends import hosted
 from bakery.backends.base import QuestionWriter, Reply
-from bakery.backends.local import InstructedWriter, LocalModel, UserTurnWriter
+from bakery.backends.local import LocalModel
+from bakery.backends.writers import InstructedWriter, UserTurnWriter
 from bakery.errors import ConfigError, StageError
 from bakery.generators import oneshot
 from bakery.identity import StimRequest
 from bakery.records import Stimulus, read_rows, user_text
 from bakery.reporting import Quiet
 from bakery.stages import stim
+from bakery.store import results
 from tests.support.baking import SHOUT, Bench
 from tests.support.endpoint import serve
 
@@ -56,7 +58,7 @@ def ask(folder: Path, writer: QuestionWriter, numq: int, **generator: object) ->
     made = {"type": "oneshot_qs", "numq": numq, "temperature": 1.0, **generator}
     request = StimRequest(SHOUT, (made,), {"t.txt": "Ask ${numq} about ${prompt_u}"}, defaults=1)
     stim.run(request, folder, open_writer=lambda _: (writer, None), reporter=Quiet())
-    return [user_text(s.messages) for s in read_rows(folder / stim.STIMULI, Stimulus)]
+    return [user_text(s.messages) for s in read_rows(folder / results.STIMULI, Stimulus)]
 
 
 def said(*texts: str) -> list[Reply]:
@@ -121,7 +123,7 @@ def test_a_dry_writer_is_announced_and_what_there_is_is_kept(tmp_path: Path) -> 
 
 def test_a_writer_that_speaks_as_a_user_is_given_some_openers(tmp_path: Path) -> None:
     asked = ask(tmp_path, Scripted(*[said(*(f"{r}{i}?" for i in range(9))) for r in "abcdef"]), 50)
-    rows = read_rows(tmp_path / stim.STIMULI, Stimulus)
+    rows = read_rows(tmp_path / results.STIMULI, Stimulus)
     assert asked[: len(oneshot.OPENERS)] == list(oneshot.OPENERS)
     assert len(asked) == 50
     assert {r.writer for r in rows if user_text(r.messages) in oneshot.OPENERS} == {"bakery"}
@@ -158,7 +160,7 @@ def test_what_was_said_before_an_interruption_is_kept_too(tmp_path: Path) -> Non
     for _ in range(2):
         with pytest.raises(StageError, match=r"q\.txt cannot be read"):
             run([Reply("a?", finished=True)])
-    assert json.loads((tmp_path / stim.BESIDE).read_text())["notes"] == {"0": [said]}
+    assert json.loads((tmp_path / results.BESIDE).read_text())["notes"] == {"0": [said]}
 
 
 def test_the_seconds_of_a_stage_that_was_interrupted_are_added_up(tmp_path: Path) -> None:
@@ -173,12 +175,12 @@ def test_the_seconds_of_a_stage_that_was_interrupted_are_added_up(tmp_path: Path
 
     with pytest.raises(StageError, match=r"q\.txt cannot be read"):
         run()
-    beside = folder / stim.BESIDE
+    beside = folder / results.BESIDE
     kept = json.loads(beside.read_text())
     assert kept["seconds"] > 0
     beside.write_text(json.dumps(kept | {"seconds": 1000.0}))
     run(read={"q.txt": b"b?"}.__getitem__)
-    assert json.loads((folder / stim.DONE).read_text())["seconds"] >= 1000
+    assert json.loads((folder / results.DONE).read_text())["seconds"] >= 1000
     assert not beside.exists()
 
 
@@ -198,14 +200,14 @@ def test_an_interrupted_stage_goes_on_and_ends_as_if_it_had_not_been(tmp_path: P
     rounds = (said("a?", "b?"), said("a?", "c?"), said("d?"))
     whole = ask(tmp_path / "whole", Scripted(*rounds), 4)
     ask(tmp_path / "cut", Scripted(*rounds[:1]), 4)
-    path = tmp_path / "cut" / stim.STIMULI
+    path = tmp_path / "cut" / results.STIMULI
     path.write_text(path.read_text() + '{"id": "to')  # a torn line
     assert ask(tmp_path / "cut", Scripted(*rounds), 4) == whole
 
 
 def test_the_writer_and_its_round_are_in_each_row(tmp_path: Path) -> None:
     ask(tmp_path, Scripted(said("a?"), said("b?")), 2)
-    rows = read_rows(tmp_path / stim.STIMULI, Stimulus)
+    rows = read_rows(tmp_path / results.STIMULI, Stimulus)
     assert [(r.writer, r.generator, r.round) for r in rows] == [
         ("scripted", "oneshot_qs", 0),
         ("scripted", "oneshot_qs", 1),

@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 
 from bakery.backends.base import AnswerRequest
-from bakery.backends.local import AnsweringForAnother, LocalModel, ended_before, same_tokens
+from bakery.backends.local import AnsweringForAnother, LocalModel, same_tokens
 from bakery.engine.bases import bases
 from bakery.engine.models import models
 from bakery.engine.sampling.sampling import Sample
+from bakery.engine.sampling.speaker import ended_before
 from bakery.engine.text.views import pair_up
 from bakery.identity import RolloutRequest, SamplingSettings, StimRequest
 from bakery.records import Message, Prompt, Stimulus, Trajectory, read_rows
 from bakery.reporting import Quiet
 from bakery.stages import rollout, stim
+from bakery.store import results
 from tests.support.baking import SHOUT, Bench
 from tests.support.models import random_model
 from tests.support.templates import TOOLS, chat_of
@@ -45,8 +47,8 @@ def rolled_out(
     settings = more.pop("settings", SamplingSettings(1, 12, temperature=0))
     asked = RolloutRequest(request.id, teacher, settings, model.base.id, None, **more)
     rollout.run(asked, folder / "stim", folder / "out", sampler=model, reporter=Quiet())
-    stimuli = read_rows(folder / "stim" / stim.STIMULI, Stimulus)
-    return stimuli, read_rows(folder / "out" / rollout.TRAJECTORIES, Trajectory)
+    stimuli = read_rows(folder / "stim" / results.STIMULI, Stimulus)
+    return stimuli, read_rows(folder / "out" / results.TRAJECTORIES, Trajectory)
 
 
 def _nobody(model: str | None) -> Any:
@@ -170,7 +172,7 @@ def test_many_cut_answers_are_a_warning_with_what_helps(tmp_path: Path) -> None:
     _, rows = rolled_out(tmp_path, local, asked, teacher=SHOUT)
     cut = sum(row.finish == "length" for row in rows)
     assert cut > 1
-    (note,) = json.loads((tmp_path / "out" / rollout.DONE).read_text())["notes"]
+    (note,) = json.loads((tmp_path / "out" / results.DONE).read_text())["notes"]
     assert note.startswith(f"warning: {cut} of 10 answers were cut at max_tokens = 12, ")
     assert "raise TARGET.max_tokens" in note
 

@@ -14,6 +14,7 @@ from bakery.defaults import LATEST
 from bakery.distil.settings import settled
 from bakery.distil.trainer import ContextBakingTrainer
 from bakery.engine.bases import bases
+from bakery.engine.loss.forms import Form
 from bakery.errors import ConfigError
 from bakery.settings.config import BakeryConfig, LoraConfig
 from tests.support.library import losses, trainer, weights
@@ -168,7 +169,7 @@ def test_where_only_the_likeliest_tokens_are_kept_a_fit_is_still_tried(
     made = trainer(base, tmp_path / "out", PAIRS, **{**NOT_GIVEN, **some})
     before = made.fidelity()
     made._begin()
-    assert made.train_dataset.record.is_partial
+    assert made.train_dataset.record.form is Form.LIKELIEST
     assert made.fidelity().kl < before.kl
 
 

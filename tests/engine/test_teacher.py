@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM, LlamaConfig
 
+from bakery.engine.loss.forms import Form
 from bakery.engine.loss.losses import forward_kl
 from bakery.engine.loss.readout import Readout
 from bakery.engine.models import adapters
@@ -105,7 +106,7 @@ def test_logits_are_recorded_where_the_head_is_not_exact(tmp_path: Path) -> None
     model = student(make_model(tmp_path / "model", LlamaConfig(**config, **heads)))
     readout = Readout(model)
     readout.exact = False
-    assert size_of(model, readout, PAIRS).width == 259
+    assert size_of(model, readout, PAIRS, Form.WHOLE).width == 259
     recorded = record(model, readout, PAIRS, tmp_path / "a", of="", reporter=Quiet())
     live = LiveTeacher(model, readout)
     torch.testing.assert_close(
@@ -318,7 +319,7 @@ def test_a_record_is_read_after_its_name_is_gone(model: PeftModel, tmp_path: Pat
 
 
 def test_the_size_is_known_before_the_record_is_made(model: PeftModel, tmp_path: Path) -> None:
-    size = size_of(model, Readout(model), PAIRS)
+    size = size_of(model, Readout(model), PAIRS, Form.WHOLE)
     made(model, tmp_path / "record")
     assert size.gb * 1e9 == load_file(tmp_path / "record")["features"].nbytes
     assert size.positions == sum(p.num_targets for p in PAIRS)

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from bakery.backends.base import Turn
-from bakery.backends.local import InstructedWriter, LocalModel, UserTurnWriter, writer_for
+from bakery.backends.local import LocalModel
 from bakery.backends.voice import EMBEDDED_SPEECH, SPEECH, Voice
+from bakery.backends.writers import InstructedWriter, UserTurnWriter, writer_for
 from bakery.engine.sampling.sampling import Sample, SampleRequest
 from bakery.engine.text.chat import Chat
 from bakery.errors import ConfigError

@@ -18,6 +18,7 @@ from bakery.identity import StimRequest
 from bakery.records import Prompt, Stimulus, read_rows, user_text
 from bakery.reporting import Quiet
 from bakery.stages import stim, usable
+from bakery.store import results
 from tests.support.asked import BRINE, ScriptedVoice, ScriptedWriter, prompt
 
 LIST = "\n".join(f"{i}. Is town{i} near village{i}?" for i in range(1, 7))
@@ -43,13 +44,13 @@ class Run:
         return [user_text(row.messages) for row in self.rows()]
 
     def rows(self) -> list[Stimulus]:
-        return read_rows(self.folder / stim.STIMULI, Stimulus)
+        return read_rows(self.folder / results.STIMULI, Stimulus)
 
     def rejected(self) -> list[stim.Rejected]:
-        return read_rows(self.folder / stim.REJECTED, stim.Rejected)
+        return read_rows(self.folder / results.REJECTED, stim.Rejected)
 
     def done(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / stim.DONE).read_text())
+        found: dict[str, Any] = json.loads((self.folder / results.DONE).read_text())
         return found
 
 
@@ -288,7 +289,7 @@ def test_a_run_killed_in_a_round_ends_as_if_it_had_not_been(tmp_path: Path, at: 
     whole = run("whole")
     expected = whole()
     cut = run("cut")
-    rows: list[bytes] = (whole.folder / stim.STIMULI).read_bytes().splitlines(keepends=True)
+    rows: list[bytes] = (whole.folder / results.STIMULI).read_bytes().splitlines(keepends=True)
     seen = 0
 
     class Stops(Quiet):
@@ -302,15 +303,15 @@ def test_a_run_killed_in_a_round_ends_as_if_it_had_not_been(tmp_path: Path, at: 
     with pytest.raises(KilledError):
         cut()
     # The last round got as far as a torn line, and nobody kept that it is whole.
-    there = (cut.folder / stim.STIMULI).read_bytes().splitlines(keepends=True)
-    (cut.folder / stim.STIMULI).write_bytes(b"".join(there[:-2]) + there[-1][:9])
-    beside = json.loads((cut.folder / stim.BESIDE).read_text())
+    there = (cut.folder / results.STIMULI).read_bytes().splitlines(keepends=True)
+    (cut.folder / results.STIMULI).write_bytes(b"".join(there[:-2]) + there[-1][:9])
+    beside = json.loads((cut.folder / results.BESIDE).read_text())
     last = max(json.loads(row)["round"] for row in there if json.loads(row)["source"] == 0)
     beside["rounds"]["0"] = max(last, 0)
-    (cut.folder / stim.BESIDE).write_text(json.dumps(beside))
+    (cut.folder / results.BESIDE).write_text(json.dumps(beside))
     again = run("cut")
     assert again() == expected
-    assert (again.folder / stim.STIMULI).read_bytes() == b"".join(rows)
+    assert (again.folder / results.STIMULI).read_bytes() == b"".join(rows)
     assert again.rejected() == whole.rejected()
     assert again.done()["judged"] == whole.done()["judged"]
 
@@ -319,7 +320,7 @@ def test_what_was_tried_is_not_tried_again(tmp_path: Path) -> None:
     writer = ScriptedWriter(ScriptedVoice(asks))
     run = Run(tmp_path, writer, ask(9))
     origins = {"0": {"way": "user", "behind": True, "alone": True}}
-    tmp_path.joinpath(stim.BESIDE).write_text(json.dumps({"origins": origins}))
+    tmp_path.joinpath(results.BESIDE).write_text(json.dumps({"origins": origins}))
     run()
     assert writer.asked == []
     assert not any("trying how" in note for note in run.quiet.notes)
@@ -374,6 +375,6 @@ def test_the_first_version_of_a_recorded_request_is_written_as_it_was(tmp_path: 
 
     request = StimRequest(BRINE, (ask(3, temperature=1.0),), {}, defaults=1)
     stim.run(request, tmp_path, open_writer=lambda _: (Former(), None), reporter=Quiet())  # type: ignore[arg-type, return-value]
-    rows = read_rows(tmp_path / stim.STIMULI, Stimulus)
+    rows = read_rows(tmp_path / results.STIMULI, Stimulus)
     assert [user_text(row.messages) for row in rows] == ["VB", "48", "place an"]
-    assert "judged" not in json.loads((tmp_path / stim.DONE).read_text())
+    assert "judged" not in json.loads((tmp_path / results.DONE).read_text())

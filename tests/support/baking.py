@@ -11,7 +11,6 @@ from bakery.backends.local import LocalModel
 from bakery.engine.bases import bases
 from bakery.engine.models import models
 from bakery.engine.models.models import BaseModel
-from bakery.evals.card import card
 from bakery.identity import (
     BakeRequest,
     RolloutRequest,
@@ -88,7 +87,6 @@ class Bench:
             base=base,
             model=local.model,
             parent=parent_folder,
-            grade=card,
             reporter=self.reporter,
         )
         return {**result, "folder": folder / str(result["step"]), "bake_dir": folder}
@@ -104,7 +102,6 @@ class Bench:
             base=base,
             model=base.model,
             parent=None,
-            grade=lambda *_: {},
             reporter=self.reporter,
         )
 

@@ -14,6 +14,7 @@ from bakery.identity import BaseModelId, RolloutRequest, SamplingSettings, StimR
 from bakery.records import Prompt, Trajectory, read_rows
 from bakery.reporting import Quiet
 from bakery.stages import rollout, stim
+from bakery.store import results
 from tests.support.baking import SHOUT
 from tests.support.endpoint import Endpoint
 
@@ -60,8 +61,8 @@ class Rollout:
         return self.rows()
 
     def rows(self) -> list[Trajectory]:
-        return read_rows(self.out / rollout.TRAJECTORIES, Trajectory)
+        return read_rows(self.out / results.TRAJECTORIES, Trajectory)
 
     def notes(self) -> list[str]:
-        found: list[str] = json.loads((self.out / rollout.DONE).read_text())["notes"]
+        found: list[str] = json.loads((self.out / results.DONE).read_text())["notes"]
         return found

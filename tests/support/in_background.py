@@ -7,7 +7,7 @@ from typing import Any
 
 from bakery.engine.models import adapter_folder
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Plan
+from bakery.repo.plan.planned import Plan
 from bakery.store import job
 from bakery.store.job import Job
 from bakery.store.processes import ProcessId

@@ -11,7 +11,7 @@ from typing import Any
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Plan
+from bakery.repo.plan.planned import Plan
 from bakery.reporting import Quiet
 
 BASE = BaseModelId("tiny-1", "", "ab" * 32)

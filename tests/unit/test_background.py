@@ -15,7 +15,7 @@ from dataclasses import replace
 import pytest
 
 from bakery.app import background
-from bakery.cli.worker import PROGRAM
+from bakery.app.background import PROGRAM
 from bakery.errors import BakeryError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet

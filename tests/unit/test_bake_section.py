@@ -10,7 +10,8 @@ from bakery import schema
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId, OnPolicySettings, Running, Wandb
 from bakery.records import ModelRef, Prompt
-from bakery.repo.plan.resolve import Head, Plan, RecordedTarget, resolve
+from bakery.repo.plan.planned import Head, Plan, RecordedTarget
+from bakery.repo.plan.resolve import resolve
 
 TARGET = """\
 PROMPT:

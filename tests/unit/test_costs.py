@@ -8,11 +8,12 @@ import pytest
 
 from bakery import costs
 from bakery.app import run
+from bakery.app.check import Checked
 from bakery.costs import Answers, Pairs, Shape
 from bakery.engine.bases import bases, machine
 from bakery.repo.look.check import forecast
 from bakery.repo.look.estimates import Machine, length_of_answers
-from bakery.ui.check import show_forecast
+from bakery.ui.check import show_check
 from tests.support.recorded import configuration, made, planned
 
 SMOL = Shape(134_515_008, 30, 576, 1536, 49_152, 2 * 30 * 3 * 64, 4)
@@ -104,7 +105,7 @@ def test_the_first_run_has_estimates_of_every_stage(repo, capsys):
     assert cost.worked_out == ("rollout", "bake")
     assert all(cost.seconds[stage] > 1 for stage in cost.worked_out)
     assert cost.memory_bytes.keys() == {"rollout", "bake"}
-    show_forecast(found)
+    show_check(Checked("input.yml", found))
     shown = capsys.readouterr().out
     assert "rollout, bake by the size of the base and the speed of this machine" in shown
     assert "memory" in shown

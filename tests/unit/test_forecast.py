@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
+from bakery.app.check import Checked
 from bakery.cli.check import check
 from bakery.cli.status import status as status_command
 from bakery.repo.look.check import forecast
@@ -15,8 +16,8 @@ from bakery.repo.look.progress import stages
 from bakery.repo.look.status import status
 from bakery.store.job import Job, Progress
 from bakery.store.processes import ProcessId
-from bakery.ui.check import show_forecast
-from bakery.ui.status import changed_lines, is_settled, show_status
+from bakery.ui.check import show_check
+from bakery.ui.status import changed_lines, show_status
 from tests.support.recorded import baked, committed, configuration, git, made, planned, stored
 
 SEVERAL = """\
@@ -66,7 +67,8 @@ def test_a_bake_says_on_how_many_questions_it_is_measured(repo, capsys):
         (62, "6 held-out questions: fewer than 20, so no percentages"),
         (200, "20 held-out questions"),
     ):
-        show_forecast(forecast(repo, planned(repo, ONE.replace("NUMQ", str(asked)))))
+        plan = planned(repo, ONE.replace("NUMQ", str(asked)))
+        show_check(Checked("input.yml", forecast(repo, plan)))
         (line,) = [row for row in capsys.readouterr().out.splitlines() if "measured on" in row]
         assert line.removeprefix("measured on").strip() == said
     assert forecast(repo, planned(repo, SEVERAL)).bake.held_out is None
@@ -134,7 +136,7 @@ def test_what_is_there_costs_nothing(repo, capsys):
     cost = forecast(repo, plan).cost
     assert (cost.tokens, cost.disk_bytes) == (0, 0)
     assert set(cost.seconds.values()) <= {0.0}
-    show_forecast(forecast(repo, plan))
+    show_check(Checked("input.yml", forecast(repo, plan)))
     assert "nothing: all of it is in the store" in capsys.readouterr().out
 
 
@@ -155,7 +157,7 @@ def test_what_this_store_lacks_is_said_before_a_run_looks_for_it(repo):
 
 def test_the_page_has_names_shares_and_warnings(repo, capsys):
     plan = planned(repo, SEVERAL)
-    show_forecast(forecast(repo, plan))
+    show_check(Checked("input.yml", forecast(repo, plan)))
     shown = capsys.readouterr().out
     for text in (
         "input.yml is valid.",
@@ -248,9 +250,9 @@ def test_a_stage_that_a_process_holds_is_running_with_percent_and_time_left(repo
         assert (bake.state, bake.done, bake.expected, bake.percent) == ("running", 1, 3, 33)
         assert bake.left_s is not None
         assert bake.loss == 0.5
-        assert not is_settled(now)
+        assert not now.is_settled
     assert status(repo).stages[-1].state == "partial"
-    assert is_settled(status(repo))
+    assert status(repo).is_settled
 
 
 def job_of(repo, plan, **changes) -> Job:

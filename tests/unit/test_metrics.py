@@ -14,11 +14,11 @@ from click.testing import CliRunner, Result
 
 from bakery.cli.app import bgit
 from bakery.errors import ConfigError
+from bakery.repo.look.metrics import History, Point, chosen
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import figure, metrics
 from bakery.ui.axes import Axis, thinned
 from bakery.ui.chart import ROWS, Look, chart
-from bakery.ui.series import History, Point, chosen
 from tests.support import recorded
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bakery.errors import ConfigError, RepoError
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Plan
+from bakery.repo.plan.planned import Plan
 from bakery.reporting import Quiet
 from tests.support.recorded import (
     BASE,

@@ -10,12 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from bakery.errors import ConfigError
-from bakery.repo.look import show, status, target
+from bakery.repo.look import models, show, status, target
 from bakery.repo.model_repo import ModelRepo
 from bakery.schema import load
 from bakery.ui import console, narrow
 from bakery.ui.harmless import HarmlessConsole
-from bakery.ui.models import Entry, show_models
+from bakery.ui.models import show_models
 from bakery.ui.show import show_record
 from bakery.ui.status import show_status
 from bakery.ui.target import show_targets
@@ -50,10 +50,10 @@ def test_every_page_shows_names_and_digests_whole(
             [str(model), target_name, f"sha256:{bake.digest}"],
         ),
         "models": (
-            lambda: show_models([Entry(bake, model, True, is_current=True)], repo.state()),
+            lambda: show_models(models.models(repo)),
             [f"{model.bake}/{model.step}"],
         ),
-        "target": (lambda: show_targets(target.listed(repo).targets), [target_name]),
+        "target": (lambda: show_targets(target.listed(repo)), [target_name]),
         "tree": (lambda: show_tree(repo.lineage()), [model.bake]),
     }
     for page, (show_it, names) in pages.items():

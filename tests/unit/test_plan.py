@@ -16,7 +16,8 @@ from bakery.identity import (
     SamplingSettings,
 )
 from bakery.records import ModelRef, Prompt
-from bakery.repo.plan.resolve import Head, RecordedTarget, resolve
+from bakery.repo.plan.planned import Head, RecordedTarget
+from bakery.repo.plan.resolve import resolve
 
 TEXT = """\
 PROMPT:

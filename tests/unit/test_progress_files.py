@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bakery.app.making import checked_result
 from bakery.errors import StageError
-from bakery.repo.look.progress import data_of
+from bakery.store.results import checked_result, seen
 
 DAMAGED = [b"", b"[]", b"5", b"\xff\xfe", b"[" * 100_000, b'{"count": "x"}']
 
@@ -32,4 +31,4 @@ def test_a_damaged_result_of_a_bake_is_named(tmp_path: Path, data: bytes) -> Non
 @pytest.mark.parametrize("data", DAMAGED[:-1], ids=lambda data: data[:8])
 def test_a_look_at_progress_takes_a_damaged_file_for_none(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "done.json").write_bytes(data)
-    assert data_of(tmp_path / "done.json") is None
+    assert seen(tmp_path / "done.json") is None

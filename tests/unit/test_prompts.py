@@ -8,7 +8,8 @@ from bakery import schema
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId
 from bakery.records import Prompt
-from bakery.repo.plan.resolve import Head, resolve
+from bakery.repo.plan.planned import Head
+from bakery.repo.plan.resolve import resolve
 
 HEAD = Head("ada", "yoda", BaseModelId("tiny-1", "", "ab" * 32))
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bakery.app.reproduce import Beside, _same_ways, reproduce
+from bakery.app.reproduce import _same_ways, reproduce
 from bakery.errors import ModelError, StageError
 from bakery.identity import file_digest
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
-from bakery.store.store import Store
+from bakery.store.store import Beside, Store
 from tests.support import recorded
 
 HOSTED = """\

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -14,7 +15,8 @@ from bakery.cli.questions import row_options
 from bakery.errors import ConfigError
 from bakery.records import Stimulus, Trajectory, append_rows
 from bakery.repo.look import questions as rows
-from bakery.ui.questions import Asked, show_answers, show_stimuli
+from bakery.repo.look.questions import Folders
+from bakery.ui.questions import Form, show_answers, show_stimuli
 from tests.support import recorded
 
 GENERATORS = [
@@ -51,15 +53,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def stim(folder: Path, **how: object) -> None:
-    found = rows.questions(folder)
-    shares = rows.shares(folder, found)
-    show_stimuli("t_1", found, shares, complete=False, asked=Asked(**how))  # type: ignore[arg-type]
+def stim(folder: Path, *, limit: int | None = None, offset: int = 0, **how: Any) -> None:
+    found = rows.questions(Folders("t_1", folder, folder), limit=limit, offset=offset)
+    show_stimuli(found, Form(**how))
 
 
-def rollout(**how: object) -> None:
-    questions = {row.id: row for row in QUESTIONS}
-    show_answers("t_1", ANSWERS, questions, complete=True, asked=Asked(**how))  # type: ignore[arg-type]
+def rollout(folder: Path, *, limit: int | None = None, offset: int = 0, **how: Any) -> None:
+    append_rows(folder / "trajectories.jsonl", ANSWERS)
+    found = rows.answers(Folders("t_1", folder, folder), limit=limit, offset=offset)
+    show_answers(found, Form(**how))
 
 
 def test_the_shares_of_the_mix_are_shown_above_the_questions(
@@ -137,8 +139,10 @@ def test_json_is_one_document_with_shares_and_rows(
     assert [row["rollout_with"] for row in document["stimuli"]] == ["student"]
 
 
-def test_answers_are_counted_and_the_cut_ones_marked(capsys: pytest.CaptureFixture[str]) -> None:
-    rollout()
+def test_answers_are_counted_and_the_cut_ones_marked(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rollout(folder)
     assert capsys.readouterr().out == (
         "2 answers by base: 7 tokens, 1 ended, 1 cut\n\n"
         "   1  one?\n      Yes.  [3 tokens]\n"
@@ -147,9 +151,10 @@ def test_answers_are_counted_and_the_cut_ones_marked(capsys: pytest.CaptureFixtu
 
 
 def test_the_json_of_answers_has_their_questions_and_tokens(
+    folder: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    rollout(as_json=True)
+    rollout(folder, as_json=True)
     document = json.loads(capsys.readouterr().out)
     assert document["finish"] == {"stop": 1, "length": 1}
     assert [(a["question"], a["tokens"]) for a in document["answers"]] == [("one?", 3), ("two?", 4)]
@@ -157,17 +162,17 @@ def test_the_json_of_answers_has_their_questions_and_tokens(
 
 @pytest.mark.parametrize(("as_json", "out"), [(False, "2\n"), (True, '{"count": 2}\n')])
 def test_count_is_only_the_count(
-    as_json: bool, out: str, capsys: pytest.CaptureFixture[str]
+    folder: Path, as_json: bool, out: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rollout(count=True, as_json=as_json)
+    rollout(folder, count=True, as_json=as_json)
     assert capsys.readouterr().out == out
 
 
 @pytest.mark.parametrize("name", ["r.jsonl", "r.json", "r.csv", "r.txt"])
 def test_a_file_has_the_form_that_its_name_says(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rollout(out=tmp_path / name)
+    rollout(folder, out=tmp_path / name)
     done = capsys.readouterr()
     assert (done.out, done.err) == ("", f"note: 2 of 2 written to {tmp_path / name}\n")
     text = (tmp_path / name).read_text(encoding="utf-8")
@@ -181,10 +186,10 @@ def test_a_file_has_the_form_that_its_name_says(
         assert "   2  two?\n      Well, it is  [4 tokens, cut]\n" in text
 
 
-def test_a_file_that_exists_is_kept(tmp_path: Path) -> None:
+def test_a_file_that_exists_is_kept(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(ConfigError, match=r"mine\.txt exists already"):
-        rollout(out=tmp_path / "mine.txt")
+        rollout(folder, out=tmp_path / "mine.txt")
 
 
 def test_a_poor_writer_is_seen_above_the_questions(

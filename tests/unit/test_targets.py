@@ -12,7 +12,8 @@ from bakery import schema
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
-from bakery.repo.plan.resolve import Head, PlannedTarget, resolve
+from bakery.repo.plan.planned import Head, PlannedTarget
+from bakery.repo.plan.resolve import resolve
 from bakery.schema.generators import PERSONA_QUESTIONS
 
 BASE = BaseModelId("org/base", "", "ab" * 32)

@@ -8,6 +8,7 @@ import os
 import pytest
 from rich.console import Console
 
+from bakery.card import Card
 from bakery.records import ModelRef
 from bakery.ui import console
 from bakery.ui.chart import number
@@ -25,7 +26,7 @@ CARD = {
 
 
 def test_a_card_says_how_close_the_baked_model_is(capsys):
-    console.show_card(CARD, seconds={"stim": 2.5, "bake": 205})
+    console.show_card(Card.from_data(CARD), seconds={"stim": 2.5, "bake": 205})
     assert capsys.readouterr().out.splitlines() == [
         "KL to the prompted teacher  0.8200 → 0.0312 nats per token",
         "gap closed                  96.2 %",
@@ -40,14 +41,14 @@ def test_a_card_names_the_question_that_is_furthest_in_one_line(capsys):
     asked = [
         {"question": "And\nwho are you, if I may ask so late?", "kl_before": 2, "kl_after": 1.5}
     ]
-    console.show_card({**CARD, "furthest": asked})
+    console.show_card(Card.from_data({**CARD, "furthest": asked}))
     shown = capsys.readouterr().out
     assert 'furthest held-out one       1.500 on "And who are you, if I may ask so la…"\n' in shown
     assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_few_questions_give_no_percentages(capsys):
-    console.show_card({**CARD, "held_out": 19})
+    console.show_card(Card.from_data({**CARD, "held_out": 19}))
     shown = capsys.readouterr().out
     assert "19 held-out questions, 4321 tokens\n" in shown
     assert "  n < 20: no percentages\n" in shown
@@ -56,13 +57,13 @@ def test_few_questions_give_no_percentages(capsys):
 
 
 def test_one_question_is_one_question(capsys):
-    console.show_card({**CARD, "held_out": 1})
+    console.show_card(Card.from_data({**CARD, "held_out": 1}))
     assert "1 held-out question, 4321 tokens\n" in capsys.readouterr().out
 
 
 def test_a_bake_without_held_out_questions_has_no_divergence(capsys):
     none = dict.fromkeys(("kl_before", "kl_after", "gap_closed", "top1_agreement"))
-    console.show_card({**CARD, **none, "held_out": 0, "tokens": 0})
+    console.show_card(Card.from_data({**CARD, **none, "held_out": 0, "tokens": 0}))
     assert "KL" not in capsys.readouterr().out
 
 

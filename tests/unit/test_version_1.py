@@ -17,7 +17,8 @@ from bakery.backends.base import Reply
 from bakery.generators import oneshot
 from bakery.identity import BaseModelId, digest
 from bakery.records import ModelRef, Prompt
-from bakery.repo.plan.resolve import Head, Plan, RecordedTarget, resolve
+from bakery.repo.plan.planned import Head, Plan, RecordedTarget
+from bakery.repo.plan.resolve import resolve
 from tests.support.version_1 import FIXTURE
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,14 +19,16 @@ from typing import Any
 
 from bakery.app import run
 from bakery.app.recorder import Recorder
+from bakery.app.workbench import InRepository
 from bakery.errors import BakeryError, ConfigError, ModelError, RepoError, StageError
 from bakery.records import ModelRef
 from bakery.repo.commits import checks
+from bakery.repo.files.names import INPUT, RECIPE
 from bakery.repo.git import Git
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Plan
+from bakery.repo.plan.planned import Plan
 from bakery.reporting import Reporter
-from bakery.store import job
+from bakery.store import job, results
 from bakery.store.job import Fetched, Job, Progress
 from bakery.store.processes import ProcessId
 from bakery.store.store import Store
@@ -38,6 +41,9 @@ LAUNCH_S = 30.0
 
 POLL_S = 0.1
 
+PROGRAM = (sys.executable, "-P", "-m", "bakery.cli.worker")
+"""What does a job. `-P`: nothing that lies in the folder of a repository is taken for a module."""
+
 GRACE_S = (30.0, 5.0, 5.0)
 """How long a job may take to end after Ctrl-C, after being told to end, after being killed."""
 
@@ -49,7 +55,7 @@ def launch(
     force: bool,
     at_once: bool,
     allow: Sequence[str] = (),
-    program: Sequence[str],
+    program: Sequence[str] = PROGRAM,
     reporter: Reporter,
 ) -> Job:
     """Start a run in a process of its own, and return its job once that process is there.
@@ -157,10 +163,9 @@ def _work(store: Store, read: Job, shown: Reporter) -> None:
             repo = ModelRepo(_git(now), at=now.commit)
             repo.root = Path(now.worktree)  # where `./folder` of its input.yml is
             report = run.make(
-                repo,
+                InRepository(repo, now.input_blob if "bake" in now.stages else ""),
                 _planned(repo, now),
                 now.stages,
-                launched=now.input_blob if "bake" in now.stages else "",
                 force=now.force,
                 allow=now.allow,
                 holder=f", job {now.id}",
@@ -199,7 +204,7 @@ def _planned(repo: ModelRepo, now: Job) -> Plan:
     if names != now.names:
         raise RepoError(
             f"{', '.join(now.names)} would be {', '.join(names)} by now: a name in its "
-            f"{checks.INPUT} means another model than at its launch",
+            f"{INPUT} means another model than at its launch",
             hint="Give the model's full name there (`bgit models`), commit, and run it again.",
         )
     return plan
@@ -323,12 +328,12 @@ def _record(repo: ModelRepo, done: Job, reporter: Reporter) -> dict[str, Any]:
     model = ModelRef.parse(str(done.model))
     folder = repo.store.bake(model.bake_id)
     try:
-        result = run.checked_result(folder)
+        result = results.checked_result(folder)
     except OSError as error:
         raise ModelError(f"the bake in {folder} cannot be read: {error}") from error
     if repo.is_recorded(model.bake_id):
         made = repo.git.run(
-            "log", "-1", "--format=%H", "-S", f">>> bake {model.bake_id}", "--", checks.RECIPE
+            "log", "-1", "--format=%H", "-S", f">>> bake {model.bake_id}", "--", RECIPE
         )
         job.mark_recorded(
             repo.store, repo.git.common_dir, done.branch, model.bake_id, made, note=reporter.note

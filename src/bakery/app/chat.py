@@ -8,23 +8,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bakery.app import run
+from bakery.app import run, workbench
 from bakery.conversation import Voice
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, ModelError, RepoError
 from bakery.identity import BaseModelId
-from bakery.records import Prompt
+from bakery.records import Prompt, given_name
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.schema.model_names import GGUF
 from bakery.spelling import nearest
+from bakery.store.results import RESULT, WEIGHTS
+
+if TYPE_CHECKING:
+    from bakery.backends.chatting import LocalSpeaker
+    from bakery.backends.local import LocalModel
+    from bakery.engine.models.models import BaseModel
+    from bakery.engine.models.strength import Dial, Strength
 
 ADAPTER_CONFIG = "adapter_config.json"
+
+
+def _as_baked() -> Strength:
+    from bakery.engine.models.strength import AS_BAKED
+
+    return AS_BAKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,7 @@ def find(repo: ModelRepo | None, name: str, *, base: str | None = None) -> Meant
     of = repo.state().base
     if recorded is None:
         return Meant(of.name, of)
-    weights = run.weights(repo, recorded.model)
+    weights = workbench.weights(repo, recorded.model)
     return Meant(str(recorded.model), of, weights, recorded)
 
 
@@ -84,7 +97,8 @@ def prompts(meant: Meant, target: str | None = None) -> tuple[Prompts, list[str]
 
     `target` None: the first of them.
     """
-    if meant.bake is None:
+    targets = _targets(meant)
+    if targets is None:
         raise ConfigError(
             f"{meant.name} was not baked here, so there is no prompt to compare it with",
             hint="Name a bake of this repository: `bgit models` lists them.",
@@ -95,20 +109,112 @@ def prompts(meant: Meant, target: str | None = None) -> tuple[Prompts, list[str]
             Prompt.from_data(entry["teacher"]),
             Prompt.from_data(entry["student"]),
         )
-        for entry in meant.bake.data["targets"]
+        for entry in targets
         if entry["teacher"] != entry["student"]
     ]
     names = [entry.target for entry in taught]
-    chosen = [t for t in taught if target is None or target in (t.target, t.target[:-17])]
+    chosen = [t for t in taught if target is None or target in (t.target, given_name(t.target))]
     if not chosen:
         asked = f"has no target {target!r}" if target else "was taught nothing new"
-        if target and (near := nearest(target, [name[:-17] for name in names])):
+        if target and (near := nearest(target, map(given_name, names))):
             asked += f": did you mean {near[0]}?"
         raise ConfigError(
             f"{meant.name} {asked}",
             hint="Its targets: " + (", ".join(names) or "all keep what was there") + ".",
         )
     return chosen[0], names
+
+
+def taught(meant: Meant) -> Prompts | None:
+    """Return what a bake was taught with first; None: nothing that is known here."""
+    targets = _targets(meant) or ()
+    new = any(entry["teacher"] != entry["student"] for entry in targets)
+    return prompts(meant)[0] if new else None
+
+
+def _targets(meant: Meant) -> Sequence[Mapping[str, Any]] | None:
+    """Return the targets of a bake, as its recipe or the file beside its weights has them."""
+    if meant.bake is not None:
+        targets: Sequence[Mapping[str, Any]] = meant.bake.data["targets"]
+        return targets
+    for folder in (meant.folder, meant.folder.parent) if meant.folder else ():
+        if (folder / RESULT).is_file():
+            found = _read(folder / RESULT).get("targets")
+            return found if isinstance(found, list) else None
+    return None
+
+
+@dataclass(slots=True)
+class Opened:
+    """A model in memory. `dial` turns its bakes up and down; None: it carries none."""
+
+    name: str
+    local: LocalModel
+    dial: Dial | None = None
+    whole_chain: bool = False
+    strength: Strength = field(default_factory=_as_baked)
+
+    def scale(self, strength: float) -> None:
+        """Have more or less of the last bake, of all bakes where `whole_chain`."""
+        if self.dial is None and strength != 1:
+            raise _nothing_to_scale(self.name)
+        own = strength if self.whole_chain else 1.0
+        self.strength = type(self.strength)(strength, own)
+
+    def turn(self, strength: Strength | None = None) -> None:
+        """Make the loaded weights those of a strength; None: of its own."""
+        if self.dial is not None:
+            self.dial.turn(strength or self.strength)
+
+    def speaker(self) -> LocalSpeaker:
+        """Return who answers as this model at its strength."""
+        from bakery.backends.chatting import LocalSpeaker
+
+        found = LocalSpeaker(self.name, self.local, dial=self.dial, whole_chain=self.whole_chain)
+        if self.dial is not None:
+            found.scale(self.strength.own)
+        return found
+
+
+def opened(
+    meant: Meant,
+    *,
+    strength: float = 1.0,
+    whole_chain: bool = False,
+    thinking: bool | None = None,
+    loaded: BaseModel | None = None,
+    reporter: Reporter,
+) -> Opened:
+    """Load a model; `loaded` is its base, where that is in memory already.
+
+    `thinking` None: as its template has it. `whole_chain`: the strength is that of the bakes it
+    was built on, too.
+    """
+    if meant.folder is None and strength != 1:
+        raise _nothing_to_scale(meant.name)
+    reporter.note(f"loading {meant.name}")
+
+    from bakery.backends.chatting import set_thinking
+    from bakery.backends.local import LocalModel
+    from bakery.engine.models import models
+    from bakery.engine.models.strength import Dial
+
+    dtype = defaults_for(meant.base).dtype
+    base = loaded or models.load(meant.base, dtype=dtype, reporter=reporter)
+    local = LocalModel(base, name=meant.name, parent=meant.folder)
+    if thinking is not None:
+        set_thinking(local, thinking)
+    dial = Dial(local.model, meant.folder) if meant.folder else None
+    found = Opened(meant.name, local, dial, whole_chain)
+    found.scale(strength)
+    return found
+
+
+def _nothing_to_scale(name: str) -> ConfigError:
+    return ConfigError(
+        f"{name} carries no bake, so there is no strength to set",
+        hint="Name a baked model: `bgit models` lists them.",
+    )
 
 
 def voices(
@@ -125,31 +231,18 @@ def voices(
     `taught` None: there are no sides. `thinking` None: as the template has it. `whole_chain`: the
     strength is that of the bakes it was built on, too.
     """
-    if meant.folder is None and strength != 1:
-        raise ConfigError(
-            f"{meant.name} carries no bake, so there is no strength to set",
-            hint="Name a baked model: `bgit models` lists them.",
-        )
-    reporter.note(f"loading {meant.name}")
-
-    from bakery.backends.chatting import LocalSpeaker, set_thinking
-    from bakery.backends.local import LocalModel
-    from bakery.engine.models import models
-    from bakery.engine.models.strength import AS_BASE, AS_PARENT, Dial
-
-    dtype = defaults_for(meant.base).dtype
-    loaded = models.load(meant.base, dtype=dtype, reporter=reporter)
-    local = LocalModel(loaded, name=meant.name, parent=meant.folder)
-    if thinking is not None:
-        set_thinking(local, thinking)
-    dial = Dial(local.model, meant.folder) if meant.folder else None
-    itself = LocalSpeaker(meant.name, local, dial=dial, whole_chain=whole_chain)
-    if strength != 1:
-        itself.scale(strength)
+    found = opened(
+        meant, strength=strength, whole_chain=whole_chain, thinking=thinking, reporter=reporter
+    )
+    itself = found.speaker()
     alone = [Voice("", itself)]
     if taught is None:
         return alone, ()
     parent = str(meant.bake.parent) if meant.bake and meant.bake.parent else meant.base.name
+    from bakery.backends.chatting import LocalSpeaker
+    from bakery.engine.models.strength import AS_BASE, AS_PARENT
+
+    local, dial = found.local, found.dial
     bare = LocalSpeaker(meant.base.name, local, dial=dial, at=AS_BASE, scalable=False)
     teacher = LocalSpeaker(parent, local, dial=dial, at=AS_PARENT, scalable=False)
     return alone, [
@@ -180,7 +273,7 @@ def _folder_with(file: str, name: str) -> Path | None:
 
 def _outside(folder: Path, base: str | None) -> Meant:
     """Return an adapter that lies in a folder of its own."""
-    if not (folder / "adapter_model.safetensors").is_file():
+    if not (folder / WEIGHTS).is_file():
         raise ModelError(
             f"{folder} holds no adapter_model.safetensors",
             hint="Only safetensors are read: other formats can run code.",
@@ -197,8 +290,8 @@ def _outside(folder: Path, base: str | None) -> Meant:
 
 def _base(folder: Path) -> BaseModelId:
     """Return the base that an adapter was made on: in a store its bake says so, else itself."""
-    if (folder.parent / "bake.json").is_file():
-        return BaseModelId(**_read(folder.parent / "bake.json")["base"])
+    if (folder.parent / RESULT).is_file():
+        return BaseModelId(**_read(folder.parent / RESULT)["base"])
     config = _read(folder / ADAPTER_CONFIG)
     name = str(config.get("base_model_name_or_path") or "")
     if not name:

@@ -21,18 +21,19 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from bakery.app import model_card, run
+from bakery.app import model_card, workbench
 from bakery.app.model_card import Exported, Form, Weights
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, RepoError, StageError
 from bakery.identity import file_digest
 from bakery.records import sync_folder
-from bakery.repo.commits.checks import RECIPE
 from bakery.repo.files import recipe
+from bakery.repo.files.names import RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
+from bakery.store.results import METRICS, RESULT, WEIGHTS
 
 if TYPE_CHECKING:
     import torch
@@ -43,8 +44,8 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 README = "README.md"
 ARCHIVE_ENDINGS = (".tar.gz", ".tgz")
-_RECORDED = ("bake.json", "metrics.jsonl")
-_ADAPTER = ("adapter_model.safetensors", "slices.json")
+_RECORDED = (RESULT, METRICS)
+_ADAPTER = (WEIGHTS, "slices.json")
 _MERGED = (
     "config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json",
     "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json",
@@ -85,6 +86,26 @@ class Wanted:
         return out.expanduser(), form
 
 
+def download(
+    repo: ModelRepo,
+    model: str = "parent",
+    wanted: Wanted = Wanted(),
+    *,
+    step: int | None = None,
+    reporter: Reporter,
+) -> Exported:
+    """Write the weights of a model by its name, at a step that it kept (None: the last)."""
+    bake = repo.find_bake(model)
+    if step is not None:
+        every = repo.lineage().bakes[bake.id].models
+        chosen = tuple(model for model in every if model.step == step)
+        if not chosen:
+            kept = ", ".join(str(model.step) for model in every)
+            raise RepoError(f"{bake.name} kept no step {step}", hint=f"It kept: {kept}.")
+        bake = replace(bake, models=chosen)
+    return export(repo, bake, wanted, reporter)
+
+
 def export(repo: ModelRepo, bake: RecordedBake, wanted: Wanted, reporter: Reporter) -> Exported:
     """Write a model's weights to a folder or an archive; nothing is overwritten without `force`."""
     if wanted.dtype != "auto" and not wanted.merged:
@@ -94,7 +115,7 @@ def export(repo: ModelRepo, bake: RecordedBake, wanted: Wanted, reporter: Report
         )
     path, form = wanted.place(bake)
     _check_free(path, form, force=wanted.force)
-    source = run.weights(repo, bake.model)
+    source = workbench.weights(repo, bake.model)
     name = path.name
     for ending in ARCHIVE_ENDINGS:
         name = name.removesuffix(ending)

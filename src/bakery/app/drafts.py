@@ -15,16 +15,13 @@ from pathlib import Path
 
 from bakery import schema
 from bakery.errors import ConfigError
-from bakery.repo.commits.checks import INPUT
+from bakery.repo.files.names import ABOUT, INPUT
 from bakery.schema.data_sets import FILE_KINDS
 from bakery.settings import prefix
 from bakery.yaml.text import nearest
 
 Draft = Mapping[str, bytes]
 """Files by their paths in the repository."""
-
-ABOUT = "TEMPLATE.md"
-"""What a template's README is called in a repository, which has a README of its own."""
 
 _PLAIN = re.compile(r"[A-Za-z][\w./-]*\.[A-Za-z]+", re.ASCII)
 

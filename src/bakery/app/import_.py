@@ -12,47 +12,24 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bakery.app import unpacking
-from bakery.errors import BakeryError, ModelError, StageError
+from bakery.app import elsewhere, unpacking
+from bakery.app.elsewhere import Found, Need
+from bakery.errors import BakeryError, ConfigError, ModelError, StageError
 from bakery.identity import file_digest
 from bakery.records import ModelRef, write_atomic
-from bakery.repo.commits.checks import INPUT
+from bakery.repo.files.names import INPUT
 from bakery.repo.files.recipe import RecordedBake
-from bakery.repo.git import Git
 from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
+from bakery.store import results
+from bakery.store.results import DONE, METRICS, REQUEST, RESULT, STIMULI, TRAJECTORIES, WEIGHTS
 
 _LEFTOVER_AGE_S = 86_400
-
-WEIGHTS, STIMULI, TRAJECTORIES = unpacking.MAIN_FILES
-METRICS, DONE = "metrics.jsonl", "done.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """One folder of the store that a recipe names, by the digest of its main file."""
-
-    kind: str
-    """weights, questions or answers"""
-    name: str
-    """What people call it: a model or a target."""
-    key: str
-    """What its folder elsewhere is called: the id of a bake, of questions or of answers."""
-    digest: str
-    folder: Path
-    main: str
-    """The file that the digest is of."""
-    bake: RecordedBake
-    """The bake that needs it."""
-    model: ModelRef | None = None
-    """None: it is no model."""
-    told: Mapping[str, Any] = field(default_factory=dict)
-    """What the recipe says of questions or answers: so must done.json, whatever it says there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +42,34 @@ class Imported:
     """What was in the store before, as it was recorded."""
     missing: tuple[tuple[str, str], ...]
     """What the source does not have."""
+    other: str | None = None
+    """The model that the source is an export of, where another one was asked for."""
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit import --json` prints."""
+        parts = {"taken": self.taken, "here": self.here, "missing": self.missing}
+        rows = {part: [{"kind": k, "name": n} for k, n in found] for part, found in parts.items()}
+        return {"source": str(self.source), **rows}
 
 
-@dataclass(slots=True)
-class _Found:
-    """A file of the source that may be what is needed, and what it was found to be."""
-
-    path: Path
-    claims: set[str] = field(default_factory=set)
-    """The ids that its folder says it has; empty: it says none."""
-    digest: str = ""
-
-    def checked(self) -> str:
-        """Return its digest, read once."""
-        self.digest = self.digest or file_digest(self.path)
-        return self.digest
+def import_(
+    repo: ModelRepo,
+    source: Path,
+    models: Sequence[str] = (),
+    *,
+    everything: bool = False,
+    reporter: Reporter,
+) -> Imported:
+    """Bring what some models need (none named: the current one), or `everything` of the branch."""
+    if models and everything:
+        raise ConfigError("name models, or give --all: not both")
+    if everything:
+        return take(repo, source, repo.bakes(), reporter)
+    named = [bake for model in models or ("parent",) if (bake := repo.find_model(model))]
+    found = take(repo, source, named, reporter)
+    asked = {str(model) for bake in named for model in bake.models}
+    other = [name for kind, name in (*found.taken, *found.here) if kind == "weights"]
+    return replace(found, other=other[0]) if models and asked.isdisjoint(other or asked) else found
 
 
 def take(
@@ -90,10 +80,10 @@ def take(
     An export brings the model that it is of, whatever `bakes` are.
     """
     with _staging(repo) as staging:
-        root = _root(source, staging / "unpacked")
+        root = elsewhere.root(source, staging / "unpacked")
         if root.resolve() == repo.store.root.resolve():
             raise StageError(f"{source} is this clone's own store", hint="Name another one.")
-        found = _scan(root)
+        found = elsewhere.scan(root)
         exported = _exported(repo, found)
         needs = exported or [need for bake in bakes for need in _needs(repo, bake)]
         needs = list({need.folder: need for need in needs}.values())
@@ -103,7 +93,7 @@ def take(
         for need in needs:
             if need in here:
                 continue
-            path = _match(need, found)
+            path = elsewhere.match(need, found)
             if path is None:
                 missing.append(need)
                 continue
@@ -112,8 +102,11 @@ def take(
         for need, draft in staged:
             _move_in(repo, need, draft)
     taken = [need for need, _ in staged]
-    parts = (tuple((n.kind, n.name) for n in part) for part in (taken, here, missing))
-    return Imported(source, *parts)
+    return Imported(source, _told(taken), _told(here), _told(missing))
+
+
+def _told(needs: Sequence[Need]) -> tuple[tuple[str, str], ...]:
+    return tuple((need.kind, need.name) for need in needs)
 
 
 def _needs(repo: ModelRepo, bake: RecordedBake) -> Iterator[Need]:
@@ -156,7 +149,7 @@ def _weights(repo: ModelRepo, bake: RecordedBake, model: ModelRef) -> Need:
     return Need("weights", str(model), bake.id, digest, folder, WEIGHTS, bake, model)
 
 
-def _exported(repo: ModelRepo, found: Mapping[str, list[_Found]]) -> list[Need]:
+def _exported(repo: ModelRepo, found: Mapping[str, list[Found]]) -> list[Need]:
     """Return what is needed of an export: the one model that it holds; else nothing."""
     if len(found[WEIGHTS]) != 1 or found[STIMULI] or found[TRAJECTORIES]:
         return []
@@ -177,82 +170,8 @@ def _exported(repo: ModelRepo, found: Mapping[str, list[_Found]]) -> list[Need]:
 def _is_here(need: Need) -> bool:
     """Tell whether the store has it whole; what is damaged there is not."""
     path = need.folder / need.main
-    complete = need.kind == "weights" or (need.folder / DONE).is_file()
+    complete = need.kind == "weights" or results.is_done(need.folder)
     return complete and path.is_file() and file_digest(path) == need.digest
-
-
-def _root(source: Path, unpacked: Path) -> Path:
-    """Return the folder to look in; an archive is unpacked first."""
-    if source.is_file():
-        unpacking.unpack(source, unpacked)
-        return unpacked
-    if not source.is_dir():
-        raise StageError(
-            f"there is no {source}", hint="Give another clone, its store, an export or a .tar.gz."
-        )
-    if (source / ".git").exists():
-        store = Git.find(source).common_dir / "bakery"
-        if not store.is_dir():
-            raise StageError(f"the clone {source} has no store, so there is nothing to take")
-        return store
-    return source
-
-
-def _scan(root: Path) -> dict[str, list[_Found]]:
-    """Return the files of a folder that may be needed, by name."""
-    found: dict[str, list[_Found]] = {name: [] for name in unpacking.MAIN_FILES}
-    for folder, _, names in os.walk(root, followlinks=False):
-        for name in found.keys() & set(names):
-            path = Path(folder) / name
-            if path.is_symlink():
-                raise ModelError(
-                    f"{path} is a symbolic link, which is not followed",
-                    hint="Copy what it points to in its place, or name that folder.",
-                )
-            found[name].append(_Found(path, _claims(path)))
-    return found
-
-
-def _claims(path: Path) -> set[str]:
-    """Return the ids that a file may be of, as the names around it and its slices say."""
-    if path.name != WEIGHTS:
-        return {path.parent.name} if _is_id(path.parent.name) else set()
-    claims = {path.parent.parent.name} if _is_id(path.parent.parent.name) else set()
-    try:
-        rows = json.loads((path.parent / "slices.json").read_text(encoding="utf-8"))
-        claims.add(str(rows[-1]["bake_id"]))
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        pass  # Not of ours, or not whole: the digest decides alone.
-    return claims
-
-
-def _is_id(name: str) -> bool:
-    return len(name) == 16 and set(name) <= set("0123456789abcdef")
-
-
-def _match(need: Need, found: Mapping[str, list[_Found]]) -> Path | None:
-    """Return the file that is what is needed; ModelError where one says so and is not."""
-    wrong: list[_Found] = []
-    for candidate in found[need.main]:
-        if candidate.claims and need.key not in candidate.claims:
-            continue
-        if candidate.checked() == need.digest:
-            return candidate.path
-        step = need.model is None or candidate.path.parent.name == str(need.model.step)
-        if candidate.claims and step and _is_complete(candidate.path):
-            wrong.append(candidate)
-    if wrong:
-        raise ModelError(
-            f"{wrong[0].path} is not what recipe.yml records for {need.name}: "
-            f"sha256 {wrong[0].checked()[:16]} instead of {need.digest[:16]}",
-            hint="It was changed or damaged. Nothing was taken.",
-        )
-    return None
-
-
-def _is_complete(path: Path) -> bool:
-    """Tell whether a stage that wrote this was done; rows of one that was not are no damage."""
-    return path.name == WEIGHTS or (path.parent / DONE).is_file()
 
 
 def _staged(repo: ModelRepo, need: Need, path: Path, draft: Path) -> Path:
@@ -270,7 +189,7 @@ def _staged(repo: ModelRepo, need: Need, path: Path, draft: Path) -> Path:
         if source.is_symlink() or not source.is_file():
             continue
         _copy(source, draft / beside)
-    done = _json(draft / DONE)
+    done = results.seen(draft / DONE)
     if done is None or done.get("digest") != need.digest:
         raise ModelError(
             f"{path.parent} does not say that its {need.kind} are complete",
@@ -280,7 +199,7 @@ def _staged(repo: ModelRepo, need: Need, path: Path, draft: Path) -> Path:
     kept = notes if isinstance(notes, list) and all(isinstance(n, str) for n in notes) else []
     write_atomic(draft / DONE, _dumped({**done, **need.told, "notes": kept}))
     if (request := _request(repo, need)) is not None:
-        write_atomic(draft / "request.json", _dumped(request))
+        write_atomic(draft / REQUEST, _dumped(request))
     return draft
 
 
@@ -344,7 +263,7 @@ def _move_in(repo: ModelRepo, need: Need, draft: Path) -> None:
 def _record_beside(repo: ModelRepo, bake: RecordedBake, step: int) -> None:
     """Write bake.json and what else a finished bake leaves, as the recipe records it."""
     folder = repo.store.bake(bake.id)
-    if (folder / DONE).is_file():
+    if results.is_done(folder):
         return
     told = {
         k: v
@@ -354,7 +273,7 @@ def _record_beside(repo: ModelRepo, bake: RecordedBake, step: int) -> None:
     result = {"schema": 1, "bake_id": bake.id, "step": step, **told}
     with suppress(BakeryError):  # Where it is not in this clone, the bake is whole without it.
         write_atomic(folder / INPUT, show.input_text(repo, bake))
-    write_atomic(folder / "bake.json", _dumped(result))
+    write_atomic(folder / RESULT, _dumped(result))
     write_atomic(folder / DONE, _dumped({"schema": 1}))
 
 
@@ -372,14 +291,6 @@ def _copy(source: Path, to: Path) -> None:
 
 def _dumped(data: Mapping[str, Any]) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) else None
 
 
 @contextmanager

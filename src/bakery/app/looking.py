@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from bakery.app import gates
 from bakery.app.opening import Models
+from bakery.app.workbench import Workbench
 from bakery.identity import StimRequest
-from bakery.records import Message, Stimulus, read_rows
-from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Plan, PlannedTarget
+from bakery.records import Message
+from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.schema.model_names import HOSTED
+from bakery.store import results
 
 if TYPE_CHECKING:
     from bakery.stages.look import Look
@@ -31,7 +32,7 @@ Read = Callable[[str], bytes]
 
 
 def before_answers(
-    repo: ModelRepo, models: Models, plan: Plan, allow: Collection[str], reporter: Reporter
+    bench: Workbench, models: Models, plan: Plan, allow: Collection[str], reporter: Reporter
 ) -> list[Look]:
     """Look at every target that is yet to be answered, say what is seen, and stop where it must.
 
@@ -41,8 +42,8 @@ def before_answers(
 
     found = []
     for target in plan.targets:
-        folder = repo.store.target(target.rollout.id)
-        if (folder / "done.json").is_file():
+        folder = bench.store.target(target.rollout.id)
+        if results.is_done(folder):
             continue
         if why := why_not(models, target):
             if target.rollout.teacher != target.student:
@@ -50,7 +51,7 @@ def before_answers(
             continue
         seen = stage.read(folder)
         if seen is None:
-            seen = look(repo, models, target, repo.reader("index"))
+            seen = look(bench, models, target, bench.reader("index"))
             stage.write(folder, seen)
             reporter.note(seen.text())
             for warning in seen.warnings:
@@ -61,12 +62,12 @@ def before_answers(
     return found
 
 
-def all_of(repo: ModelRepo, models: Models, plan: Plan) -> tuple[list[Look], list[str]]:
+def all_of(bench: Workbench, models: Models, plan: Plan) -> tuple[list[Look], list[str]]:
     """Return a look at every target of a plan, and why there is none of the others."""
     reasons = [why_not(models, target) for target in plan.targets]
-    read = repo.reader("worktree")
+    read = bench.reader("worktree")
     looks = [
-        look(repo, models, target, read)
+        look(bench, models, target, read)
         for target, why in zip(plan.targets, reasons, strict=True)
         if why is None
     ]
@@ -87,7 +88,7 @@ def why_not(models: Models, target: PlannedTarget) -> str | None:
     return None
 
 
-def look(repo: ModelRepo, models: Models, target: PlannedTarget, read: Read) -> Look:
+def look(bench: Workbench, models: Models, target: PlannedTarget, read: Read) -> Look:
     """Ask the parent three questions of a target, without its prompt and behind it."""
     from bakery.backends import both_ways
     from bakery.backends.base import AnswerRequest
@@ -98,7 +99,7 @@ def look(repo: ModelRepo, models: Models, target: PlannedTarget, read: Read) -> 
     settings = replace(sampling, num_traj_per_stimulus=1, max_tokens=most, temperature=0.0)
     asked = [
         AnswerRequest(str(number), messages)
-        for number, messages in enumerate(questions(repo, target.stim, read))
+        for number, messages in enumerate(questions(bench, target.stim, read))
     ]
     found = both_ways.ask(parent, asked, target.rollout.teacher, target.student, settings)
     answers = [
@@ -120,12 +121,11 @@ def _short(name: str) -> str:
     return PurePath(name).name if PurePath(name).is_absolute() else name
 
 
-def questions(repo: ModelRepo, request: StimRequest, read: Read) -> list[tuple[Message, ...]]:
+def questions(bench: Workbench, request: StimRequest, read: Read) -> list[tuple[Message, ...]]:
     """Return three questions of a target: its own as far as they are there, then general ones."""
     from bakery.stages import look as stage
-    from bakery.stages import stim
 
-    rows = read_rows(repo.store.stim(request.id) / stim.STIMULI, Stimulus)
+    rows = results.stimuli(bench.store.stim(request.id))
     rows.sort(key=lambda row: row.generator not in _OF_A_PERSON)
     found = [row.messages for row in rows]
     texts = [*(() if found else _written(request, read)), *stage.GENERAL]

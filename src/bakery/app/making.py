@@ -10,19 +10,19 @@ import json
 import shutil
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bakery.app import gates
 from bakery.app.opening import Models
+from bakery.app.workbench import Workbench
+from bakery.card import Card
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import BakeRequest, RolloutRequest, StimRequest, TargetShare
-from bakery.records import ModelRef, Prompt, write_atomic
-from bakery.repo.commits import checks
-from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Plan, PlannedTarget
+from bakery.records import Prompt, write_atomic
+from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
+from bakery.store import results
 
 _SHORTEST = {"role": "user", "content": "?"}
 ANSWERED_BY = "answered_by.json"
@@ -34,27 +34,27 @@ class Making:
 
     def __init__(
         self,
-        repo: ModelRepo,
+        bench: Workbench,
         plan: Plan,
-        launched: str,
         reporter: Reporter,
         *,
         wait: bool = True,
         holder: str = "",
         offline: bool = False,
         allow: Collection[str] = (),
+        models: Models | None = None,
     ) -> None:
-        """`offline`: no endpoint writes questions, whatever its key is; `allow` names waivers."""
-        self.repo, self.plan, self.reporter = repo, plan, reporter
-        self.launched = launched  # "": no bake is asked for
+        """`offline`: no endpoint writes questions, whatever its key is; `allow` names waivers.
+
+        `models`: those of the run, where some are loaded already.
+        """
+        self.bench, self.plan, self.reporter = bench, plan, reporter
         self._wait, self._holder, self._allow = wait, holder, frozenset(allow)
         head = plan.head
         parent = head.parent
-        self.models = Models(
-            repo, head.base, parent, partial(weights, repo), reporter, offline=offline
-        )
+        self.models = models or Models(bench, head.base, parent, reporter, offline=offline)
         # Found missing or damaged now, not after an hour of questions.
-        self.parent = weights(repo, parent) if parent else None
+        self.parent = bench.weights(parent) if parent else None
 
     def check(self, stages: Sequence[str]) -> None:
         """Refuse a base or a prompt that a later stage would stumble over, before the first."""
@@ -81,17 +81,17 @@ class Making:
 
     def check_inputs(self, stages: Sequence[str]) -> list[str]:
         """Refuse what a stage would not find; return the stages that have something to do."""
-        from bakery.engine.bases import bases
-
-        plan, store = self.plan, self.repo.store
+        plan, store = self.plan, self.bench.store
         folders = {
             "stim": [store.stim(target.stim.id) for target in plan.targets],
             "rollout": [store.target(target.rollout.id) for target in plan.targets],
             "bake": [store.bake(plan.bake.id)] if plan.bake else [],
         }
-        missing = [stage for stage in stages if any(_done(f) is None for f in folders[stage])]
+        missing = [
+            stage for stage in stages if any(results.done(f) is None for f in folders[stage])
+        ]
         if missing:
-            bases.check(plan.head.base)
+            self.models.check_base()
         for target in plan.targets if "rollout" in missing else ():
             self.models.expect(target.rollout)
         if "bake" in missing and plan.bake is not None:
@@ -113,7 +113,7 @@ class Making:
 
     def _locked(self, folder: Path, stage: str) -> AbstractContextManager[None]:
         """Hold a folder; who waited finds in it what the other has made."""
-        return self.repo.store.lock(
+        return self.bench.store.lock(
             folder,
             f"bgit run {stage}{self._holder}",
             wait_s=-1 if self._wait else 0,
@@ -129,7 +129,7 @@ class Making:
         return sum(counts) if counts else None
 
     def _stim(self, request: StimRequest) -> int:
-        folder = self.repo.store.stim(request.id)
+        folder = self.bench.store.stim(request.id)
 
         def write() -> int:
             from bakery.stages import stim
@@ -139,7 +139,7 @@ class Making:
                 folder,
                 open_writer=self.models.writer,
                 reporter=self.reporter,
-                read=self.repo.reader("index"),
+                read=self.bench.reader("index"),
                 allow_poor=gates.QUESTIONS in self._allow,
             )
 
@@ -147,8 +147,9 @@ class Making:
 
     def _check_questions(self, request: RolloutRequest) -> None:
         """Refuse poor questions that nobody has answered yet, unless they are allowed."""
-        if _done(self.repo.store.target(request.id)) is None:
-            gates.check_questions(_done(self.repo.store.stim(request.stim_id)), self._allow)
+        if results.done(self.bench.store.target(request.id)) is None:
+            asked = results.done(self.bench.store.stim(request.stim_id))
+            gates.check_questions(asked, self._allow)
 
     def rollout(self) -> int | None:
         """Have the teacher answer the questions of every target; return how many answers."""
@@ -156,7 +157,7 @@ class Making:
         return sum(counts) if counts else None
 
     def _rollout(self, request: RolloutRequest) -> int:
-        folder = self.repo.store.target(request.id)
+        folder = self.bench.store.target(request.id)
         self._check_answering(request, folder)
         self._check_questions(request)
 
@@ -165,7 +166,7 @@ class Making:
 
             return rollout.run(
                 request,
-                self.repo.store.stim(request.stim_id),
+                self.bench.store.stim(request.stim_id),
                 folder,
                 sampler=self.models.sampler(request),
                 reporter=self.reporter,
@@ -185,7 +186,7 @@ class Making:
         kept = folder / ANSWERED_BY
         if not kept.is_file():
             write_atomic(kept, json.dumps({"schema": 1, "digest": now}) + "\n")
-        elif (then := _whole(kept).get("digest")) != now:
+        elif (then := results.whole(kept).get("digest")) != now:
             raise ModelError(
                 f"{request.model} has changed since it answered: its digest is {now[:16]}, "
                 f"and was {str(then)[:16]}",
@@ -194,9 +195,9 @@ class Making:
 
     def _once(self, folder: Path, stage: str, make: Callable[[], int]) -> int:
         """Make what a folder holds, where no run has; return how many rows that is."""
-        if (done := _done(folder)) is None:
+        if (done := results.done(folder)) is None:
             with self._locked(folder, stage):
-                if (done := _done(folder)) is None:
+                if (done := results.done(folder)) is None:
                     return make()
         count: int = done["count"]
         return count
@@ -206,9 +207,9 @@ class Making:
         request = self.plan.bake
         if request is None:
             raise ConfigError("no BAKE is configured")
-        folder = self.repo.store.bake(request.id)
+        folder = self.bench.store.bake(request.id)
         with self._locked(folder, "bake"):
-            before = _baked(folder)
+            before = results.result(folder)
             if before is None:
                 return self._train(request, folder)
             if not force:
@@ -217,18 +218,16 @@ class Making:
 
     def _train(self, request: BakeRequest, folder: Path) -> dict[str, Any]:
         from bakery.engine.training import needs
-        from bakery.evals.card import card
         from bakery.stages import bake
 
         targets = self._targets()
         # Of the blob: the file may hold the next configuration by now.
-        if (blob := self.repo.git.blob(self.launched)) is not None:
-            write_atomic(folder / "input.yml", blob.text)
+        if (text := self.bench.input_text()) is not None:
+            write_atomic(folder / "input.yml", text)
         # Once more: hours may lie between the first stage and this one.
-        parent = weights(self.repo, request.parent) if request.parent else None
-        local = self.models.to_train(
-            dtype=request.training.dtype, attention=needs.attention(request.running)
-        )
+        parent = self.bench.weights(request.parent) if request.parent else None
+        attention = needs.attention(request.running.attn_implementation)
+        local = self.models.to_train(dtype=request.training.dtype, attention=attention)
         return bake.run(
             request,
             targets,
@@ -236,10 +235,9 @@ class Making:
             base=local.base,
             model=local.model,
             parent=parent,
-            grade=card,
             reporter=self.reporter,
             allowed=sorted(
-                {w for t in targets for w in gates.waived(_done(t.stim_dir), t.target_dir)}
+                {w for t in targets for w in gates.waived(results.done(t.stim_dir), t.target_dir)}
             ),
         )
 
@@ -255,26 +253,26 @@ class Making:
             self.reporter.note(f"trained again to the same digest, {new[:16]}")
             return self._named(before)
         if old == new:
-            self.repo.store.put(beside, folder)
+            self.bench.store.put(beside, folder)
             self.reporter.note(f"trained again to the digest it had, {new[:16]}: mended")
             return result
-        if request.id in self.repo.lineage().bakes:
+        if self.bench.is_recorded(request.id):
             shutil.rmtree(beside)
             raise ModelError(
                 f"trained again to another digest: {new[:16]}, recorded is {old[:16]}",
                 hint="The recorded weights are kept. Another machine, version or number of "
                 "threads rounds differently: bake.json lists what it was made with.",
             )
-        self.repo.store.put(beside, folder)
+        self.bench.store.put(beside, folder)
         self.reporter.note(
             f"trained again to another digest: {old[:16]} before, {new[:16]} now; the former "
-            f"weights are kept in {self.repo.store.root / 'replaced'}"
+            f"weights are kept in {self.bench.store.root / 'replaced'}"
         )
         return result
 
     def _kept(self, folder: Path) -> dict[str, Any]:
         """A bake that is recorded without training must still be the bytes it was."""
-        result = checked_result(folder)
+        result = results.checked_result(folder)
         self.reporter.note(
             f"{self.plan.bake_name} is in the store already, digest "
             f"{result['digest'][:16]} checked; `--force` trains it again"
@@ -287,9 +285,7 @@ class Making:
         now = {share.id: share.name for share in self.plan.bake.shares}
         of = {row["name"]: now.get(row["id"], row["name"]) for row in result["targets"]}
         named = {**result, "targets": [{**r, "name": of[r["name"]]} for r in result["targets"]]}
-        if (cards := result["card"].get("targets")) is not None:
-            cards = {of.get(name, name): card for name, card in cards.items()}
-            named["card"] = {**result["card"], "targets": cards}
+        named["card"] = Card.from_data(result["card"]).renamed(of).as_data()
         return named
 
     def _targets(self) -> list[Any]:
@@ -298,13 +294,13 @@ class Making:
         data = []
         for share in self.plan.bake.shares if self.plan.bake else ():
             stim_id = self._answered(share)["stim_id"]
-            folder = self.repo.store.target(share.id)
-            data.append(TargetData(share, self.repo.store.stim(stim_id), folder))
+            folder = self.bench.store.target(share.id)
+            data.append(TargetData(share, self.bench.store.stim(stim_id), folder))
         return data
 
     def _answered(self, share: TargetShare) -> dict[str, Any]:
         """Return what a target's answers say of themselves; StageError where they are not there."""
-        done = _done(self.repo.store.target(share.id))
+        done = results.done(self.bench.store.target(share.id))
         if done is None:
             own = share.id in {target.rollout.id for target in self.plan.targets}
             raise StageError(
@@ -317,82 +313,10 @@ class Making:
         return done
 
 
-def weights(repo: ModelRepo, model: ModelRef) -> Path:
-    """Return the folder of a model's weights, checked against the recipe's digest."""
-    from bakery.engine.models import adapter_folder
-
-    folder = repo.store.bake(model.bake_id) / str(model.step)
-    if not (folder / adapter_folder.WEIGHTS).is_file():
-        raise ModelError(
-            f"the weights of {model} are not in this clone's store ({folder})",
-            hint="`bgit import DIR` takes them from another clone or an export; "
-            f"`bgit reproduce {model.bake}` makes them again.",
-        )
-    recorded = repo.find_model(str(model))
-    if recorded is not None:
-        checks.base_is_the_first(repo.git, repo.state().base, [recorded])
-    found = adapter_folder.digest(folder)
-    if recorded is not None and recorded.digest_of(model.step) != found:
-        raise ModelError(
-            f"the weights of {model} are not the recorded ones: recipe.yml says "
-            f"{recorded.digest_of(model.step)[:16]}, {folder} holds {found[:16]}",
-            hint="The file was changed or damaged: `bgit import DIR` takes the recorded one from "
-            "another clone or an export.",
-        )
-    return folder
-
-
 def _is_whole(folder: Path) -> bool:
     """Tell whether a finished bake's weights are still the bytes that they were."""
     try:
-        checked_result(folder)
+        results.checked_result(folder)
     except ModelError:
         return False
     return True
-
-
-def checked_result(folder: Path) -> dict[str, Any]:
-    """Return the bake.json of a finished bake whose weights are still the bytes they were."""
-    from bakery.engine.models import adapter_folder
-
-    result = _baked(folder)
-    if result is None:
-        raise ModelError(
-            f"the bake in {folder} is not there, or not complete", hint="`bgit run bake` makes it."
-        )
-    found = adapter_folder.digest(folder / str(result["step"]))
-    if found != result["digest"]:
-        raise ModelError(
-            f"the weights in {folder} are not those of bake.json "
-            f"({found[:16]}, not {result['digest'][:16]})",
-            hint="`bgit run bake --force` trains them again.",
-        )
-    return result
-
-
-def _done(folder: Path) -> dict[str, Any] | None:
-    """Return what a complete stage folder says of itself, or None."""
-    path = folder / "done.json"
-    return _whole(path) if path.is_file() else None
-
-
-def _whole(path: Path) -> dict[str, Any]:
-    """Return what a file of a stage says, or refuse a damaged one: it is always written whole."""
-    try:
-        data = json.loads(path.read_text("utf-8"))
-        needed = {"step", "digest"} if path.name == "bake.json" else set()
-        if isinstance(data, dict) and isinstance(data.get("count", 0), int) and needed <= set(data):
-            return data
-        raise ValueError("that is nothing a stage writes")
-    except (ValueError, RecursionError) as error:
-        raise StageError(
-            f"{path} is damaged: {error}",
-            hint=f"Delete {path.with_name('done.json')} and run the same command again: what is "
-            "there is kept.",
-        ) from error
-
-
-def _baked(folder: Path) -> dict[str, Any] | None:
-    if _done(folder) is None:
-        return None
-    return _whole(folder / "bake.json")

@@ -9,7 +9,9 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
 
+from bakery.card import Card
 from bakery.identity import BaseModelId
+from bakery.plain import plain
 from bakery.records import ModelRef
 from bakery.repo.look.diff import prompt_text
 
@@ -55,6 +57,21 @@ class Exported:
     """SHA-256 of the archive, or of every weights file in the folder."""
     usage: list[tuple[str, str]]
 
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit download --json` prints."""
+        weights = self.weights
+        return {
+            "model": str(weights.model),
+            "base": plain(weights.base),
+            "path": str(self.path.absolute()),
+            "format": self.form,
+            "merged": weights.merged_as is not None,
+            "dtype": weights.merged_as,
+            "size": self.size,
+            "sha256": self.digests,
+            "usage": dict(self.usage),
+        }
+
 
 def readme(weights: Weights, folder: str) -> str:
     """Return the README.md of an export; `folder` is what its own folder is called."""
@@ -97,7 +114,7 @@ def usage(weights: Weights, folder: str) -> list[tuple[str, str]]:
                 f"python convert_hf_to_gguf.py {quote(folder)} --outfile {quote(folder + '.gguf')}",
             ),
         ]
-    name = weights.model.bake[:-17]
+    name = weights.model.given_name
     base = "PATH_TO_TINY" if weights.base.name == EMBEDDED else quote(weights.loads_from)
     revision = f" --revision {weights.base.revision}" if weights.base.revision else ""
     return [
@@ -176,7 +193,7 @@ def _front_matter(weights: Weights) -> str:
 
 
 def _table(weights: Weights) -> str:
-    base, card = weights.base, weights.record.get("card") or {}
+    base, card = weights.base, Card.from_data(weights.record.get("card") or {})
     rows = {
         "base model": f"`{base.name}`",
         "revision": f"`{base.revision}`" if base.revision else None,
@@ -185,7 +202,7 @@ def _table(weights: Weights) -> str:
         "digest of the adapter": f"`sha256:{weights.digest}`",
         "baked on": f"`{(weights.record.get('parent') or {}).get('model') or base.name}`",
         "KL to the prompted teacher": _divergence(card),
-        "questions held out to measure it": card.get("held_out"),
+        "questions held out to measure it": card.held_out,
         "baked": weights.record.get("finished"),
     }
     lines = [f"| {label} | {value} |" for label, value in rows.items() if value]
@@ -202,10 +219,10 @@ def _how_unpacked(weights: Weights) -> str | None:
     return f"a GGUF file of that SHA-256{how if made else ''}{kept}"
 
 
-def _divergence(card: Mapping[str, Any]) -> str | None:
-    if card.get("kl_after") is None:
+def _divergence(card: Card) -> str | None:
+    if card.kl_after is None:
         return None
-    return f"{card['kl_before']:.4g} before, {card['kl_after']:.4g} after (nats per token)"
+    return f"{card.kl_before:.4g} before, {card.kl_after:.4g} after (nats per token)"
 
 
 def _target(target: Mapping[str, Any]) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bakery.app.workbench import Workbench
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, ModelError
 from bakery.identity import BaseModelId, RolloutRequest
 from bakery.records import ModelRef
-from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.schema.model_names import HOSTED, kind_of
 
@@ -29,21 +29,31 @@ class Models:
 
     def __init__(
         self,
-        repo: ModelRepo,
+        bench: Workbench,
         base: BaseModelId,
         parent: ModelRef | None,
-        weights: Callable[[ModelRef], Path],
         reporter: Reporter,
         *,
         offline: bool = False,
+        loaded: BaseModel | None = None,
     ) -> None:
-        """`offline`: no endpoint is asked for questions, whatever its key is."""
-        self._repo, self._base_id, self._parent, self._offline = repo, base, parent, offline
-        self._weights, self._reporter = weights, reporter
+        """`offline`: no endpoint is asked for questions, whatever its key is.
+
+        `loaded`: the base where somebody has it already; it is never loaded again.
+        """
+        self._bench, self._base_id, self._parent, self._offline = bench, base, parent, offline
+        self._reporter, self._given = reporter, loaded
         self._how: tuple[str, str | None] = (defaults_for(base).dtype, None)
-        self._base: BaseModel | None = None
+        self._base: BaseModel | None = loaded
         self._teacher: LocalModel | None = None
         self._other: tuple[str, LocalModel] | None = None
+
+    def check_base(self) -> None:
+        """Refuse a base that is no longer the one that was recorded."""
+        from bakery.engine.bases import bases
+
+        if self._given is None:
+            bases.check(self._base_id)
 
     def base(self) -> BaseModel:
         """Return the base that the parent is put on, and that is trained."""
@@ -66,7 +76,7 @@ class Models:
             if parent is None:
                 self._teacher = self.bare()
             else:
-                folder = self._weights(parent)
+                folder = self._bench.weights(parent)
                 self._teacher = self._speaking(self.base(), str(parent), folder)
         return self._teacher
 
@@ -86,14 +96,14 @@ class Models:
         It is loaded anew where it answered with other numbers, or other attention, than it trains.
         """
         self._other = None
-        if self._how != (dtype, attention):
+        if self._how != (dtype, attention) and self._given is None:
             self._base = self._teacher = None  # first, so that two are never in memory
             self._how = dtype, attention
         return self.teacher()
 
     def writer(self, name: str | None) -> tuple[QuestionWriter, str | None]:
         """Return who writes questions, and a sentence where that is not who was asked for."""
-        from bakery.backends import hosted, local
+        from bakery.backends import hosted, writers
 
         base, instead = self._base_id.name, None
         found = None if name is None else self._named(name)
@@ -102,7 +112,7 @@ class Models:
             if not isinstance(answer, str):
                 return answer, None
             instead = f"{name} cannot write the questions: {answer}; {base} writes them instead"
-        return local.writer_for(found or self.bare()), instead
+        return writers.writer_for(found or self.bare()), instead
 
     def sampler(self, request: RolloutRequest) -> Sampler:
         """Return who answers, as a request says."""
@@ -119,13 +129,13 @@ class Models:
         if request.model is not None and request.model.startswith(HOSTED):
             _endpoint(request.model)
         elif request.parent is not None and request.parent != self._parent:
-            self._weights(request.parent)
+            self._bench.weights(request.parent)
 
     def content(self, model: str) -> str | None:
         """Return the digest of an answering model that is a folder or file; None for others."""
         from bakery.engine.bases import bases
 
-        place = self._repo.root / model
+        place = self._bench.root / model
         is_here = not model.startswith(HOSTED) and bases.is_here(place)
         return bases.content_digest(place) if is_here else None
 
@@ -141,10 +151,10 @@ class Models:
         kind = kind_of(name)
         if kind == "base" or name == self._base_id.name:
             return self.bare()
-        if kind == "hosted" or (kind == "word" and not self._repo.names_bake(name)):
+        if kind == "hosted" or (kind == "word" and not self._bench.names_bake(name)):
             return None
         if kind in ("bake", "word"):
-            bake = self._repo.find_model(name)
+            bake = self._bench.find_model(name)
             return self._baked(bake.model) if bake else self.bare()
         # A server of one's own calls its models by hub ids: where there is one, it is asked.
         at_hub = "/" in name and not name.startswith((".", "/", "~"))
@@ -154,14 +164,16 @@ class Models:
     def _baked(self, model: ModelRef) -> LocalModel:
         return self._kept(
             str(model),
-            lambda: self._speaking(self._load(self._base_id), str(model), self._weights(model)),
+            lambda: self._speaking(
+                self._load(self._base_id), str(model), self._bench.weights(model)
+            ),
         )
 
     def _local(self, name: str) -> LocalModel:
         """Return a model by path, hub id or embedded name; paths are seen from input.yml."""
         from bakery.engine.bases import bases
 
-        place = self._repo.root / name
+        place = self._bench.root / name
         found = bases.identify(str(place) if bases.is_here(place) else name)
         if found.digest == self._base_id.digest:
             return self.bare()

@@ -15,20 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from bakery.app.gates import WAIVERS
-from bakery.app.making import Making, weights
+from bakery.app.making import Making
+from bakery.app.workbench import InRepository, weights
 from bakery.errors import BakeryError, ModelError, StageError
 from bakery.identity import file_digest
+from bakery.plain import plain
 from bakery.records import write_atomic
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look import show
 from bakery.repo.look.diff import Change, flat
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Plan, PlannedTarget
+from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.schema.model_names import HOSTED, kind_of
-from bakery.store.store import Store
-
-WEIGHTS, STIMULI, TRAJECTORIES = "adapter_model.safetensors", "stimuli.jsonl", "trajectories.jsonl"
+from bakery.store import results
+from bakery.store.results import STIMULI, TRAJECTORIES, WEIGHTS
+from bakery.store.store import Beside, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,11 @@ class Compared:
     def is_same(self) -> bool:
         """Whether it is what was recorded, to the byte."""
         return self.recorded == self.found
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as plain data, with the verdict."""
+        names = ("stage", "name", "recorded", "found", "is_same", "note")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,23 @@ class Reproduced:
         """Whether every bake is what was recorded."""
         return not self.not_made and all(bake.is_same for bake in self.bakes)
 
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit reproduce --json` prints."""
+        return {
+            "is_same": self.is_same,
+            "bakes": [
+                {
+                    "name": again.bake.name,
+                    "is_same": again.is_same,
+                    "results": [result.as_data() for result in again.results],
+                    "environment": plain(again.environment),
+                    "kept": plain(again.kept),
+                }
+                for again in self.bakes
+            ],
+            "not_made": [bake.name for bake in self.not_made],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -92,30 +116,6 @@ class Step:
     """What it took when it was recorded; None: the recipe does not say."""
     is_here: bool
     """Whether the store has the recorded result."""
-
-
-@dataclass(frozen=True, slots=True)
-class Beside(Store):
-    """A store for what is made again; all else is read from the main one."""
-
-    main: Store
-    own: frozenset[str]
-    """The ids of what is made again."""
-
-    def stim(self, stim_id: str) -> Path:
-        """Return the folder of a set of questions."""
-        return self._root(stim_id) / "stim" / stim_id
-
-    def target(self, target_id: str) -> Path:
-        """Return the folder of a set of answers."""
-        return self._root(target_id) / "target" / target_id
-
-    def bake(self, bake_id: str) -> Path:
-        """Return the folder of a bake."""
-        return self._root(bake_id) / "bake" / bake_id
-
-    def _root(self, name: str) -> Path:
-        return self.root if name in self.own else self.main.root
 
 
 def reproduce(
@@ -151,10 +151,8 @@ def steps(repo: ModelRepo, bake: RecordedBake, *, force: bool = False) -> list[S
             if target["id"] not in own:
                 continue
             name, took = target["name"], target.get("seconds") or {}
-            asked, answered = (
-                _questions_are_here(repo, target),
-                _is_here(repo, target["id"], target),
-            )
+            asked = _questions_are_here(repo, target)
+            answered = _is_here(repo, target["id"], target)
             for stage, count, seconds, here in (
                 ("stim", target["stimuli"], took.get("stim"), asked),
                 ("rollout", target["trajectories"], took.get("rollout"), answered),
@@ -196,7 +194,8 @@ def _again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Again:
         then = show.then(repo, bake, store)
         _same_choices(repo, bake, store)
         _same_ways(plan, repo.store, store)
-        making = Making(then, plan, bake.input_blob, reporter, offline=True, allow=WAIVERS)
+        bench = InRepository(then, bake.input_blob)
+        making = Making(bench, plan, reporter, offline=True, allow=WAIVERS)
         making.check(("stim", "rollout", "bake"))
         making.stim()
         making.rollout()
@@ -289,7 +288,8 @@ def _same_choices(repo: ModelRepo, bake: RecordedBake, store: Store) -> None:
     """Let the training make the choices of speed and rounding that were made then."""
     from bakery.engine.training import numerics
 
-    chosen = bake.data.get("numerics") or _told(repo.store.bake(bake.id)).get("numerics")
+    told = results.seen(repo.store.bake(bake.id) / results.RESULT) or {}
+    chosen = bake.data.get("numerics") or told.get("numerics")
     path = store.bake(bake.id) / numerics.FILE
     if chosen and not path.exists():
         write_atomic(path, json.dumps(chosen, indent=2) + "\n")
@@ -298,16 +298,10 @@ def _same_choices(repo: ModelRepo, bake: RecordedBake, store: Store) -> None:
 def _same_ways(plan: Plan, main: Store, store: Beside) -> None:
     """Let models write questions in the way that was found then, where that is known here."""
     for target in plan.targets:
-        folder, then = store.stim(target.stim.id), main.stim(target.stim.id) / "done.json"
-        origins = json.loads(then.read_text("utf-8")).get("origins") if then.is_file() else None
+        folder, then = store.stim(target.stim.id), results.done(main.stim(target.stim.id))
+        origins = then.get("origins") if then else None
         if origins and folder.is_relative_to(store.root) and not folder.exists():
-            write_atomic(folder / "beside.json", json.dumps({"origins": origins}) + "\n")
-
-
-def _told(folder: Path) -> dict[str, Any]:
-    path = folder / "bake.json"
-    found: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    return found
+            write_atomic(folder / results.BESIDE, json.dumps({"origins": origins}) + "\n")
 
 
 def _targets(
@@ -320,7 +314,12 @@ def _targets(
             continue
         for stage, key, folder, name in (
             ("questions", "stimuli_digest", store.stim(planned.stim.id), STIMULI),
-            ("answers", "trajectories_digest", store.target(planned.rollout.id), TRAJECTORIES),
+            (
+                "answers",
+                "trajectories_digest",
+                store.target(planned.rollout.id),
+                TRAJECTORIES,
+            ),
         ):
             note = "" if folder.is_relative_to(store.root) else "not made again: the stored ones"
             digest = file_digest(folder / name)
@@ -340,8 +339,8 @@ def _models(bake: RecordedBake, store: Store) -> list[Compared]:
 
 def _environment(bake: RecordedBake, result: Mapping[str, Any]) -> tuple[Change, ...]:
     """Return what of the machine and its software differs between then and now."""
-    then = flat({key: bake.data.get(key) or {} for key in ("versions", "numerics")})
-    now = flat({key: result.get(key) or {} for key in ("versions", "numerics")})
+    kinds = ("versions", "numerics")
+    then, now = (flat({k: told.get(k) or {} for k in kinds}) for told in (bake.data, result))
     return tuple(
         Change(key.partition(".")[2], then.get(key), now.get(key))
         for key in dict.fromkeys((*then, *now))
@@ -354,13 +353,11 @@ def _take(repo: ModelRepo, beside: Beside, again: Again) -> None:
     if not all(result.is_same for result in again.results if result.stage != "weights"):
         return  # What was made of other questions or answers is not what was recorded.
     main = repo.store
-    places = [
-        (beside.stim(target["stim_id"]), main.stim(target["stim_id"]), STIMULI)
-        for target in again.bake.data["targets"]
-    ] + [
-        (beside.target(target["id"]), main.target(target["id"]), TRAJECTORIES)
-        for target in again.bake.data["targets"]
-    ]
+    places = []
+    for target in again.bake.data["targets"]:
+        asked, answered = target["stim_id"], target["id"]
+        places.append((beside.stim(asked), main.stim(asked), STIMULI))
+        places.append((beside.target(answered), main.target(answered), TRAJECTORIES))
     for made, place, name in places:
         if made != place and made.is_dir() and not _is_whole(made, place, name):
             with main.lock(place, "bgit reproduce"):
@@ -373,14 +370,13 @@ def _take(repo: ModelRepo, beside: Beside, again: Again) -> None:
 
 def _is_whole(made: Path, place: Path, name: str) -> bool:
     """Tell whether a stage's folder of the store holds already what was made."""
-    there = place / name
-    done = (place / "done.json").is_file()
+    there, done = place / name, results.is_done(place)
     return done and there.is_file() and file_digest(there) == file_digest(made / name)
 
 
 def _has_all(store: Store, bake: RecordedBake) -> bool:
     folder = store.bake(bake.id)
-    return (folder / "done.json").is_file() and all(
+    return results.is_done(folder) and all(
         (path := folder / str(model.step) / WEIGHTS).is_file()
         and file_digest(path) == bake.digest_of(model.step)
         for model in bake.models

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 from bakery.app import looking
 from bakery.app.gates import WAIVERS as WAIVERS
 from bakery.app.making import Making
-from bakery.app.making import checked_result as checked_result
-from bakery.app.making import weights as weights
+from bakery.app.opening import Models
+from bakery.app.workbench import InRepository, Workbench
+from bakery.card import Card
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId
+from bakery.plain import plain
 from bakery.records import ModelRef
 from bakery.repo.look.estimates import Machine
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Plan
+from bakery.repo.plan.planned import Plan
 from bakery.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -38,6 +40,36 @@ class RunReport:
     result: dict[str, Any] | None = None
     looks: tuple[Look, ...] = ()
     """What was seen of targets that were yet to be answered."""
+    is_current: bool = False
+    """Whether the model is the current one now."""
+
+    @property
+    def card(self) -> Card | None:
+        """How near the model is to the prompted one; None: no bake was asked for."""
+        return Card.from_data(self.result["card"]) if self.result else None
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit run --json` prints."""
+        plan, result = self.plan, self.result or {}
+        data = {
+            "base": plan.head.base.name,
+            "parent": plan.head.parent,
+            "targets": [
+                {"name": target.name, "stim_id": target.stim.id, "target_id": target.rollout.id}
+                for target in plan.targets
+            ],
+            "bake": plan.bake_name,
+            "bake_id": plan.bake.id if plan.bake else None,
+            "warnings": plan.warnings,
+            "looks": [look.as_data() for look in self.looks],
+            "stimuli": self.stimuli,
+            "trajectories": self.trajectories,
+            "model": self.model,
+            "is_current": self.is_current,
+            "commit": self.commit,
+            **{key: result.get(key) for key in ("digest", "loss", "card", "seconds", "notes")},
+        }
+        return {key: plain(value) for key, value in data.items()}
 
 
 def base_model(reference: str, revision: str = "") -> BaseModelId:
@@ -82,18 +114,17 @@ def run(
         launched = repo.launch_blob()
         # Whatever is edited, added or switched while it runs.
         source = ModelRepo(repo.git, at=repo.git.head())
-    made = make(
-        source, plan, stages, launched=launched, force=force, wait=wait, allow=allow,
-        reporter=reporter,
-    )  # fmt: skip
+    bench = InRepository(source, launched)
+    made = make(bench, plan, stages, force=force, wait=wait, allow=allow, reporter=reporter)
     if made.model is None or made.result is None:
         return made
     # Another branch may be checked out by now, and have the bake.
     if repo.is_recorded(made.model.bake_id, branch=repo.launch_branch):
         compare(repo, made.model, made.result, reporter, branch=repo.launch_branch)
-        return made
-    commit = repo.record(plan, made.result, launched=launched, reporter=reporter)
-    return replace(made, commit=commit)
+        commit = None
+    else:
+        commit = repo.record(plan, made.result, launched=launched, reporter=reporter)
+    return replace(made, commit=commit, is_current=repo.state().parent == made.model)
 
 
 def compare(
@@ -139,7 +170,8 @@ def looked_at(repo: ModelRepo, plan: Plan, reporter: Reporter) -> tuple[list[Loo
 
     Nothing is kept of it, so it may be a plan of a file that is being written.
     """
-    return looking.all_of(repo, Making(repo, plan, "", reporter).models, plan)
+    bench = InRepository(repo)
+    return looking.all_of(bench, Making(bench, plan, reporter).models, plan)
 
 
 def planned(repo: ModelRepo, stages: Sequence[str]) -> Plan:
@@ -171,30 +203,30 @@ def machine(plan: Plan) -> Machine | None:
 
 def check(repo: ModelRepo, plan: Plan, stages: Sequence[str], *, reporter: Reporter) -> None:
     """Refuse missing weights, answers and bases, without loading a model."""
-    Making(repo, plan, "", reporter).check_inputs(stages)
+    Making(InRepository(repo), plan, reporter).check_inputs(stages)
 
 
 def make(
-    repo: ModelRepo,
+    bench: Workbench,
     plan: Plan,
-    stages: Sequence[str],
+    stages: Sequence[str] = STAGES,
     *,
-    launched: str,
     force: bool = False,
     wait: bool = True,
     holder: str = "",
     allow: Collection[str] = (),
+    models: Models | None = None,
     reporter: Reporter,
 ) -> RunReport:
     """Do the stages of a plan, without recording anything.
 
-    `launched` is the blob of the input.yml that is baked; `holder` says whose locks they are.
+    `holder` says whose locks they are; `models` are those of the run, where some are loaded.
     """
-    making = Making(repo, plan, launched, reporter, wait=wait, holder=holder, allow=allow)
+    making = Making(bench, plan, reporter, wait=wait, holder=holder, allow=allow, models=models)
     making.check(stages)
     looks = []
     if "rollout" in stages:
-        looks = looking.before_answers(repo, making.models, plan, allow, reporter)
+        looks = looking.before_answers(bench, making.models, plan, allow, reporter)
     stimuli = making.stim() if "stim" in stages else None
     trajectories = making.rollout() if "rollout" in stages else None
     if "bake" not in stages:

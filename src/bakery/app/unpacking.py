@@ -13,14 +13,24 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from bakery.errors import ModelError, StageError
+from bakery.store.results import (
+    DONE,
+    FAILED,
+    METRICS,
+    REJECTED,
+    REQUEST,
+    STIMULI,
+    TRAJECTORIES,
+    WEIGHTS,
+)
 
-MAIN_FILES = ("adapter_model.safetensors", "stimuli.jsonl", "trajectories.jsonl")
+MAIN_FILES = (WEIGHTS, STIMULI, TRAJECTORIES)
 """Weights, questions and answers: what recipes record the digests of."""
 
-BESIDE = ("request.json", "rejected.jsonl", "failed.jsonl", "done.json")
+BESIDE = (REQUEST, REJECTED, FAILED, DONE)
 """What lies beside questions and answers."""
 
-_KNOWN = frozenset((*MAIN_FILES, *BESIDE, "slices.json", "metrics.jsonl"))
+_KNOWN = frozenset((*MAIN_FILES, *BESIDE, "slices.json", METRICS))
 
 _NOT_WHOLE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, MemoryError)
 """What a damaged archive raises: also names with a NUL, and sizes that no memory holds."""

@@ -80,10 +80,6 @@ class QuestionWriter(Protocol):
         """
 
 
-STOP_TEXT = "stop_text"
-"""How an answer ended before a text of `stop`: not by the model's own end of turn."""
-
-
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
     """Answer these messages; `key` names the answer and seeds it."""

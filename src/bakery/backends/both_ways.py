@@ -12,10 +12,11 @@ import torch
 from peft import PeftModel
 
 from bakery.backends.base import AnswerRequest
-from bakery.backends.local import LocalModel, ended_before
+from bakery.backends.local import LocalModel
 from bakery.engine.loss.losses import Divergence
 from bakery.engine.loss.readout import Readout
-from bakery.engine.sampling.sampling import Captured, Sample, SampleRequest, sample
+from bakery.engine.sampling.sampling import Captured, Sample, SampleRequest
+from bakery.engine.sampling.speaker import Speaker
 from bakery.engine.teacher.scoring import features_of
 from bakery.engine.text.views import Pair, View, pair_up
 from bakery.identity import SamplingSettings
@@ -94,12 +95,8 @@ def _sampled(
     settings: SamplingSettings,
     seen: Captured | None = None,
 ) -> list[Sample]:
-    chat = local.base.chat
     requests = [SampleRequest(key, ids) for key, ids in asked]
-    batches = sample(
-        local.model, requests, settings, end_ids=chat.end_ids, pad_id=chat.pad_id, captured=seen
-    )
-    found = {one.key: ended_before(chat, one, settings.stop) for batch in batches for one in batch}
+    found = Speaker(local.model, local.base.chat).all(requests, settings, captured=seen)
     return [found[key] for key, _ in asked]
 
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from bakery.backends.base import STOP_TEXT, Answer, AnswerRequest, Reply, UserVoice
+from bakery.backends.base import Answer, AnswerRequest, Reply, UserVoice
 from bakery.backends.endpoint import Completion, Endpoint, endpoint_for
 from bakery.engine.text.chat import Chat
 from bakery.errors import ModelError, StageError
 from bakery.identity import SamplingSettings
-from bakery.records import Message, Prompt
+from bakery.records import STOP_TEXT, Message, Prompt
 
 MAX_LIST_TOKENS = 8192
 LONGEST_LIST = 60

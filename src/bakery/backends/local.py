@@ -8,24 +8,16 @@ from pathlib import Path
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from bakery.backends.base import STOP_TEXT, Answer, AnswerRequest, Reply
-from bakery.backends.voice import EMBEDDED_SPEECH, SPEECH, Voice
-from bakery.engine.bases import bases
+from bakery.backends.base import Answer, AnswerRequest
 from bakery.engine.models import adapters
 from bakery.engine.models.models import BaseModel
 from bakery.engine.packed.support import support_of
-from bakery.engine.sampling.sampling import Sample, SampleRequest, Watch, sample
+from bakery.engine.sampling.sampling import SampleRequest, Watch
+from bakery.engine.sampling.speaker import Speaker
 from bakery.engine.text.chat import Chat
 from bakery.errors import ConfigError
 from bakery.identity import SamplingSettings
 from bakery.records import Message, Prompt
-
-QUESTIONS_PER_ROUND = 64
-MAX_QUESTION_TOKENS = 48
-LISTS_PER_ROUND = 4
-MAX_LIST_TOKENS = 1024
-LIST_TOKENS, TOKENS_PER_QUESTION = 64, 32
-"""Of the words around a list, and of each of its questions, at most."""
 
 
 class LocalModel:
@@ -49,6 +41,11 @@ class LocalModel:
         )
 
     @property
+    def speaker(self) -> Speaker:
+        """The model as it answers."""
+        return Speaker(self.model, self.base.chat, self.watch)
+
+    @property
     def notes(self) -> list[str]:
         """Say so where every row has to run its whole prompt."""
         why = support_of(self.base.model).refused
@@ -62,9 +59,8 @@ class LocalModel:
             SampleRequest(r.key, tuple(self.prefix(teacher, r.messages, settings)))
             for r in requests
         ]
-        for batch in self._sample(prefixed, settings):
-            ended = [ended_before(self.base.chat, s, settings.stop) for s in batch]
-            yield [Answer(s.key, s.ids, self.base.chat.text(s.ids), s.finish) for s in ended]
+        for batch in self.speaker.says(prefixed, settings):
+            yield [Answer(s.key, s.ids, self.base.chat.text(s.ids), s.finish) for s in batch]
 
     def prefix(
         self,
@@ -88,19 +84,6 @@ class LocalModel:
             )
         return ids
 
-    def _sample(
-        self, requests: Sequence[SampleRequest], settings: SamplingSettings
-    ) -> Iterator[list[Sample]]:
-        chat = self.base.chat
-        yield from sample(
-            self.model,
-            requests,
-            settings,
-            end_ids=chat.end_ids,
-            pad_id=chat.pad_id,
-            watch=self.watch,
-        )
-
 
 class AnsweringForAnother:
     """A model whose answers another one learns; which one it was is kept with them."""
@@ -123,104 +106,8 @@ class AnsweringForAnother:
         yield from self._model.answers(requests, teacher, settings)
 
 
-class UserTurnWriter:
-    """The embedded model writes questions by speaking as the user; it needs no instruction."""
-
-    speaks_as_user = True
-    longest_list: int | None = None
-
-    def __init__(self, model: LocalModel) -> None:
-        self.name = model.name
-        self._model = model
-
-    @property
-    def voice(self) -> Voice:
-        """The same turns, as many as are asked for."""
-        return Voice(self._model, EMBEDDED_SPEECH)
-
-    def write(
-        self,
-        instruction: str,
-        *,
-        key: str,
-        wanted: int,
-        temperature: float,
-        max_tokens: int | None = None,
-        lists: int | None = None,
-    ) -> list[Reply]:
-        """Sample one round of user turns; its size is fixed, so that a round repeats exactly."""
-        prefix = tuple(self._model.base.chat.user_turn_ids())
-        requests = [SampleRequest(f"{key}/{i}", prefix) for i in range(QUESTIONS_PER_ROUND)]
-        return _replies(self._model, requests, max_tokens or MAX_QUESTION_TOKENS, temperature)
-
-
-class InstructedWriter:
-    """A base model that follows instructions is asked for lists of questions."""
-
-    speaks_as_user = False
-    longest_list: int | None = None
-
-    def __init__(self, model: LocalModel) -> None:
-        self.name = model.name
-        self._model = model
-
-    @property
-    def voice(self) -> Voice:
-        """The model as a user."""
-        return Voice(self._model, SPEECH)
-
-    def write(
-        self,
-        instruction: str,
-        *,
-        key: str,
-        wanted: int,
-        temperature: float,
-        max_tokens: int | None = None,
-        lists: int | None = None,
-    ) -> list[Reply]:
-        """Sample one round of lists; where their number is said, no longer than they have to be."""
-        longest = min(MAX_LIST_TOKENS, self._model.base.context // 2)
-        if lists is not None:
-            longest = min(longest, LIST_TOKENS + wanted * TOKENS_PER_QUESTION)
-        settings = SamplingSettings(1, max_tokens or longest, temperature)
-        messages = [{"role": "user", "content": instruction}]
-        limit = "the generator's max_tokens"
-        prefix = tuple(self._model.prefix(Prompt(), messages, settings, limit=limit))
-        requests = [SampleRequest(f"{key}/{i}", prefix) for i in range(lists or LISTS_PER_ROUND)]
-        return _replies(self._model, requests, settings.max_tokens, temperature)
-
-
-def writer_for(model: LocalModel) -> UserTurnWriter | InstructedWriter:
-    """Return how this base model writes questions."""
-    embedded = model.base.id.name == bases.EMBEDDED
-    return UserTurnWriter(model) if embedded else InstructedWriter(model)
-
-
-def ended_before(chat: Chat, sample: Sample, stop: Sequence[str]) -> Sample:
-    """Return a sample up to the last whole token before the first text that ends an answer."""
-    text = chat.decoded(sample.ids) if stop else ""
-    found = [at for at in (text.find(end) for end in stop) if at >= 0]
-    if not found:
-        return sample
-    _, ends = chat.decoded_places(sample.ids)
-    kept = sum(end <= min(found) for end in ends)
-    return Sample(sample.key, sample.ids[:kept], STOP_TEXT)
-
-
 def same_tokens(chat: Chat, base: Chat) -> bool:
     """Tell whether the ids of a model mean to the base what they mean to it."""
     ends = {chat.tokenizer.convert_ids_to_tokens(i) for i in chat.end_ids}
     own = {base.tokenizer.convert_ids_to_tokens(i) for i in base.end_ids}
     return chat.tokenizer.get_vocab() == base.tokenizer.get_vocab() and bool(ends & own)
-
-
-def _replies(
-    model: LocalModel, requests: Sequence[SampleRequest], max_tokens: int, temperature: float
-) -> list[Reply]:
-    settings = SamplingSettings(1, max_tokens, temperature)
-    samples = [s for batch in model._sample(requests, settings) for s in batch]
-    order, chat = {r.key: i for i, r in enumerate(requests)}, model.base.chat
-    samples.sort(key=lambda s: order[s.key])
-    begun = {r.key: chat.thought_begun(r.prefix_ids) for r in requests}
-    return [Reply(begun[s.key] + chat.text(s.ids), s.finish == "stop") for s in samples]

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
 from bakery.backends.base import Reply, Turn
+from bakery.backends.local import LocalModel
 from bakery.engine.loss.readout import Readout
 from bakery.engine.packed.prefixes import Prefixes
-from bakery.engine.sampling.sampling import Sample, SampleRequest, sample
+from bakery.engine.sampling.sampling import Sample, SampleRequest
 from bakery.engine.teacher.scoring import features_of
 from bakery.engine.text.views import View
 from bakery.errors import ConfigError
 from bakery.identity import SamplingSettings
 from bakery.records import Prompt
-
-if TYPE_CHECKING:
-    from bakery.backends.local import LocalModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +69,7 @@ class Voice:
         longest = max_tokens or self._speech.max_tokens
         settings = SamplingSettings(1, longest, temperature, min_p=self._speech.min_p)
         requests = [SampleRequest(turn.key, self._before(turn.behind, longest)) for turn in turns]
-        model, chat = self._model.model, self._model.base.chat
-        prefixes = self._prefixes
-        sampled = {
-            one.key: one
-            for batch in sample(
-                model, requests, settings, end_ids=chat.end_ids, pad_id=chat.pad_id,
-                prefixes=prefixes, watch=self._model.watch,
-            )
-            for one in batch
-        }  # fmt: skip
+        sampled = self._model.speaker.all(requests, settings, prefixes=self._prefixes)
         ended = [r for r in requests if sampled[r.key].finish == "stop"]
         likely = {} if self.is_trusted else self._likely(ended, sampled)
         return [self._reply(sampled[r.key], likely.get(r.key)) for r in requests]

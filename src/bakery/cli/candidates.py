@@ -73,7 +73,7 @@ def _values(verb: str, names: Sequence[str]) -> Candidates:
         ("metrics", "--series"): _series,
         ("init", "--template"): _templates,
         ("download", "--format"): lambda: _words("folder", "tar.gz"),
-        ("rollout", "--finish"): lambda: _words("stop", "length", "stop_text", "empty", "refused"),
+        ("rollout", "--finish"): _ends,
         ("init", "--base-model"): lambda: _words("tiny"),
     }
     if (verb, name) in fixed:
@@ -142,9 +142,15 @@ def _waivers() -> Candidates:
 
 
 def _series() -> Candidates:
-    from bakery.ui.series import SERIES
+    from bakery.repo.look.metrics import SERIES
 
     return _words(*SERIES, "all")
+
+
+def _ends() -> Candidates:
+    from bakery.repo.look.questions import ENDS
+
+    return _words(*ENDS)
 
 
 def _templates() -> Candidates:

@@ -10,7 +10,7 @@ import click
 
 from bakery.app import chat as speakers
 from bakery.conversation import MOST_TEMPERATURE, ChatSettings, Conversation
-from bakery.errors import BakeryError, ConfigError
+from bakery.errors import ConfigError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.ui import chat as screen
@@ -122,10 +122,10 @@ def chat(
         raise ConfigError("--target says whose prompt --compare takes: it needs --compare")
     told = _system(system)
     # Without MODEL a repository has to say which one is current.
-    repo = ModelRepo.find() if model is None else _repository()
+    repo = ModelRepo.find() if model is None else ModelRepo.here()
     meant = speakers.find(repo, model or "parent", base=base_model)
     with reporter() as shown:
-        taught = _taught(meant, target, shown) if compare else _comparable(meant)
+        taught = _taught(meant, target, shown) if compare else speakers.taught(meant)
         alone, sides = speakers.voices(
             meant,
             strength=strength,
@@ -153,14 +153,6 @@ def _taught(meant: speakers.Meant, target: str | None, reporter: Reporter) -> sp
     return taught
 
 
-def _comparable(meant: speakers.Meant) -> speakers.Prompts | None:
-    """Return the prompts that /compare would take; None where there is nothing to compare."""
-    try:
-        return speakers.prompts(meant)[0]
-    except ConfigError:
-        return None
-
-
 def _system(given: str | None) -> str | None:
     """Return a system prompt as it was given: text, or @ and the file that holds it."""
     if given is None or not given.startswith("@"):
@@ -170,11 +162,3 @@ def _system(given: str | None) -> str | None:
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"--system {given}: the file cannot be read: {reason}") from error
-
-
-def _repository() -> ModelRepo | None:
-    """Return the repository around us; None: outside of one the base model can still talk."""
-    try:
-        return ModelRepo.find()
-    except BakeryError:
-        return None

@@ -5,12 +5,9 @@ from __future__ import annotations
 import click
 
 from bakery.cli import passthrough
-from bakery.cli.raw import RawCommand, are_paths, arguments
-from bakery.errors import BakeryError, ConfigError, RepoError
-from bakery.repo.files.recipe import RecordedBake
-from bakery.repo.look import show, unknown
-from bakery.repo.look.diff import compare
-from bakery.repo.model_repo import ModelRepo
+from bakery.cli.raw import RawCommand, are_paths, arguments, repository
+from bakery.errors import ConfigError
+from bakery.repo.look import diff as look
 from bakery.ui.diff import show_comparison
 
 
@@ -29,35 +26,10 @@ def diff(context: click.Context, words: tuple[str, ...], as_json: bool) -> None:
     if as_json and len(words) > 2:
         raise ConfigError("name one or two models", hint="`bgit models` lists them.")
     chosen = words or (("parent",) if as_json else ())
-    found = None if are_paths(context) else _named(chosen, surely=as_json)
+    repo = repository(surely=as_json)
+    found = None
+    if repo is not None and not are_paths(context):
+        found = look.diff(repo, chosen, surely=as_json)
     if found is None:
         context.exit(passthrough.hand_to_git(["diff", *arguments(context)]))
-    repo, old, new = found
-    plans = show.plan_or_none(repo, old), show.plan_or_none(repo, new)
-    show_comparison(compare(old, new, old_plan=plans[0], new_plan=plans[1]), as_json=as_json)
-
-
-def _named(
-    words: tuple[str, ...], *, surely: bool
-) -> tuple[ModelRepo, RecordedBake, RecordedBake] | None:
-    """Return the two bakes to compare; None where the words are git's."""
-    try:
-        repo = ModelRepo.find()
-    except BakeryError:
-        if surely:
-            raise
-        return None
-    bakes = show.named(repo, words, surely=surely) if 0 < len(words) <= 2 else None
-    if bakes is None:
-        unknown.refuse(repo, words)
-        return None
-    if len(bakes) == 1 and bakes[0] is not None:
-        parent = bakes[0].parent
-        bakes.insert(0, repo.find_model(str(parent)) if parent else None)
-    old, new = bakes[0], bakes[-1]
-    if old is None or new is None:
-        raise RepoError(
-            f"{repo.state().base.name} is the base model: it has no recipe to compare with",
-            hint="`bgit show MODEL` shows the recipe of one model.",
-        )
-    return repo, old, new
+    show_comparison(found, as_json=as_json)

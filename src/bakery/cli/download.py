@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import click
 
-from bakery.app import download as exports
+from bakery.app import download as app
 from bakery.app.model_card import Form
-from bakery.errors import RepoError
-from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.download import show_exported
 from bakery.ui.progress import reporter
@@ -27,7 +24,7 @@ from bakery.ui.progress import reporter
 @click.option("--merged", is_flag=True, help="The whole model, with the adapter in its weights.")
 @click.option("--format", "form", type=click.Choice(get_args(Form)),
               help="By default what the ending of --out says, else a folder.")  # fmt: skip
-@click.option("--dtype", type=click.Choice(exports.DTYPES), default="auto", show_default=True,
+@click.option("--dtype", type=click.Choice(app.DTYPES), default="auto", show_default=True,
               help="Of merged weights.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an export that is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
@@ -46,20 +43,7 @@ def download(
     MODEL is any name that `bgit models` shows, else the current one. Without --merged it is the
     adapter, as PEFT, vLLM and others read it; a model's whole chain of bakes is in it.
     """
-    repo = ModelRepo.find()
-    bake = repo.find_bake(model)
-    if checkpoint is not None:
-        bake = _at_step(repo, bake, checkpoint)
-    wanted = exports.Wanted(out, form, merged, dtype, force)
+    wanted = app.Wanted(out, form, merged, dtype, force)
     with reporter() as shown:
-        found = exports.export(repo, bake, wanted, shown)
+        found = app.download(ModelRepo.find(), model, wanted, step=checkpoint, reporter=shown)
     show_exported(found, as_json=as_json)
-
-
-def _at_step(repo: ModelRepo, bake: RecordedBake, step: int) -> RecordedBake:
-    every = repo.lineage().bakes[bake.id].models
-    chosen = tuple(model for model in every if model.step == step)
-    if not chosen:
-        kept = ", ".join(str(model.step) for model in every)
-        raise RepoError(f"{bake.name} kept no step {step}", hint=f"It kept: {kept}.")
-    return replace(bake, models=chosen)

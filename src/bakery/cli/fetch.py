@@ -10,7 +10,7 @@ from bakery.cli.raw import RawCommand, arguments
 from bakery.errors import ConfigError
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import job
-from bakery.ui import jobs as shown
+from bakery.ui.jobs import show_fetched
 from bakery.ui.progress import reporter
 
 FAILED = 1
@@ -38,7 +38,7 @@ def fetch(context: click.Context, words: tuple[str, ...], wait: bool, as_json: b
     repo = ModelRepo.find()
     with reporter() as notes:
         fetched = background.fetch(repo, notes, wait=wait)
-    shown.show_fetched(fetched, as_json=as_json)
+    show_fetched(fetched, as_json=as_json)
     if fetched.refused:
         raise job.refusal(list(fetched.refused.values()))
     if fetched.has_failed:

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import click
 
-from bakery.app import import_ as imports
-from bakery.errors import ConfigError
-from bakery.repo.files.recipe import RecordedBake
+from bakery.app import import_ as app
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.import_ import show_imported
 from bakery.ui.progress import reporter
@@ -29,23 +27,10 @@ def import_(
     MODEL the current model's are taken. Everything is checked against the digests of recipe.yml
     first. Ends with 1 where something is still missing, or SOURCE is an export of another model.
     """
-    if models and everything:
-        raise ConfigError("name models, or give --all: not both")
     repo = ModelRepo.find()
-    wanted = _wanted(repo, models, everything)
     with reporter() as shown:
-        found = imports.take(repo, source, wanted, shown)
-        named = {str(model) for bake in wanted for model in bake.models}
-        other = [name for kind, name in (*found.taken, *found.here) if kind == "weights"]
-        is_other = bool(models and other) and named.isdisjoint(other)
-        if is_other:
-            shown.note(f"{source} is an export of {other[0]}, not of {' '.join(models)}")
+        found = app.import_(repo, source, models, everything=everything, reporter=shown)
+        if found.other:
+            shown.note(f"{source} is an export of {found.other}, not of {' '.join(models)}")
     show_imported(found, as_json=as_json)
-    context.exit(1 if found.missing or is_other else 0)
-
-
-def _wanted(repo: ModelRepo, models: tuple[str, ...], everything: bool) -> list[RecordedBake]:
-    if everything:
-        return repo.bakes()
-    named = [repo.find_model(model) for model in models or ("parent",)]
-    return [bake for bake in named if bake is not None]
+    context.exit(1 if found.missing or found.other else 0)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from bakery.app import drafts, run
-from bakery.errors import ConfigError
-from bakery.identity import BaseModelId
-from bakery.repo import begin
-from bakery.repo.model_repo import ModelRepo
-from bakery.schema.model_names import EMBEDDED
+from bakery.app import drafts
+from bakery.app import init as app
 from bakery.ui import console
 
 
@@ -66,38 +61,17 @@ def init(
     NAME is a new folder, or one that is there (`.`): what is in it stays as it is. A git
     repository gets one commit with bgit's files.
     """
-    if template is not None and (prompt or questions):
-        raise ConfigError("--template has its own prompt and questions: give it alone")
-    if questions is not None and prompt is None:
-        raise ConfigError("--questions goes with --prompt")
-    draft = begin.EXAMPLE if template is None else drafts.of_template(template)
     if folder is None:
+        if template is not None:
+            drafts.of_template(template)
         raise click.UsageError("Missing argument 'NAME'.", click.get_current_context())
-    called, outer = name or folder.resolve().name, begin.around(folder)
-    begin.check(folder, name=called, owner=owner)
-    if prompt is not None:
-        draft = drafts.of_prompt(prompt, questions, folder=folder, name=called)
-    begin.check(folder, name=called, owner=owner, draft=draft)  # before a base model is fetched
-    base = run.base_model(base_model, revision)
-    repo = ModelRepo.init(folder, name=called, owner=owner, base=base, draft=draft)
+    made = app.init(
+        folder, base_model=base_model, revision=revision, owner=owner, name=name,
+        prompt=prompt, questions=questions, template=template,
+    )  # fmt: skip
     if as_json:
-        console.show_json({"folder": repo.root, "repository": repo.state(), "draft": list(draft)})
+        console.show_json(made.as_data())
     else:
-        console.show_created(folder, repo.state(), list(draft))
-    for told in _notes(base, template, outer):
-        console.note(told)
-
-
-def _notes(base: BaseModelId, template: str | None, outer: Path | None) -> Iterator[str]:
-    if (told := run.coming(base)) is not None:
-        yield told
-    if template is not None and base.name in EMBEDDED and template not in drafts.FOR_TINY:
-        yield (
-            f"{base.name} does not obey the prompt of this template: `--base-model` takes an "
-            f"instruct model ({drafts.ABOUT} says of what size)"
-        )
-    if outer is not None:
-        yield (
-            f"it lies inside the git repository {outer}, which does not see into it: "
-            "name it in that repository's .gitignore"
-        )
+        console.show_created(made)
+    for note in made.notes:
+        console.note(note)

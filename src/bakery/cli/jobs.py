@@ -6,13 +6,15 @@ import time
 
 import click
 
+from bakery.app import jobs as app
+from bakery.app.jobs import Launched
 from bakery.errors import ConfigError, StageError
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import job
-from bakery.store.job import Job
 from bakery.store.store import Store
-from bakery.ui import console
-from bakery.ui import jobs as shown
+from bakery.ui.jobs import follow as print_log
+from bakery.ui.jobs import show_jobs
+from bakery.ui.progress import reporter
 
 POLL_S = 0.2
 
@@ -32,42 +34,35 @@ def jobs(
     digits of it. They take turns: one works, the others of the same store wait.
     """
     repo = ModelRepo.find()
-    known = job.listed(repo.store, repository=repo.git.common_dir, note=console.note)
     if follow is not None and log is not None:
         raise ConfigError("give --follow or --log, not both")
     one = follow if follow is not None else log
     if one is not None and (everything or limit or as_json):
         raise ConfigError("--all, --limit and --json are for the list, not for one job's words")
-    if follow is not None:
-        _follow(repo.store, job.find(known, follow))
-    elif log is not None:
-        _log(repo.store, job.find(known, log))
+    with reporter() as notes:
+        if one is None:
+            found = app.jobs(repo, everything=everything, limit=limit, reporter=notes)
+        else:
+            meant = app.find(repo, one, notes)
+    if one is None:
+        show_jobs(found, as_json=as_json)
+    elif follow is not None:
+        _follow(repo.store, meant)
     else:
-        chosen = [found for found in known if everything or _matters(found, known)]
-        latest = chosen[-limit:] if limit else chosen
-        shown.show_jobs(latest, hidden=len(known) - len(latest), as_json=as_json)
+        click.echo(meant.log.read_text(encoding="utf-8", errors="replace"), nl=False)
 
 
-def _matters(found: Job, known: list[Job]) -> bool:
-    """Tell whether a job works, waits, is to be fetched, or is the last word on its branch."""
-    last = [other for other in known if other.branch == found.branch][-1]
-    return found.is_live or found.is_to_be_recorded or (found is last and not found.recorded)
-
-
-def _follow(store: Store, found: Job) -> None:
-    path, log = job.record_path(store, found.id), job.log_path(store, found.id)
+def _follow(store: Store, meant: Launched) -> None:
+    path, name = job.record_path(store, meant.job.id), meant.job.id
     try:
-        shown.follow(log.read_bytes, lambda: not job.read(path).is_live, lambda: time.sleep(POLL_S))
+        print_log(
+            meant.log.read_bytes, lambda: not job.read(path).is_live, lambda: time.sleep(POLL_S)
+        )
     except KeyboardInterrupt:
-        click.echo(f"\njob {found.id} goes on: `bgit cancel {found.id}` stops it", err=True)
+        click.echo(f"\njob {name} goes on: `bgit cancel {name}` stops it", err=True)
         return
     ended = job.read(path)
     if ended.state != "complete":
         raise StageError(f"job {ended.id} is {ended.state}: {ended.error}", hint=ended.hint or None)
     if ended.is_to_be_recorded:
         click.echo(f"job {ended.id} is complete: `bgit fetch` on {ended.branch} records it")
-
-
-def _log(store: Store, found: Job) -> None:
-    path = job.log_path(store, found.id)
-    click.echo(path.read_text(encoding="utf-8", errors="replace"), nl=False)

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import click
 
+from bakery.errors import BakeryError
+from bakery.repo.model_repo import ModelRepo
+
 _KEY = "bakery.raw_arguments"
 
 
@@ -27,3 +30,13 @@ def arguments(context: click.Context) -> Sequence[str]:
 def are_paths(context: click.Context) -> bool:
     """Tell whether `--` was typed: what follows it are paths, which only git has."""
     return "--" in arguments(context)
+
+
+def repository(*, surely: bool) -> ModelRepo | None:
+    """Return the repository around us; None where it need not be one of ours: git answers."""
+    try:
+        return ModelRepo.find()
+    except BakeryError:
+        if surely:
+            raise
+        return None

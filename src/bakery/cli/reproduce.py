@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bakery.app import reproduce as reproducing
+from bakery.app import reproduce as app
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.progress import reporter
 from bakery.ui.reproduce import show_reproduced, show_steps
@@ -29,9 +29,9 @@ def reproduce(
     repo = ModelRepo.find()
     bake = repo.find_bake(model)
     if dry_run:
-        show_steps(reproducing.steps(repo, bake, force=force), as_json=as_json)
+        show_steps(app.steps(repo, bake, force=force), as_json=as_json)
         return
     with reporter() as shown:
-        found = reproducing.reproduce(repo, bake, force=force, reporter=shown)
+        found = app.reproduce(repo, bake, force=force, reporter=shown)
     show_reproduced(found, as_json=as_json)
     context.exit(0 if found.is_same else 1)

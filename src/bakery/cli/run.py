@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
 
-from bakery.app import background
-from bakery.app import run as pipeline
-from bakery.cli import worker
+from bakery.app import check, jobs
+from bakery.app import run as app
 from bakery.errors import ConfigError
-from bakery.repo.look.check import forecast
 from bakery.repo.model_repo import ModelRepo
-from bakery.store import job
 from bakery.ui import console
-from bakery.ui import jobs as shown
-from bakery.ui.check import show_forecast
+from bakery.ui.check import show_check
+from bakery.ui.jobs import show_launched
 from bakery.ui.progress import reporter
 
 
@@ -24,7 +19,7 @@ from bakery.ui.progress import reporter
     "stages",
     nargs=-1,
     metavar="[stim] [rollout] [bake]",
-    type=click.Choice(pipeline.STAGES, case_sensitive=False),
+    type=click.Choice(app.STAGES, case_sensitive=False),
 )
 @click.option(
     "--force",
@@ -50,7 +45,7 @@ from bakery.ui.progress import reporter
 @click.option(
     "--allow",
     multiple=True,
-    type=click.Choice(pipeline.WAIVERS),
+    type=click.Choice(app.WAIVERS),
     help="Go on with poor `questions`, fewer than half of whose writer's replies are usable, or "
     "with a `teacher` that does not obey its prompt at all. The recipe says so.",
 )
@@ -80,42 +75,18 @@ def run(
             hint="--now starts it beside the others.",
         )
     repo = ModelRepo.find()
-    chosen = [stage for stage in pipeline.STAGES if not stages or stage in stages]
+    chosen = [stage for stage in app.STAGES if not stages or stage in stages]
     if dry_run:
-        plan = pipeline.planned(repo, chosen)
-        show_forecast(forecast(repo, plan, pipeline.machine(plan)), as_json=as_json)
+        show_check(check.dry_run(repo, chosen), as_json=as_json)
         return
+    with reporter() as notes:
+        if detach:
+            begun = jobs.launch(repo, chosen, force=force, at_once=now, allow=allow, reporter=notes)
+        else:
+            report = app.run(
+                repo, chosen, force=force, wait=not no_wait, allow=allow, reporter=notes
+            )
     if detach:
-        _launch(repo, chosen, force=force, at_once=now, allow=allow, as_json=as_json)
-        return
-    with reporter() as notes:
-        report = pipeline.run(
-            repo, chosen, force=force, wait=not no_wait, allow=allow, reporter=notes
-        )
-    if as_json:
-        current = report.model is not None and repo.state().parent == report.model
-        console.show_json(shown.run_data(report, is_current=current))
+        show_launched(begun, as_json=as_json)
     else:
-        console.show_run(report)
-
-
-def _launch(
-    repo: ModelRepo,
-    stages: Sequence[str],
-    *,
-    force: bool,
-    at_once: bool,
-    allow: Sequence[str],
-    as_json: bool,
-) -> None:
-    with reporter() as notes:
-        begun = background.launch(
-            repo,
-            stages,
-            force=force,
-            at_once=at_once,
-            allow=allow,
-            program=worker.PROGRAM,
-            reporter=notes,
-        )
-    shown.show_launched(begun, log=job.log_path(repo.store, begun.id), as_json=as_json)
+        console.show_run(report, as_json=as_json)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import click
 
 from bakery.cli import passthrough
-from bakery.cli.raw import RawCommand, are_paths, arguments
-from bakery.errors import BakeryError, ConfigError, RepoError
-from bakery.repo.look import show as described
-from bakery.repo.look import unknown
-from bakery.repo.model_repo import ModelRepo
-from bakery.ui import show as record
+from bakery.cli.raw import RawCommand, are_paths, arguments, repository
+from bakery.errors import ConfigError, RepoError
+from bakery.repo.look import show as look
 from bakery.ui.console import say_data
+from bakery.ui.show import show_base, show_record
 
 
 @click.command(cls=RawCommand, context_settings={"ignore_unknown_options": True})
@@ -33,35 +31,23 @@ def show(
     or `base`. What git knows by the same name, and everything else, is shown by git.
     """
     ours = as_json or as_input or as_recipe
-    repo = _repository(ours=ours)
+    repo = repository(surely=ours)
     if ours and len(words) > 1:
         raise ConfigError("name one model", hint="`bgit models` lists them.")
     chosen = words or (("parent",) if ours else ())
     named = None
-    if repo is not None and len(chosen) == 1 and not are_paths(context):
-        named = described.named(repo, chosen, surely=ours)
-    if repo is not None and named is None and not are_paths(context):
-        unknown.refuse(repo, words)
+    if repo is not None and not are_paths(context):
+        named = look.named(repo, chosen, most=1, surely=ours)
     if repo is None or named is None:
         context.exit(passthrough.hand_to_git(["show", *arguments(context)]))
     (bake,) = named
     if bake is not None and as_input:
-        say_data(described.input_text(repo, bake), nl=False)
+        say_data(look.input_text(repo, bake), nl=False)
     elif bake is not None and as_recipe:
         say_data(bake.block, nl=False)
     elif bake is not None:
-        record.show_record(described.describe(repo, bake), as_json=as_json)
+        show_record(look.describe(repo, bake), as_json=as_json)
     elif as_input or as_recipe:
         raise RepoError(f"{repo.state().base.name} is the base model: it was not baked here")
     else:
-        record.show_base(repo.state().base, as_json=as_json)
-
-
-def _repository(*, ours: bool) -> ModelRepo | None:
-    """Return the repository around us; None where only git can have something to show."""
-    try:
-        return ModelRepo.find()
-    except BakeryError:
-        if ours:
-            raise
-        return None
+        show_base(repo.state().base, as_json=as_json)

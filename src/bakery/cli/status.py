@@ -7,10 +7,10 @@ import time
 
 import click
 
-from bakery.repo.look import status as overview
+from bakery.repo.look import status as look
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
-from bakery.ui.status import changed_lines, is_settled, show_status
+from bakery.ui.status import changed_lines, show_status
 
 EVERY_S = 2.0
 """Between two looks, where no number is given."""
@@ -32,7 +32,7 @@ def status(as_json: bool, every: float | None) -> None:
     """Show where the repository stands and what `run` would do."""
     repo = ModelRepo.find()
     if every is None:
-        show_status(overview.status(repo), as_json=as_json)
+        show_status(look.status(repo), as_json=as_json)
     elif sys.stdout.isatty() and not as_json:
         _redraw(repo, every)
     else:
@@ -41,10 +41,10 @@ def status(as_json: bool, every: float | None) -> None:
 
 def _redraw(repo: ModelRepo, every: float) -> None:
     while True:
-        now = overview.status(repo)
+        now = look.status(repo)
         click.clear()
         show_status(now)
-        if is_settled(now):
+        if now.is_settled:
             return
         time.sleep(every)
 
@@ -53,7 +53,7 @@ def _follow(repo: ModelRepo, every: float, *, as_json: bool) -> None:
     """Print what changes, line by line; as JSON: the whole, as often as something does."""
     before = None
     while True:
-        now = overview.status(repo)
+        now = look.status(repo)
         lines = list(changed_lines(before, now))
         if lines and as_json:
             show_status(now, as_json=True)
@@ -61,7 +61,7 @@ def _follow(repo: ModelRepo, every: float, *, as_json: bool) -> None:
             for line in lines:
                 console.say(line)
         sys.stdout.flush()
-        if is_settled(now):
+        if now.is_settled:
             return
         before = now
         time.sleep(every)

@@ -10,20 +10,17 @@ from bakery.cli.questions import row_options
 from bakery.repo.look import questions
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
-from bakery.ui.questions import Asked, show_stimuli
+from bakery.ui.questions import Form, show_stimuli
 
 
 @click.command()
 @row_options
-def stim(name: str | None, **asked: Any) -> None:
+def stim(name: str | None, limit: int | None, offset: int, **form: Any) -> None:
     """Show the questions of the configured target, and the shares of its mix.
 
     After a bake, of the target that was baked; with --target, of any other.
     """
-    found = questions.folders_of(ModelRepo.find(), name)
+    found = questions.stim(ModelRepo.find(), name, limit=limit, offset=offset)
     if found.remark:
         console.note(found.remark)
-    stimuli = questions.questions(found.stim)
-    shares = questions.shares(found.stim, stimuli)
-    complete = questions.is_complete(found.stim)
-    show_stimuli(found.name, stimuli, shares, complete=complete, asked=Asked(**asked))
+    show_stimuli(found, Form(**form))

@@ -31,20 +31,13 @@ def target(
     if name is not None and name not in LISTING and (everywhere or limit or count):
         raise ConfigError("--all, --limit and --count are for the list: leave NAME out")
     repo = ModelRepo.find()
-    former = repo.former()
-    if name is not None and former is not None and name in former.targets:
-        console.show_json({"target_name": name, "config": former.targets[name]})
-        return
     if name is not None and name not in LISTING:
-        show_target(targets.find(repo, name), as_json=as_json)
+        show_target(targets.target(repo, name), as_json=as_json)
         return
-    listing = targets.listed(repo, everywhere=everywhere)
+    listing = targets.listed(repo, everywhere=everywhere, limit=None if count else limit)
     if listing.problem:
         console.note(f"left out what input.yml configures: {listing.problem}")
     if count:
         console.say(str(len(listing.targets)))
-        return
-    shown = listing.targets[-limit:] if limit else listing.targets
-    show_targets(shown, former=tuple(former.targets) if former else (), as_json=as_json)
-    if len(shown) < len(listing.targets):
-        console.note(f"{len(listing.targets) - len(shown)} older targets are not shown")
+    else:
+        show_targets(listing, as_json=as_json)

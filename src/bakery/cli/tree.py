@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bakery.repo.model_repo import ModelRepo
-from bakery.ui import tree as lineage
+from bakery.ui.tree import show_tree
 
 
 @click.command()
@@ -17,4 +17,4 @@ def tree(branch: str | None, as_json: bool) -> None:
     `*` is the current model, [branch] and <tag> stand at theirs, +N is how many more models a bake
     gave.
     """
-    lineage.show_tree(ModelRepo.find().lineage(branch=branch), as_json=as_json)
+    show_tree(ModelRepo.find().lineage(branch=branch), as_json=as_json)

@@ -12,9 +12,6 @@ from bakery.cli import rim
 from bakery.store.store import Store
 from bakery.ui.progress import Lines
 
-PROGRAM = (sys.executable, "-P", "-m", "bakery.cli.worker")
-"""`-P`: nothing that lies in the folder of a repository is taken for a module."""
-
 
 def main() -> None:
     """Do one job; all that is said goes into its log."""

@@ -19,14 +19,15 @@ from filelock import FileLock, Timeout
 
 from bakery.distil.settings import settled
 from bakery.distil.settings.parse import WRITTEN, Settings
-from bakery.distil.trainer import TRAJECTORIES
 from bakery.engine.training import checkpoints, start
 from bakery.engine.training.numerics import FILE as NUMERICS
 from bakery.errors import ConfigError, StageError
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
+from bakery.store.results import METRICS as METRICS
+from bakery.store.results import TRAJECTORIES
 
-METRICS, RESULTS, CONFIG = "metrics.jsonl", "results.json", "config.yaml"
+RESULTS, CONFIG = "results.json", "config.yaml"
 FINAL, MERGED = "final_model", "merged"
 OWN = (
     CONFIG, METRICS, RESULTS, FINAL, MERGED, NUMERICS, start.FILE, TRAJECTORIES,

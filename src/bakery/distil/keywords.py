@@ -12,15 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from accelerate.utils import gather_object
 from peft import PeftModel
 
-from bakery.distil.settings.parse import Settings
-from bakery.engine.sampling.sampling import SampleRequest, Watch, sample
+from bakery.engine.sampling.sampling import SampleRequest, Watch
+from bakery.engine.sampling.speaker import Speaker
 from bakery.engine.text.chat import Chat
+from bakery.engine.workers import ALONE, Worker
 from bakery.identity import SamplingSettings
 from bakery.records import Message, Prompt
 from bakery.reporting import Reporter
+from bakery.settings.config import ContextConfig
 
 SHOWN_CHARS = 200
 
@@ -58,11 +59,17 @@ class Questions:
     """Questions with keywords, asked without the context, under it, and of the baked model."""
 
     def __init__(
-        self, chat: Chat, settings: Settings, asked: Mapping[str, Sequence[QuestionAnswer]]
+        self,
+        chat: Chat,
+        asked: Mapping[str, Sequence[QuestionAnswer]],
+        context: ContextConfig,
+        *,
+        max_tokens: int,
+        worker: Worker = ALONE,
     ) -> None:
-        self._chat, self._asked, self._settings = chat, asked, settings
-        self._prefix = settings.context.prefix
-        kept = settings.context.student_retained_turns
+        self._chat, self._asked = chat, asked
+        self._max_tokens, self._worker = max_tokens, worker
+        self._prefix, kept = context.prefix, context.student_retained_turns
         # What stays at inference is there before the bake, too.
         self._left = (self._prefix or ())[-kept:] if kept else ()
 
@@ -94,20 +101,18 @@ class Questions:
         reporter: Reporter,
     ) -> Scores:
         """Ask every process its share of the questions."""
-        training = self._settings.training
-        rank, world = training.process_index, training.world_size
+        rank, world = self._worker.rank, self._worker.count
         reporter.progress("ask", 0, len(pairs))
         mine = ask(
             model,
             self._chat,
             [pair.question for pair in pairs[rank::world]],
             Prompt(tuple(context)),
-            max_new_tokens=self._settings.data.eval_max_new_tokens,
-            end_ids=self._chat.end_ids,
+            max_new_tokens=self._max_tokens,
             watch=reporter.partly,
         )
         numbered = list(zip(range(rank, len(pairs), world), mine, strict=True))
-        said = dict(gather_object(numbered) if world > 1 else numbered)
+        said = dict(self._worker.gather(numbered))
         reporter.progress("ask", len(pairs), len(pairs))
         return score(pairs, [said[at] for at in range(len(pairs))])
 
@@ -138,7 +143,6 @@ def ask(
     prompt: Prompt,
     *,
     max_new_tokens: int,
-    end_ids: frozenset[int],
     watch: Watch | None = None,
 ) -> list[str]:
     """Return the model's likeliest answer to every question behind `prompt`, in batches.
@@ -150,11 +154,8 @@ def ask(
         SampleRequest(str(at), tuple(chat.prefix_ids(prompt, [{"role": "user", "content": text}])))
         for at, text in enumerate(questions)
     ]
-    said: dict[str, str] = {}
-    ends, pad_id = end_ids, chat.pad_id
-    for batch in sample(model, requests, settings, end_ids=ends, pad_id=pad_id, watch=watch):
-        said |= {answer.key: chat.text(answer.ids) for answer in batch}
-    return [chat.thought_begun(r.prefix_ids) + said[r.key] for r in requests]
+    said = Speaker(model, chat, watch).all(requests, settings)
+    return [chat.thought_begun(r.prefix_ids) + chat.text(said[r.key].ids) for r in requests]
 
 
 def is_correct(response: str, accepted: Sequence[str]) -> bool:

@@ -1,85 +1,35 @@
 """From a DataConfig to a model with its tokenizer, and the adapter that is trained on it.
 
-What only some need (4 bits, Unsloth, other attention kernels) is imported when it is asked for;
-where it is missing that is said before any weight is read. Nothing is ever installed.
+What only some need (4 bits, Unsloth) is imported when it is asked for; where it is missing that is
+said before any weight is read. Nothing is ever installed.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import peft
 import torch
 from peft import PeftModel
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    GenerationConfig,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
-from transformers.utils import logging as hf_logging
+from transformers import PreTrainedModel
 
 from bakery.engine.bases import bases
 from bakery.engine.bases.gguf import kept
-from bakery.engine.models import models
 from bakery.engine.models.adapters import peft_on_new_transformers
-from bakery.errors import ConfigError, ModelError
+from bakery.engine.models.models import Source
+from bakery.engine.training import needs
+from bakery.errors import ConfigError
 from bakery.reporting import Reporter
 from bakery.settings.config import BakeryConfig, DataConfig, LoraConfig
 
 INSTALL = {
     "bitsandbytes": ("load_in_4bit", "pip install bitsandbytes"),
     "unsloth": ("use_unsloth", "pip install unsloth"),
-    "flash_attn": ("attn_implementation: flash_attention_2", "pip install flash-attn"),
     "liger_kernel": ("use_liger_kernel", "pip install liger-kernel"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a model's files are, and by what name it is called."""
-
-    name: str
-    files: str
-    options: Mapping[str, Any]
-    unpacked: Mapping[str, str] = field(default_factory=dict)
-    """How the files came out of a GGUF file; empty for any other model."""
-
-    @property
-    def loads_from(self) -> str:
-        """By what name a saved adapter calls its base, so that PEFT finds it."""
-        return self.files if self.unpacked else self.name
-
-    def names(self) -> dict[str, str]:
-        """Return what results.json says of it."""
-        return {"model": self.name, "loads_from": self.loads_from}
-
-    def config(self) -> PreTrainedConfig:
-        """Read the configuration, and refuse a model that is not a causal language model."""
-        config = _read(AutoConfig, self)
-        if not self.options["trust_remote_code"]:
-            models.refuse_other_than_text(self.name, config)
-        return config
-
-    def tokenizer(self) -> PreTrainedTokenizerBase:
-        """Read the tokenizer with its chat template."""
-        return _read(AutoTokenizer, self)
-
-    def end_ids(self, eos_token_id: int | None) -> list[int]:
-        """Return every id that ends a turn, without reading a weight."""
-        try:
-            generation = GenerationConfig.from_pretrained(self.files, **self.options)
-        except OSError:
-            generation = None
-        return models.ids_that_end(generation, eos_token_id)
 
 
 def find(data: DataConfig, *, reporter: Reporter | None = None) -> Source:
@@ -113,7 +63,6 @@ def check_optional(data: DataConfig, training: BakeryConfig) -> None:
     wanted = {
         "bitsandbytes": data.load_in_4bit,
         "unsloth": data.use_unsloth,
-        "flash_attn": data.attn_implementation == "flash_attention_2",
         "liger_kernel": training.use_liger_kernel,
     }
     for package, is_wanted in wanted.items():
@@ -135,31 +84,19 @@ def check_optional(data: DataConfig, training: BakeryConfig) -> None:
 
 def load(source: Source, data: DataConfig, training: BakeryConfig) -> PreTrainedModel:
     """Return the frozen model in eval mode, on this process's device."""
-    config = source.config()
-    hf_logging.disable_progress_bar()
     if data.use_unsloth:
+        source.config()  # refuses what is no language model
         return _with_unsloth(source, data, training)
-    options: dict[str, Any] = {
-        **source.options,
-        "config": config,
-        "dtype": _dtype(data.torch_dtype),
-        "use_safetensors": True,
-    }
-    if data.attn_implementation:
-        options["attn_implementation"] = data.attn_implementation
+    more = {}
     if data.load_in_4bit:
-        options["quantization_config"] = _four_bits(data)
-        options["device_map"] = {"": training.device}
-    try:
-        model = AutoModelForCausalLM.from_pretrained(source.files, **options)
-    except (ImportError, OSError, ValueError) as error:
-        raise ModelError(f"{source.name} cannot be loaded: {error}") from error
-    sharded = training.deepspeed or training.fsdp  # These place the weights themselves.
-    if not data.load_in_4bit and not sharded:
-        model = model.to(training.device)
-    if training.device.type == "cpu" and model.num_parameters() < models.ONE_THREAD_BELOW:
-        torch.set_num_threads(1)
-    return model.eval().requires_grad_(False)
+        more = {"quantization_config": _four_bits(data), "device_map": {"": training.device}}
+    placed_elsewhere = data.load_in_4bit or training.deepspeed or training.fsdp
+    return source.model(
+        dtype=data.torch_dtype,
+        attention=needs.attention(data.attn_implementation),
+        device=None if placed_elsewhere else training.device,
+        more=more,
+    )
 
 
 @peft_on_new_transformers()
@@ -205,13 +142,6 @@ def lora_config(lora: LoraConfig, data: DataConfig) -> peft.LoraConfig:
         task_type="CAUSAL_LM",
         revision=data.revision,
     )
-
-
-def _read(kind: Any, source: Source) -> Any:
-    try:
-        return kind.from_pretrained(source.files, **source.options)
-    except (ImportError, OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{source.name} cannot be read: {error}") from error
 
 
 def _dtype(name: str) -> Any:

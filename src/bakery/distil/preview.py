@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig
 from bakery import costs
 from bakery.data.rows import Row
 from bakery.distil import loading, run
-from bakery.distil.settings import settled
+from bakery.distil.settings import narrowed, settled
 from bakery.distil.settings.parse import Settings
 from bakery.engine.bases.machine import MEASURED_S
 from bakery.engine.models.adapters import peft_on_new_transformers
@@ -26,11 +26,10 @@ from bakery.engine.text.pairs import (
     fit,
     pairs_of,
     prefixes,
-    settings_of,
 )
 from bakery.engine.text.views import Pair, View
 from bakery.engine.training import on_policy
-from bakery.engine.training.rounds import Rounds, rounds_of
+from bakery.engine.training.rounds import Rounds
 from bakery.errors import ConfigError
 from bakery.previews import Estimate, Piece, Preview, ShownRow, Side
 from bakery.reporting import Reporter
@@ -43,13 +42,13 @@ _OF_4_BITS = 0.56
 def look(settings: Settings, *, reporter: Reporter) -> Preview:
     """Return some rows as both see them, and what training on all of them would take."""
     material = run.gather(settings)
-    training, context = settings.training, settings_of(settings.context)
+    training, context = settings.training, narrowed.views(settings.context)
     source = loading.find(settings.data, reporter=reporter)
     config, tokenizer = source.config(), source.tokenizer()
     chat = Chat(
         tokenizer, source.end_ids(tokenizer.eos_token_id), template_kwargs=training.template_kwargs
     )
-    rounds = rounds_of(material.rows, chat, context, training, config, reporter)
+    rounds = narrowed.rounds(material.rows, chat, context, training, config, reporter)
     if training.on_policy:
         on_policy.check(len(rounds.open_rows))
         for note in on_policy.notes(rounds, training.loss_type):

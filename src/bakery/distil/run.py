@@ -10,8 +10,8 @@ import gc
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -20,27 +20,26 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from peft import PeftModel
-from safetensors import SafetensorError
 from transformers import PreTrainedConfig, PrinterCallback, ProgressCallback, TrainerCallback
 from transformers.utils import logging as hf_logging
 
+from bakery.card import Card
 from bakery.data.datasets import eval_rows, load_eval_data, training_rows
 from bakery.data.rows import Row
-from bakery.distil import folder, loading
+from bakery.distil import folder, loading, refusals
 from bakery.distil.folder import FINAL, MERGED, METRICS, RESULTS
 from bakery.distil.keywords import QuestionAnswer, Questions
-from bakery.distil.settings import settled
+from bakery.distil.settings import narrowed, settled
 from bakery.distil.settings.parse import Settings
 from bakery.distil.trainer import ContextBakingTrainer
 from bakery.engine.models import merged, versions
 from bakery.engine.text.chat import CLOCK_STOPPED, Chat
-from bakery.engine.text.pairs import settings_of
-from bakery.engine.training import metrics, on_policy
-from bakery.engine.training.rounds import Drawn, Rounds, rounds_of
+from bakery.engine.training import metrics, needs, on_policy
+from bakery.engine.training.rounds import Rounds, answers_in
+from bakery.engine.training.trainer import worker_of
 from bakery.errors import ConfigError, StageError
-from bakery.evals.card import card
 from bakery.identity import canonical, digest
-from bakery.records import Message, Prompt, read_rows, write_atomic
+from bakery.records import Message, Prompt, write_atomic
 from bakery.reporting import Reporter
 
 
@@ -67,7 +66,7 @@ def gather(settings: Settings) -> Material:
     rows = training_rows(settings.data)
     _check_context(settings, rows)
     if settings.training.trajectories_file:
-        read_rows(Path(settings.training.trajectories_file), Drawn)  # refuses what holds others
+        answers_in(Path(settings.training.trajectories_file))  # refuses what holds others
     if settings.training.on_policy:
         on_policy.check(sum(row.needs_sampling for row in rows))
     held_out = eval_rows(settings.data)
@@ -118,6 +117,8 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     out, first = Path(str(training.output_dir)), training.process_index == 0
     told = _Told(reporter, list(settings.notes))
     _tune(settings, told)
+    for note in needs.other_attention(settings.data.attn_implementation, "attn_implementation"):
+        told.note(note)
     source = loading.find(settings.data, reporter=told)
     tokenizer = source.tokenizer()
     end_ids = source.end_ids(tokenizer.eos_token_id)
@@ -128,7 +129,10 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     sized = settled.lora(settings.lora, settled.base_of(source.config()), training)
     with told.doing("loading"):
         model = loading.load(source, settings.data, training)
-    questions = Questions(chat, settings, material.questions)
+    questions = Questions(
+        chat, material.questions, settings.context,
+        max_tokens=settings.data.eval_max_new_tokens, worker=worker_of(training),
+    )  # fmt: skip
     scores = questions.before(model, told)
     student = loading.with_adapter(model, settings.lora, source, settings.data, training)
     if training.merge:
@@ -157,7 +161,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         "schema": 1,
         **_prompt_tokens(chat, settings, saved),
         **scores,
-        "card": card(before, after, probe.rows if held_out else 0, saved),
+        "card": Card.made(before, after, probe.rows if held_out else 0, saved).as_data(),
         "measured_on": {"rows": probe.rows, "held_out": held_out},
         "loss": {"first": seen[0], "last": seen[-1], "min": min(seen)},
         "steps": trainer.state.global_step,
@@ -205,11 +209,11 @@ class _Rounds:
         reporter: Reporter,
     ) -> _Rounds:
         """Cut all rows into examples."""
-        more = chat, settings_of(settings.context), settings.training, config, reporter
+        more = chat, narrowed.views(settings.context), settings.training, config, reporter
         held_out = material.eval_rows
         return cls(
-            rounds_of(material.rows, *more),
-            rounds_of(held_out, *more) if held_out is not None else None,
+            narrowed.rounds(material.rows, *more),
+            narrowed.rounds(held_out, *more) if held_out is not None else None,
         )
 
 
@@ -296,7 +300,7 @@ def _trainer(
     digest_of_data: str,
 ) -> ContextBakingTrainer:
     rows = metrics.Metrics(Path(str(settings.training.output_dir)) / METRICS, reporter)
-    with _refusals():
+    with refusals.told():
         made = ContextBakingTrainer(
             model=student,
             args=settings.training,
@@ -328,7 +332,7 @@ class _Settled(TrainerCallback):
 def _train(trainer: ContextBakingTrainer, material: Material) -> list[float]:
     """Train, and return the losses; training that did nothing, or broke, is an error."""
     try:
-        with _refusals():
+        with refusals.told():
             trainer.train(resume_from_checkpoint=material.resume)
     except torch.OutOfMemoryError as error:
         raise StageError(
@@ -342,47 +346,6 @@ def _train(trainer: ContextBakingTrainer, material: Material) -> list[float]:
             "nothing was trained: there was no step", hint="Raise num_train_epochs or max_steps."
         )
     return seen
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Turn what the libraries refuse, and a full disk, into errors that a person can act on."""
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        raise _of_a_file(error) from error
-    except (ImportError, ValueError, KeyError, TypeError) as error:
-        if not _is_of_a_library(error):
-            raise
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise ConfigError(
-            f"the training libraries refuse these settings: {said[0]}",
-            hint="\n".join(said[1:3]) or "Check the settings that this names.",
-        ) from error
-
-
-def _of_a_file(error: OSError | SafetensorError) -> StageError:
-    """Return what to say of a file that cannot be read or written."""
-    if isinstance(error, SafetensorError) and "I/O error" not in str(error):
-        return StageError(
-            f"a file of weights is damaged: {error}",
-            hint="If it is a checkpoint's, delete that checkpoint-N folder: "
-            "resume_from_checkpoint: true goes on from the one before.",
-        )
-    return StageError(
-        f"a file cannot be written or read: {error}",
-        hint="Is the disk full? Nothing that was whole is lost: resume_from_checkpoint: true "
-        "goes on from the last whole checkpoint.",
-    )
-
-
-def _is_of_a_library(error: BaseException) -> bool:
-    """Tell whether an error was raised inside transformers and its kin, and not in our code."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    module = frame.tb_frame.f_globals.get("__name__", "") if frame else ""
-    return module.partition(".")[0] in ("transformers", "accelerate", "torch", "peft")
 
 
 def _prompt_tokens(chat: Chat, settings: Settings, saved: float) -> dict[str, int]:

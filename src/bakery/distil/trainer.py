@@ -15,36 +15,43 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accelerate.utils import gather_object
-from peft import PeftModel
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from peft import PeftConfig, PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
+from bakery.card import Fidelity
 from bakery.data.datasets import prompt_baking_collator, rows_of
+from bakery.distil import student
 from bakery.distil.beginning import Beginning
+from bakery.distil.settings import narrowed
+from bakery.engine.loss.forms import Form
 from bakery.engine.loss.losses import Divergence, make_loss
 from bakery.engine.loss.readout import Readout
-from bakery.engine.models.adapters import check_can_teach, parent_only
+from bakery.engine.models.adapters import parent_only
 from bakery.engine.models.models import end_ids
 from bakery.engine.modes import evaluating
 from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.sampling.sampling import Captured
-from bakery.engine.teacher import teacher
-from bakery.engine.teacher.examples import Example, Examples, Features
-from bakery.engine.teacher.fidelity import Fidelity, totals
-from bakery.engine.teacher.scoring import beginning
-from bakery.engine.teacher.teacher import KeptTeacher, LiveTeacher, TeacherRecord, teaching
+from bakery.engine.teacher.examples import Examples, Features
+from bakery.engine.teacher.fidelity import totals
+from bakery.engine.teacher.keeping import Place, live, taught
+from bakery.engine.teacher.teacher import (
+    Asked,
+    KeptTeacher,
+    LiveTeacher,
+    TeacherRecord,
+    teaching,
+)
 from bakery.engine.text.chat import Chat
-from bakery.engine.text.pairs import settings_of
 from bakery.engine.text.views import Pair
 from bakery.engine.training import on_policy
 from bakery.engine.training.numerics import FILE as NUMERICS
-from bakery.engine.training.on_policy import OnPolicyTrainer, OwnAnswers, Places
-from bakery.engine.training.rounds import Rounds, rounds_of
+from bakery.engine.training.on_policy import KeptAnswers, OnPolicyTrainer, Places
+from bakery.engine.training.rounds import Rounds
 from bakery.errors import ConfigError
 from bakery.reporting import Quiet, Reporter
-from bakery.settings.config import BakeryConfig, ContextConfig, context_of
+from bakery.settings.config import BakeryConfig, ContextConfig, LoraConfig, context_of
+from bakery.store.results import TRAJECTORIES
 
-TRAJECTORIES = "trajectories.jsonl"
 MOST_PROBED = 64
 """Training rows on which fidelity is measured where nothing is held out."""
 
@@ -55,11 +62,11 @@ class ContextBakingTrainer(OnPolicyTrainer):
     Takes what the data functions of this package return, lists of such rows, or `Rounds`.
     """
 
-    _own: OwnAnswers | None
+    _own: KeptAnswers | None
 
     def __init__(
         self,
-        model: PeftModel | None = None,
+        model: PeftModel | PreTrainedModel | str | Path | None = None,
         args: BakeryConfig | None = None,
         context_config: ContextConfig | None = None,
         train_dataset: Any = None,
@@ -70,32 +77,40 @@ class ContextBakingTrainer(OnPolicyTrainer):
         callbacks: list[Any] | None = None,
         optimizers: tuple[Any, Any] = (None, None),
         *,
+        peft_config: PeftConfig | LoraConfig | None = None,
         reporter: Reporter | None = None,
     ) -> None:
-        model, args, tokenizer = _required(model, args, processing_class)
+        """Make a trainer of a model, or of a name: a hub id, a folder, `tiny`.
+
+        What has no adapter gets one: `peft_config`, else of the size that suits the base. What
+        `args` leaves open is settled by the base and the rows (docs/bakery.md).
+        """
+        if not isinstance(args, BakeryConfig):
+            raise ConfigError("ContextBakingTrainer needs args=BakeryConfig(...)")
+        learning, tokenizer = student.of(model, args, processing_class, peft_config)
         _refuse_unused(data_collator, compute_metrics)
         self.reporter = reporter or Quiet()
-        self._end_ids = frozenset(end_ids(model.get_base_model(), tokenizer.eos_token_id))
-        self.chat = Chat(tokenizer, sorted(self._end_ids), template_kwargs=args.template_kwargs)
-        self._context = settings_of(context_of(args, context_config))
-        self._rounds = self._rounds_of(train_dataset, args, model)
+        ends = end_ids(learning.get_base_model(), tokenizer.eos_token_id)
+        self.chat = Chat(tokenizer, ends, template_kwargs=args.template_kwargs)
+        self._context = narrowed.views(context_of(args, context_config))
+        self._rounds = self._rounds_of(train_dataset, args, learning)
         self._eval_rounds = (
-            self._rounds_of(eval_dataset, args, model) if eval_dataset is not None else None
+            self._rounds_of(eval_dataset, args, learning) if eval_dataset is not None else None
         )
         own = self._own_answers(args)
-        self.beginning = Beginning(model, args, self._rounds)
+        self.beginning = Beginning(learning, args, self._rounds)
         self._round: int | None = None
         self._told: set[str] = set()
         self._probe: Probe | None = None
         super().__init__(
-            model,
+            learning,
             args,
-            readout=Readout(model),
+            readout=Readout(learning),
             loss=make_loss(
                 args.loss_type,
                 temperature=args.temperature,
                 beta=args.jsd_beta,
-                k=min(args.loss_top_k, model.config.get_text_config().vocab_size),
+                k=min(args.loss_top_k, learning.config.get_text_config().vocab_size),
             ),
             train_dataset=_unmade(self._rounds, Places if own else Examples),
             eval_dataset=_unmade(self._eval_rounds) if self._eval_rounds else None,
@@ -126,7 +141,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
         On-policy rows are answered later (`get_batch_samples`); the teacher of them is live.
         """
         if self._own is not None:
-            if not self.train_dataset.record.is_live:
+            if not self.train_dataset.is_taught:
                 begins = self._rounds.begins
                 self.train_dataset.record = LiveTeacher(self.model, self.readout, begins)
             return
@@ -189,9 +204,8 @@ class ContextBakingTrainer(OnPolicyTrainer):
         if not held_out and isinstance(record, TeacherRecord):
             # The file of a training round is given back when the next one is drawn.
             share = pairs[self.args.process_index :: self.args.world_size]
-            if record.is_partial:  # all of it was too much for the disk, and is for memory
-                begins = [beginning(pair.teacher) for pair in share]
-                record = LiveTeacher(self.model, self.readout, begins)
+            if record.form is Form.LIKELIEST:  # the whole was too much for the disk
+                record = live(self.model, self.readout, share)
             else:
                 record = KeptTeacher(record, share)
         return Probe(pairs, record, count, held_out)
@@ -203,18 +217,17 @@ class ContextBakingTrainer(OnPolicyTrainer):
             self.start_round(0)
             with self.reporter.doing("fitting first weights"):
                 why = self.beginning.fit(self.readout, self.train_dataset.pairs)
-            if self.args.world_size > 1:  # the first process decides for all
-                why = gather_object([why])[0]
+            why = self.worker.of_first(why)
         self.beginning.begin(why, self.reporter)
 
     def _rounds_of(self, dataset: Any, args: BakeryConfig, model: PeftModel) -> Rounds:
         if isinstance(dataset, Rounds):
             return dataset
-        return rounds_of(
+        return narrowed.rounds(
             rows_of(dataset), self.chat, self._context, args, model.config, self.reporter
         )
 
-    def _own_answers(self, args: BakeryConfig) -> OwnAnswers | None:
+    def _own_answers(self, args: BakeryConfig) -> KeptAnswers | None:
         """Return who answers on-policy rows; None where the teacher answers."""
         if not args.on_policy:
             return None
@@ -222,87 +235,44 @@ class ContextBakingTrainer(OnPolicyTrainer):
         for note in on_policy.notes(self._rounds, args.loss_type):
             self.reporter.note(note)
         kept = Path(str(args.output_dir)) / TRAJECTORIES
-        return OwnAnswers(self._rounds, end_ids=self._end_ids, kept=kept)
+        return KeptAnswers(self._rounds, kept=kept)
 
     def _fill(self, examples: Examples, rounds: Rounds, name: str, *, kept: str) -> None:
         """Have the teacher answer a round and score it; every process does its share."""
-        rank, world = self.args.process_index, self.args.world_size
         folder = Path(str(self.args.output_dir))
         given = self.args.trajectories_file if name == "0" else None
-        prefixes = Prefixes()
         answers = len(rounds.open_rows) * rounds.settings.num_traj_per_stimulus
         fits = Captured.fits(self.readout, answers, rounds.settings)
-        captured = Captured(self.readout) if fits else None
+        asked = Asked(Prefixes(), Captured(self.readout) if fits else None)
         # As in the steps to come: accelerate puts mixed precision around the model only there.
         with teaching(self.model), self.accelerator.autocast():
             drawn = rounds.examples(
                 self.model,
                 name,
-                prefixes=prefixes,
-                captured=captured,
-                end_ids=self._end_ids,
-                rank=rank,
-                world=world,
-                gather=self._gather,
+                asked=asked,
+                worker=self.worker,
                 given=Path(given) if given else None,
                 kept=folder / kept,
             )
-        examples.examples = drawn
-        examples.record = _Unmade()  # the round that is over gives its disk space back
-        self.accelerator.wait_for_everyone()  # on all processes, before the first one looks
-        folder = folder / ".teacher" / name
-        examples.record = self._record(examples, folder, prefixes, captured)
+        examples.replace(drawn)
+        self._teach(examples, folder / ".teacher", name, asked)
 
-    def _record(
-        self, examples: Examples, folder: Path, prefixes: Prefixes, captured: Captured | None
-    ) -> Features:
-        rank, world = self.args.process_index, self.args.world_size
-        if rank == 0:  # what a killed run left was made by other weights, for all that is known
-            shutil.rmtree(folder.parent, ignore_errors=True)
-        # The first one decides for all: free space changes while others write.
-        chosen = [self._form(examples, folder)]
-        why, likeliest_only = (gather_object(chosen) if world > 1 else chosen)[0]
+    def _teach(self, examples: Examples, folder: Path, name: str, asked: Asked) -> None:
+        """Have the teacher score examples; the record's files are nameless once they are open."""
+        place = Place(folder / name / "teacher.safetensors", self.args.teacher_record_gb)
+        self.worker.wait()  # a former round has given its space back before the first one looks
+        if self.worker.rank == 0:  # what a killed run left was made by other weights, maybe
+            shutil.rmtree(folder, ignore_errors=True)
+        examples.record, why = taught(
+            self.model, self.readout, examples.pairs, self.loss, place,
+            is_measured_on=name in ("eval", "probe"),
+            worker=self.worker, asked=asked, reporter=self.reporter,
+        )  # fmt: skip
         if why:
-            self._tell_once(folder.name, why)
-        if why and not likeliest_only:
-            begins = [beginning(pair.teacher) for pair in examples.pairs]
-            return LiveTeacher(self.model, self.readout, begins)
-        shares = [(folder / f"{r}.safetensors", examples.pairs[r::world]) for r in range(world)]
-        path, pairs = shares[rank]
-        with self.accelerator.autocast():
-            teacher.record(
-                self.model,
-                self.readout,
-                pairs,
-                path,
-                of="",
-                loss=self.loss,
-                reporter=self.reporter,
-                prefixes=prefixes,
-                captured=captured,
-                likeliest_only=likeliest_only,
-            )
-        self.accelerator.wait_for_everyone()
-        record = TeacherRecord(shares, is_partial=likeliest_only)
-        self.accelerator.wait_for_everyone()
-        if rank == 0:
-            # The open maps keep the data until the round is over; the names are not needed.
-            shutil.rmtree(folder.parent, ignore_errors=True)
-        return record
-
-    def _form(self, examples: Examples, folder: Path) -> tuple[str, bool]:
-        """Return why the teacher is not kept whole, and whether its likeliest tokens are."""
-        given, budget = (self.model, self.readout, examples.pairs), self.args.teacher_record_gb
-        whole = teacher.size_of(*given, self.loss)
-        why = teacher.too_large(whole, folder, budget)
-        if not why:
-            return "", False
-        fewer = teacher.size_of(*given, self.loss, likeliest_only=True)
-        # What is measured on has to have all that the teacher says: the card is of forward KL.
-        fits = fewer.width < whole.width and not teacher.too_large(fewer, folder, budget)
-        if folder.name in ("eval", "probe") or not fits:
-            return f"{why}: {teacher.AT_EVERY_STEP}", False
-        return f"{why}: only the tokens that {self.args.loss_type} reads are kept", True
+            self._tell_once(name, why)
+        self.worker.wait()
+        if self.worker.rank == 0:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _tell_once(self, name: str, why: str) -> None:
         """Announce that the teacher is live for training or evaluation rows, in the first round."""
@@ -353,35 +323,9 @@ class _NextRound(TrainerCallback):
         self._trainer.end_round(is_last=True)
 
 
-class _Unmade:
-    """The record of examples that no round has been drawn for."""
-
-    is_live = False
-
-    def features_of_pairs(self, pairs: Sequence[Pair]) -> Any:
-        """Never asked: a round is drawn before the first batch."""
-        raise AssertionError("no round is drawn")
-
-
 def _unmade(rounds: Rounds, kind: type[Examples] = Examples) -> Examples:
-    empty: Sequence[Example] = [()] * len(rounds)
-    return kind(empty, _Unmade())
-
-
-def _required(
-    model: Any, args: Any, tokenizer: Any
-) -> tuple[PeftModel, BakeryConfig, PreTrainedTokenizerBase]:
-    if not isinstance(model, PeftModel):
-        raise ConfigError(
-            "ContextBakingTrainer needs a PEFT model: the adapter learns, the base teaches",
-            hint="Wrap the model with peft.get_peft_model(model, peft.LoraConfig(...)).",
-        )
-    check_can_teach(model)
-    if not isinstance(args, BakeryConfig):
-        raise ConfigError("ContextBakingTrainer needs args=BakeryConfig(...)")
-    if tokenizer is None:
-        raise ConfigError("ContextBakingTrainer needs processing_class=tokenizer")
-    return model, args, tokenizer
+    """Return the examples of rounds that are not drawn yet."""
+    return kind([()] * len(rounds))
 
 
 def _refuse_unused(collator: Any, compute_metrics: Any) -> None:

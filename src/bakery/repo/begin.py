@@ -16,8 +16,8 @@ from pathlib import Path
 from bakery.errors import ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.repo.commits import checks, merging
-from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
 from bakery.repo.files import starter
+from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.files.state import State
 from bakery.repo.git import Git
 

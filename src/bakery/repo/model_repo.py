@@ -17,22 +17,22 @@ from bakery.records import ModelRef, Prompt
 from bakery.repo import begin, reading
 from bakery.repo.commits import adopt, checks, merging, record, revert
 from bakery.repo.commits.adopt import Adopted
-from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
-from bakery.repo.files import hosted as former
-from bakery.repo.files import recipe, state
+from bakery.repo.files import hosted, recipe, state
 from bakery.repo.files.emptied import has_active_lines
 from bakery.repo.files.hosted import Former
+from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.files.state import State
 from bakery.repo.git import Git
 from bakery.repo.history import find, lineage
 from bakery.repo.history.lineage import Lineage
+from bakery.repo.history.missing import file_missing, parent_not_found
 from bakery.reporting import Reporter
 from bakery.store.store import Store
 
 # The schema and plan are imported where they are used: what needs neither starts sooner.
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Head, Plan, RecordedTarget
+    from bakery.repo.plan.planned import Head, Plan, RecordedTarget
     from bakery.schema import InputSpec, Sections
 
 Place = Literal["index", "worktree"]
@@ -71,12 +71,19 @@ class ModelRepo:
         git = Git.find(start or Path.cwd())
         if not (git.root / BREAD).exists():
             if git.blob(f":{BREAD}") is not None:
-                raise checks.missing(git, BREAD)
+                raise file_missing(git, BREAD)
             raise RepoError(
                 f"{git.root} is not a bgit repository: it has no {BREAD}",
                 hint="Make one with `bgit init <name>`.",
             )
         return cls(git)
+
+    @classmethod
+    def here(cls) -> ModelRepo | None:
+        """Return the repository that the current folder is in; None: there is none."""
+        with suppress(RepoError):
+            return cls.find()
+        return None
 
     def state(self) -> State:
         """Return what .bread in the folder says."""
@@ -88,7 +95,7 @@ class ModelRepo:
 
     def head(self) -> Head:
         """Return where the branch stands, with the targets of its earlier bakes."""
-        from bakery.repo.plan.resolve import Head
+        from bakery.repo.plan.planned import Head
 
         now = self.state()
         targets = self._targets()
@@ -120,7 +127,8 @@ class ModelRepo:
         return schema.load(text, source=source, read=self.reader(of), earlier=self._earlier)
 
     def _resolved(self, spec: InputSpec) -> Plan:
-        from bakery.repo.plan.resolve import Head, resolve
+        from bakery.repo.plan.planned import Head
+        from bakery.repo.plan.resolve import resolve
 
         now = self.state()
         own = {target.name for target in spec.targets}
@@ -143,11 +151,11 @@ class ModelRepo:
         """Refuse to build on a model that no recipe knows, or that another tool baked."""
         now = self.state()
         if now.former_parent is not None:
-            raise former.weights_elsewhere(now.former_parent)
+            raise hosted.weights_elsewhere(now.former_parent)
         if now.is_former:
-            raise former.not_begun(now.name)
+            raise hosted.not_begun(now.name)
         if now.parent is not None and now.parent.bake_id not in recipe.blocks(self._text(RECIPE)):
-            raise checks.parent_not_found(now.parent, self.lineage().chain(now.parent) is not None)
+            raise parent_not_found(now.parent, self.lineage().chain(now.parent) is not None)
 
     def launch_blob(self) -> str:
         """Return the blob of the committed input.yml, and remember the branch it is baked on."""
@@ -207,7 +215,7 @@ class ModelRepo:
         """Return what another tool had recorded here; None: nothing."""
         now, text = self.state(), self._text(RECIPE)
         if now.is_former:
-            return former.parse(self._text(BREAD), text)
+            return hosted.parse(self._text(BREAD), text)
         return recipe.former_of(recipe.outside(text))
 
     def adopt(
@@ -288,7 +296,7 @@ class ModelRepo:
         return earlier.sections(self.git, self.bakes())
 
     def _targets(self) -> dict[str, RecordedTarget]:
-        from bakery.repo.plan.resolve import RecordedTarget
+        from bakery.repo.plan.planned import RecordedTarget
 
         return {
             target["name"]: RecordedTarget(

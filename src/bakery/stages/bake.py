@@ -18,30 +18,27 @@ from typing import Any
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from bakery.engine.loss.losses import Loss
+from bakery.card import LITTLE_TO_BAKE, together
 from bakery.engine.loss.readout import Readout
 from bakery.engine.models import adapter_folder, adapters, chains
 from bakery.engine.models.half_baked import kept
 from bakery.engine.models.models import BaseModel
 from bakery.engine.models.versions import versions
 from bakery.engine.teacher import teacher
-from bakery.engine.teacher.examples import Features
-from bakery.engine.teacher.fidelity import LITTLE_TO_BAKE, together
-from bakery.engine.teacher.scoring import beginning
+from bakery.engine.teacher.keeping import Place, taught
 from bakery.engine.text.chat import CLOCK_STOPPED
 from bakery.engine.text.views import Pair
 from bakery.engine.training import start, wandb_run
 from bakery.identity import BakeRequest, digest
-from bakery.records import write_atomic
 from bakery.reporting import Reporter
 from bakery.stages import full_disk, measured, steps, training
 from bakery.stages.mix import Mix, TargetData, mix
-from bakery.stages.training import CHECKPOINTS, METRICS, Work
+from bakery.stages.training import CHECKPOINTS, Work
+from bakery.store import results
+from bakery.store.results import METRICS
 
 MUCH_BETTER = 0.9
 """A step whose divergence is under this part of the last one's is told of."""
-
-RESULT, DONE = "bake.json", "done.json"
 
 RECORD = "teacher.safetensors"
 RECORD_GB = 16.0
@@ -57,21 +54,18 @@ def run(
     base: BaseModel,
     model: PreTrainedModel | PeftModel,
     parent: Path | None,
-    grade: measured.Grade,
     reporter: Reporter,
     allowed: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Train the adapter of `request` and return what bake.json says.
 
     `model` is the base, or the base with the parent's adapter attached; `parent` the folder of
-    that adapter. `grade` makes the card of what is measured before and after. `allowed` names what
-    of the data somebody waived.
+    that adapter; `allowed` names what of the data somebody waived.
     """
     started, clock = _now(), time.monotonic()
     chains.check_parent(parent, request.parent.bake_id if request.parent else None)
     chains.check_rank(request.training.r, parent)
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomic(out / "request.json", json.dumps(asdict(request), indent=2) + "\n")
+    results.begin(out, request)
     mixture = mix(data, base.chat, request.training, context=base.context)
     student = adapters.attach_new(model, request.training)
     readout = Readout(student)
@@ -79,13 +73,15 @@ def run(
     parent_digest = adapter_folder.digest(parent) if parent else ""
     weights, loss = digest([base.id.digest, parent_digest]), training.loss_of(request.training)
     training.begin(student, readout, mixture.train, request.training.first_weights, out, reporter)
-    record, live = _taught(student, readout, mixture, out / RECORD, weights, loss, reporter)
+    of = digest([weights, readout.keeps_moments(loss)])
+    pairs, place = [*mixture.train, *mixture.held_out], Place(out / RECORD, RECORD_GB, of)
+    record, why = taught(student, readout, pairs, loss, place, reporter=reporter)
     work = Work(request, student, readout, record, mixture, base, out, parent, reporter)
     with adapters.parent_only(student):
         before = _measured(work, "measuring before", mixture.held_out)
-    early = [*live, *_notes(work, before)]
+    early = [*([why] if why else []), *_notes(work, before)]
     _tell(early, reporter)
-    step, trained = _train(work, data)
+    step, trained = _train(work)
     after = _measured(work, "measuring after", mixture.held_out)
     again = _measured(work, "measuring what was learnt", measured.trained_on(mixture))
     saved = out / str(step)
@@ -101,7 +97,7 @@ def run(
         **({"allowed": list(allowed)} if allowed else {}),
         "targets": mixture.targets,
         **trained,
-        "card": measured.card(grade, before, after, mixture, base.chat),
+        "card": measured.card(before, after, mixture, base.chat).as_data(),
         "seconds": _seconds(mixture, time.monotonic() - clock),
         "notes": [*mixture.notes, *early, *start.notes(out), *late],
         "started": started,
@@ -113,8 +109,7 @@ def run(
 
 def _leave(out: Path, result: dict[str, Any]) -> None:
     """Write the result down, done.json last, and drop what only a run that goes on needs."""
-    write_atomic(out / RESULT, json.dumps(result, indent=2) + "\n")
-    write_atomic(out / DONE, json.dumps({"schema": 1}) + "\n")
+    results.end_bake(out, result)
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
     steps.forget(out)
     teacher.forget(out / RECORD)
@@ -131,7 +126,7 @@ def _measured(work: Work, label: str, pairs: Sequence[Pair]) -> measured.Measure
     return measured.measure(*given, reporter=work.reporter, label=label)
 
 
-def _train(work: Work, data: Sequence[TargetData]) -> tuple[int, dict[str, Any]]:
+def _train(work: Work) -> tuple[int, dict[str, Any]]:
     """Train through all phases; return the last step, and what the result says of them."""
     own = work.settings.on_policy
     with wandb_run.sending(work.request.running.wandb, work.settings.as_data()) as send:
@@ -140,38 +135,9 @@ def _train(work: Work, data: Sequence[TargetData]) -> tuple[int, dict[str, Any]]
         said = {"batch": work.batch, **learnt_with, "loss": training.summary(seen)}
         said["numerics"] = chosen
         if own is not None:
-            said |= training.train_on_policy(work, own, data, send)
+            said |= training.train_on_policy(work, own, send)
             step += own.steps
     return step, said
-
-
-def _taught(
-    student: PeftModel,
-    readout: Readout,
-    mixture: Mix,
-    path: Path,
-    weights: str,
-    loss: Loss,
-    reporter: Reporter,
-) -> tuple[Features, list[str]]:
-    """Return what the teacher says, from its record or live; if live, with the note that says why.
-
-    A record that lies there already costs nothing more.
-    """
-    pairs = [*mixture.train, *mixture.held_out]
-    of = digest([weights, readout.keeps_moments(loss)])
-    if not teacher.is_recorded(path, pairs, of=of):
-        teacher.forget(path)
-        why = teacher.too_large(
-            teacher.size_of(student, readout, pairs, loss), path.parent, RECORD_GB
-        )
-        if why:
-            begins = [beginning(pair.teacher) for pair in pairs]
-            return teacher.LiveTeacher(student, readout, begins), [
-                f"{why}: {teacher.AT_EVERY_STEP}"
-            ]
-    made = teacher.record(student, readout, pairs, path, of=of, loss=loss, reporter=reporter)
-    return made, []
 
 
 def _notes(work: Work, before: measured.Measured) -> list[str]:

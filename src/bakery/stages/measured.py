@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from statistics import fmean
-from typing import Any
 
 from peft import PeftModel
 
+from bakery.card import Asked, Card, Fidelity, together
 from bakery.engine.loss.readout import Readout
 from bakery.engine.teacher.examples import Features
-from bakery.engine.teacher.fidelity import Fidelity, fidelity, together
+from bakery.engine.teacher.fidelity import fidelity
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair
 from bakery.identity import short_id
 from bakery.records import Prompt, Stimulus, user_text
 from bakery.reporting import Reporter
 from bakery.stages.mix import Mix, of_target, question_of
-
-Grade = Callable[[Fidelity | None, Fidelity | None, int, float], dict[str, Any]]
 
 Measured = dict[str, Fidelity]
 """How near each question's answers are to the teacher's, by the question's key."""
@@ -53,28 +52,30 @@ def measure(
     return {key: whole for key, own in parts.items() if (whole := together(own)) is not None}
 
 
-def card(
-    grade: Grade, before: Measured, after: Measured, mixture: Mix, chat: Chat
-) -> dict[str, Any]:
+def card(before: Measured, after: Measured, mixture: Mix, chat: Chat) -> Card:
     """Return the card of the bake, with the questions it is furthest from the teacher on;
 
     where several targets are mixed, with the card of each.
     """
-    whole = _graded(grade, before, after, mixture.train) | _left(mixture, chat)
-    if after:
-        whole["furthest"] = _furthest(before, after, mixture)
-    if len(mixture.targets) > 1:
-        whole["targets"] = {
-            target["name"]: _graded(
-                grade,
-                _own(before, target["id"]),
-                _own(after, target["id"]),
-                of_target(mixture.train, target["id"]),
+    left, is_of_template = _left(mixture, chat)
+    targets = mixture.targets if len(mixture.targets) > 1 else ()
+    return replace(
+        _card(before, after, mixture.train),
+        prompt_tokens_left=left,
+        left_by_template=is_of_template,
+        furthest=_furthest(before, after, mixture),
+        targets={
+            target["name"]: replace(
+                _card(
+                    _own(before, target["id"]),
+                    _own(after, target["id"]),
+                    of_target(mixture.train, target["id"]),
+                ),
+                anchor="anchor" in target,
             )
-            | ({"anchor": True} if "anchor" in target else {})
-            for target in mixture.targets
-        }
-    return whole
+            for target in targets
+        },
+    )
 
 
 def trained_on(mixture: Mix) -> list[Pair]:
@@ -115,24 +116,21 @@ def _brief(stimulus: Stimulus) -> str:
     return f"{' '.join(user_text(stimulus.messages).split()):.60}"
 
 
-def _graded(
-    grade: Grade, before: Measured, after: Measured, trained: Sequence[Pair]
-) -> dict[str, Any]:
+def _card(before: Measured, after: Measured, trained: Sequence[Pair]) -> Card:
     both = together(list(before.values())), together(list(after.values()))
     saved = fmean(len(pair.teacher.ids) - len(pair.student.ids) for pair in trained)
-    return grade(*both, len(after), saved)
+    return Card.made(*both, len(after), saved)
 
 
-def _left(mixture: Mix, chat: Chat) -> dict[str, Any]:
-    """Return what each request still sends before its question; nothing where that is nothing."""
+def _left(mixture: Mix, chat: Chat) -> tuple[float, bool]:
+    """Return how much each request still sends before its question, and if that is the template."""
     students = [Prompt.from_data(target["student"]) for target in mixture.targets]
     tokens = [chat.tokens_left(student) for student in students]
     counts = [len(of_target(mixture.train, target["id"])) for target in mixture.targets]
     whole = sum(n * count for n, count in zip(tokens, counts, strict=True))
     if not whole:
-        return {}
-    own = not any(student.messages or student.tools for student in students)
-    return {"prompt_tokens_left": whole / sum(counts)} | ({"left_by_template": True} if own else {})
+        return 0.0, False
+    return whole / sum(counts), not any(s.messages or s.tools for s in students)
 
 
 def _own(measured: Measured, target_id: str) -> Measured:
@@ -140,13 +138,10 @@ def _own(measured: Measured, target_id: str) -> Measured:
     return {key: part for key, part in measured.items() if key.startswith(f"{target_id}/")}
 
 
-def _furthest(before: Measured, after: Measured, mixture: Mix) -> list[dict[str, Any]]:
+def _furthest(before: Measured, after: Measured, mixture: Mix) -> tuple[Asked, ...]:
     """Return the questions whose answers are furthest from the teacher's, the furthest first."""
-    return [
-        {
-            "question": user_text(mixture.stimuli[key].messages),
-            "kl_before": before[key].kl,
-            "kl_after": after[key].kl,
-        }
-        for key in sorted(after, key=lambda key: (-after[key].kl, key))[:FURTHEST]
-    ]
+    keys = sorted(after, key=lambda key: (-after[key].kl, key))[:FURTHEST]
+    return tuple(
+        Asked(user_text(mixture.stimuli[key].messages), before[key].kl, after[key].kl)
+        for key in keys
+    )

@@ -7,9 +7,8 @@ long is left out, and said.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,15 @@ from bakery.engine.text.views import Pair, pair_up
 from bakery.errors import ModelError, StageError
 from bakery.generators.words import loops
 from bakery.identity import (
+    SamplingSettings,
     TargetShare,
     TrainingSettings,
     file_digest,
     short_id,
 )
-from bakery.records import Stimulus, Trajectory, read_rows
-from bakery.stages import look, rollout, stim
+from bakery.records import Stimulus, Trajectory
+from bakery.stages import look, rollout
+from bakery.store import results
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Mix:
     """Every question that was answered, by the `target/stimulus` its pairs' keys begin with."""
     targets: list[dict[str, Any]]
     notes: list[str]
+    sampling: Mapping[str, SamplingSettings] = field(default_factory=dict)
+    """How the answers of each target were sampled, by its id; empty where no more are."""
 
 
 @dataclass(slots=True)
@@ -118,7 +121,10 @@ def mix(data: Sequence[TargetData], chat: Chat, settings: TrainingSettings, *, c
     held = [pair for part in parts for pair in part.held]
     notes = list(_notes(parts, settings, limit))
     asked = {key: stimulus for part in parts for key, stimulus in part.stimuli.items()}
-    return Mix(chosen, _learnt(chosen, asked, settings), held, asked, described, notes)
+    learnt = _learnt(chosen, asked, settings)
+    again = data if settings.on_policy is not None else ()
+    sampling = {target.share.id: rollout.sampled_as(target.target_dir) for target in again}
+    return Mix(chosen, learnt, held, asked, described, notes, sampling)
 
 
 def _learnt(
@@ -151,7 +157,7 @@ def _keep_apart(parts: Sequence[_Part]) -> None:
 
 
 def _part(target: TargetData, chat: Chat, settings: TrainingSettings, limit: Limit) -> _Part:
-    asked = {s.id: s for s in read_rows(target.stim_dir / stim.STIMULI, Stimulus)}
+    asked = {s.id: s for s in results.stimuli(target.stim_dir)}
     pairs, empty, cut = _pairs(target, chat, asked)
     endless = _endless(cut, asked, len(pairs)) if settings.leaves_out_endless else set()
     pairs = [pair for pair in pairs if pair.key not in endless]
@@ -204,14 +210,14 @@ def _pairs(
 ) -> tuple[list[Pair], int, dict[str, Trajectory]]:
     """Return the pairs of a target, how many answers are empty, and those that were cut, by key."""
     pairs, empty, cut = [], 0, {}
-    for row in read_rows(target.target_dir / rollout.TRAJECTORIES, Trajectory):
+    for row in results.trajectories(target.target_dir):
         if not row.response_ids:
             empty += 1
             continue
         if row.stimulus_id not in questions:
             raise StageError(
-                f"{target.target_dir / rollout.TRAJECTORIES} answers other questions than "
-                f"{target.stim_dir / stim.STIMULI} holds: they were written again",
+                f"{target.target_dir / results.TRAJECTORIES} answers other questions than "
+                f"{target.stim_dir / results.STIMULI} holds: they were written again",
                 hint=f"Delete {target.target_dir} and run `bgit run rollout`.",
             )
         key = f"{target.share.id}/{row.stimulus_id}/{row.sample}"
@@ -337,17 +343,16 @@ def _answered_twice(parts: Sequence[_Part]) -> Iterator[str]:
 
 def _described(target: TargetData) -> dict[str, Any]:
     """Return what the record says of a target, after checking that its files are the ones made."""
-    done = target.target_dir / rollout.DONE
-    if not done.is_file():
+    answered = results.done(target.target_dir)
+    if answered is None:
         raise StageError(
             f"the answers of {target.share.name} are not complete",
             hint="Run `bgit run stim rollout` first.",
         )
-    asked = json.loads((target.stim_dir / stim.DONE).read_text(encoding="utf-8"))
-    answered = json.loads((target.target_dir / rollout.DONE).read_text(encoding="utf-8"))
+    asked = results.whole(target.stim_dir / results.DONE)
     for path, told in (
-        (target.stim_dir / stim.STIMULI, asked),
-        (target.target_dir / rollout.TRAJECTORIES, answered),
+        (target.stim_dir / results.STIMULI, asked),
+        (target.target_dir / results.TRAJECTORIES, answered),
     ):
         if file_digest(path) != told["digest"]:
             raise ModelError(

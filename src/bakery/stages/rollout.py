@@ -5,22 +5,20 @@ Appends as answers arrive, so an interrupted run is resumed by running it again.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from bakery.backends.base import Answer, AnswerRequest, RefusedError, Sampler
 from bakery.errors import StageError
-from bakery.identity import RolloutRequest, file_digest, short_id
-from bakery.records import Stimulus, Trajectory, append_rows, read_rows, user_text, write_atomic
+from bakery.identity import RolloutRequest, SamplingSettings, file_digest, short_id
+from bakery.records import Stimulus, Trajectory, append_rows, user_text
 from bakery.reporting import Reporter
-from bakery.stages import limit, stim
-
-TRAJECTORIES, DONE = "trajectories.jsonl", "done.json"
+from bakery.stages import limit
+from bakery.store import results
 
 
 def run(
@@ -28,12 +26,11 @@ def run(
 ) -> int:
     """Answer every stimulus that has no answer in `out`; return how many answers there are."""
     started = time.monotonic()
-    if not (stim_dir / stim.DONE).is_file():
+    if not results.is_done(stim_dir):
         raise StageError("the questions are not complete", hint="Run `bgit run stim` first.")
-    stimuli = read_rows(stim_dir / stim.STIMULI, Stimulus)
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomic(out / "request.json", json.dumps(asdict(request), indent=2) + "\n")
-    have = {(t.stimulus_id, t.sample) for t in read_rows(out / TRAJECTORIES, Trajectory)}
+    stimuli = results.stimuli(stim_dir)
+    results.begin(out, request)
+    have = {(t.stimulus_id, t.sample) for t in results.trajectories(out)}
     wanted = {
         _key(request.id, s.id, k): (s, k)
         for s in stimuli
@@ -48,21 +45,20 @@ def run(
     asked = {key: wanted[key][0] for key in missing if key not in known}
     rest = _batches(request, sampler, asked, answered=len(have) + len(first))
     for batch in chain([first], rest):
-        append_rows(
-            out / TRAJECTORIES, [_trajectory(a, *wanted[a.key], sampler.name) for a in batch]
-        )
+        made = [_trajectory(a, *wanted[a.key], sampler.name) for a in batch]
+        append_rows(out / results.TRAJECTORIES, made)
         done += len(batch)
         tokens += sum(len(a.ids) for a in batch)
         rate = tokens / max(time.monotonic() - clock, 1e-9)
         reporter.progress("rollout", done, len(wanted), f"{rate:,.0f} tokens/s")
-    rows = read_rows(out / TRAJECTORIES, Trajectory)
+    rows = results.trajectories(out)
     done_now = _described(request, rows, stimuli, [*why, *sampler.notes])
     done_now |= {
-        "digest": file_digest(out / TRAJECTORIES),
+        "digest": file_digest(out / results.TRAJECTORIES),
         "model": sampler.name,
         "seconds": round(time.monotonic() - started, 2),
     }
-    write_atomic(out / DONE, json.dumps(done_now, indent=2) + "\n")
+    results.end(out, done_now)
     for note in done_now["notes"]:
         reporter.note(note)
     return len(rows)
@@ -209,6 +205,13 @@ REFUSED = "refused"
 """How a row ends that has no answer, and in its text the reason."""
 MOST_NAMED, MOST_CHARS = 3, 60
 """How many refused questions a note names, and how much of each."""
+
+
+def sampled_as(out: Path) -> SamplingSettings:
+    """Return how the answers of a target were sampled."""
+    asked = SamplingSettings(**results.whole(out / results.REQUEST)["sampling"])
+    found = limit.written(out)
+    return replace(asked, max_tokens=found.max_tokens) if found else asked
 
 
 def _refusals(reasons: Mapping[str, str], asked: Iterable[Stimulus]) -> str:

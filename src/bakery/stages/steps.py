@@ -11,9 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bakery.records import write_atomic
-
-FILE = "steps.json"
-"""Read by `repo.look.progress`."""
+from bakery.store.results import STEPS
 
 FIRST = "bake"
 """What the first phase is called."""
@@ -39,12 +37,12 @@ def begin(out: Path, phase: str, steps: int, *, before: int, done: int = 0) -> N
 
 def forget(out: Path) -> None:
     """Remove what was said: a result has its own number of steps."""
-    (out / FILE).unlink(missing_ok=True)
+    (out / STEPS).unlink(missing_ok=True)
 
 
 def _said(out: Path) -> tuple[dict[str, int], dict[str, int]]:
     try:
-        found = json.loads((out / FILE).read_text("utf-8"))
+        found = json.loads((out / STEPS).read_text("utf-8"))
         return dict(found["begun"]), dict(found["coming"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}, {}
@@ -54,4 +52,4 @@ def _write(
     out: Path, begun: dict[str, int], later: dict[str, int], now: dict[str, int | str]
 ) -> None:
     said = {"schema": 1, "begun": begun, "coming": later, **now}
-    write_atomic(out / FILE, json.dumps(said) + "\n")
+    write_atomic(out / STEPS, json.dumps(said) + "\n")

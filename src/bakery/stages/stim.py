@@ -9,7 +9,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,7 @@ from bakery.identity import StimRequest, file_digest, short_id
 from bakery.records import Stimulus, append_rows, read_rows, user_text, write_atomic
 from bakery.reporting import Reporter
 from bakery.stages import usable
-
-STIMULI, REJECTED, DONE = "stimuli.jsonl", "rejected.jsonl", "done.json"
-BESIDE = "beside.json"
-"""What is known besides the questions, for the run that goes on after an interrupted one."""
+from bakery.store import results
 
 GENERATORS: dict[str, Generator] = {
     "oneshot_qs": oneshot.write,
@@ -64,14 +61,13 @@ def run(
     `read` gives the bytes of the data files that generators name. A writer of which too few
     replies are usable is stopped early, unless poor questions are allowed.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    write_atomic(out / "request.json", json.dumps(asdict(request), indent=2) + "\n")
-    beside = _Beside(out / BESIDE, reporter)
+    results.begin(out, request)
+    beside = _Beside(out / results.BESIDE, reporter)
     total = sum(wanted(generator) or 0 for generator in request.generators)
     for source in order(request):
         generator = request.generators[source]
         task = _task(request, source, out, open_writer, read or _nothing, beside)
-        done = len(_known(read_rows(out / STIMULI, Stimulus)))
+        done = len(_known(results.stimuli(out)))
         reporter.progress("stim", done, max(total, done))
         if not allow_poor:
             _stop_early(beside.judged.get(str(source)), reporter)
@@ -117,28 +113,28 @@ def _judged(
 ) -> usable.Judged | None:
     if request.defaults < SECOND or request.generators[source]["type"] not in ASKED:
         return None
-    rows = read_rows(out / STIMULI, Stimulus)
-    rejected = [(r.text, r.reason) for r in read_rows(out / REJECTED, Rejected)
+    rows = results.stimuli(out)
+    rejected = [(r.text, r.reason) for r in read_rows(out / results.REJECTED, Rejected)
                 if r.source == source]  # fmt: skip
     return usable.judged(request, source, rows, rejected, origin)
 
 
 def _end(request: StimRequest, out: Path, total: int, beside: _Beside, reporter: Reporter) -> int:
     """Write down what a whole set comes to."""
-    stimuli = read_rows(out / STIMULI, Stimulus)
+    stimuli = results.stimuli(out)
     if len(stimuli) != total:  # duplicates, a writer that ran dry, or a whole data set
         reporter.progress("stim", len(stimuli), len(stimuli))
     if not stimuli:
         raise StageError(
             "no question was written",
-            hint=f"See why in {out / REJECTED}, or write some with type: hardcoded.",
+            hint=f"See why in {out / results.REJECTED}, or write some with type: hardcoded.",
         )
-    left_out = read_rows(out / REJECTED, Rejected)
+    left_out = read_rows(out / results.REJECTED, Rejected)
     rejected = Counter(row.reason for row in left_out)
     done_data = {
         "schema": 1,
         "count": len(stimuli),
-        "digest": file_digest(out / STIMULI),
+        "digest": file_digest(out / results.STIMULI),
         "writers": Counter(s.writer for s in stimuli),
         "rejected": rejected,
         "seconds": round(beside.seconds(), 2),
@@ -151,7 +147,7 @@ def _end(request: StimRequest, out: Path, total: int, beside: _Beside, reporter:
     for one in usable.poor(beside.judged):
         for text in usable.samples(one):
             reporter.note(text)
-    write_atomic(out / DONE, json.dumps(done_data, indent=2) + "\n")
+    results.end(out, done_data)
     beside.path.unlink(missing_ok=True)
     # What a model's replies were left out for stands in its own note.
     unsaid = Counter(row.reason for row in left_out if _is_unsaid(request, row.source))
@@ -251,7 +247,7 @@ def _task(
     beside: _Beside,
 ) -> Task:
     generator = request.generators[source]
-    rows = read_rows(out / STIMULI, Stimulus)
+    rows = results.stimuli(out)
     mine = [row for row in rows if row.source == source]
     first = max((row.round for row in mine), default=-1) + 1
     before: Counter[str] = Counter()
@@ -283,7 +279,7 @@ def _before(out: Path, source: int, first: int, mine: Sequence[Stimulus]) -> Cou
     """Count how the replies of a generator's whole rounds were judged."""
     counted = Counter(
         row.reason
-        for row in read_rows(out / REJECTED, Rejected)
+        for row in read_rows(out / results.REJECTED, Rejected)
         if row.source == source and row.round < first
     )
     counted[ACCEPTED] = sum(row.round >= 0 for row in mine)
@@ -296,13 +292,13 @@ def _write(out: Path, source: int, request: StimRequest, round_: Round) -> int:
     What an interrupted one has written already is not written again.
     """
     generator, number = request.generators[source], round_.number
-    there = [r for r in read_rows(out / REJECTED, Rejected)
+    there = [r for r in read_rows(out / results.REJECTED, Rejected)
              if (r.source, r.round) == (source, number)]  # fmt: skip
     again = request.defaults >= SECOND and generator["type"] in ASKED
     left_out = [Rejected(text, why, source, number) for text, why in round_.rejected]
     if again or not there:
-        append_rows(out / REJECTED, left_out[len(there) :])
-    written = [r for r in read_rows(out / STIMULI, Stimulus)
+        append_rows(out / results.REJECTED, left_out[len(there) :])
+    written = [r for r in results.stimuli(out)
                if again and (r.source, r.round) == (source, number)]  # fmt: skip
     known = _known(written)
     behind = "student" if generator.get("rollout_with_conditioned") else None
@@ -315,7 +311,7 @@ def _write(out: Path, source: int, request: StimRequest, round_: Round) -> int:
         rows.append(
             Stimulus(short_id(messages), messages, kind, round_.writer, source, number, behind)
         )
-    append_rows(out / STIMULI, rows)
+    append_rows(out / results.STIMULI, rows)
     return len(rows)
 
 

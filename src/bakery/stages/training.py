@@ -6,7 +6,6 @@ student's own answers; the end of the first is kept, so that it is never trained
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import shutil
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from peft import PeftModel
 from safetensors.torch import save_file
@@ -23,6 +22,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
 from bakery import costs
+from bakery.card import together
 from bakery.engine import memory
 from bakery.engine.loss.losses import Divergence, make_loss
 from bakery.engine.loss.readout import Readout
@@ -30,14 +30,13 @@ from bakery.engine.models import adapters
 from bakery.engine.models.half_baked import HalfBaked
 from bakery.engine.models.models import BaseModel
 from bakery.engine.modes import evaluating
-from bakery.engine.teacher import teacher
+from bakery.engine.teacher import keeping
 from bakery.engine.teacher.examples import Examples, Features
-from bakery.engine.teacher.fidelity import fidelity, together
-from bakery.engine.teacher.scoring import beginning
+from bakery.engine.teacher.fidelity import fidelity
 from bakery.engine.text.views import Pair
 from bakery.engine.training import checkpoints, numerics, start
 from bakery.engine.training.metrics import Metrics, losses
-from bakery.engine.training.on_policy import Continuations, OnPolicyTrainer, Places
+from bakery.engine.training.on_policy import Continuations, OnPolicyTrainer, OwnAnswers, Places
 from bakery.engine.training.step_figures import StepFigures
 from bakery.engine.training.trainer import BakingTrainer
 from bakery.engine.training.wandb_run import Send
@@ -46,23 +45,26 @@ from bakery.identity import (
     BakeRequest,
     FirstWeights,
     OnPolicySettings,
-    SamplingSettings,
     TrainingSettings,
 )
 from bakery.reporting import Reporter
-from bakery.stages import limit, steps
-from bakery.stages.mix import Mix, TargetData
+from bakery.stages import steps
+from bakery.stages.mix import Mix
+from bakery.store.results import METRICS
 
 # It warns that it orders checkpoints by number instead of time: that is the order they have.
 logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)
 
-METRICS, CHECKPOINTS, ON_POLICY = "metrics.jsonl", "checkpoints", "on_policy"
+CHECKPOINTS, ON_POLICY = "checkpoints", "on_policy"
 
 TAUGHT = "taught.safetensors"
 """The student at the end of the first phase, where something may follow it."""
 
 SAVE_STEPS = 10
 """Steps of the second phase between two checkpoints."""
+
+
+SomeTrainer = TypeVar("SomeTrainer", bound=BakingTrainer)
 
 
 @dataclass(frozen=True)
@@ -178,26 +180,13 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
         seen = losses(work.out / METRICS)
         written = numerics.written_in(work.out / numerics.FILE)
         return len(seen), seen, written.as_data() if written else {}
-    trainer = BakingTrainer(
-        work.student,
-        arguments(work, folder),
-        readout=work.readout,
-        loss=loss_of(settings),
-        train_dataset=Examples([[pair] for pair in work.mixture.learnt], work.record),
-        pad_id=work.base.chat.pad_id,
-        numerics=work.out / numerics.FILE,
-        note=work.reporter.note,
-        idle_first_step=settings.warmup == IDLE_FIRST_STEP,
-    )
     steps.coming(work.out, steps.FIRST, work.total)
     if settings.on_policy is not None:
         steps.coming(work.out, ON_POLICY, settings.on_policy.steps)
+    examples = Examples([[pair] for pair in work.mixture.learnt], work.record)
+    trainer = _trainer(BakingTrainer, work, arguments(work, folder), loss_of(settings), examples)
     watch(trainer, work, send)
-    last = _last_whole(folder)
-    if last is not None:
-        work.reporter.note(f"training goes on from {last.name}")
-    with _leaving_nothing_half(folder):
-        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    _go_on(trainer, folder, "training", work.reporter)
     seen = losses(work.out / METRICS)
     if settings.on_policy is not None:
         draft = folder / f".{TAUGHT}"
@@ -207,47 +196,53 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
     return trainer.state.global_step, seen, chosen
 
 
-def train_on_policy(
-    work: Work, own: OnPolicySettings, data: Sequence[TargetData], send: Send
-) -> dict[str, Any]:
+def train_on_policy(work: Work, own: OnPolicySettings, send: Send) -> dict[str, Any]:
     """Go on from the student's own answers to the training questions; return what is said of it.
 
     Answers are sampled as those of the target were, and scored by the parent behind its prompt.
     """
     train, folder = work.mixture.train, work.out / CHECKPOINTS / ON_POLICY
-    live = teacher.LiveTeacher(
-        work.student, work.readout, [beginning(pair.teacher) for pair in train]
-    )
     before = len(losses(work.out / METRICS))
-    trainer = OnPolicyTrainer(
+    given = _on_policy_arguments(work, own, folder)
+    places = Places([()] * len(train), keeping.live(work.student, work.readout, train))
+    trainer = _trainer(OnPolicyTrainer, work, given, make_loss(own.loss), places)
+    watch(trainer, work, send, before=before, phase=ON_POLICY)
+    prompts = Continuations(train, work.mixture.sampling, seed=work.settings.seed)
+    trainer.learn_from(OwnAnswers(prompts, work.base.chat))
+    _go_on(trainer, folder, "the on-policy phase", work.reporter)
+    seen = losses(work.out / METRICS, ON_POLICY)
+    figures = {f"{name}_loss": value for name, value in summary(seen).items()}
+    return {ON_POLICY: {"after": before, **asdict(own), **figures}}
+
+
+def _trainer(
+    kind: type[SomeTrainer],
+    work: Work,
+    given: TrainingArguments,
+    loss: Divergence,
+    examples: Examples,
+) -> SomeTrainer:
+    """Return the trainer of a phase."""
+    return kind(
         work.student,
-        _on_policy_arguments(work, own, folder),
+        given,
         readout=work.readout,
-        loss=make_loss(own.loss),
-        train_dataset=Places([()] * len(train), live),
+        loss=loss,
+        train_dataset=examples,
         pad_id=work.base.chat.pad_id,
         numerics=work.out / numerics.FILE,
         note=work.reporter.note,
         idle_first_step=work.settings.warmup == IDLE_FIRST_STEP,
     )
-    watch(trainer, work, send, before=before, phase=ON_POLICY)
-    trainer.learn_from(
-        Continuations(
-            train,
-            {target.share.id: _sampling(target) for target in data},
-            end_ids=frozenset(work.base.chat.end_ids),
-            pad_id=work.base.chat.pad_id,
-            seed=work.settings.seed,
-        )
-    )
+
+
+def _go_on(trainer: BakingTrainer, folder: Path, what: str, reporter: Reporter) -> None:
+    """Train from the last checkpoint, or from the start where there is none."""
     last = _last_whole(folder)
     if last is not None:
-        work.reporter.note(f"the on-policy phase goes on from {last.name}")
+        reporter.note(f"{what} goes on from {last.name}")
     with _leaving_nothing_half(folder):
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
-    seen = losses(work.out / METRICS, ON_POLICY)
-    figures = {f"{name}_loss": value for name, value in summary(seen).items()}
-    return {ON_POLICY: {"after": before, **asdict(own), **figures}}
 
 
 def loss_of(settings: TrainingSettings) -> Divergence:
@@ -370,14 +365,6 @@ def _leaving_nothing_half(folder: Path) -> Iterator[None]:
     except BaseException:
         _last_whole(folder)
         raise
-
-
-def _sampling(target: TargetData) -> SamplingSettings:
-    """Return how the answers of a target were sampled."""
-    text = (target.target_dir / "request.json").read_text(encoding="utf-8")
-    asked = SamplingSettings(**json.loads(text)["sampling"])
-    found = limit.written(target.target_dir)
-    return replace(asked, max_tokens=found.max_tokens) if found else asked
 
 
 def _last_whole(folder: Path) -> Path | None:

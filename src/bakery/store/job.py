@@ -17,6 +17,7 @@ from shlex import quote
 from typing import Any, Literal
 
 from bakery.errors import BakeryError, ModelError, RepoError, StageError
+from bakery.plain import plain
 from bakery.records import ModelRef, write_atomic
 from bakery.store.processes import ProcessId
 from bakery.store.store import Store
@@ -97,6 +98,13 @@ class Job:
         """The 16 hex digits of the bake it made."""
         return ModelRef.parse(self.model).bake_id if self.model else None
 
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit jobs --json` prints of it."""
+        data, at = asdict(self), self.progress
+        data["progress"] = asdict(at) | {"percent": at.percent} if at else None
+        found: dict[str, Any] = plain(data)
+        return found
+
     def write(self, store: Store) -> Job:
         """Put it on disk, whole; return it."""
         data = {"schema": SCHEMA, **asdict(self)}
@@ -117,6 +125,19 @@ class Fetched:
     """Those of other branches that work or wait to be recorded, with how to get there."""
     refused: Mapping[str, BakeryError]
     """Why what was complete could not be recorded, by the job's id."""
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit fetch --json` prints."""
+        jobs = [
+            job.as_data()
+            | {
+                "card": self.results.get(job.id, {}).get("card"),
+                "refused": self.refused[job.id].message if job.id in self.refused else None,
+            }
+            for job in self.jobs
+        ]
+        others = [job.as_data() | {"go_there": way} for job, way in self.others]
+        return {"branch": self.branch, "jobs": jobs, "others": others}
 
     @property
     def has_failed(self) -> bool:

@@ -149,6 +149,30 @@ class Store:
         return self.root / "locks" / ("-".join(p for p in inside.parts if p != "/") + ".lock")
 
 
+@dataclass(frozen=True, slots=True)
+class Beside(Store):
+    """A store for what is made again; all else is read from the main one."""
+
+    main: Store
+    own: frozenset[str]
+    """The ids of what is made again."""
+
+    def stim(self, stim_id: str) -> Path:
+        """Return the folder of a set of questions."""
+        return self._root(stim_id) / "stim" / stim_id
+
+    def target(self, target_id: str) -> Path:
+        """Return the folder of a set of answers."""
+        return self._root(target_id) / "target" / target_id
+
+    def bake(self, bake_id: str) -> Path:
+        """Return the folder of a bake."""
+        return self._root(bake_id) / "bake" / bake_id
+
+    def _root(self, name: str) -> Path:
+        return self.root if name in self.own else self.main.root
+
+
 def _checked(folder_id: str) -> str:
     """Return an id, or refuse what would name another folder: a recipe may be a stranger's."""
     if not folder_id or set(folder_id) - set("0123456789abcdef"):

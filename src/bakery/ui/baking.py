@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
+from bakery.card import Card
 from bakery.ui.chart import number
 from bakery.ui.console import arrow, lay, open_console, pairs, say
 from bakery.ui.progress import duration
@@ -41,19 +42,19 @@ def show_result(result: Mapping[str, Any], output_dir: str) -> None:
     out = open_console()
     sign = arrow(out)
     table = pairs()
-    loss, card = result["loss"], result["card"]
+    loss, card = result["loss"], Card.from_data(result["card"])
     left = result["prompt_tokens_left"]
     table.add_row("prompt", f"{result['prompt_tokens']} tokens {sign} {left} at inference")
     table.add_row("loss", f"{number(loss['first'])} {sign} {number(loss['last'])}")
     table.add_row(
         "KL to the prompted teacher",
-        f"{number(card['kl_before'])} {sign} {number(card['kl_after'])} nats per token",
+        f"{number(card.kl_before)} {sign} {number(card.kl_after)} nats per token",
     )
-    if card["gap_closed"] is not None:
-        table.add_row("gap closed", f"{100 * card['gap_closed']:.1f} %")
-    if card["top1_agreement"] is not None:
-        table.add_row("same first choice", f"{100 * card['top1_agreement']:.1f} % of tokens")
-    for label, text in zip(("measured on", ""), _measured(result), strict=False):
+    if card.gap_closed is not None:
+        table.add_row("gap closed", f"{100 * card.gap_closed:.1f} %")
+    if card.top1_agreement is not None:
+        table.add_row("same first choice", f"{100 * card.top1_agreement:.1f} % of tokens")
+    for label, text in zip(("measured on", ""), _measured(result, card), strict=False):
         table.add_row(label, text)
     for label, names in _SCORES:
         found = [
@@ -74,12 +75,11 @@ def show_result(result: Mapping[str, Any], output_dir: str) -> None:
     say(f'  model = PeftModel.from_pretrained(model, "{folder}")')
 
 
-def _measured(result: Mapping[str, Any]) -> list[str]:
+def _measured(result: Mapping[str, Any], card: Card) -> list[str]:
     """Return what was measured on, and what that leaves out: a line each, for narrow terminals."""
-    on, tokens = result["measured_on"], result["card"]["tokens"]
+    on = result["measured_on"]
     kind = "held-out" if on["held_out"] else "training"
-    text = f"{on['rows']} {kind} row{'s' if on['rows'] != 1 else ''}, {tokens} tokens"
+    text = f"{on['rows']} {kind} row{'s' if on['rows'] != 1 else ''}, {card.tokens} tokens"
     if not on["held_out"]:
         return [text, "nothing is held out: give eval_dataset"]
-    few = result["card"]["top1_agreement"] is None
-    return [text, "too few for percentages"] if few else [text]
+    return [text, "too few for percentages"] if card.top1_agreement is None else [text]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from bakery.repo.look.check import BakeForecast, Cost, Forecast, TargetForecast, Writing
+from bakery.card import FEWEST_STIMULI
+from bakery.repo.look.forecasts import BakeForecast, Cost, TargetForecast, Writing
 from bakery.repo.look.progress import StageStatus
-from bakery.ui.console import FEW_HELD_OUT, arrow, lay, open_console, pairs, say, show_json
+from bakery.ui.console import arrow, lay, open_console, pairs, say, show_json
 from bakery.ui.progress import duration
 from bakery.ui.status import size
+
+if TYPE_CHECKING:
+    from bakery.app.check import Checked
 
 _THERE = {
     "complete": ("there already", "green"),
@@ -23,21 +26,11 @@ _THERE = {
 }
 
 
-def show_forecast(
-    forecast: Forecast,
-    *,
-    source: str = "input.yml",
-    as_json: bool = False,
-    looks: Sequence[Any] | None = None,
-    others: Sequence[str] = (),
-) -> None:
-    """Print every name that a plan fixes, what is there of it, and what the rest would take.
-
-    `looks` None: nobody has looked at the parent's answers; `others` says where that was not done.
-    """
-    if as_json:
-        seen = {} if looks is None else {"looks": [look.as_data() for look in looks]}
-        show_json(_as_data(forecast, source) | seen)
+def show_check(checked: Checked, *, as_json: bool = False) -> None:
+    """Print every name that a plan fixes, what is there of it, and what the rest would take."""
+    forecast, source = checked.forecast, checked.source
+    if as_json or forecast is None:
+        show_json(checked.as_data())
         return
     out = open_console()
     if forecast.is_empty:
@@ -55,13 +48,13 @@ def show_forecast(
     lay(out, _cost(forecast.cost))
     for index, warning in enumerate(forecast.warnings):
         say(f"warning: {warning}" if index else f"\nwarning: {warning}")
-    for look in looks or ():
+    for look in checked.looks or ():
         say(f"\n{look.text()}")
         for warning in look.warnings:
             say(f"warning: {warning}")
         if look.obeys_in_nothing:
             say("A run would stop here: `bgit run --allow teacher` goes on.")
-    for why in others:
+    for why in checked.others:
         say(f"\nnot looked at: {why}")
 
 
@@ -104,7 +97,7 @@ def _bake(bake: BakeForecast, sign: str) -> Table:
     settings = f"rank {bake.r}, alpha {bake.lora_alpha:g}, learning rate {bake.learning_rate:g}"
     table.add_row("", Text(f"{settings}, {bake.loss}, seed {bake.seed}", style="dim"))
     if bake.held_out is not None:
-        few = f": fewer than {FEW_HELD_OUT}, so no percentages" * (bake.held_out < FEW_HELD_OUT)
+        few = f": fewer than {FEWEST_STIMULI}, so no percentages" * (bake.held_out < FEWEST_STIMULI)
         table.add_row("measured on", f"{_many(bake.held_out, 'held-out question')}{few}")
     return table
 
@@ -158,18 +151,3 @@ def _there(stage: StageStatus) -> tuple[str, str]:
     if stage.done and stage.state not in ("complete", "not_started"):
         word = f"{word}, {stage.done} there"
     return word, style
-
-
-def _as_data(forecast: Forecast, source: str) -> dict[str, Any]:
-    return {
-        "valid": True,
-        "source": source,
-        "repository": forecast.repository,
-        "base": forecast.base,
-        "parent": forecast.parent,
-        "is_empty": forecast.is_empty,
-        "targets": forecast.targets,
-        "bake": forecast.bake,
-        "cost": forecast.cost,
-        "warnings": forecast.warnings,
-    }

@@ -8,33 +8,33 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from pathlib import Path
-from typing import Any, TextIO
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bakery import records
+from bakery.card import FEWEST_STIMULI, Card
+from bakery.plain import plain
+from bakery.records import given_name
+from bakery.repo.files.names import ABOUT
 from bakery.ui import narrow
 from bakery.ui.chart import number
 from bakery.ui.harmless import HarmlessConsole, harmless, harmless_json
 from bakery.ui.progress import WARNING, duration
 
+if TYPE_CHECKING:
+    from bakery.app.init import Made
+    from bakery.app.revert import Reverted
+    from bakery.app.run import RunReport
+
 PIPE_WIDTH = 1000
 """Nothing is wrapped or cut in a pipe: programs read it."""
 
-ABOUT = "TEMPLATE.md"
-"""What tells about the template that a new repository starts from."""
-
 PAGE_WIDTH = 80
 """Where text is meant to be read as a page, terminal or not."""
-
-FEW_HELD_OUT = 20
-
 
 QUESTION_ROOM = 36
 """Characters of a question that a card shows."""
@@ -69,11 +69,12 @@ def say_data(text: str, *, nl: bool = True) -> None:
 
 def show_json(value: Any) -> None:
     """Print data as JSON; a model's name is its full name."""
-    print(harmless_json(json.dumps(_data(value), indent=2, ensure_ascii=False)))
+    print(harmless_json(json.dumps(plain(value), indent=2, ensure_ascii=False)))
 
 
-def show_created(folder: Path, state: Any, draft: Sequence[str]) -> None:
-    """Say what `bgit init` made, and what comes next; `draft` are the files to edit and commit."""
+def show_created(made: Made) -> None:
+    """Say what `bgit init` made, and what comes next."""
+    state, draft = made.repo.state(), made.draft
     named = " ".join(map(shlex.quote, draft))
     edit = f"edit {' '.join(shlex.quote(path) for path in draft if path != ABOUT)}"
     if ABOUT in draft:
@@ -81,10 +82,11 @@ def show_created(folder: Path, state: Any, draft: Sequence[str]) -> None:
     if len(draft) == 1:
         edit = f"{edit:<28}(it holds an example to start from)"
     out = open_console()
-    out.print(f"Made {state.owner}/{state.name} in {folder}, on {state.base.name}.", soft_wrap=True)
+    where = f"in {made.folder}, on {state.base.name}"
+    out.print(f"Made {state.owner}/{state.name} {where}.", soft_wrap=True)
     out.print("\nNext:")
     for line in (
-        f"cd {shlex.quote(str(folder))}",
+        f"cd {shlex.quote(str(made.folder))}",
         edit,
         f"bgit add {named}",
         'bgit commit -m "What is baked in, and why"',
@@ -93,8 +95,11 @@ def show_created(folder: Path, state: Any, draft: Sequence[str]) -> None:
         out.print(f"  {line}", soft_wrap=True)
 
 
-def show_run(report: Any) -> None:
+def show_run(report: RunReport, *, as_json: bool = False) -> None:
     """Say what a run found or made: counts, the model, its card, the commit."""
+    if as_json:
+        show_json(report.as_data())
+        return
     out = open_console()
     if report.plan.is_empty:
         model = report.plan.head.parent or report.plan.head.base.name
@@ -110,9 +115,9 @@ def show_run(report: Any) -> None:
         table.add_row("bake", Text(str(report.model), style="bold green"))
         table.add_row("commit", report.commit[:10] if report.commit else "recorded before")
     lay(out, table)
-    if report.result is not None:
+    if report.result is not None and report.card is not None:
         out.print()
-        show_card(report.result["card"], seconds=report.result.get("seconds"))
+        show_card(report.card, seconds=report.result.get("seconds"))
         for text in report.result.get("notes", ()):
             if text.startswith(WARNING):
                 out.print(f"\n{harmless(text)}", markup=False)
@@ -120,11 +125,11 @@ def show_run(report: Any) -> None:
         say(f"\nTalk to it: bgit chat {report.model.bake}")
 
 
-def show_reverted(bakes: Sequence[Any], commit: str, state: Any) -> None:
+def show_reverted(found: Reverted) -> None:
     """Say which bakes were taken back, and where the next one starts."""
-    for bake in bakes:
-        say(f"took back {bake.model}")
-    say(f"the model is now {state.parent or state.base.name}  (commit {commit[:10]})")
+    for model in found.models:
+        say(f"took back {model}")
+    say(f"the model is now {found.model or found.base}  (commit {found.commit[:10]})")
 
 
 def show_moved(before: Any, now: Any) -> None:
@@ -134,7 +139,7 @@ def show_moved(before: Any, now: Any) -> None:
 
 
 def show_card(
-    card: Mapping[str, Any], *, model: str | None = None, seconds: Mapping[str, float] | None = None
+    card: Card, *, model: str | None = None, seconds: Mapping[str, float] | None = None
 ) -> None:
     """Print what a bake's card says: is the baked model the prompted one?"""
     out = open_console()
@@ -147,83 +152,68 @@ def show_card(
 
 
 def card_rows(
-    card: Mapping[str, Any], seconds: Mapping[str, float], *, arrow_sign: str = "→"
+    card: Card, seconds: Mapping[str, float], *, arrow_sign: str = "→"
 ) -> list[tuple[str, str]]:
     """Return a card as (label, text) pairs; percentages only where enough was held out."""
-    held_out, after = card["held_out"], card.get("kl_after")
     rows = []
-    if after is not None:
-        change = f"{number(card['kl_before'])} {arrow_sign} {number(after)} nats per token"
+    if card.kl_after is not None:
+        change = f"{number(card.kl_before)} {arrow_sign} {number(card.kl_after)} nats per token"
         rows.append(("KL to the prompted teacher", change))
-    if held_out >= FEW_HELD_OUT:
-        for label, key, unit in (
-            ("gap closed", "gap_closed", "%"),
-            ("same first choice", "top1_agreement", "% of tokens"),
-        ):
-            if card.get(key) is not None:
-                rows.append((label, f"{100 * card[key]:.1f} {unit}"))
-    for worst in (card.get("furthest") or ())[:1]:
-        rows.append(("furthest held-out one", f"{number(worst['kl_after'])} on {_brief(worst)}"))
+    for label, share, unit in (
+        ("gap closed", card.gap_closed, "%"),
+        ("same first choice", card.top1_agreement, "% of tokens"),
+    ):
+        if share is not None and not card.has_few:
+            rows.append((label, f"{100 * share:.1f} {unit}"))
+    for worst in card.furthest[:1]:
+        rows.append(
+            ("furthest held-out one", f"{number(worst.kl_after)} on {_brief(worst.question)}")
+        )
     rows += [
         ("prompt tokens saved", _saved(card)),
-        ("measured on", _measured_on(held_out, card.get("tokens"))),
+        ("measured on", _measured_on(card.held_out, card.tokens)),
     ]
-    if held_out < FEW_HELD_OUT:
-        rows.append(("", f"n < {FEW_HELD_OUT}: no percentages"))
-    for name, part in (card.get("targets") or {}).items():
-        rows.append((name[:-17], _of_target(part, arrow_sign)))
+    if card.has_few:
+        rows.append(("", f"n < {FEWEST_STIMULI}: no percentages"))
+    for name, part in card.targets.items():
+        rows.append((given_name(name), _of_target(part, arrow_sign)))
     if seconds:
         rows.append(("time", ", ".join(f"{stage} {duration(s)}" for stage, s in seconds.items())))
     return rows
 
 
-def _saved(card: Mapping[str, Any]) -> str:
+def _saved(card: Card) -> str:
     """Return what a request no longer sends, and what it still does."""
-    said = f"{card['prompt_tokens_saved']:.0f} per request"
-    if not (left := card.get("prompt_tokens_left")):
+    said = f"{card.prompt_tokens_saved:.0f} per request"
+    if not card.prompt_tokens_left:
         return said
-    what = (
-        "the template's own system prompt" if card.get("left_by_template") else "the student prompt"
-    )
-    return f"{said} ({left:.0f} remain: {what})"
+    what = "the template's own system prompt" if card.left_by_template else "the student prompt"
+    return f"{said} ({card.prompt_tokens_left:.0f} remain: {what})"
 
 
-def _of_target(card: Mapping[str, Any], arrow_sign: str) -> str:
+def _of_target(card: Card, arrow_sign: str) -> str:
     """Return one target's card in a line; what an anchor tells is how far the bake drifted."""
-    if card.get("kl_after") is None:
+    if card.kl_after is None:
         return "nothing held out"
-    after = number(card["kl_after"])
-    said = f"KL {number(card['kl_before'])} {arrow_sign} {after}"
-    if card.get("anchor"):
+    after = number(card.kl_after)
+    said = f"KL {number(card.kl_before)} {arrow_sign} {after}"
+    if card.anchor:
         said = f"an anchor: drifted by {after}"
-    if card.get("gap_closed") is not None:
-        said += f", gap closed {100 * card['gap_closed']:.1f} %"
-    held_out = card["held_out"]
-    return f"{said}, on {held_out} question{'s' if held_out != 1 else ''}"
+    if card.gap_closed is not None:
+        said += f", gap closed {100 * card.gap_closed:.1f} %"
+    return f"{said}, on {card.held_out} question{'s' if card.held_out != 1 else ''}"
 
 
-def _brief(asked: Mapping[str, Any]) -> str:
+def _brief(question: str) -> str:
     """Return a question in quotes, in as much of a line as a card has room for."""
-    text = " ".join(str(asked["question"]).split())
+    text = " ".join(question.split())
     return f'"{text if len(text) <= QUESTION_ROOM else text[: QUESTION_ROOM - 1] + "…"}"'
 
 
-def _measured_on(held_out: int, tokens: int | None) -> str:
+def _measured_on(held_out: int, tokens: int) -> str:
     return f"{held_out} held-out question{'s' if held_out != 1 else ''}" + (
         f", {tokens} tokens" if tokens else ""
     )
-
-
-def _data(value: Any) -> Any:
-    if isinstance(value, records.ModelRef | Path):
-        return str(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _data(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _data(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_data(item) for item in value]
-    return value
 
 
 def open_console(*, width: int | None = None) -> Console:

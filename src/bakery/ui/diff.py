@@ -18,7 +18,7 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 def show_comparison(found: Comparison, *, as_json: bool = False) -> None:
     """Print two recipes side by side."""
     if as_json:
-        show_json(found)
+        show_json(found.as_data())
         return
     out = open_console()
     out.print(Text(f"--- {found.old}", style="bold"), soft_wrap=True)

@@ -13,19 +13,7 @@ def show_exported(found: Exported, *, as_json: bool = False) -> None:
     """Print where an export is, what it holds, and the commands that use it."""
     weights = found.weights
     if as_json:
-        show_json(
-            {
-                "model": weights.model,
-                "base": weights.base,
-                "path": found.path.absolute(),
-                "format": found.form,
-                "merged": weights.merged_as is not None,
-                "dtype": weights.merged_as,
-                "size": found.size,
-                "sha256": found.digests,
-                "usage": dict(found.usage),
-            }
-        )
+        show_json(found.as_data())
         return
     table = pairs()
     table.add_row("model", Text(str(weights.model), style="bold green"))

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bakery.ui.console import say, show_json
 
+if TYPE_CHECKING:
+    from bakery.app.import_ import Imported
 
-def show_imported(found: Any, *, as_json: bool = False) -> None:
+
+def show_imported(found: Imported, *, as_json: bool = False) -> None:
     """Print what became of every folder that was wanted."""
     parts = {"taken": found.taken, "here": found.here, "missing": found.missing}
     if as_json:
-        rows = {
-            part: [{"kind": kind, "name": name} for kind, name in listed]
-            for part, listed in parts.items()
-        }
-        show_json({"source": found.source, **rows})
+        show_json(found.as_data())
         return
     labels = {"taken": "took", "here": "was here", "missing": "not there"}
     for part, listed in parts.items():

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
+from bakery.card import Card
+from bakery.records import given_name
 from bakery.store.job import GO_ON, Fetched, Job
 from bakery.ui.console import lay, open_console, pairs, say, show_card, show_json
 from bakery.ui.progress import duration
+
+if TYPE_CHECKING:
+    from bakery.app.jobs import Cancelled, Jobs, Launched
 
 _STYLES = {
     "queued": "dim",
@@ -25,11 +28,12 @@ _STYLES = {
 }
 
 
-def show_launched(job: Job, *, log: Path, as_json: bool) -> None:
+def show_launched(launched: Launched, *, as_json: bool) -> None:
     """Say what was started in the background, and how to follow, stop and fetch it."""
     if as_json:
-        show_json(_data(job) | {"log": str(log)})
+        show_json(launched.as_data())
         return
+    job = launched.job
     stages, names = ", ".join(job.stages), ", ".join(job.names)
     say(f"Job {job.id} is {job.state}: {stages} of {names}, on {job.branch}.\n")
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
@@ -43,12 +47,12 @@ def show_launched(job: Job, *, log: Path, as_json: bool) -> None:
     lay(open_console(), table)
 
 
-def show_jobs(jobs: Sequence[Job], *, hidden: int, as_json: bool) -> None:
+def show_jobs(found: Jobs, *, as_json: bool) -> None:
     """List jobs, oldest first; under each what went wrong or is to be done."""
     if as_json:
-        show_json([_data(job) for job in jobs])
+        show_json(found.as_data())
         return
-    if not jobs:
+    if not found.jobs:
         say("No run in the background is under way or to be fetched.")
     else:
         out = open_console()
@@ -58,32 +62,18 @@ def show_jobs(jobs: Sequence[Job], *, hidden: int, as_json: bool) -> None:
         table.add_column("branch", overflow="fold")
         table.add_column("what", overflow="fold")
         table.add_column("how far", overflow="fold")
-        for job in jobs:
+        for job in found.jobs:
             state = Text(job.state, style=_STYLES[job.state])
             table.add_row(job.id, state, job.branch, _what(job), how_far(job))
         lay(out, table)
-    if hidden:
-        say(f"{hidden} more: bgit jobs --all")
+    if found.hidden:
+        say(f"{found.hidden} more: bgit jobs --all")
 
 
 def show_fetched(fetched: Fetched, *, as_json: bool) -> None:
     """Say what was recorded, what still runs, what failed, and what other branches wait for."""
     if as_json:
-        refused = fetched.refused
-        show_json(
-            {
-                "branch": fetched.branch,
-                "jobs": [
-                    _data(job)
-                    | {
-                        "card": fetched.results.get(job.id, {}).get("card"),
-                        "refused": refused[job.id].message if job.id in refused else None,
-                    }
-                    for job in fetched.jobs
-                ],
-                "others": [_data(job) | {"go_there": way} for job, way in fetched.others],
-            }
-        )
+        show_json(fetched.as_data())
         return
     if not fetched.jobs:
         say(f"No run in the background was launched from {fetched.branch}: nothing to fetch.")
@@ -102,8 +92,15 @@ def show_fetched(fetched: Fetched, *, as_json: bool) -> None:
         say(f"  {job.id}  {job.state}  {job.branch}: `{way}`, then `bgit fetch`")
 
 
-def show_cancelled(job: Job) -> None:
-    """Say what became of a job that was to be stopped."""
+def show_cancelled(found: Cancelled) -> None:
+    """Say what became of jobs that were to be stopped."""
+    if not found.jobs and not found.refused:
+        say("no job works or waits")
+    for job in found.jobs:
+        _say_cancelled(job)
+
+
+def _say_cancelled(job: Job) -> None:
     if job.state == "cancelled":
         say(f"job {job.id} is cancelled; what it made is kept: `bgit run --detach` goes on from it")
     else:
@@ -146,29 +143,6 @@ def how_far(job: Job) -> str:
     return f"since {_ago(job.created)}" if job.state == "queued" else ""
 
 
-def run_data(report: Any, *, is_current: bool) -> dict[str, Any]:
-    """Return what a run made, as one JSON document."""
-    plan, result = report.plan, report.result or {}
-    return {
-        "base": plan.head.base.name,
-        "parent": str(plan.head.parent) if plan.head.parent else None,
-        "targets": [
-            {"name": target.name, "stim_id": target.stim.id, "target_id": target.rollout.id}
-            for target in plan.targets
-        ],
-        "bake": plan.bake_name,
-        "bake_id": plan.bake.id if plan.bake else None,
-        "warnings": list(plan.warnings),
-        "looks": [look.as_data() for look in report.looks],
-        "stimuli": report.stimuli,
-        "trajectories": report.trajectories,
-        "model": str(report.model) if report.model else None,
-        "is_current": is_current,
-        "commit": report.commit,
-        **{key: result.get(key) for key in ("digest", "loss", "card", "seconds", "notes")},
-    }
-
-
 def _say_state(job: Job) -> None:
     say(f"{job.id}  {job.state}  {', '.join(job.names)}")
     if words := how_far(job):
@@ -188,20 +162,13 @@ def _say_recorded(job: Job, result: Mapping[str, Any]) -> None:
     table.add_row("commit", (job.recorded or "")[:10])
     lay(out, table)
     say("")
-    show_card(result["card"], seconds=result.get("seconds"))
+    show_card(Card.from_data(result["card"]), seconds=result.get("seconds"))
     say(f"\nTalk to it: bgit chat {str(job.model).split('/')[2]}")
-
-
-def _data(job: Job) -> dict[str, Any]:
-    progress = job.progress
-    return asdict(job) | {
-        "progress": asdict(progress) | {"percent": progress.percent} if progress else None
-    }
 
 
 def _what(job: Job) -> str:
     """Return what a job makes: the bake, or the targets and which of their stages."""
-    names = ", ".join(name[:-17] for name in job.names)
+    names = ", ".join(given_name(name) for name in job.names)
     return names if "bake" in job.stages else f"{names} ({', '.join(job.stages)})"
 
 

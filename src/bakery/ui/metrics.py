@@ -17,10 +17,10 @@ from rich.text import Text
 
 from bakery.errors import ConfigError, StageError
 from bakery.records import sync_folder, write_atomic
+from bakery.repo.look.metrics import SERIES, History, Metrics, Point, Span, as_csv
 from bakery.ui import figure
 from bakery.ui.chart import Look, chart, key, number
 from bakery.ui.console import PAGE_WIDTH, is_unicode, lay, open_console, say
-from bakery.ui.series import SERIES, History, Point, Span, as_csv
 
 LOOK_AGAIN_S = 0.5
 """Between two looks at a bake that is watched."""
@@ -34,17 +34,12 @@ def show(histories: Sequence[History], names: Sequence[str]) -> None:
         lay(out, part)
 
 
-def as_data(histories: Sequence[History]) -> object:
-    """Return what a program reads: of one bake, or a list of several."""
-    data = [history.as_data() for history in histories]
-    return data[0] if len(data) == 1 else data
-
-
-def write(histories: Sequence[History], names: Sequence[str], path: Path) -> None:
+def write(found: Metrics, names: Sequence[str], path: Path) -> None:
     """Write a file in the form that its name asks for; a picture has the chosen series."""
+    histories = found.histories
     forms: dict[str, Callable[[], str | bytes]] = {
         ".csv": lambda: as_csv(histories),
-        ".json": lambda: json.dumps(as_data(histories), indent=2, ensure_ascii=False) + "\n",
+        ".json": lambda: json.dumps(found.as_data(), indent=2, ensure_ascii=False) + "\n",
         ".svg": lambda: figure.svg(_panels(histories, names)),
         ".png": lambda: figure.png(_panels(histories, names)),
     }

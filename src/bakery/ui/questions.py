@@ -6,9 +6,8 @@ import csv
 import io
 import json
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,148 +16,106 @@ from rich.table import Table
 from rich.text import Text
 
 from bakery.errors import ConfigError
-from bakery.records import Stimulus, Trajectory, user_text, write_atomic
+from bakery.records import user_text, write_atomic
+from bakery.repo.look.questions import Answers, Questions, Share
 from bakery.ui.console import PIPE_WIDTH, note, open_console, say, show_json
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """How rows are to be shown: which part of them, in what form, and where."""
+class Form:
+    """In what form rows are shown, and where."""
 
-    limit: int | None = None
-    offset: int = 0
     count: bool = False
     as_json: bool = False
     out: Path | None = None
 
-    def page(self, rows: Sequence[Any]) -> list[Any]:
-        """Return the rows that are asked for."""
-        end = None if self.limit is None else self.offset + self.limit
-        return list(rows[self.offset : end])
 
-
-def show_stimuli(
-    name: str, rows: Sequence[Stimulus], shares: Sequence[Any], *, complete: bool, asked: Asked
-) -> None:
+def show_stimuli(found: Questions, form: Form) -> None:
     """Show the shares of a target's mix, then its questions."""
-    page = asked.page(rows)
-    entries = [_filled(row) for row in page]
-    document = {
-        "target": name,
-        "complete": complete,
-        "count": len(rows),
-        "offset": asked.offset,
-        "generators": [asdict(share) for share in shares],
-        "stimuli": entries,
-    }
     flat = [
         {"question": user_text(r.messages), "generator": r.generator, "writer": r.writer,
          "id": r.id}
-        for r in page
+        for r in found.rows
     ]  # fmt: skip
 
     def text(out: Console) -> None:
-        if shares:
-            out.print(_share_table(shares))
-            for share in shares:
+        if found.shares:
+            out.print(_share_table(found.shares))
+            for share in found.shares:
                 if share.is_poor:
                     out.print(Text(_poor(share), "yellow"), soft_wrap=True)
             out.print()
-        for number, row in enumerate(page, start=asked.offset + 1):
+        for number, row in enumerate(found.rows, start=found.offset + 1):
             behind = "  [answered behind the student prompt]" if row.rollout_with else ""
             out.print(
                 Text.assemble((f"{number:>4}  ", "dim"), user_text(row.messages), (behind, "dim")),
                 soft_wrap=True,
             )
 
-    _show(document, entries, flat, text, len(rows), asked)
+    _show(found, flat, text, form)
 
 
-def show_answers(
-    name: str,
-    rows: Sequence[Trajectory],
-    questions: Mapping[str, Stimulus],
-    *,
-    complete: bool,
-    asked: Asked,
-) -> None:
+def show_answers(found: Answers, form: Form) -> None:
     """Show how the answers ended and how long they are, then each under its question."""
-    page = asked.page(rows)
-    finish, tokens = Counter(r.finish for r in rows), sum(len(r.response_ids) for r in rows)
-    entries = [
-        {"question": _question(r, questions), "tokens": len(r.response_ids), **asdict(r)}
-        for r in page
-    ]
-    document = {
-        "target": name,
-        "complete": complete,
-        "count": len(rows),
-        "tokens": tokens,
-        "finish": dict(finish),
-        "models": dict(Counter(r.model for r in rows)),
-        "offset": asked.offset,
-        "answers": entries,
-    }
+    entries = found.entries()
     flat = [
         {key: e[key] for key in ("question", "text", "finish", "tokens", "model", "sample")}
         for e in entries
     ]
 
     def text(out: Console) -> None:
-        if rows:
-            models = ", ".join(dict.fromkeys(r.model for r in rows))
-            many = "answer" if len(rows) == 1 else "answers"
-            out.print(f"{len(rows)} {many} by {models}: {tokens} tokens, {_ends(finish)}\n")
-        for number, entry in enumerate(entries, start=asked.offset + 1):
+        if found.count:
+            many = "answer" if found.count == 1 else "answers"
+            told = f"{found.tokens} tokens, {_ends(found.finish)}"
+            out.print(f"{found.count} {many} by {', '.join(found.models)}: {told}\n")
+        for number, entry in enumerate(entries, start=found.offset + 1):
             _show_answer(out, number, entry)
 
-    _show(document, entries, flat, text, len(rows), asked)
+    _show(found, flat, text, form)
 
 
 def _show(
-    document: Mapping[str, Any],
-    rows: Sequence[Mapping[str, Any]],
+    found: Questions | Answers,
     flat: Sequence[Mapping[str, Any]],
     text: Callable[[Console], None],
-    total: int,
-    asked: Asked,
+    form: Form,
 ) -> None:
-    if asked.count:
-        say(json.dumps({"count": total}) if asked.as_json else str(total))
+    if form.count:
+        say(json.dumps({"count": found.count}) if form.as_json else str(found.count))
         return
-    if asked.out is not None:
-        write_atomic(asked.out, _file_text(asked, document, rows, flat, text))
-        note(f"{len(rows)} of {total} written to {asked.out}")
+    shown = f"{len(found.rows)} of {found.count}"
+    if form.out is not None:
+        write_atomic(form.out, _file_text(form.out, found, flat, text, as_json=form.as_json))
+        note(f"{shown} written to {form.out}")
         return
-    if asked.as_json:
-        show_json(document)
+    if form.as_json:
+        show_json(found.as_data())
         return
     if sys.stdout.isatty():
         text(open_console())
     else:
         print(_drawn(text), end="")
-    if len(rows) < total:
-        note(f"{len(rows)} of {total} shown" + (f", from {asked.offset + 1}" * bool(asked.offset)))
+    if len(found.rows) < found.count:
+        note(f"{shown} shown" + (f", from {found.offset + 1}" * bool(found.offset)))
 
 
 def _file_text(
-    asked: Asked,
-    document: Mapping[str, Any],
-    rows: Sequence[Mapping[str, Any]],
+    path: Path,
+    found: Questions | Answers,
     flat: Sequence[Mapping[str, Any]],
     text: Callable[[Console], None],
+    *,
+    as_json: bool,
 ) -> str:
-    path = asked.out
-    assert path is not None
     if path.exists():
         raise ConfigError(f"{path} exists already", hint="Choose another name, or move it away.")
     suffix = path.suffix.lower()
     if suffix == ".jsonl":
-        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found.entries())
     if suffix == ".csv":
         return _csv(flat)
-    if suffix == ".json" or asked.as_json:
-        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    if suffix == ".json" or as_json:
+        return json.dumps(found.as_data(), indent=2, ensure_ascii=False) + "\n"
     return _drawn(text)
 
 
@@ -177,7 +134,7 @@ def _csv(flat: Sequence[Mapping[str, Any]]) -> str:
     return file.getvalue()
 
 
-def _share_table(shares: Sequence[Any]) -> Table:
+def _share_table(shares: Sequence[Share]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("generator", no_wrap=True)
     table.add_column("from", overflow="fold")
@@ -200,7 +157,7 @@ def _share_table(shares: Sequence[Any]) -> Table:
     return table
 
 
-def _poor(share: Any) -> str:
+def _poor(share: Share) -> str:
     writer = ", ".join(share.writers) or "the model"
     return (
         f"Fewer than half of what {writer} said are messages to send. Other ways to questions: "
@@ -208,7 +165,7 @@ def _poor(share: Any) -> str:
     )
 
 
-def _usable(share: Any) -> str:
+def _usable(share: Share) -> str:
     return "-" if share.usable is None else f"{share.usable} of {share.judged}"
 
 
@@ -226,12 +183,3 @@ _ENDS = {"stop": "", "length": "cut", "stop_text": "ended by `stop`"}
 def _ends(finish: Mapping[str, int]) -> str:
     names = {"stop": "ended", "length": "cut", "stop_text": "ended by `stop`"}
     return ", ".join(f"{count} {names.get(kind, kind)}" for kind, count in finish.items())
-
-
-def _question(row: Trajectory, questions: Mapping[str, Stimulus]) -> str:
-    asked = questions.get(row.stimulus_id)
-    return user_text(asked.messages) if asked else f"(question {row.stimulus_id})"
-
-
-def _filled(row: Stimulus) -> dict[str, Any]:
-    return {key: value for key, value in asdict(row).items() if value is not None}

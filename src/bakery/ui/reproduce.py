@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -11,16 +11,19 @@ from rich.text import Text
 from bakery.ui.console import arrow, lay, open_console, say, show_json
 from bakery.ui.progress import duration
 
+if TYPE_CHECKING:
+    from bakery.app.reproduce import Reproduced, Step
+
 _UNITS = {"stim": "questions", "rollout": "answers", "bake": "steps"}
 
 _SHOWN = 16
 """Digits of a digest that are shown; --json has all."""
 
 
-def show_reproduced(found: Any, *, as_json: bool = False) -> None:
+def show_reproduced(found: Reproduced, *, as_json: bool = False) -> None:
     """Print a table for every bake, what differs in the environment, and the verdict."""
     if as_json:
-        show_json(_data(found))
+        show_json(found.as_data())
         return
     out = open_console()
     for again in found.bakes:
@@ -49,7 +52,7 @@ def show_reproduced(found: Any, *, as_json: bool = False) -> None:
     say("Every digest is the recorded one." if found.is_same else "Not every digest is the same.")
 
 
-def show_steps(steps: Sequence[Any], *, as_json: bool = False) -> None:
+def show_steps(steps: Sequence[Step], *, as_json: bool = False) -> None:
     """Print what a reproduction would go through, with what it took when it was recorded."""
     if as_json:
         show_json(list(steps))
@@ -64,30 +67,3 @@ def show_steps(steps: Sequence[Any], *, as_json: bool = False) -> None:
         makes = f"{step.count} {_UNITS[step.stage]}"
         table.add_row(str(number), step.stage, makes, took, here, step.name)
     lay(open_console(), table)
-
-
-def _data(found: Any) -> dict[str, Any]:
-    return {
-        "is_same": found.is_same,
-        "bakes": [
-            {
-                "name": again.bake.name,
-                "is_same": again.is_same,
-                "results": [
-                    {
-                        "stage": result.stage,
-                        "name": result.name,
-                        "recorded": result.recorded,
-                        "found": result.found,
-                        "is_same": result.is_same,
-                        "note": result.note,
-                    }
-                    for result in again.results
-                ],
-                "environment": again.environment,
-                "kept": again.kept,
-            }
-            for again in found.bakes
-        ],
-        "not_made": [bake.name for bake in found.not_made],
-    }

@@ -17,7 +17,7 @@ from bakery.ui.console import arrow, card_rows, lay, open_console, pairs, say_at
 def show_record(found: Described, *, as_json: bool = False) -> None:
     """Print the whole record of a bake."""
     if as_json:
-        show_json(_data(found))
+        show_json(found.as_data())
         return
     out = open_console()
     bake, data = found.bake, found.bake.data
@@ -46,8 +46,8 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     every = {**learnt, **wanted}
     _show_pairs("Training", {key: value for key, value in every.items() if value is not None})
     result: dict[str, str] = {}
-    if data.get("card"):
-        result |= card_rows(data["card"], data.get("seconds") or {}, arrow_sign=arrow(out))
+    if bake.card:
+        result |= card_rows(bake.card, data.get("seconds") or {}, arrow_sign=arrow(out))
     if loss := data.get("loss"):
         result["loss"] = ", ".join(f"{key} {number(loss[key])}" for key in ("first", "last", "min"))
     _show_pairs("Result", result)
@@ -114,21 +114,3 @@ def _show_pairs(title: str, rows: Mapping[str, Any]) -> None:
         shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         table.add_row(key, shown)
     lay(out, table)
-
-
-def _data(found: Described) -> dict[str, Any]:
-    bake = found.bake
-    return {
-        "name": bake.name,
-        "id": bake.id,
-        "model": bake.model,
-        "chain": [b.model for b in found.chain],
-        "lost_parent": found.lost,
-        "commit": found.commit,
-        "date": found.date,
-        "branches": found.branches,
-        "tags": found.tags,
-        "is_current": found.is_current,
-        "weights": found.folder if found.has_weights else None,
-        **bake.data,
-    }

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
+from bakery.card import Card
 from bakery.repo.look.progress import StageStatus
-from bakery.repo.look.status import ADDED, DELETED, Status
+from bakery.repo.look.status import ADDED, Status
 from bakery.ui.chart import number
 from bakery.ui.console import arrow, lay, open_console, pairs, say, say_at_length, show_json
 from bakery.ui.progress import duration
@@ -33,7 +30,7 @@ _UNITS = {"stim": "questions", "rollout": "answers", "bake": "steps"}
 def show_status(status: Status, *, as_json: bool = False) -> None:
     """Print everything that `bgit status` knows, and the next command."""
     if as_json:
-        show_json(_as_data(status))
+        show_json(status.as_data())
         return
     out = open_console()
     lay(out, _repository(status, arrow(out)))
@@ -59,12 +56,7 @@ def show_status(status: Status, *, as_json: bool = False) -> None:
         say(f"\njob {job.id} is complete: `bgit fetch` on {job.branch} records {job.model}")
     for branch in status.waiting:
         say(f"\na finished bake waits to be recorded on {branch}")
-    say(f"\nnext: {_next(status)}")
-
-
-def is_settled(status: Status) -> bool:
-    """Tell whether nothing more will happen by itself: all is complete, or nobody is at it."""
-    return not status.jobs and not any(stage.state == "running" for stage in status.stages)
+    say(f"\nnext: {status.next}")
 
 
 def changed_lines(before: Status | None, now: Status) -> Iterator[str]:
@@ -108,11 +100,11 @@ def _repository(status: Status, sign: str) -> Table:
 
 def _result(status: Status, sign: str) -> list[str]:
     data = status.last.data if status.last else {}
-    card, loss = data.get("card") or {}, data.get("loss") or {}
+    card, loss = Card.from_data(data.get("card") or {}), data.get("loss") or {}
     lines = []
-    if card.get("kl_after") is not None:
-        line = f"KL {number(card['kl_before'])} {sign} {number(card['kl_after'])} nats per token"
-        closed = card.get("gap_closed")
+    if card.kl_after is not None:
+        line = f"KL {number(card.kl_before)} {sign} {number(card.kl_after)} nats per token"
+        closed = card.gap_closed
         lines.append(line if closed is None else f"{line}, gap closed {100 * closed:.1f} %")
     if loss.get("last") is not None and loss.get("first") is not None:
         lines.append(f"loss {number(loss['first'])} {sign} {number(loss['last'])}")
@@ -149,64 +141,11 @@ def _count(stage: StageStatus) -> str:
     return f"{stage.done} of {stage.expected} {unit}{percent}{loss}"
 
 
-def _next(status: Status) -> str:
-    """Return the one thing to do now."""
-    change = _change(status)
-    if any(job.branch == status.branch for job in status.fetchable):
-        return "bgit fetch"
-    if status.draft_problem or (status.problem and change in (None, ADDED)):
-        return "mend input.yml, then `bgit add input.yml`"
-    if change == DELETED:
-        return f"git restore {INPUT}"
-    if unadded := _unadded(status):
-        return f'bgit add {" ".join(map(shlex.quote, unadded))} && bgit commit -m "..."'
-    if any(path not in (BREAD, RECIPE) for path, _ in _changed(status)):
-        return 'bgit commit -m "..."'
-    if status.parent_problem:
-        return "bgit adopt base, or bgit adopt <model>"
-    if status.unrecorded:
-        return f"bgit run bake   (records {status.unrecorded}, which is baked already)"
-    if not status.is_configured:
-        return "write in input.yml what to bake, then `bgit add input.yml`"
-    if any(job.branch == status.branch for job in status.jobs):
-        return "bgit fetch --wait   (records it when its job is complete)"
-    open_stages = dict.fromkeys(s.stage for s in status.stages if s.state != "complete")
-    if open_stages:
-        return f"bgit run {' '.join(open_stages)}"
-    if beside := _beside(status):
-        return f"bgit adopt {beside}   (it is recorded here, but not the current model)"
-    return "nothing: all of this is baked"
-
-
-def _beside(status: Status) -> str | None:
-    """Return the bake that is configured, recorded and not the current one; None: none is."""
-    name = status.plan.bake_name if status.plan else None
-    is_current = status.parent is not None and status.parent.bake == name
-    return name if name and not is_current else None
-
-
-def _change(status: Status) -> str | None:
-    """Return what is not committed of input.yml, in words; None: all of it is."""
-    return dict(_changed(status)).get(INPUT)
-
-
-def _unadded(status: Status) -> list[str]:
-    """Return input.yml and the files that it names, those of them that are changed, not added."""
-    own = (BREAD, RECIPE)
-    return [p for p, what in _changed(status) if p not in own and what not in (ADDED, DELETED)]
-
-
-def _changed(status: Status) -> list[tuple[str, str]]:
-    """Return path and sentence of what is not committed."""
-    parts = (change.rpartition(": ") for change in status.changes)
-    return [(path, what) for path, _, what in parts]
-
-
 def _whose(status: Status) -> str:
     """Return which input.yml has the problem that is shown."""
     if status.draft_problem:
         return "input.yml in the folder"
-    return "input.yml" if _change(status) in (None, ADDED) else "the input.yml that was added"
+    return "input.yml" if status.change in (None, ADDED) else "the input.yml that was added"
 
 
 def size(count: int) -> str:
@@ -217,38 +156,3 @@ def size(count: int) -> str:
             break
         amount, unit = amount / 1000, larger
     return f"{count} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
-
-
-def _as_data(status: Status) -> dict[str, Any]:
-    plan, last = status.plan, status.last
-    return {
-        "repository": status.repository,
-        "root": status.root,
-        "branch": status.branch,
-        "base": status.base,
-        "parent": status.parent,
-        "former_parent": status.former_parent,
-        "parent_problem": status.parent_problem,
-        "has_weights": status.has_weights,
-        "chain": [bake.model for bake in status.chain],
-        "is_configured": status.is_configured,
-        "problem": status.problem,
-        "draft_problem": status.draft_problem,
-        "targets": [target.name for target in plan.targets] if plan else [],
-        "bake": plan.bake_name if plan else None,
-        "stages": [{**asdict(stage), "percent": stage.percent} for stage in status.stages],
-        "changes": status.changes,
-        "pending": status.pending,
-        "warnings": status.warnings,
-        "commented": status.commented,
-        "jobs": [job.id for job in status.jobs],
-        "fetchable": [job.id for job in status.fetchable],
-        "latest": status.latest,
-        "unrecorded": status.unrecorded,
-        "waiting": status.waiting,
-        "card": last.data.get("card") if last else None,
-        "loss": last.data.get("loss") if last else None,
-        "seconds": last.data.get("seconds") if last else None,
-        "store": status.store,
-        "store_bytes": status.store_bytes,
-    }

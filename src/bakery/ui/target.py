@@ -8,18 +8,23 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from bakery.records import given_name
 from bakery.repo.look.diff import prompt_text
-from bakery.repo.look.target import KnownTarget
-from bakery.ui.console import lay, open_console, pairs, say, show_json
+from bakery.repo.look.target import FormerTarget, KnownTarget, Listing
+from bakery.ui.console import lay, note, open_console, pairs, say, show_json
 
 
-def show_targets(
-    targets: Sequence[KnownTarget], *, former: Sequence[str] = (), as_json: bool = False
-) -> None:
+def show_targets(listing: Listing, *, as_json: bool = False) -> None:
     """Print targets, oldest first; a star marks those that input.yml configures now."""
     if as_json:
-        show_json([*({"name": name, "is_former": True} for name in former), *targets])
-        return
+        show_json(listing.as_data())
+    else:
+        _list(listing.targets, listing.former)
+    if listing.left_out:
+        note(f"{listing.left_out} older targets are not shown")
+
+
+def _list(targets: Sequence[KnownTarget], former: Sequence[str]) -> None:
     if former:
         say("of another tool, whose questions and answers are with the vendor:")
         say("".join(f"  {name}\n" for name in former))
@@ -42,15 +47,15 @@ def show_targets(
             "-" if target.stimuli is None else str(target.stimuli),
             "-" if target.trajectories is None else str(target.trajectories),
             "yes" if target.has_answers else "questions" if target.has_questions else "no",
-            ", ".join(dict.fromkeys(name[:-17] for name, _ in target.bakes)) or "-",
+            ", ".join(dict.fromkeys(given_name(name) for name, _ in target.bakes)) or "-",
         )
     lay(open_console(), table)
 
 
-def show_target(target: KnownTarget, *, as_json: bool = False) -> None:
-    """Print one target in full."""
-    if as_json:
-        show_json(target)
+def show_target(target: KnownTarget | FormerTarget, *, as_json: bool = False) -> None:
+    """Print one target in full; that of another tool as that wrote it."""
+    if as_json or isinstance(target, FormerTarget):
+        show_json(target.as_data())
         return
     out = open_console()
     out.print(Text(target.name, style="bold green"), soft_wrap=True)

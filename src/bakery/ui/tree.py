@@ -6,19 +6,20 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from bakery.repo.commits.adopt import Adopted
 from bakery.repo.files.hosted import FormerBake
 from bakery.repo.files.recipe import RecordedBake
-from bakery.repo.files.state import State
 from bakery.repo.history.lineage import Branch, Lineage, Node
 from bakery.ui.console import is_unicode, note, open_console, say, show_json
 from bakery.ui.harmless import harmless
+
+if TYPE_CHECKING:
+    from bakery.app.adopt import Adopted
 
 _MOST_PLACES = 6
 """Branches and tags that are named beside one model; `--json` has all."""
@@ -42,7 +43,7 @@ class _Item:
 def show_tree(lineage: Lineage, *, as_json: bool = False) -> None:
     """Print every bake under the one it was baked on; a star marks the current model."""
     if as_json:
-        show_json(_tree_data(lineage))
+        show_json(lineage.as_data())
         return
     out = open_console()
     _print_tree(out, _base_item(lineage))
@@ -56,15 +57,15 @@ def show_tree(lineage: Lineage, *, as_json: bool = False) -> None:
         note("nothing is baked yet")
 
 
-def show_adopted(adopted: Adopted, state: State, *, has_weights: bool) -> None:
+def show_adopted(adopted: Adopted) -> None:
     """Say which model is current now, and what the recipe got with it."""
-    for bake in adopted.added:
-        say(f"recorded here, too: {bake.model}")
-    model = adopted.model or f"the base model {state.base.name}"
+    for added in adopted.added:
+        say(f"recorded here, too: {added}")
+    model = adopted.model or f"the base model {adopted.base.name}"
     say(f"the model is now {model}  (commit {adopted.commit[:10]}; it was {adopted.before})")
     if adopted.model is None:
         say("The next bake starts anew from it. What is recorded stays recorded.")
-    if not has_weights:
+    if not adopted.has_weights:
         note(
             "its weights are not in this clone's store: `bgit import DIR` copies them, "
             "`bgit reproduce` makes them again"
@@ -194,31 +195,3 @@ def _shortened(name: str, room: int) -> str:
         return head + tail
     half = max((left - 1) // 2, 1)
     return f"{head[:half]}…{head[-half:]}{tail}"
-
-
-def _tree_data(lineage: Lineage) -> dict[str, Any]:
-    """Return the tree flat, parents first: it may be deeper than a JSON reader goes."""
-    bakes = [
-        _bake_data(node.bake)
-        | {"branches": node.branches, "tags": node.tags, "is_current": node.is_current}
-        for _, node in lineage.walk()
-    ]
-    return {
-        "base": lineage.base,
-        "current": lineage.current,
-        "branches": lineage.branches,
-        "bakes": bakes,
-        "problems": lineage.problems,
-        "former": lineage.former,
-    }
-
-
-def _bake_data(bake: RecordedBake) -> dict[str, Any]:
-    return {
-        "name": bake.name,
-        "id": bake.id,
-        "model": bake.model,
-        "models": bake.models,
-        "parent": bake.parent,
-        "digest": bake.digest,
-    }

@@ -19,6 +19,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from bakery.engine.loss import likeliest, moments
+from bakery.engine.loss.forms import Form
 from bakery.engine.loss.head import Blocks, Head
 from bakery.engine.loss.losses import Divergence, Loss
 
@@ -36,21 +37,26 @@ def weighted_sum(
     weights_N: torch.Tensor,
     head: Head,
     loss: Loss,
+    form: Form = Form.WHOLE,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return Σ weight · divergence with its gradient at the student, and each divergence (N,).
 
     The teacher is detached. Both are hidden states that `head` turns into logits, or the teacher's
-    are `moments` (N, D + 2) or its `likeliest` tokens (N, 2 K).
+    are `moments` (N, D + 2) or its `likeliest` tokens (N, 2 K): `form` says which.
     """
-    total, values_N = _WeightedSum.apply(student_ND, teacher_ND, weights_N, head, loss)
+    total, values_N = _WeightedSum.apply(student_ND, teacher_ND, weights_N, head, loss, form)
     return total, values_N
 
 
 def compare(
-    student_ND: torch.Tensor, teacher_ND: torch.Tensor, head: Head, loss: Loss
+    student_ND: torch.Tensor,
+    teacher_ND: torch.Tensor,
+    head: Head,
+    loss: Loss,
+    form: Form = Form.WHOLE,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return each position's divergence (N,), and where both have the same first choice (N,)."""
-    values_N, _, agreed_N = _evaluated(student_ND, teacher_ND, head, loss, choices=True)
+    values_N, _, agreed_N = _evaluated(student_ND, teacher_ND, head, loss, form, choices=True)
     assert agreed_N is not None  # asked for
     return values_N, agreed_N
 
@@ -60,9 +66,9 @@ class _WeightedSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *given: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        student_ND, teacher_ND, weights_N, head, loss = given
+        student_ND, teacher_ND, weights_N, head, loss, form = given
         values_N, grad_ND, _ = _evaluated(
-            student_ND, teacher_ND, head, loss, gradient=ctx.needs_input_grad[0]
+            student_ND, teacher_ND, head, loss, form, gradient=ctx.needs_input_grad[0]
         )
         weights_N = weights_N.to(values_N)
         if grad_ND is not None:
@@ -75,7 +81,7 @@ class _WeightedSum(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (grad_ND,) = ctx.saved_tensors
-        return (grad_ND * grads[0]).to(ctx.dtype), None, None, None, None
+        return (grad_ND * grads[0]).to(ctx.dtype), None, None, None, None, None
 
 
 @torch.no_grad()
@@ -84,6 +90,7 @@ def _evaluated(
     teacher_ND: torch.Tensor,
     head: Head,
     loss: Loss,
+    form: Form,
     *,
     gradient: bool = False,
     choices: bool = False,
@@ -92,9 +99,10 @@ def _evaluated(
 
     where asked for, its gradient at the student (N, D), and where first choices agree (N,).
     """
-    if moments.are(teacher_ND, student_ND):
+    if form is Form.MOMENTS:
         return moments.evaluated(student_ND, teacher_ND, head, gradient=gradient, choices=choices)
-    if isinstance(loss, Divergence) and likeliest.are(teacher_ND, loss, student_ND.shape[-1]):
+    if form is Form.LIKELIEST:
+        assert isinstance(loss, Divergence)  # no other keeps them
         return likeliest.evaluated(
             student_ND, teacher_ND, head, loss, gradient=gradient, choices=choices
         )

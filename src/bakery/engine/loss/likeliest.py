@@ -27,11 +27,6 @@ def width(loss: Loss, whole: int) -> int | None:
     return None
 
 
-def are(teacher: torch.Tensor, loss: Loss, whole: int) -> bool:
-    """Tell the likeliest tokens from all features, of which there are `whole` a position."""
-    return teacher.shape[-1] == width(loss, whole)
-
-
 @torch.no_grad()
 def of_logits(logits_NV: torch.Tensor, loss: Divergence) -> torch.Tensor:
     """Return log-probabilities and tokens (N, 2 K) of a teacher, in fp32."""

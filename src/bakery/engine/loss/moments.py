@@ -60,11 +60,6 @@ def of_teacher(teacher_ND: torch.Tensor, head: Head) -> torch.Tensor:
     return torch.cat([found.mean, *last], dim=-1)
 
 
-def are(teacher: torch.Tensor, student_ND: torch.Tensor) -> bool:
-    """Tell moments from hidden states, which are as wide as the student's."""
-    return teacher.shape[-1] == student_ND.shape[-1] + EXTRA
-
-
 @torch.no_grad()
 def evaluated(
     student_ND: torch.Tensor,

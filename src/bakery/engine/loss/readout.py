@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from bakery.engine.loss import fused, likeliest, moments
+from bakery.engine.loss.forms import Form
 from bakery.engine.loss.head import Head
 from bakery.engine.loss.losses import Divergence, Loss
 from bakery.engine.modes import evaluating
@@ -72,21 +73,24 @@ class Readout:
         """Tell whether a loss needs nothing of a teacher but its moments."""
         return self.exact and moments.apply(self._frozen(), loss)
 
-    def kept(
-        self, features: torch.Tensor, loss: Loss, *, likeliest_only: bool = False
-    ) -> torch.Tensor:
-        """Return what is kept of a teacher's features (N, D): its moments (N, D + 2), or they.
+    def form(self, loss: Loss, whole: int, *, likeliest_only: bool = False) -> Form:
+        """Return what is kept of a teacher for a loss, where `whole` numbers a position are all.
 
-        With `likeliest_only` its most likely tokens (N, 2 K), where the loss reads no others.
+        With `likeliest_only` its most likely tokens, where the loss reads no others.
         """
-        if likeliest_only and isinstance(loss, Divergence):
-            if likeliest.width(loss, features.shape[-1]) is None:
-                return features
+        if likeliest_only and likeliest.width(loss, whole) is not None:
+            return Form.LIKELIEST
+        return Form.MOMENTS if self.keeps_moments(loss) else Form.WHOLE
+
+    def kept(self, features: torch.Tensor, loss: Loss, form: Form) -> torch.Tensor:
+        """Return what is kept of a teacher's features (N, D) in a form."""
+        if form is Form.MOMENTS:
+            return moments.of_teacher(features, self._frozen())
+        if form is Form.LIKELIEST:
+            assert isinstance(loss, Divergence)  # no other keeps them
             if self.exact:
                 return likeliest.of_hidden(features, self._frozen(), loss)
             return likeliest.of_logits(features, loss)
-        if self.keeps_moments(loss):
-            return moments.of_teacher(features, self._frozen())
         return features
 
     def logits(self, features: torch.Tensor) -> torch.Tensor:
@@ -102,20 +106,23 @@ class Readout:
         teacher: torch.Tensor,
         weights_N: torch.Tensor,
         loss: Loss,
+        form: Form = Form.WHOLE,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return Σ weight · divergence with its gradient, and each position's divergence (N,).
 
-        `teacher` is what is kept of it at the same positions (rows, cols). Computed inside the
-        model's forward, so that what wraps it sees an ordinary one.
+        `teacher` is what is kept of it at the same positions (rows, cols), in `form`. Computed
+        inside the model's forward, so that what wraps it sees an ordinary one.
         """
         if not self.exact:
-            values_N = _apart(model(**inputs, use_cache=False).logits[rows, cols], teacher, loss)
+            student_NV = model(**inputs, use_cache=False).logits[rows, cols]
+            values_N = _apart(student_NV, teacher, loss, form)
             return (values_N * weights_N).sum(), values_N.detach()
         found: list[tuple[torch.Tensor, torch.Tensor]] = []
 
         def stub(hidden: torch.Tensor) -> torch.Tensor:
             student_ND = hidden[rows, cols]
-            found.append(fused.weighted_sum(student_ND, teacher, weights_N, self._frozen(), loss))
+            given = student_ND, teacher, weights_N, self._frozen(), loss, form
+            found.append(fused.weighted_sum(*given))
             return found[-1][0].expand(*hidden.shape[:-1], 1)
 
         with self._instead(stub):
@@ -125,18 +132,23 @@ class Readout:
         return total + 0.0 * output.sum(), values_N
 
     def compare(
-        self, features: torch.Tensor, teacher: torch.Tensor, loss: Loss
+        self,
+        features: torch.Tensor,
+        teacher: torch.Tensor,
+        loss: Loss,
+        form: Form = Form.WHOLE,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return each position's divergence (N,), and whether first choices agree (N,).
 
-        Both are features; no more logits are built at a time than `fused` allows.
+        `teacher` is what is kept of its features, in `form`. No more logits are built at a time
+        than `fused` allows.
         """
         if self.exact:
-            values_N, agreed_N = fused.compare(features, teacher, self._frozen(), loss)
+            values_N, agreed_N = fused.compare(features, teacher, self._frozen(), loss, form)
         else:
             with torch.no_grad():
-                values_N = _apart(features, teacher, loss)
-                agreed_N = features.argmax(-1) == _first_choice(teacher, loss, features.shape[-1])
+                values_N = _apart(features, teacher, loss, form)
+                agreed_N = features.argmax(-1) == _first_choice(teacher, loss, form)
         return values_N, agreed_N & values_N.isfinite()  # logits that are no numbers agree on none
 
     def _frozen(self) -> Head:
@@ -200,15 +212,17 @@ class Readout:
         return None
 
 
-def _apart(student_NV: torch.Tensor, teacher: torch.Tensor, loss: Loss) -> torch.Tensor:
+def _apart(student_NV: torch.Tensor, teacher: torch.Tensor, loss: Loss, form: Form) -> torch.Tensor:
     """Return the divergence (N,) of logits from what is kept of a teacher's."""
-    if isinstance(loss, Divergence) and likeliest.are(teacher, loss, student_NV.shape[-1]):
+    if form is Form.LIKELIEST:
+        assert isinstance(loss, Divergence)  # no other keeps them
         return likeliest.divergence(student_NV, teacher, loss)
     return loss(student_NV, teacher)
 
 
-def _first_choice(teacher: torch.Tensor, loss: Loss, vocabulary: int) -> torch.Tensor:
-    if isinstance(loss, Divergence) and likeliest.are(teacher, loss, vocabulary):
+def _first_choice(teacher: torch.Tensor, loss: Loss, form: Form) -> torch.Tensor:
+    if form is Form.LIKELIEST:
+        assert isinstance(loss, Divergence)  # no other keeps them
         return likeliest.first_choice(teacher, loss)
     return teacher.argmax(-1)
 

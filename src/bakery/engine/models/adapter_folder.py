@@ -12,8 +12,9 @@ from typing import Any
 
 from bakery.errors import ModelError
 from bakery.identity import file_digest
+from bakery.store import results
 
-WEIGHTS = "adapter_model.safetensors"
+WEIGHTS = results.WEIGHTS
 SLICES = "slices.json"
 CONFIG = "adapter_config.json"
 

@@ -1,9 +1,13 @@
-"""Load a base model with its tokenizer, checked against what the repository recorded."""
+"""Load a base model with its tokenizer: for both doors.
+
+What a repository recorded is checked against what there is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from transformers import (
@@ -14,6 +18,7 @@ from transformers import (
     GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
 )
 from transformers.utils import logging as hf_logging
 
@@ -67,26 +72,92 @@ def load(
     """
     place = bases.check(base)
     found = kept.unpacked(place, base.digest, reporter=reporter) if place.is_file() else None
-    folder = found.folder if found else place
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    refuse_other_than_text(base.name, config)
-    hf_logging.disable_progress_bar()
-    model = AutoModelForCausalLM.from_pretrained(
-        folder,
-        dtype=dtype if dtype == "auto" else getattr(torch, dtype),
-        **({} if attention is None else {"attn_implementation": attention}),
-        use_safetensors=True,
-        trust_remote_code=False,
+    source = Source(
+        base.name, str(found.folder if found else place), unpacked=found.made if found else {}
     )
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = model.to(device).eval().requires_grad_(False)
-    if device == "cpu":
-        keep_freed_memory()
-        if model.num_parameters() < ONE_THREAD_BELOW:
-            torch.set_num_threads(1)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = source.model(dtype=dtype, attention=attention, device=device)
+    tokenizer = source.tokenizer()
     chat = Chat(tokenizer, end_ids(model, tokenizer.eos_token_id))
-    return BaseModel(base, model, chat, found.made if found else {})
+    return BaseModel(base, model, chat, source.unpacked)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a model's files are, and by what name it is called."""
+
+    name: str
+    files: str
+    options: Mapping[str, Any] = field(default_factory=lambda: {"trust_remote_code": False})
+    """What transformers is told whenever it reads one of them."""
+    unpacked: Mapping[str, str] = field(default_factory=dict)
+    """How the files came out of a GGUF file; empty for any other model."""
+
+    @property
+    def loads_from(self) -> str:
+        """By what name a saved adapter calls its base, so that PEFT finds it."""
+        return self.files if self.unpacked else self.name
+
+    def names(self) -> dict[str, str]:
+        """Return what results.json says of it."""
+        return {"model": self.name, "loads_from": self.loads_from}
+
+    def config(self) -> PreTrainedConfig:
+        """Read the configuration, and refuse a model that is not a causal language model."""
+        config: PreTrainedConfig = self._read(AutoConfig)
+        if not self.options["trust_remote_code"]:
+            refuse_other_than_text(self.name, config)
+        return config
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Read the tokenizer with its chat template."""
+        tokenizer: PreTrainedTokenizerBase = self._read(AutoTokenizer)
+        return tokenizer
+
+    def end_ids(self, eos_token_id: int | None) -> list[int]:
+        """Return every id that ends a turn, without reading a weight."""
+        try:
+            generation = GenerationConfig.from_pretrained(self.files, **self.options)
+        except OSError:
+            generation = None
+        return ids_that_end(generation, eos_token_id)
+
+    def model(
+        self,
+        *,
+        dtype: str = "auto",
+        attention: str | None = None,
+        device: torch.device | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> PreTrainedModel:
+        """Read the weights: a frozen model in eval mode.
+
+        `device` None: something else places the weights. `more` is handed to transformers.
+        """
+        config = self.config()
+        hf_logging.disable_progress_bar()
+        given = {"dtype": dtype if dtype == "auto" else getattr(torch, dtype), **(more or {})}
+        if attention is not None:
+            given["attn_implementation"] = attention
+        try:
+            model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+                self.files, config=config, use_safetensors=True, **self.options, **given
+            )
+        except (ImportError, OSError, ValueError) as error:
+            raise ModelError(f"{self.name} cannot be loaded: {error}") from error
+        if device is not None:
+            model = model.to(device)
+        if model.device.type == "cpu":
+            keep_freed_memory()
+            if model.num_parameters() < ONE_THREAD_BELOW:
+                torch.set_num_threads(1)
+        return model.eval().requires_grad_(False)
+
+    def _read(self, kind: Any) -> Any:
+        try:
+            return kind.from_pretrained(self.files, **self.options)
+        except (ImportError, OSError, ValueError, KeyError) as error:
+            raise ModelError(f"{self.name} cannot be read: {error}") from error
 
 
 def refuse_other_than_text(name: str, config: PreTrainedConfig) -> None:

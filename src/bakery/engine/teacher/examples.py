@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch.utils.data import Dataset
 
+from bakery.engine.loss.forms import Form
 from bakery.engine.packed.attention import KEYWORD
 from bakery.engine.packed.layouts import Packed
 from bakery.engine.packed.trees import Tree, pack, smallest, trees
@@ -29,6 +30,10 @@ class Features(Protocol):
     """Gives what the teacher says at the targets of pairs."""
 
     @property
+    def form(self) -> Form:
+        """What the features are."""
+
+    @property
     def is_live(self) -> bool:
         """Whether the model is run for it, which is not for a worker of a data loader."""
 
@@ -39,8 +44,28 @@ class Features(Protocol):
 class Examples(Dataset[Example]):
     """Examples by index. A new round replaces them all, in place: loaders keep working."""
 
-    def __init__(self, examples: Sequence[Example], record: Features) -> None:
-        self.examples, self.record = list(examples), record
+    def __init__(self, examples: Sequence[Example], record: Features | None = None) -> None:
+        """`record` None: what the teacher says of them comes later, before the first batch."""
+        self.examples, self._record = list(examples), record
+
+    @property
+    def record(self) -> Features:
+        """What the teacher says of them."""
+        assert self._record is not None, "no round is drawn"
+        return self._record
+
+    @record.setter
+    def record(self, record: Features) -> None:
+        self._record = record
+
+    @property
+    def is_taught(self) -> bool:
+        """Whether it is known what the teacher says of them."""
+        return self._record is not None
+
+    def replace(self, examples: Sequence[Example]) -> None:
+        """Put other examples in their place; the record of the former gives its disk space back."""
+        self.examples, self._record = list(examples), None
 
     def __len__(self) -> int:
         return len(self.examples)

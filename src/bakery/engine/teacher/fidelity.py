@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 
+from bakery.card import Fidelity
 from bakery.engine.loss.losses import Divergence, Loss
 from bakery.engine.loss.readout import Readout
 from bakery.engine.teacher.examples import Features
 from bakery.engine.teacher.scoring import features_of
 from bakery.engine.text.views import Pair
-
-LITTLE_TO_BAKE = 0.01
-"""Nats per token under which a prompt hardly changes what the parent says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fidelity:
-    """Divergence from the teacher, and how often both would say the same token."""
-
-    kl: float
-    top1_agreement: float
-    tokens: int
-    worst: float = 0.0
-    """The divergence at the token where it is largest."""
 
 
 def fidelity(
@@ -42,16 +28,6 @@ def fidelity(
     """
     found = sums(model, readout, record, pairs, Divergence(), watch=watch)
     return [Fidelity(kl / n, agreed / n, n, worst) for kl, agreed, n, worst in found]
-
-
-def together(parts: Sequence[Fidelity]) -> Fidelity | None:
-    """Return the fidelity over the tokens of all parts; None where there are none."""
-    tokens = sum(part.tokens for part in parts)
-    if len(parts) < 2:
-        return parts[0] if parts else None
-    kl = sum(part.kl * part.tokens for part in parts) / tokens
-    agreed = sum(part.top1_agreement * part.tokens for part in parts) / tokens
-    return Fidelity(kl, agreed, tokens, max(part.worst for part in parts))
 
 
 def totals(
@@ -77,7 +53,8 @@ def sums(
     for at, features in features_of(model, readout, [p.student for p in pairs]):
         teacher = record.features_of_pairs([pairs[i] for i in at]).to(features.device)
         counts = [pairs[i].num_targets for i in at]
-        each = (one.cpu().split(counts) for one in readout.compare(features, teacher, loss))
+        compared = readout.compare(features, teacher, loss, record.form)
+        each = (one.cpu().split(counts) for one in compared)
         for i, values_n, agreed_n in zip(at, *each, strict=True):
             if len(values_n):
                 worst = float(values_n.max())

@@ -22,6 +22,7 @@ from peft import PeftModel
 from safetensors import SafetensorError
 
 from bakery.engine.loss import likeliest, moments
+from bakery.engine.loss.forms import Form
 from bakery.engine.loss.losses import Loss
 from bakery.engine.loss.readout import Readout
 from bakery.engine.models.adapters import parent_only
@@ -37,8 +38,6 @@ from bakery.identity import digest
 from bakery.reporting import Reporter
 
 GB = 10**9
-AT_EVERY_STEP = "it is run at every step"
-"""What becomes of a teacher whose record is too large."""
 
 
 class TeacherRecord:
@@ -50,10 +49,9 @@ class TeacherRecord:
     is_live = False
 
     def __init__(
-        self, shares: Sequence[tuple[Path, Sequence[Pair]]], *, is_partial: bool = False
+        self, shares: Sequence[tuple[Path, Sequence[Pair]]], form: Form = Form.WHOLE
     ) -> None:
-        self.is_partial = is_partial
-        """Whether it holds the likeliest tokens alone, which do for one loss and no other."""
+        self.form = form
         self._found: dict[str, tuple[Rows, int, int]] = {}
         for path, pairs in shares:
             self._rows = Rows(path)
@@ -80,6 +78,7 @@ class KeptTeacher:
     is_live = False
 
     def __init__(self, record: Features, pairs: Sequence[Pair]) -> None:
+        self.form = record.form
         parts = record.features_of_pairs(pairs).split([pair.num_targets for pair in pairs])
         self._found = {pair.key: part for pair, part in zip(pairs, parts, strict=True)}
 
@@ -96,7 +95,7 @@ class LiveTeacher:
     and not for the workers of a data loader. The model is left as it was found.
     """
 
-    is_live = True
+    is_live, form = True, Form.WHOLE
 
     def __init__(
         self, model: PeftModel, readout: Readout, begins: Sequence[Sequence[int]] = ()
@@ -107,7 +106,7 @@ class LiveTeacher:
     def features_of_pairs(self, pairs: Sequence[Pair]) -> torch.Tensor:
         """Return the features (N, D) of the targets of some pairs, in their order."""
         if not pairs:
-            size = size_of(self._model, self._readout, ())
+            size = size_of(self._model, self._readout, (), Form.WHOLE)
             return torch.zeros(0, size.width, dtype=size.dtype)
         parts: dict[int, torch.Tensor] = {}
         with teaching(self._model):
@@ -116,6 +115,14 @@ class LiveTeacher:
             for at, features in features_of(self._model, self._readout, views, prefixes=known):
                 parts |= zip(at, features.split([pairs[i].num_targets for i in at]), strict=True)
         return torch.cat([parts[i] for i in range(len(pairs))])
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is left of a teacher's own answers: prefixes it was run over, and what its head read."""
+
+    prefixes: Prefixes | None = None
+    captured: Captured | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,29 +140,28 @@ class Size:
 
 
 def size_of(
-    model: PeftModel,
-    readout: Readout,
-    pairs: Sequence[Pair],
-    loss: Loss | None = None,
-    *,
-    likeliest_only: bool = False,
+    model: PeftModel, readout: Readout, pairs: Sequence[Pair], form: Form, loss: Loss | None = None
 ) -> Size:
-    """Return the size of the features of pairs, or of what `loss` keeps of them.
+    """Return the size of what is kept of pairs in a form, for `loss`.
 
-    From the counts of targets and one token. With `likeliest_only` it is that of the most likely
-    tokens, where they are all that the loss reads.
+    From the counts of targets and one token.
     """
+    width, dtype = whole(model, readout)
+    if form is Form.MOMENTS:
+        width, dtype = width + moments.EXTRA, torch.float32
+    elif form is Form.LIKELIEST:
+        assert loss is not None  # which says how many
+        width, dtype = likeliest.width(loss, width) or width, torch.float32
+    return Size(sum(pair.num_targets for pair in pairs), width, dtype)
+
+
+def whole(model: PeftModel, readout: Readout) -> tuple[int, torch.dtype]:
+    """Return how many numbers all that a teacher says at a position is, and their type."""
     if readout.seen is None:
         with teaching(model):
             ((_, features),) = features_of(model, readout, [View((1, 1), ((1, 2),))])
         readout.seen = features.shape[-1], features.dtype
-    width, dtype = readout.seen
-    if loss is not None and readout.keeps_moments(loss):
-        width, dtype = width + moments.EXTRA, torch.float32
-    fewer = likeliest.width(loss, width) if likeliest_only and loss is not None else None
-    if fewer is not None:
-        width, dtype = fewer, torch.float32
-    return Size(sum(pair.num_targets for pair in pairs), width, dtype)
+    return readout.seen
 
 
 def too_large(size: Size, folder: Path, budget_gb: float) -> str:
@@ -183,28 +189,22 @@ def record(
     of: str,
     reporter: Reporter,
     loss: Loss | None = None,
-    prefixes: Prefixes | None = None,
-    captured: Captured | None = None,
-    likeliest_only: bool = False,
+    form: Form = Form.WHOLE,
+    asked: Asked | None = None,
 ) -> TeacherRecord:
     """Open the record at `path`, or make it, by one pass of the parent over the teacher views.
 
     `of` identifies the weights: a record made for others, or for other pairs, is made again.
-    `loss` is what will be computed from it; without one all features are kept, for any. With
-    `likeliest_only` it is the most likely tokens, where they are all that the loss reads.
-    `prefixes` are those that the parent was run over before, if it was, and `captured` what its
-    head read while it answered: those answers are not run again.
+    `loss` is what will be computed from it, where the form is for one loss. `asked` is what is
+    known from when the parent answered: those answers are not run again.
     Raises StageError where it cannot be written.
     """
     if not is_recorded(path, pairs, of=of):
-        size = size_of(model, readout, pairs, loss, likeliest_only=likeliest_only)
+        size = size_of(model, readout, pairs, form, loss)
         key = _key(pairs, of)
-        scored = _scored(model, readout, pairs, prefixes, captured)
+        scored = _scored(model, readout, pairs, asked or Asked())
         if loss is not None:
-            scored = (
-                (at, readout.kept(features, loss, likeliest_only=likeliest_only))
-                for at, features in scored
-            )
+            scored = ((at, readout.kept(features, loss, form)) for at, features in scored)
         try:
             with teaching(model):
                 _write(scored, pairs, path, size=size, key=key, reporter=reporter)
@@ -213,7 +213,7 @@ def record(
                 f"the record of the teacher cannot be written: {error}",
                 hint=f"It takes {size.gb:.3g} GB in {path.parent}: make room there.",
             ) from error
-    return TeacherRecord([(path, pairs)])
+    return TeacherRecord([(path, pairs)], form)
 
 
 def is_recorded(path: Path, pairs: Sequence[Pair], *, of: str) -> bool:
@@ -246,11 +246,10 @@ def _scored(
     model: PeftModel,
     readout: Readout,
     pairs: Sequence[Pair],
-    prefixes: Prefixes | None,
-    captured: Captured | None,
+    asked: Asked,
 ) -> Iterator[Scored]:
     """Yield the features of pairs: what was captured as it is, the rest by running the parent."""
-    rest = []
+    rest, captured = [], asked.captured
     for i, pair in enumerate(pairs):
         known = captured.features(pair.key, pair.teacher.predicting) if captured else None
         if known is None:
@@ -258,7 +257,7 @@ def _scored(
         else:
             yield [i], known
     views = [pairs[i].teacher for i in rest]
-    for at, features in features_of(model, readout, views, prefixes=prefixes):
+    for at, features in features_of(model, readout, views, prefixes=asked.prefixes):
         yield [rest[i] for i in at], features
 
 

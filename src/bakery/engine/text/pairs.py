@@ -18,7 +18,6 @@ from bakery.engine.text.spans import Targets, target_view
 from bakery.engine.text.views import Pair, Span, View
 from bakery.errors import ConfigError, StageError
 from bakery.records import Message, Prompt
-from bakery.settings.config import ContextConfig
 
 Messages = tuple[Message, ...]
 
@@ -40,18 +39,6 @@ class ContextSettings:
     def prompt(self, row: Row) -> Prompt:
         """Return a row's context: its own prefix or the global one, and its tools."""
         return Prompt(self.prefix if row.prefix is None else tuple(row.prefix), row.tools)
-
-
-def settings_of(context: ContextConfig) -> ContextSettings:
-    """Return the settings of the views, as the engine takes them."""
-    pattern = context.target_content_pattern
-    return ContextSettings(
-        prefix=context.prefix or (),
-        student_retained_turns=context.student_retained_turns,
-        target_roles=frozenset(context.target_roles),
-        target_content_pattern=re.compile(pattern, re.MULTILINE) if pattern else None,
-        target_scope="match" if context.target_scope == "match" else "message",
-    )
 
 
 class RowRefused(StageError):  # noqa: N818  # Read as a fact about a row: `except RowRefused`.

@@ -17,18 +17,22 @@ def check(running: Running) -> list[str]:
             "BAKE.wandb.enable needs the package wandb, which is not installed",
             hint="`pip install wandb`, then `wandb login` or WANDB_API_KEY; or take it out.",
         )
-    if attention(running) == running.attn_implementation:
+    return other_attention(running.attn_implementation, "BAKE.model.attn_implementation")
+
+
+def attention(asked: str | None) -> str | None:
+    """Return the attention to load a base with. None: what it is configured for."""
+    return None if asked == FLASH and not _can_flash() else asked
+
+
+def other_attention(asked: str | None, setting: str) -> list[str]:
+    """Return what to say of it where a base is loaded with another attention than was asked for."""
+    if attention(asked) == asked:
         return []
     return [
-        f"BAKE.model.attn_implementation is {FLASH}, which needs an NVIDIA GPU and the package "
-        "flash-attn: here the base model's own attention does the same, to rounding"
+        f"{setting} is {FLASH}, which needs an NVIDIA GPU and the package flash-attn: "
+        "here the base model's own attention does the same, to rounding"
     ]
-
-
-def attention(running: Running) -> str | None:
-    """Return the attention to load the base with. None: what it is configured for."""
-    asked = running.attn_implementation
-    return None if asked == FLASH and not _can_flash() else asked
 
 
 def _can_flash() -> bool:

@@ -6,26 +6,28 @@ The parent behind the context then says what it would have said at each of the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from accelerate.utils import gather_object
 from torch import nn
-from transformers import PreTrainedModel
 
 from bakery.engine.modes import evaluating
-from bakery.engine.sampling.sampling import SampleRequest, sample
+from bakery.engine.sampling.sampling import Sample, SampleRequest, Watch
+from bakery.engine.sampling.speaker import Speaker
 from bakery.engine.teacher.examples import Example, Examples
 from bakery.engine.teacher.scoring import beginning
+from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair, View
-from bakery.engine.training.rounds import Drawn, Gather, Rounds
+from bakery.engine.training.rounds import Rounds, answers_in
 from bakery.engine.training.trainer import BakingTrainer
+from bakery.engine.workers import ALONE, Worker
 from bakery.errors import ConfigError
 from bakery.identity import SamplingSettings
-from bakery.records import read_rows
+from bakery.records import Trajectory
 
 NAME = "on-policy"
 
@@ -40,42 +42,70 @@ class Places(Examples):
         return index
 
 
-class OwnAnswers:
-    """The student's answers to the rows of one step after the other, kept in the file `kept`."""
+class Prompts(Protocol):
+    """Prompts by their places, and what becomes of what is said to them."""
 
-    def __init__(self, rounds: Rounds, *, end_ids: frozenset[int], kept: Path) -> None:
-        self._rounds, self._end_ids, self._kept = rounds, end_ids, kept
-        self._there: set[Drawn] | None = None
-        self._asked = self._found = False
+    def requests(
+        self, name: str, places: Iterable[int]
+    ) -> Mapping[SamplingSettings, Sequence[SampleRequest]]:
+        """Return what the student is asked in a round, by how it is to answer."""
+
+    def example(self, name: str, at: int, said: Mapping[str, Sequence[int]]) -> Example:
+        """Return the example at a place, of what was said to its requests of a round."""
+
+
+class OwnAnswers:
+    """The student's answers to the prompts of one step after the other."""
+
+    def __init__(self, prompts: Prompts, chat: Chat, *, watch: Watch | None = None) -> None:
+        self._prompts, self._chat, self._watch = prompts, chat, watch
 
     def examples(
         self,
         model: nn.Module,
         step: int,
         drawn: Sequence[Sequence[int]],
-        *,
-        rank: int = 0,
-        gather: Gather = list,
+        worker: Worker = ALONE,
     ) -> list[list[Example]]:
         """Return the examples at the places of each micro-batch of a step.
 
-        Each process asks its own rows, all in one call. Random numbers come from seed, step, row
-        and sample alone, so a step that is made again has the same answers.
+        Each process asks its own rows; prompts that are answered in the same way are asked in one
+        call. Random numbers come from seed, step, row and sample alone, so a step that is made
+        again has the same answers.
         """
-        self._asked = True
-        places = [at for batch in drawn for at in batch]
+        name = f"{NAME}/{step}"
+        places = list(dict.fromkeys(at for batch in drawn for at in batch))
+        asked = self._prompts.requests(name, places)
+        speaker, said = Speaker(model, self._chat, self._watch), dict[str, Sample]()
         with evaluating(model):  # adapters stay as they are
-            found, answers = self._rounds.examples_of(
-                model, f"{NAME}/{step}", places, end_ids=self._end_ids
-            )
-        # A row that fills up the batches of the last step may be there twice.
-        everyone: dict[str, Drawn] = {}
-        for has_target, one in gather([(any(found.values()), answers)]):
-            self._found |= has_target
-            everyone |= {self._rounds.key(d.round, d.row, d.sample): d for d in one}
-        if rank == 0:
-            self._keep(everyone)
+            for settings, requests in asked.items():
+                said |= speaker.all(requests, settings, told=partial(self._told, len(requests)))
+        ids = {key: one.ids for key, one in said.items()}
+        found = {at: self._prompts.example(name, at, ids) for at in places}
+        self._keep([r for requests in asked.values() for r in requests], said, found, worker)
         return [[found[at] for at in batch] for batch in drawn]
+
+    def _told(self, of: int, done: int) -> None:
+        """Hear how many answers there are."""
+
+    def _keep(
+        self,
+        requests: Sequence[SampleRequest],
+        said: Mapping[str, Sample],
+        found: Mapping[int, Example],
+        worker: Worker,
+    ) -> None:
+        """See all that was said in a step."""
+
+
+class KeptAnswers(OwnAnswers):
+    """The same to the open rows of a data set, kept in the file `kept`."""
+
+    def __init__(self, rounds: Rounds, *, kept: Path) -> None:
+        super().__init__(rounds, rounds.chat, watch=rounds.reporter.partly)
+        self._rounds, self._kept = rounds, kept
+        self._there: set[Trajectory] | None = None
+        self._asked = self._found = False
 
     def say(self) -> None:
         """Announce what was cut or left out so far."""
@@ -85,93 +115,73 @@ class OwnAnswers:
         """Refuse to go on where no answer so far had a target; a finished run asks for none."""
         self._rounds.check_targets(self._found or not self._asked)
 
-    def _keep(self, answers: dict[str, Drawn]) -> None:
-        if self._there is None:  # those of a run that this one resumes
-            self._there = set(read_rows(self._kept, Drawn))
-        self._rounds.keep(self._kept, list(answers.values()), self._there)
-        self._there.update(answers.values())
+    def _told(self, of: int, done: int) -> None:
+        self._rounds.reporter.progress("rollout", done, of)
+
+    def _keep(
+        self,
+        requests: Sequence[SampleRequest],
+        said: Mapping[str, Sample],
+        found: Mapping[int, Example],
+        worker: Worker,
+    ) -> None:
+        self._asked = True
+        own = self._rounds.trajectories(requests, said)
+        # A row that fills up the batches of the last step may be there twice.
+        everyone: dict[str, Trajectory] = {}
+        for has_target, answers in worker.gather([(any(found.values()), own)]):
+            self._found |= has_target
+            everyone |= {self._rounds.key(one): one for one in answers}
+        if worker.rank == 0:
+            if self._there is None:  # those of a run that this one resumes
+                self._there = set(answers_in(self._kept))
+            self._rounds.keep(self._kept, list(everyone.values()), self._there)
+            self._there.update(everyone.values())
 
 
 class Continuations:
-    """The student's answers to the prompts of finished pairs, whose own answers are not used.
+    """The prompts of finished pairs, whose own answers are not used.
 
-    `sampling` says how, by the first part of a pair's key.
+    `sampling` says how they are answered, by the first part of a pair's key.
     """
 
     def __init__(
-        self,
-        pairs: Sequence[Pair],
-        sampling: Mapping[str, SamplingSettings],
-        *,
-        end_ids: frozenset[int],
-        pad_id: int,
-        seed: int,
+        self, pairs: Sequence[Pair], sampling: Mapping[str, SamplingSettings], *, seed: int
     ) -> None:
         self._pairs, self._sampling, self._seed = pairs, sampling, seed
-        self._end_ids, self._pad_id = end_ids, pad_id
 
-    def examples(
-        self,
-        model: PreTrainedModel,
-        step: int,
-        drawn: Sequence[Sequence[int]],
-        *,
-        rank: int = 0,
-        gather: Gather = list,
-    ) -> list[list[Example]]:
-        """Return the examples at the places of each micro-batch of a step.
+    def requests(
+        self, name: str, places: Iterable[int]
+    ) -> Mapping[SamplingSettings, Sequence[SampleRequest]]:
+        """Return what the student is asked in a round, by how it is to answer."""
+        asked: dict[SamplingSettings, list[SampleRequest]] = {}
+        for pair in (self._pairs[at] for at in places):
+            request = SampleRequest(self._key(name, pair), tuple(beginning(pair.student)))
+            asked.setdefault(self._sampling[pair.key.split("/")[0]], []).append(request)
+        return asked
 
-        Prompts whose answers are sampled in the same way are asked in one call.
-        """
-        asked: dict[SamplingSettings, dict[str, Pair]] = {}
-        for pair in (self._pairs[at] for batch in drawn for at in batch):
-            settings = self._sampling[pair.key.split("/")[0]]
-            asked.setdefault(settings, {})[self._key(step, pair)] = pair
-        said: dict[str, tuple[int, ...]] = {}
-        with evaluating(model):  # adapters stay as they are
-            for settings, pairs in asked.items():
-                requests = [SampleRequest(k, tuple(beginning(p.student))) for k, p in pairs.items()]
-                for samples in sample(
-                    model, requests, settings, end_ids=self._end_ids, pad_id=self._pad_id
-                ):
-                    said |= {s.key: s.ids for s in samples}
-        return [[[self._said(step, self._pairs[at], said)] for at in batch] for batch in drawn]
-
-    def _said(self, step: int, pair: Pair, said: Mapping[str, tuple[int, ...]]) -> Pair:
-        key = self._key(step, pair)
+    def example(self, name: str, at: int, said: Mapping[str, Sequence[int]]) -> Example:
+        """Return the pair at a place, with what was said to it in a round."""
+        pair = self._pairs[at]
+        key = self._key(name, pair)
         views = []
         for view in (pair.teacher, pair.student):
             start = len(beginning(view))
             ids = (*view.ids[:start], *said[key])
             views.append(View(ids, ((start, len(ids)),)))
-        return Pair(key, *views)
+        return [Pair(key, *views)]
 
-    def _key(self, step: int, pair: Pair) -> str:
-        return f"{self._seed}/{NAME}/{step}/{pair.key}"
-
-
-class Answers(Protocol):
-    """Who has the student answer."""
-
-    def examples(
-        self,
-        model: PreTrainedModel,
-        step: int,
-        drawn: Sequence[Sequence[int]],
-        *,
-        rank: int = 0,
-        gather: Gather = list,
-    ) -> list[list[Example]]:
-        """Return the examples at the places of each micro-batch of a step."""
+    def _key(self, name: str, pair: Pair) -> str:
+        return f"{self._seed}/{name}/{pair.key}"
 
 
 class OnPolicyTrainer(BakingTrainer):
     """A trainer whose rows may be answered by its student, just before the step they are in."""
 
     data_collator: Callable[..., Any]
-    _own: Answers | None = None
+    _own: OwnAnswers | None = None
 
-    def learn_from(self, own: Answers) -> None:
+    def learn_from(self, own: OwnAnswers) -> None:
         """Have the places that are drawn, `Places`, answered by the student from now on."""
         self._own, self._collate, self.data_collator = own, self.data_collator, list
 
@@ -181,19 +191,9 @@ class OnPolicyTrainer(BakingTrainer):
         """Return the micro-batches of a step; on-policy rows are answered here, all at once."""
         if self._own is not None and not self.is_finished:
             places = list(islice(epoch_iterator, num_batches))
-            made = self._own.examples(
-                self.model,
-                self.state.global_step,
-                places,
-                rank=self.args.process_index,
-                gather=self._gather,
-            )
+            made = self._own.examples(self.model, self.state.global_step, places, self.worker)
             epoch_iterator = iter([_whole(self._collate, examples) for examples in made])
         return super().get_batch_samples(epoch_iterator, num_batches, device)
-
-    @property
-    def _gather(self) -> Gather:
-        return gather_object if self.args.world_size > 1 else list
 
 
 def check(open_rows: int) -> None:

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedConfig
-
 from bakery.data.rows import Row
-from bakery.engine.packed.prefixes import Prefixes
-from bakery.engine.sampling.sampling import Captured, Sample, SampleRequest, sample
+from bakery.engine.sampling.sampling import Sample, SampleRequest
+from bakery.engine.sampling.speaker import Speaker
 from bakery.engine.teacher.examples import Example
 from bakery.engine.teacher.scoring import beginning
+from bakery.engine.teacher.teacher import Asked
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.pairs import (
     ContextSettings,
@@ -31,21 +30,18 @@ from bakery.engine.text.pairs import (
     sampled_pair,
 )
 from bakery.engine.text.views import Pair
+from bakery.engine.workers import ALONE, Worker
 from bakery.errors import ConfigError, StageError
 from bakery.identity import SamplingSettings, digest
-from bakery.records import append_rows, read_rows
+from bakery.records import Trajectory, append_rows, read_rows
 from bakery.reporting import Reporter
-from bakery.settings.config import BakeryConfig
-
-Gather = Callable[[list[Any]], list[Any]]
-"""Collects one list from the lists of all processes."""
 
 SHOWN_REASONS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One answer of a round, as it is kept in trajectories.jsonl."""
+    """A trajectory as the trajectories.jsonl of an output_dir has it: by round and row."""
 
     round: str
     row: int
@@ -55,6 +51,24 @@ class Drawn:
     finish: str
     asked: str = ""
     """Digest of the prompt's ids; empty in files of earlier versions."""
+
+    @classmethod
+    def of(cls, one: Trajectory) -> Drawn:
+        """Return what is written."""
+        name, _, row = one.stimulus_id.rpartition("/")
+        kept = one.sample, one.response_ids, one.text, one.finish, one.asked or ""
+        return cls(name, int(row), *kept)
+
+    @property
+    def trajectory(self) -> Trajectory:
+        """Return what was read."""
+        kept = self.sample, self.response_ids, self.text, self.finish
+        return Trajectory(f"{self.round}/{self.row}", *kept, asked=self.asked)
+
+
+def answers_in(path: Path) -> list[Trajectory]:
+    """Return the trajectories of a file by round and row, or refuse what holds others."""
+    return [drawn.trajectory for drawn in read_rows(path, Drawn)]
 
 
 class Rounds:
@@ -126,36 +140,37 @@ class Rounds:
         chosen._open = {i: self._open[at] for i, at in enumerate(places) if at in self._open}
         return chosen
 
-    def examples_of(
-        self, model: Any, name: str, places: Collection[int], *, end_ids: frozenset[int]
-    ) -> tuple[dict[int, Example], list[Drawn]]:
-        """Return the examples at some places, and the answers that they were made of.
+    def requests(
+        self, name: str, places: Iterable[int]
+    ) -> dict[SamplingSettings, list[SampleRequest]]:
+        """Return what the student is asked in a round, at some places."""
+        return {self.settings: list(self._requests(name, places, side=1))}
 
-        `model` answers the open rows among them as the student, all in one call.
-        """
-        asked = {at: self._open[at] for at in dict.fromkeys(places) if at in self._open}
-        requests, owners = self._requests(name, asked, side=1)
-        drawn: dict[str, Drawn] = {}
-        asked_of = {request.key: _digest_of(request) for request in requests}
-        for batch in sample(
-            model,
-            requests,
-            self.settings,
-            end_ids=end_ids,
-            pad_id=self.chat.pad_id,
-            watch=self.reporter.partly,
-        ):
-            drawn |= {s.key: self._drawn(name, owners[s.key], s, asked_of[s.key]) for s in batch}
-            self.reporter.progress("rollout", len(drawn), len(requests))
-        examples = {at: self._examples[at] for at in places}
+    def example(self, name: str, at: int, said: Mapping[str, Sequence[int]]) -> Example:
+        """Return the example at a place, of what was said to its requests of a round."""
+        if at not in self._open:
+            return self._examples[at]
+        row = self._open[at]
+        keys = self._keys(name, row)
+        return [pair for key in keys for pair in self._pair(row, key, said[key])]
+
+    def trajectories(
+        self, requests: Iterable[SampleRequest], said: Mapping[str, Sample]
+    ) -> list[Trajectory]:
+        """Return what was said as trajectories."""
+        found = []
         for request in requests:
-            at, row, _ = owners[request.key]
-            examples[at] = [*examples[at], *self._pair(row, drawn[request.key])]
-        return examples, [drawn[request.key] for request in requests]
+            one, (stimulus, number) = said[request.key], request.key.rsplit("/", 1)
+            of = stimulus.removeprefix(f"{self.seed}/"), int(number)
+            text, asked = self.chat.text(one.ids), _digest_of(request)
+            found.append(Trajectory(*of, one.ids, text, one.finish, asked=asked))
+        return found
 
-    def keep(self, path: Path, drawn: Sequence[Drawn], there: Collection[Drawn] = ()) -> None:
+    def keep(
+        self, path: Path, answers: Iterable[Trajectory], there: Collection[Trajectory] = ()
+    ) -> None:
         """Append answers to a file, but for those that are `there`."""
-        new = [d for d in drawn if d not in there]
+        new = [Drawn.of(one) for one in answers if one not in there]
         append_rows(path, sorted(new, key=lambda d: (d.row, d.sample)))
 
     def examples(
@@ -163,14 +178,10 @@ class Rounds:
         model: Any,
         name: str,
         *,
-        end_ids: frozenset[int],
-        rank: int = 0,
-        world: int = 1,
-        gather: Gather = list,
+        worker: Worker = ALONE,
         given: Path | None = None,
         kept: Path | None = None,
-        prefixes: Prefixes | None = None,
-        captured: Captured | None = None,
+        asked: Asked | None = None,
     ) -> list[Example]:
         """Return the examples of the round called `name`; finished rows are in every round.
 
@@ -179,40 +190,30 @@ class Rounds:
         """
         if not self._open:
             return self._examples
-        examples = list(self._examples)
-        for at in self._open:
-            examples[at] = []
-        requests, owners = self._requests(name, self._open)
+        requests = list(self._requests(name, self._open))
         have = self._answered(given, name)
         if given is not None:
             vocabulary = model.config.get_text_config().vocab_size
             self._check_given(given, have, requests, vocabulary)
         missing = [r for r in requests if r.key not in have]
-        fresh: list[Drawn] = []
-        asked_of = {request.key: _digest_of(request) for request in missing}
-        self.reporter.progress("rollout", len(have), len(requests))
-        for batch in sample(
-            model,
-            missing[rank::world],
-            self.settings,
-            end_ids=end_ids,
-            pad_id=self.chat.pad_id,
-            prefixes=prefixes,
-            captured=captured,
-            watch=self.reporter.partly,
-        ):
-            fresh += [self._drawn(name, owners[s.key], s, asked_of[s.key]) for s in batch]
-            done = len(have) + len(fresh) * world
+        mine = missing[worker.rank :: worker.count]
+
+        def told(fresh: int) -> None:
+            done = len(have) + fresh * worker.count
             if done < len(requests):  # the last word is said below, once
                 self.reporter.progress("rollout", done, len(requests))
-        fresh = gather(fresh)
+
+        self.reporter.progress("rollout", len(have), len(requests))
+        speaker, asked = Speaker(model, self.chat, self.reporter.partly), asked or Asked()
+        said = speaker.all(
+            mine, self.settings, prefixes=asked.prefixes, captured=asked.captured, told=told
+        )
+        fresh = worker.gather(self.trajectories(mine, said))
         self.reporter.progress("rollout", len(requests), len(requests))
-        if kept is not None and rank == 0:
+        if kept is not None and worker.rank == 0:
             self.keep(kept, fresh, set(self._answered(kept, name).values()))
-        drawn = {self.key(name, d.row, d.sample): d for d in (*have.values(), *fresh)}
-        for request in requests:
-            at, row, _ = owners[request.key]
-            examples[at] = [*examples[at], *self._pair(row, drawn[request.key])]
+        found = {self.key(one): one.response_ids for one in (*have.values(), *fresh)}
+        examples = [self.example(name, at, found) for at in range(len(self))]
         self.say(f"round {name}")
         self.check_targets(any(examples))
         return examples
@@ -250,17 +251,18 @@ class Rounds:
             self._reasons.append(reason)
 
     def _requests(
-        self, name: str, asked: Mapping[int, Row], *, side: int = 0
-    ) -> tuple[list[SampleRequest], dict[str, tuple[int, Row, int]]]:
-        """Return what to ask the teacher (side 0) or the student (1), and for whom by key."""
-        requests, owners = [], {}
-        for at, row in asked.items():
-            prefix = tuple(self._prefixes(row)[side])
-            for number in range(self.settings.num_traj_per_stimulus):
-                key = self.key(name, row.number, number)
-                requests.append(SampleRequest(key, prefix))
-                owners[key] = (at, row, number)
-        return requests, owners
+        self, name: str, places: Iterable[int], *, side: int = 0
+    ) -> Iterator[SampleRequest]:
+        """Yield what to ask the teacher (side 0) or the student (1) of open rows."""
+        for at in places:
+            if at in self._open:
+                prefix = tuple(self._prefixes(self._open[at])[side])
+                yield from (SampleRequest(key, prefix) for key in self._keys(name, self._open[at]))
+
+    def _keys(self, name: str, row: Row) -> Iterator[str]:
+        """Yield what names each answer to a row in a round."""
+        for number in range(self.settings.num_traj_per_stimulus):
+            yield f"{self.seed}/{name}/{row.number}/{number}"
 
     def _prefixes(self, row: Row) -> tuple[list[int], list[int]]:
         return prefixes(self.chat, row, self.context)
@@ -275,36 +277,37 @@ class Rounds:
                 hint="Raise max_seq_length or lower trajectory_length; a prompt is never cut.",
             )
 
-    def key(self, name: str, row: int, number: int) -> str:
+    def key(self, one: Trajectory) -> str:
         """Return what names, and seeds, one answer of a round."""
-        return f"{self.seed}/{name}/{row}/{number}"
+        return f"{self.seed}/{one.stimulus_id}/{one.sample}"
 
-    def _answered(self, kept: Path | None, name: str) -> dict[str, Drawn]:
-        rows = read_rows(kept, Drawn) if kept is not None else []
-        return {self.key(name, d.row, d.sample): d for d in rows if d.round == name}
+    def _answered(self, kept: Path | None, name: str) -> dict[str, Trajectory]:
+        there = answers_in(kept) if kept is not None else []
+        return {self.key(one): one for one in there if one.stimulus_id.rpartition("/")[0] == name}
 
     def _check_given(
         self,
         given: Path,
-        have: Mapping[str, Drawn],
+        have: Mapping[str, Trajectory],
         requests: Sequence[SampleRequest],
         vocabulary: int,
     ) -> None:
         """Refuse answers to other prompts; say how many there are."""
         taken = 0
         for request in requests:
-            drawn = have.get(request.key)
-            if drawn is None:
+            one = have.get(request.key)
+            if one is None:
                 continue
             taken += 1
-            if not _are_ids(drawn.response_ids, vocabulary):
+            row = one.stimulus_id.rpartition("/")[2]
+            if not _are_ids(one.response_ids, vocabulary):
                 raise ConfigError(
-                    f"{given}: the response_ids of row {drawn.row} are no tokens of this model",
+                    f"{given}: the response_ids of row {row} are no tokens of this model",
                     hint="They go with the tokenizer that they were made with.",
                 )
-            if drawn.asked not in ("", _digest_of(request)):
+            if one.asked not in ("", _digest_of(request)):
                 raise ConfigError(
-                    f"{given} answers another prompt in row {drawn.row} than the data has there",
+                    f"{given} answers another prompt in row {row} than the data has there",
                     hint="It goes with the data, context and tokenizer that it was made with.",
                 )
         if not taken:
@@ -316,14 +319,9 @@ class Rounds:
         torn = "" if given.read_bytes().endswith(b"\n") else "; its last line has no end: left out"
         self.reporter.note(f"{taken} of {len(requests)} answers are taken from {given}{torn}")
 
-    def _drawn(self, name: str, owner: tuple[int, Row, int], s: Sample, asked: str) -> Drawn:
-        _, row, number = owner
-        return Drawn(name, row.number, number, s.ids, self.chat.text(s.ids), s.finish, asked)
-
-    def _pair(self, row: Row, drawn: Drawn) -> list[Pair]:
-        key = self.key(drawn.round, drawn.row, drawn.sample)
+    def _pair(self, row: Row, key: str, ids: Sequence[int]) -> list[Pair]:
         try:
-            pair = sampled_pair(self.chat, row, self.context, drawn.response_ids, key)
+            pair = sampled_pair(self.chat, row, self.context, ids, key)
         except RowRefused as refused:
             self._refuse(str(refused))
             return []
@@ -359,33 +357,3 @@ def _are_ids(ids: Any, vocabulary: int) -> bool:
 
 def _digest_of(request: SampleRequest) -> str:
     return digest(list(request.prefix_ids))[:16]
-
-
-def rounds_of(
-    rows: Sequence[Row],
-    chat: Chat,
-    context: ContextSettings,
-    args: BakeryConfig,
-    config: PreTrainedConfig,
-    reporter: Reporter,
-) -> Rounds:
-    """Return the rounds that training draws from; `config` says how long a row may be."""
-    text = config.get_text_config()
-    longest = int(getattr(text, "max_position_embeddings", 0) or 1 << 30)
-    return Rounds(
-        rows,
-        chat,
-        context,
-        SamplingSettings(
-            args.num_trajectories,
-            args.trajectory_length,
-            args.sampling_temperature,
-            args.top_p,
-            args.top_k,
-            args.min_p,
-            args.repetition_penalty,
-        ),
-        seed=args.seed,
-        max_length=min(args.max_seq_length or longest, longest),
-        reporter=reporter,
-    )

@@ -13,13 +13,14 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 
+from bakery.card import together
 from bakery.engine.loss.readout import Readout
 from bakery.engine.models import adapters
 from bakery.engine.modes import evaluating
 from bakery.engine.teacher.examples import Features
-from bakery.engine.teacher.fidelity import fidelity, together
-from bakery.engine.teacher.scoring import beginning
-from bakery.engine.teacher.teacher import KeptTeacher, LiveTeacher
+from bakery.engine.teacher.fidelity import fidelity
+from bakery.engine.teacher.keeping import live
+from bakery.engine.teacher.teacher import KeptTeacher
 from bakery.engine.text.views import Pair
 from bakery.engine.training import first_weights
 from bakery.errors import ModelError
@@ -54,8 +55,7 @@ def fitted(
     most = max(FEW, len(mixed) // 2)
     drawn = {name: tensor.clone() for name, tensor in adapters.own_state(student).items()}
     looked_at = mixed[-LOOKED_AT:]
-    live = LiveTeacher(student, readout, [beginning(pair.teacher) for pair in looked_at])
-    teacher = KeptTeacher(live, looked_at)
+    teacher = KeptTeacher(live(student, readout, looked_at), looked_at)
     before = _distance(student, readout, teacher, looked_at)
     if before < ROUNDING:
         return NOTHING_TO_CLOSE

@@ -2,7 +2,7 @@
 
 Only loss, batches, evaluation and checkpoints of the one trainable adapter; every
 `TrainingArguments` field works as it does in transformers. Where examples come from is
-somebody else's business: `stages.bake` for bgit, `context_trainer` for the library.
+somebody else's business: `stages.bake` for bgit, `distil.trainer` for the library.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,19 @@ from bakery.engine.packed.support import support_of
 from bakery.engine.teacher.examples import PADDED, SHARED, Examples, collator
 from bakery.engine.teacher.fidelity import totals
 from bakery.engine.training.numerics import Numerics, faster_kernel, shapes, write, written_in
+from bakery.engine.workers import Worker
 from bakery.errors import ConfigError, StageError
 
 OWN_WEIGHTS = "own.safetensors"
 
 MODEL_INPUTS = ("input_ids", "attention_mask", "position_ids", KEYWORD)
 """What of a batch goes into the model's forward."""
+
+
+def worker_of(args: TrainingArguments) -> Worker:
+    """Return this process among those of a run, before there is a trainer."""
+    gather = gather_object if args.world_size > 1 else list
+    return Worker(args.process_index, args.world_size, gather)
 
 
 class BakingTrainer(Trainer):
@@ -157,8 +165,7 @@ class BakingTrainer(Trainer):
                 kernel = faster_kernel(config, segments, self.args.device)
         threads, how = torch.get_num_threads(), self.readout.how
         chosen = Numerics(kind, kernel, threads, how, shapes(self.model), why)
-        if self.args.world_size > 1:  # the first process decides for all
-            chosen = gather_object([chosen])[0]
+        chosen = self.worker.of_first(chosen)
         if self._numerics_file is not None and self.args.process_index == 0:
             write(self._numerics_file, chosen)
         self._note(str(chosen))
@@ -176,6 +183,14 @@ class BakingTrainer(Trainer):
         return batches, self._over_processes(weight)
 
     @property
+    def worker(self) -> Worker:
+        """This process among those of the run."""
+        accelerator = self.accelerator
+        return replace(
+            worker_of(self.args), wait=accelerator.wait_for_everyone, autocast=accelerator.autocast
+        )
+
+    @property
     def is_finished(self) -> bool:
         """Whether a run that is resumed had taken all its steps: the loop would take one more."""
         return bool(0 < self.state.max_steps <= self.state.global_step)
@@ -191,7 +206,8 @@ class BakingTrainer(Trainer):
         given = {name: inputs[name] for name in MODEL_INPUTS if name in inputs}
         weights_N = inputs["weights"]
         at = inputs["rows"], inputs["cols"], inputs["teacher"], weights_N
-        total, _ = self.readout.divergence(model, given, *at, self.loss)
+        form = self.train_dataset.record.form
+        total, _ = self.readout.divergence(model, given, *at, self.loss, form)
         weight = weights_N.sum() if num_items_in_batch is None else num_items_in_batch
         divisor = torch.as_tensor(weight, dtype=total.dtype, device=total.device).clamp(min=1e-9)
         # Processes average their gradients; each has only its own share of the sum.

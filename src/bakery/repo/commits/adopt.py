@@ -11,10 +11,10 @@ from bakery.errors import RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
 from bakery.repo.commits import checks, record
-from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
 from bakery.repo.commits.journal import Journal
 from bakery.repo.files import hosted, recipe, state
 from bakery.repo.files.emptied import emptied, has_active_lines
+from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.files.state import State
 from bakery.repo.git import Git

@@ -16,9 +16,9 @@ from pathlib import Path, PurePosixPath
 
 from bakery.errors import RepoError
 from bakery.records import ModelRef, write_atomic
-from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
 from bakery.repo.files import hosted, recipe, state
 from bakery.repo.files.emptied import emptied, has_active_lines
+from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.git import Git, merge_texts
 
 _DRIVER = "merge.bgit.driver"

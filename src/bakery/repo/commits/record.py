@@ -13,13 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bakery.card import Card
 from bakery.errors import RepoError
 from bakery.records import ModelRef
 from bakery.repo.commits import checks, commit
-from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
 from bakery.repo.commits.journal import Journal
 from bakery.repo.files import recipe, state
 from bakery.repo.files.emptied import emptied
+from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.git import Blob, Git
 from bakery.reporting import Reporter
@@ -280,14 +281,15 @@ def _link(model: ModelRef | None) -> tuple[str, int] | None:
 
 
 def _message(result: Mapping[str, Any], model: ModelRef) -> str:
-    card = result.get("card") or {}
-    before, after = card.get("kl_before"), card.get("kl_after")
+    card = Card.from_data(result.get("card") or {})
     measured = (
-        f" (KL {before:.3g} → {after:.3g})" if before is not None and after is not None else ""
+        f" (KL {card.kl_before:.3g} → {card.kl_after:.3g})"
+        if card.kl_before is not None and card.kl_after is not None
+        else ""
     )
     parent = result.get("parent")
     return (
-        f"bake: {model.bake[:-17]}{measured}\n\n"
+        f"bake: {model.given_name}{measured}\n\n"
         f"Model:  {model}\n"
         f"Parent: {parent['model'] if parent else result['base']['name'] + ' (base model)'}\n"
         f"Digest: sha256:{result['digest']}\n"

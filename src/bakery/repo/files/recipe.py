@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from bakery.card import Card
 from bakery.errors import ConfigError, RepoError
-from bakery.records import ModelRef
+from bakery.records import ModelRef, given_name, hex_of
 from bakery.repo.files import block as recorded
 from bakery.repo.files import hosted, state
 from bakery.repo.files.hosted import Former
@@ -59,12 +60,12 @@ class RecordedBake:
     @property
     def id(self) -> str:
         """The 16 hex digits that the store is keyed by."""
-        return self.name[-16:]
+        return hex_of(self.name)
 
     @property
     def base_name(self) -> str:
         """The name that input.yml gave."""
-        return self.name[:-17]
+        return given_name(self.name)
 
     @property
     def model(self) -> ModelRef:
@@ -81,6 +82,12 @@ class RecordedBake:
         """The version of the defaults that it was planned by."""
         found = self.part("defaults")
         return 1 if found is None else int(found)
+
+    @property
+    def card(self) -> Card | None:
+        """How near it is to the prompted model; None: the recipe does not say."""
+        found = self.part("card")
+        return Card.from_data(found) if found else None
 
     def digest_of(self, step: int) -> str:
         """Return the digest of the model at a step: of the last, or of one kept on the way."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
 from bakery.repo.files import recipe, state
 from bakery.repo.files.emptied import emptied
+from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.files.state import State
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bakery import schema
+from bakery.records import given_name
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.git import Git
 
@@ -20,7 +21,7 @@ def sections(git: Git, bakes: Sequence[RecordedBake]) -> schema.Sections:
         if blob is None:
             continue
         targets, baked = schema.written(blob.text, found)
-        full = {target["name"][:-17]: target["name"] for target in bake.data["targets"]}
+        full = {given_name(target["name"]): target["name"] for target in bake.data["targets"]}
         for name, section in targets.items():
             found.targets[name] = section
             if name in full:

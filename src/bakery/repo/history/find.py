@@ -7,14 +7,14 @@ from contextlib import suppress
 from dataclasses import replace
 
 from bakery.errors import ConfigError, RepoError
-from bakery.records import ModelRef
-from bakery.repo.commits import checks
-from bakery.repo.commits.checks import BREAD
+from bakery.records import ModelRef, given_name
 from bakery.repo.files import hosted, state
+from bakery.repo.files.names import BREAD
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.files.state import State
 from bakery.repo.git import Git
 from bakery.repo.history.lineage import Lineage
+from bakery.repo.history.missing import parent_not_found
 from bakery.spelling import nearest
 
 MIN_PREFIX = 4
@@ -35,7 +35,7 @@ def find(
     if text == "parent" and here.former_parent is not None:
         raise hosted.weights_elsewhere(here.former_parent)
     if text == "parent" and here.parent and here.parent.bake_id not in lineage.bakes:
-        raise _reverted(git, str(here.parent)) or checks.parent_not_found(here.parent, False)
+        raise _reverted(git, str(here.parent)) or parent_not_found(here.parent, False)
     if text == "parent":
         return _recorded(git, here.parent, lineage)
     full = _full(text, lineage)
@@ -135,7 +135,7 @@ def _reverted(git: Git, text: str) -> RepoError | None:
     for entry in log.split("\0")[1:]:
         commit, _, message = entry.partition("\n")
         for model in _taken_back(message):
-            if text in (model.bake, model.bake[:-17], model.bake_id, str(model)):
+            if text in (model.bake, model.given_name, model.bake_id, str(model)):
                 return RepoError(
                     f"{model} was taken back, by commit {commit}",
                     hint=f"`bgit revert {commit}` brings it back; so does `bgit run` with the "
@@ -153,7 +153,7 @@ def _taken_back(message: str) -> Iterator[ModelRef]:
 
 def _unknown(text: str, here: State, lineage: Lineage) -> RepoError:
     for known in lineage.former:
-        if text in (known.name, known.name[:-17], *known.models):
+        if text in (known.name, given_name(known.name), *known.models):
             return hosted.weights_elsewhere(text)
     bakes = list(lineage.bakes.values())
     if not bakes:

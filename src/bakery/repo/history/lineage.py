@@ -8,12 +8,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bakery.errors import RepoError
+from bakery.plain import plain
 from bakery.records import ModelRef
-from bakery.repo.commits.checks import BREAD, RECIPE
 from bakery.repo.files import recipe, state
 from bakery.repo.files.hosted import FormerBake, merged
+from bakery.repo.files.names import BREAD, RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.files.state import State
 from bakery.repo.git import Git
@@ -103,6 +105,26 @@ class Lineage:
             depth, node = waiting.pop()
             yield depth, node
             waiting += [(depth + 1, child) for child in reversed(node.children)]
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the tree flat, parents first: it may be deeper than a JSON reader goes."""
+        bakes = [
+            {key: getattr(node.bake, key) for key in _OF_A_BAKE}
+            | {"branches": node.branches, "tags": node.tags, "is_current": node.is_current}
+            for _, node in self.walk()
+        ]
+        data = {
+            "base": self.base,
+            "current": self.current,
+            "branches": self.branches,
+            "bakes": bakes,
+            "problems": self.problems,
+            "former": self.former,
+        }
+        return {key: plain(value) for key, value in data.items()}
+
+
+_OF_A_BAKE = ("name", "id", "model", "models", "parent", "digest")
 
 
 def read(git: Git, base: str, *, branch: str | None = None) -> Lineage:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from bakery import held_out
@@ -16,102 +16,13 @@ from bakery.identity import BakeRequest
 from bakery.records import Prompt
 from bakery.repo.look import estimates, progress
 from bakery.repo.look.estimates import Machine
+from bakery.repo.look.forecasts import BakeForecast, Cost, Forecast, TargetForecast, Writing
 from bakery.repo.look.progress import StageStatus
 from bakery.repo.look.rates import Rates
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Plan, PlannedTarget
-from bakery.store import job
+from bakery.repo.plan.planned import Plan, PlannedTarget
+from bakery.store import job, results
 from bakery.store.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Writing:
-    """What one generator is asked for."""
-
-    type: str
-    writer: str
-    """A model, or where the questions stand."""
-    wanted: int | None
-    """None: all that its data set has."""
-    share: float | None
-    """Of the target's questions; None: not known before they are drawn."""
-
-
-@dataclass(frozen=True, slots=True)
-class TargetForecast:
-    """One target: its questions, who answers them, and what is there."""
-
-    name: str
-    teacher: str
-    student: str
-    questions: int | None
-    generators: tuple[Writing, ...]
-    answers: int | None
-    per_question: int
-    max_tokens: int
-    answered_by: str
-    stim: StageStatus
-    rollout: StageStatus
-    template_prompt: tuple[str, int | None] | None = None
-    """What the template writes to the bake by itself, and its tokens, if known. None: nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class BakeForecast:
-    """The training: what it mixes, how long it is, what it starts from."""
-
-    name: str
-    mix: tuple[tuple[str, float], ...]
-    """Each target, and its share of the mix."""
-    pairs: int | None
-    """About how many answers are learnt in an epoch."""
-    held_out: int | None
-    """About how many questions the bake is measured on."""
-    epochs: int
-    steps: int | None
-    global_batch: int | None
-    """Answers of a step. None: it goes by how many there will be."""
-    r: int
-    lora_alpha: float
-    learning_rate: float
-    loss: str
-    seed: int
-    parent: str
-    state: StageStatus
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What the stages that are not complete would take. None: nothing was measured yet."""
-
-    tokens: int | None
-    """Tokens that are sampled."""
-    tokens_are_bound: bool
-    """Whether `tokens` is only what they cannot exceed."""
-    disk_bytes: int | None
-    seconds: Mapping[str, float | None]
-    """By stage; a stage that is complete takes none."""
-    measured_on: int
-    """How many earlier results the rates are taken from."""
-    memory_bytes: Mapping[str, int] = field(default_factory=dict)
-    """What the process takes at its most, by stage; empty where the base's shape is not known."""
-    worked_out: tuple[str, ...] = ()
-    """Stages whose time comes from the base's shape: nothing like them was measured yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """Everything that a plan says before anything runs."""
-
-    repository: str
-    base: str
-    parent: str | None
-    is_empty: bool
-    targets: tuple[TargetForecast, ...]
-    bake: BakeForecast | None
-    cost: Cost
-    warnings: tuple[str, ...]
-
 
 States = Mapping[tuple[str, str], StageStatus]
 """How far each stage is, by its kind and name."""
@@ -153,7 +64,7 @@ def _missing(store: Store, plan: Plan) -> Iterator[str]:
         )
     own = {target.rollout.id for target in plan.targets}
     for share in plan.bake.shares if plan.bake else ():
-        if share.id not in own and not (store.target(share.id) / "done.json").is_file():
+        if share.id not in own and not results.is_done(store.target(share.id)):
             yield f"the answers of {share.name} are not in this clone's store: `bgit import DIR`"
 
 
@@ -286,7 +197,7 @@ def _held_out(questions: Sequence[int | None], eval_share: float | None) -> int 
 
 
 def _counts_of(store: Store, target_id: str) -> Counts:
-    done = progress.data_of(store.target(target_id) / "done.json") or {}
+    done = results.seen(store.target(target_id) / results.DONE) or {}
     return done.get("stimuli"), done.get("count")
 
 

@@ -1,17 +1,23 @@
-"""Two recipes side by side: what was said differently, and what came of it. Pure."""
+"""Two recipes side by side: what was said differently, and what came of it."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bakery.card import Card
+from bakery.errors import RepoError
+from bakery.plain import plain
+from bakery.records import given_name
 from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.look import show
+from bakery.repo.model_repo import ModelRepo
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Plan, PlannedTarget
+    from bakery.repo.plan.planned import Plan, PlannedTarget
 
 CARD = ("kl_before", "kl_after", "gap_closed", "top1_agreement", "prompt_tokens_saved",
         "held_out", "tokens")  # fmt: skip
@@ -53,6 +59,32 @@ class Comparison:
     def is_same(self) -> bool:
         """Whether both recipes say the same."""
         return not (self.added or self.removed or self.prompts or self.settings)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit diff A B --json` prints."""
+        found: dict[str, Any] = plain(self)
+        return found
+
+
+def diff(repo: ModelRepo, words: Sequence[str], *, surely: bool = True) -> Comparison | None:
+    """Compare two models by name, or one with the model that it was baked on.
+
+    None where the words are git's; never where they are `surely` models.
+    """
+    bakes = show.named(repo, words, most=2, surely=surely)
+    if bakes is None:
+        return None
+    if len(bakes) == 1 and bakes[0] is not None:
+        parent = bakes[0].parent
+        bakes.insert(0, repo.find_model(str(parent)) if parent else None)
+    old, new = bakes[0], bakes[-1]
+    if old is None or new is None:
+        raise RepoError(
+            f"{repo.state().base.name} is the base model: it has no recipe to compare with",
+            hint="`bgit show MODEL` shows the recipe of one model.",
+        )
+    plans = show.plan_or_none(repo, old), show.plan_or_none(repo, new)
+    return compare(old, new, old_plan=plans[0], new_plan=plans[1])
 
 
 def compare(
@@ -151,7 +183,7 @@ def _base(bake: RecordedBake) -> dict[str, Any]:
 def _targets(bake: RecordedBake) -> dict[str, Mapping[str, Any]]:
     """Return a bake's targets by what input.yml called them, where that names one alone."""
     targets = list(bake.data["targets"])
-    names = [target["name"][:-17] for target in targets]
+    names = [given_name(target["name"]) for target in targets]
     return {
         name if names.count(name) == 1 else target["name"]: target
         for name, target in zip(names, targets, strict=True)
@@ -173,11 +205,12 @@ def _prompt_change(
 
 
 def _results(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[Change]:
-    cards = old.get("card") or {}, new.get("card") or {}
+    cards = [Card.from_data(data["card"]) if data.get("card") else None for data in (old, new)]
     losses = old.get("loss") or {}, new.get("loss") or {}
     for key in CARD:
-        if any(card.get(key) is not None for card in cards):
-            yield Change(key, cards[0].get(key), cards[1].get(key))
+        before, after = (getattr(card, key, None) for card in cards)
+        if before is not None or after is not None:
+            yield Change(key, before, after)
     if any(losses):
         yield Change("last loss", losses[0].get("last"), losses[1].get("last"))
     seconds = old.get("seconds") or {}, new.get("seconds") or {}

@@ -8,16 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from bakery import costs
 from bakery.costs import Answers, Estimate, Pairs, Shape
 from bakery.identity import BakeRequest, FirstWeights
 from bakery.records import Prompt, user_text
-
-if TYPE_CHECKING:
-    from bakery.repo.look.check import BakeForecast, TargetForecast
-    from bakery.repo.plan.resolve import Plan, PlannedTarget
+from bakery.repo.look.forecasts import BakeForecast, TargetForecast
+from bakery.repo.plan.planned import Plan, PlannedTarget
 
 CHARACTERS, MESSAGE = 4, 5
 """Of a token, and the tokens that a template writes around a message."""

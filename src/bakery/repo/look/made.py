@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from bakery.repo.files.recipe import RecordedBake
+from bakery.store import results
 from bakery.store.store import Store
 
 _SAMPLING = ("num_traj_per_stimulus", "max_tokens", "temperature")
@@ -29,19 +28,12 @@ class Made:
 def of(store: Store, bake: RecordedBake) -> Made:
     """Return what a bake was made with, of its record and of this store."""
     training = bake.part("training") or {}
-    batch = _read(store.bake(bake.id) / "bake.json").get("batch") or training.get("global_batch")
+    result = results.seen(store.bake(bake.id) / results.RESULT) or {}
+    batch = result.get("batch") or training.get("global_batch")
     sampling = {}
     for target in bake.part("targets") or ():
-        asked = _read(store.target(target["id"]) / "request.json").get("sampling") or {}
+        request = results.seen(store.target(target["id"]) / results.REQUEST) or {}
+        asked = request.get("sampling") or {}
         if kept := {key: asked[key] for key in _SAMPLING if asked.get(key) is not None}:
             sampling[str(target["id"])] = kept
     return Made(bake.model.step, batch if isinstance(batch, int) else None, sampling)
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    """Return a JSON object of the store; empty where there is none that can be read."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, Mapping) else {}

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bakery.errors import BakeryError
-from bakery.repo.commits.checks import INPUT
+from bakery.records import given_name
+from bakery.repo.files.names import INPUT
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import job
 from bakery.yaml import text as yaml_text
@@ -38,7 +39,7 @@ def targets(repo: ModelRepo) -> dict[str, str]:
         for target in bake.part("targets") or ()
     ]
     for full, bake in earlier:
-        found.setdefault(full[:-17], f"of {bake}")
+        found.setdefault(given_name(full), f"of {bake}")
     return {**found, **{full: f"of {bake}" for full, bake in earlier}}
 
 

@@ -10,24 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bakery.records import ModelRef
-from bakery.store import job
+from bakery.store import job, results
 from bakery.store.store import Store
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Plan, PlannedTarget
+    from bakery.repo.plan.planned import Plan, PlannedTarget
 
 State = Literal["not_started", "running", "partial", "complete", "failed"]
 Stage = Literal["stim", "rollout", "bake"]
 
 _ROWS: Mapping[Stage, str] = {
-    "stim": "stimuli.jsonl",
-    "rollout": "trajectories.jsonl",
-    "bake": "metrics.jsonl",
+    "stim": results.STIMULI,
+    "rollout": results.TRAJECTORIES,
+    "bake": results.METRICS,
 }
-
-
-STEPS = "steps.json"
-"""What a training writes of its phases: how many steps each has (`stages.steps`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +113,7 @@ class _Look:
 
     def of_rows(self, expected: int | None) -> StageStatus:
         """Return how far questions or answers are."""
-        done = data_of(self.folder / "done.json")
+        done = results.seen(self.folder / results.DONE)
         if done is None:
             rows = self.folder / _ROWS[self.stage]
             return self._open(_row_count(rows), expected, begun=rows.exists())
@@ -127,15 +123,15 @@ class _Look:
 
     def of_bake(self) -> StageStatus:
         """Return how far a training is, of the steps that its phases have said they have."""
-        if data_of(self.folder / "done.json") is not None:
-            result = data_of(self.folder / "bake.json") or {}
+        if results.seen(self.folder / results.DONE) is not None:
+            result = results.seen(self.folder / results.RESULT) or {}
             step = int(result.get("step", 0))
             seconds = result.get("seconds", {}).get("bake")
             return StageStatus(self.stage, self.name, "complete", step, step, seconds)
         rows = self.folder / _ROWS[self.stage]
         last = _last_row(rows)
         step = int(last.get("step") or 0)
-        said = data_of(self.folder / STEPS) or {}
+        said = results.seen(self.folder / results.STEPS) or {}
         expected = _steps(said, step)
         first, since = said.get("from"), said.get("since")
         at = (first, since) if isinstance(first, int) and isinstance(since, str) else None
@@ -185,15 +181,6 @@ def _left(since: datetime, done: int, expected: int | None, first: int) -> float
         return None
     spent = (datetime.now(UTC) - since).total_seconds()
     return max(0.0, spent * (expected - done) / (done - first))
-
-
-def data_of(path: Path) -> dict[str, Any] | None:
-    """Return what a JSON file holds; None where it is not there, or not whole yet."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) else None
 
 
 def _row_count(path: Path) -> int:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bakery.errors import StageError
-from bakery.records import Stimulus, Trajectory, read_rows
+from bakery.errors import ConfigError, StageError
+from bakery.plain import plain
+from bakery.records import Stimulus, Trajectory, given_name, read_rows, user_text
 from bakery.repo.look import target as targets
 from bakery.repo.look.progress import asked
 from bakery.repo.model_repo import ModelRepo
+from bakery.spelling import nearest
+from bakery.store import results
+
+ENDS = ("stop", "length", "stop_text", "empty", "refused")
+"""How answers end; an endpoint may have words of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,141 @@ class _LeftOut:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """The questions of a target, or a page of them."""
+
+    target: str
+    complete: bool
+    """Whether all are there that were asked for."""
+    count: int
+    """How many there are in all."""
+    offset: int
+    """How many of them come before these."""
+    shares: tuple[Share, ...]
+    rows: tuple[Stimulus, ...]
+    remark: str | None = None
+    """Whose they are, where nobody said whose are wanted."""
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit stim --json` prints."""
+        return {
+            "target": self.target,
+            "complete": self.complete,
+            "count": self.count,
+            "offset": self.offset,
+            "generators": plain(self.shares),
+            "stimuli": self.entries(),
+        }
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the questions as plain data, without what is not known of them."""
+        return [{k: v for k, v in plain(row).items() if v is not None} for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers of a target, or a page of them."""
+
+    target: str
+    complete: bool
+    count: int
+    tokens: int
+    """Of all, as `finish` and `models` are."""
+    finish: Mapping[str, int]
+    """How many ended how."""
+    models: Mapping[str, int]
+    offset: int
+    rows: tuple[Trajectory, ...]
+    questions: Mapping[str, Stimulus]
+    """By id."""
+    remark: str | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit rollout --json` prints."""
+        return {
+            "target": self.target,
+            "complete": self.complete,
+            "count": self.count,
+            "tokens": self.tokens,
+            "finish": dict(self.finish),
+            "models": dict(self.models),
+            "offset": self.offset,
+            "answers": self.entries(),
+        }
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the answers as plain data, each with its question."""
+        return [
+            {"question": self._question(row), "tokens": len(row.response_ids), **plain(row)}
+            for row in self.rows
+        ]
+
+    def _question(self, row: Trajectory) -> str:
+        asked = self.questions.get(row.stimulus_id)
+        return user_text(asked.messages) if asked else f"(question {row.stimulus_id})"
+
+
+def stim(
+    repo: ModelRepo, name: str | None = None, *, limit: int | None = None, offset: int = 0
+) -> Questions:
+    """Return the questions of a target by its name, and the shares of its mix."""
+    return questions(folders_of(repo, name), limit=limit, offset=offset)
+
+
+def questions(found: Folders, *, limit: int | None = None, offset: int = 0) -> Questions:
+    """Return the questions that a folder has, or a page of them."""
+    rows = results.stimuli(found.stim)
+    return Questions(
+        found.name,
+        results.is_done(found.stim),
+        len(rows),
+        offset,
+        tuple(shares(found.stim, rows)),
+        tuple(rows[offset:][:limit]),
+        found.remark,
+    )
+
+
+def rollout(
+    repo: ModelRepo,
+    name: str | None = None,
+    *,
+    finish: str | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> Answers:
+    """Return the answers of a target by its name: all, or those that ended in one way."""
+    return answers(folders_of(repo, name), finish=finish, limit=limit, offset=offset)
+
+
+def answers(
+    found: Folders, *, finish: str | None = None, limit: int | None = None, offset: int = 0
+) -> Answers:
+    """Return the answers that a folder has, or a page of them."""
+    every = results.trajectories(found.target)
+    ends = dict.fromkeys([*ENDS, *(row.finish for row in every)])
+    if finish is not None and finish not in ends:
+        near = nearest(finish, ends)
+        raise ConfigError(
+            f"no answer ends with {finish!r}" + (f": did you mean {near[0]}?" if near else ""),
+            hint=f"There is: {', '.join(ends)}.",
+        )
+    rows = [row for row in every if finish in (None, row.finish)]
+    return Answers(
+        found.name,
+        results.is_done(found.target),
+        len(rows),
+        sum(len(row.response_ids) for row in rows),
+        Counter(row.finish for row in rows),
+        Counter(row.model for row in rows),
+        offset,
+        tuple(rows[offset:][:limit]),
+        {row.id: row for row in results.stimuli(found.stim)},
+        found.remark,
+    )
+
+
 def folders_of(repo: ModelRepo, name: str | None) -> Folders:
     """Return the folders of a target by its name.
 
@@ -80,7 +220,7 @@ def folders_of(repo: ModelRepo, name: str | None) -> Folders:
         )
     last = bakes[-1]
     used, *more = last.data["targets"]
-    names = [target["name"][:-17] for target in (used, *more)]
+    names = [given_name(target["name"]) for target in (used, *more)]
     whose = f"{names[0]} of {last.name}{_shown(names[1:])}" if more else last.name
     remark = f"input.yml names no target; these are of {whose}"
     return Folders(used["name"], store.stim(used["stim_id"]), store.target(used["id"]), remark)
@@ -90,31 +230,15 @@ def _shown(others: Sequence[str]) -> str:
     return f"; --target shows {', '.join(others)}"
 
 
-def questions(folder: Path) -> list[Stimulus]:
-    """Return the questions that there are."""
-    return read_rows(folder / "stimuli.jsonl", Stimulus)
-
-
-def answers(folder: Path) -> list[Trajectory]:
-    """Return the answers that there are."""
-    return read_rows(folder / "trajectories.jsonl", Trajectory)
-
-
-def is_complete(folder: Path) -> bool:
-    """Tell whether a stage has written all that it was asked for."""
-    return (folder / "done.json").is_file()
-
-
 def shares(folder: Path, rows: Sequence[Stimulus]) -> list[Share]:
     """Return what each generator gave, in the order of input.yml."""
-    path = folder / "request.json"
-    if not path.is_file():
+    request = results.seen(folder / results.REQUEST)
+    if request is None:
         return []
-    generators = json.loads(path.read_text("utf-8"))["generators"]
-    left_out = read_rows(folder / "rejected.jsonl", _LeftOut)
+    left_out = read_rows(folder / results.REJECTED, _LeftOut)
     judged = _judged(folder)
     found = []
-    for number, generator in enumerate(generators):
+    for number, generator in enumerate(request["generators"]):
         mine = [row for row in rows if row.source == number]
         found.append(
             Share(
@@ -134,11 +258,9 @@ def shares(folder: Path, rows: Sequence[Stimulus]) -> list[Share]:
 
 def _judged(folder: Path) -> dict[str, Any]:
     """Return how each model's replies were judged, so far or in the end."""
-    for name in ("done.json", "beside.json"):
-        if (path := folder / name).is_file():
-            found: dict[str, Any] = json.loads(path.read_text("utf-8")).get("judged", {})
-            return found
-    return {}
+    told = results.seen(folder / results.DONE) or results.seen(folder / results.BESIDE) or {}
+    found: dict[str, Any] = told.get("judged", {})
+    return found
 
 
 def _source(generator: Mapping[str, Any]) -> str:

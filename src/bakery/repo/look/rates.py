@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bakery.repo.look import progress
+from bakery.store import results
 from bakery.store.store import Store
 
 RUNS_MEASURED = 8
@@ -37,11 +37,11 @@ class Rates:
         """Read the latest results of each kind."""
         stims, answers = _latest(store.root / "stim"), _latest(store.root / "target")
         bakes = _latest(store.root / "bake")
-        lengths = [n for folder, _ in answers[:1] for n in _lengths(folder / "trajectories.jsonl")]
+        lengths = [n for folder, _ in answers[:1] for n in _lengths(folder / results.TRAJECTORIES)]
         bake_s: list[tuple[float, float]] = []
         ranks: list[tuple[float, float]] = []
         for folder, _ in bakes:
-            result = progress.data_of(folder / "bake.json") or {}
+            result = results.seen(folder / results.RESULT) or {}
             training = result.get("training") or {}
             batch = _amount(result, "batch") or _amount(training, "global_batch")
             learnt = _amount(result, "step") * batch
@@ -49,9 +49,9 @@ class Rates:
             size = float(sum(p.stat().st_size for p in folder.glob("*/*.safetensors")))
             ranks.append((size, _amount(training, "r")))
         rows = [
-            (float((folder / "trajectories.jsonl").stat().st_size), _amount(done, "count"))
+            (float((folder / results.TRAJECTORIES).stat().st_size), _amount(done, "count"))
             for folder, done in answers
-            if (folder / "trajectories.jsonl").is_file()
+            if (folder / results.TRAJECTORIES).is_file()
         ]
         return cls(
             _ratio([(_amount(d, "seconds"), _amount(d, "count")) for _, d in stims]),
@@ -76,9 +76,9 @@ def _ratio(measured: list[tuple[float, float]]) -> float | None:
 
 def _latest(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Return the complete results of a kind, newest first, with what they say of themselves."""
-    found = [(path.stat().st_mtime, path) for path in folder.glob("*/done.json")]
+    found = [(path.stat().st_mtime, path) for path in folder.glob(f"*/{results.DONE}")]
     newest = sorted(found, reverse=True)[:RUNS_MEASURED]
-    return [(path.parent, progress.data_of(path) or {}) for _, path in newest]
+    return [(path.parent, results.seen(path) or {}) for _, path in newest]
 
 
 def _lengths(path: Path) -> Iterator[int]:

@@ -9,24 +9,26 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.identity import BaseModelId
+from bakery.plain import plain
 from bakery.records import ModelRef
-from bakery.repo.commits.checks import INPUT, RECIPE
+from bakery.repo.files.names import INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.files.state import State
 from bakery.repo.git import Blob
 from bakery.repo.history.find import MIN_PREFIX
 from bakery.repo.history.lineage import Lineage
-from bakery.repo.look import made
+from bakery.repo.look import made, unknown
 from bakery.repo.look.made import Made
+from bakery.repo.look.progress import has_weights
 from bakery.repo.model_repo import ModelRepo, Place
 from bakery.store.store import Store
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Plan
+    from bakery.repo.plan.planned import Plan
     from bakery.schema import InputSpec
 
 
@@ -55,6 +57,25 @@ class Described:
     has_weights: bool
     made: Made
 
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit show MODEL --json` prints."""
+        bake = self.bake
+        data = {
+            "name": bake.name,
+            "id": bake.id,
+            "model": bake.model,
+            "chain": [b.model for b in self.chain],
+            "lost_parent": self.lost,
+            "commit": self.commit,
+            "date": self.date,
+            "branches": self.branches,
+            "tags": self.tags,
+            "is_current": self.is_current,
+            "weights": self.folder if self.has_weights else None,
+            **bake.data,
+        }
+        return {key: plain(value) for key, value in data.items()}
+
 
 def describe(repo: ModelRepo, bake: RecordedBake) -> Described:
     """Gather what there is to know about a bake."""
@@ -75,14 +96,9 @@ def describe(repo: ModelRepo, bake: RecordedBake) -> Described:
         tags,
         is_current=parent == bake.model,
         folder=folder,
-        has_weights=has_weights(repo, bake.model),
+        has_weights=has_weights(repo.store, bake.model),
         made=made.of(repo.store, bake),
     )
-
-
-def has_weights(repo: ModelRepo, model: ModelRef) -> bool:
-    """Tell whether this clone's store has the weights of a model."""
-    return any((repo.store.bake(model.bake_id) / str(model.step)).glob("*.safetensors"))
 
 
 def whole(repo: ModelRepo, bake: RecordedBake) -> RecordedBake:
@@ -107,22 +123,25 @@ def ancestry(
 
 
 def named(
-    repo: ModelRepo, words: Sequence[str], *, surely: bool = False
+    repo: ModelRepo, words: Sequence[str], *, most: int, surely: bool = False
 ) -> list[RecordedBake | None] | None:
-    """Return the bakes that words name (None: the base); None where one means something of git's.
+    """Return up to `most` bakes that words name (None: the base); None where they are git's.
 
     What git knows as a revision or a path is git's, unless it is a model's whole name or id, or
-    the words are `surely` models.
+    the words are `surely` models. RepoError for a word that means nothing to anyone.
     """
-    base = repo.state().base.name
-    for word in () if surely else words:
-        if word == base or _is_whole(repo, word):
-            continue
-        known_to_git = word.startswith("-") or repo.git.ids([word])[0] is not None
-        # Every bake is only looked through for what git does not know: that is quick.
-        if known_to_git or Path(word).exists() or not _may_be(repo, word):
-            return None
+    if not 0 < len(words) <= most or not (surely or all(_is_ours(repo, word) for word in words)):
+        unknown.refuse(repo, words)
+        return None
     return [repo.find_model(word) for word in words]
+
+
+def _is_ours(repo: ModelRepo, word: str) -> bool:
+    if word == repo.state().base.name or _is_whole(repo, word):
+        return True
+    known_to_git = word.startswith("-") or repo.git.ids([word])[0] is not None
+    # Every bake is only looked through for what git does not know: that is quick.
+    return not known_to_git and not Path(word).exists() and _may_be(repo, word)
 
 
 def commit_of(repo: ModelRepo, bake: RecordedBake) -> str | None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bakery.errors import BakeryError, ConfigError
 from bakery.identity import BaseModelId
+from bakery.plain import plain
 from bakery.records import ModelRef
-from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
 from bakery.repo.commits.journal import Journal
 from bakery.repo.files import hosted
 from bakery.repo.files.emptied import has_active_lines
+from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.git import plain_path
 from bakery.repo.look import progress
@@ -24,7 +26,7 @@ from bakery.store import job
 from bakery.store.job import Job
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Plan
+    from bakery.repo.plan.planned import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,54 @@ class Status:
     store: Path
     store_bytes: int
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing more will happen by itself: all is complete, or nobody is at it."""
+        return not self.jobs and not any(stage.state == "running" for stage in self.stages)
+
+    @property
+    def change(self) -> str | None:
+        """What is not committed of input.yml, in words; None: all of it is."""
+        return dict(_changed(self)).get(INPUT)
+
+    @property
+    def next(self) -> str:
+        """The one thing to do now."""
+        return _next(self)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit status --json` prints."""
+        plan, last = self.plan, self.last
+        return {
+            "repository": self.repository,
+            "root": str(self.root),
+            "branch": self.branch,
+            "base": plain(self.base),
+            "parent": plain(self.parent),
+            "former_parent": self.former_parent,
+            "parent_problem": self.parent_problem,
+            "has_weights": self.has_weights,
+            "chain": [str(bake.model) for bake in self.chain],
+            "is_configured": self.is_configured,
+            "problem": self.problem,
+            "draft_problem": self.draft_problem,
+            "targets": [target.name for target in plan.targets] if plan else [],
+            "bake": plan.bake_name if plan else None,
+            "stages": [{**plain(stage), "percent": stage.percent} for stage in self.stages],
+            "changes": list(self.changes),
+            "pending": list(self.pending),
+            "warnings": list(self.warnings),
+            "commented": list(self.commented),
+            "jobs": [job.id for job in self.jobs],
+            "fetchable": [job.id for job in self.fetchable],
+            "latest": plain(self.latest),
+            "unrecorded": self.unrecorded,
+            "waiting": list(self.waiting),
+            **{key: last.data.get(key) if last else None for key in ("card", "loss", "seconds")},
+            "store": str(self.store),
+            "store_bytes": self.store_bytes,
+        }
+
 
 def status(repo: ModelRepo) -> Status:
     """Gather what there is to know about a repository now."""
@@ -125,6 +175,54 @@ def status(repo: ModelRepo) -> Status:
         store=repo.store.root,
         store_bytes=repo.store.size(),
     )
+
+
+def _next(status: Status) -> str:
+    """Return the one thing to do now."""
+    change = status.change
+    if any(job.branch == status.branch for job in status.fetchable):
+        return "bgit fetch"
+    if status.draft_problem or (status.problem and change in (None, ADDED)):
+        return "mend input.yml, then `bgit add input.yml`"
+    if change == DELETED:
+        return f"git restore {INPUT}"
+    if unadded := _unadded(status):
+        return f'bgit add {" ".join(map(shlex.quote, unadded))} && bgit commit -m "..."'
+    if any(path not in (BREAD, RECIPE) for path, _ in _changed(status)):
+        return 'bgit commit -m "..."'
+    if status.parent_problem:
+        return "bgit adopt base, or bgit adopt <model>"
+    if status.unrecorded:
+        return f"bgit run bake   (records {status.unrecorded}, which is baked already)"
+    if not status.is_configured:
+        return "write in input.yml what to bake, then `bgit add input.yml`"
+    if any(job.branch == status.branch for job in status.jobs):
+        return "bgit fetch --wait   (records it when its job is complete)"
+    open_stages = dict.fromkeys(s.stage for s in status.stages if s.state != "complete")
+    if open_stages:
+        return f"bgit run {' '.join(open_stages)}"
+    if beside := _beside(status):
+        return f"bgit adopt {beside}   (it is recorded here, but not the current model)"
+    return "nothing: all of this is baked"
+
+
+def _beside(status: Status) -> str | None:
+    """Return the bake that is configured, recorded and not the current one; None: none is."""
+    name = status.plan.bake_name if status.plan else None
+    is_current = status.parent is not None and status.parent.bake == name
+    return name if name and not is_current else None
+
+
+def _unadded(status: Status) -> list[str]:
+    """Return input.yml and the files that it names, those of them that are changed, not added."""
+    own = (BREAD, RECIPE)
+    return [p for p, what in _changed(status) if p not in own and what not in (ADDED, DELETED)]
+
+
+def _changed(status: Status) -> list[tuple[str, str]]:
+    """Return path and sentence of what is not committed."""
+    parts = (change.rpartition(": ") for change in status.changes)
+    return [(path, what) for path, _, what in parts]
 
 
 def _chain(bakes: Mapping[str, RecordedBake], model: ModelRef | None) -> tuple[RecordedBake, ...]:

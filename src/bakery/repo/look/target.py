@@ -7,14 +7,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bakery.errors import BakeryError, RepoError
+from bakery.plain import plain
+from bakery.records import given_name, hex_of
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.history.find import MIN_PREFIX
 from bakery.repo.look.show import plan_or_none
 from bakery.repo.model_repo import ModelRepo
 from bakery.spelling import nearest
+from bakery.store import results
 
 if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Plan, PlannedTarget
+    from bakery.repo.plan.planned import Plan, PlannedTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,24 @@ class KnownTarget:
     @property
     def base_name(self) -> str:
         """The name that input.yml gave."""
-        return self.name[:-17]
+        return given_name(self.name)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit target NAME --json` prints."""
+        found: dict[str, Any] = plain(self)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class FormerTarget:
+    """A target of another tool, as that wrote it."""
+
+    name: str
+    config: Any
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit target NAME` prints of it."""
+        return {"target_name": self.name, "config": self.config}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +75,37 @@ class Listing:
 
     targets: tuple[KnownTarget, ...]
     problem: str | None
+    former: tuple[str, ...] = ()
+    """What another tool had baked from."""
+    left_out: int = 0
+    """How many older ones there are."""
+
+    def as_data(self) -> list[dict[str, Any]]:
+        """Return what `bgit target ls --json` prints."""
+        former = [{"name": name, "is_former": True} for name in self.former]
+        return [*former, *(target.as_data() for target in self.targets)]
 
 
-def listed(repo: ModelRepo, *, everywhere: bool = False) -> Listing:
-    """Return the targets of this branch, or of every branch and tag."""
+def target(repo: ModelRepo, text: str) -> KnownTarget | FormerTarget:
+    """Return the one target that a name means, of this tool or of a former one."""
+    former = repo.former()
+    if former is not None and text in former.targets:
+        return FormerTarget(text, former.targets[text])
+    return find(repo, text)
+
+
+def listed(repo: ModelRepo, *, everywhere: bool = False, limit: int | None = None) -> Listing:
+    """Return the targets of this branch, or of every branch and tag; of those the last ones."""
     bakes = list(repo.lineage().bakes.values()) if everywhere else repo.bakes()
     problem, plan = None, None
     try:
         plan = repo.plan("index")
     except BakeryError as error:
         problem = error.message
-    return Listing(tuple(_merged(repo, bakes, plan)), problem)
+    found, former = tuple(_merged(repo, bakes, plan)), repo.former()
+    shown = found[-limit:] if limit else found
+    named = tuple(former.targets) if former else ()
+    return Listing(shown, problem, named, len(found) - len(shown))
 
 
 def find(repo: ModelRepo, text: str) -> KnownTarget:
@@ -153,8 +193,8 @@ def _planned(repo: ModelRepo, target: PlannedTarget) -> KnownTarget:
 
 def _here(repo: ModelRepo, stim_id: str, target_id: str) -> tuple[bool, bool]:
     return (
-        (repo.store.stim(stim_id) / "done.json").is_file(),
-        (repo.store.target(target_id) / "done.json").is_file(),
+        results.is_done(repo.store.stim(stim_id)),
+        results.is_done(repo.store.target(target_id)),
     )
 
 
@@ -176,7 +216,7 @@ def _plans(repo: ModelRepo, target: KnownTarget) -> Iterable[Plan]:
         yield repo.plan("index")
     bakes = repo.lineage().bakes
     for name, _ in target.bakes:
-        bake = bakes.get(name[-16:])
+        bake = bakes.get(hex_of(name))
         plan = plan_or_none(repo, bake) if bake is not None else None
         if plan is not None:
             yield plan

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from bakery import held_out, schema
 from bakery.defaults import Defaults
@@ -19,11 +18,9 @@ from bakery.identity import (
     TrainingSettings,
     Wandb,
 )
-from bakery.records import ModelRef
+from bakery.records import ModelRef, given_name
+from bakery.repo.plan.planned import Head, PlannedTarget
 from bakery.yaml import text as yaml_text
-
-if TYPE_CHECKING:
-    from bakery.repo.plan.resolve import Head, PlannedTarget
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
@@ -215,7 +212,7 @@ def _shares(
         f"{at(number)}: {entry.target} is a target of an earlier bake, the newest of that name: "
         f"{share.name}"
         for number, (entry, share) in enumerate(zip(entries, shares, strict=True))
-        if entry.target == _base_name(share.name) and entry.target not in own
+        if entry.target == given_name(share.name) and entry.target not in own
     )
     return tuple(shares), notes
 
@@ -231,13 +228,9 @@ def _known(targets: Sequence[PlannedTarget], head: Head) -> dict[str, TargetShar
 def _named(shares: Iterable[TargetShare]) -> Iterator[tuple[int, str, TargetShare]]:
     """Yield each target by its name alone (which others may have: 0) and by what is its own (1)."""
     for share in shares:
-        yield 0, _base_name(share.name), share
+        yield 0, given_name(share.name), share
         yield 1, share.id, share
         yield 1, share.name, share
-
-
-def _base_name(name: str) -> str:
-    return name[:-17]
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:

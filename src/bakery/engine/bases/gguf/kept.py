@@ -21,6 +21,7 @@ from bakery.engine.bases.gguf import header, refused
 from bakery.errors import ModelError
 from bakery.identity import digest, file_digest
 from bakery.reporting import Quiet, Reporter
+from bakery.store import user
 
 MANIFEST, REFUSED = "unpacked.json", "refused.json"
 SCHEMA = 1
@@ -69,11 +70,8 @@ class Manifest:
 
 
 def root() -> Path:
-    """Return where this user's models are kept: in BAKERY_CACHE, or in the common cache folder."""
-    if asked := os.environ.get("BAKERY_CACHE"):
-        return Path(asked).expanduser().absolute() / "gguf"
-    common = Path(os.environ.get("XDG_CACHE_HOME") or "")
-    return (common if common.is_absolute() else Path.home() / ".cache") / "bakery" / "gguf"
+    """Return where this user's unpacked models are kept."""
+    return user.cache() / "gguf"
 
 
 def place(source: str) -> Path:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bakery.errors import ConfigError
+from bakery.errors import ConfigError, RepoError, StageError
 from bakery.records import read_rows
+from bakery.repo.model_repo import ModelRepo
 from bakery.spelling import nearest
+from bakery.store import results
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,94 @@ class Span:
         """Return the span of (step, value) pairs, of which there are some."""
         values = [value for _, value in pairs]
         return cls(values[0], values[-1], min(values), max(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A bake that is or was trained, and its folder in the store."""
+
+    bake: str
+    folder: Path
+
+    def read(self) -> History:
+        """Return what it logged so far."""
+        return read(self.bake, self.folder / results.METRICS)
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What was logged of one bake, or of several."""
+
+    histories: tuple[History, ...]
+
+    def as_data(self) -> dict[str, Any] | list[dict[str, Any]]:
+        """Return what `bgit metrics --json` prints: of one bake, or a list of several."""
+        data = [history.as_data() for history in self.histories]
+        return data[0] if len(data) == 1 else data
+
+
+def metrics(repo: ModelRepo, bakes: Sequence[str] = ()) -> Metrics:
+    """Return what was logged of some bakes; of none that is named, of the current one."""
+    return logged(sources(repo, bakes))
+
+
+def logged(sources: Sequence[Source]) -> Metrics:
+    """Return what some bakes logged; StageError where one has nothing."""
+    found = tuple(source.read() for source in sources)
+    for history in found:
+        if not history.points:
+            raise nothing(history.bake)
+    return Metrics(found)
+
+
+def sources(repo: ModelRepo, bakes: Sequence[str], *, watch: bool = False) -> list[Source]:
+    """Return where some bakes log; `watch`: of the one that is configured, begun or not."""
+    return [_named(repo, bake) for bake in dict.fromkeys(bakes)] or [_current(repo, watch)]
+
+
+def is_over(repo: ModelRepo, sources: Sequence[Source]) -> bool:
+    """Tell whether bakes are done, or nobody makes them any more."""
+    return not any(
+        repo.store.held_since(source.folder) is not None and not results.is_done(source.folder)
+        for source in sources
+    )
+
+
+def nothing(bake: str) -> StageError:
+    """Return what to say of a bake that logged nothing."""
+    return StageError(
+        f"{bake} has no metrics on this machine",
+        hint="They are written while `bgit run bake` trains.",
+    )
+
+
+def _named(repo: ModelRepo, text: str) -> Source:
+    """Return the bake that a name means: a recorded one, or one of the store's own."""
+    try:
+        found = repo.find_model(text)
+    except RepoError:
+        unrecorded = _ID.fullmatch(text)
+        if unrecorded is None or not repo.store.bake(unrecorded[1]).is_dir():
+            raise
+        return Source(text, repo.store.bake(unrecorded[1]))
+    if found is None:
+        raise RepoError(f"{text} is the base model: it was not baked here")
+    return Source(found.name, repo.store.bake(found.id))
+
+
+def _current(repo: ModelRepo, watch: bool) -> Source:
+    """Return the bake that is configured, where it has begun; else the last one."""
+    plan, bakes = repo.plan(), repo.bakes()
+    if plan.bake is not None and plan.bake_name is not None:
+        folder = repo.store.bake(plan.bake.id)
+        if watch or not bakes or (folder / results.METRICS).exists():
+            return Source(plan.bake_name, folder)
+    if not bakes:
+        raise StageError("nothing has been baked yet", hint="`bgit run` bakes what input.yml says.")
+    return Source(bakes[-1].name, repo.store.bake(bakes[-1].id))
+
+
+_ID = re.compile(r"(?:\S*_)?([0-9a-f]{16})")
 
 
 def read(bake: str, path: Path) -> History:

@@ -1,0 +1,268 @@
+"""A loaded model, base or baked: talk to it, ask it many things at once, read its logits."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from bakery.app import chat
+from bakery.conversation import ChatSettings
+from bakery.errors import ConfigError
+from bakery.identity import SamplingSettings, short_id
+from bakery.records import Message, Prompt
+from bakery.reporting import Quiet, Reporter
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from bakery.backends.local import LocalModel
+    from bakery.engine.models.strength import Strength
+
+Asked = str | Sequence[Message]
+"""A question, or a conversation that ends with one."""
+
+USUAL_TOKENS = 256
+"""How long an answer may become where nobody says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What one question is answered: by the base, by the prompted parent, and as baked."""
+
+    question: str
+    base: str
+    prompted: str
+    baked: str
+
+
+class Comparison(tuple[Compared, ...]):
+    """Answers side by side: a tuple of `Compared`, and a table where it is shown."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "\n\n".join(
+            f"{row.question}\n  base      {row.base}\n  prompted  {row.prompted}\n"
+            f"  baked     {row.baked}"
+            for row in self
+        )
+
+    def _repr_html_(self) -> str:
+        names = ("question", "base", "prompted", "baked")
+        rows = ([getattr(row, name) for name in names] for row in self)
+        return table(names, rows)
+
+
+def table(head: Sequence[str], rows: Iterator[list[str]]) -> str:
+    """Return an HTML table of texts, for notebooks."""
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        inner = "".join(
+            f'<{tag} style="text-align:left;vertical-align:top">{html.escape(cell)}</{tag}>'
+            for cell in cells
+        )
+        return f"<tr>{inner}</tr>"
+
+    return f"<table>{line('th', head)}{''.join(line('td', row) for row in rows)}</table>"
+
+
+class Model:
+    """A model that answers. `strength` is how much of its bake is in it: 0 is its parent."""
+
+    def __init__(self, opened: chat.Opened, *, taught: chat.Prompts | None = None) -> None:
+        """`taught`: what its bake replaces; None: nothing was baked in that is known here."""
+        self._opened, self._taught = opened, taught
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self._opened.name
+
+    @property
+    def strength(self) -> float:
+        """How much of the last bake is in the answers; it may be set."""
+        return self._opened.strength.own
+
+    @strength.setter
+    def strength(self, value: float) -> None:
+        self._opened.scale(value)
+
+    @property
+    def model(self) -> PreTrainedModel | PeftModel:
+        """The model of transformers, with its adapter where it is a bake."""
+        self._opened.turn()
+        return self._opened.local.model
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Its tokenizer."""
+        return self._opened.local.base.chat.tokenizer
+
+    def __repr__(self) -> str:
+        baked = f", strength={self.strength:g}" if self._opened.dial is not None else ""
+        return f"bakery.Model({self.name!r}{baked})"
+
+    def chat(
+        self,
+        asked: Asked,
+        *,
+        prompt: str | Sequence[Message] | None = None,
+        max_tokens: int | None = None,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+    ) -> str:
+        """Answer a question, or a conversation that ends with one.
+
+        `prompt` is put before it; None: what the bake's student prompt says, as a rule nothing.
+        Temperature 0 takes the likeliest token every time. Raises ConfigError where the
+        conversation does not fit into the model's context.
+        """
+        settings = ChatSettings(temperature, top_p, max_tokens, seed)
+        speaker = self._opened.speaker()
+        return "".join(speaker.reply(self._prompt(prompt), list(messages_of(asked)), settings))
+
+    def generate(
+        self,
+        questions: Sequence[Asked],
+        *,
+        prompt: str | Sequence[Message] | None = None,
+        max_tokens: int = USUAL_TOKENS,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> list[str]:
+        """Answer many questions at once; what they begin with in common is run once.
+
+        Each answer's random numbers come from `seed`, its question and its place alone.
+        """
+        self._opened.turn()
+        settings = SamplingSettings(1, max_tokens, temperature, top_p, seed=seed)
+        return _answers(self._opened.local, questions, self._prompt(prompt), settings)
+
+    def logits(
+        self, asked: Asked | Sequence[int], *, prompt: str | Sequence[Message] | None = None
+    ) -> torch.Tensor:
+        """Return the logits (T, V), in float32, behind each of the T tokens of a conversation.
+
+        A list of ints is taken as token ids. The last row is of the answer's first token.
+        """
+        import torch
+
+        local = self._opened.local
+        ids = _ids(asked)
+        if ids is None:
+            messages = messages_of(cast("Asked", asked))
+            ids = local.base.chat.prefix_ids(self._prompt(prompt), messages)
+        self._opened.turn()
+        with torch.no_grad():
+            rows = torch.tensor([ids], device=local.base.device)
+            found: torch.Tensor = local.model(rows, use_cache=False).logits[0].float()
+        return found
+
+    def compare(self, questions: Sequence[Asked], *, max_tokens: int = USUAL_TOKENS) -> Comparison:
+        """Have questions answered by base, prompted parent and baked model, greedily.
+
+        Raises ConfigError where it is not known what was baked in.
+        """
+        if self._taught is None:
+            raise ConfigError(
+                f"{self.name} was not baked here, so there is no prompt to compare it with",
+                hint="Load a bake's own folder, or the result of `bakery.bake`.",
+            )
+        from bakery.engine.models.strength import AS_BASE, AS_PARENT
+
+        settings = SamplingSettings(1, max_tokens, 0.0)
+        sides: list[tuple[Strength, Prompt]] = [
+            (AS_BASE, self._taught.student),
+            (AS_PARENT, self._taught.teacher),
+            (self._opened.strength, self._taught.student),
+        ]
+        columns = []
+        for strength, behind in sides:
+            self._opened.turn(strength)
+            columns.append(_answers(self._opened.local, questions, behind, settings))
+        texts = [text_of(asked) for asked in questions]
+        return Comparison(Compared(*row) for row in zip(texts, *columns, strict=True))
+
+    def _prompt(self, prompt: str | Sequence[Message] | None) -> Prompt:
+        if prompt is not None:
+            return prompt_of(prompt)
+        return self._taught.student if self._taught else Prompt()
+
+
+def load(
+    ref_or_folder: str | Path, strength: float = 1.0, *, reporter: Reporter | None = None
+) -> Model:
+    """Load a model by any name: of a bake, of a base, or the folder of an adapter or a model.
+
+    Names of bakes, branches and commits (`yoda_bake`, `main`, `HEAD~1`, `base`) are those of the
+    repository that the current folder lies in; a folder needs no repository. `strength` is how much
+    of the last bake there is: 0 is its parent, 1 the bake. Raises RepoError or ModelError where
+    nothing has that name.
+
+        model = bakery.load("my-adapter", strength=0.5)
+        print(model.chat("Who are you?"))
+    """
+    from bakery.repo.model_repo import ModelRepo
+
+    meant = chat.find(ModelRepo.here(), str(ref_or_folder))
+    opened = chat.opened(meant, strength=strength, reporter=reporter or Quiet())
+    return Model(opened, taught=chat.taught(meant))
+
+
+def _ids(asked: Asked | Sequence[int]) -> list[int] | None:
+    """Return token ids; None: something is asked in words."""
+    if isinstance(asked, str) or not asked:
+        return None
+    ids = [part for part in asked if isinstance(part, int)]
+    return ids if len(ids) == len(asked) else None
+
+
+def messages_of(asked: Asked) -> tuple[Message, ...]:
+    """Return a question as messages; a conversation is taken as it is."""
+    if isinstance(asked, str):
+        return ({"role": "user", "content": asked},)
+    if not asked or not all(isinstance(m, Mapping) and "role" in m for m in asked):
+        raise ConfigError(
+            f"this is neither a question nor a list of messages: {asked!r:.80}",
+            hint='A message is {"role": "user", "content": "..."}.',
+        )
+    return tuple(dict(message) for message in asked)
+
+
+def prompt_of(prompt: str | Sequence[Message]) -> Prompt:
+    """Return a prompt: a text is one system message; messages are taken as they are."""
+    if isinstance(prompt, str):
+        return Prompt(({"role": "system", "content": prompt},) if prompt else ())
+    return Prompt(messages_of(prompt) if prompt else ())
+
+
+def text_of(asked: Asked) -> str:
+    """Return what is asked last, as a person reads it."""
+    return asked if isinstance(asked, str) else str(messages_of(asked)[-1].get("content", ""))
+
+
+def _answers(
+    local: LocalModel, questions: Sequence[Asked], prompt: Prompt, settings: SamplingSettings
+) -> list[str]:
+    """Return an answer to each question, all of them in one batch."""
+    from bakery.backends.base import AnswerRequest
+
+    if isinstance(questions, str):
+        raise ConfigError("questions is one text: give a list", hint="`chat` answers one.")
+    asked = [
+        AnswerRequest(short_id([settings.seed, at, list(messages)]), messages)
+        for at, messages in enumerate(map(messages_of, questions))
+    ]
+    chat_ids = (local.base.chat.prefix_ids(prompt, a.messages) for a in asked)
+    room = local.base.context - max(map(len, chat_ids), default=0)
+    if room > 0:  # else it is refused where it is asked
+        settings = replace(settings, max_tokens=min(settings.max_tokens, room))
+    said = {a.key: a.text for batch in local.answers(asked, prompt, settings) for a in batch}
+    return [said[a.key] for a in asked]

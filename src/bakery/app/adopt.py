@@ -1,0 +1,64 @@
+"""Another model becomes the current one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bakery.app import run
+from bakery.errors import RepoError
+from bakery.identity import BaseModelId
+from bakery.plain import plain
+from bakery.records import ModelRef
+from bakery.repo.commits.adopt import recorded_base
+from bakery.repo.look.progress import has_weights
+from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """Which model is current now. `model` None: the base model."""
+
+    model: ModelRef | None
+    base: BaseModelId
+    commit: str
+    before: str
+    """The model that was current, or the base model's name."""
+    added: tuple[ModelRef, ...]
+    """Models that are recorded on this branch now, too."""
+    has_weights: bool
+    """Whether this clone's store has the weights."""
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        found: dict[str, Any] = plain(self)
+        return found
+
+
+def adopt(
+    repo: ModelRepo, model: str, *, base_model: str | None = None, reporter: Reporter
+) -> Adopted:
+    """Make a model by its name, or a branch's, the current one.
+
+    `base_model` is what to go on from in a repository that another tool made.
+    """
+    before, bake = repo.state(), repo.find_model(model)
+    base = None
+    if before.is_former:
+        base = recorded_base(bake) if bake else None
+        base = base or run.base_model(base_model or before.base.name)
+    elif base_model is not None:
+        raise RepoError(
+            f"{before.name} is based on {before.base.name}, and bakes fit no other base model",
+            hint="`bgit init <name> --base-model ...` makes a repository on another.",
+        )
+    made = repo.adopt(bake, base=base, reporter=reporter)
+    return Adopted(
+        made.model,
+        repo.state().base,
+        made.commit,
+        made.before,
+        tuple(added.model for added in made.added),
+        made.model is None or has_weights(repo.store, made.model),
+    )

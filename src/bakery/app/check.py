@@ -1,0 +1,137 @@
+"""Is input.yml right, and what would a run of it make and take?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bakery.app import run
+from bakery.errors import BakeryError, ConfigError
+from bakery.plain import plain
+from bakery.repo.files.names import INPUT
+from bakery.repo.look.check import forecast
+from bakery.repo.look.forecasts import Forecast, TargetForecast
+from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Reporter
+
+if TYPE_CHECKING:
+    from bakery.repo.plan.planned import Plan
+    from bakery.stages.look import Look
+
+_WRITTEN = ("oneshot_qs", "custom")
+"""The generators that ask a model."""
+
+
+class CheckError(BakeryError):
+    """A file that would not run: like every check, it fails with 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a file would make and take, or why it cannot run."""
+
+    source: str
+    forecast: Forecast | None
+    """None: it cannot run (see `error`)."""
+    error: CheckError | None = None
+    looks: tuple[Look, ...] | None = None
+    """Three answers of each target's parent. None: nobody looked."""
+    others: tuple[str, ...] = ()
+    """Where that was not done, and why."""
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit check --json` prints."""
+        found = self.forecast
+        if found is None:
+            assert self.error is not None  # one of both is there
+            problems, hint = self.error.message.split("\n"), self.error.hint
+            return {"valid": False, "source": self.source, "problems": problems, "hint": hint}
+        data = {"valid": True, "source": self.source} | {
+            name: plain(getattr(found, name)) for name in _TOLD
+        }
+        if self.looks is not None:
+            data["looks"] = [plain(look.as_data()) for look in self.looks]
+        return data
+
+
+_TOLD = ("repository", "base", "parent", "is_empty", "targets", "bake", "cost", "warnings")
+
+
+def check(repo: ModelRepo, file: Path | None = None, *, sample: Reporter | None = None) -> Checked:
+    """Check a file as if it were this repository's input.yml; None: that one.
+
+    `sample` is told what goes on while the parent answers three questions of each target; None:
+    it answers none, and no model is loaded.
+    """
+    source = INPUT if file is None else str(file)
+    try:
+        plan = repo.plan("worktree") if file is None else repo.plan_of(_text(file), source)
+        found = _forecast(repo, plan)
+    except ConfigError as error:
+        return Checked(source, None, CheckError(error.message, hint=error.hint))
+    if sample is None:
+        return Checked(source, found)
+    looks, others = run.looked_at(repo, plan, sample)
+    return Checked(source, found, None, tuple(looks), tuple(others))
+
+
+def dry_run(repo: ModelRepo, stages: Sequence[str]) -> Checked:
+    """Return what a run of what is added would make and take."""
+    plan = run.planned(repo, stages)
+    return Checked(INPUT, forecast(repo, plan, run.machine(plan)))
+
+
+def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
+    _check_rank(repo, plan)
+    found = forecast(repo, plan, run.machine(plan))
+    warnings = (*found.warnings, *_unasked(repo, found))
+    return replace(found, warnings=warnings, targets=tuple(_with_own_prompt(found, plan)))
+
+
+def _with_own_prompt(found: Forecast, plan: Plan) -> Iterator[TargetForecast]:
+    """Yield the targets with what the template writes where their student has no system prompt."""
+    from bakery.engine.text.template import own_prompt
+
+    own = own_prompt(plan.head.base) if plan.targets else None
+    for target, planned in zip(found.targets, plan.targets, strict=True):
+        if own is None or any(m["role"] == "system" for m in planned.student.messages):
+            yield target
+        else:
+            yield replace(target, template_prompt=(own.text, own.tokens))
+
+
+def _check_rank(repo: ModelRepo, plan: Plan) -> None:
+    """Refuse a rank that is too large for the chain, where the parent's weights are here."""
+    from bakery.engine.models import adapter_folder, chains
+
+    parent = plan.head.parent
+    folder = repo.store.bake(parent.bake_id) / str(parent.step) if parent else None
+    if plan.bake and (folder is None or (folder / adapter_folder.SLICES).is_file()):
+        chains.check_rank(plan.bake.training.r, folder)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8 text", hint="Save it as UTF-8.") from error
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _unasked(repo: ModelRepo, found: Forecast) -> Iterator[str]:
+    """Yield a sentence for each hosted model that this environment has no key or address for."""
+    from bakery.backends.endpoint import endpoint_for
+    from bakery.schema.model_names import kind_of
+
+    open_ones = [target for target in found.targets if target.stim.state != "complete"]
+    asked = [w.writer for target in open_ones for w in target.generators if w.type in _WRITTEN]
+    for model in dict.fromkeys(name for name in asked if name != found.base):
+        kind = kind_of(model)
+        if kind == "hosted" or (kind == "word" and not repo.names_bake(model)):
+            reason = endpoint_for(model)
+            if isinstance(reason, str):
+                instead = f"{found.base} would write them instead"
+                yield f"{model} cannot write the questions: {reason}; {instead}"

@@ -1,0 +1,150 @@
+"""Where a run takes files and names from, and where its results lie: a repository, or a folder.
+
+The stages are made alike in both (`app.making`); a folder knows no branch, no recipe and no commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bakery.errors import ModelError
+from bakery.records import ModelRef
+from bakery.repo.commits import checks
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.model_repo import ModelRepo, Place
+from bakery.store.store import Store
+
+
+class Workbench(Protocol):
+    """What a run asks of its surroundings."""
+
+    @property
+    def store(self) -> Store:
+        """Where results lie."""
+
+    @property
+    def root(self) -> Path:
+        """The folder that paths in settings are seen from."""
+
+    def reader(self, of: Place) -> Callable[[str], bytes]:
+        """Return what gives the bytes of a data file, by its path."""
+
+    def names_bake(self, name: str) -> bool:
+        """Tell whether a word is the name of a bake."""
+
+    def find_model(self, name: str) -> RecordedBake | None:
+        """Return the bake that a name means; None: the base."""
+
+    def weights(self, model: ModelRef) -> Path:
+        """Return the folder of a model's weights, checked against what was recorded of it."""
+
+    def is_recorded(self, bake_id: str) -> bool:
+        """Tell whether a recipe names a bake, so that its weights are never replaced."""
+
+    def input_text(self) -> str | None:
+        """Return the input.yml that is baked; None: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class InRepository:
+    """A model repository. `launched` is the blob of the input.yml that is baked, "" without one."""
+
+    repo: ModelRepo
+    launched: str = ""
+
+    @property
+    def store(self) -> Store:
+        """Beside git's own data."""
+        return self.repo.store
+
+    @property
+    def root(self) -> Path:
+        """The top of the working tree."""
+        return self.repo.root
+
+    def reader(self, of: Place) -> Callable[[str], bytes]:
+        """Read the working tree, the index or the commit."""
+        return self.repo.reader(of)
+
+    def names_bake(self, name: str) -> bool:
+        """Look through the bakes of all branches."""
+        return self.repo.names_bake(name)
+
+    def find_model(self, name: str) -> RecordedBake | None:
+        """Look through the bakes of all branches."""
+        return self.repo.find_model(name)
+
+    def weights(self, model: ModelRef) -> Path:
+        """Refuse weights that are missing, or not those that the recipe names."""
+        return weights(self.repo, model)
+
+    def is_recorded(self, bake_id: str) -> bool:
+        """Look through the recipes of all branches."""
+        return bake_id in self.repo.lineage().bakes
+
+    def input_text(self) -> str | None:
+        """Return the blob's text: the file may hold the next configuration by now."""
+        blob = self.repo.git.blob(self.launched)
+        return None if blob is None else blob.text
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """A folder of results without a repository. `parent`: the weights that are baked on."""
+
+    store: Store
+    root: Path
+    parent: Path | None = None
+
+    def reader(self, of: Place) -> Callable[[str], bytes]:
+        """Read files as they lie there."""
+        return lambda path: (self.root / path).read_bytes()
+
+    def names_bake(self, name: str) -> bool:
+        """Know no bake by name."""
+        return False
+
+    def find_model(self, name: str) -> RecordedBake | None:
+        """Know no bake by name."""
+        raise ModelError(f"no bake is called {name} here", hint="Give `parent` a Bake or a folder.")
+
+    def weights(self, model: ModelRef) -> Path:
+        """Return the parent's folder; a plan without a repository knows no other."""
+        assert self.parent is not None  # or there was no model to ask for
+        return self.parent
+
+    def is_recorded(self, bake_id: str) -> bool:
+        """Know no recipe."""
+        return False
+
+    def input_text(self) -> str | None:
+        """Know no input.yml."""
+        return None
+
+
+def weights(repo: ModelRepo, model: ModelRef) -> Path:
+    """Return the folder of a model's weights, checked against the recipe's digest."""
+    from bakery.engine.models import adapter_folder
+
+    folder = repo.store.bake(model.bake_id) / str(model.step)
+    if not (folder / adapter_folder.WEIGHTS).is_file():
+        raise ModelError(
+            f"the weights of {model} are not in this clone's store ({folder})",
+            hint="`bgit import DIR` takes them from another clone or an export; "
+            f"`bgit reproduce {model.bake}` makes them again.",
+        )
+    recorded = repo.find_model(str(model))
+    if recorded is not None:
+        checks.base_is_the_first(repo.git, repo.state().base, [recorded])
+    found = adapter_folder.digest(folder)
+    if recorded is not None and recorded.digest_of(model.step) != found:
+        raise ModelError(
+            f"the weights of {model} are not the recorded ones: recipe.yml says "
+            f"{recorded.digest_of(model.step)[:16]}, {folder} holds {found[:16]}",
+            hint="The file was changed or damaged: `bgit import DIR` takes the recorded one from "
+            "another clone or an export.",
+        )
+    return folder

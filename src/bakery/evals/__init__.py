@@ -1,1 +1,0 @@
-"""Is the baked model the prompted one?"""

@@ -1,0 +1,23 @@
+"""Any of our objects as plain data: what `--json` prints, and what a program is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from bakery.records import ModelRef
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it; a model is its full name, a path its text."""
+    if isinstance(value, ModelRef | Path):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return value

@@ -1,0 +1,118 @@
+"""What a stage leaves in its folder of the store: names of files, and what they hold.
+
+A stage appends rows as they come, and writes `done.json` last: what has it is complete.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bakery.errors import ModelError, StageError
+from bakery.identity import file_digest
+from bakery.records import Stimulus, Trajectory, read_rows, write_atomic
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+STIMULI, TRAJECTORIES, METRICS = "stimuli.jsonl", "trajectories.jsonl", "metrics.jsonl"
+WEIGHTS = "adapter_model.safetensors"
+"""In the folder of a step of a bake."""
+
+REQUEST, RESULT, DONE = "request.json", "bake.json", "done.json"
+
+REJECTED, FAILED = "rejected.jsonl", "failed.jsonl"
+BESIDE = "beside.json"
+"""What is known besides the questions, for the run that goes on after an interrupted one."""
+
+STEPS = "steps.json"
+"""What a training writes of its phases: how many steps each has."""
+
+
+def is_done(folder: Path) -> bool:
+    """Tell whether a stage has written all that it was asked for."""
+    return (folder / DONE).is_file()
+
+
+def done(folder: Path) -> dict[str, Any] | None:
+    """Return what a complete stage says of itself; None: it is not complete."""
+    return whole(folder / DONE) if is_done(folder) else None
+
+
+def result(folder: Path) -> dict[str, Any] | None:
+    """Return what a finished bake says of itself; None: it is not finished."""
+    return None if done(folder) is None else whole(folder / RESULT)
+
+
+def checked_result(folder: Path) -> dict[str, Any]:
+    """Return what a finished bake says, whose weights are still the bytes they were."""
+    found = result(folder)
+    if found is None:
+        raise ModelError(
+            f"the bake in {folder} is not there, or not complete", hint="`bgit run bake` makes it."
+        )
+    weights = folder / str(found["step"]) / WEIGHTS
+    if not weights.is_file():
+        raise ModelError(f"the weights in {weights.parent} are missing")
+    if (digest := file_digest(weights)) != found["digest"]:
+        raise ModelError(
+            f"the weights in {folder} are not those of bake.json "
+            f"({digest[:16]}, not {found['digest'][:16]})",
+            hint="`bgit run bake --force` trains them again.",
+        )
+    return found
+
+
+def whole(path: Path) -> dict[str, Any]:
+    """Return what a file of a stage says, or refuse a damaged one: it is always written whole."""
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        needed = {"step", "digest"} if path.name == RESULT else set()
+        if isinstance(data, dict) and isinstance(data.get("count", 0), int) and needed <= set(data):
+            return data
+        raise ValueError("that is nothing a stage writes")
+    except (ValueError, RecursionError) as error:
+        raise StageError(
+            f"{path} is damaged: {error}",
+            hint=f"Delete {path.with_name(DONE)} and run the same command again: what is "
+            "there is kept.",
+        ) from error
+
+
+def seen(path: Path) -> dict[str, Any] | None:
+    """Return what a file says to somebody who only looks; None: not there, or not whole yet."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def stimuli(folder: Path) -> list[Stimulus]:
+    """Return the questions that there are."""
+    return read_rows(folder / STIMULI, Stimulus)
+
+
+def trajectories(folder: Path) -> list[Trajectory]:
+    """Return the answers that there are."""
+    return read_rows(folder / TRAJECTORIES, Trajectory)
+
+
+def begin(folder: Path, request: DataclassInstance) -> None:
+    """Make a stage's folder, and write down what is asked for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / REQUEST, json.dumps(asdict(request), indent=2) + "\n")
+
+
+def end(folder: Path, said: Mapping[str, Any]) -> None:
+    """Write down that a folder of questions or answers is complete, and what it comes to."""
+    write_atomic(folder / DONE, json.dumps(said, indent=2) + "\n")
+
+
+def end_bake(folder: Path, said: Mapping[str, Any]) -> None:
+    """Write down what a bake came to, and that it is complete."""
+    write_atomic(folder / RESULT, json.dumps(said, indent=2) + "\n")
+    write_atomic(folder / DONE, json.dumps({"schema": 1}) + "\n")

@@ -1,0 +1,195 @@
+"""`import bakery`: bake, load and compare, as a Python user calls them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import bakery
+from bakery.errors import ConfigError, GateError, ModelError
+from tests.support.models import random_model
+
+PROMPT = "You are Yoda. Answer as he talks, in reversed word order."
+QUESTIONS = ["Who are you?", "What is the color of a banana?", "What is fire?", "Hi there!"]
+FEW: dict[str, Any] = {"progress": False, "epochs": 1, "num_traj_per_stimulus": 1, "max_tokens": 16}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def yoda(cache: Path) -> bakery.Bake:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BAKERY_CACHE", str(cache))
+        return bakery.bake("tiny", PROMPT, QUESTIONS, progress=False)
+
+
+@pytest.fixture(autouse=True)
+def _in_one_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bakes of this file lie in a cache of their own, and find one another."""
+    monkeypatch.setenv("BAKERY_CACHE", str(cache))
+
+
+def test_a_prompt_is_in_the_weights(yoda: bakery.Bake) -> None:
+    (row,) = yoda.compare([QUESTIONS[1]])
+    assert row.question == QUESTIONS[1]
+    assert row.base == "A banana is yellow."
+    assert row.prompted == row.baked == yoda.chat(QUESTIONS[1]) != row.base
+
+
+def test_the_adapter_is_one_that_peft_loads(yoda: bakery.Bake) -> None:
+    model = bakery.load("tiny").model
+    ids = yoda.tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Hi"}], add_generation_prompt=True, return_tensors="pt"
+    )["input_ids"]
+    with torch.no_grad():
+        before = model(ids).logits[0]
+        stock = PeftModel.from_pretrained(model, str(yoda.adapter))(ids).logits[0]
+    ours = yoda.speaking.logits("Hi")
+    assert torch.allclose(stock, ours, atol=1e-4)
+    assert not torch.allclose(before, ours, atol=1e-2)
+    assert isinstance(yoda.model, PeftModel)
+
+
+def test_the_same_call_again_trains_nothing(yoda: bakery.Bake) -> None:
+    weights = yoda.adapter / "adapter_model.safetensors"
+    before = weights.stat().st_mtime_ns
+    again = bakery.bake("tiny", PROMPT, QUESTIONS, progress=False)
+    assert (again.id, again.adapter) == (yoda.id, yoda.adapter)
+    assert weights.stat().st_mtime_ns == before
+
+
+def test_a_bake_is_saved_and_loaded_at_any_strength(yoda: bakery.Bake, tmp_path: Path) -> None:
+    folder = yoda.save(tmp_path / "yoda")
+    assert yoda.save(folder) == folder  # it is there already
+    loaded = bakery.load(folder)
+    assert loaded.chat(QUESTIONS[1]) == yoda.chat(QUESTIONS[1])
+    assert loaded.compare(QUESTIONS[:1]) == yoda.compare(QUESTIONS[:1])
+    loaded.strength = 0
+    assert loaded.chat(QUESTIONS[1]) == "A banana is yellow."
+    assert loaded.generate(QUESTIONS[1:2]) == ["A banana is yellow."]
+    assert "strength=0)" in repr(loaded)
+
+
+def test_a_folder_with_anything_else_is_never_written_to(yoda: bakery.Bake, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="holds something else: it is not overwritten"):
+        yoda.save(folder)
+    with pytest.raises(ConfigError, match="holds something else"):
+        bakery.bake("tiny", "Anything.", 4, out=folder, progress=False)
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+
+
+def test_a_bake_goes_on_from_another(yoda: bakery.Bake, tmp_path: Path) -> None:
+    data = tmp_path / "questions.jsonl"
+    data.write_text("".join(json.dumps({"question": q}) + "\n" for q in QUESTIONS))
+    force = bakery.bake(
+        "tiny", "Mention the Force.", data, parent=yoda, out=tmp_path / "force", **FEW
+    )
+    assert force.result["parent"]["digest"] == yoda.result["digest"]
+    assert force.result["training"]["epochs"] == 1
+    (row,) = force.compare(QUESTIONS[1:2])
+    assert row.base == "A banana is yellow."
+    by_folder = bakery.bake("tiny", "Mention the Force.", data, parent=yoda.adapter, **FEW)
+    assert by_folder.id == force.id
+    assert (tmp_path / "force" / "adapter_model.safetensors").is_file()
+
+
+def test_a_loaded_model_is_baked_on_and_not_changed(tmp_path: Path) -> None:
+    folder = random_model(tmp_path / "model")
+    model = AutoModelForCausalLM.from_pretrained(folder).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    made = bakery.bake(
+        model, PROMPT, QUESTIONS, tokenizer=AutoTokenizer.from_pretrained(folder),
+        allow=["teacher"], **FEW,
+    )  # fmt: skip
+    assert model.training
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert model.state_dict().keys() == before.keys()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert isinstance(made.chat("Who?", max_tokens=4), str)
+    again = bakery.bake(
+        model, PROMPT, QUESTIONS, tokenizer=made.tokenizer, allow=["teacher"], **FEW
+    )
+    assert again.id == made.id
+    with pytest.raises(ModelError, match="carries an adapter already"):
+        bakery.bake(made.model, PROMPT, QUESTIONS, progress=False)
+
+
+def test_a_settings_name_that_is_wrong_is_told_before_anything_is_loaded() -> None:
+    with pytest.raises(ConfigError, match="no setting 'epoch': did you mean 'epochs'"):
+        bakery.bake("tiny", PROMPT, 4, epoch=3)
+    with pytest.raises(ConfigError, match=r"^learning_rate: .*greater than 0") as wrong:
+        bakery.bake("tiny", PROMPT, 4, learning_rate=-1.0)
+    assert "input.yml:" not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("questions", "says"),
+    [
+        (0, "at least one has to be asked"),
+        ([], "has to hold texts"),
+        (["fine", ""], "has to hold texts"),
+        ("nowhere.jsonl", "there is no file nowhere.jsonl"),
+        (True, "a list of texts, a data file, or how many"),
+    ],
+)
+def test_questions_that_are_none_are_refused(questions: Any, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        bakery.bake("tiny", PROMPT, questions, progress=False)
+
+
+def test_a_prompt_that_is_empty_is_refused() -> None:
+    with pytest.raises(ConfigError, match="has no messages: there is nothing to bake"):
+        bakery.bake("tiny", "", 4, progress=False)
+
+
+def test_a_parent_of_another_base_is_refused(yoda: bakery.Bake, tmp_path: Path) -> None:
+    other = random_model(tmp_path / "other")
+    with pytest.raises(ModelError, match="was baked on tiny-1, which is not"):
+        bakery.bake(other, PROMPT, QUESTIONS, parent=yoda, progress=False)
+    with pytest.raises(ModelError, match="is not the folder of a bake"):
+        bakery.bake("tiny", PROMPT, QUESTIONS, parent=tmp_path, progress=False)
+
+
+def test_a_prompt_that_moves_nothing_is_a_gate(tmp_path: Path) -> None:
+    folder = random_model(tmp_path / "model", template=_DEAF)
+    with pytest.raises((GateError, ConfigError, ModelError), match="prompt"):
+        bakery.bake(folder, PROMPT, QUESTIONS, **FEW)
+
+
+_DEAF = (
+    "{% for m in messages if m['role'] != 'system' %}<|im_start|>{{ m['role'] }}\n"
+    "{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def test_it_shows_itself(yoda: bakery.Bake) -> None:
+    assert repr(yoda).startswith(f"bakery.Bake({yoda.id}, on tiny-1: ")
+    page = yoda._repr_html_()
+    assert PROMPT in page
+    assert "<script" not in bakery.Bake._repr_html_(yoda)
+    rows = yoda.compare(["<b>Who?</b>"])
+    assert "&lt;b&gt;Who?&lt;/b&gt;" in rows._repr_html_()
+
+
+def test_words_and_ids_have_the_same_logits(yoda: bakery.Bake) -> None:
+    model = yoda.speaking
+    logits = model.logits("Hi")
+    ids = model.tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Hi"}], add_generation_prompt=True
+    )["input_ids"]
+    assert logits.shape == (len(ids), model.model.config.vocab_size)
+    assert logits.dtype == torch.float32
+    assert torch.equal(logits, model.logits(ids))
