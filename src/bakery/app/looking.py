@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bakery.app import gates
 from bakery.app.opening import Models
 from bakery.identity import StimRequest
-from bakery.records import Message, Stimulus, read_rows
+from bakery.records import FAKE, Message, Stimulus, read_rows
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan.resolve import Plan, PlannedTarget
 from bakery.reporting import Reporter
@@ -78,6 +78,8 @@ def why_not(models: Models, target: PlannedTarget) -> str | None:
     request = target.rollout
     if request.teacher == target.student:
         return f"{target.base_name} bakes nothing in: both prompts are the same"
+    if request.model == FAKE:
+        return f"the answers for {target.base_name} are made up"
     if request.model is not None:
         return (
             f"{request.model.removeprefix(HOSTED)} answers for {target.base_name}, not the parent"

@@ -18,7 +18,7 @@ from bakery.app import gates
 from bakery.app.opening import Models
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import BakeRequest, RolloutRequest, StimRequest, TargetShare
-from bakery.records import ModelRef, Prompt, write_atomic
+from bakery.records import FAKE, ModelRef, Prompt, write_atomic
 from bakery.repo.commits import checks
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan.resolve import Plan, PlannedTarget
@@ -63,6 +63,8 @@ class Making:
         if not {"rollout", "bake"} & set(missing) and not (missing and tools):
             return
         for target in self.plan.targets:
+            if target.rollout.model == FAKE and "bake" not in missing:
+                continue  # no model reads its prompts
             for kind, prompt in (("teacher", target.rollout.teacher), ("student", target.student)):
                 self._check_prompt(prompt, target, f"the {kind} prompt of {target.base_name}")
 

@@ -81,7 +81,7 @@ def run(
         repo.check_can_record(plan)
         launched = repo.launch_blob()
         # Whatever is edited, added or switched while it runs.
-        source = ModelRepo(repo.git, at=repo.git.head())
+        source = ModelRepo(repo.git, at=repo.git.head(), backend=repo.backend)
     made = make(
         source, plan, stages, launched=launched, force=force, wait=wait, allow=allow,
         reporter=reporter,

@@ -102,6 +102,8 @@ class LazyGroup(click.Group):
             _finish_pending()
         if verb == _FORMER_HOOK:
             return 0
+        if verb == "push" and not {"-h", "--help"} & set(arguments):
+            _refuse_made_up(arguments[1:])
         if not verb.startswith("-") and not ours:
             code = passthrough.hand_to_git(arguments)
             if code == passthrough.NO_SUCH_VERB:
@@ -143,6 +145,18 @@ def _finish_pending() -> None:
             repo.finish_pending(shown)
         except BakeryError as error:
             shown.note(f"a finished bake is not recorded yet: {error.message}")
+
+
+def _refuse_made_up(arguments: Sequence[str]) -> None:
+    """Refuse to push what no model said; outside a model repository nothing is."""
+    from bakery.repo.commits import publishing
+    from bakery.repo.model_repo import ModelRepo
+
+    try:
+        repo = ModelRepo.find()
+    except BakeryError:
+        return
+    publishing.refuse_made_up(repo.git, arguments)
 
 
 def _warn_of_mistakes() -> None:

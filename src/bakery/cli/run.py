@@ -10,6 +10,7 @@ from bakery.app import background
 from bakery.app import run as pipeline
 from bakery.cli import worker
 from bakery.errors import ConfigError
+from bakery.records import BACKENDS
 from bakery.repo.look.check import forecast
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import job
@@ -55,6 +56,12 @@ from bakery.ui.progress import reporter
     "with a `teacher` that does not obey its prompt at all. The recipe says so.",
 )
 @click.option(
+    "--backend",
+    type=click.Choice(list(BACKENDS)),
+    help="Let `fake` make up questions and answers in place of every model, to try a pipeline in "
+    "seconds. The bake is called so, and cannot be downloaded or pushed.",
+)
+@click.option(
     "--dry-run", is_flag=True, help="Only say what would be made, and what that would take."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
@@ -65,6 +72,7 @@ def run(
     now: bool,
     no_wait: bool,
     allow: tuple[str, ...],
+    backend: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -79,7 +87,7 @@ def run(
             "--no-wait does not go with --detach: a job waits for its turn",
             hint="--now starts it beside the others.",
         )
-    repo = ModelRepo.find()
+    repo = ModelRepo.find(backend=backend)
     chosen = [stage for stage in pipeline.STAGES if not stages or stage in stages]
     if dry_run:
         plan = pipeline.planned(repo, chosen)

@@ -16,7 +16,15 @@ from typing import Any
 from bakery.backends.base import Answer, AnswerRequest, RefusedError, Sampler
 from bakery.errors import StageError
 from bakery.identity import RolloutRequest, file_digest, short_id
-from bakery.records import Stimulus, Trajectory, append_rows, read_rows, user_text, write_atomic
+from bakery.records import (
+    BACKENDS,
+    Stimulus,
+    Trajectory,
+    append_rows,
+    read_rows,
+    user_text,
+    write_atomic,
+)
 from bakery.reporting import Reporter
 from bakery.stages import limit, stim
 
@@ -60,6 +68,7 @@ def run(
     done_now |= {
         "digest": file_digest(out / TRAJECTORIES),
         "model": sampler.name,
+        **({"backend": sampler.name} if request.model in BACKENDS.values() else {}),
         "seconds": round(time.monotonic() - started, 2),
     }
     write_atomic(out / DONE, json.dumps(done_now, indent=2) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from transformers import (
@@ -65,9 +66,7 @@ def load(
     calls an implementation. None: what the model is configured for. `reporter` is told where a
     file has to be unpacked first; None: nobody is.
     """
-    place = bases.check(base)
-    found = kept.unpacked(place, base.digest, reporter=reporter) if place.is_file() else None
-    folder = found.folder if found else place
+    found, folder = _opened(base, reporter)
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     refuse_other_than_text(base.name, config)
     hf_logging.disable_progress_bar()
@@ -87,6 +86,25 @@ def load(
             torch.set_num_threads(1)
     chat = Chat(tokenizer, end_ids(model, tokenizer.eos_token_id))
     return BaseModel(base, model, chat, found.made if found else {})
+
+
+def load_chat(base: BaseModelId, *, reporter: Reporter | None = None) -> Chat:
+    """Load how a base model renders chats, without its weights."""
+    _, folder = _opened(base, reporter)
+    try:
+        generation = GenerationConfig.from_pretrained(folder)
+    except OSError:  # a base need not have one: its configuration says the same
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        generation = GenerationConfig.from_model_config(config)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    return Chat(tokenizer, ids_that_end(generation, tokenizer.eos_token_id))
+
+
+def _opened(base: BaseModelId, reporter: Reporter | None) -> tuple[kept.Unpacked | None, Path]:
+    """Return the folder of a checked base, and how it was unpacked where it is one file."""
+    place = bases.check(base)
+    found = kept.unpacked(place, base.digest, reporter=reporter) if place.is_file() else None
+    return found, found.folder if found else place
 
 
 def refuse_other_than_text(name: str, config: PreTrainedConfig) -> None:
