@@ -6,6 +6,7 @@
 # make bench  measure against other ways to bake, about an hour; bench-quick: about two minutes; bench-grid: by size
 # make bench-quality   CPU seconds until a bake is good, against TRL and others: hours
 # make real   bake four prompts into a real model of 135 M parameters: about half an hour a seed
+# make dist   packages in dist/, tried in a clean environment with the demo; DIST=--quick without it
 # make docs   write docs/input-yml.md and its JSON Schema anew from the code
 # make fix    format, and mend what can be mended without thinking
 
@@ -15,7 +16,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-branches real test test-slow coverage hooks bench bench-quick bench-grid bench-quality docs fix clean
+.PHONY: demo demo-branches real test test-slow coverage hooks dist bench bench-quick bench-grid bench-quality docs fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
@@ -45,6 +46,11 @@ coverage: .venv/coverage-stamp
 
 hooks: .venv/hooks-stamp
 	.venv/bin/pre-commit install
+
+dist: .venv/dist-stamp
+	rm -rf dist
+	.venv/bin/python -m build --outdir dist .
+	.venv/bin/python tools/try_dist.py $(DIST)
 
 # Stopped halfway, `make bench BENCH=--resume` goes on.
 bench: .venv/bench-stamp

@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 
 import click
 
-from bakery import __version__
 from bakery.cli import passthrough, rim
 from bakery.errors import BakeryError
 
@@ -125,8 +124,20 @@ class LazyGroup(click.Group):
             rim.show_hint(f"did you mean `bgit {near[0]}`?")
 
 
+def _show_version(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    """Print the version, which is looked up only now."""
+    if asked:
+        import bakery
+
+        click.echo(f"bgit {bakery.__version__}")
+        ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="bgit", message="%(prog)s %(version)s")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+    help="Show the version and exit.",
+)  # fmt: skip
 def bgit() -> None:
     """Git for model weights: say in input.yml what to bake in, commit it, run it."""
 
