@@ -7,6 +7,7 @@
 # make bench-quality   CPU seconds until a bake is good, against TRL and others: hours
 # make real   bake four prompts into a real model of 135 M parameters: about half an hour a seed
 # make dist   packages in dist/, tried in a clean environment with the demo; DIST=--quick without it
+# make site   the docs as a site, in build/site
 # make docs   write docs/input-yml.md and its JSON Schema anew from the code
 # make fix    format, and mend what can be mended without thinking
 
@@ -16,7 +17,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-branches real test test-slow coverage hooks dist bench bench-quick bench-grid bench-quality docs fix clean
+.PHONY: demo demo-branches real test test-slow coverage hooks dist site bench bench-quick bench-grid bench-quality docs fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
@@ -51,6 +52,10 @@ dist: .venv/dist-stamp
 	rm -rf dist
 	.venv/bin/python -m build --outdir dist .
 	.venv/bin/python tools/try_dist.py $(DIST)
+
+site: .venv/site-stamp
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
+	@echo "look at it: .venv/bin/python -m http.server -d build/site"
 
 # Stopped halfway, `make bench BENCH=--resume` goes on.
 bench: .venv/bench-stamp
