@@ -8,7 +8,7 @@
 # make real   bake four prompts into a real model of 135 M parameters: about half an hour a seed
 # make dist   packages in dist/, tried in a clean environment with the demo; DIST=--quick without it
 # make site   the docs as a site, in build/site
-# make docs   write docs/input-yml.md and its JSON Schema anew from the code
+# make docs   write docs/input-yml.md, its JSON Schema and docs/files.md anew from the code
 # make fix    format, and mend what can be mended without thinking
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -74,6 +74,7 @@ bench-quality: .venv/bench-stamp
 
 docs: .venv/stamp
 	.venv/bin/python tools/document_input.py
+	.venv/bin/python tools/document_files.py
 
 fix: .venv/stamp
 	.venv/bin/ruff check --fix
