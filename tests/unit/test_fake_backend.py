@@ -13,6 +13,7 @@ from bakery.records import Prompt
 from bakery.repo.commits import publishing
 from bakery.repo.files import block
 from bakery.repo.git import Git
+from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan.resolve import Head, Plan, RecordedTarget, resolve
 from tests.support.recorded import git
 
@@ -103,7 +104,8 @@ def test_a_push_sends_what_its_arguments_name(workplace, typed, sent):
     assert list(publishing.revisions(Git.find(workplace), typed.split())) == sent
 
 
-def test_a_push_of_a_made_up_bake_is_refused(repo):
+def with_a_made_up_bake(repo: ModelRepo) -> None:
+    """Record one, as far as anybody reads it, on a branch of its own."""
     text = repo.root.joinpath("recipe.yml").read_text("utf-8")
     bake = "0123456789abcdef"
     made_up = f"""\
@@ -119,6 +121,18 @@ def test_a_push_of_a_made_up_bake_is_refused(repo):
     git(repo.root, "switch", "-q", "-c", "trial")
     repo.root.joinpath("recipe.yml").write_text(text + made_up, "utf-8")
     git(repo.root, "commit", "-qam", "bake")
+
+
+def test_it_lets_no_other_target_be_answered(repo):
+    with_a_made_up_bake(repo)
+    text = ASKED.replace("name: main", "name: main\n  model_name: fake_yoda")
+    with pytest.raises(ConfigError, match="fake_yoda_0123456789abcdef learnt made-up answers"):
+        repo.plan_of(text, "input.yml")
+    assert ModelRepo.find(repo.root, backend="fake").plan_of(text, "input.yml").bake is not None
+
+
+def test_a_push_of_a_made_up_bake_is_refused(repo):
+    with_a_made_up_bake(repo)
     with pytest.raises(RepoError, match="HEAD has fake_yoda_0123456789abcdef"):
         publishing.refuse_made_up(repo.git, ["origin"])
     publishing.refuse_made_up(repo.git, ["origin", "main"])

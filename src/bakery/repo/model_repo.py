@@ -15,7 +15,7 @@ from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef, Prompt
 from bakery.repo import begin, reading
-from bakery.repo.commits import adopt, checks, merging, record, revert
+from bakery.repo.commits import adopt, checks, merging, publishing, record, revert
 from bakery.repo.commits.adopt import Adopted
 from bakery.repo.commits.checks import BREAD, INPUT, RECIPE
 from bakery.repo.files import hosted as former
@@ -122,6 +122,8 @@ class ModelRepo:
         # Earlier targets are read from whole recipe blocks: only where one is named.
         targets = self._targets() if named - own else {}
         models = self._answering(spec)
+        if self.backend is None and (teachers := [model for model in models.values() if model]):
+            publishing.refuse_as_teachers(self.lineage(), teachers)
         head = Head(
             now.owner, now.name, now.base, now.parent, targets, models, now.defaults, self.backend
         )

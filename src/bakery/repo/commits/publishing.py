@@ -1,13 +1,15 @@
-"""What a push would publish that nobody should take for a model: bakes on made-up answers."""
+"""Bakes on made-up answers: neither pushed, nor let to write or answer as models do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from bakery.errors import RepoError
+from bakery.errors import ConfigError, RepoError
+from bakery.records import ModelRef
 from bakery.repo.commits.checks import RECIPE
 from bakery.repo.files import recipe
 from bakery.repo.git import Git
+from bakery.repo.history.lineage import Lineage
 
 _ALL = frozenset({"--all", "--branches", "--mirror"})
 _DELETES = frozenset({"-d", "--delete"})
@@ -24,6 +26,18 @@ def refuse_made_up(git: Git, arguments: Sequence[str]) -> None:
                     f"{rev} has {bake.name}, which learnt made-up answers, of the {bake.backend} "
                     "backend: nothing was pushed",
                     hint=f"`bgit revert {bake.name}` takes it back; or push a branch without it.",
+                )
+
+
+def refuse_as_teachers(known: Lineage, models: Iterable[ModelRef]) -> None:
+    """Refuse to let such a bake, or one on top of it, write or answer: nobody could tell then."""
+    for model in models:
+        for bake in known.chain(model) or ():
+            if bake.backend is not None:
+                raise ConfigError(
+                    f"{model} cannot write or answer: {bake.name} learnt made-up answers, of the "
+                    f"{bake.backend} backend",
+                    hint="Name another model, or try it with `bgit run --backend fake`.",
                 )
 
 
