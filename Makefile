@@ -8,6 +8,7 @@
 # make real   bake four prompts into a real model of 135 M parameters: about half an hour a seed
 # make dist   packages in dist/, tried in a clean environment with the demo; DIST=--quick without it
 # make site   the docs as a site, in build/site
+# make picture  draw docs/run.svg, the picture of the README, from a real run
 # make docs   write docs/input-yml.md, its JSON Schema and docs/files.md anew from the code
 # make fix    format, and mend what can be mended without thinking
 
@@ -17,7 +18,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-branches real test test-slow coverage hooks dist site bench bench-quick bench-grid bench-quality docs fix clean
+.PHONY: demo demo-branches real test test-slow coverage hooks dist site picture bench bench-quick bench-grid bench-quality docs fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
@@ -56,6 +57,9 @@ dist: .venv/dist-stamp
 site: .venv/site-stamp
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
 	@echo "look at it: .venv/bin/python -m http.server -d build/site"
+
+picture: .venv/stamp
+	PYTHONPATH=. .venv/bin/python tools/picture.py
 
 # Stopped halfway, `make bench BENCH=--resume` goes on.
 bench: .venv/bench-stamp

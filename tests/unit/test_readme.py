@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from bakery import __version__, schema
 from bakery.cli.app import SECTIONS, bgit
-from tools import document_files
+from tools import document_files, picture
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -112,6 +112,20 @@ def test_every_command_explains_itself_within_eighty_columns(name):
     done = CliRunner().invoke(bgit, [name, "--help"], prog_name="bgit")
     assert done.exit_code == 0
     assert max(len(line) for line in done.output.splitlines()) <= 80
+
+
+def test_the_speed_that_the_readme_tells_was_printed_by_the_benchmark():
+    (told,) = blocks(ROOT / "README.md", "text")[:1]
+    measured = text_of(ROOT / "docs" / "speed.md").splitlines()
+    assert [line for line in told.splitlines() if line not in measured] == []
+
+
+def test_a_picture_shows_commands_and_answers_and_fetches_nothing():
+    drawn = picture.drawn([("bgit status", "a line"), ("bgit tree", "└── <one>")])
+    assert "bgit&#160;status" in drawn
+    assert "&lt;one&gt;" in drawn
+    for svg in (drawn, text_of(picture.PICTURE)):
+        assert re.findall(r"(?:url|src|href)\W{0,3}https?:", svg) == []
 
 
 def test_the_changelog_knows_this_version():
