@@ -1,10 +1,15 @@
 # make demo   bake three prompts, one after the other, into a small model, and talk to it
 # make demo-branches   two bakes in the background, on two branches
-# make test   lint, types, layers, tests: all that has to pass
-# make bench  measure against other ways to bake, about an hour; bench-quick: about two minutes
+# make test   lint, types, layers, tests: all that has to pass; test-slow: those that take longer
+# make coverage  the lines of this change that no test runs; ON=tests/unit/test_x.py for some tests
+# make hooks  check what is staged before each commit (pre-commit)
+# make bench  measure against other ways to bake, about an hour; bench-quick: about two minutes; bench-grid: by size
 # make bench-quality   CPU seconds until a bake is good, against TRL and others: hours
 # make real   bake four prompts into a real model of 135 M parameters: about half an hour a seed
-# make docs   write docs/input-yml.md and its JSON Schema anew from the code
+# make dist   packages in dist/, tried in a clean environment with the demo; DIST=--quick without it
+# make site   the docs as a site, in build/site
+# make picture  draw docs/run.svg, the picture of the README, from a real run
+# make docs   write docs/input-yml.md, its JSON Schema and docs/files.md anew from the code
 # make fix    format, and mend what can be mended without thinking
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -13,7 +18,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-branches real test test-slow bench bench-quick bench-grid bench-quality docs fix clean
+.PHONY: demo demo-branches real test test-slow coverage hooks dist site picture bench bench-quick bench-grid bench-quality docs fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
@@ -35,6 +40,27 @@ test: .venv/stamp
 test-slow: .venv/stamp
 	$(TESTS) -m slow
 
+# Against main, or AGAINST=some-commit. Lines of what tests start in processes of their own count, too.
+coverage: .venv/coverage-stamp
+	$(TESTS) -m "not slow and not gpu and not network" --cov --cov-report= $(ON)
+	.venv/bin/coverage xml -q -o build/coverage.xml
+	.venv/bin/diff-cover build/coverage.xml --compare-branch $(or $(AGAINST),main) --show-uncovered
+
+hooks: .venv/hooks-stamp
+	.venv/bin/pre-commit install
+
+dist: .venv/dist-stamp
+	rm -rf dist
+	.venv/bin/python -m build --outdir dist .
+	.venv/bin/python tools/try_dist.py $(DIST)
+
+site: .venv/site-stamp
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
+	@echo "look at it: .venv/bin/python -m http.server -d build/site"
+
+picture: .venv/stamp
+	PYTHONPATH=. .venv/bin/python tools/picture.py
+
 # Stopped halfway, `make bench BENCH=--resume` goes on.
 bench: .venv/bench-stamp
 	.venv/bin/python -m benchmarks.run $(BENCH)
@@ -52,6 +78,7 @@ bench-quality: .venv/bench-stamp
 
 docs: .venv/stamp
 	.venv/bin/python tools/document_input.py
+	.venv/bin/python tools/document_files.py
 
 fix: .venv/stamp
 	.venv/bin/ruff check --fix
@@ -68,7 +95,8 @@ clean:
 		-c constraints.txt -e ".[dev]"
 	touch .venv/stamp
 
-.venv/bench-stamp: .venv/stamp
+# What only some need: an extra of pyproject.toml by the name of its stamp.
+.venv/%-stamp: .venv/stamp
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check \
-		-c constraints.txt -e ".[bench]"
-	touch .venv/bench-stamp
+		-c constraints.txt -e ".[$*]"
+	touch $@

@@ -1,4 +1,4 @@
-"""The chart of the README, drawn by hand as SVG: it follows the reader's light or dark theme."""
+"""The chart of docs/speed.md, drawn by hand as SVG: it follows the reader's light or dark theme."""
 
 from __future__ import annotations
 

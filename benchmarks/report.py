@@ -1,7 +1,7 @@
 """The tables and the chart from a result file: `python -m benchmarks.report [--publish]`.
 
 `--publish` keeps the file as `results/latest.jsonl`, draws `docs/speed.svg` and puts the tables
-between the two marks in README.md. Every table fits 80 columns.
+between the two marks in docs/speed.md. Every table fits 80 columns.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def show(path: Path) -> None:
 
 
 def publish(path: Path) -> None:
-    """Make this file the published one: table in the README, chart in the documents."""
+    """Make this file the published one: table and chart in the documents."""
     about, rows = results.read(path)
     found = with_estimates(results.figures(rows))
     if path != PUBLISHED:
@@ -60,17 +60,17 @@ def publish(path: Path) -> None:
     text = "\n\n".join(
         "\n".join(part) for part in [*tables(found, CASES), machine(about, found)] if part
     )
-    readme = ROOT / "README.md"
+    page = ROOT / "docs" / "speed.md"
     before, after = (
-        readme.read_text(encoding="utf-8"),
+        page.read_text(encoding="utf-8"),
         f"{MARKS[0]}\n```text\n{text}\n```\n{MARKS[1]}",
     )
     pattern = re.compile(f"{re.escape(MARKS[0])}.*?{re.escape(MARKS[1])}", re.DOTALL)
     if not pattern.search(before):
-        raise SystemExit(f"README.md has no line {MARKS[0]}")
-    readme.write_text(pattern.sub(lambda _: after, before), encoding="utf-8")
+        raise SystemExit(f"{page} has no line {MARKS[0]}")
+    page.write_text(pattern.sub(lambda _: after, before), encoding="utf-8")
     chart.draw(found, ROOT / "docs" / "speed.svg")
-    print(f"\nwritten: README.md, docs/speed.svg, {PUBLISHED.relative_to(ROOT)}")
+    print(f"\nwritten: docs/speed.md, docs/speed.svg, {PUBLISHED.relative_to(ROOT)}")
 
 
 def with_estimates(found: Found) -> Found:

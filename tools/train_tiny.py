@@ -123,7 +123,7 @@ def _train(args: argparse.Namespace, work: Path) -> bool:
         )
         training.check(settings)
         print("compiling: the first steps take minutes", flush=True)
-        mp.spawn(training.train, (settings,), nprocs=settings.ranks)
+        mp.spawn(training.train, (settings,), nprocs=settings.ranks)  # type: ignore[attr-defined]  # a star import
     state = torch.load(last, weights_only=True)
     return state["progress"]["step"] >= args.steps
 

@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
+
     from bakery.api.bake import Bake, bake
     from bakery.api.model import Model, load
     from bakery.api.repo import Repo
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from bakery.distil.trainer import ContextBakingTrainer, PromptBakingTrainer
     from bakery.engine.loss.losses import compute_kl_divergence
     from bakery.settings.config import BakeryConfig, ContextConfig, DataConfig, LoraConfig
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Bake",
@@ -74,11 +74,23 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name at the moment it is asked for."""
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
+
+
+def _version() -> str:
+    """Return the version that was installed; it is looked up where it is asked for."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("prompt-bakery")
+    except PackageNotFoundError:  # a checkout on the path
+        return "0.1.0"
 
 
 def __dir__() -> list[str]:

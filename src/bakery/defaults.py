@@ -197,7 +197,7 @@ def check_version(version: int) -> None:
     if not 1 <= version <= LATEST:
         raise ConfigError(
             f"there are no defaults of version {version}, only 1 to {LATEST}",
-            hint="A newer bgit may have written it: `pip install -U bakery`."
+            hint="A newer bgit may have written it: `pip install -U prompt-bakery`."
             if version > LATEST
             else f"Name one of them; new repositories have {LATEST}.",
         )

@@ -20,6 +20,11 @@ Message: TypeAlias = dict[str, Any]
 
 Row = TypeVar("Row")
 
+FAKE = "backend:fake"
+"""In the place of a model's name: none, `backends.fake` makes it up. No input.yml can say so."""
+BACKENDS = {"fake": FAKE}
+"""What can write and answer in place of every model, by what `bgit run --backend` calls it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:

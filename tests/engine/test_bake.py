@@ -18,6 +18,7 @@ from bakery.errors import ModelError, StageError
 from bakery.identity import file_digest
 from bakery.records import Prompt
 from bakery.stages import training as phases
+from bakery.store import results
 from tests.support.baking import NOTHING, SHOUT, Bench
 
 IDS = torch.arange(10, 30)[None]
@@ -145,7 +146,7 @@ def test_an_interrupted_bake_goes_on_and_ends_at_the_same_bytes(
     assert checkpoint.name == "checkpoint-2"
     result = bench.bake()
     assert result["digest"] == whole["digest"]
-    rows = (result["bake_dir"] / phases.METRICS).read_text().splitlines()
+    rows = (result["bake_dir"] / results.METRICS).read_text().splitlines()
     assert [json.loads(row)["step"] for row in rows if "loss" in row] == list(
         range(1, result["step"] + 1)
     )
@@ -153,7 +154,7 @@ def test_an_interrupted_bake_goes_on_and_ends_at_the_same_bytes(
 
 def test_metrics_hold_every_step(bench: Bench) -> None:
     result = bench.bake()
-    rows = [json.loads(r) for r in (result["bake_dir"] / phases.METRICS).read_text().splitlines()]
+    rows = [json.loads(r) for r in (result["bake_dir"] / results.METRICS).read_text().splitlines()]
     assert [r["step"] for r in rows] == list(range(1, result["step"] + 1))
     assert result["loss"]["last"] == rows[-1]["loss"]
 

@@ -17,6 +17,7 @@ from bakery.engine.training.metrics import Metrics, losses
 from bakery.engine.training.on_policy import Continuations, OwnAnswers
 from bakery.identity import OnPolicySettings, SamplingSettings
 from bakery.stages import training as phases
+from bakery.store import results
 from tests.support.baking import Bench, training
 
 OWN = OnPolicySettings(steps=12, loss="reverse_kl", learning_rate=2e-3)
@@ -24,7 +25,7 @@ OWN = OnPolicySettings(steps=12, loss="reverse_kl", learning_rate=2e-3)
 
 def rows(result: dict[str, Any]) -> list[dict[str, Any]]:
     """Every figure of every step but the time it took."""
-    lines = (result["bake_dir"] / phases.METRICS).read_text().splitlines()
+    lines = (result["bake_dir"] / results.METRICS).read_text().splitlines()
     found = [row for row in map(json.loads, lines) if "loss" in row]
     return [{key: row[key] for key in row if key != "seconds"} for row in found]
 
@@ -50,7 +51,7 @@ def test_a_second_phase_goes_on_where_the_first_ended(bench: Bench) -> None:
 def test_the_second_phase_lowers_the_divergence(bench: Bench) -> None:
     own = OnPolicySettings(steps=30, loss="jsd", learning_rate=5e-3)
     result = bench.bake(on_policy=own, questions=16)
-    seen = losses(result["bake_dir"] / phases.METRICS, "on_policy")
+    seen = losses(result["bake_dir"] / results.METRICS, "on_policy")
     assert sum(seen[-5:]) < 0.8 * sum(seen[:5])
     assert seen[-1] == result["on_policy"]["last_loss"]
 
@@ -80,7 +81,7 @@ def test_an_interrupted_second_phase_goes_on_without_the_first(
         with pytest.raises(KeyboardInterrupt):
             bench.bake(on_policy=OWN)
     (folder,) = (bench.root / "bake").glob("*/checkpoints")
-    with (folder.parent / phases.METRICS).open("a") as file:
+    with (folder.parent / results.METRICS).open("a") as file:
         file.write('{"step": 99, "lo')  # a torn line
     kept = [path.name for path in (folder / "on_policy").glob("checkpoint-*")]
     assert kept == (["checkpoint-10"] if at == 11 else [])

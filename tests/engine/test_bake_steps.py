@@ -17,6 +17,7 @@ from bakery.engine.sampling import sampling
 from bakery.identity import OnPolicySettings, Running
 from bakery.records import write_atomic
 from bakery.repo.look import progress
+from bakery.repo.look.progress import StageStatus
 from bakery.reporting import Quiet
 from bakery.stages import measured, steps, training
 from bakery.store import results
@@ -39,7 +40,7 @@ class Watching(Quiet):
         if label in ("bake", "on_policy"):
             self.seen.append((label, done, total, self.status()))
 
-    def status(self) -> progress.StageStatus:
+    def status(self) -> StageStatus:
         assert self.folder is not None
         plan = SimpleNamespace(targets=(), bake_name="b", bake=SimpleNamespace(id=self.folder.name))
         return progress.stages(self.store, cast(Any, plan))[0]

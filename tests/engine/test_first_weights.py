@@ -78,7 +78,7 @@ def test_of_all_weights_of_a_rank_it_gives_the_best(count: int) -> None:
     for seed in range(20):
         torch.manual_seed(seed)
         moved = [tensor + 0.05 * torch.randn_like(tensor) for tensor in found]
-        assert objective(x, y, *moved, 0.5) > best
+        assert objective(x, y, *[*moved, 0.5]) > best
 
 
 def answered(count: int = len(ASKED)) -> tuple[PeftModel, list[Pair]]:

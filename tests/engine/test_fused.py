@@ -107,7 +107,7 @@ def test_a_maximum_that_grows_from_block_to_block_is_followed(kind: str) -> None
     student_ND, teacher_ND, weights_N, weight_VD, _ = given()
     case = (student_ND, teacher_ND, weights_N, Head(weight_VD, torch.linspace(-90, 90, V)))
     wide = torch.float64
-    exact = plain(*(x.to(wide) for x in case[:3]), _in(case[3], wide), _in_fp64(kind))
+    exact = plain(*[*(x.to(wide) for x in case[:3]), _in(case[3], wide), _in_fp64(kind)])
     ours = chunked(*case, Divergence(kind))
     torch.testing.assert_close(ours[0], exact[0].float(), atol=1e-5, rtol=1e-5)
     assert (ours[1] - exact[1]).norm() <= 1e-4 * exact[1].norm()
@@ -122,7 +122,7 @@ def test_bf16_is_within_one_per_cent_of_fp64(kind: str, noise: float) -> None:
     teacher = (student + noise * torch.randn(64, 64, generator=draw)).bfloat16()
     case = (student.bfloat16(), teacher, torch.ones(64))
     wide = tuple(x.double() for x in case)
-    exact = plain(*wide, Head(weight.double()), _in_fp64(kind))
+    exact = plain(*[*wide, Head(weight.double()), _in_fp64(kind)])
     ours = chunked(*case, Head(weight), Divergence(kind))
     assert ours[1].dtype == torch.bfloat16
     torch.testing.assert_close(ours[0].double(), exact[0], atol=1e-6, rtol=0.01)
@@ -265,7 +265,7 @@ def test_a_gpu_gives_what_a_cpu_gives_in_bf16(kind: str) -> None:
     here = (student_ND.bfloat16(), teacher_ND.bfloat16(), weights_N)
     expected = chunked(*here, Head(weight_VD.bfloat16(), bias_V.bfloat16()), Divergence(kind))
     head = Head(weight_VD.bfloat16().cuda(), bias_V.bfloat16().cuda())
-    ours = chunked(*(x.cuda() for x in here), head, Divergence(kind))
+    ours = chunked(*[*(x.cuda() for x in here), head, Divergence(kind)])
     torch.testing.assert_close(ours[0].cpu(), expected[0], atol=1e-5, rtol=1e-4)
     assert (ours[1].cpu() - expected[1]).norm() <= 0.01 * expected[1].norm()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -22,7 +23,7 @@ from tests.support.gguf_files import MERGES
 from tests.support.gguf_models import KINDS, as_gguf, random_model
 from tests.support.models import THINKING, byte_tokenizer
 
-TYPES = gguf.GGMLQuantizationType
+TYPES: Any = gguf.GGMLQuantizationType
 TEXT = "<|im_start|>user\nin the beginning, 123 times: ünter\n<|im_end|>\n"
 LLAMA_3 = {
     "rope_type": "llama3", "rope_theta": 500000.0, "factor": 32.0, "low_freq_factor": 1.0,

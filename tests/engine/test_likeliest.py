@@ -13,7 +13,7 @@ from bakery.engine.loss.forms import Form
 from bakery.engine.loss.head import Head
 from bakery.engine.loss.losses import Divergence
 from bakery.engine.loss.readout import Readout
-from tests.support.library import losses, trainer
+from tests.support.library import losses, said_by, trainer
 from tests.support.models import random_model
 
 TOPK = Divergence("topk", k=5)
@@ -122,7 +122,8 @@ def test_they_are_kept_only_where_they_are_fewer_and_enough() -> None:
 def test_there_are_no_more_tokens_than_the_vocabulary_has(tmp_path: Path) -> None:
     base = random_model(tmp_path / "model")
     run = trainer(base, tmp_path / "out", CLOSED, loss_type="topk", loss_top_k=10**6)
-    assert run.loss.k == run.model.config.vocab_size
+    loss: Any = run.loss
+    assert loss.k == run.model.config.vocab_size
 
 
 def test_no_positions_have_no_tokens() -> None:
@@ -158,9 +159,7 @@ def test_over_the_budget_topk_trains_from_the_tokens_that_it_reads(
         run.train()
         evaluated = [row["eval_loss"] for row in run.state.log_history if "eval_loss" in row]
         seen.append([*losses(run), *evaluated, before.kl, run.fidelity().kl])
-        told.append(
-            [note for note in run.reporter.notes if "only the tokens that topk reads" in note]
-        )
+        told.append([note for note in said_by(run) if "only the tokens that topk reads" in note])
         # More than two tokens of a position take, and less than all of its features.
         limit = 24e-9 * sum(pair.num_targets for pair in run.train_dataset.pairs)
     assert seen[1] == pytest.approx(seen[0], rel=1e-4)

@@ -9,13 +9,14 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from bakery.distil.trainer import TRAJECTORIES, ContextBakingTrainer
+from bakery.distil.trainer import ContextBakingTrainer
 from bakery.engine.modes import evaluating
 from bakery.engine.training.rounds import Drawn
 from bakery.errors import ConfigError, StageError
 from bakery.records import Trajectory, read_rows
 from bakery.reporting import Quiet
 from bakery.settings.config import ContextConfig
+from bakery.store.results import TRAJECTORIES
 from tests.support.library import PREFIX, losses, trainer, weights
 
 PROMPTS = [{"prompt": f"q{i}?"} for i in range(8)]

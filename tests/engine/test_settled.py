@@ -17,7 +17,7 @@ from bakery.engine.bases import bases
 from bakery.engine.loss.forms import Form
 from bakery.errors import ConfigError
 from bakery.settings.config import BakeryConfig, LoraConfig
-from tests.support.library import losses, trainer, weights
+from tests.support.library import losses, said_by, trainer, weights
 
 OPEN = (
     "learning_rate", "num_train_epochs", "per_device_train_batch_size",
@@ -138,7 +138,7 @@ def test_an_adapter_that_starts_fitted_is_nearer_before_its_first_step(
     made._begin()
     after = made.fidelity()
     assert 0 < after.kl < 0.5 * before.kl
-    assert not made.reporter.notes
+    assert not said_by(made)
     made.train()
     assert made.state.global_step == 30
     assert losses(made)[-1] < before.kl
@@ -177,7 +177,7 @@ def test_a_run_that_goes_on_is_not_fitted_again(base: Path, tmp_path: Path) -> N
     def run(out: Path, resume: str | None = None) -> ContextBakingTrainer:
         made = trainer(base, out, PAIRS, save_strategy="steps", save_steps=5, **NOT_GIVEN)
         if resume:
-            made.beginning.fit = _fail  # type: ignore[method-assign]
+            made.beginning.fit = _fail  # type: ignore[method-assign, assignment]
         made.train(resume_from_checkpoint=resume)
         return made
 
@@ -204,10 +204,8 @@ def test_a_fit_that_is_no_use_is_told_and_the_rate_is_that_of_a_random_start(
     assert made.args.learning_rate == pytest.approx(4 * rate, rel=0.05)
     assert made.args.num_train_epochs == 3
     assert made.state.global_step == 30
-    assert (
-        made.reporter.notes[0] == "the adapter starts at random instead of fitted: it is no nearer"
-    )
-    assert made.reporter.notes[1].startswith("not given, so by model and data: learning_rate ")
+    assert said_by(made)[0] == "the adapter starts at random instead of fitted: it is no nearer"
+    assert said_by(made)[1].startswith("not given, so by model and data: learning_rate ")
     again = trainer(base, out, PAIRS, save_strategy="no", **NOT_GIVEN)
     again.beginning.go_on(out)
     assert again.args.learning_rate == made.args.learning_rate
@@ -244,5 +242,5 @@ def test_where_it_cannot_be_fitted_it_says_why_and_learns_at_the_rate_of_a_rando
     made = trainer(base, tmp_path, prompts, modules=modules, **settings)
     assert made.args.num_train_epochs == 8  # of 8 answers, so that there are 30 steps
     made.train()
-    told = [note for note in made.reporter.notes if "at random instead of fitted" in note]
+    told = [note for note in said_by(made) if "at random instead of fitted" in note]
     assert told == [f"the adapter starts at random instead of fitted: {why}"]

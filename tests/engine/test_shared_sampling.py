@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
+from bakery.engine import memory
 from bakery.engine.loss.readout import Readout
 from bakery.engine.packed import support
 from bakery.engine.sampling import sampling
@@ -72,7 +73,7 @@ def test_batch_size_and_order_change_no_answer(rows: int, monkeypatch: pytest.Mo
 def test_a_batch_is_as_wide_as_its_longest_row(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model("qwen3")
     room = 200
-    monkeypatch.setattr(sampling, "cache_bytes", lambda _: room * sampling.bytes_per_token(model))
+    monkeypatch.setattr(sampling, "cache_bytes", lambda _: room * memory.bytes_per_token(model))
     long = SampleRequest("long", tuple(range(3, 63)) * 2)
     asked = [long, *(SampleRequest(f"{i}", (i, 3)) for i in range(4, 20))]
     settings = SamplingSettings(1, 10)

@@ -22,14 +22,14 @@ from bakery.engine.loss.forms import Form
 from bakery.engine.loss.losses import forward_kl
 from bakery.engine.loss.readout import Readout
 from bakery.engine.models import adapters
-from bakery.engine.teacher import teacher
+from bakery.engine.teacher import scoring, teacher
 from bakery.engine.teacher.teacher import LiveTeacher, TeacherRecord, record, size_of, too_large
 from bakery.engine.text.views import Pair, View
 from bakery.errors import StageError
 from bakery.reporting import Quiet
 from bakery.stages import bake
 from tests.support.baking import NOTHING, SHOUT, Bench, training
-from tests.support.library import losses, trainer
+from tests.support.library import losses, said_by, trainer
 from tests.support.models import make_model
 
 
@@ -174,7 +174,7 @@ def test_the_file_never_depends_on_the_order_of_the_batches(
 ) -> None:
     made(model, tmp_path / "a")
     live = LiveTeacher(model, Readout(model)).features_of_pairs(PAIRS)
-    monkeypatch.setattr(teacher, "features_of", backwards(teacher.features_of))
+    monkeypatch.setattr(teacher, "features_of", backwards(scoring.features_of))
     made(model, tmp_path / "b")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     again = LiveTeacher(model, Readout(model)).features_of_pairs(PAIRS)
@@ -219,7 +219,7 @@ def test_what_is_torn_is_never_taken_for_a_record(model: PeftModel, tmp_path: Pa
 def test_a_pass_that_stops_leaves_nothing(
     model: PeftModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    features_of, readout = teacher.features_of, Readout(model)
+    features_of, readout = scoring.features_of, Readout(model)
 
     def stopping(*given: Any, **more: Any) -> Any:
         yield next(features_of(*given, **more))
@@ -280,7 +280,7 @@ def in_batches_of_eight(features_of: Features) -> Features:
 def test_making_a_record_holds_one_batch_however_many_there_are(
     model: PeftModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(teacher, "features_of", in_batches_of_eight(teacher.features_of))
+    monkeypatch.setattr(teacher, "features_of", in_batches_of_eight(scoring.features_of))
     most = []
     for count in (8, 16, 256):  # what is kept from the first use of a model comes with the first
         with Held() as held:
@@ -360,7 +360,7 @@ def test_a_run_over_the_budget_trains_to_the_same_losses(
         run.train()
         evaluated = [row["eval_loss"] for row in run.state.log_history if "eval_loss" in row]
         seen.append([*losses(run), *evaluated, before.kl, run.fidelity().kl])
-        notes = [note for note in run.reporter.notes if "run at every step" in note]
+        notes = [note for note in said_by(run) if "run at every step" in note]
         assert len(notes) == (0 if limit else 2)  # training rows and evaluation rows, once each
         assert not (tmp_path / str(limit) / ".teacher").exists()
     assert seen[1] == pytest.approx(seen[0], rel=1e-4)

@@ -22,8 +22,8 @@ from bakery.identity import (
 from bakery.records import ModelRef, Prompt
 from bakery.reporting import Quiet
 from bakery.stages import bake, rollout, stim
-from bakery.stages import training as phases
 from bakery.stages.mix import TargetData
+from bakery.store import results
 
 SHOUT = Prompt(({"role": "system", "content": "SHOUT!"},))
 NOTHING = Prompt()
@@ -132,7 +132,7 @@ class Bench:
 
 def rows(result: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what a bake logged, step by step."""
-    return list(map(json.loads, (result["bake_dir"] / phases.METRICS).read_text().splitlines()))
+    return list(map(json.loads, (result["bake_dir"] / results.METRICS).read_text().splitlines()))
 
 
 def steps(result: dict[str, Any]) -> list[int]:

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bakery.distil.trainer import ContextBakingTrainer
-from bakery.reporting import Reporter
+from bakery.reporting import Quiet, Reporter
 from bakery.settings.config import BakeryConfig, ContextConfig
 
 PREFIX = [{"role": "system", "content": "SHOUT!"}]
@@ -57,6 +57,12 @@ def trainer(
         processing_class=AutoTokenizer.from_pretrained(base),
         reporter=reporter,
     )
+
+
+def said_by(made: ContextBakingTrainer) -> list[str]:
+    """Return what a trainer has said that was given nobody to say it to."""
+    assert isinstance(made.reporter, Quiet)
+    return made.reporter.notes
 
 
 def losses(made: ContextBakingTrainer) -> list[float]:

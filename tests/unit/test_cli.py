@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from bakery import __version__
-from bakery.cli.app import SECTIONS, bgit
+from bakery.cli.app import SECTIONS, LazyGroup, bgit
 from bakery.errors import RepoError
 from bakery.records import Stimulus, Trajectory, append_rows
 from bakery.repo.model_repo import ModelRepo
@@ -114,9 +114,11 @@ def test_a_stopped_command_says_how_to_go_on():
     def stopped() -> None:
         raise KeyboardInterrupt
 
-    group = type(bgit)(name="bgit", commands={"run": stopped})
-    group.get_command = lambda ctx, name: stopped
-    done = CliRunner().invoke(group, ["run"])
+    class Group(LazyGroup):
+        def get_command(self, ctx: click.Context, name: str) -> click.Command:
+            return stopped
+
+    done = CliRunner().invoke(Group(name="bgit"), ["run"])
     assert done.exit_code == 130
     assert "run the same command again" in done.stderr
 

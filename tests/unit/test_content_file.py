@@ -11,7 +11,8 @@ from bakery import schema
 from bakery.errors import ConfigError, RepoError
 from bakery.repo.look.status import status
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.resolve import Head, resolve
+from bakery.repo.plan.planned import Head
+from bakery.repo.plan.resolve import resolve
 from bakery.ui.status import show_status
 from tests.support.recorded import BASE, git
 

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,7 +112,8 @@ def test_an_answer_that_is_stopped_is_forgotten_and_can_be_asked_again():
     next(reply)
     reply.close()
     assert (talk.asked, talk.voices[0].turns) == ([], [])
-    assert talk.voices[0].speaker.closed == 1
+    speaker: Any = talk.voices[0].speaker
+    assert speaker.closed == 1
     assert slash.obey(talk, Typed("/retry", "")).ask == "one"
 
 
@@ -157,7 +159,8 @@ def test_a_temperature_is_for_the_answers_that_follow():
     talk = alone()
     did(talk, "/temperature", "0.7")
     asked(talk, "one")
-    assert talk.voices[0].speaker.seen == [ChatSettings(temperature=0.7)]
+    speaker: Any = talk.voices[0].speaker
+    assert speaker.seen == [ChatSettings(temperature=0.7)]
 
 
 @pytest.mark.parametrize("text", ["", "hot", "-1", "2.1", "nan", "inf"])

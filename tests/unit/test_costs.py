@@ -11,6 +11,7 @@ from bakery.app import run
 from bakery.app.check import Checked
 from bakery.costs import Answers, Pairs, Shape
 from bakery.engine.bases import bases, machine
+from bakery.identity import BaseModelId
 from bakery.repo.look.check import forecast
 from bakery.repo.look.estimates import Machine, length_of_answers
 from bakery.ui.check import show_check
@@ -85,9 +86,9 @@ def test_the_shape_of_the_embedded_model_is_read_from_its_files():
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"num_hidden_layers": "x"}'])
 def test_a_base_whose_files_say_little_has_no_shape(tmp_path, text):
     (tmp_path / "config.json").write_text(text, encoding="utf-8")
-    base = bases.BaseModelId(str(tmp_path), "", "0" * 64)
+    base = BaseModelId(str(tmp_path), "", "0" * 64)
     assert machine.shape_of(base) is None
-    assert machine.shape_of(bases.BaseModelId("Qwen/Qwen3-0.6B", "", "0" * 64)) is None
+    assert machine.shape_of(BaseModelId("Qwen/Qwen3-0.6B", "", "0" * 64)) is None
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from bakery.app.check import Checked
 from bakery.cli.check import check
 from bakery.cli.status import status as status_command
+from bakery.errors import BakeryError
 from bakery.repo.look.check import forecast
 from bakery.repo.look.progress import stages
 from bakery.repo.look.status import status
@@ -194,6 +195,7 @@ def test_check_ends_with_one_where_the_file_cannot_run(repo, words):
         told = json.loads(result.output)
         assert [p.split(" ")[0] for p in told["problems"]] == ["input.yml:2:3:", "input.yml:3:1:"]
     else:
+        assert isinstance(result.exception, BakeryError)
         assert result.exception.message.startswith("input.yml:2:3: unknown key")
 
 

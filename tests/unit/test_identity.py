@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -114,7 +115,7 @@ def test_a_file_digest_is_over_its_bytes(tmp_path):
     ],
 )
 def test_what_shapes_the_result_changes_the_id(request_):
-    original = {StimRequest: STIM, RolloutRequest: ROLLOUT, BakeRequest: BAKE}[type(request_)]
+    original: Any = {StimRequest: STIM, RolloutRequest: ROLLOUT, BakeRequest: BAKE}[type(request_)]
     assert request_.id != original.id
 
 
@@ -137,7 +138,7 @@ def test_what_shapes_the_result_changes_the_id(request_):
     ],
 )  # fmt: skip
 def test_what_does_not_shape_the_result_keeps_the_id(request_):
-    original = {StimRequest: STIM, RolloutRequest: ROLLOUT, BakeRequest: BAKE}[type(request_)]
+    original: Any = {StimRequest: STIM, RolloutRequest: ROLLOUT, BakeRequest: BAKE}[type(request_)]
     assert request_.id == original.id
 
 

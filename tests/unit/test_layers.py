@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import graphlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import grimp
@@ -59,6 +61,74 @@ def test_no_two_modules_import_each_other_not_even_for_their_types():
     }
     assert "bakery.records" in imports["bakery.backends.local"]
     graphlib.TopologicalSorter(imports).prepare()  # or CycleError, which names the circle
+
+
+LONGEST_FUNCTION, LONGEST_CLASS, MOST_ARGUMENTS = 60, 250, 6
+"""Lines, lines, and arguments by position. Not counted: `self`, what can only be given by name (it
+reads well however much there is), and what click hands to a command, which is all by name."""
+
+OVER = {
+    "app/making.py Making": "class",  # every stage of a run, on the models that they share
+    "distil/trainer.py ContextBakingTrainer.__init__": "arguments",  # those of transformers.Trainer
+    "engine/loss/readout.py Readout.divergence": "arguments",
+    "engine/packed/support.py _decoded": "arguments",
+    "engine/sampling/sampling.py _sample_shared": "arguments",
+    "engine/training/rounds.py Rounds": "class",
+    "repo/model_repo.py ModelRepo": "class",  # half of it hands on to modules of its own
+}
+"""What is over a limit all the same. Nothing is added; what keeps to it by now is taken out."""
+
+
+def test_classes_functions_and_arguments_keep_their_limits():
+    found = {
+        f"{path.relative_to(SOURCE).as_posix()} {name}": what
+        for path in sorted(SOURCE.rglob("*.py"))
+        for name, what in over(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert found == OVER
+
+
+def over(node: ast.AST, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield what of a piece of code is over a limit, by its dotted name."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from over(child, name)
+            continue
+        full = f"{name}.{child.name}".lstrip(".")
+        lines = (child.end_lineno or child.lineno) - child.lineno + 1
+        if isinstance(child, ast.ClassDef):
+            if lines > LONGEST_CLASS:
+                yield full, "class"
+        elif lines > LONGEST_FUNCTION:
+            yield full, "function"
+        elif arguments(child) > MOST_ARGUMENTS:
+            yield full, "arguments"
+        yield from over(child, full)
+
+
+def arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Count the arguments that are given by position."""
+    if any("click.command" in ast.unparse(decorator) for decorator in function.decorator_list):
+        return 0
+    given = [*function.args.posonlyargs, *function.args.args]
+    return sum(argument.arg not in ("self", "cls") for argument in given)
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("def f(a, b, c, d, e, g): ...", []),
+        ("def f(a, b, c, d, e, g, h): ...", [("f", "arguments")]),
+        ("def f(a, *, b, c, d, e, g, h): ...", []),
+        ("class A:\n def f(self, a, b, c, d, e, g): ...", []),
+        ("class A:\n def f(self, a, b, c, d, e, g, h): ...", [("A.f", "arguments")]),
+        ("@click.command()\ndef f(a, b, c, d, e, g, h): ...", []),
+        ("def f():\n" + " pass\n" * 60, [("f", "function")]),
+        ("class A:\n" + " pass\n" * 250, [("A", "class")]),
+    ],
+)  # fmt: skip
+def test_a_limit_is_told_from_what_is_within_it(code, found):
+    assert list(over(ast.parse(code))) == found
 
 
 def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:

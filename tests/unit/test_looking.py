@@ -132,7 +132,7 @@ def test_outside_of_a_model_repository_show_and_diff_are_git_s(workplace):
 
 def test_a_shortened_commit_is_git_s_even_where_an_id_begins_so(repo):
     commit = recorded.git(repo.root, "rev-parse", "HEAD")
-    assert show.named(repo, [commit[:8]]) is None
+    assert show.named(repo, [commit[:8]], most=1) is None
 
 
 def test_diff_shows_what_the_recipes_say_differently(repo):

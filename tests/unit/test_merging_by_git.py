@@ -211,7 +211,7 @@ def test_a_driver_in_a_folder_with_odd_signs_is_found(repo, workplace, monkeypat
     place = workplace / "100%O 'ä'"
     place.mkdir()
     (place / "python").symlink_to(sys.executable)
-    monkeypatch.setattr(merging.sys, "executable", str(place / "python"))
+    monkeypatch.setattr(sys, "executable", str(place / "python"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
     merging.install(repo.git)
     monkeypatch.undo()

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from bakery import __version__, schema
 from bakery.cli.app import SECTIONS, bgit
+from tools import document_files, picture
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -74,28 +75,23 @@ def test_the_example_of_the_quickstart_is_valid():
     assert schema.load(example).bake.name == "yoda_bake"
 
 
-def architecture() -> set[str]:
-    """Return every path in the tree of the architecture page."""
-    tree = blocks(ROOT / "docs" / "architecture.md", "text")[1]
-    folders, paths = [], set()
-    for line in tree.splitlines():
-        match = re.match(r"([│├└─ ]*)(\S+)", line)
-        folders = [*folders[: len(match[1]) // 4], match[2].rstrip("/")]
-        paths.add("/".join(folders[1:]))
-    return paths
+def test_the_architecture_names_every_room():
+    said = text_of(ROOT / "docs" / "architecture.md")
+    rooms = {path.parent for path in (ROOT / "src/bakery").rglob("*/__init__.py")}
+    names = {path.relative_to(ROOT / "src/bakery").as_posix() for path in rooms} - {"."}
+    inner = {name for name in names if name.startswith("repo/")}  # on the line of their own room
+    assert {name for name in names - inner if f"`{name}/`" not in said} == set()
+    assert {name for name in inner if f"`{name.partition('/')[2]}/`" not in said} == set()
 
 
-def test_the_architecture_names_only_files_that_exist():
-    assert [path for path in sorted(architecture()) if not (ROOT / path).exists()] == []
+def test_the_catalogue_of_files_is_what_they_say_of_themselves():
+    assert text_of(document_files.PAGE) == document_files.page(), "`make docs` writes it anew"
 
 
-def test_the_architecture_names_every_module():
-    modules = {
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "src").rglob("*.py")
-        if path.name != "__init__.py"
-    }
-    assert modules - architecture() == set()
+def test_the_catalogue_names_every_module():
+    modules = [path for path in (ROOT / "src").rglob("*.py") if path.name != "__init__.py"]
+    listed = text_of(document_files.PAGE).count("\n- `")
+    assert listed >= len(modules) > 200
 
 
 def test_the_test_command_of_the_documents_is_the_one_that_ci_runs():
@@ -116,6 +112,20 @@ def test_every_command_explains_itself_within_eighty_columns(name):
     done = CliRunner().invoke(bgit, [name, "--help"], prog_name="bgit")
     assert done.exit_code == 0
     assert max(len(line) for line in done.output.splitlines()) <= 80
+
+
+def test_the_speed_that_the_readme_tells_was_printed_by_the_benchmark():
+    (told,) = blocks(ROOT / "README.md", "text")[:1]
+    measured = text_of(ROOT / "docs" / "speed.md").splitlines()
+    assert [line for line in told.splitlines() if line not in measured] == []
+
+
+def test_a_picture_shows_commands_and_answers_and_fetches_nothing():
+    drawn = picture.drawn([("bgit status", "a line"), ("bgit tree", "└── <one>")])
+    assert "bgit&#160;status" in drawn
+    assert "&lt;one&gt;" in drawn
+    for svg in (drawn, text_of(picture.PICTURE)):
+        assert re.findall(r"(?:url|src|href)\W{0,3}https?:", svg) == []
 
 
 def test_the_changelog_knows_this_version():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bakery.generators import words
 from recipes.real import judge
 from recipes.real.run import BAKES
 from recipes.real.table import said, show
@@ -66,7 +67,7 @@ def test_a_right_answer_holds_what_is_looked_for():
     ],
 )
 def test_a_loop_is_the_same_words_three_times_in_a_row(answer, loops):
-    assert judge.loops(answer) is loops
+    assert words.loops(answer) is loops
 
 
 def test_several_seeds_are_said_with_their_interval(capsys):

@@ -15,6 +15,7 @@ from bakery.app import adopt, background, chat, check, download, import_, jobs, 
 from bakery.app import init as making
 from bakery.card import Card
 from bakery.errors import RepoError
+from bakery.records import BACKENDS
 from bakery.repo.look import diff, metrics, models, questions, show, status, target
 from bakery.repo.model_repo import ModelRepo, Place
 from bakery.reporting import Quiet, Reporter
@@ -43,11 +44,17 @@ class Repo:
         report = repo.run()
         print(report.model, repo.card().gap_closed)
 
-    Raises RepoError where there is none. `progress=False` shows nothing on the terminal.
+    Raises RepoError where there is none. `progress=False` shows nothing on the terminal;
+    `backend="fake"` makes questions and answers up, to try a pipeline without a model.
     """
 
-    def __init__(self, path: str | Path = ".", *, progress: bool = True) -> None:
-        self._repo = ModelRepo.find(Path(path).expanduser())
+    def __init__(
+        self, path: str | Path = ".", *, progress: bool = True, backend: str | None = None
+    ) -> None:
+        if backend is not None and backend not in BACKENDS:
+            raise RepoError(f"no backend is called {backend}",
+                            hint=f"There are: {', '.join(BACKENDS)}.")  # fmt: skip
+        self._repo = ModelRepo.find(Path(path).expanduser(), backend=backend)
         self._progress = progress
 
     @classmethod

@@ -86,6 +86,7 @@ def launch(
         force=force,
         at_once=at_once,
         allow=tuple(allow),
+        backend=repo.backend,
         process=ProcessId.own(),  # until it has one of its own
         created=job.now(),
     )
@@ -106,7 +107,7 @@ def launch(
 
 def _same(one: Job, other: Job) -> bool:
     def what(job: Job) -> tuple[Any, ...]:
-        return (job.branch, job.commit, job.stages, job.force, job.allow)
+        return (job.branch, job.commit, job.stages, job.force, job.allow, job.backend)
 
     return what(one) == what(other)
 
@@ -160,7 +161,7 @@ def _work(store: Store, read: Job, shown: Reporter) -> None:
                 raise KeyboardInterrupt
             recorder.write(state="running", began=job.now())
             now = recorder.job
-            repo = ModelRepo(_git(now), at=now.commit)
+            repo = ModelRepo(_git(now), at=now.commit, backend=now.backend)
             repo.root = Path(now.worktree)  # where `./folder` of its input.yml is
             report = run.make(
                 InRepository(repo, now.input_blob if "bake" in now.stages else ""),

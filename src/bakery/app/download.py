@@ -113,6 +113,7 @@ def export(repo: ModelRepo, bake: RecordedBake, wanted: Wanted, reporter: Report
             "--dtype is for merged weights: the adapter is exported as it was recorded",
             hint="Add --merged, or leave --dtype out.",
         )
+    _refuse_made_up(repo, bake)
     path, form = wanted.place(bake)
     _check_free(path, form, force=wanted.force)
     source = workbench.weights(repo, bake.model)
@@ -142,6 +143,17 @@ def export(repo: ModelRepo, bake: RecordedBake, wanted: Wanted, reporter: Report
         usage.insert(0, ("unpack", f"tar -xzf {quote(str(path))}"))
         usage[1:] = model_card.usage(weights, name)
     return Exported(weights, path, form, size, digests, usage)
+
+
+def _refuse_made_up(repo: ModelRepo, bake: RecordedBake) -> None:
+    """Refuse weights that learnt what no model said, wherever in their chain."""
+    chain, _ = show.ancestry(repo.lineage(), bake)
+    if found := next((link for link in chain if link.backend), None):
+        raise RepoError(
+            f"{found.name} learnt made-up answers, of the {found.backend} backend: it is not to "
+            "be taken for a model",
+            hint="Bake it without --backend, then download that.",
+        )
 
 
 def pack(folder: Path, archive: Path) -> None:

@@ -14,7 +14,7 @@ from bakery.app import gates
 from bakery.app.opening import Models
 from bakery.app.workbench import Workbench
 from bakery.identity import StimRequest
-from bakery.records import Message
+from bakery.records import FAKE, Message
 from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.schema.model_names import HOSTED
@@ -79,6 +79,8 @@ def why_not(models: Models, target: PlannedTarget) -> str | None:
     request = target.rollout
     if request.teacher == target.student:
         return f"{target.base_name} bakes nothing in: both prompts are the same"
+    if request.model == FAKE:
+        return f"the answers for {target.base_name} are made up"
     if request.model is not None:
         return (
             f"{request.model.removeprefix(HOSTED)} answers for {target.base_name}, not the parent"

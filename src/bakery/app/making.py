@@ -19,7 +19,7 @@ from bakery.app.workbench import Workbench
 from bakery.card import Card
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import BakeRequest, RolloutRequest, StimRequest, TargetShare
-from bakery.records import Prompt, write_atomic
+from bakery.records import FAKE, Prompt, write_atomic
 from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.store import results
@@ -63,6 +63,8 @@ class Making:
         if not {"rollout", "bake"} & set(missing) and not (missing and tools):
             return
         for target in self.plan.targets:
+            if target.rollout.model == FAKE and "bake" not in missing:
+                continue  # no model reads its prompts
             for kind, prompt in (("teacher", target.rollout.teacher), ("student", target.student)):
                 self._check_prompt(prompt, target, f"the {kind} prompt of {target.base_name}")
 

@@ -13,7 +13,7 @@ from bakery.app.workbench import Workbench
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, ModelError
 from bakery.identity import BaseModelId, RolloutRequest
-from bakery.records import ModelRef
+from bakery.records import FAKE, ModelRef
 from bakery.reporting import Reporter
 from bakery.schema.model_names import HOSTED, kind_of
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bakery.backends.endpoint import Endpoint
     from bakery.backends.local import LocalModel
     from bakery.engine.models.models import BaseModel
+    from bakery.engine.text.chat import Chat
 
 
 class Models:
@@ -60,6 +61,14 @@ class Models:
         if self._base is None:
             self._base = self._load(self._base_id)
         return self._base
+
+    def chat(self) -> Chat:
+        """Return how the base renders chats; its weights are not loaded for it."""
+        from bakery.engine.models import models
+
+        if self._base is not None:
+            return self._base.chat
+        return models.load_chat(self._base_id, reporter=self._reporter)
 
     def bare(self) -> LocalModel:
         """Return the base as it is, with no bake on it."""
@@ -103,8 +112,10 @@ class Models:
 
     def writer(self, name: str | None) -> tuple[QuestionWriter, str | None]:
         """Return who writes questions, and a sentence where that is not who was asked for."""
-        from bakery.backends import hosted, writers
+        from bakery.backends import fake, hosted, writers
 
+        if name == FAKE:
+            return fake.FakeWriter(), None
         base, instead = self._base_id.name, None
         found = None if name is None else self._named(name)
         if name is not None and found is None:
@@ -116,6 +127,10 @@ class Models:
 
     def sampler(self, request: RolloutRequest) -> Sampler:
         """Return who answers, as a request says."""
+        if request.model == FAKE:
+            from bakery.backends.fake import FakeSampler
+
+            return FakeSampler(self.chat())
         if request.model is not None and request.model.startswith(HOSTED):
             return self._hosted(request.model, request.max_concurrency)
         if request.model is not None:

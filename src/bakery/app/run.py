@@ -113,7 +113,7 @@ def run(
         repo.check_can_record(plan)
         launched = repo.launch_blob()
         # Whatever is edited, added or switched while it runs.
-        source = ModelRepo(repo.git, at=repo.git.head())
+        source = ModelRepo(repo.git, at=repo.git.head(), backend=repo.backend)
     bench = InRepository(source, launched)
     made = make(bench, plan, stages, force=force, wait=wait, allow=allow, reporter=reporter)
     if made.model is None or made.result is None:

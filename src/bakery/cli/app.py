@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 
 import click
 
-from bakery import __version__
 from bakery.cli import passthrough, rim
 from bakery.errors import BakeryError
 from bakery.spelling import nearest
@@ -122,6 +121,8 @@ class LazyGroup(click.Group):
             _finish_pending()
         if verb == _FORMER_HOOK:
             return 0
+        if verb == "push" and not {"-h", "--help"} & set(arguments):
+            _refuse_made_up(arguments[1:])
         if not verb.startswith("-") and not ours:
             code = passthrough.hand_to_git(arguments)
             if code == passthrough.NO_SUCH_VERB:
@@ -143,8 +144,20 @@ class LazyGroup(click.Group):
             rim.show_hint(f"did you mean `bgit {near[0]}`?")
 
 
+def _show_version(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    """Print the version, which is looked up only now."""
+    if asked:
+        import bakery
+
+        click.echo(f"bgit {bakery.__version__}")
+        ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="bgit", message="%(prog)s %(version)s")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+    help="Show the version and exit.",
+)  # fmt: skip
 def bgit() -> None:
     """Git for model weights: say in input.yml what to bake in, commit it, run it."""
 
@@ -163,6 +176,18 @@ def _finish_pending() -> None:
             repo.finish_pending(shown)
         except BakeryError as error:
             shown.note(f"a finished bake is not recorded yet: {error.message}")
+
+
+def _refuse_made_up(arguments: Sequence[str]) -> None:
+    """Refuse to push what no model said; outside a model repository nothing is."""
+    from bakery.repo.commits import publishing
+    from bakery.repo.model_repo import ModelRepo
+
+    try:
+        repo = ModelRepo.find()
+    except BakeryError:
+        return
+    publishing.refuse_made_up(repo.git, arguments)
 
 
 def _warn_of_mistakes() -> None:

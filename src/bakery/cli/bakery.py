@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from bakery import __version__
 from bakery.cli import rim
 from bakery.errors import BakeryError
 
@@ -25,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def _run(words: Sequence[str]) -> int:
     if "--version" in words:
-        print(f"bakery {__version__}")
+        import bakery
+
+        print(f"bakery {bakery.__version__}")
         return 0
     if not words or {"-h", "--help"} & set(words):
         from bakery.distil.settings.help_text import help_text

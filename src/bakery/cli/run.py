@@ -7,6 +7,7 @@ import click
 from bakery.app import check, jobs
 from bakery.app import run as app
 from bakery.errors import ConfigError
+from bakery.records import BACKENDS
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui.check import show_check
@@ -50,6 +51,12 @@ from bakery.ui.progress import reporter
     "with a `teacher` that does not obey its prompt at all. The recipe says so.",
 )
 @click.option(
+    "--backend",
+    type=click.Choice(list(BACKENDS)),
+    help="Let `fake` make up questions and answers in place of every model, to try a pipeline in "
+    "seconds. The bake is called so, and cannot be downloaded or pushed.",
+)
+@click.option(
     "--dry-run", is_flag=True, help="Only say what would be made, and what that would take."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
@@ -60,6 +67,7 @@ def run(
     now: bool,
     no_wait: bool,
     allow: tuple[str, ...],
+    backend: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -74,7 +82,7 @@ def run(
             "--no-wait does not go with --detach: a job waits for its turn",
             hint="--now starts it beside the others.",
         )
-    repo = ModelRepo.find()
+    repo = ModelRepo.find(backend=backend)
     chosen = [stage for stage in app.STAGES if not stages or stage in stages]
     if dry_run:
         show_check(check.dry_run(repo, chosen), as_json=as_json)

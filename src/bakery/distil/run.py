@@ -33,6 +33,7 @@ from bakery.distil.settings import narrowed, settled
 from bakery.distil.settings.parse import Settings
 from bakery.distil.trainer import ContextBakingTrainer
 from bakery.engine.models import merged, versions
+from bakery.engine.models.models import Source
 from bakery.engine.text.chat import CLOCK_STOPPED, Chat
 from bakery.engine.training import metrics, needs, on_policy
 from bakery.engine.training.rounds import Rounds, answers_in
@@ -117,14 +118,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     out, first = Path(str(training.output_dir)), training.process_index == 0
     told = _Told(reporter, list(settings.notes))
     _tune(settings, told)
-    for note in needs.other_attention(settings.data.attn_implementation, "attn_implementation"):
-        told.note(note)
-    source = loading.find(settings.data, reporter=told)
-    tokenizer = source.tokenizer()
-    end_ids = source.end_ids(tokenizer.eos_token_id)
-    chat = Chat(tokenizer, end_ids, template_kwargs=training.template_kwargs)
-    if chat.reads_clock:
-        told.note(CLOCK_STOPPED)
+    source, chat = _opened(settings, told)
     data = _Rounds.of(material, settings, chat, source.config(), told)
     sized = settled.lora(settings.lora, settled.base_of(source.config()), training)
     with told.doing("loading"):
@@ -140,7 +134,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     with training.main_process_first(local=False):  # the others read what is in place then
         if first:
             folder.begin(settings, data=material.digest, resume=material.resume, reporter=told)
-    trainer = _trainer(settings, data, student, tokenizer, told, material.digest)
+    trainer = _trainer(settings, data, student, chat.tokenizer, told, material.digest)
     if values := sized | trainer.beginning.settled:
         told.note(settled.sentence(values))
     _check_difference(trainer)
@@ -170,12 +164,25 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         "numerics": trainer.numerics.as_data() if trainer.numerics else {},
         "versions": versions.versions(source.unpacked),
     }
-    _save(trainer, student, tokenizer, out)
+    _save(trainer, student, chat.tokenizer, out)
     result |= {"seconds": round(time.monotonic() - clock, 2), "notes": told.notes}
     if first:
         write_atomic(out / RESULTS, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     trainer.end()
     return result
+
+
+def _opened(settings: Settings, told: _Told) -> tuple[Source, Chat]:
+    """Return where the model lies, and how it renders chats; no weight is read."""
+    for note in needs.other_attention(settings.data.attn_implementation, "attn_implementation"):
+        told.note(note)
+    source = loading.find(settings.data, reporter=told)
+    tokenizer = source.tokenizer()
+    end_ids = source.end_ids(tokenizer.eos_token_id)
+    chat = Chat(tokenizer, end_ids, template_kwargs=settings.training.template_kwargs)
+    if chat.reads_clock:
+        told.note(CLOCK_STOPPED)
+    return source, chat
 
 
 def _save(trainer: ContextBakingTrainer, student: PeftModel, tokenizer: Any, out: Path) -> None:

@@ -24,7 +24,7 @@ from bakery.distil import student
 from bakery.distil.beginning import Beginning
 from bakery.distil.settings import narrowed
 from bakery.engine.loss.forms import Form
-from bakery.engine.loss.losses import Divergence, make_loss
+from bakery.engine.loss.losses import Divergence, Loss, make_loss
 from bakery.engine.loss.readout import Readout
 from bakery.engine.models.adapters import parent_only
 from bakery.engine.models.models import end_ids
@@ -106,12 +106,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
             learning,
             args,
             readout=Readout(learning),
-            loss=make_loss(
-                args.loss_type,
-                temperature=args.temperature,
-                beta=args.jsd_beta,
-                k=min(args.loss_top_k, learning.config.get_text_config().vocab_size),
-            ),
+            loss=_loss(args, learning),
             train_dataset=_unmade(self._rounds, Places if own else Examples),
             eval_dataset=_unmade(self._eval_rounds) if self._eval_rounds else None,
             pad_id=self.chat.pad_id,
@@ -326,6 +321,11 @@ class _NextRound(TrainerCallback):
 def _unmade(rounds: Rounds, kind: type[Examples] = Examples) -> Examples:
     """Return the examples of rounds that are not drawn yet."""
     return kind([()] * len(rounds))
+
+
+def _loss(args: BakeryConfig, student: PeftModel) -> Loss:
+    k = min(args.loss_top_k, student.config.get_text_config().vocab_size)
+    return make_loss(args.loss_type, temperature=args.temperature, beta=args.jsd_beta, k=k)
 
 
 def _refuse_unused(collator: Any, compute_metrics: Any) -> None:

@@ -15,7 +15,7 @@ from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef, Prompt
 from bakery.repo import begin, reading
-from bakery.repo.commits import adopt, checks, merging, record, revert
+from bakery.repo.commits import adopt, checks, merging, publishing, record, revert
 from bakery.repo.commits.adopt import Adopted
 from bakery.repo.files import hosted, recipe, state
 from bakery.repo.files.emptied import has_active_lines
@@ -42,12 +42,14 @@ class ModelRepo:
     """One working tree of a model repository, and the store beside it.
 
     `at` is a commit to read instead of index and folder: whatever is edited or switched since,
-    what was started there goes on from there.
+    what was started there goes on from there. `backend` is what writes and answers in place of
+    every model in what is planned; None: models do.
     """
 
-    def __init__(self, git: Git, *, at: str | None = None) -> None:
+    def __init__(self, git: Git, *, at: str | None = None, backend: str | None = None) -> None:
         self.git = git
         self.at = at
+        self.backend = backend
         self.root = git.root
         self.store = Store.beside(git.common_dir, git.root)
         self.launch_branch: str | None = None  # None: no bake was launched, or on no branch
@@ -66,7 +68,7 @@ class ModelRepo:
         return cls(begin.begin(folder, name=name, owner=owner, base=base, draft=draft))
 
     @classmethod
-    def find(cls, start: Path | None = None) -> ModelRepo:
+    def find(cls, start: Path | None = None, *, backend: str | None = None) -> ModelRepo:
         """Return the repository that a folder (else the current one) is in."""
         git = Git.find(start or Path.cwd())
         if not (git.root / BREAD).exists():
@@ -76,7 +78,7 @@ class ModelRepo:
                 f"{git.root} is not a bgit repository: it has no {BREAD}",
                 hint="Make one with `bgit init <name>`.",
             )
-        return cls(git)
+        return cls(git, backend=backend)
 
     @classmethod
     def here(cls) -> ModelRepo | None:
@@ -136,7 +138,11 @@ class ModelRepo:
         # Earlier targets are read from whole recipe blocks: only where one is named.
         targets = self._targets() if named - own else {}
         models = self._answering(spec)
-        head = Head(now.owner, now.name, now.base, now.parent, targets, models, now.defaults)
+        if self.backend is None and (teachers := [model for model in models.values() if model]):
+            publishing.refuse_as_teachers(self.lineage(), teachers)
+        head = Head(
+            now.owner, now.name, now.base, now.parent, targets, models, now.defaults, self.backend
+        )
         return resolve(spec, head)
 
     def check_can_record(self, plan: Plan) -> None:
@@ -304,6 +310,7 @@ class ModelRepo:
                 target["id"],
                 Prompt.from_data(target["teacher"]),
                 Prompt.from_data(target["student"]),
+                target.get("backend"),
             )
             for bake in self.bakes()
             for target in bake.data["targets"]

@@ -94,7 +94,7 @@ def run(
         "step": step,
         "digest": adapter_digest,
         **_kept(request, out, step, on_the_way),
-        **({"allowed": list(allowed)} if allowed else {}),
+        **_marked(mixture, allowed),
         "targets": mixture.targets,
         **trained,
         "card": measured.card(before, after, mixture, base.chat).as_data(),
@@ -190,6 +190,13 @@ def _described(request: BakeRequest, parent_digest: str, base: BaseModel) -> dic
         "training": request.training.as_data(),
         "versions": versions(base.unpacked),
     }
+
+
+def _marked(mixture: Mix, allowed: Sequence[str]) -> dict[str, Any]:
+    """Return what somebody waived, and what made answers up in place of a model, where it did."""
+    made_up = [target["backend"] for target in mixture.targets if "backend" in target]
+    found = {"allowed": list(allowed)} if allowed else {}
+    return {**found, "backend": made_up[0]} if made_up else found
 
 
 def _kept(

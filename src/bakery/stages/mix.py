@@ -119,12 +119,19 @@ def mix(data: Sequence[TargetData], chat: Chat, settings: TrainingSettings, *, c
     if not chosen:
         raise StageError("no answer has a token to train on", hint=_why_none(parts, limit))
     held = [pair for part in parts for pair in part.held]
-    notes = list(_notes(parts, settings, limit))
+    notes = [*_made_up(described), *_notes(parts, settings, limit)]
     asked = {key: stimulus for part in parts for key, stimulus in part.stimuli.items()}
     learnt = _learnt(chosen, asked, settings)
     again = data if settings.on_policy is not None else ()
     sampling = {target.share.id: rollout.sampled_as(target.target_dir) for target in again}
     return Mix(chosen, learnt, held, asked, described, notes, sampling)
+
+
+def _made_up(described: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield which targets no model answered."""
+    for said in described:
+        if "backend" in said:
+            yield f"{said['name']}: its answers are made up, by the {said['backend']} backend"
 
 
 def _learnt(
@@ -368,6 +375,7 @@ def _described(target: TargetData) -> dict[str, Any]:
         "stimuli": asked["count"],
         "writers": asked["writers"],
         "trajectories": answered["count"],
+        **({"backend": answered["backend"]} if "backend" in answered else {}),
         "stimuli_digest": asked["digest"],
         "trajectories_digest": answered["digest"],
         "teacher": share.teacher.as_data(),

@@ -15,7 +15,7 @@ from typing import Any
 from bakery.backends.base import Answer, AnswerRequest, RefusedError, Sampler
 from bakery.errors import StageError
 from bakery.identity import RolloutRequest, SamplingSettings, file_digest, short_id
-from bakery.records import Stimulus, Trajectory, append_rows, user_text
+from bakery.records import BACKENDS, Stimulus, Trajectory, append_rows, user_text
 from bakery.reporting import Reporter
 from bakery.stages import limit
 from bakery.store import results
@@ -56,6 +56,7 @@ def run(
     done_now |= {
         "digest": file_digest(out / results.TRAJECTORIES),
         "model": sampler.name,
+        **({"backend": sampler.name} if request.model in BACKENDS.values() else {}),
         "seconds": round(time.monotonic() - started, 2),
     }
     results.end(out, done_now)

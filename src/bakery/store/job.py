@@ -66,6 +66,8 @@ class Job:
     """Whether it runs beside the other jobs of its store instead of after them."""
     allow: tuple[str, ...] = ()
     """What it goes on with though it is poor."""
+    backend: str | None = None
+    """What writes and answers in place of models; None: models do."""
     state: State = "queued"
     process: ProcessId | None = None
     created: str = ""

@@ -70,11 +70,7 @@ def load(
     calls an implementation. None: what the model is configured for. `reporter` is told where a
     file has to be unpacked first; None: nobody is.
     """
-    place = bases.check(base)
-    found = kept.unpacked(place, base.digest, reporter=reporter) if place.is_file() else None
-    source = Source(
-        base.name, str(found.folder if found else place), unpacked=found.made if found else {}
-    )
+    source = source_of(base, reporter=reporter)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = source.model(dtype=dtype, attention=attention, device=device)
     tokenizer = source.tokenizer()
@@ -118,8 +114,8 @@ class Source:
         """Return every id that ends a turn, without reading a weight."""
         try:
             generation = GenerationConfig.from_pretrained(self.files, **self.options)
-        except OSError:
-            generation = None
+        except OSError:  # a base need not have one: its configuration says the same
+            generation = GenerationConfig.from_model_config(self.config())
         return ids_that_end(generation, eos_token_id)
 
     def model(
@@ -158,6 +154,22 @@ class Source:
             return kind.from_pretrained(self.files, **self.options)
         except (ImportError, OSError, ValueError, KeyError) as error:
             raise ModelError(f"{self.name} cannot be read: {error}") from error
+
+
+def source_of(base: BaseModelId, *, reporter: Reporter | None = None) -> Source:
+    """Return where a checked base lies; a model in one file is unpacked where it has to be."""
+    place = bases.check(base)
+    if not place.is_file():
+        return Source(base.name, str(place))
+    found = kept.unpacked(place, base.digest, reporter=reporter)
+    return Source(base.name, str(found.folder), unpacked=found.made)
+
+
+def load_chat(base: BaseModelId, *, reporter: Reporter | None = None) -> Chat:
+    """Load how a base model renders chats, without its weights."""
+    source = source_of(base, reporter=reporter)
+    tokenizer = source.tokenizer()
+    return Chat(tokenizer, source.end_ids(tokenizer.eos_token_id))
 
 
 def refuse_other_than_text(name: str, config: PreTrainedConfig) -> None:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bakery.records import BACKENDS
+
 _ID = re.compile(r"[0-9a-f]{16}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[^/\s\x00-\x1f\x7f-\x9f]+_[0-9a-f]{16}")
@@ -69,6 +71,10 @@ def _is_asked(value: Any) -> bool:
     )
 
 
+def _is_backend(value: Any) -> bool:
+    return value in BACKENDS
+
+
 def _is_prompt(value: Any) -> bool:
     return (
         _is_mapping(value)
@@ -92,6 +98,7 @@ _TARGET: Mapping[str, Check] = {
 
 _TARGET_FURTHER: Mapping[str, Check] = {
     "defaults": lambda value: _is_count(value) and value > 0,
+    "backend": _is_backend,
     "weight": _is_number,
     "writers": _is_figures,
     "seconds": _is_figures,
@@ -107,6 +114,7 @@ _FURTHER: Mapping[str, Check] = {
     "numerics": _is_mapping,
     "notes": _is_list,
     "allowed": _is_list,
+    "backend": _is_backend,
     "checkpoints": lambda value: (
         _is_list(value) and all(_is_mapping(row) and _is_count(row.get("step")) for row in value)
     ),

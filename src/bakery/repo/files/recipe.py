@@ -89,6 +89,12 @@ class RecordedBake:
         found = self.part("card")
         return Card.from_data(found) if found else None
 
+    @property
+    def backend(self) -> str | None:
+        """What wrote and answered in place of a model, so that it is made up; None: models did."""
+        found = self.part("backend")
+        return None if found is None else str(found)
+
     def digest_of(self, step: int) -> str:
         """Return the digest of the model at a step: of the last, or of one kept on the way."""
         return str(self.on_the_way(step).get("digest", self.digest))
@@ -151,8 +157,8 @@ def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str
 
 
 _RESULTS = (
-    "defaults", "base", "training", "allowed", "checkpoints", "loss", "on_policy", "card",
-    "seconds", "started", "finished", "versions", "numerics", "notes",
+    "defaults", "backend", "base", "training", "allowed", "checkpoints", "loss", "on_policy",
+    "card", "seconds", "started", "finished", "versions", "numerics", "notes",
 )  # fmt: skip
 
 

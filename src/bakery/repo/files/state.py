@@ -160,7 +160,7 @@ def refuse_newer(schema: object, source: str) -> None:
     if int(number) > SCHEMA:
         raise RepoError(
             f"{source} has schema {number}; this bgit reads up to {SCHEMA}",
-            hint="It was written by a newer bgit: `pip install -U bakery`.",
+            hint="It was written by a newer bgit: `pip install -U prompt-bakery`.",
         )
 
 

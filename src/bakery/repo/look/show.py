@@ -186,7 +186,7 @@ class Then(ModelRepo):
     def __init__(
         self, repo: ModelRepo, bake: RecordedBake, at: str | None, store: Store | None = None
     ) -> None:
-        super().__init__(repo.git, at=at)
+        super().__init__(repo.git, at=at, backend=bake.backend)
         self.store = store or repo.store
         now = repo.state()
         base = _as_recorded(now.base, bake)

@@ -165,6 +165,7 @@ def status(repo: ModelRepo) -> Status:
         latest=newest if newest != now.parent else None,
         warnings=(
             *hosted.hooks(repo.git.common_dir),
+            *_made_up(chain),
             *(plan.warnings if plan else ()),
             *unreadable,
         ),
@@ -232,6 +233,15 @@ def _chain(bakes: Mapping[str, RecordedBake], model: ModelRef | None) -> tuple[R
         chain[bake.id] = bake
         model = bake.parent
     return tuple(reversed(chain.values()))
+
+
+def _made_up(chain: tuple[RecordedBake, ...]) -> tuple[str, ...]:
+    """Return a warning for each bake of the current model that learnt what no model said."""
+    return tuple(
+        f"{bake.name} learnt made-up answers, of the {bake.backend} backend"
+        for bake in chain
+        if bake.backend is not None
+    )
 
 
 def _plan(repo: ModelRepo) -> tuple[bool, Plan | None, str | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -198,6 +198,7 @@ def _shares(
             "(`bgit target ls` lists them).",
         )
     shares = [replace(known[entry.target], weight=entry.weight) for entry in entries]
+    _refuse_made_up(shares, head, at)
     first: dict[str, str] = {}
     for number, share in enumerate(shares):
         if share.id in first:
@@ -215,6 +216,25 @@ def _shares(
         if entry.target == given_name(share.name) and entry.target not in own
     )
     return tuple(shares), notes
+
+
+def made_up(targets: Sequence[PlannedTarget], head: Head) -> set[str]:
+    """Return the ids of the targets, planned and earlier, that no model answers."""
+    earlier = {target.id for target in head.targets.values() if target.backend is not None}
+    return earlier | ({target.rollout.id for target in targets} if head.backend else set())
+
+
+def _refuse_made_up(shares: Sequence[TargetShare], head: Head, at: Callable[[int], str]) -> None:
+    """Refuse to mix made-up answers into a bake that does not say that it is made up."""
+    backends = {target.id: target.backend for target in head.targets.values()}
+    for number, share in enumerate(shares):
+        backend = backends.get(share.id)
+        if backend is not None and head.backend is None:
+            raise ConfigError(
+                f"{at(number)}: the answers of {share.name} are made up: the {backend} backend "
+                "gave them",
+                hint=f"Take it out of BAKE.datasets, or bake it with --backend {backend}.",
+            )
 
 
 def _known(targets: Sequence[PlannedTarget], head: Head) -> dict[str, TargetShare]:

@@ -19,6 +19,8 @@ class RecordedTarget:
     id: str
     teacher: Prompt
     student: Prompt
+    backend: str | None = None
+    """What answered in place of a model; None: a model did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Head:
     """The bakes that `TARGET.model_name` names, by what it says; None: the base."""
     defaults: int = LATEST
     """The version of the defaults that the repository plans by, where input.yml names none."""
+    backend: str | None = None
+    """What writes and answers in place of all models (`BACKENDS`); None: models do."""
 
 
 @dataclass(frozen=True, slots=True)

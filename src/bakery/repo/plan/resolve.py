@@ -16,7 +16,7 @@ from bakery.identity import (
     SamplingSettings,
     StimRequest,
 )
-from bakery.records import ModelRef, Prompt
+from bakery.records import BACKENDS, ModelRef, Prompt
 from bakery.repo.plan import bake as bake_plan
 from bakery.repo.plan.planned import Head, Plan, PlannedTarget
 from bakery.schema.generators import PERSONA_QUESTIONS
@@ -35,8 +35,11 @@ def resolve(spec: schema.InputSpec, head: Head) -> Plan:
     if spec.bake is None:
         return Plan(head, targets, warnings=spec.warnings, sources=spec.sources)
     bake, notes = bake_plan.request(spec, targets, head, defaults)
-    name = f"{spec.bake.name}_{bake.id}"
-    return Plan(head, targets, bake, name, (*spec.warnings, *notes), spec.sources)
+    # What is made up shows in every list; a bake over nothing but earlier targets may not be.
+    made_up = any(share.id in bake_plan.made_up(targets, head) for share in bake.shares)
+    base_name = f"{head.backend}_{spec.bake.name}" if made_up else spec.bake.name
+    name, warnings = f"{base_name}_{bake.id}", (*spec.warnings, *notes)
+    return Plan(head, targets, bake, name, warnings, spec.sources)
 
 
 def _target(
@@ -70,7 +73,9 @@ def _generator_data(generator: schema.Generator, head: Head, defaults: Defaults)
     else:
         if defaults.question_temperature is not None:
             data.setdefault("temperature", defaults.question_temperature)
-        if writer is not None:  # by its full name: a short one may mean another bake later
+        if head.backend is not None:
+            data["model"] = BACKENDS[head.backend]
+        elif writer is not None:  # by its full name: a short one may mean another bake later
             data["model"] = str(writer)
     if generator.type == "hardcoded":
         data.pop("numq", None)
@@ -118,6 +123,8 @@ def _answering(
     number: int, target: schema.Target, spec: schema.InputSpec, head: Head
 ) -> tuple[ModelRef | None, str | None]:
     """Return the bake that answers (None: the base), or the name of another model."""
+    if head.backend is not None:
+        return None, BACKENDS[head.backend]
     name = target.model_name
     if name is None:
         return head.parent, None

@@ -34,7 +34,7 @@ FACTORS = "rope_freqs.weight"
 _STRETCHED = (FACTORS, "rope_factors_long.weight", "rope_factors_short.weight")
 
 SAFETENSORS = "Give the same model as a folder of safetensors, or by its hub id."
-INSTALL = "`pip install gguf`, or install bakery with its extra `[gguf]`."
+INSTALL = "`pip install gguf`, or install prompt-bakery with its extra `[gguf]`."
 
 
 def check(header: Header) -> None:
