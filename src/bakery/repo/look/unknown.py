@@ -23,7 +23,7 @@ def refuse(repo: ModelRepo, words: Sequence[str]) -> None:
     if not all(_NAME.fullmatch(word) and ".." not in word for word in words):
         return
     for word in words:
-        if not _is_git_s(repo, word):
+        if not _is_git_s(repo, word) and not _is_model(repo, word):
             raise _unknown(repo, word)
 
 
@@ -32,6 +32,14 @@ def _is_git_s(repo: ModelRepo, word: str) -> bool:
         return True
     # Too short to be one object's: git lists those that it may be.
     return bool(_OBJECT.fullmatch(word) and repo.git.ask("rev-parse", f"--disambiguate={word}"))
+
+
+def _is_model(repo: ModelRepo, word: str) -> bool:
+    try:
+        repo.find_model(word)
+    except RepoError:
+        return False
+    return True
 
 
 def _unknown(repo: ModelRepo, word: str) -> RepoError:
