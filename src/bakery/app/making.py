@@ -277,7 +277,7 @@ class Making:
         result = results.checked_result(folder)
         self.reporter.note(
             f"{self.plan.bake_name} is in the store already, digest "
-            f"{result['digest'][:16]} checked; `--force` trains it again"
+            f"{result['digest'][:16]} checked{self.bench.to_train_again}"
         )
         return self._named(result)
 

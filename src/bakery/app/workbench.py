@@ -29,6 +29,10 @@ class Workbench(Protocol):
     def root(self) -> Path:
         """The folder that paths in settings are seen from."""
 
+    @property
+    def to_train_again(self) -> str:
+        """What is said of a bake that is there already: how it would be trained again."""
+
     def reader(self, of: Place) -> Callable[[str], bytes]:
         """Return what gives the bytes of a data file, by its path."""
 
@@ -65,6 +69,11 @@ class InRepository:
         """The top of the working tree."""
         return self.repo.root
 
+    @property
+    def to_train_again(self) -> str:
+        """An option of the command."""
+        return "; `--force` trains it again"
+
     def reader(self, of: Place) -> Callable[[str], bytes]:
         """Read the working tree, the index or the commit."""
         return self.repo.reader(of)
@@ -98,6 +107,11 @@ class Alone:
     store: Store
     root: Path
     parent: Path | None = None
+
+    @property
+    def to_train_again(self) -> str:
+        """Nothing: the same call has the same result."""
+        return ""
 
     def reader(self, of: Place) -> Callable[[str], bytes]:
         """Read files as they lie there."""
