@@ -147,7 +147,7 @@ class Conversation:
     def undo(self) -> str:
         """Forget the last question with its answers, and return it."""
         if not self.asked:
-            raise ConfigError("nothing was said yet that could be taken back")
+            raise ConfigError("there is nothing to take back yet")
         for voice in self.voices:
             del voice.turns[-2:]
         return self.asked.pop()

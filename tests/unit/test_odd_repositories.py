@@ -47,7 +47,7 @@ def test_a_branch_without_commits_shows_what_others_have(repo):
 def test_a_bare_repository_is_refused_in_plain_words(repo, workplace):
     git(workplace, "clone", "-q", "--bare", str(repo.root), "bare.git")
     for place in (workplace / "bare.git", repo.root / ".git"):
-        with pytest.raises(RepoError, match=r"bare repository, or inside of a \.git folder"):
+        with pytest.raises(RepoError, match=r"bare repository, or inside a \.git folder"):
             ModelRepo.find(place)
 
 

@@ -71,7 +71,7 @@ def test_only_files_that_bgit_knows_are_written(workplace):
 def test_half_an_archive_is_no_archive(workplace, cut):
     archive = packed(workplace / "half.tar.gz", entry("m/stimuli.jsonl", bytes(range(256)) * 40))
     archive.write_bytes(archive.read_bytes()[:cut])
-    with pytest.raises(ModelError, match="is not a whole tar archive"):
+    with pytest.raises(ModelError, match="is not a complete tar archive"):
         unpack(archive, workplace / "out")
 
 

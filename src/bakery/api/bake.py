@@ -228,7 +228,7 @@ def _parent(parent: Bake | str | Path, base: BaseModelId) -> _Older:
     if result is not None and result["base"]["digest"] != base.digest:
         raise ModelError(
             f"{folder} was baked on {result['base']['name']}, which is not {base.name}",
-            hint="A bake fits only the base that it was made on.",
+            hint="A bake fits only the base it was made on.",
         )
     bake_id = adapter_folder.slices(folder)[-1].bake_id
     step = int(result["step"]) if result is not None else 0
@@ -238,10 +238,10 @@ def _parent(parent: Bake | str | Path, base: BaseModelId) -> _Older:
 def _questions(asked: Sequence[str] | str | Path | int) -> tuple[Path, list[dict[str, Any]]]:
     """Return the folder that files are seen from, and what writes the questions."""
     if isinstance(asked, bool) or asked is None:
-        raise ConfigError("questions is a list of texts, a data file, or how many are written")
+        raise ConfigError("questions is a list of texts, a data file, or how many to write")
     if isinstance(asked, int):
         if asked < 1:
-            raise ConfigError(f"questions={asked}: at least one has to be asked")
+            raise ConfigError(f"questions={asked}: at least one is needed")
         return Path.cwd(), [{"type": "oneshot_qs", "numq": asked}]
     if isinstance(asked, str | Path):
         path = Path(asked).expanduser().resolve()
@@ -254,7 +254,7 @@ def _questions(asked: Sequence[str] | str | Path | int) -> tuple[Path, list[dict
     texts = list(asked)
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise ConfigError(
-            "questions has to hold texts, and at least one",
+            "questions must be a list of at least one text",
             hint="Each is one user message: ['Who are you?', 'When do you open?'].",
         )
     return Path.cwd(), [{"type": "hardcoded", "questions": list(dict.fromkeys(texts))}]
@@ -269,7 +269,7 @@ def _given(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) ->
 
     if isinstance(model, PeftModel):
         raise ModelError(
-            "a PEFT model carries an adapter already",
+            "a PEFT model already carries an adapter",
             hint="Give its base as `model`, and the bake to go on from as `parent`.",
         )
     if not isinstance(model, PreTrainedModel):
@@ -297,7 +297,7 @@ def _as_loaded(settings: Mapping[str, Any], given: BaseModel | None) -> Mapping[
     if settings.get("dtype") not in (None, own):
         raise ConfigError(
             f"dtype={settings['dtype']}, but the model is loaded as {given.model.dtype}",
-            hint="Load it in the type that it shall be baked in, or give its name.",
+            hint="Load it in the dtype to bake in, or give its name.",
         )
     return {**settings, "dtype": own}
 

@@ -255,7 +255,7 @@ def _answers(
     from bakery.backends.base import AnswerRequest
 
     if isinstance(questions, str):
-        raise ConfigError("questions is one text: give a list", hint="`chat` answers one.")
+        raise ConfigError("questions is a single text: give a list", hint="`chat` answers one.")
     asked = [
         AnswerRequest(short_id([settings.seed, at, list(messages)]), messages)
         for at, messages in enumerate(map(messages_of, questions))

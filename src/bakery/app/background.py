@@ -93,7 +93,7 @@ def launch(
     with repo.store.lock(repo.store.root / "launch", "bgit run --detach", wait_s=LAUNCH_S):
         for other in job.listed(repo.store, repository=repo.git.common_dir, note=reporter.note):
             if other.is_live and _same(other, new):
-                reporter.note("this very run is under way already")
+                reporter.note("this same run is already under way")
                 return other
             if _bakes_on(other, new.branch) and made:
                 reporter.note(

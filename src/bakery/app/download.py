@@ -150,8 +150,8 @@ def _refuse_made_up(repo: ModelRepo, bake: RecordedBake) -> None:
     chain, _ = show.ancestry(repo.lineage(), bake)
     if found := next((link for link in chain if link.backend), None):
         raise RepoError(
-            f"{found.name} learnt made-up answers, of the {found.backend} backend: it is not to "
-            "be taken for a model",
+            f"{found.name} learnt made-up answers, of the {found.backend} backend: it must not "
+            "pass for a model",
             hint="Bake it without --backend, then download that.",
         )
 
@@ -244,7 +244,7 @@ def _dtype(base: BaseModel, asked: str) -> torch.dtype:
 def _check_free(path: Path, form: Form, *, force: bool) -> None:
     """Refuse a place that is taken; with `force` only by what is no export, and nothing else."""
     if not path.absolute().parent.is_dir():
-        raise ConfigError(f"there is no folder {path.absolute().parent}", hint="Make it first.")
+        raise ConfigError(f"there is no folder {path.absolute().parent}", hint="Create it first.")
     if not path.exists() and not path.is_symlink():
         return
     if not force:

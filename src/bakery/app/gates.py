@@ -40,7 +40,7 @@ def check_teacher(seen: Look, allow: Collection[str]) -> None:
         raise GateError(
             f"{seen.parent} does not obey the prompt of {seen.target}: {'; '.join(seen.warnings)}",
             hint="`bgit check --sample` shows its answers. Change the prompt, bake on another "
-            "model, or go on in any case: `bgit run --allow teacher`.",
+            "model, or go on anyway: `bgit run --allow teacher`.",
         )
 
 

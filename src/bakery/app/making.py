@@ -192,7 +192,7 @@ class Making:
             raise ModelError(
                 f"{request.model} has changed since it answered: its digest is {now[:16]}, "
                 f"and was {str(then)[:16]}",
-                hint=f"Delete {folder} to have it answer anew, or give back the model that it was.",
+                hint=f"Delete {folder} to have it answer anew, or restore the model as it was.",
             )
 
     def _once(self, folder: Path, stage: str, make: Callable[[], int]) -> int:

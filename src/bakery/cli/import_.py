@@ -15,7 +15,7 @@ from bakery.ui.progress import reporter
 @click.command("import")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option("--all", "everything", is_flag=True, help="All that the bakes of this branch need.")
+@click.option("--all", "everything", is_flag=True, help="Take all that this branch's bakes need.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was taken as JSON.")
 @click.pass_context
 def import_(

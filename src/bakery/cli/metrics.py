@@ -25,7 +25,7 @@ from bakery.ui import metrics as screen
     multiple=True,
     help=f"Chart this instead of the loss: {', '.join(look.SERIES)}, or all.",
 )
-@click.option("--watch", is_flag=True, help="Follow a bake while it is trained.")
+@click.option("--watch", is_flag=True, help="Follow a bake while it trains.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print every logged step as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print every logged step as JSON.")
 @click.option(

@@ -13,7 +13,7 @@ from bakery.ui.reproduce import show_reproduced, show_steps
 @click.command()
 @click.argument("model", default="parent", metavar="[MODEL]")
 @click.option(
-    "--force", is_flag=True, help="From the base on, though the weights of an ancestor are here."
+    "--force", is_flag=True, help="Start from the base, even if an ancestor's weights are here."
 )
 @click.option("--dry-run", is_flag=True, help="Only list what would be made, in order.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")

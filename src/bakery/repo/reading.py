@@ -72,7 +72,7 @@ def plain_file(root: Path, name: str) -> Path:
     if path.resolve() != path:
         raise _leads_elsewhere(name)
     if path.exists() and not path.is_file():
-        raise RepoError(f"{name} is no file")
+        raise RepoError(f"{name} is not a file")
     return path
 
 
@@ -125,6 +125,6 @@ def _leads_elsewhere(name: str) -> RepoError:
 def _refuse_pointer(data: bytes, name: str) -> None:
     if data.startswith(_POINTER) and len(data) < _POINTER_BYTES:
         raise RepoError(
-            f"{name} is a pointer of Git LFS, not the file itself: `git lfs pull` brings that",
+            f"{name} is a Git LFS pointer, not the file itself: `git lfs pull` brings that",
             hint="Git LFS has to be installed: `git lfs install`.",
         )

@@ -82,7 +82,7 @@ class OneshotQuestions(_Asked):
     @model_validator(mode="after")
     def _one_template(self) -> OneshotQuestions:
         if self.template_path is not None and self.template_content is not None:
-            raise ValueError("template_path and template_content are both there: keep one")
+            raise ValueError("template_path and template_content are both given: keep one")
         return self
 
 
@@ -105,7 +105,7 @@ class HardcodedQuestions(_Fixed):
         tuple[Annotated[str, Field(min_length=1)], ...],
         Field(min_length=1, description="The questions, as they are asked."),
     ]
-    numq: Annotated[Count | None, Field(description="Has to be their number.")] = None
+    numq: Annotated[Count | None, Field(description="Must be their number.")] = None
 
     @model_validator(mode="after")
     def _counts_itself(self) -> HardcodedQuestions:
@@ -149,7 +149,7 @@ class DatasetQuestions(_Fixed):
         if data_sets.is_file(dataset):
             if not dataset.lower().endswith(data_sets.FILE_KINDS):
                 raise ValueError(
-                    f"is no kind of file that is read: {', '.join(data_sets.FILE_KINDS)}"
+                    f"is not a kind of file that can be read: {', '.join(data_sets.FILE_KINDS)}"
                 )
         elif dataset not in data_sets.KNOWN and not data_sets.is_hub_id(dataset):
             if guess := yaml_text.nearest(dataset, list(data_sets.KNOWN)):

@@ -72,7 +72,7 @@ class Look:
     def text(self) -> str:
         """Return the answers one above the other, in lines of at most `WIDTH` signs."""
         rows = [f"{len(self.asked)} questions to {self.parent},"]
-        rows.append(f"  without the prompt of {self.target} and behind it:")
+        rows.append(f"  without the prompt of {self.target} and with it:")
         for one in self.asked:
             rows.append(f"  {_brief(one.question, WIDTH - 2)}")
             rows += _cell("without", one.unprompted)

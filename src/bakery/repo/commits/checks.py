@@ -84,7 +84,7 @@ def can_commit(git: Git) -> str:
         )
     if git.head() is None:
         raise RepoError(
-            f"branch {branch!r} has no commit yet",
+            f"branch {branch!r} has no commits yet",
             hint='`bgit add -A`, then `bgit commit -m "Start"`.',
         )
     has_identity(git)

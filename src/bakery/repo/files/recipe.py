@@ -280,7 +280,7 @@ def _split(
                 state.refuse_conflict(data.decode("utf-8", "replace"), source)
                 line = data.count(b"\n", 0, start) + 2
                 raise state.damaged(
-                    f"{source}:{line}", f"the block of bake {bake_id} is not whole, or there twice"
+                    f"{source}:{line}", f"the block of bake {bake_id} is incomplete, or there twice"
                 )
             read.append(block)
         elif bake_id in found:
@@ -368,7 +368,7 @@ def _whole(block: str) -> Mapping[str, Any] | str:
     except hosted.UNREADABLE as error:
         return " ".join(str(error).split())
     if not isinstance(data, dict):
-        return "it is no mapping"
+        return "it is not a mapping"
     return recorded.problem(data) or data
 
 

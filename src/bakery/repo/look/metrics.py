@@ -212,7 +212,7 @@ def chosen(histories: Sequence[History], names: Sequence[str]) -> list[str]:
         if name not in there:
             raise ConfigError(
                 f"there is no series {name!r} here",
-                hint=f"There is: {', '.join([*there, 'all'])}.",
+                hint=f"There are: {', '.join([*there, 'all'])}.",
             )
     return list(dict.fromkeys(names)) or there[:1]
 

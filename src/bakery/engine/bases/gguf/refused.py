@@ -43,9 +43,9 @@ def check(header: Header) -> None:
     name = header.path.name
     if header.architecture not in READ:
         raise ModelError(
-            f"{name} is of the architecture {header.architecture or '(none)'!r}, which is not read "
+            f"{name} has the architecture {header.architecture or '(none)'!r}, which is not read "
             "from GGUF",
-            hint=f"{SAFETENSORS} From GGUF are read: {', '.join(READ)}.",
+            hint=f"{SAFETENSORS} Read from GGUF: {', '.join(READ)}.",
         )
     if header.of_model("expert_count") and header.architecture not in _MIXTURES:
         raise ModelError(
@@ -55,7 +55,7 @@ def check(header: Header) -> None:
         )
     if not str(header.metadata.get("tokenizer.chat_template", "")).strip():
         raise ModelError(
-            f"{name} has no chat template, so it is no chat model",
+            f"{name} has no chat template, so it is not a chat model",
             hint="Take the instruction-tuned one: its file has a tokenizer.chat_template.",
         )
     tokenizer = header.metadata.get("tokenizer.ggml.model")
