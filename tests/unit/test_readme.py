@@ -115,7 +115,7 @@ def test_every_command_explains_itself_within_eighty_columns(name):
 
 
 def test_the_speed_that_the_readme_tells_was_printed_by_the_benchmark():
-    (told,) = blocks(ROOT / "README.md", "text")[:1]
+    (told,) = [t for t in blocks(ROOT / "README.md", "text") if "a whole bake" in t]
     measured = text_of(ROOT / "docs" / "speed.md").splitlines()
     assert [line for line in told.splitlines() if line not in measured] == []
 
