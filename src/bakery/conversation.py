@@ -198,7 +198,7 @@ class Conversation:
 
 
 def number(text: str, what: str, least: float | None = None, most: float | None = None) -> float:
-    """Return a number as a person typed it; ConfigError where it is none, or out of range."""
+    """Return a number as a person typed it; ConfigError where it is not one, or out of range."""
     try:
         value = float(text)
     except ValueError:

@@ -118,7 +118,7 @@ class ModelRef:
 
     @classmethod
     def parse(cls, text: str) -> ModelRef:
-        """Read a full model name, or say that it is none."""
+        """Read a full model name, or say that it is not one."""
         match = _REF_SHAPE.fullmatch(text.strip())
         if not match:
             raise ConfigError(

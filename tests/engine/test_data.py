@@ -208,7 +208,7 @@ def test_the_hubs_own_error_is_shown(monkeypatch):
     # The switch is read when the library is imported; without it, it tries for half a minute.
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     said = said_about("nobody/nothing")
-    assert "cannot load 'nobody/nothing', which is no file here, from the hub: " in said
+    assert "cannot load 'nobody/nothing', which is not a file here, from the hub: " in said
     assert "Error" in said
 
 

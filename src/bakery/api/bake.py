@@ -54,20 +54,20 @@ def bake(
     """Bake a prompt into a model: train an adapter that answers as if the prompt were there.
 
     model      a hub id, a folder, a .gguf file, "tiny", or a loaded PreTrainedModel (with its
-               `tokenizer`): its weights are read, and nothing of it is changed
+               `tokenizer`): its weights are read, and nothing in it changes
     prompt     a text, taken as the system message, or a list of messages
     questions  what it is asked while it learns: a list of texts, a data file (.jsonl, .csv,
-               .txt, ...), or how many the model shall write itself
+               .txt, ...), or how many the model should write itself
     out        a folder for the adapter; it stays in your cache in any case
-    parent     an earlier bake to go on from: a Bake, or its folder
+    parent     an earlier bake to continue from: a Bake, or its folder
     allow      stops to go on at: "questions", "teacher" (see `bgit run --allow`)
     settings   epochs, learning_rate, r, max_tokens, seed, ...: the keys of input.yml, flat;
-               what is not said is chosen by the model (docs/defaults.md)
+               what you leave out goes by the model (docs/defaults.md)
 
     Some questions are held out, and the card is measured on them. What was asked, answered and
     trained is kept by what it was made of: the same call again returns at once, and an
-    interrupted one goes on where it was. Raises ConfigError for settings that are wrong, before
-    anything is loaded, and GateError where baking would be no use.
+    interrupted one resumes where it stopped. Raises ConfigError for settings that are wrong, before
+    anything is loaded, and GateError where baking would be pointless.
 
         bake = bakery.bake("tiny", "You are Yoda. Answer as he talks.", 40)
         print(bake.card.gap_closed, bake.chat("Who are you?"))
@@ -106,12 +106,12 @@ class Bake:
 
     @property
     def id(self) -> str:
-        """The 16 hex digits that name what it was made of."""
+        """The 16 hex digits that name what it was made from."""
         return str(self._result["bake_id"])
 
     @property
     def card(self) -> Card:
-        """How near it is to its prompted parent, on questions that it never trained on."""
+        """How close it is to its prompted parent, on questions it never trained on."""
         return Card.from_data(self._result["card"])
 
     @property
@@ -121,12 +121,12 @@ class Bake:
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know of how it was made, warnings among them."""
+        """What a person should know about how it was made, warnings included."""
         return list(self._result["notes"])
 
     @property
     def result(self) -> Mapping[str, Any]:
-        """All that is recorded of it: bake.json."""
+        """All that is recorded about it: bake.json."""
         return self._result
 
     @property
@@ -141,7 +141,7 @@ class Bake:
 
     @property
     def model(self) -> PeftModel:
-        """The model of PEFT, with the adapter, ready to use."""
+        """The PEFT model, with the adapter, ready to use."""
         return self.speaking.model
 
     @property
@@ -212,7 +212,7 @@ class _Older:
 
 
 def _parent(parent: Bake | str | Path, base: BaseModelId) -> _Older:
-    """Return the bake to go on from, or say why that is none of this base."""
+    """Return the bake to go on from, or say why it does not fit this base."""
     from bakery.engine.models import adapter_folder
 
     folder = parent.adapter if isinstance(parent, Bake) else Path(parent).expanduser().resolve()

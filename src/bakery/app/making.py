@@ -256,7 +256,7 @@ class Making:
             return self._named(before)
         if old == new:
             self.bench.store.put(beside, folder)
-            self.reporter.note(f"trained again to the digest it had, {new[:16]}: mended")
+            self.reporter.note(f"trained again to the digest it had, {new[:16]}: repaired")
             return result
         if self.bench.is_recorded(request.id):
             shutil.rmtree(beside)

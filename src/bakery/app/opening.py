@@ -140,7 +140,7 @@ class Models:
         return self._baked(request.parent) if request.parent else self.bare()
 
     def expect(self, request: RolloutRequest) -> None:
-        """Refuse a request whose answering model is not to be had, before anything is loaded."""
+        """Refuse a request whose answering model is not available, before anything is loaded."""
         if request.model is not None and request.model.startswith(HOSTED):
             _endpoint(request.model)
         elif request.parent is not None and request.parent != self._parent:

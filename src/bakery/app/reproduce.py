@@ -216,7 +216,7 @@ def _again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Again:
 
 
 def _unwatched(plan: Plan) -> Plan:
-    """Return a plan whose training tells nobody outside of this machine of itself."""
+    """Return a plan whose training tells nobody outside this machine of itself."""
     assert plan.bake is not None
     running = replace(plan.bake.running, wandb=None)
     return replace(plan, bake=replace(plan.bake, running=running))

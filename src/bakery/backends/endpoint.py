@@ -373,7 +373,7 @@ def _is_slow(error: Exception) -> bool:
 
 
 def _proxy_at_fault(environment: Mapping[str, str]) -> str | None:
-    """Return the variable of a proxy that is none that can be used, or else of any proxy."""
+    """Return the variable of a proxy that cannot be used, or else of any proxy."""
     kinds = [f"{scheme}_PROXY" for scheme in ("ALL", "HTTPS", "HTTP", "NO")]
     names = [n for k in kinds for n in (k, k.lower()) if environment.get(n)]
     at_fault = (n for n in names if "://" in environment[n] and not _is_address(environment[n]))

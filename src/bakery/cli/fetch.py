@@ -24,7 +24,7 @@ FAILED = 1
 def fetch(context: click.Context, words: tuple[str, ...], wait: bool, as_json: bool) -> None:
     """Record what was baked in the background, or fetch as git does.
 
-    Each bake is recorded on the branch that launched it, and only there. What still runs is
+    Each bake is recorded on the branch that launched it, and only there. What is still running is
     shown with how far it is, what failed with its error. With anything to fetch from
     (`bgit fetch origin`, `--all`) it is git's fetch.
     """

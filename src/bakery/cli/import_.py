@@ -25,7 +25,7 @@ def import_(
 
     SOURCE is another clone, its store, a folder or archive that `bgit download` made. Without
     MODEL the current model's are taken. Everything is checked against the digests of recipe.yml
-    first. Ends with 1 where something is still missing, or SOURCE is an export of another model.
+    first. Exits with 1 if something is still missing, or SOURCE is an export of another model.
     """
     repo = ModelRepo.find()
     with reporter() as shown:

@@ -30,8 +30,8 @@ def jobs(
 ) -> None:
     """List the runs in the background, or follow one.
 
-    Shown are those that work, wait, or are to be fetched. A job is named by its id, or the first
-    digits of it. They take turns: one works, the others of the same store wait.
+    Shows those that run, wait, or can be fetched. A job is named by its id, or the first
+    digits of it. They take turns: one runs, the others of the same store wait.
     """
     repo = ModelRepo.find()
     if follow is not None and log is not None:

@@ -44,7 +44,7 @@ def metrics(
 ) -> None:
     """Show how training went: of BAKE, or of the bake that is configured or current.
 
-    Several bakes are laid over one another.
+    Several bakes share one chart.
     """
     if sum((as_csv, as_json, out is not None)) > 1 or (watch and (as_csv or out is not None)):
         raise ConfigError("--csv, --json and --out exclude one another; --watch goes with --json")

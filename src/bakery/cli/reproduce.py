@@ -24,7 +24,7 @@ def reproduce(
     """Make a model again from its recipe, and compare the digests with the recorded ones.
 
     MODEL is any name that `bgit models` shows, else the current one. What this clone lacks goes
-    into its store; nothing recorded is replaced. Ends with 1 where anything differs.
+    into its store; nothing recorded is replaced. Exits with 1 if anything differs.
     """
     repo = ModelRepo.find()
     bake = repo.find_bake(model)

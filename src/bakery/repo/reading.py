@@ -1,4 +1,4 @@
-"""One file of a repository: its content, or why it is none that could be baked.
+"""One file of a repository: its content, or why it cannot be baked.
 
 The same file is refused for the same reason in the folder, in the index and in a commit.
 """
@@ -52,7 +52,7 @@ def own_text(git: Git, name: str, *, at: str | None) -> str | None:
 
 
 def text_of(data: bytes, name: str) -> str:
-    """Return content as text, or refuse what is none: replaced characters would be baked."""
+    """Return content as text, or refuse what is not text: replaced characters would be baked."""
     try:
         return data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:

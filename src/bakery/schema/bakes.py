@@ -278,7 +278,7 @@ class OnPolicy(Section):
 
     steps: Annotated[Count, Field(description="Optimizer steps.")] = 40
     loss: Annotated[
-        Literal["reverse_kl", "jsd"], Field(description="What holds the student near the teacher.")
+        Literal["reverse_kl", "jsd"], Field(description="What keeps the student near the teacher.")
     ] = "reverse_kl"
     learning_rate: Annotated[float | None, Field(gt=0, description="Default: the bake's.")] = None
 

@@ -20,7 +20,7 @@ Temperature = Annotated[
     Field(
         ge=0,
         le=2,
-        description="Of the questions' writer. None: 0.7 for a model of this machine (1 for "
+        description="Temperature of the writer. None: 0.7 for a model of this machine (1 for "
         "`tiny`), and 1 for an endpoint.",
     ),
 ]
@@ -69,7 +69,7 @@ class OneshotQuestions(_Asked):
 
     type: Annotated[Literal["oneshot_qs"], Field(description="One model writes many.")]
     template_content: Annotated[
-        str | None, Field(description="The same as the file's text, written out here.")
+        str | None, Field(description="The text itself, written out here.")
     ] = None
 
     @field_validator("template_content")

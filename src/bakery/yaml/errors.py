@@ -1,4 +1,4 @@
-"""What is wrong with a text that is no YAML: where, in words, and what mends it most likely."""
+"""What is wrong with text that is not YAML: where, in words, and the most likely fix."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ _WIDE = 120
 
 
 def _syntax_hint(lines: Sequence[str], number: int, column: int) -> str:
-    """Return what most likely mends the place at which a text is no YAML."""
+    """Return the most likely fix for the place at which a text is not YAML."""
     near = [line for line in lines[max(number - 1, 0) : number + 1] if line.strip()]
     if any("\t" in line[: len(line) - len(line.lstrip())] for line in near):
         return "Indent with spaces: YAML takes no tabs."

@@ -90,7 +90,7 @@ def locate(name: str, revision: str = "") -> tuple[Path, str]:
 
 
 def is_here(name: str | Path) -> bool:
-    """Tell whether a name is that of a folder or a file, and so no hub id."""
+    """Tell whether a name is that of a folder or a file, and so not a hub id."""
     try:
         path = Path(name).expanduser()
     except RuntimeError:  # a home of somebody who is unknown here

@@ -36,7 +36,7 @@ def can_record(git: Git, plan: Plan) -> None:
 
 
 def base_is_the_first(git: Git, base: BaseModelId, bakes: Sequence[RecordedBake]) -> None:
-    """Refuse another base model than the one that the repository was made, or baked, on.
+    """Refuse a base model other than the one that the repository was made, or baked, on.
 
     A base is what it contains: one that was moved or is called otherwise is still the same.
     """

@@ -108,7 +108,7 @@ def head(text: str) -> tuple[str, str, str | None]:
 
 
 def parse(bread: str, recipe: str) -> Former:
-    """Return what both files say; a recipe that is no YAML says nothing."""
+    """Return what both files say; a recipe that is not YAML says nothing."""
     name, base, parent = head(bread)
     sections = _sections(bread)
     try:

@@ -123,7 +123,7 @@ class Header:
 
 
 def read(path: Path) -> Header:
-    """Return what a file says of itself; ModelError where it is no whole GGUF file."""
+    """Return what a file says of itself; ModelError where it is not a whole GGUF file."""
     try:
         with path.open("rb") as file:
             start = file.read(64)

@@ -38,7 +38,7 @@ INSTALL = "`pip install gguf`, or install prompt-bakery with its extra `[gguf]`.
 
 
 def check(header: Header) -> None:
-    """Refuse what is no causal language model for chats, or would not be read as what it is."""
+    """Refuse what is not a causal language model for chats, or would not be read as what it is."""
     _refuse_other_kinds(header)
     name = header.path.name
     if header.architecture not in READ:
