@@ -154,7 +154,7 @@ def test_a_chat_model_is_accepted(path):
         ("t5", {}, r"is an encoder \(t5\)"),
         ("qwen3", {"qwen3.pooling_type": 3}, r"is an encoder \(qwen3\)"),
         ("llama", {"llama.attention.causal": False}, r"is an encoder \(llama\)"),
-        ("rwkv6", {}, "of the architecture 'rwkv6', which is not read from GGUF"),
+        ("rwkv6", {}, "has the architecture 'rwkv6', which is not read from GGUF"),
         ("llama", {"llama.expert_count": 8}, "is a mixture of experts of the architecture 'llama'"),
         ("llama", {"tokenizer.chat_template": None}, "has no chat template"),
         ("llama", {"tokenizer.chat_template": " "}, "has no chat template"),
