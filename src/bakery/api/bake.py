@@ -69,7 +69,8 @@ def bake(
     interrupted one resumes where it stopped. Raises ConfigError for settings that are wrong, before
     anything is loaded, and GateError where baking would be pointless.
 
-        bake = bakery.bake("tiny", "You are Yoda. Answer as he talks.", 40)
+        prompt = "You are Yoda. Answer as he talks, in reversed word order."
+        bake = bakery.bake("tiny", prompt)
         print(bake.card.gap_closed, bake.chat("Who are you?"))
     """
     given = None if isinstance(model, str | Path) else _given(model, tokenizer)
