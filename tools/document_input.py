@@ -60,6 +60,11 @@ Three things hold everywhere. A key that is not known is an error, with the near
 that is read and done differently is named in a warning by `check`, `run` and `status`. And what
 has no default here takes one that fits the base model.
 
+**One system message** is the prompt of most bakes, and has shorter ways of writing: `teacher: "You
+are Yoda."` in `PROMPT`, or in the target itself. `content_file: prompt.md` takes a message from a
+file beside input.yml; all ways of writing the same text make the same ids. The file is added and
+committed like input.yml.
+
 **Several targets.** `TARGET` may be a list; each has a `name` of its own, and chooses its prompts
 with `teacher_prompt` and `student_prompt` among those of `PROMPT`. A target whose student is its
 teacher holds behaviour still in that context: an anchor against forgetting. A student that is not
@@ -84,7 +89,7 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
     },
     "PromptSection": {"name": "yoda", "messages": "[{role: system, content: Be brief.}]",
                       "tools": "[{type: function, function: {name: weather}}]"},
-    "MessageShape": {"role": "system", "content": '"You are Yoda."',
+    "MessageShape": {"role": "system", "content": '"You are Yoda."', "content_file": "yoda.md",
                      "tool_calls": "[{function: {name: weather}}]", "tool_call_id": "call_1",
                      "reasoning_content": "They ask for the weather."},
     "TextPart": {"text": "You are Yoda."},
@@ -95,7 +100,8 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
                      "parameters": "{type: object, properties: {place: {type: string}}}"},
     "Parameters": {"properties": "{place: {type: string}}", "required": "[place]"},
     "Target": {"name": "main_target", "template": "main_target", "teacher_prompt": "yoda",
-               "student_prompt": "yoda", "u": "teacher", "v": "student",
+               "student_prompt": "yoda", "teacher": '"You are Yoda. Speak like Yoda."',
+               "student": '""', "u": "teacher", "v": "student",
                "generators": "[{type: persona}]", "model_name": "base", "max_tokens": "200",
                "temperature": "0.7", "num_traj_per_stimulus": "5", "max_concurrency": "20",
                "extra_kwargs": "{top_p: 0.95}"},

@@ -112,7 +112,7 @@ def _result(parent: ModelRef | None) -> dict[str, object]:
 
 def _commit(branch: str, chain: Sequence[tuple[ModelRef, str]]) -> Iterator[str]:
     here = State("ann", "demo", BASE, chain[-1][0] if chain else None)
-    texts = starter.of_new_repository(here)
+    texts = starter.of_new_repository(here, starter.EXAMPLE)
     texts["recipe.yml"] = recipe.new(BASE.name) + "".join(block for _, block in chain)
     yield f"commit refs/heads/{branch}\ncommitter Ann <ann@example.org> 0 +0000\ndata 4\nBake\n"
     for path, text in texts.items():

@@ -104,6 +104,28 @@ class Conversation:
     asked: list[str] = field(default_factory=list)
     stopped: str | None = None
     """The last question, where its answer was stopped."""
+    beside: Sequence[Voice] = ()
+    """The sides of a comparison, where a single voice answers and could be compared."""
+
+    def compared(self, text: str) -> tuple[Conversation, str]:
+        """Return all sides with what was said so far, and what to ask them: a text, or the last.
+
+        What they answer is not remembered here.
+        """
+        if len(self.voices) > 1:
+            raise ConfigError("several answer already: ask a question")
+        if not self.beside:
+            raise ConfigError(
+                f"{self.voices[0].speaker.name} has no prompt to be compared with",
+                hint="A bake of this repository has: `bgit models` lists them.",
+            )
+        turns = list(self.voices[0].turns)
+        if not text and not self.asked:
+            raise ConfigError("nothing was asked yet: /compare TEXT asks something")
+        if not text:
+            text, turns = self.asked[-1], turns[:-2]
+        sides = [replace(voice, turns=list(turns)) for voice in self.beside]
+        return Conversation(sides, self.settings, self.system), text
 
     def reply(self, text: str) -> Generator[tuple[str, str], None, list[Answer]]:
         """Yield (label, piece) of each voice in turn, and return their answers.

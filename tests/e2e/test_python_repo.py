@@ -10,7 +10,7 @@ import pytest
 
 import bakery
 from bakery.cli.app import SECTIONS
-from bakery.errors import RepoError
+from bakery.errors import ConfigError, RepoError
 from bakery.plain import plain
 from tests.e2e.conftest import Typist, copied
 
@@ -90,6 +90,28 @@ def test_a_repository_is_made_and_baked_in(tmp_path: Path) -> None:
     assert exported.path == tmp_path / "out"
     assert made.revert("yoda").models == (report.model,)
     assert made.state.parent is None
+
+
+def test_a_repository_starts_from_a_prompt_and_questions(tmp_path: Path) -> None:
+    (tmp_path / "brief.md").write_text("You are brief.\n", encoding="utf-8")
+    (tmp_path / "asked.txt").write_text("Who are you?\n", encoding="utf-8")
+    made = bakery.Repo.init(
+        tmp_path / "new", prompt=tmp_path / "brief.md", questions=str(tmp_path / "asked.txt")
+    )
+    made.add(".")
+    made.commit("Be brief")
+    plan = made.plan()
+    assert plan.sources == ("prompt.md", "questions.txt")
+    assert plan.targets[0].stim.teacher.messages[0]["content"] == "You are brief."
+
+
+def test_a_repository_starts_from_a_template(tmp_path: Path) -> None:
+    made = bakery.Repo.init(tmp_path / "new", template="persona")
+    assert (made.path / "TEMPLATE.md").is_file()
+    assert made.plan("worktree").sources == ("prompt.md", "questions.txt")
+    with pytest.raises(ConfigError, match="did you mean `persona`"):
+        bakery.Repo.init(tmp_path / "other", template="personna")
+    assert not (tmp_path / "other").exists()
 
 
 def test_what_is_no_repository_is_told(tmp_path: Path) -> None:

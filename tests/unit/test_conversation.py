@@ -316,7 +316,7 @@ def test_on_a_terminal_an_error_ends_the_answer_and_not_the_chat(capsys):
     lines = ["/hlep", "one", '"""two']
     chat._listen(alone(), typed.from_lines(lines))
     out = capsys.readouterr().out
-    assert "error: there is no /hlep\nhint: /help lists the commands" in out
+    assert "error: there is no /hlep: did you mean /help?\nhint: /help lists the commands" in out
     assert "u one\n" in out
     assert out.endswith('hint: End it with """.\n')
 
@@ -335,13 +335,18 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(capsys):
 
 def test_three_answers_stand_below_one_another_where_it_is_narrow(capsys):
     chat._stream(compared().reply("one"))
-    assert capsys.readouterr().out == "base\nu one\n\nprompted\ns/u one\n\nbaked\nu one\n"
+    assert capsys.readouterr().out == (
+        "base\nu one\n\nprompted\ns/u one\n\nbaked\nu one\n"
+        "base      1 of 2 words not as prompted: u\nbaked     1 of 2 words not as prompted: u\n"
+    )
 
 
 def test_three_answers_stand_side_by_side_where_it_is_wide(capsys, monkeypatch):
     talk = compared()
     chat._side_by_side(talk, talk.reply("one"))
-    (row,) = [line for line in capsys.readouterr().out.splitlines() if "one" in line]
+    shown = capsys.readouterr().out.splitlines()
+    (row,) = [line for line in shown if "one" in line]
+    assert [line.split()[0] for line in shown if "not as prompted" in line] == ["base", "baked"]
     assert row.split() == ["u", "one", "s/u", "one", "u", "one"]
 
 

@@ -97,8 +97,6 @@ def test_show_tells_of_the_base_model(repo):
         ["show", "HEAD:recipe.yml"],
         ["show", "other"],
         ["show", "pirate-tag"],
-        ["show", "no-such-thing"],
-        ["show", "pirate", "parrot", "no-such-thing"],
         ["diff"],
         ["diff", "HEAD~1"],
         ["diff", "HEAD~1", "--", "input.yml"],
@@ -106,7 +104,6 @@ def test_show_tells_of_the_base_model(repo):
         ["diff", "main", "other"],
         ["diff", "--name-only", "main..other"],
         ["diff", "--cached"],
-        ["diff", "pirate", "no-such-thing"],
     ],
 )
 def test_what_names_no_model_is_shown_by_git(repo, words):
@@ -124,6 +121,20 @@ def test_a_branch_that_is_called_like_a_bake_is_git_s(repo):
     assert typed("show", whole).stdout.startswith("ann/yoda/pirate_")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["show", "no-such-thing"],
+        ["show", "pirate", "parrot", "no-such-thing"],
+        ["diff", "pirate", "no-such-thing"],
+    ],
+)
+def test_what_names_neither_a_model_nor_anything_of_git_s_is_refused(repo, words):
+    done = typed(*words)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "there is no model 'no-such-thing'" in done.stderr
+
+
 def test_outside_of_a_model_repository_show_and_diff_are_git_s(workplace):
     done = typed("show", "pirate")
     assert done.returncode == 128
@@ -132,7 +143,7 @@ def test_outside_of_a_model_repository_show_and_diff_are_git_s(workplace):
 
 def test_a_shortened_commit_is_git_s_even_where_an_id_begins_so(repo):
     commit = recorded.git(repo.root, "rev-parse", "HEAD")
-    assert show.named(repo, [commit[:8]]) is None
+    assert show.named(repo, [commit[:8]], most=1) is None
 
 
 def test_diff_shows_what_the_recipes_say_differently(repo):

@@ -66,11 +66,23 @@ class Repo:
         revision: str = "",
         owner: str | None = None,
         name: str | None = None,
+        prompt: str | Path | None = None,
+        questions: str | Path | None = None,
+        template: str | None = None,
         progress: bool = True,
     ) -> Repo:
-        """Make a repository in a folder: a new one, or one that is there, which stays as it is."""
+        """Make a repository in a folder: a new one, or one that is there, which stays as it is.
+
+        `prompt` is a .md or .txt file to bake, `questions` a file of what to ask (without one the
+        base model writes 100), `template` one of the gallery: "persona", "json-format", ….
+        """
         place = Path(folder).expanduser()
-        making.init(place, base_model=base_model, revision=revision, owner=owner, name=name)
+        making.init(
+            place, base_model=base_model, revision=revision, owner=owner, name=name,
+            prompt=None if prompt is None else Path(prompt).expanduser(),
+            questions=None if questions is None else Path(questions).expanduser(),
+            template=template,
+        )  # fmt: skip
         return cls(place, progress=progress)
 
     @property

@@ -22,6 +22,7 @@ from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.schema.model_names import GGUF
+from bakery.spelling import nearest
 from bakery.store.results import RESULT, WEIGHTS
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Meant:
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """What a bake was taught with: the prompt it replaces, and the one that shall do."""
+    """What a bake was taught with: the prompt it replaces, and the one that will do."""
 
     target: str
     teacher: Prompt
@@ -71,8 +72,8 @@ def find(repo: ModelRepo | None, name: str, *, base: str | None = None) -> Meant
         return _outside(folder, base)
     if base is not None:
         raise ConfigError(
-            f"{name} is no folder with an {ADAPTER_CONFIG}, so --base-model says nothing about it",
-            hint="A bake of a repository knows its base; a base is talked to by its own name.",
+            f"{name} is not a folder with an {ADAPTER_CONFIG}, so --base-model does not apply",
+            hint="A bake of a repository knows its base; to talk to a base, give its own name.",
         )
     if repo is None or _folder_with("config.json", name) or _is_file(name):
         found = run.base_model(name)
@@ -115,6 +116,8 @@ def prompts(meant: Meant, target: str | None = None) -> tuple[Prompts, list[str]
     chosen = [t for t in taught if target is None or target in (t.target, given_name(t.target))]
     if not chosen:
         asked = f"has no target {target!r}" if target else "was taught nothing new"
+        if target and (near := nearest(target, map(given_name, names))):
+            asked += f": did you mean {near[0]}?"
         raise ConfigError(
             f"{meant.name} {asked}",
             hint="Its targets: " + (", ".join(names) or "all keep what was there") + ".",
@@ -222,18 +225,19 @@ def voices(
     thinking: bool | None = None,
     taught: Prompts | None = None,
     reporter: Reporter,
-) -> Sequence[Voice]:
-    """Load a model and return who answers: it alone, or beside the base and the prompted parent.
+) -> tuple[Sequence[Voice], Sequence[Voice]]:
+    """Load a model and return it alone, and the base, the prompted parent and it side by side.
 
-    `taught` None: alone. `thinking` None: as the template has it. `whole_chain`: the strength is
-    that of the bakes it was built on, too.
+    `taught` None: there are no sides. `thinking` None: as the template has it. `whole_chain`: the
+    strength is that of the bakes it was built on, too.
     """
     found = opened(
         meant, strength=strength, whole_chain=whole_chain, thinking=thinking, reporter=reporter
     )
     itself = found.speaker()
+    alone = [Voice("", itself)]
     if taught is None:
-        return [Voice("", itself)]
+        return alone, ()
     parent = str(meant.bake.parent) if meant.bake and meant.bake.parent else meant.base.name
     from bakery.backends.chatting import LocalSpeaker
     from bakery.engine.models.strength import AS_BASE, AS_PARENT
@@ -241,7 +245,7 @@ def voices(
     local, dial = found.local, found.dial
     bare = LocalSpeaker(meant.base.name, local, dial=dial, at=AS_BASE, scalable=False)
     teacher = LocalSpeaker(parent, local, dial=dial, at=AS_PARENT, scalable=False)
-    return [
+    return alone, [
         Voice("base", bare, taught.student),
         Voice("prompted", teacher, taught.teacher, fixed=True),
         Voice("baked", itself, taught.student),
@@ -303,7 +307,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     except ValueError as error:
         raise ModelError(f"{path} is not JSON: {error}") from error
     if not isinstance(data, Mapping):
-        raise ModelError(f"{path} is no JSON object")
+        raise ModelError(f"{path} is not a JSON object")
     return data
 
 

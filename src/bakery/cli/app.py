@@ -5,7 +5,6 @@ No command is imported before it is called.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ import click
 
 from bakery.cli import passthrough, rim
 from bakery.errors import BakeryError
+from bakery.spelling import nearest
 
 # section → command → what it does. Shown by --help without importing anything.
 SECTIONS: Mapping[str, Mapping[str, str]] = {
@@ -38,7 +38,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "tree": "Show which model was baked on which, over all branches.",
         "chat": "Talk to a model.",
     },
-    "Take along": {
+    "Share": {
         "download": "Write a model's weights to a folder or an archive.",
         "import": "Bring weights, questions and answers into this clone.",
         "reproduce": "Make a model again from its recipe, and compare the digests.",
@@ -47,7 +47,15 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "adopt": "Make another branch's model, or any other, the current one.",
         "revert": "Take bakes back, or revert any other commit as git does.",
     },
+    "Help": {
+        "help": "Explain a command with examples, or a verb of git as git does.",
+        "version": "Show the versions of bgit and git.",
+        "completion": "Print what makes a shell complete bgit's words.",
+    },
 }
+
+_ASIDE = ("help", "version", "completion")
+"""Commands that are about bgit itself: they neither need nor touch a repository."""
 
 GIT_LINE = "Every other verb is git's: bgit add, commit, log, switch, merge, push, …"
 
@@ -60,20 +68,31 @@ _PLACES = {"import": ("import_", "import_")}
 _FORMER_HOOK = "update-bread"
 
 
+def names() -> list[str]:
+    """Return the names of our own commands."""
+    return [name for commands in SECTIONS.values() for name in commands]
+
+
+def place(name: str) -> tuple[str, str]:
+    """Return the module of a command, and what it is called there."""
+    return _PLACES.get(name, (name, name))
+
+
 class LazyGroup(click.Group):
     """Commands that are imported when they are called; any other verb goes to git unchanged."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of our own commands."""
-        return [name for commands in SECTIONS.values() for name in commands]
+        return names()
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import a command at the moment it is asked for."""
         if name not in self.list_commands(ctx):
             return None
-        module, attribute = _PLACES.get(name, (name, name))
+        module, attribute = place(name)
         command = getattr(importlib.import_module(f"bakery.cli.{module}"), attribute)
         assert isinstance(command, click.Command)
+        command.epilog = f"`bgit help {name}` has examples."
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -97,7 +116,8 @@ class LazyGroup(click.Group):
         arguments = arguments or ["--help"]
         verb = arguments[0]
         ours = verb in self.list_commands(click.Context(self))
-        if not verb.startswith("-") and not (ours and {"-h", "--help"} & set(arguments)):
+        asks = ours and (verb in _ASIDE or {"-h", "--help"} & set(arguments))
+        if not verb.startswith("-") and not asks:
             _finish_pending()
         if verb == _FORMER_HOOK:
             return 0
@@ -119,7 +139,7 @@ class LazyGroup(click.Group):
 
     def _suggest(self, verb: str) -> None:
         """Name the command of ours that a verb which git does not know most likely means."""
-        near = difflib.get_close_matches(verb, self.list_commands(click.Context(self)), n=1)
+        near = nearest(verb, self.list_commands(click.Context(self)))
         if near and not passthrough.is_known(verb):
             rim.show_hint(f"did you mean `bgit {near[0]}`?")
 
@@ -183,5 +203,5 @@ def _warn_of_mistakes() -> None:
         repo.plan()
     except BakeryError as error:
         console.note(f"`bgit run` would refuse what is committed: {error.message}")
-        mended = "Then `bgit check`, and `bgit commit --amend`."
-        rim.show_hint(f"{error.hint} {mended}" if error.hint else f"Mend it. {mended}")
+        then = "Then `bgit check`, and `bgit commit --amend`."
+        rim.show_hint(f"{error.hint} {then}" if error.hint else f"Fix it. {then}")

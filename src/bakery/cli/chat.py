@@ -21,7 +21,7 @@ from bakery.ui.typed import history_file
 def _finite(context: click.Context, parameter: click.Parameter, value: float) -> float:
     """Refuse nan and inf, which every range lets pass."""
     if not math.isfinite(value):
-        raise click.BadParameter(f"{value} is no finite number", context, parameter)
+        raise click.BadParameter(f"{value} is not a finite number", context, parameter)
     return value
 
 
@@ -39,7 +39,7 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
 @click.option(
     "--compare",
     is_flag=True,
-    help="Answer three times: the base, the parent behind the prompt, the bake.",
+    help="Answer three times: the base, the parent with the prompt, the bake.",
 )
 @click.option("--target", metavar="NAME", help="Whose prompt --compare takes, of several targets.")
 @click.option(
@@ -50,7 +50,7 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
     metavar="X",
     help="How much of the bake: 0 is its parent, 1 as baked, 0.5 half-baked.",
 )
-@click.option("--strength-all", is_flag=True, help="--strength is that of the earlier bakes, too.")
+@click.option("--strength-all", is_flag=True, help="--strength applies to the earlier bakes, too.")
 @click.option(
     "--temperature",
     type=click.FloatRange(0, MOST_TEMPERATURE),
@@ -71,7 +71,7 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
     "--max-tokens",
     type=click.IntRange(1),
     metavar="N",
-    help="How long an answer may become; else 512, or what the context leaves.",
+    help="How long an answer may get; by default 512, or what the context leaves.",
 )
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", help="Draw the same answers every time."
@@ -83,11 +83,13 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
 )
 @click.option("--each", is_flag=True, help="Every piped line is a conversation of its own.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for every question.")
-@click.option("--no-history", is_flag=True, help="Neither read nor keep what is typed.")
+@click.option(
+    "--no-history", is_flag=True, help="Neither read nor write the history of typed lines."
+)
 @click.option(
     "--base-model",
     metavar="MODEL",
-    help="The base of an adapter's folder, where its own is not to be found.",
+    help="The base of an adapter's folder, where its own cannot be found.",
 )
 def chat(
     model: str | None,
@@ -125,8 +127,8 @@ def chat(
     repo = ModelRepo.find() if model is None else ModelRepo.here()
     meant = speakers.find(repo, model or "parent", base=base_model)
     with reporter() as shown:
-        taught = _taught(meant, target, shown) if compare else None
-        voices = speakers.voices(
+        taught = _taught(meant, target, shown) if compare else speakers.taught(meant)
+        alone, sides = speakers.voices(
             meant,
             strength=strength,
             whole_chain=strength_all,
@@ -134,7 +136,8 @@ def chat(
             taught=taught,
             reporter=shown,
         )
-    conversation = Conversation(voices, ChatSettings(temperature, top_p, max_tokens, seed), told)
+    settings = ChatSettings(temperature, top_p, max_tokens, seed)
+    conversation = Conversation(sides if compare else alone, settings, told, beside=sides)
     if messages:
         screen.answer_messages(conversation, messages, each=each, as_json=as_json)
     elif piped:

@@ -29,11 +29,21 @@ def hand_to_git(arguments: Sequence[str]) -> int:
 
 def is_known(verb: str) -> bool:
     """Tell whether git has a verb, of its own or as an alias."""
-    listed = subprocess.run(
-        ["git", "--list-cmds=builtins,main,others,alias"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    listed = _listed("builtins,main,others,alias")
     # Where git cannot say, it is git's verb: nothing is added to what git said.
-    return listed.returncode != 0 or verb in listed.stdout.split()
+    return listed is None or verb in listed
+
+
+def verbs() -> list[str]:
+    """Return the verbs that git completes, aliases too; none where it cannot say."""
+    return _listed("list-mainporcelain,others,nohelpers,alias,list-complete,config") or []
+
+
+def _listed(kinds: str) -> list[str] | None:
+    try:
+        listed = subprocess.run(
+            ["git", f"--list-cmds={kinds}"], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return None
+    return listed.stdout.split() if listed.returncode == 0 else None

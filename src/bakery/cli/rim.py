@@ -9,6 +9,7 @@ import _thread
 import contextlib
 import errno
 import os
+import re
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ from typing import NoReturn
 import click
 
 from bakery.errors import BakeryError
+from bakery.spelling import nearest
 
 INTERRUPTED = 130
 """What a shell expects of a program that was stopped with Ctrl-C."""
@@ -38,9 +40,8 @@ def end(work: Callable[[], int], *, stopped: str) -> NoReturn:
         code = _say(error.message, error.hint, error.exit_code)
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "bgit"
-        code = _say(
-            error.format_message(), f"`{path} --help` shows what it takes.", error.exit_code
-        )
+        hint = f"{_meant(error)}`{path} --help` shows what it takes."
+        code = _say(error.format_message(), hint, error.exit_code)
     except click.ClickException as error:
         code = _say(error.format_message(), None, error.exit_code)
     except BrokenPipeError:  # whoever read along has seen enough
@@ -52,6 +53,15 @@ def end(work: Callable[[], int], *, stopped: str) -> NoReturn:
         click.echo(f"\nstopped; {stopped}", err=True)
         code = INTERRUPTED
     sys.exit(code)
+
+
+def _meant(error: click.UsageError) -> str:
+    """Return which of its choices a parameter's wrong value most likely means, as a question."""
+    parameter = getattr(error, "param", None)
+    choices = getattr(parameter.type, "choices", ()) if parameter is not None else ()
+    wrong = re.match(r"'(.*?)' is not one of ", error.message)
+    near = nearest(wrong[1], map(str, choices)) if wrong else []
+    return f"did you mean `{near[0]}`? " if near else ""
 
 
 def show_hint(text: str) -> None:

@@ -36,8 +36,8 @@ def show(
         raise ConfigError("name one model", hint="`bgit models` lists them.")
     chosen = words or (("parent",) if ours else ())
     named = None
-    if repo is not None and len(chosen) == 1 and not are_paths(context):
-        named = look.named(repo, chosen, surely=ours)
+    if repo is not None and not are_paths(context):
+        named = look.named(repo, chosen, most=1, surely=ours)
     if repo is None or named is None:
         context.exit(passthrough.hand_to_git(["show", *arguments(context)]))
     (bake,) = named

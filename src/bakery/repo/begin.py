@@ -23,34 +23,51 @@ from bakery.repo.git import Git
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
+EXAMPLE: Mapping[str, bytes] = {INPUT: starter.EXAMPLE.encode()}
+"""What there is to bake where nobody says."""
+
 _GROWN = (".gitattributes", ".gitignore")
 """Files of git's own that may be there: what bgit needs is added at their end."""
 
 
-def begin(folder: Path, *, name: str, owner: str | None, base: BaseModelId) -> Git:
-    """Make a repository with an example to bake, and return its git."""
-    check(folder, name=name, owner=owner)
-    with _or_as_before(folder):
+def begin(
+    folder: Path,
+    *,
+    name: str,
+    owner: str | None,
+    base: BaseModelId,
+    draft: Mapping[str, bytes] = EXAMPLE,
+) -> Git:
+    """Make a repository with something to bake, and return its git.
+
+    `draft` is input.yml and what belongs to it: the user's to edit, and to commit.
+    """
+    check(folder, name=name, owner=owner, draft=draft)
+    with _or_as_before(folder, draft):
         folder.mkdir(parents=True, exist_ok=True)
         git = Git.find(folder) if (folder / ".git").exists() else Git.init(folder)
         _check_ready(git)
         merging.install(git)
-        texts = _texts(folder, State(owner or _slug(git.ask("config", "user.name")), name, base))
+        new = State(owner or _slug(git.ask("config", "user.name")), name, base)
+        texts = _texts(folder, new, draft[INPUT].decode())
         for path, text in texts.items():
             (folder / path).write_text(text, encoding="utf-8", newline="\n")
         git.run("add", "--force", "--", *texts)
         git.commit(f"init: {name}")
         # Not committed: what is baked, and why, is for the user's own first commit to say.
-        (folder / INPUT).write_text(starter.EXAMPLE, encoding="utf-8", newline="\n")
+        for path, content in draft.items():
+            (folder / path).write_bytes(content)
     return git
 
 
-def check(folder: Path, *, name: str, owner: str | None) -> None:
+def check(
+    folder: Path, *, name: str, owner: str | None, draft: Mapping[str, bytes] = EXAMPLE
+) -> None:
     """Refuse a name that models cannot bear, and a folder whose files would be written over."""
     _check_name(name, "repository")
     if owner is not None:
         _check_name(owner, "owner")
-    _check_free(folder)
+    _check_free(folder, draft)
 
 
 def around(folder: Path) -> Path | None:
@@ -66,7 +83,7 @@ def around(folder: Path) -> Path | None:
         return None
 
 
-def _check_free(folder: Path) -> None:
+def _check_free(folder: Path, draft: Mapping[str, bytes]) -> None:
     if folder.exists() and not folder.is_dir():
         raise RepoError(f"{folder} is a file", hint="Give another name.")
     taken = [path for path in (BREAD, RECIPE, INPUT) if (folder / path).exists()]
@@ -75,11 +92,17 @@ def _check_free(folder: Path) -> None:
             f"{folder} is a model repository already",
             hint="`bgit status` shows it; one repository holds one model.",
         )
-    if taken:
+    taken += [path for path, content in draft.items() if _is_other(folder / path, content)]
+    if taken := list(dict.fromkeys(taken)):
         raise RepoError(
             f"{folder} holds {' and '.join(taken)}, which bgit would write",
             hint="Move it away, or give another folder.",
         )
+
+
+def _is_other(path: Path, content: bytes) -> bool:
+    """Tell whether something lies there that would be written over."""
+    return path.exists() and not (path.is_file() and path.read_bytes() == content)
 
 
 def _check_ready(git: Git) -> None:
@@ -96,9 +119,9 @@ def _check_ready(git: Git) -> None:
         )
 
 
-def _texts(folder: Path, new: State) -> Mapping[str, str]:
-    """Return what is to be written; a README that is there stays as it is."""
-    texts = starter.of_new_repository(new)
+def _texts(folder: Path, new: State, example: str) -> Mapping[str, str]:
+    """Return what is to be committed; a README that is there stays as it is."""
+    texts = starter.of_new_repository(new, example)
     for path in _GROWN:
         if (folder / path).exists():
             before = (folder / path).read_text(encoding="utf-8").rstrip("\n")
@@ -109,10 +132,10 @@ def _texts(folder: Path, new: State) -> Mapping[str, str]:
 
 
 @contextmanager
-def _or_as_before(folder: Path) -> Iterator[None]:
+def _or_as_before(folder: Path, draft: Mapping[str, bytes]) -> Iterator[None]:
     """Leave a folder as it was where the block fails."""
     there, had_git = folder.exists(), (folder / ".git").exists()
-    own = (BREAD, RECIPE, INPUT, *_GROWN, "README.md")
+    own = dict.fromkeys((BREAD, RECIPE, INPUT, *_GROWN, "README.md", *draft))
     kept = {path: (folder / path).read_bytes() for path in own if (folder / path).is_file()}
     made = _first_missing(folder)
     try:

@@ -55,9 +55,17 @@ class ModelRepo:
         self.launch_branch: str | None = None  # None: no bake was launched, or on no branch
 
     @classmethod
-    def init(cls, folder: Path, *, name: str, owner: str | None, base: BaseModelId) -> ModelRepo:
-        """Make a repository with an example to bake; nothing is left behind where that fails."""
-        return cls(begin.begin(folder, name=name, owner=owner, base=base))
+    def init(
+        cls,
+        folder: Path,
+        *,
+        name: str,
+        owner: str | None,
+        base: BaseModelId,
+        draft: Mapping[str, bytes] = begin.EXAMPLE,
+    ) -> ModelRepo:
+        """Make a repository with something to bake; nothing is left behind where that fails."""
+        return cls(begin.begin(folder, name=name, owner=owner, base=base, draft=draft))
 
     @classmethod
     def find(cls, start: Path | None = None, *, backend: str | None = None) -> ModelRepo:

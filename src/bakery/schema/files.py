@@ -16,7 +16,7 @@ from bakery.schema.bakes import Bake
 from bakery.schema.common import Name, Path, Section, remarks_in
 from bakery.schema.inheritance import Sections, filled_in, named
 from bakery.schema.problems import Problems, advice
-from bakery.schema.prompts import TEACHER, PromptSection
+from bakery.schema.prompts import TEACHER, PromptSection, system
 from bakery.schema.sources import Read, Sources
 from bakery.schema.targets import Target
 from bakery.yaml import text as yaml_text
@@ -46,12 +46,25 @@ class File(Section):
         ),
     ] = None
 
+    @field_validator("DEFAULTS", mode="before")
+    @classmethod
+    def _are_known_here(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool) and value > LATEST:
+            raise ValueError(
+                f"this bakery knows the defaults up to version {LATEST}: upgrade it, or write one "
+                "that it knows"
+            )
+        return value
+
     @field_validator("PROMPT", mode="before")
     @classmethod
-    def _empty_where_unsaid(cls, value: Any) -> Any:
+    def _short_or_unsaid(cls, value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
-        return {name: {} if prompt is None else prompt for name, prompt in value.items()}
+        return {
+            name: {} if prompt is None else system(prompt) if isinstance(prompt, str) else prompt
+            for name, prompt in value.items()
+        }
 
     @field_validator("TARGET", mode="before")
     @classmethod
@@ -63,7 +76,7 @@ class File(Section):
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What input.yml says, with the text of the template files it names."""
+    """What input.yml says, with the text of the files it names."""
 
     prompts: Mapping[str, PromptSection] = field(default_factory=dict)
     targets: tuple[Target, ...] = ()
@@ -77,6 +90,13 @@ class InputSpec:
     """The SHA-256 of each data file that a generator reads, by its path."""
     defaults: int | None = None
     """The version of the defaults that the file asks for. None: the repository's."""
+    contents: Mapping[str, str] = field(default_factory=dict)
+    """What the files of messages say, by their paths; `prompts` holds it already."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Every file that input.yml names, as it is written there."""
+        return tuple(dict.fromkeys((*self.contents, *self.templates, *self.files)))
 
     @property
     def is_empty(self) -> bool:
@@ -112,12 +132,14 @@ def load(
     file = _validated({key: value for key, value in data.items() if key != "TARGET"}, problems)
     right = _right_targets(data.get("TARGET"), problems)
     _check_names(right, problems)
-    prompts = file.PROMPT or {}
+    sources = Sources(read, problems)
+    prompts = sources.filled(file.PROMPT or {})
     if not problems.are_in("PROMPT"):
         _check_prompts(prompts, right, problems)
-    sources = Sources(read, problems)
     sources.add(right)
     problems.raise_any()
+    for path, content in sources.contents.items():
+        _refuse_secrets(content, path)
     targets = tuple(right.values())
     file = file.model_copy(update={"TARGET": targets})
     warnings = [*remarks_in(file), *_unused_prompts(targets, prompts)]
@@ -131,6 +153,7 @@ def load(
         tuple(f"{places.at(*path, key=True)}: {sentence}" for path, sentence in warnings),
         sources.data,
         file.DEFAULTS,
+        sources.contents,
     )
 
 
@@ -200,7 +223,15 @@ def _check_prompts(
     """Note what keeps a target from having its prompts."""
     for number, target in targets.items():
         for kind, former in (("teacher", "u"), ("student", "v")):
-            name = getattr(target, kind)
+            name = getattr(target, f"{kind}_name")
+            if name is None:
+                if (text := getattr(target, kind)) in prompts:
+                    told = (
+                        f"TARGET.{kind} is a text, and {text!r} the name of a prompt: "
+                        f"`{kind}_prompt: {text}` takes that"
+                    )
+                    problems.add(told, "TARGET", number, kind)
+                continue
             chosen = next((k for k in (f"{kind}_prompt", former) if getattr(target, k)), None)
             if name in prompts or (kind == "student" and not chosen):
                 continue
@@ -218,9 +249,9 @@ def _check_prompts(
                     f"TARGET.{kind}_prompt ({', '.join(prompts)})"
                 )
                 problems.add(told, "PROMPT", key=True)
-    teachers = {target.teacher for target in targets.values()} or {TEACHER}
-    for name in sorted(teachers & set(prompts)):
-        if not prompts[name].prompt().messages and not prompts[name].tools:
+    teachers = {target.teacher_name for target in targets.values()} if targets else {TEACHER}
+    for name in sorted(prompts):
+        if name in teachers and not prompts[name].prompt().messages and not prompts[name].tools:
             told = f"PROMPT.{name} has no messages: there is nothing to bake"
             problems.add(told, "PROMPT", name)
 
@@ -237,10 +268,10 @@ def _check_names(targets: Mapping[int, Target], problems: Problems) -> None:
 def _unused_prompts(
     targets: Sequence[Target], prompts: Mapping[str, PromptSection]
 ) -> Iterator[tuple[Path, str]]:
-    used = {name for target in targets for name in (target.teacher, target.student)}
+    used = {name for target in targets for name in (target.teacher_name, target.student_name)}
     for name in prompts:
         if targets and name not in used:
-            yield ("PROMPT", name), f"PROMPT.{name} is in no target: nothing is made of it"
+            yield ("PROMPT", name), f"PROMPT.{name} is in no target: it has no effect"
 
 
 _SECRETS = re.compile(

@@ -137,8 +137,17 @@ def _no_such(kind: str, name: str, known: Sequence[str]) -> str:
 
 def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> Written:
     """Return the mapping below with the one above over it; lists are replaced whole."""
-    result = dict(below)
+    result = {key: value for key, value in below.items() if not _is_replaced(key, above)}
     for key, value in above.items():
         both = isinstance(result.get(key), Mapping) and isinstance(value, Mapping)
         result[key] = _laid_over(result[key], value) if both else value
     return result
+
+
+_SAME = (("teacher", "teacher_prompt", "u"), ("student", "student_prompt", "v"))
+"""Keys of a target of which one says what the others would."""
+
+
+def _is_replaced(key: str, above: Mapping[str, Any]) -> bool:
+    """Tell whether the mapping above says the same by another key."""
+    return any(key in same and above.keys() & {*same} - {key} for same in _SAME)

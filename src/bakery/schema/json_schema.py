@@ -58,7 +58,7 @@ def _let_inherit(target: dict[str, Any]) -> None:
 
 
 def _let_be_empty(prompts: dict[str, Any]) -> None:
-    """Allow a prompt of which only the name is there: it says nothing."""
+    """Allow a prompt that is a text, and one of which only the name is there: it says nothing."""
     by_name = prompts["anyOf"][0]["patternProperties"]
     for pattern, prompt in by_name.items():
-        by_name[pattern] = {"anyOf": [prompt, {"type": "null"}]}
+        by_name[pattern] = {"anyOf": [prompt, {"type": "string"}, {"type": "null"}]}

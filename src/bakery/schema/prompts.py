@@ -70,6 +70,13 @@ class MessageShape(_Open):
         str | tuple[TextPart, ...] | None,
         Field(description="Text, or a list of parts of text. `null`: it only calls."),
     ] = None
+    content_file: Annotated[
+        Text | None,
+        Field(
+            description="A text file beside input.yml, instead of `content`: what it says is "
+            "baked as if it stood here, without the line end behind its last line."
+        ),
+    ] = None
     tool_calls: Annotated[
         tuple[ToolCall, ...] | None,
         Field(description="The functions that an assistant's message calls."),
@@ -93,10 +100,13 @@ class MessageShape(_Open):
         for key in self.model_extra or {}:
             if guess := yaml_text.nearest(key, list(type(self).model_fields)):
                 raise ValueError(f"unknown key `{key}`: did you mean `{guess}`?")
+        if self.content is not None and self.content_file is not None:
+            raise ValueError("content and content_file are both given: keep one")
         if self.tool_calls and self.role != "assistant":
             raise ValueError(f"only an assistant calls tools, not the {self.role}")
         if (
             self.content is None
+            and self.content_file is None
             and not self.tool_calls
             and self.role not in ("system", "developer")
         ):
@@ -159,7 +169,7 @@ class PromptSection(Section):
     name: Annotated[Name | None, Field(description="A label for people; changes nothing.")] = None
     messages: Annotated[
         Messages,
-        Field(description="Chat messages. The question is put behind them as the last user turn."),
+        Field(description="Chat messages. The question follows them as the last user turn."),
     ] = ()
     tools: Annotated[
         Tools, Field(description="Functions that the chat template shows to the model.")
@@ -175,6 +185,11 @@ class PromptSection(Section):
         empty = [m for m in self.messages if m["role"] == "system" and not _says(m)]
         kept = () if len(empty) == len(self.messages) else self.messages
         return Prompt(kept, self.tools)
+
+
+def system(text: str) -> PromptSection:
+    """Return a text as the prompt that it is short for: one system message."""
+    return PromptSection(messages=({"role": "system", "content": text},))
 
 
 def _says(message: Message) -> bool:

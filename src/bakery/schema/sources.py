@@ -1,4 +1,4 @@
-"""The files that input.yml names: question templates and data, read where input.yml is from."""
+"""The files that input.yml names: prompts, question templates and data, read where it is from."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bakery.errors import BakeryError
+from bakery.records import Message
 from bakery.schema.common import Path
 from bakery.schema.data_sets import is_file, leaves_repository
 from bakery.schema.generators import template_problem
 from bakery.schema.problems import Problems
+from bakery.schema.prompts import PromptSection
 from bakery.schema.targets import Target
+from bakery.yaml.text import not_text
 
-MAX_TEMPLATE_BYTES = 1 << 20
+MAX_TEXT_BYTES = 1 << 20
+
+CONTENT_FILE = "content_file"
 
 Read = Callable[[str], bytes]
 
@@ -26,6 +31,8 @@ class Sources:
     problems: Problems
     templates: dict[str, str] = field(default_factory=dict)
     """The text of each template by its path."""
+    contents: dict[str, str] = field(default_factory=dict)
+    """What the files of messages say, by their paths."""
     data: dict[str, str] = field(default_factory=dict)
     """The SHA-256 of each data file by its path: it is read when questions are drawn."""
 
@@ -44,21 +51,65 @@ class Sources:
                     if raw is not None:
                         self.data[path] = hashlib.sha256(raw).hexdigest()
 
+    def filled(self, prompts: Mapping[str, PromptSection]) -> dict[str, PromptSection]:
+        """Return prompts with the content of the files that their messages name."""
+        return {
+            name: prompt.model_copy(
+                update={
+                    "messages": tuple(
+                        self._filled(message, ("PROMPT", name, "messages", number, CONTENT_FILE))
+                        for number, message in enumerate(prompt.messages)
+                    )
+                }
+            )
+            for name, prompt in prompts.items()
+        }
+
+    def _filled(self, message: Message, at: Path) -> Message:
+        """Return a message as if the content of its file were written out, at the same place."""
+        path = message.get(CONTENT_FILE)
+        if path is None:
+            return {key: value for key, value in message.items() if key != CONTENT_FILE}
+        text = self._content(path, at)
+        whole = {"content" if key == CONTENT_FILE else key: value for key, value in message.items()
+                 if key != "content"}  # fmt: skip
+        return {**whole, "content": text or ""}
+
+    def _content(self, path: str, at: Path) -> str | None:
+        text = self._text(path, CONTENT_FILE, at)
+        if text is None:
+            return None
+        text = text.removeprefix("\ufeff").rstrip("\n")
+        if (strange := not_text(text)) is not None:
+            line = text.count("\n", 0, strange) + 1
+            self.problems.add(
+                f"content_file {path!r} has the character U+{ord(text[strange]):04X} in line "
+                f"{line}, which is not text",
+                *at,
+            )
+        self.contents[path] = text
+        return text
+
     def _template(self, path: str, at: Path, *, complete: bool) -> None:
-        raw = self._bytes(path, "template", at)
-        if raw is None:
-            return
-        if len(raw) > MAX_TEMPLATE_BYTES:
-            self.problems.add(f"template {path!r} is larger than 1 MiB", *at)
-            return
-        try:
-            text = raw.decode("utf-8").replace("\r\n", "\n")
-        except UnicodeDecodeError:
-            self.problems.add(f"template {path!r} is not UTF-8 text", *at)
+        text = self._text(path, "template", at)
+        if text is None:
             return
         if problem := template_problem(text, complete=complete):
             self.problems.add(f"template {path!r} {problem}", *at)
         self.templates[path] = text
+
+    def _text(self, path: str, what: str, at: Path) -> str | None:
+        raw = self._bytes(path, what, at)
+        if raw is None:
+            return None
+        if len(raw) > MAX_TEXT_BYTES:
+            self.problems.add(f"{what} {path!r} is larger than 1 MiB", *at)
+            return None
+        try:
+            return raw.decode("utf-8").replace("\r\n", "\n")
+        except UnicodeDecodeError:
+            self.problems.add(f"{what} {path!r} is not UTF-8 text", *at)
+            return None
 
     def _bytes(self, path: str, what: str, at: Path) -> bytes | None:
         if leaves_repository(path):

@@ -14,10 +14,11 @@ from pydantic import (
     model_validator,
 )
 
+from bakery.records import Prompt
 from bakery.schema.common import Count, Name, Path, Section, Seed
 from bakery.schema.generators import Generator
 from bakery.schema.model_names import kind_of
-from bakery.schema.prompts import STUDENT, TEACHER
+from bakery.schema.prompts import STUDENT, TEACHER, PromptSection, system
 
 SAID_ELSEWHERE = (
     "messages", "model", "n", "stream", "tools", "temperature", "max_tokens",
@@ -93,6 +94,17 @@ class Target(Section):
         str | None,
         Field(description="The prompt that will trigger it. Default: `student`, else none."),
     ] = None
+    teacher: Annotated[
+        Text | None,
+        Field(
+            description="The prompt to bake in as a text, which becomes one system message: in the "
+            "place of a prompt of `PROMPT`."
+        ),
+    ] = None
+    student: Annotated[
+        str | None,
+        Field(description='The same for the prompt that will trigger it; "" is none.'),
+    ] = None
     u: Annotated[str | None, Field(description="Former name of `teacher_prompt`.")] = None
     v: Annotated[str | None, Field(description="Former name of `student_prompt`.")] = None
     generators: Annotated[
@@ -109,7 +121,8 @@ class Target(Section):
     ] = None
     max_tokens: Annotated[Count | None, Field(description="Most tokens of an answer.")] = None
     temperature: Annotated[
-        float | None, Field(ge=0, le=2, description="Of the answers; 0 takes the likeliest token.")
+        float | None,
+        Field(ge=0, le=2, description="Temperature of the answers; 0 takes the likeliest token."),
     ] = None
     num_traj_per_stimulus: Annotated[
         Count | None, Field(description="How many answers to each question.")
@@ -142,6 +155,9 @@ class Target(Section):
             old, new = getattr(self, former), getattr(self, now)
             if None not in (old, new) and old != new:
                 raise ValueError(f"{former} says {old!r} and {now} {new!r}: drop `{former}`")
+            kind = now.removesuffix("_prompt")
+            if getattr(self, kind) is not None and (old or new):
+                raise ValueError(f"{kind} and {now} are both given: keep one")
         return self
 
     def remarks(self) -> Iterator[tuple[Path, str]]:
@@ -157,11 +173,23 @@ class Target(Section):
             )
 
     @property
-    def teacher(self) -> str:
-        """The name of the prompt that is baked in."""
-        return self.teacher_prompt or self.u or TEACHER
+    def teacher_name(self) -> str | None:
+        """The name of the prompt that is baked in; None: the target has its text."""
+        return None if self.teacher is not None else self.teacher_prompt or self.u or TEACHER
 
     @property
-    def student(self) -> str:
-        """The name of the prompt that will trigger it; where there is none, it is always on."""
-        return self.student_prompt or self.v or STUDENT
+    def student_name(self) -> str | None:
+        """The name of the prompt that will trigger it; None: the target has its text.
+
+        Where there is no prompt of that name, the behaviour is always on.
+        """
+        return None if self.student is not None else self.student_prompt or self.v or STUDENT
+
+    def prompts(self, named: Mapping[str, PromptSection]) -> tuple[Prompt, Prompt]:
+        """Return what is baked in and what will trigger it, each by its name or as its text."""
+
+        def of(text: str | None, name: str | None) -> Prompt:
+            section = named.get(name or "", PromptSection()) if text is None else system(text)
+            return section.prompt()
+
+        return of(self.teacher, self.teacher_name), of(self.student, self.student_name)

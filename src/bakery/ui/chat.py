@@ -15,6 +15,7 @@ from rich.text import Text
 
 from bakery.conversation import Answer, Conversation
 from bakery.errors import BakeryError
+from bakery.ui import differing
 from bakery.ui.console import note, open_console, say_data
 from bakery.ui.harmless import harmless, harmless_json
 from bakery.ui.slash import obey
@@ -85,15 +86,16 @@ def _answer(conversation: Conversation, entries: Iterable[Typed], each: bool, sh
 def _do(conversation: Conversation, entry: Typed, show: Show, *, to_stderr: bool = False) -> bool:
     """Answer a question or obey a command; tell whether the chat goes on."""
     question: str | None = entry.text
+    whom = conversation
     if entry.word:
         obeyed = obey(conversation, entry)
         if obeyed.leave:
             return False
         if obeyed.said:
             click.echo(harmless(obeyed.said), err=to_stderr)
-        question = obeyed.ask
+        question, whom = obeyed.ask, obeyed.of or conversation
     if question is not None:
-        show(conversation, question)
+        show(whom, question)
     return True
 
 
@@ -119,6 +121,8 @@ def _one_line(conversation: Conversation, question: str) -> None:
 
 def _show_whole(conversation: Conversation, question: str) -> None:
     """Show answers with their lines: as they come on a terminal, else when they are there."""
+    if len(conversation.voices) > 1:
+        say_data(f"> {question}")
     if sys.stdout.isatty():
         _show(conversation, question)
         return
@@ -168,29 +172,52 @@ def _stream(reply: Reply) -> None:
     if len(answers) > 1:
         for answer in cut:
             click.secho(f"[{answer.label} cut after {answer.tokens} tokens]", dim=True)
+        _tell_apart(answers)
+
+
+def _tell_apart(answers: Sequence[Answer]) -> None:
+    for summary in differing.summaries(answers):
+        click.secho(harmless(summary), dim=True)
+
+
+def _marked(text: str, reference: str | None) -> Text:
+    """Return a text with what is not in the reference marked; None: there is none."""
+    if reference is None:
+        return Text(text)
+    parts = differing.pieces(reference, text)
+    return Text.assemble(*((part, "bold yellow" if differs else "") for part, differs in parts))
 
 
 def _side_by_side(conversation: Conversation, reply: Reply) -> None:
     """Print answers in columns that fill as they come."""
     texts = {voice.label: "" for voice in conversation.voices}
 
-    def table(cut: Sequence[Answer] = ()) -> Table:
+    def table(done: Sequence[Answer] = ()) -> Table:
         grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), expand=True)
-        marks = {a.label: f" [cut after {a.tokens} tokens]" for a in cut if a.finish == "length"}
+        marks = {a.label: f" [cut after {a.tokens} tokens]" for a in done if a.finish == "length"}
+        reference = texts.get(differing.REFERENCE) if done else None
         for label in texts:
             grid.add_column(Text(label, style="bold"), ratio=1, overflow="fold")
         grid.add_row(
-            *(Text.assemble(t.strip(), (marks.get(n, ""), "dim")) for n, t in texts.items())
+            *(
+                Text.assemble(_marked(t.strip(), reference), (marks.get(n, ""), "dim"))
+                for n, t in texts.items()
+            )
         )
         return grid
 
-    with Live(table(), console=open_console(), refresh_per_second=8) as live:
+    out = open_console()
+    with Live(table(), console=out, refresh_per_second=8) as live:
 
         def show(label: str, piece: str) -> None:
             texts[label] += piece
             live.update(table())
 
-        live.update(table(_follow(reply, show)))
+        answers = _follow(reply, show)
+        live.update(table(answers))
+    if not out.is_terminal:
+        click.echo()  # on a terminal Live has ended the line
+    _tell_apart(answers)
 
 
 def _follow(reply: Reply, show: Callable[[str, str], None] | None = None) -> list[Answer]:

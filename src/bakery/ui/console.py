@@ -9,8 +9,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 from rich.console import Console, RenderableType
@@ -20,11 +19,14 @@ from rich.text import Text
 from bakery.card import FEWEST_STIMULI, Card
 from bakery.plain import plain
 from bakery.records import given_name
+from bakery.repo.files.names import ABOUT
+from bakery.ui import narrow
 from bakery.ui.chart import number
 from bakery.ui.harmless import HarmlessConsole, harmless, harmless_json
 from bakery.ui.progress import WARNING, duration
 
 if TYPE_CHECKING:
+    from bakery.app.init import Made
     from bakery.app.revert import Reverted
     from bakery.app.run import RunReport
 
@@ -45,7 +47,19 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """Announce something beside the answer, on stderr."""
-    print(f"note: {harmless(text)}", file=sys.stderr)
+    print(_between_words(f"note: {harmless(text)}", sys.stderr), file=sys.stderr)
+
+
+def say_at_length(text: str) -> None:
+    """Print sentences: on a terminal wrapped between words, in a pipe as they are."""
+    print(_between_words(harmless(text), sys.stdout))
+
+
+def _between_words(text: str, stream: TextIO) -> str:
+    """Return text wrapped for a terminal, further lines indented; names stay whole."""
+    if not stream.isatty():
+        return text
+    return narrow.between_words(text, HarmlessConsole(file=stream).width)
 
 
 def say_data(text: str, *, nl: bool = True) -> None:
@@ -58,15 +72,23 @@ def show_json(value: Any) -> None:
     print(harmless_json(json.dumps(plain(value), indent=2, ensure_ascii=False)))
 
 
-def show_created(folder: Path, state: Any) -> None:
+def show_created(made: Made) -> None:
     """Say what `bgit init` made, and what comes next."""
+    state, draft = made.repo.state(), made.draft
+    named = " ".join(map(shlex.quote, draft))
+    edit = f"edit {' '.join(shlex.quote(path) for path in draft if path != ABOUT)}"
+    if ABOUT in draft:
+        edit += f"   ({ABOUT} says what to expect)"
+    if len(draft) == 1:
+        edit = f"{edit:<28}(it holds an example to start from)"
     out = open_console()
-    out.print(f"Made {state.owner}/{state.name} in {folder}, on {state.base.name}.", soft_wrap=True)
+    where = f"in {made.folder}, on {state.base.name}"
+    out.print(f"Made {state.owner}/{state.name} {where}.", soft_wrap=True)
     out.print("\nNext:")
     for line in (
-        f"cd {shlex.quote(str(folder))}",
-        "edit input.yml              (it holds an example to start from)",
-        "bgit add input.yml",
+        f"cd {shlex.quote(str(made.folder))}",
+        edit,
+        f"bgit add {named}",
         'bgit commit -m "What is baked in, and why"',
         "bgit run stim rollout bake",
     ):
@@ -201,9 +223,16 @@ def open_console(*, width: int | None = None) -> Console:
 
 
 def lay(out: Console, table: RenderableType) -> None:
-    """Print a table; in a pipe without the blanks that fill its last column."""
+    """Print a table; in a pipe without the blanks that fill its last column.
+
+    On a terminal that it would not fit on, in lines that break no name.
+    """
     if sys.stdout.isatty():
-        out.print(table)
+        if isinstance(table, Table) and narrow.breaks(table, out.width):
+            for line in narrow.lines(out, table):
+                out.print(line, soft_wrap=True)
+        else:
+            out.print(table)
         return
     with out.capture() as capture:
         out.print(table)

@@ -11,7 +11,7 @@ from bakery.repo.look.diff import flat, prompt_text
 from bakery.repo.look.show import Described
 from bakery.schema.model_names import GGUF
 from bakery.ui.chart import number
-from bakery.ui.console import arrow, card_rows, lay, open_console, pairs, say, show_json
+from bakery.ui.console import arrow, card_rows, lay, open_console, pairs, say_at_length, show_json
 
 
 def show_record(found: Described, *, as_json: bool = False) -> None:
@@ -38,9 +38,13 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
             table.add_row(key, str(data[key]))
     lay(out, table)
     for target in data["targets"]:
-        _show_target(target)
+        _show_target(target, found.made.sampling.get(str(target["id"]), {}))
     training = flat(data.get("training") or {})
-    _show_pairs("Training", {key: value for key, value in training.items() if value is not None})
+    # Its `steps` are those that the size of a batch was to leave.
+    wanted = {"steps_aimed_at" if key == "steps" else key: v for key, v in training.items()}
+    learnt: dict[str, Any] = {"steps": found.made.steps, "batch": found.made.batch}
+    every = {**learnt, **wanted}
+    _show_pairs("Training", {key: value for key, value in every.items() if value is not None})
     result: dict[str, str] = {}
     if bake.card:
         result |= card_rows(bake.card, data.get("seconds") or {}, arrow_sign=arrow(out))
@@ -50,7 +54,7 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     made_with = flat(data.get("versions") or {}) | flat(data.get("numerics") or {}, "numerics.")
     _show_pairs("Made with", made_with)
     for told in data.get("notes") or ():
-        say(f"note: {told}")
+        say_at_length(f"note: {told}")
 
 
 _MISSING = "not in this clone: `bgit import DIR` copies them, `bgit reproduce` makes them again"
@@ -79,7 +83,7 @@ def _commit(found: Described) -> str:
     return "  ".join(word for word in (found.commit[:10], found.date, current) if word)
 
 
-def _show_target(target: Mapping[str, Any]) -> None:
+def _show_target(target: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
     out = open_console()
     out.print()
     out.print(
@@ -92,6 +96,8 @@ def _show_target(target: Mapping[str, Any]) -> None:
     writers = ", ".join(f"{name} {count}" for name, count in target.get("writers", {}).items())
     table.add_row("questions", f"{target['stimuli']} ({writers})")
     table.add_row("answers", str(target["trajectories"]))
+    for key, value in sampling.items():
+        table.add_row(key, str(value))
     for kind in ("teacher", "student"):
         table.add_row(kind, prompt_text(target[kind]) or "(none: always on)")
     lay(out, table)

@@ -10,6 +10,7 @@ from pathlib import Path
 from bakery.conversation import Conversation
 from bakery.errors import ConfigError
 from bakery.records import write_atomic
+from bakery.spelling import nearest
 from bakery.ui.typed import Typed
 
 SHOWN_OF_SYSTEM = 50
@@ -22,14 +23,17 @@ class Obeyed:
     said: str = ""
     ask: str | None = None
     leave: bool = False
+    of: Conversation | None = None
+    """Whom to ask; None: those of the conversation."""
 
 
 def obey(conversation: Conversation, typed: Typed) -> Obeyed:
     """Do what a command says; ConfigError where there is none of that name."""
     found = COMMANDS.get(typed.word)
     if found is None:
+        near = nearest(typed.word, COMMANDS)
         raise ConfigError(
-            f"there is no {typed.word}",
+            f"there is no {typed.word}" + (f": did you mean {near[0]}?" if near else ""),
             hint="/help lists the commands; a question that begins with a slash takes two: //.",
         )
     return found.do(conversation, typed.text)
@@ -39,7 +43,7 @@ def _help(conversation: Conversation, text: str) -> Obeyed:
     wide = max(len(f"{word} {c.takes}") for word, c in COMMANDS.items())
     rows = [f"{f'{word} {c.takes}'.ljust(wide)}  {c.what}" for word, c in COMMANDS.items()]
     return Obeyed(
-        "\n".join([*rows, 'Several lines, in a question or behind a command: between two """.'])
+        "\n".join([*rows, 'Several lines, in a question or after a command: between two """.'])
     )
 
 
@@ -91,6 +95,11 @@ def _how(temperature: float, top_p: float, seed: int | None) -> str:
 
 def _retry(conversation: Conversation, text: str) -> Obeyed:
     return Obeyed(ask=conversation.again())
+
+
+def _compare(conversation: Conversation, text: str) -> Obeyed:
+    sides, question = conversation.compared(text)
+    return Obeyed(f"> {question}", ask=question, of=sides)
 
 
 def _undo(conversation: Conversation, text: str) -> Obeyed:
@@ -157,12 +166,15 @@ class Command:
 COMMANDS: Mapping[str, Command] = {
     "/help": Command("", "list the commands", _help),
     "/clear": Command("", "forget the conversation, keep the system prompt", _clear),
-    "/system": Command("TEXT", "set the system prompt; without TEXT, take it away", _system),
+    "/system": Command("TEXT", "set the system prompt; without TEXT, remove it", _system),
     "/status": Command("", "model, system prompt, settings, length", _status),
     "/retry": Command("", "ask the last question again", _retry),
+    "/compare": Command(
+        "TEXT", "base, prompted and baked answer TEXT, else the last question", _compare
+    ),
     "/undo": Command("", "take the last question and its answer back", _undo),
     "/history": Command("", "show what was said", _history),
-    "/save": Command("FILE", "write it down; .json keeps the messages", _save),
+    "/save": Command("FILE", "save it to a file; .json keeps the messages", _save),
     "/temperature": Command(
         "X", "0 takes the likeliest token, 1 draws as the model says", _temperature
     ),

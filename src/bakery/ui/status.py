@@ -11,7 +11,7 @@ from bakery.card import Card
 from bakery.repo.look.progress import StageStatus
 from bakery.repo.look.status import ADDED, Status
 from bakery.ui.chart import number
-from bakery.ui.console import arrow, lay, open_console, pairs, say, show_json
+from bakery.ui.console import arrow, lay, open_console, pairs, say, say_at_length, show_json
 from bakery.ui.progress import duration
 
 CHAIN_SHOWN = 4
@@ -38,18 +38,18 @@ def show_status(status: Status, *, as_json: bool = False) -> None:
         say("")
         lay(out, _stages(status))
     if status.parent_problem:
-        say(f"\nno bake can start from here:\n{status.parent_problem}")
+        say_at_length(f"\nno bake can start from here:\n{status.parent_problem}")
     if problem := status.draft_problem or status.problem:
-        say(f"\n{_whose(status)} cannot be run:\n{problem}")
+        say_at_length(f"\n{_whose(status)} cannot be run:\n{problem}")
     for stage in status.stages:
         if stage.error:
-            say(f"\n{stage.stage} failed: {stage.error}")
+            say_at_length(f"\n{stage.stage} failed: {stage.error}")
     for index, warning in enumerate(status.warnings):
-        say(f"warning: {warning}" if index else f"\nwarning: {warning}")
+        say_at_length(f"warning: {warning}" if index else f"\nwarning: {warning}")
     for change in status.changes:
         say(f"\n{change}" if change == status.changes[0] else change)
     if status.pending:
-        say(f"it would make: {', '.join(status.pending)}")
+        say_at_length(f"it would make: {', '.join(status.pending)}")
     for job in status.jobs:
         say(f"\njob {job.id} is {job.state} on {job.branch}: `bgit jobs --follow {job.id}`")
     for job in status.fetchable:

@@ -75,6 +75,12 @@ def parse(text: str, source: str) -> Any:
         raise ConfigError(f"{source}:1:1: this is not YAML: {error}") from error
 
 
+def not_text(text: str) -> int | None:
+    """Return where the first character stands that no YAML file may hold; None: there is none."""
+    found = _NOT_TEXT.search(text)
+    return found.start() if found else None
+
+
 def plain(node: Any) -> Any:
     """Return the document as plain dicts, lists and scalars."""
     if isinstance(node, Mapping):

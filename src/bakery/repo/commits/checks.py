@@ -29,10 +29,7 @@ def can_record(git: Git, plan: Plan) -> None:
     """Refuse what would make a bake unrecordable, before anything expensive is done."""
     can_commit(git)
     own_files_are_clean(git)
-    named = [
-        path for target in plan.targets for path in (*target.stim.templates, *target.stim.files)
-    ]
-    configuration_is_committed(git, [INPUT, *map(plain_path, dict.fromkeys(named))])
+    configuration_is_committed(git, [INPUT, *dict.fromkeys(map(plain_path, plan.sources))])
 
 
 def base_is_the_first(git: Git, base: BaseModelId, bakes: Sequence[RecordedBake]) -> None:

@@ -8,10 +8,10 @@ from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.files.state import State
 
 
-def of_new_repository(repository: State) -> dict[str, str]:
+def of_new_repository(repository: State, example: str) -> dict[str, str]:
     """Return path and text of everything that the first commit holds."""
     return {
-        INPUT: emptied(EXAMPLE),
+        INPUT: emptied(example),
         BREAD: state.new(repository),
         RECIPE: recipe.new(repository.base.name),
         ".gitattributes": _ATTRIBUTES,
@@ -64,7 +64,7 @@ _ATTRIBUTES = """\
 """
 
 _IGNORED = """\
-# Weights live in the store inside .git; exports do not belong into history.
+# Weights live in the store inside .git; exports do not belong in history.
 *.safetensors
 *.gguf
 *_checkpoint_*

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +15,7 @@ from bakery.repo.files.state import State
 from bakery.repo.git import Git
 from bakery.repo.history.lineage import Lineage
 from bakery.repo.history.missing import parent_not_found
+from bakery.spelling import nearest
 
 MIN_PREFIX = 4
 
@@ -162,11 +162,15 @@ def _unknown(text: str, here: State, lineage: Lineage) -> RepoError:
             hint=f"`base` is {here.base.name}; `bgit run` bakes the first.",
         )
     names = {name: bake for bake in bakes for name in (bake.name, bake.base_name)}
-    near = difflib.get_close_matches(text, names, n=3, cutoff=0.5)
-    candidates = list({names[n].id: names[n] for n in near}.values()) or bakes[-5:]
+    places = [place.name for place in lineage.branches]
+    near = nearest(text, [*names, *places, "base", "parent"], most=3)
+    others = [name for name in near if name not in names]
+    candidates = list({names[n].id: names[n] for n in near if n in names}.values())
+    meant = "".join(f"  {name}\n" for name in others)
+    listed = _listed(candidates or ([] if others else bakes[-5:]))
     return RepoError(
         f"there is no model {text!r}",
-        hint="There is:\n" + _listed(candidates) + "\n`bgit tree` shows all.",
+        hint=f"There are:\n{meant}{listed}".rstrip() + "\n`bgit tree` shows all.",
     )
 
 

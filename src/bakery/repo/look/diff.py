@@ -69,9 +69,9 @@ class Comparison:
 def diff(repo: ModelRepo, words: Sequence[str], *, surely: bool = True) -> Comparison | None:
     """Compare two models by name, or one with the model that it was baked on.
 
-    None where a word means something of git's; never where they are `surely` models.
+    None where the words are git's; never where they are `surely` models.
     """
-    bakes = show.named(repo, words, surely=surely) if 0 < len(words) <= 2 else None
+    bakes = show.named(repo, words, most=2, surely=surely)
     if bakes is None:
         return None
     if len(bakes) == 1 and bakes[0] is not None:

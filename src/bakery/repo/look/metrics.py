@@ -14,6 +14,7 @@ from typing import Any
 from bakery.errors import ConfigError, RepoError, StageError
 from bakery.records import read_rows
 from bakery.repo.model_repo import ModelRepo
+from bakery.spelling import nearest
 from bakery.store import results
 
 
@@ -210,8 +211,10 @@ def chosen(histories: Sequence[History], names: Sequence[str]) -> list[str]:
         return there
     for name in names:
         if name not in there:
+            near = nearest(name, [*there, "all"])
+            meant = f": did you mean {near[0]}?" if near else ""
             raise ConfigError(
-                f"there is no series {name!r} here",
+                f"there is no series {name!r} here{meant}",
                 hint=f"There are: {', '.join([*there, 'all'])}.",
             )
     return list(dict.fromkeys(names)) or there[:1]

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bakery.errors import StageError
+from bakery.errors import ConfigError, StageError
 from bakery.plain import plain
 from bakery.records import Stimulus, Trajectory, given_name, read_rows, user_text
 from bakery.repo.look import target as targets
 from bakery.repo.look.progress import asked
 from bakery.repo.model_repo import ModelRepo
+from bakery.spelling import nearest
 from bakery.store import results
+
+ENDS = ("stop", "length", "stop_text", "empty", "refused")
+"""How answers end; an endpoint may have words of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +171,15 @@ def answers(
     found: Folders, *, finish: str | None = None, limit: int | None = None, offset: int = 0
 ) -> Answers:
     """Return the answers that a folder has, or a page of them."""
-    rows = [row for row in results.trajectories(found.target) if finish in (None, row.finish)]
+    every = results.trajectories(found.target)
+    ends = dict.fromkeys([*ENDS, *(row.finish for row in every)])
+    if finish is not None and finish not in ends:
+        near = nearest(finish, ends)
+        raise ConfigError(
+            f"no answer ends with {finish!r}" + (f": did you mean {near[0]}?" if near else ""),
+            hint=f"There are: {', '.join(ends)}.",
+        )
+    rows = [row for row in every if finish in (None, row.finish)]
     return Answers(
         found.name,
         results.is_done(found.target),

@@ -21,6 +21,8 @@ from bakery.repo.files.state import State
 from bakery.repo.git import Blob
 from bakery.repo.history.find import MIN_PREFIX
 from bakery.repo.history.lineage import Lineage
+from bakery.repo.look import made, unknown
+from bakery.repo.look.made import Made
 from bakery.repo.look.progress import has_weights
 from bakery.repo.model_repo import ModelRepo, Place
 from bakery.store.store import Store
@@ -53,6 +55,7 @@ class Described:
     folder: Path
     """Where this clone's store has its weights, or would."""
     has_weights: bool
+    made: Made
 
     def as_data(self) -> dict[str, Any]:
         """Return what `bgit show MODEL --json` prints."""
@@ -94,6 +97,7 @@ def describe(repo: ModelRepo, bake: RecordedBake) -> Described:
         is_current=parent == bake.model,
         folder=folder,
         has_weights=has_weights(repo.store, bake.model),
+        made=made.of(repo.store, bake),
     )
 
 
@@ -119,22 +123,25 @@ def ancestry(
 
 
 def named(
-    repo: ModelRepo, words: Sequence[str], *, surely: bool = False
+    repo: ModelRepo, words: Sequence[str], *, most: int, surely: bool = False
 ) -> list[RecordedBake | None] | None:
-    """Return the bakes that words name (None: the base); None where one means something of git's.
+    """Return up to `most` bakes that words name (None: the base); None where they are git's.
 
     What git knows as a revision or a path is git's, unless it is a model's whole name or id, or
-    the words are `surely` models.
+    the words are `surely` models. RepoError for a word that means nothing to anyone.
     """
-    base = repo.state().base.name
-    for word in () if surely else words:
-        if word == base or _is_whole(repo, word):
-            continue
-        known_to_git = word.startswith("-") or repo.git.ids([word])[0] is not None
-        # Every bake is only looked through for what git does not know: that is quick.
-        if known_to_git or Path(word).exists() or not _may_be(repo, word):
-            return None
+    if not 0 < len(words) <= most or not (surely or all(_is_ours(repo, word) for word in words)):
+        unknown.refuse(repo, words)
+        return None
     return [repo.find_model(word) for word in words]
+
+
+def _is_ours(repo: ModelRepo, word: str) -> bool:
+    if word == repo.state().base.name or _is_whole(repo, word):
+        return True
+    known_to_git = word.startswith("-") or repo.git.ids([word])[0] is not None
+    # Every bake is only looked through for what git does not know: that is quick.
+    return not known_to_git and not Path(word).exists() and _may_be(repo, word)
 
 
 def commit_of(repo: ModelRepo, bake: RecordedBake) -> str | None:

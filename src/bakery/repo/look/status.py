@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from bakery.repo.files import hosted
 from bakery.repo.files.emptied import has_active_lines
 from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.git import plain_path
 from bakery.repo.look import progress
 from bakery.repo.look.progress import StageStatus
 from bakery.repo.model_repo import ModelRepo
@@ -86,8 +88,7 @@ class Status:
     @property
     def change(self) -> str | None:
         """What is not committed of input.yml, in words; None: all of it is."""
-        found = (change.partition(": ") for change in self.changes)
-        return next((what for path, _, what in found if path == INPUT), None)
+        return dict(_changed(self)).get(INPUT)
 
     @property
     def next(self) -> str:
@@ -137,8 +138,10 @@ def status(repo: ModelRepo) -> Status:
     unreadable: list[str] = []
     jobs = job.listed(repo.store, repository=repo.git.common_dir, note=unreadable.append)
     stages = progress.stages(repo.store, plan, jobs) if plan is not None else ()
-    statuses = repo.git.statuses([INPUT, BREAD, RECIPE])
-    draft, draft_problem = _draft(repo) if statuses.get(INPUT, "  ")[1] != " " else (plan, None)
+    named = dict.fromkeys(map(plain_path, plan.sources)) if plan else {}
+    statuses = repo.git.statuses([INPUT, BREAD, RECIPE, *named])
+    edited = any(statuses.get(path, "  ")[1] != " " for path in (INPUT, *named))
+    draft, draft_problem = _draft(repo) if edited else (plan, None)
     newest = list(bakes.values())[-1].model if bakes else None
     return Status(
         repository=f"{now.owner}/{now.name}",
@@ -181,13 +184,13 @@ def _next(status: Status) -> str:
     if any(job.branch == status.branch for job in status.fetchable):
         return "bgit fetch"
     if status.draft_problem or (status.problem and change in (None, ADDED)):
-        return "mend input.yml, then `bgit add input.yml`"
-    if change == ADDED:
-        return 'bgit commit -m "..."'
+        return "fix input.yml, then `bgit add input.yml`"
     if change == DELETED:
         return f"git restore {INPUT}"
-    if change is not None:
-        return 'bgit add input.yml && bgit commit -m "..."'
+    if unadded := _unadded(status):
+        return f'bgit add {" ".join(map(shlex.quote, unadded))} && bgit commit -m "..."'
+    if any(path not in (BREAD, RECIPE) for path, _ in _changed(status)):
+        return 'bgit commit -m "..."'
     if status.parent_problem:
         return "bgit adopt base, or bgit adopt <model>"
     if status.unrecorded:
@@ -211,6 +214,18 @@ def _beside(status: Status) -> str | None:
     return name if name and not is_current else None
 
 
+def _unadded(status: Status) -> list[str]:
+    """Return input.yml and the files that it names, those of them that are changed, not added."""
+    own = (BREAD, RECIPE)
+    return [p for p, what in _changed(status) if p not in own and what not in (ADDED, DELETED)]
+
+
+def _changed(status: Status) -> list[tuple[str, str]]:
+    """Return path and sentence of what is not committed."""
+    parts = (change.rpartition(": ") for change in status.changes)
+    return [(path, what) for path, _, what in parts]
+
+
 def _chain(bakes: Mapping[str, RecordedBake], model: ModelRef | None) -> tuple[RecordedBake, ...]:
     chain: dict[str, RecordedBake] = {}
     while model is not None and model.bake_id in bakes and model.bake_id not in chain:
@@ -223,7 +238,7 @@ def _chain(bakes: Mapping[str, RecordedBake], model: ModelRef | None) -> tuple[R
 def _made_up(chain: tuple[RecordedBake, ...]) -> tuple[str, ...]:
     """Return a warning for each bake of the current model that learnt what no model said."""
     return tuple(
-        f"{bake.name} learnt made-up answers, of the {bake.backend} backend"
+        f"{bake.name} learnt made-up answers of the {bake.backend} backend"
         for bake in chain
         if bake.backend is not None
     )

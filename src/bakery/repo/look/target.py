@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.history.find import MIN_PREFIX
 from bakery.repo.look.show import plan_or_none
 from bakery.repo.model_repo import ModelRepo
+from bakery.spelling import nearest
 from bakery.store import results
 
 if TYPE_CHECKING:
@@ -124,10 +124,10 @@ def find(repo: ModelRepo, text: str) -> KnownTarget:
         lines = "\n".join(f"  {target.name}" for target in matches)
         raise RepoError(f"{text!r} may mean:\n{lines}", hint="Give the whole name.")
     names = {name: t for t in known.values() for name in (t.name, t.base_name)}
-    close = [names[n].name for n in difflib.get_close_matches(text, names, n=3, cutoff=0.5)]
+    close = [names[n].name for n in nearest(text, names, most=3)]
     hint = "There is " + ", ".join(dict.fromkeys(close)) + "." if close else None
     raise RepoError(
-        f"there is no target {text!r}", hint=hint or "`bgit target ls --all` lists all there are."
+        f"there is no target {text!r}", hint=hint or "`bgit target ls --all` lists them all."
     )
 
 

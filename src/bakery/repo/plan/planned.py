@@ -62,6 +62,8 @@ class Plan:
     bake_name: str | None = None
     warnings: tuple[str, ...] = ()
     """What is accepted and done differently: a sentence each, with its place in the file."""
+    sources: tuple[str, ...] = ()
+    """The files that input.yml names: prompts, templates and data."""
 
     @property
     def is_empty(self) -> bool:

@@ -33,31 +33,31 @@ def resolve(spec: schema.InputSpec, head: Head) -> Plan:
         _target(number, target, spec, head, defaults) for number, target in enumerate(spec.targets)
     )
     if spec.bake is None:
-        return Plan(head, targets, warnings=spec.warnings)
+        return Plan(head, targets, warnings=spec.warnings, sources=spec.sources)
     bake, notes = bake_plan.request(spec, targets, head, defaults)
     # What is made up shows in every list; a bake over nothing but earlier targets may not be.
     made_up = any(share.id in bake_plan.made_up(targets, head) for share in bake.shares)
     base_name = f"{head.backend}_{spec.bake.name}" if made_up else spec.bake.name
-    return Plan(head, targets, bake, f"{base_name}_{bake.id}", (*spec.warnings, *notes))
+    name, warnings = f"{base_name}_{bake.id}", (*spec.warnings, *notes)
+    return Plan(head, targets, bake, name, warnings, spec.sources)
 
 
 def _target(
     number: int, target: schema.Target, spec: schema.InputSpec, head: Head, defaults: Defaults
 ) -> PlannedTarget:
-    stim = _stim(spec, target, head, defaults)
-    student = spec.prompts.get(target.student, schema.PromptSection()).prompt()
+    teacher, student = target.prompts(spec.prompts)
+    stim = _stim(spec, target, teacher, head, defaults)
     answering = _answering(number, target, spec, head)
     rollout = _rollout(stim, target, student, answering, head, defaults)
     return PlannedTarget(f"{target.name}_{rollout.id}", target.name, stim, rollout, student)
 
 
 def _stim(
-    spec: schema.InputSpec, target: schema.Target, head: Head, defaults: Defaults
+    spec: schema.InputSpec, target: schema.Target, teacher: Prompt, head: Head, defaults: Defaults
 ) -> StimRequest:
     generators = tuple(_generator_data(g, head, defaults) for g in target.generators)
     files = {g["dataset"]: spec.files[g["dataset"]] for g in generators
              if g.get("dataset") in spec.files}  # fmt: skip
-    teacher = spec.prompts[target.teacher].prompt()
     return StimRequest(teacher, generators, spec.templates, files, defaults.version)
 
 
