@@ -67,7 +67,7 @@ class Card:
     targets: Mapping[str, Card] = field(default_factory=dict)
     """The card of each target by its full name, where several are mixed."""
     anchor: bool = False
-    """Whether this is of a target that shall stay as it was."""
+    """Whether this is of a target that should stay as it was."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """What a newer version writes beside: kept as it is."""
 

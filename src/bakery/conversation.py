@@ -169,7 +169,7 @@ class Conversation:
     def undo(self) -> str:
         """Forget the last question with its answers, and return it."""
         if not self.asked:
-            raise ConfigError("nothing was said yet that could be taken back")
+            raise ConfigError("there is nothing to take back yet")
         for voice in self.voices:
             del voice.turns[-2:]
         return self.asked.pop()
@@ -220,7 +220,7 @@ class Conversation:
 
 
 def number(text: str, what: str, least: float | None = None, most: float | None = None) -> float:
-    """Return a number as a person typed it; ConfigError where it is none, or out of range."""
+    """Return a number as a person typed it; ConfigError where it is not one, or out of range."""
     try:
         value = float(text)
     except ValueError:

@@ -40,7 +40,7 @@ OF_ADAM = 16
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What of a model costs go by."""
+    """What the costs of a model go by."""
 
     parameters: int
     layers: int

@@ -1,4 +1,4 @@
-"""What a bake is made with where nobody says: a table for each version, laws by the base model.
+"""What a bake is made with where nothing is said: a table for each version, laws by the base model.
 
 A recorded bake names its version (1 where it names none) and is planned by it for good; new
 repositories take the latest. A version never changes once it has been released: what is found to
@@ -33,7 +33,7 @@ they are noise: 4 answers were better than 8 or 16, and 2 or 1 no better than 4 
 
 
 class Base(Protocol):
-    """What of a base model laws go by."""
+    """What the laws go by in a base model."""
 
     @property
     def name(self) -> str:
@@ -168,7 +168,7 @@ def _two_digits(number: float) -> float:
 
 
 def batch_for(answers: int, epochs: int, steps: int) -> int:
-    """Return how many answers an optimizer step learns, where there shall be so many steps."""
+    """Return how many answers an optimizer step learns, if there are to be so many steps."""
     most = answers * epochs // steps
     return max((batch for batch in BATCHES if batch <= most), default=BATCHES[0])
 

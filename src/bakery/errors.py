@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class BakeryError(Exception):
-    """Something a person can mend: what is wrong, and in `hint` what to do next."""
+    """Something a person can fix: what is wrong, and in `hint` what to do next."""
 
     exit_code = 1
 
@@ -43,6 +43,6 @@ class ModelError(BakeryError):
 
 
 class GateError(BakeryError):
-    """A stage made what it was asked for, but too poor a one to go on with unasked."""
+    """A stage made what it was asked for, but it is too poor to go on with unasked."""
 
     exit_code = 6

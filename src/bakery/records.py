@@ -118,7 +118,7 @@ class ModelRef:
 
     @classmethod
     def parse(cls, text: str) -> ModelRef:
-        """Read a full model name, or say that it is none."""
+        """Read a full model name, or say that it is not one."""
         match = _REF_SHAPE.fullmatch(text.strip())
         if not match:
             raise ConfigError(
@@ -214,17 +214,17 @@ def _lines(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _to_row(data: Any, row_type: type[Row], path: Path, number: int) -> Row:
     if not isinstance(data, dict):
-        raise _not_ours(f"{path}:{number} is no row, which is a JSON object")
+        raise _not_ours(f"{path}:{number} is not a row: a row is a JSON object")
     known = fields(row_type)  # type: ignore[arg-type]  # a dataclass
     needed = [f.name for f in known if f.default is MISSING and f.default_factory is MISSING]
     if missing := [name for name in needed if name not in data]:
         lacks = ", ".join(f"`{name}`" for name in missing)
-        raise _not_ours(f"{path}:{number} is no row of this kind of file: it has no {lacks}")
+        raise _not_ours(f"{path}:{number} is not a row of this kind of file: it has no {lacks}")
     return row_type(**{f.name: _frozen(data[f.name]) for f in known if f.name in data})
 
 
 def _not_ours(message: str) -> StageError:
-    return StageError(message, hint="Is that the file that was meant? Another program wrote it.")
+    return StageError(message, hint="Is that the file you meant? Another program wrote it.")
 
 
 def _frozen(value: Any) -> Any:

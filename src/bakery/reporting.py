@@ -17,7 +17,7 @@ class Reporter(Protocol):
         """Say that `done` of `total` units of `label` exist; the last call has done == total."""
 
     def partly(self, done: float, of: int) -> None:
-        """Say that about `done` of the next `of` units are there, of the step told of last.
+        """Say that about `done` of the next `of` units are there, of the step last reported.
 
         For units that come many at once, and for what is `doing`. It may be called often: for
         each token, say.

@@ -132,7 +132,7 @@ def test_a_folder_with_the_same_tokens_answers_and_another_does_not(typist: Typi
     configure(typist, f"model_name: {other}")
     done = typist("run", "stim", "rollout")
     assert done.code == 5
-    assert "has other tokens than" in done.err
+    assert "does not share the tokens of" in done.err
 
 
 def add_token(folder: Path) -> None:

@@ -113,7 +113,7 @@ def test_the_stages_run_in_their_one_order(branches: Branches) -> None:
 
 def test_a_branch_that_launched_nothing_records_nothing(branches: Branches) -> None:
     assert branches.elsewhere.code == 0
-    assert "No run in the background was launched from idle" in branches.elsewhere.out
+    assert "No background run was launched from idle" in branches.elsewhere.out
     assert "main: `bgit switch main`, then `bgit fetch`" in branches.elsewhere.out
     assert branches.heads[0] == branches.heads[1]
 

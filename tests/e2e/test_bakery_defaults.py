@@ -120,7 +120,7 @@ def test_a_run_that_goes_on_takes_what_was_settled_and_ends_as_a_whole_one(given
     assert same(weights("cut"), weights("whole"))
     assert losses(Path("cut")) == losses(Path("whole"))
     other = typed(capsys, *given, "cut", *saving, *checkpoint, "--learning_rate", "1e-4")
-    assert "is of another bake: learning_rate differs" in other.err
+    assert "belongs to another bake: learning_rate differs" in other.err
 
 
 def test_a_run_of_before_versions_goes_on_and_bakes_again_as_it_was(given, capsys):

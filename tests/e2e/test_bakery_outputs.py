@@ -40,7 +40,7 @@ def test_a_checkpoint_of_another_bake_is_refused_by_what_differs(given, capsys):
     assert typed(capsys, *given).code == 0
     again = typed(capsys, *given, *OTHER, "--resume_from_checkpoint", "true")
     assert again.code == 2
-    assert "is of another bake: prefix_messages differs from" in again.err
+    assert "belongs to another bake: prefix_messages differs from" in again.err
     assert results(Path("out"))["steps"] == 4
 
 
@@ -87,7 +87,7 @@ def test_a_checkpoint_that_learnt_from_other_data_is_refused(given, capsys):
     Path("data.json").write_text(json.dumps([*ROWS[1:], {"prompt": "z?", "response": "Z."}]))
     refused = typed(capsys, *given, "--resume_from_checkpoint", "true")
     assert refused.code == 2
-    assert "has learnt from other data" in refused.err
+    assert "was trained on other data" in refused.err
 
 
 def test_an_optimizer_that_begins_anew_is_told(given, capsys):
@@ -104,7 +104,7 @@ def test_a_damaged_checkpoint_is_called_so(given, capsys):
     weights.write_bytes(weights.read_bytes()[:-100])
     refused = typed(capsys, *given, "--resume_from_checkpoint", "out/checkpoint-2")
     assert refused.code == 4
-    assert "a file of weights is damaged" in refused.err
+    assert "a weights file is damaged" in refused.err
     assert "disk" not in refused.err
 
 
@@ -155,7 +155,7 @@ def test_answers_that_are_given_are_a_file_of_answers(given, capsys):
     Path("model/model.safetensors").unlink()
     refused = typed(capsys, *given, "--trajectories_file", "rows.jsonl", "--output_dir", "none")
     assert refused.code == 4
-    assert "rows.jsonl:1 is no row of this kind of file: it has no `round`" in refused.err
+    assert "rows.jsonl:1 is not a row of this kind of file: it has no `round`" in refused.err
 
 
 @pytest.mark.parametrize("folder", ["data.json", "data.json/x", "/proc/x"])

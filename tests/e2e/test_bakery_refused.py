@@ -57,7 +57,7 @@ FLAGS = {
     "missing file": (("--eval_file", "none.json"), 2, "no such file: none.json"),
     "missing data": (("--dataset", "./none.json"), 2, "no such file or folder"),
     "dtype": (("--torch_dtype", "flaot32"), 2, "did you mean `float32`?"),
-    "regex": (("--target_content_pattern", "(a"), 2, "is no regular expression"),
+    "regex": (("--target_content_pattern", "(a"), 2, "is not a regular expression"),
     "role": (("--target_roles", "asistant"), 2, "did you mean `assistant`?"),
     "whole prefix retained": (("--student_retained_turns", "1"), 2, "leaves nothing to bake"),
     "nothing to evaluate on": (("--eval_strategy", "epoch"), 2, "nothing to evaluate on"),

@@ -73,7 +73,7 @@ def test_json_says_who_answered_and_how_the_answer_ended(
 def test_an_unknown_model_is_refused_before_anything_is_loaded(talker: Typist) -> None:
     done = talker("chat", "secnd", stdin="Who?\n")
     assert done.code == 3
-    assert re.match(r"error: there is no model 'secnd'\nhint: There is:\n  ann/demo/", done.err)
+    assert re.match(r"error: there is no model 'secnd'\nhint: There are:\n  ann/demo/", done.err)
     assert "loading" not in done.err
 
 
@@ -114,7 +114,7 @@ def test_an_adapter_that_no_repository_knows_is_talked_to_by_its_folder(
     ("words", "said"),
     [
         (["base", "--strength", "0.5"], "carries no bake, so there is no strength"),
-        (["base", "--base-model", "tiny"], "--base-model says nothing about it"),
+        (["base", "--base-model", "tiny"], "--base-model does not apply"),
         (["base", "--compare"], "was not baked here, so there is no prompt to compare it with"),
         (["second", "--target", "main_target"], "it needs --compare"),
         (["second", "--compare", "--target", "other"], "has no target 'other'"),

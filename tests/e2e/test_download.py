@@ -129,7 +129,7 @@ def test_nothing_is_overwritten_without_force(typist: Typist) -> None:
     refused = typist("download", "--out", "mine")
     assert (refused.code, refused.err.splitlines()[0]) == (3, "error: mine exists")
     forced = typist("download", "--out", "mine", "--force")
-    assert "mine is no export, so it is not replaced" in forced.err
+    assert "mine is not an export, so it is not replaced" in forced.err
     assert (typist.root / "mine/notes.txt").read_text(encoding="utf-8") == "mine"
     typist.must("download", "--out", "twice")
     (typist.root / "twice/README.md").write_text("old", encoding="utf-8")
@@ -168,7 +168,7 @@ def test_a_folder_with_files_of_others_is_never_replaced(
     before = sorted(path.name for path in folder.iterdir())
     refused = typist("download", "first", "--out", "shared", "--force")
     assert refused.code == 3
-    assert f"shared is no export, so it is not replaced: {told}" in refused.err
+    assert f"shared is not an export, so it is not replaced: {told}" in refused.err
     assert sorted(path.name for path in folder.iterdir()) == before
     for name, text in files.items():
         assert (folder / name).read_text(encoding="utf-8") == text
@@ -179,7 +179,7 @@ def test_a_file_that_is_in_the_way_is_said_to_be_one_and_stays(typist: Typist) -
         typist.write("mine", name)
         refused = typist("download", "first", "--out", name, "--force")
         assert refused.code == 3
-        assert f"{name} is no export, so it is not replaced: {told}" in refused.err
+        assert f"{name} is not an export, so it is not replaced: {told}" in refused.err
         assert typist.read(name) == "mine"
     with tarfile.open(typist.root / "f.tar.gz", "w:gz") as tar:
         tar.add(typist.root / "f.txt", "mine/f.txt")

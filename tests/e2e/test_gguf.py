@@ -77,7 +77,7 @@ def test_the_first_run_says_that_it_unpacks_and_no_later_one_does(made, baked, m
     again = baked("reproduce", "first", "--force")
     assert again.code == 0, again.err
     assert "de-quantising" not in again.err
-    assert "Every digest is the recorded one." in again.out
+    assert "Every digest matches the recorded one." in again.out
 
 
 def test_what_was_unpacked_is_recorded_and_shown_and_in_no_id(baked, model):
@@ -228,7 +228,7 @@ def test_the_other_door_unpacks_where_that_was_not_done(given, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of git-lfs"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a git-lfs pointer"),
         (None, "no such file or folder: odd.gguf"),
     ],
 )

@@ -122,7 +122,7 @@ def test_a_loaded_model_is_baked_on_and_not_changed(tmp_path: Path) -> None:
         model, PROMPT, QUESTIONS, tokenizer=made.tokenizer, allow=["teacher"], **FEW
     )
     assert again.id == made.id
-    with pytest.raises(ModelError, match="carries an adapter already"):
+    with pytest.raises(ModelError, match="already carries an adapter"):
         bakery.bake(made.model, PROMPT, QUESTIONS, progress=False)
 
 
@@ -137,9 +137,9 @@ def test_a_settings_name_that_is_wrong_is_told_before_anything_is_loaded() -> No
 @pytest.mark.parametrize(
     ("questions", "says"),
     [
-        (0, "at least one has to be asked"),
-        ([], "has to hold texts"),
-        (["fine", ""], "has to hold texts"),
+        (0, "at least one is needed"),
+        ([], "must be a list of at least one text"),
+        (["fine", ""], "must be a list of at least one text"),
         ("nowhere.jsonl", "there is no file nowhere.jsonl"),
         (True, "a list of texts, a data file, or how many"),
     ],

@@ -86,7 +86,7 @@ def test_with_the_parent_here_only_the_model_itself_is_made_again(
     ]  # fmt: skip
     assert "first_" not in out
     assert out.splitlines()[2].split()[3] == "yes"
-    assert out.endswith("Every digest is the recorded one.\n")
+    assert out.endswith("Every digest matches the recorded one.\n")
     assert results(typist.store) == before
 
 
@@ -118,7 +118,7 @@ def test_what_comes_out_differently_is_said_and_kept_beside(again: Typist, workp
     assert done.code == 1
     assert f"{'f' * 16}  " in done.out
     assert "differs: torch: 1.0 → " in done.out
-    assert done.out.endswith("Not every digest is the same.\n")
+    assert done.out.endswith("Not every digest matches.\n")
     kept = clone.store / "reproduced" / bake["id"]
     assert str(kept) in done.out
     assert (kept / "bake" / bake["id"] / "2/adapter_model.safetensors").is_file()

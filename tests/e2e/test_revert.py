@@ -104,7 +104,7 @@ def test_a_damaged_bake_is_not_recorded_again(baked: Typist) -> None:
     assert (baked.git("rev-parse", "HEAD"), baked.changes()) == (head, "")
     done = baked("run", "bake", "--force")
     assert done.code == 0, done.err
-    assert "mended" in done.err
+    assert "repaired" in done.err
     baked.must("chat", "-m", "hi")
     assert list((baked.store / "replaced").iterdir())
 

@@ -188,7 +188,10 @@ def test_a_full_disk_is_said_and_the_bake_goes_on_where_it_was(
         text=True,
         check=False,
     )
-    said = ("the disk is full, or its quota used up", "the record of the teacher cannot be written")
+    said = (
+        "the disk is full, or its quota is used up",
+        "the record of the teacher cannot be written",
+    )
     lines = done.stdout.splitlines()
     assert [line.startswith(said) for line in lines] == [True] * len(sizes), done.stderr
     whole = bench.bake()

@@ -85,7 +85,7 @@ def test_frozen_weights_may_have_another_type(
         (("nope",), "Target modules {'nope'} not found"),
         (("q_proj", "nope"), "no layer is called 'nope'"),
         (("q_proj", "j"), "no layer is called 'j'"),
-        (".*embed_tokens", "model.embed_tokens is no linear layer"),
+        (".*embed_tokens", "model.embed_tokens is not a linear layer"),
     ],
 )
 def test_layers_that_are_not_there_are_refused(

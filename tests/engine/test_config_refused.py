@@ -75,10 +75,10 @@ def refused(text: str, *flags: str) -> str:
         ("target_roles: []", "target_roles: names no role"),
         (
             "target_content_pattern: '^(Answer'",
-            "bake.yaml:2:25: target_content_pattern: '^(Answer' is no regular expression",
+            "bake.yaml:2:25: target_content_pattern: '^(Answer' is not a regular expression",
         ),
         ("target_scope: match", "target_scope: match needs a target_content_pattern"),
-        ("target_modules: '*_proj'", "target_modules: '*_proj' is no regular expression"),
+        ("target_modules: '*_proj'", "target_modules: '*_proj' is not a regular expression"),
         (
             "system_prompt: a\nprefix_messages: [{role: user, content: a}]",
             "bake.yaml:2:16: system_prompt: contradicts prefix_messages: give one of them",
@@ -185,7 +185,7 @@ def test_a_bad_prefix_file_is_refused_at_its_line():
     [
         (lambda: ContextConfig(target_roles=["asistant"]), "did you mean `assistant`"),
         (lambda: ContextConfig(prefix_messages="You are kind."), "expected a list"),
-        (lambda: ContextConfig(target_content_pattern="("), "no regular expression"),
+        (lambda: ContextConfig(target_content_pattern="("), "not a regular expression"),
         (lambda: DataConfig(torch_dtype="flaot32"), "did you mean `float32`"),
         (lambda: LoraConfig(r=0), "r: has to be at least 1"),
         (lambda: LoraConfig(lora_dropout="much"), "lora_dropout: expected a number"),

@@ -301,7 +301,7 @@ def test_a_model_without_an_adapter_gets_the_one_that_is_asked_for(
     made = from_given(bare, tmp_path / "out", peft_config=asked, processing_class=tokenizer)
     assert made.model.peft_config["default"].r == 3
     made.train()
-    with pytest.raises(ConfigError, match="carries an adapter already"):
+    with pytest.raises(ConfigError, match="already carries an adapter"):
         from_given(made.model, tmp_path / "x", peft_config=asked, processing_class=tokenizer)
 
 

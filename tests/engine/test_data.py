@@ -35,7 +35,7 @@ WRAPPERS = (
 @pytest.mark.parametrize("key", ["responses", "completions"])
 def test_answers_in_a_list_of_their_own_are_refused(answers, key, workplace):
     name = written("rows.json", {"prompts": ["x", "y"], key: answers})
-    with pytest.raises(StageError, match=f"`prompts` and `{key}` are lists beside one another"):
+    with pytest.raises(StageError, match=f"`prompts` and `{key}` are lists side by side"):
         data.load_rows(name)
 
 
@@ -176,8 +176,8 @@ def test_a_split_may_be_a_slice(split, prompts):
         ("a.jsonl", '"a"\n\n7\n', "a.jsonl: line 3: expected"),
         ("a.jsonl", "\n", "a.jsonl has no rows"),
         ("a.csv", "promt\nHi\n", "a.csv: row 1: expected a text"),
-        ("a.csv", "prompt,response\nHi\n", "a.csv:2: has not the number of columns"),
-        ("a.csv", "prompt\nHi,you\n", "a.csv:2: has not the number of columns"),
+        ("a.csv", "prompt,response\nHi\n", "a.csv:2: does not have as many columns"),
+        ("a.csv", "prompt\nHi,you\n", "a.csv:2: does not have as many columns"),
         ("a.csv", "prompt\n", "a.csv has no rows"),
         ("a.parquet", "no", "a.parquet is not a parquet file"),
         ("a.docx", "no", "cannot tell what kind of file this is"),
@@ -208,7 +208,7 @@ def test_the_hubs_own_error_is_shown(monkeypatch):
     # The switch is read when the library is imported; without it, it tries for half a minute.
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     said = said_about("nobody/nothing")
-    assert "cannot load 'nobody/nothing', which is no file here, from the hub: " in said
+    assert "cannot load 'nobody/nothing', which is not a file here, from the hub: " in said
     assert "Error" in said
 
 

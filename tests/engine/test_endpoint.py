@@ -71,7 +71,7 @@ def test_a_server_that_does_not_answer_is_given_up() -> None:
 @pytest.mark.parametrize("seconds", ["soon", "0", "-1", "1.5", "nan"])
 def test_a_time_limit_that_is_none_is_said(seconds: str) -> None:
     environment = {"OPENAI_API_KEY": KEY, "BGIT_TIMEOUT": seconds}
-    said = f"BGIT_TIMEOUT is no whole number of seconds: {seconds}"
+    said = f"BGIT_TIMEOUT is not a whole number of seconds: {seconds}"
     assert endpoint_for("gpt-5", environment) == said
 
 
@@ -93,7 +93,7 @@ def test_lists_that_came_before_an_error_are_kept(tmp_path: Path) -> None:
         (402, "no credit left"),
         (404, "Check the model's name, gpt-5"),
         (429, "lower max_concurrency"),
-        (503, "a fault of its own"),
+        (503, "The server failed"),
     ],
 )
 def test_what_cannot_be_mended_by_trying_is_said_with_what_to_do(status: int, hint: str) -> None:
@@ -136,7 +136,7 @@ def test_a_server_that_is_not_there_is_named() -> None:
 def test_what_is_no_answer_is_said_with_what_came(raw: bytes) -> None:
     with (
         serve([""], raw=raw) as endpoint,
-        pytest.raises(StageError, match="answered without an answer"),
+        pytest.raises(StageError, match="sent a reply without an answer"),
     ):
         client_of(endpoint).complete(**ARGUMENTS)
 

@@ -149,7 +149,7 @@ def test_rows_with_and_without_response_keep_their_own_meaning():
         ({"messages": [{"role": "usr", "content": "Hi"}]}, "did you mean `user`?"),
         ({"messages": [SYSTEM]}, "ends with a system message"),
         ({"messages": [USER, BOT], "response": "x"}, "so response answers nothing"),
-        ({"prompt": [USER], "completion": [MORE]}, "completion is no assistant message"),
+        ({"prompt": [USER], "completion": [MORE]}, "completion is not an assistant message"),
         ({"prompt": [USER, BOT, MORE], "completion": [CALLED, TOLD, BOT]}, "cannot be told apart"),
         ({"conversations": [{"from": "alien", "value": "x"}]}, "unknown role 'alien'"),
         (

@@ -220,7 +220,7 @@ def test_a_data_set_that_cannot_be_loaded_is_an_error(drawn: Drawn) -> None:
 
 def test_a_folder_of_that_name_is_not_read_past_git(drawn: Drawn, workplace: Path) -> None:
     (workplace / "data" / "questions").mkdir(parents=True)
-    with pytest.raises(BakeryError, match="data/questions lies here, but is no file"):
+    with pytest.raises(BakeryError, match="data/questions is here, but questions"):
         drawn({"type": "from_dataset", "dataset": "data/questions", "seed": 42})
 
 

@@ -129,8 +129,8 @@ def be_of_another_file(folder: Path) -> None:
         (damage_weights, "is damaged (model.safetensors)"),
         (lose_a_file, "is damaged (tokenizer.json)"),
         (add_a_file, "holds chat_template.json, which does not belong there"),
-        (lose_the_manifest, "has no sound unpacked.json"),
-        (damage_the_manifest, "has no sound unpacked.json"),
+        (lose_the_manifest, "has no valid unpacked.json"),
+        (damage_the_manifest, "has no valid unpacked.json"),
         (be_of_another_file, "is of another file, or of another version of bakery"),
     ],
 )

@@ -144,7 +144,7 @@ def test_what_ends_a_turn_is_what_the_file_and_its_template_say(said, ends, tmp_
 
 
 def test_a_file_that_is_not_the_one_of_its_digest_is_refused(tmp_path, folder):
-    with pytest.raises(ModelError, match="is not the file of the digest 0000000000000000"):
+    with pytest.raises(ModelError, match="is not the file with the digest 0000000000000000"):
         unpacking.unpack(as_gguf(tmp_path / "model.gguf"), folder, "0" * 64)
     assert list(folder.iterdir()) == []
 

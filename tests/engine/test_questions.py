@@ -258,14 +258,15 @@ def test_without_a_key_the_reason_is_said(model: str, reason: str) -> None:
 )
 def test_an_address_that_is_none_is_said(url: str) -> None:
     assert (
-        hosted.writer_for("m", {"OPENAI_BASE_URL": url}) == f"OPENAI_BASE_URL is no address: {url}"
+        hosted.writer_for("m", {"OPENAI_BASE_URL": url})
+        == f"OPENAI_BASE_URL is not an address: {url}"
     )
 
 
 @pytest.mark.parametrize("key", ["schlüssel", "line\nbreak"])
 def test_a_key_that_cannot_be_sent_is_said_but_not_shown(key: str) -> None:
     said = hosted.writer_for("gpt-5", {"OPENAI_API_KEY": key})
-    assert said == "OPENAI_API_KEY holds a character that no key has"
+    assert said == "OPENAI_API_KEY holds a character that no key can have"
 
 
 def test_a_server_of_ones_own_needs_no_key() -> None:

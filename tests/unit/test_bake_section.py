@@ -202,7 +202,7 @@ def test_wandb_has_names_of_its_own():
         ("model: {parent_peft_dir: x}", "BAKE.model.parent_peft_dir: was removed"),
         ("scheduler: {lr: 0.1}", "BAKE.scheduler.lr: is BAKE.optimizer.learning_rate"),
         ("model: {baked_adapter_config: {bias: all}}", "only `none`"),
-        ("model: {peft_config: {target_modules: '(q'}}", "no regular expression"),
+        ("model: {peft_config: {target_modules: '(q'}}", "not a regular expression"),
         ("model: {peft_config: {r: 0}}", "peft_config.r: Input should be greater"),
         ("model: {peft_config: {r: 8}, baked_adapter_config: {r: 8}}", "both say r"),
         ("model: {student_model_path: small}", "input.yml:8:31: BAKE.model.student_model_path"),

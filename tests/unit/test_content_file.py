@@ -101,9 +101,9 @@ def test_a_key_of_an_api_in_the_file_is_refused_with_its_line():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (FILED.replace("content_file:", "content: No., content_file:"), "both there: keep one"),
+        (FILED.replace("content_file:", "content: No., content_file:"), "both given: keep one"),
         (INLINE.replace("TARGET:\n", "TARGET:\n  teacher: A.\n  teacher_prompt: teacher\n"),
-         "teacher and teacher_prompt are both there"),
+         "teacher and teacher_prompt are both given"),
         (INLINE.replace("TARGET:\n", "TARGET:\n  teacher: teacher\n"),
          "`teacher_prompt: teacher` takes that"),
         (FILED.replace("content_file", "content_fil"), "did you mean `content_file`"),

@@ -151,7 +151,7 @@ def test_retry_puts_the_last_question_without_its_first_answer():
 
 @pytest.mark.parametrize("word", ["/undo", "/retry"])
 def test_nothing_said_cannot_be_taken_back(word):
-    with pytest.raises(ConfigError, match="nothing was said"):
+    with pytest.raises(ConfigError, match="there is nothing to take back"):
         did(alone(), word)
 
 

@@ -153,8 +153,8 @@ def test_what_is_no_prompt_is_refused(name, content, says, workplace):
     [
         (["x", "--questions", "q.txt"], "--questions goes with --prompt"),
         (["x", "--template", "persona", "--prompt", "q.txt"], "give it alone"),
-        (["x", "--prompt", "q.txt", "--questions", "q.pdf"], "is no kind of file"),
-        (["x", "--prompt", "q.txt", "--questions", "empty.txt"], "it has no question"),
+        (["x", "--prompt", "q.txt", "--questions", "q.pdf"], "is not a kind of file"),
+        (["x", "--prompt", "q.txt", "--questions", "empty.txt"], "it has no questions"),
         (["x", "--prompt", "q.txt", "--questions", "gone.csv"], "cannot be read"),
         ([], "Missing argument 'NAME'"),
     ],

@@ -60,7 +60,7 @@ def test_another_branch_is_told_where_to_go_and_records_nothing(repo):
     head = repo.git.head()
     answer = typed("fetch")
     assert answer.exit_code == 0
-    assert "No run in the background was launched from other" in answer.stdout
+    assert "No background run was launched from other" in answer.stdout
     assert f"{done.id}  complete  main: `bgit switch main`, then `bgit fetch`" in answer.stdout
     assert (repo.git.head(), git(repo.root, "rev-parse", "main")) == (head, head)
 
@@ -229,7 +229,7 @@ def test_with_a_remote_it_is_git_s_fetch(repo, capfd):
 def test_options_of_both_fetches_do_not_mix(repo):
     answer = typed("fetch", "--wait", "origin")
     assert answer.exit_code == 2
-    assert "origin goes with git's fetch" in answer.stderr
+    assert "origin is for git's fetch" in answer.stderr
 
 
 FETCH = """
@@ -309,7 +309,7 @@ def test_jobs_leaves_out_what_is_over_and_says_how_many(repo):
     launched(repo, plan, state="failed", error="out of memory")
     complete(repo, plan)
     typed("fetch")
-    nothing = "No run in the background is under way or to be fetched.\n"
+    nothing = "No background run is under way or waiting to be fetched.\n"
     assert typed("jobs").stdout == nothing + "2 more: bgit jobs --all\n"
     assert len(json.loads(typed("jobs", "--all", "--json").stdout)) == 2
     assert len(json.loads(typed("jobs", "--all", "-n", "1", "--json").stdout)) == 1

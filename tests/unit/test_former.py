@@ -197,7 +197,7 @@ def test_its_hooks_are_named_until_they_are_deleted(repo):
     hook.write_text("git checkout MERGE_HEAD -- .bread recipe.yml\n", encoding="utf-8")
     assert any("post-merge is a hook of the other tool" in note for note in adopted(repo).notes)
     (warning,) = status(repo).warnings
-    assert warning.endswith("which writes over what bgit merges: delete it")
+    assert warning.endswith("which overwrites what bgit merges: delete it")
     hook.unlink()
     assert status(repo).warnings == ()
 

@@ -69,7 +69,7 @@ def test_a_file_that_does_not_fit_leaves_the_old_one_and_nothing_beside_it(tmp_p
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("error: the disk is full, or its quota used up")
+    assert done.stderr.startswith("error: the disk is full, or its quota is used up")
     assert "hint: Make room, then run the same command again" in done.stderr
     assert [p.name for p in path.parent.iterdir()] == ["state.json"]
     assert path.read_text("utf-8") == "old\n"
@@ -78,8 +78,8 @@ def test_a_file_that_does_not_fit_leaves_the_old_one_and_nothing_beside_it(tmp_p
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        (errno.ENOSPC, "error: the disk is full, or its quota used up: /store/x (No space left"),
-        (errno.EDQUOT, "error: the disk is full, or its quota used up: /store/x ("),
+        (errno.ENOSPC, "error: the disk is full, or its quota is used up: /store/x (No space left"),
+        (errno.EDQUOT, "error: the disk is full, or its quota is used up: /store/x ("),
         (errno.EROFS, "error: Read-only file system: /store/x"),
         (errno.EACCES, "error: Permission denied: /store/x"),
         (errno.ENOTDIR, "error: Not a directory: /store/x"),

@@ -134,7 +134,7 @@ def test_init_says_what_will_be_unpacked_and_where(path, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of git-lfs"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a git-lfs pointer"),
         (b"GGUF", "is GGUF version 0"),
         (None, "there is no file"),
     ],

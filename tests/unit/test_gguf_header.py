@@ -66,7 +66,7 @@ def test_blocks_take_the_room_that_the_format_says():
         (b"Once upon a time", "it begins with b'Once upon a '"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:b179\nsize 75\n",
-            "is a pointer of git-lfs",
+            "is a git-lfs pointer",
         ),
         (b"PK\x03\x04" + b"\0" * 64, "has to be a GGUF file"),
         (start(version=1), "is GGUF version 1; versions 2 and 3"),
@@ -85,7 +85,7 @@ def test_blocks_take_the_room_that_the_format_says():
         (start(entries=0) + text("t") + struct.pack("<I", 1 << 31), "dimensions"),
         (
             start(entries=0) + text("t") + struct.pack("<IQIQ", 1, 1, 77, 0),
-            "as type 77 of GGML, which is not read",
+            "as GGML type 77, which is not supported",
         ),
         (
             start(entries=0) + text("t") + struct.pack("<IQQQIQ", 3, HUGE, HUGE, HUGE, 0, 0),
@@ -154,7 +154,7 @@ def test_a_chat_model_is_accepted(path):
         ("t5", {}, r"is an encoder \(t5\)"),
         ("qwen3", {"qwen3.pooling_type": 3}, r"is an encoder \(qwen3\)"),
         ("llama", {"llama.attention.causal": False}, r"is an encoder \(llama\)"),
-        ("rwkv6", {}, "of the architecture 'rwkv6', which is not read from GGUF"),
+        ("rwkv6", {}, "has the architecture 'rwkv6', which is not read from GGUF"),
         ("llama", {"llama.expert_count": 8}, "is a mixture of experts of the architecture 'llama'"),
         ("llama", {"tokenizer.chat_template": None}, "has no chat template"),
         ("llama", {"tokenizer.chat_template": " "}, "has no chat template"),

@@ -163,7 +163,7 @@ def test_a_job_whose_words_are_none_is_an_error_with_its_name(repo, running, key
     path = job.record_path(repo.store, running.id)
     data = json.loads(path.read_text(encoding="utf-8")) | {key: [1]}
     path.write_text(json.dumps(data), encoding="utf-8")
-    with pytest.raises(RepoError, match=f"cannot be read: `{key}` is no text"):
+    with pytest.raises(RepoError, match=f"cannot be read: `{key}` is not text"):
         job.read(path)
 
 

@@ -84,7 +84,7 @@ def test_an_unknown_series_is_refused_with_those_that_are_there(repo):
     done = typed("parrot", "-s", "los")
     assert done.exit_code == 2
     assert "there is no series 'los' here" in done.stderr
-    assert "There is: loss, learning_rate, all." in done.stderr
+    assert "There are: loss, learning_rate, all." in done.stderr
 
 
 def test_several_bakes_are_laid_over_one_another(repo):

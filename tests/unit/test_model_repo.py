@@ -223,7 +223,7 @@ def test_a_detached_head_is_refused(repo):
 
 def test_a_branch_without_commits_is_refused(repo):
     git(repo.root, "checkout", "-q", "--orphan", "new")
-    refused(repo, "branch 'new' has no commit yet")
+    refused(repo, "branch 'new' has no commits yet")
 
 
 @pytest.mark.parametrize("verb", ["merge", "cherry-pick", "revert", "rebase"])

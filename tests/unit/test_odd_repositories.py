@@ -47,7 +47,7 @@ def test_a_branch_without_commits_shows_what_others_have(repo):
 def test_a_bare_repository_is_refused_in_plain_words(repo, workplace):
     git(workplace, "clone", "-q", "--bare", str(repo.root), "bare.git")
     for place in (workplace / "bare.git", repo.root / ".git"):
-        with pytest.raises(RepoError, match=r"bare repository, or inside of a \.git folder"):
+        with pytest.raises(RepoError, match=r"bare repository, or inside a \.git folder"):
             ModelRepo.find(place)
 
 
@@ -166,7 +166,7 @@ def test_a_template_is_read_from_no_link_and_no_pipe(repo):
     read = repo.reader("worktree")
     (repo.root / "folder").symlink_to("/etc")
     os.mkfifo(repo.root / "pipe")
-    for path, said in (("folder/hostname", "symbolic link"), ("pipe", "no file")):
+    for path, said in (("folder/hostname", "symbolic link"), ("pipe", "is not a file")):
         with pytest.raises(RepoError, match=said):
             read(path)
     assert read("./README.md") == (repo.root / "README.md").read_bytes()

@@ -149,7 +149,7 @@ def test_a_typo_that_is_not_added_yet_is_a_problem_of_the_draft(repo, capsys):
     show_status(now)
     shown = capsys.readouterr().out
     assert "in the folder cannot be run:\ninput.yml:2:3: unknown key" in shown
-    assert shown.endswith("next: mend input.yml, then `bgit add input.yml`\n")
+    assert shown.endswith("next: fix input.yml, then `bgit add input.yml`\n")
     git(repo.root, "add", "input.yml")
     show_status(status(repo))
     assert "\ninput.yml cannot be run:\ninput.yml:2:3: unknown key" in capsys.readouterr().out

@@ -185,7 +185,7 @@ def test_both_names_of_a_key_must_agree():
 def test_a_prompt_that_no_target_takes_is_named():
     text = TEACHER + "  spare:\n    messages: [{role: user, content: Ho.}]\n" + TAIL
     assert schema.load(text).warnings == (
-        "input.yml:4:3: PROMPT.spare is in no target: nothing is made of it",
+        "input.yml:4:3: PROMPT.spare is in no target: it has no effect",
     )
 
 

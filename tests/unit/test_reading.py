@@ -142,7 +142,7 @@ def test_a_filter_that_only_cleans_leaves_what_git_keeps(repo, place):
 def test_a_pointer_of_git_lfs_is_no_content(repo, place):
     write(repo, "q.txt", POINTER)
     keep(repo)
-    with pytest.raises(RepoError, match=r"q\.txt is a pointer of Git LFS.*`git lfs pull`"):
+    with pytest.raises(RepoError, match=r"q\.txt is a Git LFS pointer.*`git lfs pull`"):
         read(repo, place, "q.txt")
 
 
@@ -170,7 +170,7 @@ def test_an_added_configuration_that_is_a_link_is_refused(repo):
 def test_a_configuration_that_is_a_pointer_is_refused(repo, place):
     write(repo, "input.yml", POINTER)
     keep(repo)
-    with pytest.raises(BakeryError, match=r"input\.yml is a pointer of Git LFS"):
+    with pytest.raises(BakeryError, match=r"input\.yml is a Git LFS pointer"):
         repo.plan(place)
 
 

@@ -81,8 +81,11 @@ def test_a_bad_line_in_the_middle_is_named(tmp_path, line):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"id": "a1"}', r":1 is no row of this kind of file: it has no `messages`, `generator`"),
-        ("[1]", r":1 is no row, which is a JSON object"),
+        (
+            '{"id": "a1"}',
+            r":1 is not a row of this kind of file: it has no `messages`, `generator`",
+        ),
+        ("[1]", r":1 is not a row: a row is a JSON object"),
     ],
 )
 def test_a_row_of_another_file_is_refused_with_what_it_lacks(tmp_path, line, message):
@@ -90,7 +93,7 @@ def test_a_row_of_another_file_is_refused_with_what_it_lacks(tmp_path, line, mes
     with pytest.raises(StageError, match=message) as caught:
         records.read_rows(tmp_path / "rows.jsonl", Stimulus)
     assert caught.value.hint is not None
-    assert "the file that was meant" in caught.value.hint
+    assert "the file you meant" in caught.value.hint
 
 
 def test_a_field_that_this_version_does_not_know_is_passed_over(tmp_path):

@@ -54,7 +54,9 @@ def repo(workplace: Path) -> ModelRepo:
 
 
 def test_questions_of_a_hosted_writer_cannot_be_made_again(repo):
-    with pytest.raises(StageError, match="are by claude-sonnet-4-5, which cannot be had") as caught:
+    with pytest.raises(
+        StageError, match="are by claude-sonnet-4-5, which cannot be made"
+    ) as caught:
         reproduce(repo, repo.bakes()[0], reporter=Quiet())
     assert "bgit import DIR" in caught.value.hint
 

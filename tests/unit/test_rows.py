@@ -78,7 +78,7 @@ def test_the_shares_of_the_mix_are_shown_above_the_questions(
         "   1  one?",
         "   2  two?",
         "   3  a?",
-        "   4  d?  [answered behind the student prompt]",
+        "   4  d?  [answered under the student prompt]",
         "",
     ]
 

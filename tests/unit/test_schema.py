@@ -105,7 +105,7 @@ def test_a_file_that_configures_nothing_is_empty(text):
         ("PROMPT: Yoda\n", r"input\.yml:1:9: PROMPT: expected keys with values here"),
         ("1: 2\n", r"input\.yml:1:1: unknown key `1`: known here: BAKE, DEFAULTS, PROMPT, TARGET"),
         ("PROMPT:\n---\nTARGET:\n", r"input\.yml:2:1: .*another document"),
-        ("PROMPT: \x00\n", r"input\.yml:1:9: the character U\+0000 is no text"),
+        ("PROMPT: \x00\n", r"input\.yml:1:9: the character U\+0000 is not text"),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_refused_at_its_line_and_column(text, message):

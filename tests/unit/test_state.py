@@ -40,7 +40,7 @@ def test_windows_line_ends_read_the_same():
     [
         ("<<<<<<< HEAD\n" + TEXT, "a merge conflict is not resolved"),
         (TEXT.replace("schema = 1", "schema = 2"), "schema 2; this bgit reads up to 1"),
-        (TEXT.replace("schema = 1", "schema = new"), "is no number"),
+        (TEXT.replace("schema = 1", "schema = new"), "is not a number"),
         (TEXT.replace("[REPO]", "REPO"), "cannot be read"),
         (TEXT.replace("owner = ann", ""), "owner is missing"),
         (TEXT.replace("PARENT_MODEL =", "PARENT_MODEL = yoda"), "'yoda' is not a model name"),

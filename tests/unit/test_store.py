@@ -41,7 +41,7 @@ def test_folders_are_named_by_id(store):
 @pytest.mark.parametrize("name", ["..", "../../x", "/etc", "", "a/b", "A"])
 def test_what_is_no_id_names_no_folder(store, name):
     for folder_of in (store.stim, store.target, store.bake):
-        with pytest.raises(RepoError, match="no id"):
+        with pytest.raises(RepoError, match="not the id"):
             folder_of(name)
 
 

@@ -71,7 +71,7 @@ def test_only_files_that_bgit_knows_are_written(workplace):
 def test_half_an_archive_is_no_archive(workplace, cut):
     archive = packed(workplace / "half.tar.gz", entry("m/stimuli.jsonl", bytes(range(256)) * 40))
     archive.write_bytes(archive.read_bytes()[:cut])
-    with pytest.raises(ModelError, match="is not a whole tar archive"):
+    with pytest.raises(ModelError, match="is not a complete tar archive"):
         unpack(archive, workplace / "out")
 
 
@@ -90,5 +90,5 @@ def test_an_archive_that_is_damaged_inside_is_refused(workplace, ending):
     data = bytearray(archive.read_bytes())
     data[len(data) // 2 :] = b"\xff" * (len(data) - len(data) // 2)
     archive.write_bytes(data)
-    with pytest.raises(BakeryError, match=r"whole tar archive|cannot be unpacked"):
+    with pytest.raises(BakeryError, match=r"complete tar archive|cannot be unpacked"):
         unpack(archive, workplace / "out")

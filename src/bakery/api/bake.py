@@ -54,20 +54,20 @@ def bake(
     """Bake a prompt into a model: train an adapter that answers as if the prompt were there.
 
     model      a hub id, a folder, a .gguf file, "tiny", or a loaded PreTrainedModel (with its
-               `tokenizer`): its weights are read, and nothing of it is changed
+               `tokenizer`): its weights are read, and nothing in it changes
     prompt     a text, taken as the system message, or a list of messages
     questions  what it is asked while it learns: a list of texts, a data file (.jsonl, .csv,
-               .txt, ...), or how many the model shall write itself
+               .txt, ...), or how many the model should write itself
     out        a folder for the adapter; it stays in your cache in any case
-    parent     an earlier bake to go on from: a Bake, or its folder
+    parent     an earlier bake to continue from: a Bake, or its folder
     allow      stops to go on at: "questions", "teacher" (see `bgit run --allow`)
     settings   epochs, learning_rate, r, max_tokens, seed, ...: the keys of input.yml, flat;
-               what is not said is chosen by the model (docs/defaults.md)
+               what you leave out goes by the model (docs/defaults.md)
 
     Some questions are held out, and the card is measured on them. What was asked, answered and
     trained is kept by what it was made of: the same call again returns at once, and an
-    interrupted one goes on where it was. Raises ConfigError for settings that are wrong, before
-    anything is loaded, and GateError where baking would be no use.
+    interrupted one resumes where it stopped. Raises ConfigError for settings that are wrong, before
+    anything is loaded, and GateError where baking would be pointless.
 
         prompt = "You are Yoda. Answer as he talks, in reversed word order."
         bake = bakery.bake("tiny", prompt)
@@ -107,12 +107,12 @@ class Bake:
 
     @property
     def id(self) -> str:
-        """The 16 hex digits that name what it was made of."""
+        """The 16 hex digits that name what it was made from."""
         return str(self._result["bake_id"])
 
     @property
     def card(self) -> Card:
-        """How near it is to its prompted parent, on questions that it never trained on."""
+        """How close it is to its prompted parent, on questions it never trained on."""
         return Card.from_data(self._result["card"])
 
     @property
@@ -122,12 +122,12 @@ class Bake:
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know of how it was made, warnings among them."""
+        """What a person should know about how it was made, warnings included."""
         return list(self._result["notes"])
 
     @property
     def result(self) -> Mapping[str, Any]:
-        """All that is recorded of it: bake.json."""
+        """All that is recorded about it: bake.json."""
         return self._result
 
     @property
@@ -142,7 +142,7 @@ class Bake:
 
     @property
     def model(self) -> PeftModel:
-        """The model of PEFT, with the adapter, ready to use."""
+        """The PEFT model, with the adapter, ready to use."""
         return self.speaking.model
 
     @property
@@ -213,7 +213,7 @@ class _Older:
 
 
 def _parent(parent: Bake | str | Path, base: BaseModelId) -> _Older:
-    """Return the bake to go on from, or say why that is none of this base."""
+    """Return the bake to go on from, or say why it does not fit this base."""
     from bakery.engine.models import adapter_folder
 
     folder = parent.adapter if isinstance(parent, Bake) else Path(parent).expanduser().resolve()
@@ -229,7 +229,7 @@ def _parent(parent: Bake | str | Path, base: BaseModelId) -> _Older:
     if result is not None and result["base"]["digest"] != base.digest:
         raise ModelError(
             f"{folder} was baked on {result['base']['name']}, which is not {base.name}",
-            hint="A bake fits only the base that it was made on.",
+            hint="A bake fits only the base it was made on.",
         )
     bake_id = adapter_folder.slices(folder)[-1].bake_id
     step = int(result["step"]) if result is not None else 0
@@ -239,10 +239,10 @@ def _parent(parent: Bake | str | Path, base: BaseModelId) -> _Older:
 def _questions(asked: Sequence[str] | str | Path | int) -> tuple[Path, list[dict[str, Any]]]:
     """Return the folder that files are seen from, and what writes the questions."""
     if isinstance(asked, bool) or asked is None:
-        raise ConfigError("questions is a list of texts, a data file, or how many are written")
+        raise ConfigError("questions is a list of texts, a data file, or how many to write")
     if isinstance(asked, int):
         if asked < 1:
-            raise ConfigError(f"questions={asked}: at least one has to be asked")
+            raise ConfigError(f"questions={asked}: at least one is needed")
         return Path.cwd(), [{"type": "oneshot_qs", "numq": asked}]
     if isinstance(asked, str | Path):
         path = Path(asked).expanduser().resolve()
@@ -255,7 +255,7 @@ def _questions(asked: Sequence[str] | str | Path | int) -> tuple[Path, list[dict
     texts = list(asked)
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise ConfigError(
-            "questions has to hold texts, and at least one",
+            "questions must be a list of at least one text",
             hint="Each is one user message: ['Who are you?', 'When do you open?'].",
         )
     return Path.cwd(), [{"type": "hardcoded", "questions": list(dict.fromkeys(texts))}]
@@ -270,7 +270,7 @@ def _given(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) ->
 
     if isinstance(model, PeftModel):
         raise ModelError(
-            "a PEFT model carries an adapter already",
+            "a PEFT model already carries an adapter",
             hint="Give its base as `model`, and the bake to go on from as `parent`.",
         )
     if not isinstance(model, PreTrainedModel):
@@ -298,7 +298,7 @@ def _as_loaded(settings: Mapping[str, Any], given: BaseModel | None) -> Mapping[
     if settings.get("dtype") not in (None, own):
         raise ConfigError(
             f"dtype={settings['dtype']}, but the model is loaded as {given.model.dtype}",
-            hint="Load it in the type that it shall be baked in, or give its name.",
+            hint="Load it in the dtype to bake in, or give its name.",
         )
     return {**settings, "dtype": own}
 

@@ -32,7 +32,7 @@ USUAL_TOKENS = 256
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What one question is answered: by the base, by the prompted parent, and as baked."""
+    """The answers to one question: of the base, of the prompted parent, and as baked."""
 
     question: str
     base: str
@@ -94,7 +94,7 @@ class Model:
 
     @property
     def model(self) -> PreTrainedModel | PeftModel:
-        """The model of transformers, with its adapter where it is a bake."""
+        """The transformers model, with its adapter if it is a bake."""
         self._opened.turn()
         return self._opened.local.model
 
@@ -137,7 +137,7 @@ class Model:
         top_p: float = 1.0,
         seed: int = 0,
     ) -> list[str]:
-        """Answer many questions at once; what they begin with in common is run once.
+        """Answer many questions at once; a beginning that they share is run once.
 
         Each answer's random numbers come from `seed`, its question and its place alone.
         """
@@ -148,7 +148,7 @@ class Model:
     def logits(
         self, asked: Asked | Sequence[int], *, prompt: str | Sequence[Message] | None = None
     ) -> torch.Tensor:
-        """Return the logits (T, V), in float32, behind each of the T tokens of a conversation.
+        """Return the logits (T, V), in float32, after each of the T tokens of a conversation.
 
         A list of ints is taken as token ids. The last row is of the answer's first token.
         """
@@ -244,7 +244,7 @@ def prompt_of(prompt: str | Sequence[Message]) -> Prompt:
 
 
 def text_of(asked: Asked) -> str:
-    """Return what is asked last, as a person reads it."""
+    """Return the last question, as a person reads it."""
     return asked if isinstance(asked, str) else str(messages_of(asked)[-1].get("content", ""))
 
 
@@ -255,7 +255,7 @@ def _answers(
     from bakery.backends.base import AnswerRequest
 
     if isinstance(questions, str):
-        raise ConfigError("questions is one text: give a list", hint="`chat` answers one.")
+        raise ConfigError("questions is a single text: give a list", hint="`chat` answers one.")
     asked = [
         AnswerRequest(short_id([settings.seed, at, list(messages)]), messages)
         for at, messages in enumerate(map(messages_of, questions))

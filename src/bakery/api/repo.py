@@ -1,6 +1,6 @@
 """A model repository from Python: every verb that `bgit` has, as a method.
 
-Each returns the very object that the command draws; `as_data()` of it is what `--json` prints.
+Each returns the object that the command draws; its `as_data()` is what `--json` prints.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class Repo:
         return show.describe(self._repo, self._repo.find_bake(name))
 
     def card(self, name: str = "parent") -> Card:
-        """Return the card of a bake: how near it is to its prompted parent."""
+        """Return the card of a bake: how close it is to its prompted parent."""
         return Card.from_data(show.whole(self._repo, self._repo.find_bake(name)).data["card"])
 
     def diff(self, one: str, other: str | None = None) -> diff.Comparison:

@@ -1,1 +1,1 @@
-"""Where repository and stages meet: plan, do, record; take along, bring in, make again."""
+"""Where repository and stages meet: plan, do, record; share, import, make again."""

@@ -58,7 +58,7 @@ def launch(
     program: Sequence[str] = PROGRAM,
     reporter: Reporter,
 ) -> Job:
-    """Start a run in a process of its own, and return its job once that process is there.
+    """Start a run in a process of its own, and return its job once that process is up.
 
     `program` is what does it, given the store and the job. All that can be refused without
     loading a model is refused here. A run that is under way is not started twice.
@@ -93,7 +93,7 @@ def launch(
     with repo.store.lock(repo.store.root / "launch", "bgit run --detach", wait_s=LAUNCH_S):
         for other in job.listed(repo.store, repository=repo.git.common_dir, note=reporter.note):
             if other.is_live and _same(other, new):
-                reporter.note("this very run is under way already")
+                reporter.note("this same run is already under way")
                 return other
             if _bakes_on(other, new.branch) and made:
                 reporter.note(
@@ -278,7 +278,7 @@ def cancel(store: Store, wanted: Job) -> Job:
 def fetch(repo: ModelRepo, reporter: Reporter, *, wait: bool = False) -> Fetched:
     """Record what jobs of this branch have made; say how the others are.
 
-    One that cannot be recorded keeps no other from it: it is in `refused`.
+    One that cannot be recorded does not hold up the others: it is in `refused`.
     `wait`: not before all of this branch are over.
     """
     branch = checks.can_commit(repo.git)

@@ -55,7 +55,7 @@ class Meant:
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """What a bake was taught with: the prompt it replaces, and the one that shall do."""
+    """What a bake was taught with: the prompt it replaces, and the one that will do."""
 
     target: str
     teacher: Prompt
@@ -72,8 +72,8 @@ def find(repo: ModelRepo | None, name: str, *, base: str | None = None) -> Meant
         return _outside(folder, base)
     if base is not None:
         raise ConfigError(
-            f"{name} is no folder with an {ADAPTER_CONFIG}, so --base-model says nothing about it",
-            hint="A bake of a repository knows its base; a base is talked to by its own name.",
+            f"{name} is not a folder with an {ADAPTER_CONFIG}, so --base-model does not apply",
+            hint="A bake of a repository knows its base; to talk to a base, give its own name.",
         )
     if repo is None or _folder_with("config.json", name) or _is_file(name):
         found = run.base_model(name)
@@ -307,7 +307,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     except ValueError as error:
         raise ModelError(f"{path} is not JSON: {error}") from error
     if not isinstance(data, Mapping):
-        raise ModelError(f"{path} is no JSON object")
+        raise ModelError(f"{path} is not a JSON object")
     return data
 
 

@@ -1,6 +1,6 @@
 """A recorded model's weights, out of the store: an adapter or a merged model, as folder or archive.
 
-Made beside their place and renamed into it, so that nobody sees a part of them.
+Made beside their place and renamed into it, so nobody ever sees half of one.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an export shall be. `out` None: named after the bake, in the current folder."""
+    """What an export should be. `out` None: named after the bake, in the current folder."""
 
     out: Path | None = None
     form: Form | None = None
@@ -150,14 +150,14 @@ def _refuse_made_up(repo: ModelRepo, bake: RecordedBake) -> None:
     chain, _ = show.ancestry(repo.lineage(), bake)
     if found := next((link for link in chain if link.backend), None):
         raise RepoError(
-            f"{found.name} learnt made-up answers, of the {found.backend} backend: it is not to "
-            "be taken for a model",
+            f"{found.name} learnt made-up answers, of the {found.backend} backend: it must not "
+            "pass for a model",
             hint="Bake it without --backend, then download that.",
         )
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Write a folder into a .tar.gz whose bytes say nothing of when and by whom it was made."""
+    """Write a folder into a .tar.gz whose bytes do not say when and by whom it was made."""
     with (
         archive.open("wb") as raw,
         gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as zipped,
@@ -242,9 +242,9 @@ def _dtype(base: BaseModel, asked: str) -> torch.dtype:
 
 
 def _check_free(path: Path, form: Form, *, force: bool) -> None:
-    """Refuse a place that is taken; with `force` only by what is no export, and nothing else."""
+    """Refuse a place that is taken; with `force` replace an export, and nothing else."""
     if not path.absolute().parent.is_dir():
-        raise ConfigError(f"there is no folder {path.absolute().parent}", hint="Make it first.")
+        raise ConfigError(f"there is no folder {path.absolute().parent}", hint="Create it first.")
     if not path.exists() and not path.is_symlink():
         return
     if not force:
@@ -252,7 +252,7 @@ def _check_free(path: Path, form: Form, *, force: bool) -> None:
     found = _beside_a_folder(path) if form == "folder" else _beside_an_archive(path)
     if found:
         raise RepoError(
-            f"{path} is no export, so it is not replaced: {found}",
+            f"{path} is not an export, so it is not replaced: {found}",
             hint="Choose another place with --out.",
         )
 

@@ -1,4 +1,4 @@
-"""What a new repository is to bake first: a prompt of one's own, or a template of the gallery.
+"""What a new repository should bake first: a prompt of one's own, or a template of the gallery.
 
 A draft is the files that `bgit init` leaves to be edited and committed, input.yml among them.
 """
@@ -99,11 +99,11 @@ def of_prompt(prompt: Path, questions: Path | None, *, folder: Path, name: str) 
 def _questions(path: Path) -> bytes:
     if path.suffix.lower() not in FILE_KINDS:
         raise ConfigError(
-            f"--questions {path} is no kind of file that questions are read from",
+            f"--questions {path} is not a kind of file that holds questions",
             hint=f"One question a line in a .txt, or one of {', '.join(FILE_KINDS)}.",
         )
     if path.suffix.lower() == ".txt" and not prefix.read_text(path).strip():
-        raise ConfigError(f"{path} is empty: it has no question", hint="Write one a line.")
+        raise ConfigError(f"{path} is empty: it has no questions", hint="Write one a line.")
     try:
         return path.expanduser().read_bytes()
     except OSError as error:

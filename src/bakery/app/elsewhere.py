@@ -36,7 +36,7 @@ class Need:
     bake: RecordedBake
     """The bake that needs it."""
     model: ModelRef | None = None
-    """None: it is no model."""
+    """None: it is not a model."""
     told: Mapping[str, Any] = field(default_factory=dict)
     """What the recipe says of questions or answers: so must done.json, whatever it says there."""
 
@@ -106,7 +106,7 @@ def _is_id(name: str) -> bool:
 
 
 def match(need: Need, found: Mapping[str, list[Found]]) -> Path | None:
-    """Return the file that is what is needed; ModelError where one says so and is not."""
+    """Return the file that is what is needed; ModelError where one claims to be and is not."""
     wrong: list[Found] = []
     for candidate in found[need.main]:
         if candidate.claims and need.key not in candidate.claims:

@@ -1,4 +1,4 @@
-"""What a run does not go on with unasked: it stops there, and `--allow` waives it."""
+"""Where a run stops instead of going on unasked; `--allow` waives it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAIVERS = (QUESTIONS, TEACHER)
 
 
 def poor(done: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Return the writers of a whole set of questions that too few usable replies are of."""
+    """Return the writers of a complete set of questions that gave too few usable replies."""
     if done is None or not done.get("judged"):
         return []
     from bakery.stages import usable  # here: a set that no model wrote needs no judge
@@ -35,12 +35,12 @@ def check_questions(done: Mapping[str, Any] | None, allow: Collection[str]) -> N
 
 
 def check_teacher(seen: Look, allow: Collection[str]) -> None:
-    """Refuse to bake a prompt that moves the parent by nothing, or only makes it fall apart."""
+    """Refuse to bake a prompt that does not move the parent, or only makes it fall apart."""
     if TEACHER not in allow and seen.obeys_in_nothing:
         raise GateError(
             f"{seen.parent} does not obey the prompt of {seen.target}: {'; '.join(seen.warnings)}",
             hint="`bgit check --sample` shows its answers. Change the prompt, bake on another "
-            "model, or go on in any case: `bgit run --allow teacher`.",
+            "model, or go on anyway: `bgit run --allow teacher`.",
         )
 
 

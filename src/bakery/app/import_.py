@@ -163,7 +163,7 @@ def _exported(repo: ModelRepo, found: Mapping[str, list[Found]]) -> list[Need]:
     raise ModelError(
         f"no recipe of this repository names the weights in {only.path.parent} "
         f"(sha256 {only.checked()[:16]})",
-        hint="They are another repository's, a branch's that is not fetched yet, or were changed.",
+        hint="They belong to another repository or to a branch not fetched yet, or were changed.",
     )
 
 
@@ -179,7 +179,7 @@ def _staged(repo: ModelRepo, need: Need, path: Path, draft: Path) -> Path:
     draft.mkdir(parents=True)
     _copy(path, draft / need.main)
     if file_digest(draft / need.main) != need.digest:
-        raise ModelError(f"{path} changed while it was copied", hint="Nothing was taken.")
+        raise ModelError(f"{path} changed while it was being copied", hint="Nothing was taken.")
     if need.model is not None:
         _complete_weights(repo, need.bake, draft)
         _keep_metrics(path, draft)
@@ -193,7 +193,7 @@ def _staged(repo: ModelRepo, need: Need, path: Path, draft: Path) -> Path:
     if done is None or done.get("digest") != need.digest:
         raise ModelError(
             f"{path.parent} does not say that its {need.kind} are complete",
-            hint=f"Its {DONE} is missing or of other rows. Nothing was taken.",
+            hint=f"Its {DONE} is missing or describes other rows. Nothing was taken.",
         )
     notes = done.get("notes")
     kept = notes if isinstance(notes, list) and all(isinstance(n, str) for n in notes) else []

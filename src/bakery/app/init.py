@@ -26,7 +26,7 @@ class Made:
     draft: tuple[str, ...]
     """The files to edit and to commit: input.yml, and what belongs to it."""
     notes: tuple[str, ...]
-    """What a person should know of its base, and of where it lies."""
+    """What a person should know about its base, and about where it lies."""
 
     def as_data(self) -> dict[str, Any]:
         """Return what `bgit init --json` prints."""
@@ -78,6 +78,6 @@ def _notes(base: BaseModelId, template: str | None, outer: Path | None) -> Itera
         )
     if outer is not None:
         yield (
-            f"it lies inside the git repository {outer}, which does not see into it: "
-            "name it in that repository's .gitignore"
+            f"it lies inside the git repository {outer}, which does not look inside: "
+            "add it to that repository's .gitignore"
         )

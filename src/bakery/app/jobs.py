@@ -83,7 +83,7 @@ def launch(
 def cancel(
     repo: ModelRepo, names: Sequence[str], *, everything: bool = False, reporter: Reporter
 ) -> Cancelled:
-    """Stop jobs by name, or all that work or wait; one that is refused keeps no other."""
+    """Stop jobs by name, or all that work or wait; a refused one does not stop the rest."""
     if bool(names) == everything:
         raise ConfigError("name a job, or give --all", hint="`bgit jobs` lists them.")
     known = _known(repo, reporter)

@@ -34,7 +34,7 @@ Read = Callable[[str], bytes]
 def before_answers(
     bench: Workbench, models: Models, plan: Plan, allow: Collection[str], reporter: Reporter
 ) -> list[Look]:
-    """Look at every target that is yet to be answered, say what is seen, and stop where it must.
+    """Look at every target that is yet to be answered, report what is seen, and stop if need be.
 
     Where only the waiver of a stop is new, nothing is asked again.
     """
@@ -91,7 +91,7 @@ def why_not(models: Models, target: PlannedTarget) -> str | None:
 
 
 def look(bench: Workbench, models: Models, target: PlannedTarget, read: Read) -> Look:
-    """Ask the parent three questions of a target, without its prompt and behind it."""
+    """Ask the parent three questions of a target, without its prompt and with it."""
     from bakery.backends import both_ways
     from bakery.backends.base import AnswerRequest
     from bakery.stages import look as stage

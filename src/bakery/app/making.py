@@ -192,7 +192,7 @@ class Making:
             raise ModelError(
                 f"{request.model} has changed since it answered: its digest is {now[:16]}, "
                 f"and was {str(then)[:16]}",
-                hint=f"Delete {folder} to have it answer anew, or give back the model that it was.",
+                hint=f"Delete {folder} to have it answer anew, or restore the model as it was.",
             )
 
     def _once(self, folder: Path, stage: str, make: Callable[[], int]) -> int:
@@ -256,7 +256,7 @@ class Making:
             return self._named(before)
         if old == new:
             self.bench.store.put(beside, folder)
-            self.reporter.note(f"trained again to the digest it had, {new[:16]}: mended")
+            self.reporter.note(f"trained again to the digest it had, {new[:16]}: repaired")
             return result
         if self.bench.is_recorded(request.id):
             shutil.rmtree(beside)

@@ -20,7 +20,7 @@ EMBEDDED = "tiny-1"
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What is exported, and what there is to say of it."""
+    """What is exported, and what there is to say about it."""
 
     model: ModelRef
     base: BaseModelId

@@ -140,7 +140,7 @@ class Models:
         return self._baked(request.parent) if request.parent else self.bare()
 
     def expect(self, request: RolloutRequest) -> None:
-        """Refuse a request whose answering model is not to be had, before anything is loaded."""
+        """Refuse a request whose answering model is not available, before anything is loaded."""
         if request.model is not None and request.model.startswith(HOSTED):
             _endpoint(request.model)
         elif request.parent is not None and request.parent != self._parent:
@@ -200,7 +200,7 @@ class Models:
         model = self._local(name)
         if not same_tokens(model.base.chat, self.base().chat):
             raise ModelError(
-                f"{name} has other tokens than {self._base_id.name}: its answers would be "
+                f"{name} does not share the tokens of {self._base_id.name}: its answers would be "
                 "other words to the model that learns them",
                 hint="Let a model of the same family answer, or a hosted one, whose text is read "
                 "anew.",
@@ -235,7 +235,7 @@ def _endpoint(model: str) -> Endpoint:
     if isinstance(found, str):
         raise ConfigError(
             f"{model.removeprefix(HOSTED)} cannot answer: {found}",
-            hint="Set it in the environment. If a model of this machine is meant: "
+            hint="Set it in the environment. If you mean a model on this machine: "
             "`bgit models` lists the bakes, and a folder begins with ./",
         )
     return found

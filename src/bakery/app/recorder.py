@@ -1,6 +1,6 @@
 """How far a job is, written to its file while it works, and its end.
 
-What it says beside that goes to its log.
+Whatever else it says goes to its log.
 """
 
 from __future__ import annotations

@@ -216,7 +216,7 @@ def _again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Again:
 
 
 def _unwatched(plan: Plan) -> Plan:
-    """Return a plan whose training tells nobody outside of this machine of itself."""
+    """Return a plan whose training tells nobody outside this machine of itself."""
     assert plan.bake is not None
     running = replace(plan.bake.running, wandb=None)
     return replace(plan, bake=replace(plan.bake, running=running))
@@ -256,7 +256,7 @@ def _check_inputs(
 def _need(is_here: bool, name: str, what: str, who: str) -> None:
     if not is_here:
         raise StageError(
-            f"the {what} of {name} are by {who}, which cannot be had to say the same again",
+            f"the {what} of {name} are by {who}, which cannot be made to say the same again",
             hint=f"`bgit import DIR` takes the recorded {what} from another clone.",
         )
 
@@ -332,7 +332,7 @@ def _models(bake: RecordedBake, store: Store) -> list[Compared]:
     for model in bake.models:
         path = store.bake(bake.id) / str(model.step) / WEIGHTS
         digest = file_digest(path) if path.is_file() else None
-        note = "" if digest else "the training ended at another step"
+        note = "" if digest else "the training ended at a different step"
         found.append(Compared("weights", str(model), bake.digest_of(model.step), digest, note))
     return found
 

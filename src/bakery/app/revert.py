@@ -37,7 +37,7 @@ def revert(repo: ModelRepo, names: Sequence[str], *, reporter: Reporter) -> Reve
 
 
 def refuse_lost(repo: ModelRepo, words: Sequence[str]) -> None:
-    """Refuse a bake's name that is nothing to git: one that was taken back, or is elsewhere."""
+    """Refuse a bake's name that means nothing to git: one that was taken back, or is elsewhere."""
     for word in words:
         commit = repo.git.ask("rev-parse", "--verify", "--quiet", f"{word}^{{commit}}")
         if commit is None and ".." not in word:

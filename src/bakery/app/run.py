@@ -135,7 +135,7 @@ def compare(
     *,
     branch: str | None = None,
 ) -> None:
-    """Say so where a bake that a branch has recorded is not what it has, or not what it is on.
+    """Warn where a branch has recorded a bake with other weights, or stands on another model.
 
     Its recipe may name other weights than were made here, and .bread another model. `branch` is
     None for the current one.

@@ -55,7 +55,7 @@ def unpack(archive: Path, folder: Path) -> None:
     except _NOT_WHOLE as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"{archive} is not a whole tar archive: {why}", hint="Nothing was taken."
+            f"{archive} is not a complete tar archive: {why}", hint="Nothing was taken."
         ) from error
     except FileExistsError as error:
         raise ModelError(f"{archive} holds a file twice: {error.filename}") from error
@@ -70,7 +70,7 @@ def _check(archive: Path, member: tarfile.TarInfo) -> None:
     leads_away = path.is_absolute() or ".." in path.parts or "\\" in member.name
     if leads_away or ":" in (path.parts or ("",))[0]:
         raise ModelError(
-            f"{archive} is refused: its entry {member.name!r} leads out of the archive",
+            f"{archive} is refused: its entry {member.name!r} points outside the archive",
             hint="Nothing was unpacked.",
         )
     if not member.isfile() and not member.isdir():

@@ -1,4 +1,4 @@
-"""What a stage needs of whoever makes tokens.
+"""What a stage needs from whoever makes tokens.
 
 The local model and hosted endpoints both fit; a stage never knows which it has.
 """

@@ -1,4 +1,4 @@
-"""What a local model answers without a prompt and behind it, and how far the prompt moves it.
+"""What a local model answers without a prompt and with it, and how far the prompt moves it.
 
 Greedy, and all answers in one batch: for looking at, not for learning from.
 """
@@ -41,7 +41,7 @@ def ask(
     student: Prompt,
     settings: SamplingSettings,
 ) -> BothWays:
-    """Answer every request behind both prompts, and behind the teacher's without earlier bakes."""
+    """Answer every request under both prompts, and behind the teacher's without earlier bakes."""
     views = [
         (f"{name}/{request.key}", tuple(local.prefix(prompt, request.messages, settings)))
         for name, prompt in (("without", student), ("with", teacher))

@@ -131,11 +131,11 @@ class Endpoint:
         except OpenAIError as error:
             raise self._failed(error) from error
         except (ValueError, RecursionError) as error:
-            raise self._no_answer(f"what came is no JSON ({error})") from error
+            raise self._no_answer(f"the reply is not JSON ({error})") from error
         try:
             return _completion(answer)
         except (ValueError, RecursionError) as error:
-            raise self._no_answer(f"what came cannot be read ({error})") from error
+            raise self._no_answer(f"the reply cannot be read ({error})") from error
         except (AttributeError, LookupError, TypeError) as error:
             raise self._no_answer(repr(answer)) from error
 
@@ -183,7 +183,7 @@ class Endpoint:
         except Empty:
             raise StageError(
                 f"{self._who()} has completed no answer in {silence_s / 60:.0f} minutes.",
-                hint="The answers that came are kept: the same command asks for the others.",
+                hint="The answers received so far are kept: the same command asks for the rest.",
             ) from None
         finally:
             todo.stop()
@@ -229,14 +229,14 @@ class Endpoint:
         why = str(error)
         hint = "Check the proxy and the certificates that this machine is set to."
         if name is not None:
-            why = f"{name} in the environment is no proxy that can be used: "
+            why = f"{name} in the environment is not a usable proxy: "
             why += _shown(os.environ[name])
             hint = f"Set it to an address that begins with http://, or unset {name}."
         return StageError(f"{self._who()} cannot be asked: {self._safe(why)}", hint=hint)
 
     def _no_answer(self, said: str) -> StageError:
         return StageError(
-            f"{self._who()} answered without an answer: {self._safe(said)[:200]}",
+            f"{self._who()} sent a reply without an answer: {self._safe(said)[:200]}",
             hint=f"Is {self.provider.url} the address of a chat-completions API?",
         )
 
@@ -256,7 +256,7 @@ class Endpoint:
             reason = f"cannot be reached at {_shown(self._url)}: {reason}"
             hint = f"Is the machine online, and {{url}} right? It was tried {RETRIES + 1} times."
         elif status >= 500:
-            hint = "The server has a fault of its own: try again later."
+            hint = "The server failed: try again later."
         text = f"{self._who()}: {reason}" + (f" (HTTP {status})" if status else "")
         hint = hint.format(key=self.provider.key, url=self.provider.url, model=self.model)
         kind = RefusedError if status in REFUSED else StageError
@@ -323,12 +323,12 @@ def endpoint_for(model: str, environment: Mapping[str, str] = os.environ) -> End
     if not key and provider is not ANY_SERVER:
         return f"no {provider.key} is set"
     if not (key.isascii() and key.isprintable()):
-        return f"{provider.key} holds a character that no key has"
+        return f"{provider.key} holds a character that no key can have"
     if url and not _is_address(url):
-        return f"{provider.url} is no address: {_shown(url)}"
+        return f"{provider.url} is not an address: {_shown(url)}"
     seconds = environment.get(TIMEOUT, "").strip() or f"{TIMEOUT_S:.0f}"
     if not (seconds.isdecimal() and int(seconds)):
-        return f"{TIMEOUT} is no whole number of seconds: {seconds}"
+        return f"{TIMEOUT} is not a whole number of seconds: {seconds}"
     return Endpoint(name, provider, key or "none", url or provider.default_url, int(seconds))
 
 
@@ -373,7 +373,7 @@ def _is_slow(error: Exception) -> bool:
 
 
 def _proxy_at_fault(environment: Mapping[str, str]) -> str | None:
-    """Return the variable of a proxy that is none that can be used, or else of any proxy."""
+    """Return the variable of a proxy that cannot be used, or else of any proxy."""
     kinds = [f"{scheme}_PROXY" for scheme in ("ALL", "HTTPS", "HTTP", "NO")]
     names = [n for k in kinds for n in (k, k.lower()) if environment.get(n)]
     at_fault = (n for n in names if "://" in environment[n] and not _is_address(environment[n]))

@@ -1,4 +1,4 @@
-"""Questions and answers without a model, for those who try a pipeline: `bgit run --backend fake`.
+"""Questions and answers without a model, to try a pipeline with: `bgit run --backend fake`.
 
 Both follow from their keys alone, so that the same run says the same on any machine.
 """

@@ -138,7 +138,7 @@ class HostedSampler:
             raise StageError(
                 f"{self.name} answered with {len(completion.text):,} characters, "
                 f"though TARGET.max_tokens is {max_tokens}",
-                hint="This endpoint does not keep to it; what was answered before is kept.",
+                hint="This endpoint ignores that limit; earlier answers are kept.",
             )
 
     def _ids(
@@ -181,7 +181,7 @@ def end_of_turn(chat: Chat) -> int:
     if found is None:
         raise ModelError(
             "the base model's chat template does not end an answer with a token that ends a turn",
-            hint="Texts of another model cannot be put behind its prompts: take model_name out.",
+            hint="Texts of another model cannot follow its prompts: remove model_name.",
         )
     return int(found)
 
@@ -200,7 +200,7 @@ def called(chat: Chat, teacher: Prompt, messages: Sequence[Message], completion:
     header = chat.generation_prompt
     if not told.startswith(asked + header):
         raise ModelError(
-            "the base model's chat template writes a call of a tool differently behind its prompt",
+            "the base model's chat template writes a tool call differently after its prompt",
             hint="Take `tools` out of the teacher prompt, or let a local model answer.",
         )
     said = told[len(asked + header) :]

@@ -38,7 +38,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "tree": "Show which model was baked on which, over all branches.",
         "chat": "Talk to a model.",
     },
-    "Take along": {
+    "Share": {
         "download": "Write a model's weights to a folder or an archive.",
         "import": "Bring weights, questions and answers into this clone.",
         "reproduce": "Make a model again from its recipe, and compare the digests.",
@@ -203,5 +203,5 @@ def _warn_of_mistakes() -> None:
         repo.plan()
     except BakeryError as error:
         console.note(f"`bgit run` would refuse what is committed: {error.message}")
-        mended = "Then `bgit check`, and `bgit commit --amend`."
-        rim.show_hint(f"{error.hint} {mended}" if error.hint else f"Mend it. {mended}")
+        then = "Then `bgit check`, and `bgit commit --amend`."
+        rim.show_hint(f"{error.hint} {then}" if error.hint else f"Fix it. {then}")

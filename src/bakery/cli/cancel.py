@@ -13,7 +13,7 @@ from bakery.ui.progress import reporter
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="JOB...")
-@click.option("--all", "everything", is_flag=True, help="All that work or wait.")
+@click.option("--all", "everything", is_flag=True, help="Stop all that run or wait.")
 def cancel(names: tuple[str, ...], everything: bool) -> None:
     """Stop runs in the background; what their stages have made is kept.
 

@@ -21,7 +21,7 @@ from bakery.ui.typed import history_file
 def _finite(context: click.Context, parameter: click.Parameter, value: float) -> float:
     """Refuse nan and inf, which every range lets pass."""
     if not math.isfinite(value):
-        raise click.BadParameter(f"{value} is no finite number", context, parameter)
+        raise click.BadParameter(f"{value} is not a finite number", context, parameter)
     return value
 
 
@@ -39,7 +39,7 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
 @click.option(
     "--compare",
     is_flag=True,
-    help="Answer three times: the base, the parent behind the prompt, the bake.",
+    help="Answer three times: the base, the parent with the prompt, the bake.",
 )
 @click.option("--target", metavar="NAME", help="Whose prompt --compare takes, of several targets.")
 @click.option(
@@ -50,7 +50,7 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
     metavar="X",
     help="How much of the bake: 0 is its parent, 1 as baked, 0.5 half-baked.",
 )
-@click.option("--strength-all", is_flag=True, help="--strength is that of the earlier bakes, too.")
+@click.option("--strength-all", is_flag=True, help="--strength applies to the earlier bakes, too.")
 @click.option(
     "--temperature",
     type=click.FloatRange(0, MOST_TEMPERATURE),
@@ -71,7 +71,7 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
     "--max-tokens",
     type=click.IntRange(1),
     metavar="N",
-    help="How long an answer may become; else 512, or what the context leaves.",
+    help="How long an answer may get; by default 512, or what the context leaves.",
 )
 @click.option(
     "--seed", type=click.IntRange(0), metavar="N", help="Draw the same answers every time."
@@ -83,11 +83,13 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
 )
 @click.option("--each", is_flag=True, help="Every piped line is a conversation of its own.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for every question.")
-@click.option("--no-history", is_flag=True, help="Neither read nor keep what is typed.")
+@click.option(
+    "--no-history", is_flag=True, help="Neither read nor write the history of typed lines."
+)
 @click.option(
     "--base-model",
     metavar="MODEL",
-    help="The base of an adapter's folder, where its own is not to be found.",
+    help="The base of an adapter's folder, where its own cannot be found.",
 )
 def chat(
     model: str | None,

@@ -27,7 +27,7 @@ def check(
 ) -> None:
     """Validate input.yml, and print what a run would make and take.
 
-    FILE is read as if it were the input.yml of this repository. Ends with 1 where it cannot run.
+    FILE is read as if it were the input.yml of this repository. Exits with 1 if it cannot run.
     """
     if schema:
         from bakery.schema.json_schema import text

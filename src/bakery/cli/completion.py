@@ -67,6 +67,6 @@ def completion(answer: bool, words: tuple[str, ...]) -> None:
         near = nearest(words[0], SCRIPTS) if words else []
         raise ConfigError(
             f"{' '.join(words) or 'no word'} is not one of {', '.join(SCRIPTS)}",
-            hint=f"did you mean `{near[0]}`?" if near else "`bgit help completion` says where to.",
+            hint=f"did you mean `{near[0]}`?" if near else "`bgit help completion` says how.",
         )
     click.echo(SCRIPTS[words[0]], nl=False)

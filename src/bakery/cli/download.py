@@ -17,15 +17,18 @@ from bakery.ui.progress import reporter
 @click.command()
 @click.argument("model", default="parent", metavar="[MODEL]")
 @click.option("-c", "--checkpoint", type=click.IntRange(min=1), metavar="STEP",
-              help="The step to take, where the bake kept several; else the last.")  # fmt: skip
+              help="The step to take, if the bake kept several; by default the last.")  # fmt: skip
 @click.option(
-    "--out", "-o", type=click.Path(path_type=Path), help="Where to; here, by the bake's name."
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="Where to write; by default here, under the bake's name.",
 )
 @click.option("--merged", is_flag=True, help="The whole model, with the adapter in its weights.")
 @click.option("--format", "form", type=click.Choice(get_args(Form)),
-              help="By default what the ending of --out says, else a folder.")  # fmt: skip
+              help="By default as the ending of --out says, else a folder.")  # fmt: skip
 @click.option("--dtype", type=click.Choice(app.DTYPES), default="auto", show_default=True,
-              help="Of merged weights.")  # fmt: skip
+              help="Type of the merged weights.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an export that is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def download(

@@ -18,19 +18,19 @@ FAILED = 1
 
 @click.command(cls=RawCommand, context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="")
-@click.option("--wait", is_flag=True, help="Wait until all of this branch are over.")
+@click.option("--wait", is_flag=True, help="Wait until every job of this branch is over.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
 def fetch(context: click.Context, words: tuple[str, ...], wait: bool, as_json: bool) -> None:
     """Record what was baked in the background, or fetch as git does.
 
-    Each bake is recorded on the branch that launched it, and only there. What still runs is
+    Each bake is recorded on the branch that launched it, and only there. What is still running is
     shown with how far it is, what failed with its error. With anything to fetch from
     (`bgit fetch origin`, `--all`) it is git's fetch.
     """
     if words and (as_json or wait):
         raise ConfigError(
-            f"{' '.join(words)} goes with git's fetch, --json and --wait with ours",
+            f"{' '.join(words)} is for git's fetch, --json and --wait are for ours",
             hint="Fetch from a remote and from the background one after the other.",
         )
     if words:

@@ -34,7 +34,7 @@ def help(context: click.Context, words: tuple[str, ...]) -> None:
     if len(words) == 1 and not name.startswith("-") and not passthrough.is_known(name):
         near = nearest(name, [*group.list_commands(context), *passthrough.verbs()])
         raise ConfigError(
-            f"there is no verb {name!r}, neither of bgit nor of git",
+            f"there is no verb {name!r}, neither in bgit nor in git",
             hint=f"did you mean `{near[0]}`?" if near else "`bgit help` lists those of bgit.",
         )
     context.exit(passthrough.hand_to_git(["help", *arguments(context)]))

@@ -15,7 +15,7 @@ from bakery.ui.progress import reporter
 @click.command("import")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option("--all", "everything", is_flag=True, help="All that the bakes of this branch need.")
+@click.option("--all", "everything", is_flag=True, help="Take all that this branch's bakes need.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was taken as JSON.")
 @click.pass_context
 def import_(
@@ -25,7 +25,7 @@ def import_(
 
     SOURCE is another clone, its store, a folder or archive that `bgit download` made. Without
     MODEL the current model's are taken. Everything is checked against the digests of recipe.yml
-    first. Ends with 1 where something is still missing, or SOURCE is an export of another model.
+    first. Exits with 1 if something is still missing, or SOURCE is an export of another model.
     """
     repo = ModelRepo.find()
     with reporter() as shown:

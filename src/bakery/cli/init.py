@@ -31,7 +31,7 @@ from bakery.ui import console
     is_flag=False,
     flag_value="",
     metavar="[NAME]",
-    help="Start from one of the gallery; without NAME, list it.",
+    help="Start from one of the gallery; without NAME, list them.",
 )
 @click.option(
     "--base-model",
@@ -41,7 +41,7 @@ from bakery.ui import console
     help="Weights to start from: `tiny` (shipped), a Hugging Face id (ID@REVISION), a folder, or "
     "a .gguf file.",
 )
-@click.option("--revision", default="", metavar="REV", help="Of a base model on the hub.")
+@click.option("--revision", default="", metavar="REV", help="Revision of a base model on the hub.")
 @click.option("--owner", help="First part of every model's name; by default from git's user.name.")
 @click.option("--name", help="Second part of every model's name; by default that of the folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")

@@ -20,25 +20,25 @@ POLL_S = 0.2
 
 
 @click.command()
-@click.option("--all", "everything", is_flag=True, help="Those that are over and done with, too.")
+@click.option("--all", "everything", is_flag=True, help="Show finished jobs, too.")
 @click.option("--limit", "-n", type=click.IntRange(1), help="Show the latest N.")
-@click.option("--follow", "-f", metavar="JOB", help="Show what a job says, until it is over.")
-@click.option("--log", metavar="JOB", help="Show what a job has said.")
+@click.option("--follow", "-f", metavar="JOB", help="Follow what a job says until it is over.")
+@click.option("--log", metavar="JOB", help="Show what a job has said so far.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def jobs(
     everything: bool, limit: int | None, follow: str | None, log: str | None, as_json: bool
 ) -> None:
     """List the runs in the background, or follow one.
 
-    Shown are those that work, wait, or are to be fetched. A job is named by its id, or the first
-    digits of it. They take turns: one works, the others of the same store wait.
+    Shows those that run, wait, or can be fetched. A job is named by its id, or the first
+    digits of it. They take turns: one runs, the others of the same store wait.
     """
     repo = ModelRepo.find()
     if follow is not None and log is not None:
         raise ConfigError("give --follow or --log, not both")
     one = follow if follow is not None else log
     if one is not None and (everything or limit or as_json):
-        raise ConfigError("--all, --limit and --json are for the list, not for one job's words")
+        raise ConfigError("--all, --limit and --json are for the list, not for one job's output")
     with reporter() as notes:
         if one is None:
             found = app.jobs(repo, everything=everything, limit=limit, reporter=notes)

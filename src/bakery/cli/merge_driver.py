@@ -1,4 +1,4 @@
-"""What git runs to merge .bread, recipe.yml and input.yml; no command for people.
+"""What git runs to merge .bread, recipe.yml and input.yml; not a command for people.
 
     python -P -m bakery.cli.merge_driver BASE OURS THEIRS PATH MARKS
 

@@ -25,7 +25,7 @@ from bakery.ui import metrics as screen
     multiple=True,
     help=f"Chart this instead of the loss: {', '.join(look.SERIES)}, or all.",
 )
-@click.option("--watch", is_flag=True, help="Follow a bake while it is trained.")
+@click.option("--watch", is_flag=True, help="Follow a bake while it trains.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print every logged step as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print every logged step as JSON.")
 @click.option(
@@ -44,7 +44,7 @@ def metrics(
 ) -> None:
     """Show how training went: of BAKE, or of the bake that is configured or current.
 
-    Several bakes are laid over one another.
+    Several bakes share one chart.
     """
     if sum((as_csv, as_json, out is not None)) > 1 or (watch and (as_csv or out is not None)):
         raise ConfigError("--csv, --json and --out exclude one another; --watch goes with --json")

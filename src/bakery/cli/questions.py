@@ -12,12 +12,12 @@ import click
 def row_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add --target, --limit, --offset, --count, --json and --out."""
     options: list[Any] = [
-        click.option("--target", "name", metavar="NAME", help="Those of another target."),
+        click.option("--target", "name", metavar="NAME", help="Show another target."),
         click.option(
             "--limit", "-n", "-l", type=click.IntRange(min=1), metavar="N", help="Show at most N."
         ),
         click.option(
-            "--offset", type=click.IntRange(min=0), default=0, metavar="N", help="Leave out N."
+            "--offset", type=click.IntRange(min=0), default=0, metavar="N", help="Skip the first N."
         ),
         click.option("--count", "-c", is_flag=True, help="Print only how many there are."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),

@@ -13,7 +13,7 @@ from bakery.ui.reproduce import show_reproduced, show_steps
 @click.command()
 @click.argument("model", default="parent", metavar="[MODEL]")
 @click.option(
-    "--force", is_flag=True, help="From the base on, though the weights of an ancestor are here."
+    "--force", is_flag=True, help="Start from the base, even if an ancestor's weights are here."
 )
 @click.option("--dry-run", is_flag=True, help="Only list what would be made, in order.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
@@ -24,7 +24,7 @@ def reproduce(
     """Make a model again from its recipe, and compare the digests with the recorded ones.
 
     MODEL is any name that `bgit models` shows, else the current one. What this clone lacks goes
-    into its store; nothing recorded is replaced. Ends with 1 where anything differs.
+    into its store; nothing recorded is replaced. Exits with 1 if anything differs.
     """
     repo = ModelRepo.find()
     bake = repo.find_bake(model)

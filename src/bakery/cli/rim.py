@@ -88,13 +88,13 @@ def _refused(error: OSError) -> tuple[str, str | None, int]:
     where = f": {error.filename}" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         again = "Make room, then run the same command again: what was complete before is kept."
-        return f"the disk is full, or its quota used up{where} ({reason})", again, 1
+        return f"the disk is full, or its quota is used up{where} ({reason})", again, 1
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{reason}{where}", "Whose file is it, and may it be written?", 1
+        return f"{reason}{where}", "Who owns the file, and may you write to it?", 1
     if error.errno in _PATHS and error.filename:
         shown = str(error.filename)
         at = shown if len(shown) <= 300 else f"{shown[:300]}…"
-        return f"{reason}: {at}", "Is that the path that was meant?", 1
+        return f"{reason}: {at}", "Is that the path you meant?", 1
     raise error
 
 

@@ -25,7 +25,7 @@ from bakery.ui.progress import reporter
 @click.option(
     "--force",
     is_flag=True,
-    help="Train a bake that is in the store again, and compare the digests: of use after a "
+    help="Train a bake that is in the store again, and compare the digests: useful after a "
     "revert, or where its configuration is committed again.",
 )
 @click.option(
@@ -41,7 +41,7 @@ from bakery.ui.progress import reporter
 @click.option(
     "--no-wait",
     is_flag=True,
-    help="Where another process makes the same, say who and end, instead of waiting for it.",
+    help="If another process is making the same, say who and exit, instead of waiting for it.",
 )
 @click.option(
     "--allow",
@@ -54,7 +54,7 @@ from bakery.ui.progress import reporter
     "--backend",
     type=click.Choice(list(BACKENDS)),
     help="Let `fake` make up questions and answers in place of every model, to try a pipeline in "
-    "seconds. The bake is called so, and cannot be downloaded or pushed.",
+    "seconds. Its name says so, and it cannot be downloaded or pushed.",
 )
 @click.option(
     "--dry-run", is_flag=True, help="Only say what would be made, and what that would take."

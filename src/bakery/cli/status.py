@@ -26,7 +26,7 @@ EVERY_S = 2.0
     is_flag=False,
     flag_value=EVERY_S,
     metavar="[SECONDS]",
-    help="Look again every few seconds, until nothing runs any more. In a pipe: a line per change.",
+    help="Look again every few seconds until nothing is running. In a pipe: a line per change.",
 )
 def status(as_json: bool, every: float | None) -> None:
     """Show where the repository stands and what `run` would do."""

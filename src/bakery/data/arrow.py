@@ -87,8 +87,8 @@ def on_hub(source: str, split: str, subset: str | None) -> tuple[Dataset, str]:
         return found, _revision(found)
     except _FAILURES as error:
         raise StageError(
-            f"cannot load {source!r}, which is no file here, from the hub: {_said(error)}",
-            hint="Is the name right, the split there, and the machine online? "
+            f"cannot load {source!r}, which is not a file here, from the hub: {_said(error)}",
+            hint="Is the name right, does the split exist, and is the machine online? "
             "Private data sets need `hf auth login`.",
         ) from error
 

@@ -59,7 +59,7 @@ def build_system_prompt(
     if "{corpus}" not in template:
         raise ConfigError(
             "the system_prompt_template has no {corpus} in it",
-            hint="Write {corpus} where the text shall stand.",
+            hint="Write {corpus} where the text should go.",
         )
     return template.replace("{corpus}", corpus)
 

@@ -150,7 +150,7 @@ def load_data(source: str | Path, split: str = "train") -> list[str]:
 
 
 def prompt_baking_collator(features: Sequence[Any]) -> dict[str, list[Any]]:
-    """Put rows side by side, untouched: what becomes of their text is the trainer's to know."""
+    """Put rows side by side, untouched: what becomes of their text is up to the trainer."""
     if all(isinstance(f, Mapping) and "user_messages" in f for f in features):
         names: Sequence[str] = ("user_messages", "responses")
     elif all(isinstance(f, Mapping) and "turns" in f for f in features):

@@ -101,7 +101,7 @@ def _completed(
     """Join a prompt and a completion that is a list of messages."""
     if len(completion) == 1 and completion[0].keys() == {"role", "content"}:
         if completion[0]["role"] != "assistant":
-            raise ValueError(f"{name} is no assistant message")
+            raise ValueError(f"{name} is not an assistant message")
         return turns, _text(completion[0]["content"], name)
     if any(message["role"] == "assistant" for message in turns):
         raise ValueError(

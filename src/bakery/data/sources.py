@@ -72,7 +72,7 @@ def items_of(text: str, name: str, wrappers: Sequence[str], split: str = "train"
     except json.JSONDecodeError as error:
         raise StageError(
             f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}",
-            hint="One JSON value in the whole file; one a line is JSONL.",
+            hint="One JSON value in the whole file; one per line is JSONL.",
         ) from error
     return _unwrapped(document, name, wrappers, split)[0]
 
@@ -165,7 +165,7 @@ def _refuse_columns(document: Mapping[str, Any], name: str) -> None:
     beside = [key for key in _ANSWERS if isinstance(document.get(key), list)]
     if asked and beside:
         raise StageError(
-            f"{name}: `{asked[0]}` and `{beside[0]}` are lists beside one another, not rows",
+            f"{name}: `{asked[0]}` and `{beside[0]}` are lists side by side, not rows",
             hint='A row is one object with all its keys: [{"prompt": "…", "response": "…"}, …].',
         )
 
@@ -244,7 +244,7 @@ def _csv_records(text: str, name: str, delimiter: str) -> tuple[tuple[int, Any],
         for number, record in enumerate(reader, start=1):
             if None in record or None in record.values():
                 raise StageError(
-                    f"{name}:{reader.line_num}: has not the number of columns that the first "
+                    f"{name}:{reader.line_num}: does not have as many columns as the first "
                     "line names",
                     hint="A text with a comma or a line break needs quotes around it.",
                 )

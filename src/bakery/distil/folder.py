@@ -48,7 +48,7 @@ def check(settings: Settings) -> None:
     there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise ConfigError(
-            f"output_dir {out} cannot be made: {there} is no folder that can be written to",
+            f"output_dir {out} cannot be made: {there} is not a writable folder",
             hint="Choose another folder.",
         )
     _check_inputs(settings, out)
@@ -76,7 +76,7 @@ def checkpoint(settings: Settings, *, data: str) -> str | None:
         chosen = Path(str(asked))
         if not checkpoints.is_whole(chosen):
             raise ConfigError(
-                f"{chosen} is no checkpoint: it has no readable trainer_state.json",
+                f"{chosen} is not a checkpoint: it has no readable trainer_state.json",
                 hint="resume_from_checkpoint: true takes the last whole one in output_dir.",
             )
     _check_same_bake(chosen, settings, data)
@@ -185,7 +185,7 @@ def _check_same_bake(chosen: Path, settings: Settings, data: str) -> None:
     learnt = text.partition("\n")[0].removeprefix(WRITTEN)
     if text.startswith(WRITTEN) and learnt != data:
         raise ConfigError(
-            f"{chosen} has learnt from other data: what dataset names has changed since",
+            f"{chosen} was trained on other data: what dataset names has changed since",
             hint="Restore it, or leave resume_from_checkpoint out to begin anew (what is there is "
             "moved aside, not lost).",
         )
@@ -195,7 +195,7 @@ def _check_same_bake(chosen: Path, settings: Settings, data: str) -> None:
     other = _differences(kept, _kept(settings))
     if other:
         raise ConfigError(
-            f"{chosen} is of another bake: {', '.join(other)} differ{'s' * (len(other) == 1)} "
+            f"{chosen} belongs to another bake: {', '.join(other)} differ{'s' * (len(other) == 1)} "
             f"from {path}",
             hint="Restore these settings, or leave resume_from_checkpoint out to begin anew "
             "(what is there is moved aside, not lost).",

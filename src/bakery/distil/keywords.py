@@ -1,6 +1,6 @@
 """Questions with known answers: how many does a model get right, judged by whole words.
 
-What a model thinks aloud is no answer: reasoning is taken off first, also where it was never
+What a model thinks aloud is not an answer: reasoning is removed first, even if it was never
 closed.
 """
 

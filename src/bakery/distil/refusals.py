@@ -31,13 +31,13 @@ def _of_a_file(error: OSError | SafetensorError) -> StageError:
     """Return what to say of a file that cannot be read or written."""
     if isinstance(error, SafetensorError) and "I/O error" not in str(error):
         return StageError(
-            f"a file of weights is damaged: {error}",
+            f"a weights file is damaged: {error}",
             hint="If it is a checkpoint's, delete that checkpoint-N folder: "
             "resume_from_checkpoint: true goes on from the one before.",
         )
     return StageError(
         f"a file cannot be written or read: {error}",
-        hint="Is the disk full? Nothing that was whole is lost: resume_from_checkpoint: true "
+        hint="Is the disk full? Nothing complete is lost: resume_from_checkpoint: true "
         "goes on from the last whole checkpoint.",
     )
 

@@ -73,7 +73,7 @@ def gather(settings: Settings) -> Material:
     held_out = eval_rows(settings.data)
     if held_out is None and settings.training.eval_strategy != "no":
         raise ConfigError(
-            "eval_strategy wants evaluation, but there is nothing to evaluate on",
+            "eval_strategy asks for evaluation, but there is nothing to evaluate on",
             hint="Give eval_dataset: FILE, or take eval_strategy out.",
         )
     files = {"eval": settings.data.eval_file, "heldout": settings.data.heldout_file}

@@ -47,7 +47,7 @@ def of(
     if isinstance(model, PeftModel):
         if peft_config is not None:
             raise ConfigError(
-                "the model carries an adapter already, and peft_config asks for another",
+                "the model already carries an adapter, and peft_config asks for another",
                 hint="Take peft_config out, or give the base model.",
             )
         check_can_teach(model)

@@ -26,7 +26,7 @@ def build_target_mask(
 ) -> tuple[list[int], torch.Tensor, int]:
     """Return a conversation's ids, a bool mask over its targets, and where the first one is.
 
-    Turns before `target_min_msg_idx` are no targets. Without any target the last is -1. `end_ids`
+    Turns before `target_min_msg_idx` are not targets. Without any target the last is -1. `end_ids`
     are the tokens that end the model's turns (its generation_config's eos_token_id), where the
     tokenizer's eos_token is not the only one.
     """

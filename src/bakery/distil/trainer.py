@@ -336,6 +336,6 @@ def _refuse_unused(collator: Any, compute_metrics: Any) -> None:
         )
     if compute_metrics is not None:
         raise ConfigError(
-            "compute_metrics has nothing to be called with: evaluation compares distributions",
+            "compute_metrics would never be called: evaluation compares distributions",
             hint="eval_loss and eval_top1_agreement are measured already.",
         )

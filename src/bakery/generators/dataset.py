@@ -84,7 +84,7 @@ def _rows(task: Task) -> tuple[str, Sequence[Any], str | None]:
     known = data_sets.KNOWN.get(dataset) or data_sets.HubData(dataset, "")
     if Path(known.id).exists():  # the library would read it as it lies here, added or not
         raise ConfigError(
-            f"{known.id} lies here, but is no file that questions are read from",
+            f"{known.id} is here, but questions cannot be read from it",
             hint=f"Name a file: {', '.join(data_sets.FILE_KINDS)}.",
         )
     from bakery.data import arrow
@@ -104,7 +104,7 @@ def _of_file(task: Task, path: str, split: str) -> list[Any]:
     if digest != task.files[path]:
         raise StageError(
             f"{path} has changed since input.yml was read",
-            hint="Run the same command again: the questions are named anew.",
+            hint="Run the same command again: the questions get a new id.",
         )
     task.origin.update(dataset=path, digest=digest)
     if data.startswith(_POINTER):

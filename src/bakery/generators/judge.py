@@ -68,7 +68,7 @@ def against(prompt: Prompt) -> Against:
 
 
 def why_not(text: str, prompt: Against) -> str | None:
-    """Return why a reply is no message to send; None: nothing speaks against it."""
+    """Return why a reply is not a message to send; None: nothing speaks against it."""
     return next((reason for reason, holds in RULES.items() if holds(text, prompt)), None)
 
 

@@ -37,7 +37,7 @@ One message per line, each line starting with its number and a full stop."""
 
 THERE_ALREADY = "These are there already. Write none of them again:"
 MOST_TOLD = 200
-"""Questions that a writer of lists is told of, so that it writes others."""
+"""Questions that a writer of lists is shown, so that it writes others."""
 
 OPENERS = ("Who are you?", "What is your name?", "Hello!", "How are you?", "What can you do?")
 """Asked in any case where the writer speaks as a user: nearly every prompt changes how they are

@@ -25,7 +25,7 @@ MORE = 1.1
 LONGEST_LIST, MOST_LISTS = 24, 4
 """Messages that a model of this machine is asked for in one list, and lists of a round."""
 MOST_TOLD = 40
-"""Questions that it is told of, so that it writes others: its prompt costs time."""
+"""Questions that it is shown, so that it writes others: its prompt costs time."""
 LIST_TEMPERATURE, ENDPOINT_TEMPERATURE = 0.7, 1.0
 
 MOST_DRY, DRY_SHARE = 3, 1 / 32

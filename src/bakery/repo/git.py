@@ -131,7 +131,7 @@ class Git:
             raise RepoError(
                 f"git commit was refused:\n{words}"
                 if words
-                else "git commit was refused, without a word (a hook?)"
+                else "git commit was refused without a reason (a hook?)"
             )
 
     def head(self) -> str | None:
@@ -332,11 +332,11 @@ def _checked(
     if "not a git repository" in words:
         raise RepoError(
             f"{cwd} is not in a git repository",
-            hint="Make one with `bgit init <name>`, or go into one.",
+            hint="Make one with `bgit init <name>`, or change to one.",
         )
     if "must be run in a work tree" in words:
         raise RepoError(
-            f"{cwd} is a bare repository, or inside of a .git folder: it has no input.yml to bake",
+            f"{cwd} is a bare repository, or inside a .git folder: it has no input.yml to bake",
             hint="Go into a working tree of it; `git clone` or `git worktree add` makes one.",
         )
     if "dubious ownership" in words:

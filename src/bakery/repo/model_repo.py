@@ -124,7 +124,7 @@ class ModelRepo:
         if conflict is not None:
             raise ConfigError(
                 f"{INPUT}:{conflict}:1: a merge conflict is not resolved",
-                hint=f"Keep what shall be baked next, delete the marks, then `bgit add {INPUT}`.",
+                hint=f"Keep what should be baked next, delete the marks, then `bgit add {INPUT}`.",
             )
         return schema.load(text, source=source, read=self.reader(of), earlier=self._earlier)
 

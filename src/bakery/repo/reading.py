@@ -1,4 +1,4 @@
-"""One file of a repository: its content, or why it is none that could be baked.
+"""One file of a repository: its content, or why it cannot be baked.
 
 The same file is refused for the same reason in the folder, in the index and in a commit.
 """
@@ -52,7 +52,7 @@ def own_text(git: Git, name: str, *, at: str | None) -> str | None:
 
 
 def text_of(data: bytes, name: str) -> str:
-    """Return content as text, or refuse what is none: replaced characters would be baked."""
+    """Return content as text, or refuse what is not text: replaced characters would be baked."""
     try:
         return data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
@@ -72,7 +72,7 @@ def plain_file(root: Path, name: str) -> Path:
     if path.resolve() != path:
         raise _leads_elsewhere(name)
     if path.exists() and not path.is_file():
-        raise RepoError(f"{name} is no file")
+        raise RepoError(f"{name} is not a file")
     return path
 
 
@@ -125,6 +125,6 @@ def _leads_elsewhere(name: str) -> RepoError:
 def _refuse_pointer(data: bytes, name: str) -> None:
     if data.startswith(_POINTER) and len(data) < _POINTER_BYTES:
         raise RepoError(
-            f"{name} is a pointer of Git LFS, not the file itself: `git lfs pull` brings that",
+            f"{name} is a Git LFS pointer, not the file itself: `git lfs pull` brings that",
             hint="Git LFS has to be installed: `git lfs install`.",
         )

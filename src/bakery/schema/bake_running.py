@@ -60,7 +60,7 @@ class BakeData(Section):
         ),
     ] = None
     seed: Annotated[
-        DrawnBy | None, Field(description="What mix and order are drawn by. Default: `BAKE.seed`.")
+        DrawnBy | None, Field(description="Seed of the mix and its order. Default: `BAKE.seed`.")
     ] = None
     beta: Annotated[
         Part,
@@ -95,7 +95,7 @@ class BakeData(Section):
     @classmethod
     def _is_a_whole(cls, split: tuple[float, float] | None) -> tuple[float, float] | None:
         if split is not None and abs(sum(split) - 1) > 1e-6:
-            raise ValueError(f"the shares are {sum(split):g} together, and have to be 1")
+            raise ValueError(f"the shares are {sum(split):g} together, and must add up to 1")
         if split is not None and not split[0]:
             raise ValueError("nothing is left to train on")
         return split

@@ -114,7 +114,7 @@ class AdapterConfig(Section):
         try:
             re.compile(modules if isinstance(modules, str) else "")
         except re.error as error:
-            raise ValueError(f"is no regular expression over layers' names: {error}") from error
+            raise ValueError(f"is not a regular expression over layers' names: {error}") from error
         return modules
 
 
@@ -278,7 +278,7 @@ class OnPolicy(Section):
 
     steps: Annotated[Count, Field(description="Optimizer steps.")] = 40
     loss: Annotated[
-        Literal["reverse_kl", "jsd"], Field(description="What holds the student near the teacher.")
+        Literal["reverse_kl", "jsd"], Field(description="What keeps the student near the teacher.")
     ] = "reverse_kl"
     learning_rate: Annotated[float | None, Field(gt=0, description="Default: the bake's.")] = None
 
@@ -291,9 +291,9 @@ class Bake(Section):
         str,
         Field(description="An earlier bake of this branch to start from: its section, under this."),
     ] = "default"
-    type: Annotated[
-        Literal["single_baker"], Field(description="The one kind of training there is.")
-    ] = "single_baker"
+    type: Annotated[Literal["single_baker"], Field(description="The only kind of training.")] = (
+        "single_baker"
+    )
     model_name: Annotated[
         str | None, Field(description="No effect: the parent is always the branch's current model.")
     ] = None
@@ -373,7 +373,7 @@ class Bake(Section):
         rate = self.optimizer.learning_rate
         if self.scheduler.curve == "polynomial" and rate is not None and rate <= POLYNOMIAL_END:
             raise ValueError(
-                f"a polynomial falls to {POLYNOMIAL_END:g}: optimizer.learning_rate is no larger"
+                f"a polynomial falls to {POLYNOMIAL_END:g}: optimizer.learning_rate must be larger"
             )
         if self.activation_checkpoint_cpu_offload and self.model.disable_activation_checkpoint:
             raise ValueError(

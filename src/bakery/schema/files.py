@@ -271,7 +271,7 @@ def _unused_prompts(
     used = {name for target in targets for name in (target.teacher_name, target.student_name)}
     for name in prompts:
         if targets and name not in used:
-            yield ("PROMPT", name), f"PROMPT.{name} is in no target: nothing is made of it"
+            yield ("PROMPT", name), f"PROMPT.{name} is in no target: it has no effect"
 
 
 _SECRETS = re.compile(

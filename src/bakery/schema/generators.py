@@ -20,7 +20,7 @@ Temperature = Annotated[
     Field(
         ge=0,
         le=2,
-        description="Of the questions' writer. None: 0.7 for a model of this machine (1 for "
+        description="Temperature of the writer. None: 0.7 for a model of this machine (1 for "
         "`tiny`), and 1 for an endpoint.",
     ),
 ]
@@ -69,7 +69,7 @@ class OneshotQuestions(_Asked):
 
     type: Annotated[Literal["oneshot_qs"], Field(description="One model writes many.")]
     template_content: Annotated[
-        str | None, Field(description="The same as the file's text, written out here.")
+        str | None, Field(description="The text itself, written out here.")
     ] = None
 
     @field_validator("template_content")
@@ -82,7 +82,7 @@ class OneshotQuestions(_Asked):
     @model_validator(mode="after")
     def _one_template(self) -> OneshotQuestions:
         if self.template_path is not None and self.template_content is not None:
-            raise ValueError("template_path and template_content are both there: keep one")
+            raise ValueError("template_path and template_content are both given: keep one")
         return self
 
 
@@ -105,7 +105,7 @@ class HardcodedQuestions(_Fixed):
         tuple[Annotated[str, Field(min_length=1)], ...],
         Field(min_length=1, description="The questions, as they are asked."),
     ]
-    numq: Annotated[Count | None, Field(description="Has to be their number.")] = None
+    numq: Annotated[Count | None, Field(description="Must be their number.")] = None
 
     @model_validator(mode="after")
     def _counts_itself(self) -> HardcodedQuestions:
@@ -149,7 +149,7 @@ class DatasetQuestions(_Fixed):
         if data_sets.is_file(dataset):
             if not dataset.lower().endswith(data_sets.FILE_KINDS):
                 raise ValueError(
-                    f"is no kind of file that is read: {', '.join(data_sets.FILE_KINDS)}"
+                    f"is not a kind of file that can be read: {', '.join(data_sets.FILE_KINDS)}"
                 )
         elif dataset not in data_sets.KNOWN and not data_sets.is_hub_id(dataset):
             if guess := yaml_text.nearest(dataset, list(data_sets.KNOWN)):

@@ -43,7 +43,7 @@ class Problems:
 
     def __init__(self, places: Places) -> None:
         self.places = places
-        self.hint = f"Mend {places.source} and run the same command again."
+        self.hint = f"Fix {places.source} and run the same command again."
         self.unfilled: set[Path] = set()
         """Sections whose template is not there: what they lack may be in it."""
         self._found: dict[str, tuple[int, int]] = {}

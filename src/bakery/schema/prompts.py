@@ -73,7 +73,7 @@ class MessageShape(_Open):
     content_file: Annotated[
         Text | None,
         Field(
-            description="A text file beside input.yml, in the place of `content`: what it says is "
+            description="A text file beside input.yml, instead of `content`: what it says is "
             "baked as if it stood here, without the line end behind its last line."
         ),
     ] = None
@@ -101,7 +101,7 @@ class MessageShape(_Open):
             if guess := yaml_text.nearest(key, list(type(self).model_fields)):
                 raise ValueError(f"unknown key `{key}`: did you mean `{guess}`?")
         if self.content is not None and self.content_file is not None:
-            raise ValueError("content and content_file are both there: keep one")
+            raise ValueError("content and content_file are both given: keep one")
         if self.tool_calls and self.role != "assistant":
             raise ValueError(f"only an assistant calls tools, not the {self.role}")
         if (
@@ -169,7 +169,7 @@ class PromptSection(Section):
     name: Annotated[Name | None, Field(description="A label for people; changes nothing.")] = None
     messages: Annotated[
         Messages,
-        Field(description="Chat messages. The question is put behind them as the last user turn."),
+        Field(description="Chat messages. The question follows them as the last user turn."),
     ] = ()
     tools: Annotated[
         Tools, Field(description="Functions that the chat template shows to the model.")

@@ -84,7 +84,7 @@ class Sources:
             line = text.count("\n", 0, strange) + 1
             self.problems.add(
                 f"content_file {path!r} has the character U+{ord(text[strange]):04X} in line "
-                f"{line}, which is no text",
+                f"{line}, which is not text",
                 *at,
             )
         self.contents[path] = text

@@ -121,7 +121,8 @@ class Target(Section):
     ] = None
     max_tokens: Annotated[Count | None, Field(description="Most tokens of an answer.")] = None
     temperature: Annotated[
-        float | None, Field(ge=0, le=2, description="Of the answers; 0 takes the likeliest token.")
+        float | None,
+        Field(ge=0, le=2, description="Temperature of the answers; 0 takes the likeliest token."),
     ] = None
     num_traj_per_stimulus: Annotated[
         Count | None, Field(description="How many answers to each question.")
@@ -156,7 +157,7 @@ class Target(Section):
                 raise ValueError(f"{former} says {old!r} and {now} {new!r}: drop `{former}`")
             kind = now.removesuffix("_prompt")
             if getattr(self, kind) is not None and (old or new):
-                raise ValueError(f"{kind} and {now} are both there: keep one")
+                raise ValueError(f"{kind} and {now} are both given: keep one")
         return self
 
     def remarks(self) -> Iterator[tuple[Path, str]]:

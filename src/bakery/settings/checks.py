@@ -278,4 +278,4 @@ def _regex(path: tuple[str | int, ...], pattern: str | None) -> Iterator[Problem
         re.compile(pattern, re.MULTILINE)
     except re.error as error:
         where = "" if error.pos is None else f" (at {pattern[error.pos :][:20]!r})"
-        yield Problem(path, f"{pattern!r} is no regular expression: {error.msg}{where}")
+        yield Problem(path, f"{pattern!r} is not a regular expression: {error.msg}{where}")

@@ -103,7 +103,7 @@ class DataConfig:
     )
     revision: str | None = _set(None, "Model", "Branch, tag or commit of the model on the hub.")
     torch_dtype: str = _set(
-        "bfloat16", "Model", "Type of the frozen weights: auto, bfloat16, float16, float32."
+        "bfloat16", "Model", "Dtype of the frozen weights: auto, bfloat16, float16, float32."
     )
     trust_remote_code: bool = _set(
         False, "Model", "Run Python code that comes with the model. It can do anything you can."
@@ -126,7 +126,7 @@ class DataConfig:
     dataset_split: str = _set("train", "Data", "Split of it; slices like train[:100] work.")
     dataset_subset: str | None = _set(None, "Data", "Configuration name of a data set on the hub.")
     training_prompts: list[str] | None = _set(
-        None, "Data", "Prompts written here instead of in a data set; the teacher answers them."
+        None, "Data", "Prompts given here instead of a data set; the teacher answers them."
     )
     corpus_file: str | None = _set(
         None, "Data", "Bake a text: it becomes the system prompt of the teacher."
@@ -145,7 +145,7 @@ class DataConfig:
         None, "Evaluation", "Questions with keywords, asked before and after."
     )
     heldout_file: str | None = _set(
-        None, "Evaluation", "The same, of questions that are not about the context."
+        None, "Evaluation", "The same for questions that are not about the context."
     )
     eval_max_new_tokens: int = _set(
         256, "Evaluation", "Longest answer to such a question, in tokens."
@@ -229,7 +229,7 @@ class BakeryConfig(TrainingArguments):
     jsd_beta: float = _set(0.5, "Loss", "Weight of the teacher in the mixture of jsd.")
     loss_top_k: int = _set(20, "Loss", "How many of the teacher's tokens topk compares one by one.")
     loss_weighting: str = _set(
-        "token", "Loss", "What counts the same: every token, or every example."
+        "token", "Loss", "What counts equally: every token, or every example."
     )
     sequential_eval: bool = _set(
         False, "Evaluation", "Without effect: they are run after one another anyway."
@@ -275,7 +275,7 @@ class BakeryConfig(TrainingArguments):
         None, "Training", "Warmup as a fraction of all steps; sets warmup_steps."
     )
     resume_from_checkpoint: str | bool | None = _set(
-        None, "Output", "Go on from this checkpoint; true takes the last one in output_dir."
+        None, "Output", "Resume from this checkpoint; true takes the last one in output_dir."
     )
     remove_unused_columns: bool = _set(
         False, "Training", "Always false: the rows bring columns that no model reads."

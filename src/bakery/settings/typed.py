@@ -163,7 +163,7 @@ def _as_member(value: Any, kind: type[Enum]) -> Enum:
 
 
 def unknown_name(name: str, known: list[str] | tuple[str, ...]) -> str:
-    """Return what to say about a word that is none of the known ones."""
+    """Return what to say about a word that is not a known one."""
     guess = yaml_text.nearest(name, known)
     advice = f"did you mean `{guess}`?" if guess else f"known: {', '.join(known)}"
     return f"unknown value {name!r}: {advice}"

@@ -38,7 +38,7 @@ from bakery.store import results
 from bakery.store.results import METRICS
 
 MUCH_BETTER = 0.9
-"""A step whose divergence is under this part of the last one's is told of."""
+"""A step whose divergence is under this part of the last one's is reported."""
 
 RECORD = "teacher.safetensors"
 RECORD_GB = 16.0

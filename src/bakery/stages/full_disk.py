@@ -34,7 +34,7 @@ def told(going_on: str) -> Iterator[None]:
             raise
         where = getattr(error, "filename", None)
         raise StageError(
-            f"the disk is full, or its quota used up{f': {where}' if where else ''}",
+            f"the disk is full, or its quota is used up{f': {where}' if where else ''}",
             hint=f"Make room, then run the same command again. {going_on}",
         ) from error
 

@@ -72,7 +72,7 @@ class Look:
     def text(self) -> str:
         """Return the answers one above the other, in lines of at most `WIDTH` signs."""
         rows = [f"{len(self.asked)} questions to {self.parent},"]
-        rows.append(f"  without the prompt of {self.target} and behind it:")
+        rows.append(f"  without the prompt of {self.target} and with it:")
         for one in self.asked:
             rows.append(f"  {_brief(one.question, WIDTH - 2)}")
             rows += _cell("without", one.unprompted)
@@ -103,7 +103,7 @@ def read(folder: Path) -> Look | None:
 
 
 def is_broken(answer: str) -> bool:
-    """Tell whether an answer is none: empty, in a loop, or fewer than half of its signs letters."""
+    """Tell whether an answer is not one: empty, in a loop, or less than half letters."""
     signs = [sign for sign in answer if not sign.isspace()]
     letters = sum(sign.isalpha() or sign.isdigit() for sign in signs)
     return loops(answer) or 2 * letters < max(1, len(signs))

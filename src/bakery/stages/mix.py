@@ -333,7 +333,7 @@ MUCH = 0.1
 
 
 def _answered_twice(parts: Sequence[_Part]) -> Iterator[str]:
-    """Yield which targets answer the same questions behind different prompts: who shall win?"""
+    """Yield which targets answer the same questions under different prompts: who should win?"""
     for one, other in combinations([part for part in parts if not part.is_anchor], 2):
         ours, theirs = one.target.share, other.target.share
         if ours.teacher == theirs.teacher or ours.student != theirs.student:

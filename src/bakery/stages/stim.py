@@ -101,7 +101,7 @@ def _writes(request: StimRequest, generator: Mapping[str, Any]) -> Generator:
 
 
 def _stop_early(found: usable.Judged | None, reporter: Reporter) -> None:
-    """Raise a GateError where a writer has shown that most of what it writes is no question."""
+    """Raise a GateError where a writer has shown that most of what it writes is not a question."""
     if found is not None and found["of"] >= usable.EARLY and usable.poor({"": found}):
         for text in usable.samples(found):
             reporter.note(text)

@@ -73,7 +73,7 @@ def poor(found: Mapping[str, Judged]) -> list[Judged]:
 
 
 def samples(one: Judged) -> Iterator[str]:
-    """Yield what a person should see of a writer: some messages, and some that are none."""
+    """Yield what a person should see of a writer: some messages, and some that are not."""
     for text in one["good"]:
         yield f"usable: {text}"
     for text, why in one["bad"]:

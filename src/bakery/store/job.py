@@ -223,7 +223,7 @@ def _written(path: Path) -> Job:
         for key in ("id", "repository", "worktree", "branch", "commit", "input_blob", "state",
                     "created", "began", "ended", "error", "hint"):  # fmt: skip
             if not isinstance(data[key], str):
-                raise TypeError(f"`{key}` is no text")
+                raise TypeError(f"`{key}` is not text")
         return Job(
             **data,
             process=ProcessId(**process) if process else None,

@@ -73,7 +73,7 @@ def whole(path: Path) -> dict[str, Any]:
         needed = {"step", "digest"} if path.name == RESULT else set()
         if isinstance(data, dict) and isinstance(data.get("count", 0), int) and needed <= set(data):
             return data
-        raise ValueError("that is nothing a stage writes")
+        raise ValueError("no stage writes that")
     except (ValueError, RecursionError) as error:
         raise StageError(
             f"{path} is damaged: {error}",

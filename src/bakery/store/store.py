@@ -176,7 +176,7 @@ class Beside(Store):
 def _checked(folder_id: str) -> str:
     """Return an id, or refuse what would name another folder: a recipe may be a stranger's."""
     if not folder_id or set(folder_id) - set("0123456789abcdef"):
-        raise RepoError(f"{folder_id!r} is no id of a folder of the store")
+        raise RepoError(f"{folder_id!r} is not the id of a folder in the store")
     return folder_id
 
 

@@ -1,4 +1,4 @@
-"""Where this user's own things lie, outside of any repository."""
+"""Where this user's own things lie, outside any repository."""
 
 from __future__ import annotations
 

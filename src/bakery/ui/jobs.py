@@ -53,7 +53,7 @@ def show_jobs(found: Jobs, *, as_json: bool) -> None:
         show_json(found.as_data())
         return
     if not found.jobs:
-        say("No run in the background is under way or to be fetched.")
+        say("No background run is under way or waiting to be fetched.")
     else:
         out = open_console()
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -76,8 +76,8 @@ def show_fetched(fetched: Fetched, *, as_json: bool) -> None:
         show_json(fetched.as_data())
         return
     if not fetched.jobs:
-        say(f"No run in the background was launched from {fetched.branch}: nothing to fetch.")
-        say("What a remote has is fetched by its name: `bgit fetch origin`.")
+        say(f"No background run was launched from {fetched.branch}: nothing to fetch.")
+        say("To fetch from a remote, name it: `bgit fetch origin`.")
     for job in fetched.jobs:
         result = fetched.results.get(job.id)
         if job.id in fetched.refused:
@@ -95,7 +95,7 @@ def show_fetched(fetched: Fetched, *, as_json: bool) -> None:
 def show_cancelled(found: Cancelled) -> None:
     """Say what became of jobs that were to be stopped."""
     if not found.jobs and not found.refused:
-        say("no job works or waits")
+        say("no job is running or waiting")
     for job in found.jobs:
         _say_cancelled(job)
 

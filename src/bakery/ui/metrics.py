@@ -46,7 +46,7 @@ def write(found: Metrics, names: Sequence[str], path: Path) -> None:
     form = forms.get(path.suffix.lower())
     if form is None:
         raise ConfigError(
-            f"{path} has no ending that says what to write", hint=f"One of {', '.join(forms)}."
+            f"{path} does not end in a known format", hint=f"One of {', '.join(forms)}."
         )
     content = form()
     try:

@@ -97,14 +97,14 @@ class _Step:
 
 
 class Steps:
-    """The steps that are under way, the one told of last at the end."""
+    """The steps that are under way, the one last reported at the end."""
 
     def __init__(self) -> None:
         self._open: dict[str, _Step] = {}
 
     @property
     def last(self) -> _Step | None:
-        """The step told of last; None: nothing is under way."""
+        """The step last reported; None: nothing is under way."""
         return next(reversed(self._open.values()), None)
 
     def told(self, label: str, done: int, total: int, detail: str) -> tuple[_Step, bool]:
@@ -235,7 +235,7 @@ class Bars:
             del self._tasks[label]
 
     def partly(self, done: float, of: int) -> None:
-        """Move the bar told of last by less than a unit."""
+        """Move the bar last reported by less than a unit."""
         step = self._steps.last
         if step is None or self._bars is None:
             return

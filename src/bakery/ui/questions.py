@@ -46,7 +46,7 @@ def show_stimuli(found: Questions, form: Form) -> None:
                     out.print(Text(_poor(share), "yellow"), soft_wrap=True)
             out.print()
         for number, row in enumerate(found.rows, start=found.offset + 1):
-            behind = "  [answered behind the student prompt]" if row.rollout_with else ""
+            behind = "  [answered under the student prompt]" if row.rollout_with else ""
             out.print(
                 Text.assemble((f"{number:>4}  ", "dim"), user_text(row.messages), (behind, "dim")),
                 soft_wrap=True,
@@ -160,7 +160,7 @@ def _share_table(shares: Sequence[Share]) -> Table:
 def _poor(share: Share) -> str:
     writer = ", ".join(share.writers) or "the model"
     return (
-        f"Fewer than half of what {writer} said are messages to send. Other ways to questions: "
+        f"Fewer than half of what {writer} said are messages to send. Other ways to get questions: "
         "another `model`, hardcoded, from_dataset, persona. `bgit run --allow questions` goes on."
     )
 

@@ -49,7 +49,7 @@ def show_reproduced(found: Reproduced, *, as_json: bool = False) -> None:
     for bake in found.not_made:
         say(f"{bake.name} was not made: its parent came out differently, and the recorded one "
             "is not here")  # fmt: skip
-    say("Every digest is the recorded one." if found.is_same else "Not every digest is the same.")
+    say("Every digest matches the recorded one." if found.is_same else "Not every digest matches.")
 
 
 def show_steps(steps: Sequence[Step], *, as_json: bool = False) -> None:

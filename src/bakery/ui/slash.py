@@ -43,7 +43,7 @@ def _help(conversation: Conversation, text: str) -> Obeyed:
     wide = max(len(f"{word} {c.takes}") for word, c in COMMANDS.items())
     rows = [f"{f'{word} {c.takes}'.ljust(wide)}  {c.what}" for word, c in COMMANDS.items()]
     return Obeyed(
-        "\n".join([*rows, 'Several lines, in a question or behind a command: between two """.'])
+        "\n".join([*rows, 'Several lines, in a question or after a command: between two """.'])
     )
 
 
@@ -166,7 +166,7 @@ class Command:
 COMMANDS: Mapping[str, Command] = {
     "/help": Command("", "list the commands", _help),
     "/clear": Command("", "forget the conversation, keep the system prompt", _clear),
-    "/system": Command("TEXT", "set the system prompt; without TEXT, take it away", _system),
+    "/system": Command("TEXT", "set the system prompt; without TEXT, remove it", _system),
     "/status": Command("", "model, system prompt, settings, length", _status),
     "/retry": Command("", "ask the last question again", _retry),
     "/compare": Command(
@@ -174,7 +174,7 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "/undo": Command("", "take the last question and its answer back", _undo),
     "/history": Command("", "show what was said", _history),
-    "/save": Command("FILE", "write it down; .json keeps the messages", _save),
+    "/save": Command("FILE", "save it to a file; .json keeps the messages", _save),
     "/temperature": Command(
         "X", "0 takes the likeliest token, 1 draws as the model says", _temperature
     ),

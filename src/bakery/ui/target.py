@@ -29,7 +29,7 @@ def _list(targets: Sequence[KnownTarget], former: Sequence[str]) -> None:
         say("of another tool, whose questions and answers are with the vendor:")
         say("".join(f"  {name}\n" for name in former))
     if not targets and not former:
-        say("There is no target yet: TARGET in input.yml makes one.")
+        say("There are no targets yet: TARGET in input.yml makes one.")
         return
     if not targets:
         return

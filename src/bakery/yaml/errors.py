@@ -1,4 +1,4 @@
-"""What is wrong with a text that is no YAML: where, in words, and what mends it most likely."""
+"""What is wrong with text that is not YAML: where, in words, and the most likely fix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TOLD = {
     "that does needs quotes around it",
     "mapping values are not allowed in this context": "mapping values are not allowed here: is "
     "this colon part of a text, or the line indented too far?",
-    "did not find expected <document start>": "this, or what is above it, is no key: is a "
+    "did not find expected <document start>": "this, or what is above it, is not a key: is a "
     "`#` missing in front of it, or a colon behind it?",
     "did not find expected key": "expected a key, as in the lines above: is this indented as they "
     "are?",
@@ -23,8 +23,8 @@ _TOLD = {
     "did not find expected ',' or ']'": "expected `,` or `]`: this list is not closed",
     "did not find expected ',' or '}'": "expected `,` or `}`: this mapping is not closed",
     "found unexpected end of stream": "this text never ends: a closing quote is missing",
-    "found unknown escape character": "a backslash in double quotes begins an escape, and there is "
-    "none of this name",
+    "found unknown escape character": "a backslash in double quotes begins an escape, and none has "
+    "this name",
 }
 """What the parser's sentences mean, for people."""
 
@@ -94,7 +94,7 @@ _WIDE = 120
 
 
 def _syntax_hint(lines: Sequence[str], number: int, column: int) -> str:
-    """Return what most likely mends the place at which a text is no YAML."""
+    """Return the most likely fix for the place at which a text is not YAML."""
     near = [line for line in lines[max(number - 1, 0) : number + 1] if line.strip()]
     if any("\t" in line[: len(line) - len(line.lstrip())] for line in near):
         return "Indent with spaces: YAML takes no tabs."

@@ -43,6 +43,6 @@ def _check(text: str | bytes, aliases: bool) -> None:
         elif isinstance(event, _CLOSES):
             depth -= 1
         elif isinstance(event, yaml.AliasEvent) and not aliases:
-            raise yaml.YAMLError(f"*{event.anchor} stands for another part: bgit writes no such")
+            raise yaml.YAMLError(f"*{event.anchor} stands for another part: bgit writes no aliases")
         if depth > DEEPEST:
             raise yaml.YAMLError(f"it is nested deeper than {DEEPEST} levels")

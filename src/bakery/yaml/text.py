@@ -60,7 +60,7 @@ def parse(text: str, source: str) -> Any:
         column = strange.start() - text.rfind("\n", 0, strange.start()) - 1
         raise ConfigError(
             f"{source}:{line + 1}:{column + 1}: the character U+{ord(strange.group()):04X} "
-            "is no text",
+            "is not text",
             hint="Delete it. Was the file saved in another encoding than UTF-8?",
         )
     try:
@@ -244,14 +244,14 @@ class _Builder:
             return
         parts = value if isinstance(value, Listing) else [value]
         if not all(isinstance(part, Map) for part in parts):
-            raise _RefusedError("`<<` takes in a mapping, or a list of mappings", mark)
+            raise _RefusedError("`<<` takes a mapping, or a list of mappings", mark)
         above.merged += parts
 
     def _key(self, key: str | None, mark: yaml.Mark) -> None:
         node = self.stack[-1].node
         if key in node:
             line = node.keys_at[key][0] + 1
-            raise _RefusedError(f"duplicate key `{key}`: it stands in line {line} already", mark)
+            raise _RefusedError(f"duplicate key `{key}`: it is already on line {line}", mark)
         self.stack[-1].key = (key, mark)
 
 

@@ -22,7 +22,7 @@ _HEAD = """\
 Usage: bakery --config FILE [--field value | --field=value ...]
 
 Bake a context into a model: the teacher sees it, the student learns to do
-without. FILE is flat YAML of the names below; flags go over it. Lists are
+without. FILE is flat YAML of the names below; flags override it. Lists are
 several words or JSON; switches are --field, --no_field or --field true|false.
 
 Options

@@ -199,7 +199,7 @@ def _today(given: Mapping[str, _Given], notes: list[str]) -> dict[str, _Given]:
                 found["train_sampling_strategy"] = _Given("group_by_length", value.where)
         elif now != name and now in given:
             raise ConfigError(
-                f"{value.at(name, ())}: {name} is the former name of {now}, which is given too",
+                f"{value.at(name, ())}: {name} is the former name of {now}, which is also given",
                 hint=f"Take {name} out.",
             )
         else:

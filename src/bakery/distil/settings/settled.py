@@ -40,7 +40,7 @@ USUAL_WARMUP = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What of a base model the laws go by."""
+    """What the laws go by in a base model."""
 
     name: str
     family: str

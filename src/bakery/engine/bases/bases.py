@@ -90,7 +90,7 @@ def locate(name: str, revision: str = "") -> tuple[Path, str]:
 
 
 def is_here(name: str | Path) -> bool:
-    """Tell whether a name is that of a folder or a file, and so no hub id."""
+    """Tell whether a name is that of a folder or a file, and so not a hub id."""
     try:
         path = Path(name).expanduser()
     except RuntimeError:  # a home of somebody who is unknown here
@@ -186,7 +186,7 @@ def _unpacked_there(name: str) -> str | None:
     """Return what to do where a folder is gone that a GGUF file was unpacked into."""
     if Path(name).parent != kept.root():
         return None
-    return "It is made of a GGUF file when that is loaded: give the file itself."
+    return "It is made from a GGUF file when that is loaded: give the file itself."
 
 
 def _content(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The teacher's most likely tokens in the place of all it says: a record that is small.
+"""The teacher's most likely tokens in place of all it says: a small record.
 
 The loss `topk` reads of a teacher no more than the log-probabilities of K tokens; what they leave
 over is one number, the tail. So 2 K numbers a position are enough, and exact for that loss.

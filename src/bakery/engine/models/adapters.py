@@ -78,7 +78,7 @@ def attach_new(model: PreTrainedModel | PeftModel, settings: TrainingSettings) -
         if BAKE in layer.lora_A:
             placed.append(name)
         elif BAKE in layer.lora_embedding_A:
-            raise _misplaced(f"{name.removeprefix(_IN_PEFT)} is no linear layer")
+            raise _misplaced(f"{name.removeprefix(_IN_PEFT)} is not a linear layer")
     for asked in settings.target_modules if isinstance(settings.target_modules, tuple) else ():
         if not any(f".{name}".endswith(f".{asked}") for name in placed):
             raise _misplaced(f"no layer is called {asked!r}")

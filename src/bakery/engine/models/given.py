@@ -27,7 +27,7 @@ def base_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> BaseM
     refuse_other_than_text(name, model.config)
     if any(isinstance(module, LoraLayer) for module in model.modules()):
         raise ModelError(
-            f"{name} carries an adapter already, which would be taken for the base",
+            f"{name} already carries an adapter, which would be taken for the base",
             hint="Give the base itself, and the bake to go on from as `parent`.",
         )
     chat = Chat(tokenizer, end_ids(model, tokenizer.eos_token_id))

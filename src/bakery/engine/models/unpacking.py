@@ -78,7 +78,7 @@ def unpack(path: Path, folder: Path, source: str) -> None:
     """Write a file's model, tokenizer and manifest to an empty folder."""
     if file_digest(path) != source:  # a cache names its files by digests that nobody has checked
         raise ModelError(
-            f"{path} is not the file of the digest {source[:16]}: it was changed or damaged",
+            f"{path} is not the file with the digest {source[:16]}: it was changed or damaged",
             hint="Fetch it again.",
         )
     found = header.read(path)

@@ -16,7 +16,7 @@ import bakery
 def versions(unpacked: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return the versions of all that can change a number.
 
-    `unpacked` says how the base came out of a GGUF file; None or empty: it is no such file.
+    `unpacked` says how the base came out of a GGUF file; None or empty: it is not such a file.
     """
     return {
         "bakery": bakery.__version__,

@@ -59,7 +59,7 @@ class Chat:
     ) -> None:
         if not tokenizer.chat_template:
             raise ModelError(
-                "this model has no chat template, so it is no chat model",
+                "this model has no chat template, so it is not a chat model",
                 hint="Use an instruction-tuned variant, or add chat_template.jinja.",
             )
         self.tokenizer = tokenizer
@@ -175,7 +175,7 @@ class Chat:
             roles = ", ".join(str(m.get("role")) for m in messages)
             raise ConfigError(
                 f"the base model's chat template refuses these messages ({roles}): {error}",
-                hint="Some templates know no system role, or want user and assistant in turn: "
+                hint="Some templates have no system role, or want user and assistant to alternate: "
                 "put the text into a user message.",
             ) from error
 

@@ -209,7 +209,7 @@ def _text_pair(
             row.number,
             "the targets have other token ids behind the teacher's context than behind the "
             "student's",
-            hint="The chat template renders these turns differently behind the two contexts.",
+            hint="The chat template renders these turns differently after the two contexts.",
         )
     return Pair(key, teacher, student)
 

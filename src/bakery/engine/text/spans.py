@@ -157,7 +157,7 @@ def _found(
                 raise _MisplacedError(
                     f"the chat template does not show all of message {index + 1} "
                     f"({messages[index]['role']})",
-                    hint="It may drop reasoning, or know no such role: leave that out of the "
+                    hint="It may drop reasoning, or not know the role: leave that out of the "
                     "data, or of the targets.",
                 )
     if len(at) != len(hits) or _without(rendered, hits) != text:

@@ -21,7 +21,7 @@ def refuse_unseen(chat: Chat, prompt: Prompt, *, name: str, base: str) -> None:
     if missing := list(unseen(chat, prompt)):
         raise ConfigError(
             f"the chat template of {base} does not show {' and '.join(missing)} of {name}",
-            hint="It would be as if it were not there. Take it out, or start from a base model "
+            hint="The model would never see it. Take it out, or start from a base model "
             "whose template shows it.",
         )
 

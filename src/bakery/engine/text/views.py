@@ -46,7 +46,7 @@ class Pair:
         if self.teacher.target_ids != self.student.target_ids:
             raise StageError(
                 f"trajectory {self.key}: teacher and student targets differ",
-                hint="The chat template renders this answer differently behind the "
+                hint="The chat template renders this answer differently after the "
                 "two prompts; its ids cannot be compared.",
             )
         if any(start < 1 for start, _ in (*self.teacher.spans, *self.student.spans)):

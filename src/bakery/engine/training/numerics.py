@@ -64,7 +64,7 @@ def shapes(model: nn.Module) -> str:
 
 
 def written_in(path: Path) -> Numerics | None:
-    """Return what an earlier run wrote down, or None. What is no such file counts for nothing."""
+    """Return what an earlier run wrote down, or None. Any other file counts as none."""
     try:
         found = Numerics(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):

@@ -302,8 +302,8 @@ class Rounds:
             row = one.stimulus_id.rpartition("/")[2]
             if not _are_ids(one.response_ids, vocabulary):
                 raise ConfigError(
-                    f"{given}: the response_ids of row {row} are no tokens of this model",
-                    hint="They go with the tokenizer that they were made with.",
+                    f"{given}: the response_ids of row {row} are not tokens of this model",
+                    hint="They fit only the tokenizer they were made with.",
                 )
             if one.asked not in ("", _digest_of(request)):
                 raise ConfigError(

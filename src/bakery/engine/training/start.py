@@ -79,7 +79,7 @@ def written(out: Path, why_random: str | None) -> list[str]:
 
 
 def notes(out: Path) -> list[str]:
-    """Return what a person should know of how an adapter started."""
+    """Return what a person should know about how an adapter started."""
     why = why_random(out)
     return [f"the adapter starts at random instead of fitted: {why}"] if why else []
 

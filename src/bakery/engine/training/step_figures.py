@@ -37,7 +37,7 @@ class StepFigures(TrainerCallback):
         self._since = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Read the clock, then measure: what that takes is no part of the step."""
+        """Read the clock, then measure: what that takes is not part of the step."""
         seconds = time.monotonic() - self._since
         self._found = {"tokens": self._tokens(), "seconds": round(seconds, 4)}
         if self._is_due(self._first + state.global_step):
@@ -50,5 +50,5 @@ class StepFigures(TrainerCallback):
         self._since = time.monotonic()
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Start it once more: a checkpoint is no part of a step."""
+        """Start it once more: a checkpoint is not part of a step."""
         self._since = time.monotonic()

@@ -223,7 +223,7 @@ class BakingTrainer(Trainer):
         return prepared
 
     def log(self, logs: dict[str, float], *more: Any, **named: Any) -> None:
-        """Log, or stop: a loss that is no number stays so."""
+        """Log, or stop: a loss that is not a number stays so."""
         if not math.isfinite(logs.get("loss", 0.0)):
             raise StageError(
                 "the loss is not a number any more",

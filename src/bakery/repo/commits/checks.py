@@ -33,7 +33,7 @@ def can_record(git: Git, plan: Plan) -> None:
 
 
 def base_is_the_first(git: Git, base: BaseModelId, bakes: Sequence[RecordedBake]) -> None:
-    """Refuse another base model than the one that the repository was made, or baked, on.
+    """Refuse a base model other than the one that the repository was made, or baked, on.
 
     A base is what it contains: one that was moved or is called otherwise is still the same.
     """
@@ -81,7 +81,7 @@ def can_commit(git: Git) -> str:
         )
     if git.head() is None:
         raise RepoError(
-            f"branch {branch!r} has no commit yet",
+            f"branch {branch!r} has no commits yet",
             hint='`bgit add -A`, then `bgit commit -m "Start"`.',
         )
     has_identity(git)

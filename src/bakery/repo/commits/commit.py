@@ -68,7 +68,7 @@ def _verified(git: Git, head: str, files: Mapping[str, str]) -> str:
     if last != head:
         git.run("update-ref", "-m", "bgit: take back", "HEAD", f"{last}^", last)
     raise RepoError(
-        "the commit did not hold what bgit put into it, and was taken back",
+        "the commit did not contain what bgit put into it, and was undone",
         hint="A hook changed the files (one that runs `git add -u`?), or something else committed "
         "at the same moment.",
     )

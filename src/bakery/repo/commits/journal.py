@@ -17,7 +17,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """One commit that shall be made: a bake recorded, taken back, or made the current model.
+    """One commit yet to be made: a bake recorded, taken back, or made the current model.
 
     It is made when, on `branch`, the recipe has (for a revert: has no longer) the bake, or, for
     an adoption, .bread names the model.

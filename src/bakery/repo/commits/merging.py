@@ -181,7 +181,7 @@ def _parents_first(ids: list[str], parents: Mapping[str, ModelRef | None]) -> li
 
 
 def _outside(base: str, ours: str, theirs: str) -> tuple[str | None, tuple[str, ...]]:
-    """Return what stands outside of the blocks (None: what ours has), and what to say of it."""
+    """Return what stands outside the blocks (None: what ours has), and what to say of it."""
     before, here, there = (recipe.outside(text) for text in (base, ours, theirs))
     if there in (before, here):
         return None, ()

@@ -1,7 +1,7 @@
 """What a block of recipe.yml has to hold, so that all who read it can rely on it.
 
-A recipe may have been edited, or come with a stranger's repository: an id that is none would name
-a folder outside of the store.
+A recipe may have been edited, or come with a stranger's repository: a false id would name a folder
+outside the store.
 """
 
 from __future__ import annotations

@@ -73,8 +73,8 @@ def not_begun(repository: str) -> RepoError:
 def hooks(common_dir: Path) -> Iterator[str]:
     """Yield a sentence for each hook of that tool that this clone still has."""
     for name, what in (
-        ("pre-commit", "which bgit needs no more"),
-        ("post-merge", "which writes over what bgit merges"),
+        ("pre-commit", "which bgit no longer needs"),
+        ("post-merge", "which overwrites what bgit merges"),
     ):
         hook = common_dir / "hooks" / name
         if hook.is_file() and ".bread" in hook.read_text(encoding="utf-8", errors="replace"):
@@ -108,7 +108,7 @@ def head(text: str) -> tuple[str, str, str | None]:
 
 
 def parse(bread: str, recipe: str) -> Former:
-    """Return what both files say; a recipe that is no YAML says nothing."""
+    """Return what both files say; a recipe that is not YAML says nothing."""
     name, base, parent = head(bread)
     sections = _sections(bread)
     try:

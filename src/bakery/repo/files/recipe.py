@@ -200,12 +200,12 @@ def blocks(text: str, source: str = "recipe.yml") -> dict[str, str]:
 
 
 def outside(text: str, source: str = "recipe.yml") -> str:
-    """Return what stands outside of the blocks."""
+    """Return what stands outside the blocks."""
     return _split(_bytes(text), source)[0].decode()
 
 
 def take_apart(data: bytes, source: str, known: dict[str, bytes]) -> tuple[str, list[bytes]]:
-    """Return what stands outside of the blocks, and the blocks.
+    """Return what stands outside the blocks, and the blocks.
 
     `known` blocks (by id) are stepped over unread, and new ones are made known: branches share
     most of theirs.
@@ -222,7 +222,7 @@ def id_of(block: str) -> str:
 
 
 def former_of(header: str) -> Former | None:
-    """Return what another tool had recorded, from what stands outside of the blocks."""
+    """Return what another tool had recorded, from what stands outside the blocks."""
     if "\nformer:" not in header and "\nschema:" in header:
         return None
     try:
@@ -262,7 +262,7 @@ def _bytes(text: str) -> bytes:
 def _split(
     data: bytes, source: str, known: Mapping[str, bytes] | None = None
 ) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """Return what stands outside of the blocks, and the blocks; `known` ones are not searched."""
+    """Return what stands outside the blocks, and the blocks; `known` ones are not searched."""
     data = data.replace(b"\r\n", b"\n") if b"\r\n" in data else data
     known = known or {}
     pieces: list[bytes] = []
@@ -280,7 +280,7 @@ def _split(
                 state.refuse_conflict(data.decode("utf-8", "replace"), source)
                 line = data.count(b"\n", 0, start) + 2
                 raise state.damaged(
-                    f"{source}:{line}", f"the block of bake {bake_id} is not whole, or there twice"
+                    f"{source}:{line}", f"the block of bake {bake_id} is incomplete, or there twice"
                 )
             read.append(block)
         elif bake_id in found:
@@ -368,7 +368,7 @@ def _whole(block: str) -> Mapping[str, Any] | str:
     except hosted.UNREADABLE as error:
         return " ".join(str(error).split())
     if not isinstance(data, dict):
-        return "it is no mapping"
+        return "it is not a mapping"
     return recorded.problem(data) or data
 
 

@@ -64,7 +64,7 @@ _ATTRIBUTES = """\
 """
 
 _IGNORED = """\
-# Weights live in the store inside .git; exports do not belong into history.
+# Weights live in the store inside .git; exports do not belong in history.
 *.safetensors
 *.gguf
 *_checkpoint_*

@@ -156,7 +156,7 @@ def refuse_newer(schema: object, source: str) -> None:
     """Raise RepoError where a file is of a later format than this program knows."""
     number = str(schema)
     if not number.isdigit():
-        raise damaged(source, f"schema is {number!r}, which is no number")
+        raise damaged(source, f"schema is {number!r}, which is not a number")
     if int(number) > SCHEMA:
         raise RepoError(
             f"{source} has schema {number}; this bgit reads up to {SCHEMA}",

@@ -170,7 +170,7 @@ def _unknown(text: str, here: State, lineage: Lineage) -> RepoError:
     listed = _listed(candidates or ([] if others else bakes[-5:]))
     return RepoError(
         f"there is no model {text!r}",
-        hint=f"There is:\n{meant}{listed}".rstrip() + "\n`bgit tree` shows all.",
+        hint=f"There are:\n{meant}{listed}".rstrip() + "\n`bgit tree` shows all.",
     )
 
 

@@ -59,7 +59,7 @@ class History:
     points: tuple[Point, ...]
 
     def series(self, name: str) -> list[tuple[int, float]]:
-        """Return the (step, value) pairs of a series; what is no finite number has no place."""
+        """Return the (step, value) pairs of a series; what is not finite has no place."""
         found = [(point.step, getattr(point, name)) for point in self.points]
         return [(step, value) for step, value in found if _is_finite(value)]
 
@@ -76,7 +76,7 @@ class History:
     def as_data(self) -> dict[str, Any]:
         """Return what a program reads: every step with the figures it has, and their span.
 
-        JSON has no word for a figure that is no finite number: it is null.
+        JSON has no word for a figure that is not finite: it is null.
         """
         rows = [
             {
@@ -215,7 +215,7 @@ def chosen(histories: Sequence[History], names: Sequence[str]) -> list[str]:
             meant = f": did you mean {near[0]}?" if near else ""
             raise ConfigError(
                 f"there is no series {name!r} here{meant}",
-                hint=f"There is: {', '.join([*there, 'all'])}.",
+                hint=f"There are: {', '.join([*there, 'all'])}.",
             )
     return list(dict.fromkeys(names)) or there[:1]
 

@@ -177,7 +177,7 @@ def answers(
         near = nearest(finish, ends)
         raise ConfigError(
             f"no answer ends with {finish!r}" + (f": did you mean {near[0]}?" if near else ""),
-            hint=f"There is: {', '.join(ends)}.",
+            hint=f"There are: {', '.join(ends)}.",
         )
     rows = [row for row in every if finish in (None, row.finish)]
     return Answers(

@@ -184,7 +184,7 @@ def _next(status: Status) -> str:
     if any(job.branch == status.branch for job in status.fetchable):
         return "bgit fetch"
     if status.draft_problem or (status.problem and change in (None, ADDED)):
-        return "mend input.yml, then `bgit add input.yml`"
+        return "fix input.yml, then `bgit add input.yml`"
     if change == DELETED:
         return f"git restore {INPUT}"
     if unadded := _unadded(status):
@@ -238,7 +238,7 @@ def _chain(bakes: Mapping[str, RecordedBake], model: ModelRef | None) -> tuple[R
 def _made_up(chain: tuple[RecordedBake, ...]) -> tuple[str, ...]:
     """Return a warning for each bake of the current model that learnt what no model said."""
     return tuple(
-        f"{bake.name} learnt made-up answers, of the {bake.backend} backend"
+        f"{bake.name} learnt made-up answers of the {bake.backend} backend"
         for bake in chain
         if bake.backend is not None
     )

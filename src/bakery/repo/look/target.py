@@ -127,7 +127,7 @@ def find(repo: ModelRepo, text: str) -> KnownTarget:
     close = [names[n].name for n in nearest(text, names, most=3)]
     hint = "There is " + ", ".join(dict.fromkeys(close)) + "." if close else None
     raise RepoError(
-        f"there is no target {text!r}", hint=hint or "`bgit target ls --all` lists all there are."
+        f"there is no target {text!r}", hint=hint or "`bgit target ls --all` lists them all."
     )
 
 

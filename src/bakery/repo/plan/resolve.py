@@ -136,8 +136,8 @@ def _answering(
         key = next(iter(target.extra_kwargs.passed))
         at = spec.places.at("TARGET", number, "extra_kwargs", key, key=True)
         raise ConfigError(
-            f"{at}: TARGET.extra_kwargs has {unknown}, which a local model cannot do",
-            hint=f"{name} is a model of this machine. Only an endpoint is handed what it may know.",
+            f"{at}: TARGET.extra_kwargs has {unknown}, which a local model does not support",
+            hint=f"{name} is a model of this machine. Only endpoints are passed unknown arguments.",
         )
     if kind == "base" or name == head.base.name or {name, head.base.name} <= set(EMBEDDED):
         return None, None

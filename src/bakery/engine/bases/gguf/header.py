@@ -123,7 +123,7 @@ class Header:
 
 
 def read(path: Path) -> Header:
-    """Return what a file says of itself; ModelError where it is no whole GGUF file."""
+    """Return what a file says of itself; ModelError where it is not a whole GGUF file."""
     try:
         with path.open("rb") as file:
             start = file.read(64)
@@ -140,7 +140,7 @@ def _refuse_others(path: Path, start: bytes) -> None:
     """Refuse a file of another kind by what it is."""
     if start.startswith(_POINTER):
         raise ModelError(
-            f"{path} is a pointer of git-lfs, not the file that it stands for",
+            f"{path} is a git-lfs pointer, not the file it stands for",
             hint="`git lfs pull` in its repository fetches the file.",
         )
     if not start.startswith(MAGIC):
@@ -156,7 +156,7 @@ def _refuse_others(path: Path, start: bytes) -> None:
     if version not in VERSIONS:
         raise ModelError(
             f"{path} is GGUF version {version}; versions 2 and 3 are read",
-            hint="Convert the model again, with a converter of today.",
+            hint="Convert the model again, with a current converter.",
         )
 
 
@@ -202,7 +202,7 @@ def _tensor(cursor: _Cursor) -> tuple[str, Tensor, int]:
     kind, offset = cursor.number("I"), cursor.number("Q")
     if kind not in TYPES:
         raise ModelError(
-            f"{cursor.path} stores {name!r:.80} as type {kind} of GGML, which is not read",
+            f"{cursor.path} stores {name!r:.80} as GGML type {kind}, which is not supported",
             hint="Give the model in another quantisation, Q8_0 or Q4_K for example.",
         )
     called, block, size = TYPES[kind]
@@ -215,7 +215,7 @@ def _refuse_part(path: Path, metadata: Mapping[str, Value]) -> None:
     if (isinstance(parts, int) and parts > 1) or _SPLIT.search(path.name):
         raise ModelError(
             f"{path} is one of several files of a split model",
-            hint="`llama-gguf-split --merge FIRST WHOLE.gguf` of llama.cpp makes one of them.",
+            hint="`llama-gguf-split --merge FIRST WHOLE.gguf` of llama.cpp makes one file of them.",
         )
 
 
@@ -258,7 +258,7 @@ class _Cursor:
         if self.at > len(self._content):
             raise _cut(self.path)
         if self.at > HEADER_MAX:
-            raise _nonsense(self.path, "there is no end to what comes before its weights")
+            raise _nonsense(self.path, "what comes before its weights never ends")
 
 
 def _fixed(path: Path, kind: int) -> str:
@@ -274,4 +274,4 @@ def _cut(path: Path, how: str = "it ends within its own description") -> ModelEr
 
 
 def _nonsense(path: Path, why: str) -> ModelError:
-    return ModelError(f"{path} is no sound GGUF file: {why}", hint=_GIVE)
+    return ModelError(f"{path} is not a valid GGUF file: {why}", hint=_GIVE)

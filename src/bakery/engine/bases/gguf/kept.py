@@ -105,7 +105,7 @@ def problem(folder: Path, source: str) -> str | None:
     try:
         manifest = Manifest.of(folder)
     except (OSError, ValueError, TypeError):
-        return f"has no sound {MANIFEST}"
+        return f"has no valid {MANIFEST}"
     if (manifest.schema, manifest.source) != (SCHEMA, source):
         return "is of another file, or of another version of bakery"
     found = {file.name for file in folder.iterdir()} - {MANIFEST}
@@ -200,7 +200,7 @@ def _run(path: Path, draft: Path, source: str, reporter: Reporter) -> None:
     killed = process.returncode < 0
     raise ModelError(
         f"{path.name} cannot be unpacked: "
-        + (f"the process was ended by signal {-process.returncode}" if killed else last),
+        + (f"the process was killed by signal {-process.returncode}" if killed else last),
         hint="Is there too little memory? A model takes four bytes a weight, twice."
         if killed
         else refused.SAFETENSORS,
@@ -219,7 +219,7 @@ def _watched(process: subprocess.Popen[bytes], reporter: Reporter) -> str:
             shown = state
             reporter.progress("unpack", *shown)
     lines = text.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1][:300] if lines else "the process that does it said nothing"
+    return lines[-1][:300] if lines else "the process that unpacks it said nothing"
 
 
 def _unwritable(folder: Path, error: OSError) -> ModelError:

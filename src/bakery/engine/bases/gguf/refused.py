@@ -38,14 +38,14 @@ INSTALL = "`pip install gguf`, or install prompt-bakery with its extra `[gguf]`.
 
 
 def check(header: Header) -> None:
-    """Refuse what is no causal language model for chats, or would not be read as what it is."""
+    """Refuse what is not a causal language model for chats, or would not be read as what it is."""
     _refuse_other_kinds(header)
     name = header.path.name
     if header.architecture not in READ:
         raise ModelError(
-            f"{name} is of the architecture {header.architecture or '(none)'!r}, which is not read "
+            f"{name} has the architecture {header.architecture or '(none)'!r}, which is not read "
             "from GGUF",
-            hint=f"{SAFETENSORS} From GGUF are read: {', '.join(READ)}.",
+            hint=f"{SAFETENSORS} Read from GGUF: {', '.join(READ)}.",
         )
     if header.of_model("expert_count") and header.architecture not in _MIXTURES:
         raise ModelError(
@@ -55,7 +55,7 @@ def check(header: Header) -> None:
         )
     if not str(header.metadata.get("tokenizer.chat_template", "")).strip():
         raise ModelError(
-            f"{name} has no chat template, so it is no chat model",
+            f"{name} has no chat template, so it is not a chat model",
             hint="Take the instruction-tuned one: its file has a tokenizer.chat_template.",
         )
     tokenizer = header.metadata.get("tokenizer.ggml.model")
