@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from string import Template
 
-from bakery.backends.base import QuestionWriter, Reply
+from bakery.backends.base import QuestionWriter, Reply, Wish
 from bakery.generators import replies
 from bakery.generators.base import Round, Task, normal
 from bakery.generators.judge import INSTRUCTION, MOST_CHARS
@@ -87,13 +87,8 @@ def _round(task: Task, writer: QuestionWriter, number: int, missing: int) -> Rou
     if writer.longest_list is not None and task.known:
         there = "\n".join(f"- {text}" for text in sorted(task.known)[:MOST_TOLD])
         instruction = f"{instruction}\n\n{THERE_ALREADY}\n{there}"
-    said = writer.write(
-        instruction,
-        key=f"{task.key}/{number}",
-        wanted=missing,
-        temperature=task.generator["temperature"],
-        max_tokens=task.generator.get("max_tokens"),
-    )
+    how = task.generator["temperature"], task.generator.get("max_tokens")
+    said = writer.write(Wish(instruction, f"{task.key}/{number}", missing, *how))
     accepted, rejected = sift(said, task.known, list_like=not writer.speaks_as_user)
     accepted = accepted[:missing]
     task.known.update(normal(q) for q in accepted)

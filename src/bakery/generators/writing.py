@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from string import Template
 
-from bakery.backends.base import QuestionWriter, Reply, UserVoice
+from bakery.backends.base import QuestionWriter, Reply, UserVoice, Wish
 from bakery.generators import judge, oneshot, ways
 from bakery.generators.base import ACCEPTED, Round, Task, normal
 from bakery.generators.sieve import SURPLUS, Sieve, Sifted, left_out, tried
@@ -183,14 +183,9 @@ class _Writing:
             there = "\n".join(f"- {question}" for question in told)
             text = f"{text}\n\n{oneshot.THERE_ALREADY}\n{there}"
         usual = ENDPOINT_TEMPERATURE if lists is None else LIST_TEMPERATURE
-        return self._writer.write(
-            text,
-            key=f"{task.key}/{key}",
-            wanted=wanted,
-            temperature=task.generator.get("temperature", usual),
-            max_tokens=max_tokens,
-            **({} if lists is None else {"lists": lists}),
-        )
+        temperature = task.generator.get("temperature", usual)
+        asked = Wish(text, f"{task.key}/{key}", wanted, temperature, max_tokens, lists)
+        return self._writer.write(asked)
 
     def _spoken(self, voice: UserVoice, way: Way, number: int, count: int) -> list[Reply]:
         task = self._task
