@@ -67,6 +67,9 @@ class Stimulus:
         return self.generator == "hardcoded"
 
 
+ASK_A_MODEL = frozenset({"oneshot_qs", "custom"})
+"""The types of generators whose questions a language model writes."""
+
 STOP_TEXT = "stop_text"
 """How an answer ended before a text of `stop`: not by the model's own end of turn."""
 

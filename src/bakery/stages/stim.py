@@ -17,7 +17,7 @@ from bakery.errors import StageError
 from bakery.generators import dataset, hardcoded, oneshot, persona, writing
 from bakery.generators.base import ACCEPTED, Generator, OpenWriter, Round, Task, normal
 from bakery.identity import StimRequest, file_digest, short_id
-from bakery.records import Stimulus, append_rows, read_rows, user_text, write_atomic
+from bakery.records import ASK_A_MODEL, Stimulus, append_rows, read_rows, user_text, write_atomic
 from bakery.reporting import Reporter
 from bakery.stages import usable
 from bakery.store import results
@@ -29,9 +29,6 @@ GENERATORS: dict[str, Generator] = {
     "from_dataset": dataset.write,
     "persona": persona.write,
 }
-
-ASKED = frozenset({"oneshot_qs", "custom"})
-"""What a language model is asked for."""
 
 SECOND = 2
 """The version of the defaults from which on writers are tried and judged (`generators.writing`)."""
@@ -91,11 +88,11 @@ def order(request: StimRequest) -> list[int]:
     numbers = range(len(request.generators))
     if request.defaults < SECOND:
         return list(numbers)
-    return sorted(numbers, key=lambda n: request.generators[n]["type"] in ASKED)
+    return sorted(numbers, key=lambda n: request.generators[n]["type"] in ASK_A_MODEL)
 
 
 def _writes(request: StimRequest, generator: Mapping[str, Any]) -> Generator:
-    if request.defaults >= SECOND and generator["type"] in ASKED:
+    if request.defaults >= SECOND and generator["type"] in ASK_A_MODEL:
         return writing.write
     return GENERATORS[generator["type"]]
 
@@ -111,7 +108,7 @@ def _stop_early(found: usable.Judged | None, reporter: Reporter) -> None:
 def _judged(
     request: StimRequest, source: int, out: Path, origin: Mapping[str, Any]
 ) -> usable.Judged | None:
-    if request.defaults < SECOND or request.generators[source]["type"] not in ASKED:
+    if request.defaults < SECOND or request.generators[source]["type"] not in ASK_A_MODEL:
         return None
     rows = results.stimuli(out)
     rejected = [(r.text, r.reason) for r in read_rows(out / results.REJECTED, Rejected)
@@ -159,7 +156,7 @@ def _end(request: StimRequest, out: Path, total: int, beside: _Beside, reporter:
 
 
 def _is_unsaid(request: StimRequest, source: int) -> bool:
-    return request.defaults < SECOND or request.generators[source]["type"] not in ASKED
+    return request.defaults < SECOND or request.generators[source]["type"] not in ASK_A_MODEL
 
 
 class _Beside:
@@ -251,7 +248,7 @@ def _task(
     mine = [row for row in rows if row.source == source]
     first = max((row.round for row in mine), default=-1) + 1
     before: Counter[str] = Counter()
-    if request.defaults >= SECOND and generator["type"] in ASKED:
+    if request.defaults >= SECOND and generator["type"] in ASK_A_MODEL:
         # A round that was cut off is written again; what of it is there is skipped.
         first = beside.rounds(source)
         rows = [row for row in rows if row.source != source or row.round < first]
@@ -294,7 +291,7 @@ def _write(out: Path, source: int, request: StimRequest, round_: Round) -> int:
     generator, number = request.generators[source], round_.number
     there = [r for r in read_rows(out / results.REJECTED, Rejected)
              if (r.source, r.round) == (source, number)]  # fmt: skip
-    again = request.defaults >= SECOND and generator["type"] in ASKED
+    again = request.defaults >= SECOND and generator["type"] in ASK_A_MODEL
     left_out = [Rejected(text, why, source, number) for text, why in round_.rejected]
     if again or not there:
         append_rows(out / results.REJECTED, left_out[len(there) :])
