@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from string import Template
 
 from bakery.backends.base import QuestionWriter, Reply, UserVoice, Wish
 from bakery.generators import judge, oneshot, ways
@@ -174,14 +173,9 @@ class _Writing:
         self, key: str, wanted: int, lists: int | None, max_tokens: int | None
     ) -> list[Reply]:
         """Ask for lists; `lists` None: as many as an endpoint takes for what is missing."""
-        task, longest = self._task, self._writer.longest_list
-        text = Template(task.template or oneshot.QUESTION_TEMPLATE).safe_substitute(
-            numq=str(min(wanted, longest or wanted)), prompt_u=oneshot.as_text(task.teacher)
-        )
-        told = sorted(task.known)[: oneshot.MOST_TOLD if lists is None else MOST_TOLD]
-        if told and key != "try":
-            there = "\n".join(f"- {question}" for question in told)
-            text = f"{text}\n\n{oneshot.THERE_ALREADY}\n{there}"
+        task, most = self._task, oneshot.MOST_TOLD if lists is None else MOST_TOLD
+        told = sorted(task.known)[:most] if key != "try" else []
+        text = oneshot.instruction_for(task, self._writer, wanted, told)
         usual = ENDPOINT_TEMPERATURE if lists is None else LIST_TEMPERATURE
         temperature = task.generator.get("temperature", usual)
         asked = Wish(text, f"{task.key}/{key}", wanted, temperature, max_tokens, lists)
