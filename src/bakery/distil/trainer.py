@@ -111,7 +111,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
             eval_dataset=_unmade(self._eval_rounds) if self._eval_rounds else None,
             pad_id=self.chat.pad_id,
             weighting=args.loss_weighting,
-            numerics=Path(str(args.output_dir)) / NUMERICS,
+            numerics=args.out / NUMERICS,
             note=self.reporter.note,
             processing_class=tokenizer,
             callbacks=callbacks,
@@ -123,7 +123,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
 
     def train(self, resume_from_checkpoint: Any = None, *given: Any, **more: Any) -> Any:
         """Train as `Trainer` does, from first weights that are fitted where that is possible."""
-        resume, out = resume_from_checkpoint, Path(str(self.args.output_dir))
+        resume, out = resume_from_checkpoint, self.args.out
         if self.beginning.is_asked and resume:
             self.beginning.go_on(out if resume is True else Path(str(resume)).parent)
         elif self.beginning.is_asked:
@@ -229,12 +229,11 @@ class ContextBakingTrainer(OnPolicyTrainer):
         on_policy.check(len(self._rounds.open_rows))
         for note in on_policy.notes(self._rounds, args.loss_type):
             self.reporter.note(note)
-        kept = Path(str(args.output_dir)) / TRAJECTORIES
-        return KeptAnswers(self._rounds, kept=kept)
+        return KeptAnswers(self._rounds, kept=args.out / TRAJECTORIES)
 
     def _fill(self, examples: Examples, rounds: Rounds, name: str, *, kept: str) -> None:
         """Have the teacher answer a round and score it; every process does its share."""
-        folder = Path(str(self.args.output_dir))
+        folder = self.args.out
         given = self.args.trajectories_file if name == "0" else None
         answers = len(rounds.open_rows) * rounds.settings.num_traj_per_stimulus
         fits = Captured.fits(self.readout, answers, rounds.settings)

@@ -307,6 +307,11 @@ class BakeryConfig(TrainingArguments):
         self.remove_unused_columns = False
 
     @property
+    def out(self) -> Path:
+        """The folder that everything is left in."""
+        return Path(str(self.output_dir))
+
+    @property
     def template_kwargs(self) -> dict[str, Any]:
         """Everything the chat template is told."""
         switch = {} if self.enable_thinking is None else {"enable_thinking": self.enable_thinking}
