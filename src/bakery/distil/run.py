@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -42,6 +42,7 @@ from bakery.errors import ConfigError, StageError
 from bakery.identity import canonical, digest
 from bakery.records import Message, Prompt, write_atomic
 from bakery.reporting import Reporter
+from bakery.settings.config import ContextConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     with told.doing("loading"):
         model = loading.load(source, settings.data, training)
     questions = Questions(
-        chat, material.questions, settings.context,
+        chat, material.questions, settings.context.prefix, settings.context.left,
         max_tokens=settings.data.eval_max_new_tokens, worker=worker_of(training),
     )  # fmt: skip
     scores = questions.before(model, told)
@@ -134,7 +135,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     with training.main_process_first(local=False):  # the others read what is in place then
         if first:
             folder.begin(settings, data=material.digest, resume=material.resume, reporter=told)
-    trainer = _trainer(settings, rounds, student, chat.tokenizer, told, material.digest)
+    trainer = _trainer(settings, rounds, student, told, material.digest)
     if values := sized | trainer.beginning.settled:
         told.note(settled.sentence(values))
     _check_difference(trainer)
@@ -153,7 +154,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         told.note(f"{material.shared} evaluation rows are training rows too: nothing is held out")
     result: dict[str, Any] = {
         "schema": 1,
-        **_prompt_tokens(chat, settings, saved),
+        **_prompt_tokens(chat, settings.context, saved),
         **scores,
         "card": Card.made(before, after, probe.rows if held_out else 0, saved).as_data(),
         "measured_on": {"rows": probe.rows, "held_out": held_out},
@@ -215,6 +216,7 @@ class _Told:
 
     def __init__(self, reporter: Reporter, notes: list[str]) -> None:
         self._reporter, self.notes = reporter, notes
+        self.partly, self.doing = reporter.partly, reporter.doing
         self._bake: tuple[int, int] | None = None  # where training stands, while it runs
 
     def progress(self, label: str, done: int, total: int, detail: str = "") -> None:
@@ -225,14 +227,6 @@ class _Told:
             self._reporter.progress("bake", *self._bake, f"{label} {done}/{total}")
             return
         self._reporter.progress(label, done, total, detail)
-
-    def partly(self, done: float, of: int) -> None:
-        """Pass on how far the units under way are."""
-        self._reporter.partly(done, of)
-
-    def doing(self, label: str) -> AbstractContextManager[None]:
-        """Pass on what is under way."""
-        return self._reporter.doing(label)
 
     def note(self, text: str) -> None:
         """Show a note, and keep it."""
@@ -288,7 +282,6 @@ def _trainer(
     settings: Settings,
     rounds: tuple[Rounds, Rounds | None],
     student: PeftModel,
-    tokenizer: Any,
     reporter: Reporter,
     digest_of_data: str,
 ) -> ContextBakingTrainer:
@@ -304,7 +297,7 @@ def _trainer(
             context_config=settings.context,
             train_dataset=rounds[0],
             eval_dataset=rounds[1],
-            processing_class=tokenizer,
+            processing_class=rounds[0].chat.tokenizer,
             callbacks=[rows],
             reporter=reporter,
         )
@@ -333,16 +326,16 @@ def _train(trainer: ContextBakingTrainer, material: Material) -> list[float]:
     return seen
 
 
-def _prompt_tokens(chat: Chat, settings: Settings, saved: float) -> dict[str, int]:
+def _prompt_tokens(chat: Chat, context: ContextConfig, saved: float) -> dict[str, int]:
     """Return what the context takes in front of a question, and what of it stays."""
-    prefix, kept = settings.context.prefix, settings.context.student_retained_turns
-    if not prefix:
+    if not context.prefix:
         return {"prompt_tokens": round(saved), "prompt_tokens_left": 0}
     question: list[Message] = [{"role": "user", "content": "?"}]
     try:
-        alone = len(chat.prefix_ids(Prompt(()), question))
-        whole = len(chat.prefix_ids(Prompt(prefix), question)) - alone
-        left = len(chat.prefix_ids(Prompt(prefix[-kept:]), question)) - alone if kept else 0
+        alone, whole, left = (
+            len(chat.prefix_ids(Prompt(messages), question))
+            for messages in ((), context.prefix, context.left)
+        )
     except ConfigError:  # a template that takes no such question: the rows' own mean then
         return {"prompt_tokens": round(saved), "prompt_tokens_left": 0}
-    return {"prompt_tokens": whole, "prompt_tokens_left": left}
+    return {"prompt_tokens": whole - alone, "prompt_tokens_left": left - alone}

@@ -93,6 +93,12 @@ class ContextConfig:
         """The global context; None where every row has to bring its own."""
         return None if self.prefix_messages is None else tuple(self.prefix_messages)
 
+    @property
+    def left(self) -> tuple[Message, ...]:
+        """What of it the student sees, too: it stays at inference."""
+        kept = self.student_retained_turns
+        return (self.prefix or ())[-kept:] if kept else ()
+
 
 @dataclass
 class DataConfig:
