@@ -10,6 +10,17 @@ from typing import Any
 from bakery.records import ModelRef
 
 
+class Plain:
+    """A frozen object that `--json` prints as it stands: every field by its name."""
+
+    __slots__ = ()
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        found: dict[str, Any] = plain(self)
+        return found
+
+
 def plain(value: Any) -> Any:
     """Return a value as JSON can hold it; a model is its full name, a path its text."""
     if isinstance(value, ModelRef | Path):

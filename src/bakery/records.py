@@ -67,6 +67,16 @@ class Stimulus:
         return self.generator == "hardcoded"
 
 
+ASK_A_MODEL = frozenset({"oneshot_qs", "custom"})
+"""The types of generators whose questions a language model writes."""
+
+
+def questions_of(generator: Mapping[str, Any]) -> int | None:
+    """Return how many questions a generator is asked for; None: all that there are."""
+    count = generator.get("numq") or len(generator.get("questions", ()))
+    return int(count) or None
+
+
 STOP_TEXT = "stop_text"
 """How an answer ended before a text of `stop`: not by the model's own end of turn."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bakery.backends.base import AnswerRequest
+from bakery.backends.base import AnswerRequest, Wish
 from bakery.backends.fake import FakeSampler, FakeWriter
 from bakery.engine.bases import bases
 from bakery.engine.models import models
@@ -51,7 +51,7 @@ def test_a_chat_that_is_loaded_alone_ends_turns_as_the_loaded_model_does(chat):
 
 def test_questions_follow_from_the_key_and_could_be_sent():
     def write(key: str) -> str:
-        return FakeWriter().write("Ask.", key=key, wanted=100, temperature=1.0)[0].text
+        return FakeWriter().write(Wish("Ask.", key, 100, 1.0))[0].text
 
     assert write("a") == write("a") != write("b")
     against = judge.against(Prompt())

@@ -12,7 +12,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from bakery.backends.base import Reply
+from bakery.backends.base import Reply, Wish
 from bakery.errors import BakeryError
 from bakery.generators import persona
 from bakery.generators.base import normal
@@ -268,8 +268,8 @@ def test_custom_asks_in_the_users_own_words(tmp_path: Path) -> None:
         name, speaks_as_user, longest_list, voice = "writer", False, None, None
         said = ""
 
-        def write(self, instruction: str, **how: Any) -> list[Reply]:
-            self.said = instruction
+        def write(self, wish: Wish) -> list[Reply]:
+            self.said = wish.instruction
             return [Reply("1. a?\n2. b?", finished=True)]
 
     writer = Writer()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bakery.backends.base import Wish
 from bakery.backends.hosted import HostedWriter, called, end_of_turn
 from bakery.errors import StageError
 from bakery.records import Message, Prompt, Stimulus
@@ -83,7 +84,7 @@ def test_a_writer_whose_setting_is_refused_says_so() -> None:
     with serve(["hi"], status=400) as endpoint:
         writer = HostedWriter(client_of(endpoint))
         with pytest.raises(StageError, match="HTTP 400"):
-            writer.write("?", key="k", wanted=60, temperature=1.0)
+            writer.write(Wish("?", "k", 60, 1.0))
 
 
 @pytest.mark.parametrize("word", ["stop", "eos", "eos_token", "end_turn", "STOP", None])
@@ -113,7 +114,7 @@ def test_what_was_broken_off_has_no_end(tmp_path: Path, word: str, finish: str) 
 
 def test_a_list_that_was_cut_is_not_taken_to_be_finished() -> None:
     with serve(["1. Who?"], finish="max_tokens") as endpoint:
-        (reply,) = HostedWriter(client_of(endpoint)).write("?", key="k", wanted=1, temperature=1.0)
+        (reply,) = HostedWriter(client_of(endpoint)).write(Wish("?", "k", 1, 1.0))
     assert not reply.finished
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bakery.backends import hosted
-from bakery.backends.base import QuestionWriter, Reply
+from bakery.backends.base import QuestionWriter, Reply, Wish
 from bakery.backends.local import LocalModel
 from bakery.backends.writers import InstructedWriter, UserTurnWriter
 from bakery.errors import ConfigError, StageError
@@ -39,18 +39,9 @@ class Scripted:
         self.longest_list = None
         self.asked: list[tuple[str, int]] = []
 
-    def write(
-        self,
-        instruction: str,
-        *,
-        key: str,
-        wanted: int,
-        temperature: float,
-        max_tokens: int | None = None,
-        lists: int | None = None,
-    ) -> list[Reply]:
-        number = int(key.rsplit("/", 1)[1])
-        self.asked.append((instruction, wanted))
+    def write(self, wish: Wish) -> list[Reply]:
+        number = int(wish.key.rsplit("/", 1)[1])
+        self.asked.append((wish.instruction, wish.wanted))
         return self.rounds[number] if number < len(self.rounds) else []
 
 
@@ -276,20 +267,20 @@ def test_a_server_of_ones_own_needs_no_key() -> None:
 
 def test_the_embedded_way_samples_user_turns_and_repeats_a_round_exactly(bench: Bench) -> None:
     writer = UserTurnWriter(LocalModel(bench.base()))
-    first = writer.write("", key="k/0", wanted=5, temperature=1.0)
+    first = writer.write(Wish("", "k/0", 5, 1.0))
     assert len(first) == 64
-    assert writer.write("", key="k/0", wanted=9, temperature=1.0) == first
-    assert writer.write("", key="k/1", wanted=5, temperature=1.0) != first
+    assert writer.write(Wish("", "k/0", 9, 1.0)) == first
+    assert writer.write(Wish("", "k/1", 5, 1.0)) != first
 
 
 def test_other_bases_are_asked_by_instruction(bench: Bench) -> None:
     writer = InstructedWriter(LocalModel(bench.base()))
-    replies = writer.write("Write 3 questions.", key="k/0", wanted=3, temperature=1.0)
+    replies = writer.write(Wish("Write 3 questions.", "k/0", 3, 1.0))
     assert len(replies) == 4
 
 
 def test_a_list_that_does_not_fit_the_context_names_the_generators_own_limit(bench: Bench) -> None:
     writer = InstructedWriter(LocalModel(bench.base()))
     with pytest.raises(ConfigError, match="has a context of") as caught:
-        writer.write("Write.", key="k/0", wanted=3, temperature=1.0, max_tokens=1_000_000)
+        writer.write(Wish("Write.", "k/0", 3, 1.0, max_tokens=1_000_000))
     assert "lower the generator's max_tokens" in str(caught.value.hint)

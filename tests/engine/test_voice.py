@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bakery.backends.base import Turn
+from bakery.backends.base import Turn, Wish
 from bakery.backends.local import LocalModel
 from bakery.backends.voice import EMBEDDED_SPEECH, SPEECH, Voice
 from bakery.backends.writers import InstructedWriter, UserTurnWriter, writer_for
@@ -68,7 +68,7 @@ def test_the_embedded_model_speaks_at_the_start_of_a_conversation(bench: Bench) 
     both = [embedded.speak(turns(4, p), temperature=1.0, max_tokens=9) for p in (SHOUT, Prompt())]
     assert both[0] == both[1]
     writer = UserTurnWriter(LocalModel(bench.base()))
-    former = writer.write("", key="k/0", wanted=4, temperature=1.0, max_tokens=9)[:4]
+    former = writer.write(Wish("", "k/0", 4, 1.0, max_tokens=9))[:4]
     assert [reply.finished for reply in both[0]] == [reply.finished for reply in former]
 
 
@@ -119,5 +119,5 @@ def test_a_base_can_be_asked_both_ways(bench: Bench) -> None:
 
 def test_a_short_list_costs_few_tokens(bench: Bench) -> None:
     writer = InstructedWriter(LocalModel(bench.base()))
-    (reply,) = writer.write("Write.", key="k", wanted=1, temperature=1.0, max_tokens=5, lists=1)
+    (reply,) = writer.write(Wish("Write.", "k", 1, 1.0, max_tokens=5, lists=1))
     assert len(reply.text) <= 5

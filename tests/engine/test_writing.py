@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bakery.backends.base import Reply, Turn
+from bakery.backends.base import Reply, Turn, Wish
 from bakery.errors import GateError
 from bakery.generators import oneshot, ways
 from bakery.generators.sieve import tried
@@ -257,7 +257,7 @@ def test_an_endpoint_is_asked_for_lists_without_being_tried(tmp_path: Path) -> N
     writer = ScriptedWriter(None, lambda _: f"{LIST}\n7. Salt")
     run = Run(tmp_path, writer, ask(7))
     assert len(run()) == 7  # as it stands: an endpoint's lists are not sifted by the judge
-    assert [("lists" in asked, asked["temperature"]) for asked in writer.asked] == [(False, 1.0)]
+    assert [(asked["lists"], asked["temperature"]) for asked in writer.asked] == [(None, 1.0)]
     assert run.done()["judged"]["0"]["usable"] == 6
 
 
@@ -369,8 +369,8 @@ def test_the_first_version_of_a_recorded_request_is_written_as_it_was(tmp_path: 
     class Former:
         name, speaks_as_user, longest_list, voice = "former", True, None, None
 
-        def write(self, instruction: str, *, key: str, **how: Any) -> list[Reply]:
-            assert "lists" not in how
+        def write(self, wish: Wish) -> list[Reply]:
+            assert wish.lists is None
             return [Reply(text, True) for text in ("VB", "48", "place an")]
 
     request = StimRequest(BRINE, (ask(3, temperature=1.0),), {}, defaults=1)

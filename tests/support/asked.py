@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bakery.backends.base import Reply, Turn
+from bakery.backends.base import Reply, Turn, Wish
 from bakery.records import Prompt
 
 LABELLED = Path(__file__).parents[1] / "unit" / "questions_labelled.jsonl"
@@ -121,9 +122,8 @@ class ScriptedWriter:
         self.voice, self._lists = voice, lists
         self.asked: list[dict[str, Any]] = []
 
-    def write(self, instruction: str, *, key: str, **how: Any) -> list[Reply]:
+    def write(self, wish: Wish) -> list[Reply]:
         """Write the scripted lists."""
-        self.asked.append({"instruction": instruction, "key": key, **how})
-        many = how.get("lists") or 1
-        text = self._lists(key) if self._lists else "I would be happy to"
-        return [Reply(text, True)] * many
+        self.asked.append(asdict(wish))
+        text = self._lists(wish.key) if self._lists else "I would be happy to"
+        return [Reply(text, True)] * (wish.lists or 1)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from bakery.app import run
 from bakery.errors import RepoError
 from bakery.identity import BaseModelId
-from bakery.plain import plain
+from bakery.plain import Plain
 from bakery.records import ModelRef
 from bakery.repo.commits.adopt import recorded_base
 from bakery.repo.look.progress import has_weights
@@ -17,7 +16,7 @@ from bakery.reporting import Reporter
 
 
 @dataclass(frozen=True, slots=True)
-class Adopted:
+class Adopted(Plain):
     """Which model is current now. `model` None: the base model."""
 
     model: ModelRef | None
@@ -29,11 +28,6 @@ class Adopted:
     """Models that are recorded on this branch now, too."""
     has_weights: bool
     """Whether this clone's store has the weights."""
-
-    def as_data(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        found: dict[str, Any] = plain(self)
-        return found
 
 
 def adopt(

@@ -42,7 +42,8 @@ LAUNCH_S = 30.0
 POLL_S = 0.1
 
 PROGRAM = (sys.executable, "-P", "-m", "bakery.cli.worker")
-"""What does a job. `-P`: nothing that lies in the folder of a repository is taken for a module."""
+"""What does a job, given the store and its id. `-P`: nothing that lies in the folder of a
+repository is taken for a module."""
 
 GRACE_S = (30.0, 5.0, 5.0)
 """How long a job may take to end after Ctrl-C, after being told to end, after being killed."""
@@ -55,13 +56,12 @@ def launch(
     force: bool,
     at_once: bool,
     allow: Sequence[str] = (),
-    program: Sequence[str] = PROGRAM,
     reporter: Reporter,
 ) -> Job:
     """Start a run in a process of its own, and return its job once that process is up.
 
-    `program` is what does it, given the store and the job. All that can be refused without
-    loading a model is refused here. A run that is under way is not started twice.
+    All that can be refused without loading a model is refused here. A run that is under way is
+    not started twice.
     """
     plan = run.planned(repo, stages)
     if plan.is_empty:
@@ -102,7 +102,7 @@ def launch(
                     "To bake on top of it, `bgit fetch` first"
                 )
         new.write(repo.store)
-    return _start(repo, new, program)
+    return _start(repo, new)
 
 
 def _same(one: Job, other: Job) -> bool:
@@ -118,13 +118,13 @@ def _bakes_on(other: Job, branch: str) -> bool:
     return coming and other.branch == branch
 
 
-def _start(repo: ModelRepo, new: Job, program: Sequence[str]) -> Job:
+def _start(repo: ModelRepo, new: Job) -> Job:
     """Start the process of a job, and wait until it has taken the job over."""
     store, path = repo.store, job.record_path(repo.store, new.id)
     log = job.log_path(store, new.id)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [*program, str(store.root), new.id],
+            [*PROGRAM, str(store.root), new.id],
             cwd=repo.root,
             stdin=subprocess.DEVNULL,
             stdout=output,

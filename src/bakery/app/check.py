@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bakery.app import run
 from bakery.errors import BakeryError, ConfigError
 from bakery.plain import plain
+from bakery.records import ASK_A_MODEL
 from bakery.repo.files.names import INPUT
 from bakery.repo.look.check import forecast
 from bakery.repo.look.forecasts import Forecast, TargetForecast
@@ -19,9 +20,6 @@ from bakery.reporting import Reporter
 if TYPE_CHECKING:
     from bakery.repo.plan.planned import Plan
     from bakery.stages.look import Look
-
-_WRITTEN = ("oneshot_qs", "custom")
-"""The generators that ask a model."""
 
 
 class CheckError(BakeryError):
@@ -127,7 +125,7 @@ def _unasked(repo: ModelRepo, found: Forecast) -> Iterator[str]:
     from bakery.schema.model_names import kind_of
 
     open_ones = [target for target in found.targets if target.stim.state != "complete"]
-    asked = [w.writer for target in open_ones for w in target.generators if w.type in _WRITTEN]
+    asked = [w.writer for target in open_ones for w in target.generators if w.type in ASK_A_MODEL]
     for model in dict.fromkeys(name for name in asked if name != found.base):
         kind = kind_of(model)
         if kind == "hosted" or (kind == "word" and not repo.names_bake(model)):

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bakery.errors import RepoError
-from bakery.plain import plain
+from bakery.plain import Plain
 from bakery.records import ModelRef
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 
 
 @dataclass(frozen=True, slots=True)
-class Reverted:
+class Reverted(Plain):
     """Which bakes were taken back."""
 
     models: tuple[ModelRef, ...]
@@ -22,11 +21,6 @@ class Reverted:
     model: ModelRef | None
     """The current model now; None: the base model."""
     base: str
-
-    def as_data(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        found: dict[str, Any] = plain(self)
-        return found
 
 
 def revert(repo: ModelRepo, names: Sequence[str], *, reporter: Reporter) -> Reverted:

@@ -50,6 +50,21 @@ class UserVoice(Protocol):
         """Say what a user says, turn by turn; `max_tokens` None: as the voice sees fit."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a writer is asked for in one round: `key` seeds it, and so many questions are missing.
+
+    `max_tokens` is that of each reply, `lists` their number; None: as the writer sees fit.
+    """
+
+    instruction: str
+    key: str
+    wanted: int
+    temperature: float
+    max_tokens: int | None = None
+    lists: int | None = None
+
+
 class QuestionWriter(Protocol):
     """Writes questions for the teacher, in numbered rounds that can be repeated."""
 
@@ -64,20 +79,8 @@ class QuestionWriter(Protocol):
     def voice(self) -> UserVoice | None:
         """The same model as a user; None: an endpoint, which can only be asked."""
 
-    def write(
-        self,
-        instruction: str,
-        *,
-        key: str,
-        wanted: int,
-        temperature: float,
-        max_tokens: int | None = None,
-        lists: int | None = None,
-    ) -> list[Reply]:
-        """Reply to the instruction; `key` seeds the round, `wanted` says how many are missing.
-
-        `max_tokens` is that of each reply, `lists` their number; None: as the writer sees fit.
-        """
+    def write(self, wish: Wish) -> list[Reply]:
+        """Reply to the instruction of a round."""
 
 
 @dataclass(frozen=True, slots=True)

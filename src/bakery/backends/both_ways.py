@@ -17,8 +17,8 @@ from bakery.engine.loss.losses import Divergence
 from bakery.engine.loss.readout import Readout
 from bakery.engine.sampling.sampling import Captured, Sample, SampleRequest
 from bakery.engine.sampling.speaker import Speaker
-from bakery.engine.teacher.scoring import features_of
-from bakery.engine.text.views import Pair, View, pair_up
+from bakery.engine.teacher.scoring import in_order
+from bakery.engine.text.views import Pair, pair_up
 from bakery.identity import SamplingSettings
 from bakery.records import Prompt
 
@@ -83,8 +83,8 @@ def _moved(
         if len(known) == len(pairs):
             teacher = torch.cat(known)
         else:
-            teacher = _features(local, readout, [pair.teacher for pair in pairs])
-        student = _features(local, readout, [pair.student for pair in pairs])
+            teacher = in_order(local.model, readout, [pair.teacher for pair in pairs])
+        student = in_order(local.model, readout, [pair.student for pair in pairs])
         apart_N, _ = readout.compare(student, teacher, Divergence())
     return max(0.0, float(apart_N.mean()))
 
@@ -96,19 +96,10 @@ def _sampled(
     seen: Captured | None = None,
 ) -> list[Sample]:
     requests = [SampleRequest(key, ids) for key, ids in asked]
-    found = Speaker(local.model, local.base.chat).all(requests, settings, captured=seen)
+    found = Speaker(local.model, local.base.chat, captured=seen).all(requests, settings)
     return [found[key] for key, _ in asked]
 
 
 def _text(local: LocalModel, one: Sample) -> str:
     """Return an answer as a person reads it, with a mark where it was cut."""
     return local.base.chat.text(one.ids) + " …" * (one.finish == "length")
-
-
-def _features(local: LocalModel, readout: Readout, views: Sequence[View]) -> torch.Tensor:
-    """Return the features (N, D) of all targets of some views, view by view."""
-    parts: dict[int, torch.Tensor] = {}
-    for at, features in features_of(local.model, readout, views):
-        counts = [len(views[i].predicting) for i in at]
-        parts |= dict(zip(at, torch.split(features, counts), strict=True))
-    return torch.cat([parts[i] for i in range(len(views))])

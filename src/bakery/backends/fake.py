@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import product
 
-from bakery.backends.base import Answer, AnswerRequest, Reply, UserVoice
+from bakery.backends.base import Answer, AnswerRequest, Reply, UserVoice, Wish
 from bakery.backends.hosted import end_of_turn
 from bakery.engine.text.chat import Chat
 from bakery.identity import SamplingSettings
@@ -73,20 +73,12 @@ class FakeWriter:
     longest_list: int | None = None
     voice: UserVoice | None = None
 
-    def write(
-        self,
-        instruction: str,
-        *,
-        key: str,
-        wanted: int,
-        temperature: float,
-        max_tokens: int | None = None,
-        lists: int | None = None,
-    ) -> list[Reply]:
+    def write(self, wish: Wish) -> list[Reply]:
         """Reply with one list of twice as many as are wanted: some of them may be there already."""
         made = [
             o.format(f"{kind} {thing}") for o, kind, thing in product(_OPENINGS, _KINDS, _THINGS)
         ]
-        made.sort(key=lambda text: hashlib.sha256(f"{key}/{text}".encode()).digest())
-        listed = [f"{number}. {text}" for number, text in enumerate(made[: 2 * wanted], start=1)]
+        made.sort(key=lambda text: hashlib.sha256(f"{wish.key}/{text}".encode()).digest())
+        some = made[: 2 * wish.wanted]
+        listed = [f"{number}. {text}" for number, text in enumerate(some, start=1)]
         return [Reply("\n".join(listed), finished=True)]

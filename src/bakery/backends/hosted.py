@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from bakery.backends.base import Answer, AnswerRequest, Reply, UserVoice
+from bakery.backends.base import Answer, AnswerRequest, Reply, UserVoice, Wish
 from bakery.backends.endpoint import Completion, Endpoint, endpoint_for
 from bakery.engine.text.chat import Chat
 from bakery.errors import ModelError, StageError
@@ -40,23 +40,14 @@ class HostedWriter:
         self.name = endpoint.model
         self._endpoint = endpoint
 
-    def write(
-        self,
-        instruction: str,
-        *,
-        key: str,
-        wanted: int,
-        temperature: float,
-        max_tokens: int | None = None,
-        lists: int | None = None,
-    ) -> list[Reply]:
+    def write(self, wish: Wish) -> list[Reply]:
         """Ask for as many lists as it takes; the endpoint's own errors say what is wrong."""
         arguments = {
-            "messages": [{"role": "user", "content": instruction}],
-            **_basic(self._endpoint, temperature, max_tokens or MAX_LIST_TOKENS),
+            "messages": [{"role": "user", "content": wish.instruction}],
+            **_basic(self._endpoint, wish.temperature, wish.max_tokens or MAX_LIST_TOKENS),
         }
-        many = lists or -(-wanted // LONGEST_LIST)
-        requests = {f"{key}/{number}": arguments for number in range(many)}
+        many = wish.lists or -(-wish.wanted // LONGEST_LIST)
+        requests = {f"{wish.key}/{number}": arguments for number in range(many)}
         found: dict[str, Completion] = {}
         try:
             for name, completion in self._endpoint.complete_all(requests, WRITER_CONCURRENCY):

@@ -89,7 +89,7 @@ class AnsweringForAnother:
     """A model whose answers another one learns; which one it was is kept with them."""
 
     def __init__(self, model: LocalModel) -> None:
-        self.name = model.name
+        self.name, self.answers = model.name, model.answers
         self._model = model
 
     @property
@@ -98,12 +98,6 @@ class AnsweringForAnother:
         found = self._model.base.id
         said = f"{self.name} answered, not the parent: digest {found.digest[:16]}"
         return [said + (f", revision {found.revision}" if found.revision else "")]
-
-    def answers(
-        self, requests: Sequence[AnswerRequest], teacher: Prompt, settings: SamplingSettings
-    ) -> Iterator[list[Answer]]:
-        """Yield what the model answers."""
-        yield from self._model.answers(requests, teacher, settings)
 
 
 def same_tokens(chat: Chat, base: Chat) -> bool:

@@ -6,7 +6,7 @@ Needs no instruction that a small model would not follow: any chat model has see
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -69,7 +69,8 @@ class Voice:
         longest = max_tokens or self._speech.max_tokens
         settings = SamplingSettings(1, longest, temperature, min_p=self._speech.min_p)
         requests = [SampleRequest(turn.key, self._before(turn.behind, longest)) for turn in turns]
-        sampled = self._model.speaker.all(requests, settings, prefixes=self._prefixes)
+        speaker = replace(self._model.speaker, prefixes=self._prefixes)
+        sampled = speaker.all(requests, settings)
         ended = [r for r in requests if sampled[r.key].finish == "stop"]
         likely = {} if self.is_trusted else self._likely(ended, sampled)
         return [self._reply(sampled[r.key], likely.get(r.key)) for r in requests]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bakery.backends.base import Reply
+from bakery.backends.base import Reply, Wish
 from bakery.backends.local import LocalModel
 from bakery.backends.voice import EMBEDDED_SPEECH, SPEECH, Speech, Voice
 from bakery.engine.bases import bases
@@ -39,28 +39,19 @@ class LocalWriter:
         """The model as a user, who says as many turns as are asked for."""
         return Voice(self._model, self.speech)
 
-    def write(
-        self,
-        instruction: str,
-        *,
-        key: str,
-        wanted: int,
-        temperature: float,
-        max_tokens: int | None = None,
-        lists: int | None = None,
-    ) -> list[Reply]:
+    def write(self, wish: Wish) -> list[Reply]:
         """Sample one round; where the number of lists is said, none is longer than it has to be."""
-        longest, count = self._round(wanted, lists)
-        settings = SamplingSettings(1, max_tokens or longest, temperature)
-        prefix = tuple(self._prefix(instruction, settings))
-        requests = [SampleRequest(f"{key}/{i}", prefix) for i in range(count)]
+        longest, count = self._round(wish)
+        settings = SamplingSettings(1, wish.max_tokens or longest, wish.temperature)
+        prefix = tuple(self._prefix(wish.instruction, settings))
+        requests = [SampleRequest(f"{wish.key}/{i}", prefix) for i in range(count)]
         said = self._model.speaker.all(requests, settings)
         chat = self._model.base.chat
         begun = chat.thought_begun(prefix)
         found = [said[request.key] for request in requests]
         return [Reply(begun + chat.text(s.ids), s.finish == "stop") for s in found]
 
-    def _round(self, wanted: int, lists: int | None) -> tuple[int, int]:
+    def _round(self, wish: Wish) -> tuple[int, int]:
         """Return how long a reply of a round may be, and how many there are."""
         raise NotImplementedError
 
@@ -75,7 +66,7 @@ class UserTurnWriter(LocalWriter):
     speaks_as_user = True
     speech = EMBEDDED_SPEECH
 
-    def _round(self, wanted: int, lists: int | None) -> tuple[int, int]:
+    def _round(self, wish: Wish) -> tuple[int, int]:
         return MAX_QUESTION_TOKENS, QUESTIONS_PER_ROUND
 
     def _prefix(self, instruction: str, settings: SamplingSettings) -> Sequence[int]:
@@ -88,11 +79,11 @@ class InstructedWriter(LocalWriter):
     speaks_as_user = False
     speech = SPEECH
 
-    def _round(self, wanted: int, lists: int | None) -> tuple[int, int]:
+    def _round(self, wish: Wish) -> tuple[int, int]:
         longest = min(MAX_LIST_TOKENS, self._model.base.context // 2)
-        if lists is not None:
-            longest = min(longest, LIST_TOKENS + wanted * TOKENS_PER_QUESTION)
-        return longest, lists or LISTS_PER_ROUND
+        if wish.lists is not None:
+            longest = min(longest, LIST_TOKENS + wish.wanted * TOKENS_PER_QUESTION)
+        return longest, wish.lists or LISTS_PER_ROUND
 
     def _prefix(self, instruction: str, settings: SamplingSettings) -> Sequence[int]:
         messages = [{"role": "user", "content": instruction}]

@@ -51,7 +51,7 @@ class Beginning:
         changed = self._go_by(why)
         self.is_asked = False
         if self._args.process_index == 0:
-            out = Path(str(self._args.output_dir))
+            out = self._args.out
             out.mkdir(parents=True, exist_ok=True)
             for note in start.written(out, why):
                 reporter.note(note)

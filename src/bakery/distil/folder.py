@@ -29,10 +29,9 @@ from bakery.store.results import TRAJECTORIES
 
 RESULTS, CONFIG = "results.json", "config.yaml"
 FINAL, MERGED = "final_model", "merged"
-OWN = (
-    CONFIG, METRICS, RESULTS, FINAL, MERGED, NUMERICS, start.FILE, TRAJECTORIES,
-    f"eval_{TRAJECTORIES}",
-)  # fmt: skip
+_GOES_ON = (METRICS, NUMERICS, start.FILE, TRAJECTORIES, f"eval_{TRAJECTORIES}")
+"""What a run that goes on in another folder takes along."""
+OWN = (CONFIG, RESULTS, FINAL, MERGED, *_GOES_ON)
 
 _FREE = re.compile(  # settings that may differ when a run goes on: they shape no weights
     r"output_dir|resume_from_checkpoint|merge|teacher_record_gb|heldout_file|report_to|run_name|disable_tqdm"
@@ -42,7 +41,7 @@ _FREE = re.compile(  # settings that may differ when a run goes on: they shape n
 
 def check(settings: Settings) -> None:
     """Refuse a folder that cannot be used, before anything expensive is done."""
-    out = folder_of(settings)
+    out = settings.training.out
     if not str(settings.training.output_dir).strip():
         raise ConfigError("output_dir is empty", hint="Name a folder for the results.")
     there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
@@ -64,7 +63,7 @@ def checkpoint(settings: Settings, *, data: str) -> str | None:
     if not asked:
         return None
     if asked is True:
-        folder = folder_of(settings)
+        folder = settings.training.out
         chosen = checkpoints.newest(folder)
         if chosen is None:
             raise ConfigError(
@@ -84,9 +83,8 @@ def checkpoint(settings: Settings, *, data: str) -> str | None:
 
 
 @contextmanager
-def held(settings: Settings) -> Iterator[None]:
+def held(out: Path) -> Iterator[None]:
     """Keep every other run out of the folder."""
-    out = folder_of(settings)
     lock = FileLock(out / ".lock", timeout=0)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -108,7 +106,7 @@ def held(settings: Settings) -> Iterator[None]:
 
 def begin(settings: Settings, *, data: str, resume: str | None, reporter: Reporter) -> None:
     """Make room, and keep the configuration and the digest of the data."""
-    out = folder_of(settings)
+    out = settings.training.out
     source = Path(resume).parent if resume is not None else None
     if source is None or source.resolve() != out.resolve():
         _move_aside(out, reporter)
@@ -116,7 +114,7 @@ def begin(settings: Settings, *, data: str, resume: str | None, reporter: Report
         reporter.note(f"training goes on from {Path(str(resume)).name}")
         if not (Path(str(resume)) / "optimizer.pt").exists() and not _is_sharded(settings):
             reporter.note("the checkpoint has no optimizer.pt: the optimizer begins anew")
-        for name in (METRICS, NUMERICS, start.FILE, TRAJECTORIES, f"eval_{TRAJECTORIES}"):
+        for name in _GOES_ON:
             if not (out / name).exists() and (source / name).is_file():
                 shutil.copyfile(source / name, out / name)
     keep(settings, data=data)
@@ -125,16 +123,11 @@ def begin(settings: Settings, *, data: str, resume: str | None, reporter: Report
 def keep(settings: Settings, *, data: str) -> None:
     """Write the configuration as it stands, below the digest of the data."""
     text = yaml.safe_dump(_kept(settings), sort_keys=False, allow_unicode=True)
-    write_atomic(folder_of(settings) / CONFIG, f"{WRITTEN}{data}\n{text}")
+    write_atomic(settings.training.out / CONFIG, f"{WRITTEN}{data}\n{text}")
 
 
 def _is_sharded(settings: Settings) -> bool:
     return bool(settings.training.deepspeed or settings.training.fsdp)
-
-
-def folder_of(settings: Settings) -> Path:
-    """Return the output folder."""
-    return Path(str(settings.training.output_dir))
 
 
 def _kept(settings: Settings) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from bakery.engine.workers import ALONE, Worker
 from bakery.identity import SamplingSettings
 from bakery.records import Message, Prompt
 from bakery.reporting import Reporter
-from bakery.settings.config import ContextConfig
 
 SHOWN_CHARS = 200
 
@@ -62,16 +61,16 @@ class Questions:
         self,
         chat: Chat,
         asked: Mapping[str, Sequence[QuestionAnswer]],
-        context: ContextConfig,
+        prefix: Sequence[Message] | None,
+        left: Sequence[Message],
         *,
         max_tokens: int,
         worker: Worker = ALONE,
     ) -> None:
+        """`left` is what of the prefix stays at inference: it is there before the bake, too."""
         self._chat, self._asked = chat, asked
         self._max_tokens, self._worker = max_tokens, worker
-        self._prefix, kept = context.prefix, context.student_retained_turns
-        # What stays at inference is there before the bake, too.
-        self._left = (self._prefix or ())[-kept:] if kept else ()
+        self._prefix, self._left = prefix, left
 
     def before(self, model: Any, reporter: Reporter) -> Scores:
         """Score the model without the context, and where all rows share one, under it."""

@@ -133,15 +133,7 @@ def with_adapter(
 
 def lora_config(lora: LoraConfig, data: DataConfig) -> peft.LoraConfig:
     """Return PEFT's own configuration of the adapter."""
-    return peft.LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.lora_alpha,
-        lora_dropout=lora.lora_dropout,
-        target_modules=lora.target_modules,
-        bias=lora.bias,
-        task_type="CAUSAL_LM",
-        revision=data.revision,
-    )
+    return peft.LoraConfig(**vars(lora), task_type="CAUSAL_LM", revision=data.revision)
 
 
 def _dtype(name: str) -> Any:
@@ -174,11 +166,7 @@ def _with_unsloth(source: Source, data: DataConfig, training: BakeryConfig) -> A
 def _unsloth_adapter(model: Any, lora: LoraConfig, training: BakeryConfig) -> PeftModel:
     made: PeftModel = _unsloth().FastLanguageModel.get_peft_model(
         model,
-        r=lora.r,
-        lora_alpha=lora.lora_alpha,
-        lora_dropout=lora.lora_dropout,
-        target_modules=lora.target_modules,
-        bias=lora.bias,
+        **vars(lora),
         use_gradient_checkpointing=bool(training.gradient_checkpointing),
         random_state=training.seed,
     )

@@ -33,6 +33,7 @@ from bakery.engine.training.rounds import Rounds
 from bakery.errors import ConfigError
 from bakery.previews import Estimate, Piece, Preview, ShownRow, Side
 from bakery.reporting import Reporter
+from bakery.settings.config import BakeryConfig
 
 SHOWN = 3
 _OF_4_BITS = 0.56
@@ -44,10 +45,7 @@ def look(settings: Settings, *, reporter: Reporter) -> Preview:
     material = run.gather(settings)
     training, context = settings.training, narrowed.views(settings.context)
     source = loading.find(settings.data, reporter=reporter)
-    config, tokenizer = source.config(), source.tokenizer()
-    chat = Chat(
-        tokenizer, source.end_ids(tokenizer.eos_token_id), template_kwargs=training.template_kwargs
-    )
+    config, chat = source.config(), source.chat(training.template_kwargs)
     rounds = narrowed.rounds(material.rows, chat, context, training, config, reporter)
     if training.on_policy:
         on_policy.check(len(rounds.open_rows))
@@ -64,7 +62,7 @@ def look(settings: Settings, *, reporter: Reporter) -> Preview:
     if sized:
         reporter.note(settled.sentence(sized))
     sizes = _Sizes.of(rounds, chat, context)
-    steps = _steps(settings, len(rounds))
+    steps = _steps(training, len(rounds))
     return Preview(
         model=source.name,
         device=str(training.device),
@@ -136,18 +134,16 @@ def _side(chat: Chat, view: View) -> Side:
     return Side(kept, len(view.ids), len(view.target_ids))
 
 
-def _steps(settings: Settings, examples: int) -> int:
-    training = settings.training
+def _steps(training: BakeryConfig, examples: int) -> int:
     if training.max_steps > 0:
         return int(training.max_steps)
-    each = math.ceil(examples / _batch(settings))
+    each = math.ceil(examples / _batch(training))
     assert training.num_train_epochs is not None  # settled
     return math.ceil(each * float(training.num_train_epochs))
 
 
-def _batch(settings: Settings) -> int:
+def _batch(training: BakeryConfig) -> int:
     """Return how many examples an optimiser step sees, on all processes."""
-    training = settings.training
     return int(
         training.train_batch_size * training.gradient_accumulation_steps * training.world_size
     )
@@ -161,9 +157,9 @@ def _estimate(
     is_sampled: bool,
 ) -> Estimate:
     training, data = settings.training, settings.data
-    dtype = _dtype(settings, config)
+    dtype = _dtype(data.torch_dtype, config)
     parameters, trainable = _counted(settings, config)
-    epochs = steps * _batch(settings) / len(sizes)
+    epochs = steps * _batch(training) / len(sizes)
     once = not is_sampled or training.reuse_trajectories or training.trajectories_file
     rounds = 1 if once else math.ceil(epochs)
     teacher = sum(pair.teacher for example in sizes for pair in example)
@@ -181,16 +177,16 @@ def _estimate(
         trainable=trainable,
         weights=round(parameters * (_OF_4_BITS if data.load_in_4bit else dtype.itemsize)),
         adapter=trainable * costs.OF_ADAM,
-        batch=_batch_bytes(settings, config, sizes, dtype),
+        batch=_batch_bytes(training, config, sizes, dtype),
         seconds=work / rate / training.world_size
-        + _at_least(settings, config, sizes, steps, parameters * dtype.itemsize, is_sampled),
+        + _at_least(training, config, sizes, steps, parameters * dtype.itemsize, is_sampled),
         rate=rate,
         process=costs.LIBRARIES + costs.TRAINER,
     )
 
 
 def _at_least(
-    settings: Settings,
+    training: BakeryConfig,
     config: PreTrainedConfig,
     sizes: list[list[_Sizes]],
     steps: int,
@@ -198,7 +194,7 @@ def _at_least(
     is_sampled: bool,
 ) -> float:
     """Return the seconds that pass however fast products of matrices are: on a CPU, they count."""
-    training, layers = settings.training, int(config.num_hidden_layers)
+    layers = int(config.num_hidden_layers)
     if training.device.type != "cpu":
         return 0.0
     assert training.gradient_accumulation_steps is not None  # settled
@@ -212,8 +208,7 @@ def _at_least(
     return seconds
 
 
-def _dtype(settings: Settings, config: PreTrainedConfig) -> torch.dtype:
-    name = settings.data.torch_dtype
+def _dtype(name: str, config: PreTrainedConfig) -> torch.dtype:
     if name == "auto":
         return config.dtype if isinstance(config.dtype, torch.dtype) else torch.float32
     found = getattr(torch, name)
@@ -238,10 +233,9 @@ def _counted(settings: Settings, config: PreTrainedConfig) -> tuple[int, int]:
 
 
 def _batch_bytes(
-    settings: Settings, config: PreTrainedConfig, sizes: list[list[_Sizes]], dtype: torch.dtype
+    training: BakeryConfig, config: PreTrainedConfig, sizes: list[list[_Sizes]], dtype: torch.dtype
 ) -> int:
     """Return what the largest batch takes: the states that the way back needs, and the logits."""
-    training = settings.training
     by_length = sorted(sizes, key=lambda example: -sum(pair.student for pair in example))
     pairs = [pair for example in by_length[: training.train_batch_size] for pair in example]
     tokens = len(pairs) * max(pair.student for pair in pairs)

@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -20,7 +20,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from peft import PeftModel
-from transformers import PreTrainedConfig, PrinterCallback, ProgressCallback, TrainerCallback
+from transformers import PreTrainedConfig, PrinterCallback, ProgressCallback
 from transformers.utils import logging as hf_logging
 
 from bakery.card import Card
@@ -42,6 +42,7 @@ from bakery.errors import ConfigError, StageError
 from bakery.identity import canonical, digest
 from bakery.records import Message, Prompt, write_atomic
 from bakery.reporting import Reporter
+from bakery.settings.config import ContextConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def _asked(row: Row, settings: Settings) -> str:
 def run(settings: Settings, material: Material, *, reporter: Reporter) -> dict[str, Any]:
     """Bake, leave everything in output_dir, and return what results.json says."""
     group = dist.group.WORLD if settings.training.world_size > 1 else None
-    with nullcontext() if settings.training.process_index else folder.held(settings):
+    with nullcontext() if settings.training.process_index else folder.held(settings.training.out):
         result = _run(settings, material, reporter)
     if group is not None:
         # The trainer lies in a cycle, and keeps the group's threads. One that still lets go of a
@@ -115,16 +116,16 @@ FURTHER = "the bake is further from the prompted teacher than before: lower lear
 def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str, Any]:
     clock = time.monotonic()
     training = settings.training
-    out, first = Path(str(training.output_dir)), training.process_index == 0
+    out, first = training.out, training.process_index == 0
     told = _Told(reporter, list(settings.notes))
     _tune(settings, told)
     source, chat = _opened(settings, told)
-    data = _Rounds.of(material, settings, chat, source.config(), told)
+    rounds = _rounds(material, settings, chat, source.config(), told)
     sized = settled.lora(settings.lora, settled.base_of(source.config()), training)
     with told.doing("loading"):
         model = loading.load(source, settings.data, training)
     questions = Questions(
-        chat, material.questions, settings.context,
+        chat, material.questions, settings.context.prefix, settings.context.left,
         max_tokens=settings.data.eval_max_new_tokens, worker=worker_of(training),
     )  # fmt: skip
     scores = questions.before(model, told)
@@ -134,7 +135,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     with training.main_process_first(local=False):  # the others read what is in place then
         if first:
             folder.begin(settings, data=material.digest, resume=material.resume, reporter=told)
-    trainer = _trainer(settings, data, student, chat.tokenizer, told, material.digest)
+    trainer = _trainer(settings, rounds, student, told, material.digest)
     if values := sized | trainer.beginning.settled:
         told.note(settled.sentence(values))
     _check_difference(trainer)
@@ -153,11 +154,11 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         told.note(f"{material.shared} evaluation rows are training rows too: nothing is held out")
     result: dict[str, Any] = {
         "schema": 1,
-        **_prompt_tokens(chat, settings, saved),
+        **_prompt_tokens(chat, settings.context, saved),
         **scores,
         "card": Card.made(before, after, probe.rows if held_out else 0, saved).as_data(),
         "measured_on": {"rows": probe.rows, "held_out": held_out},
-        "loss": {"first": seen[0], "last": seen[-1], "min": min(seen)},
+        "loss": metrics.summary(seen),
         "steps": trainer.state.global_step,
         "rows": len(trainer.train_dataset),
         **source.names(),
@@ -177,9 +178,7 @@ def _opened(settings: Settings, told: _Told) -> tuple[Source, Chat]:
     for note in needs.other_attention(settings.data.attn_implementation, "attn_implementation"):
         told.note(note)
     source = loading.find(settings.data, reporter=told)
-    tokenizer = source.tokenizer()
-    end_ids = source.end_ids(tokenizer.eos_token_id)
-    chat = Chat(tokenizer, end_ids, template_kwargs=settings.training.template_kwargs)
+    chat = source.chat(settings.training.template_kwargs)
     if chat.reads_clock:
         told.note(CLOCK_STOPPED)
     return source, chat
@@ -196,32 +195,20 @@ def _save(trainer: ContextBakingTrainer, student: PeftModel, tokenizer: Any, out
         merged.write(student, tokenizer, out / MERGED)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rounds:
-    """What training and evaluation draw from; made before a weight is loaded.
+def _rounds(
+    material: Material,
+    settings: Settings,
+    chat: Chat,
+    config: PreTrainedConfig,
+    reporter: Reporter,
+) -> tuple[Rounds, Rounds | None]:
+    """Return what training and evaluation draw from; made before a weight is loaded.
 
     Data that leaves nothing to train on is refused here.
     """
-
-    training: Rounds
-    eval: Rounds | None
-
-    @classmethod
-    def of(
-        cls,
-        material: Material,
-        settings: Settings,
-        chat: Chat,
-        config: PreTrainedConfig,
-        reporter: Reporter,
-    ) -> _Rounds:
-        """Cut all rows into examples."""
-        more = chat, narrowed.views(settings.context), settings.training, config, reporter
-        held_out = material.eval_rows
-        return cls(
-            narrowed.rounds(material.rows, *more),
-            narrowed.rounds(held_out, *more) if held_out is not None else None,
-        )
+    more = chat, narrowed.views(settings.context), settings.training, config, reporter
+    learnt, held_out = narrowed.rounds(material.rows, *more), material.eval_rows
+    return learnt, narrowed.rounds(held_out, *more) if held_out is not None else None
 
 
 class _Told:
@@ -229,6 +216,7 @@ class _Told:
 
     def __init__(self, reporter: Reporter, notes: list[str]) -> None:
         self._reporter, self.notes = reporter, notes
+        self.partly, self.doing = reporter.partly, reporter.doing
         self._bake: tuple[int, int] | None = None  # where training stands, while it runs
 
     def progress(self, label: str, done: int, total: int, detail: str = "") -> None:
@@ -239,14 +227,6 @@ class _Told:
             self._reporter.progress("bake", *self._bake, f"{label} {done}/{total}")
             return
         self._reporter.progress(label, done, total, detail)
-
-    def partly(self, done: float, of: int) -> None:
-        """Pass on how far the units under way are."""
-        self._reporter.partly(done, of)
-
-    def doing(self, label: str) -> AbstractContextManager[None]:
-        """Pass on what is under way."""
-        return self._reporter.doing(label)
 
     def note(self, text: str) -> None:
         """Show a note, and keep it."""
@@ -300,40 +280,31 @@ def _tune(settings: Settings, reporter: Reporter) -> None:
 
 def _trainer(
     settings: Settings,
-    data: _Rounds,
+    rounds: tuple[Rounds, Rounds | None],
     student: PeftModel,
-    tokenizer: Any,
     reporter: Reporter,
     digest_of_data: str,
 ) -> ContextBakingTrainer:
-    rows = metrics.Metrics(Path(str(settings.training.output_dir)) / METRICS, reporter)
+    def begins(*_: int) -> None:
+        """Keep the configuration with all that was settled: first weights are fitted by now."""
+        folder.keep(settings, data=digest_of_data)
+
+    rows = metrics.Metrics(settings.training.out / METRICS, reporter, begins=begins)
     with refusals.told():
         made = ContextBakingTrainer(
             model=student,
             args=settings.training,
             context_config=settings.context,
-            train_dataset=data.training,
-            eval_dataset=data.eval,
-            processing_class=tokenizer,
-            callbacks=[rows, _Settled(settings, digest_of_data)],
+            train_dataset=rounds[0],
+            eval_dataset=rounds[1],
+            processing_class=rounds[0].chat.tokenizer,
+            callbacks=[rows],
             reporter=reporter,
         )
     made.remove_callback(PrinterCallback)
     if settings.training.process_index:
         made.remove_callback(ProgressCallback)
     return made
-
-
-class _Settled(TrainerCallback):
-    """Keeps the configuration with all that was settled, before the first step."""
-
-    def __init__(self, settings: Settings, data: str) -> None:
-        self._settings, self._data = settings, data
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Called after the first weights were fitted, which a rate goes by."""
-        if state.is_world_process_zero:
-            folder.keep(self._settings, data=self._data)
 
 
 def _train(trainer: ContextBakingTrainer, material: Material) -> list[float]:
@@ -355,16 +326,16 @@ def _train(trainer: ContextBakingTrainer, material: Material) -> list[float]:
     return seen
 
 
-def _prompt_tokens(chat: Chat, settings: Settings, saved: float) -> dict[str, int]:
+def _prompt_tokens(chat: Chat, context: ContextConfig, saved: float) -> dict[str, int]:
     """Return what the context takes in front of a question, and what of it stays."""
-    prefix, kept = settings.context.prefix, settings.context.student_retained_turns
-    if not prefix:
+    if not context.prefix:
         return {"prompt_tokens": round(saved), "prompt_tokens_left": 0}
     question: list[Message] = [{"role": "user", "content": "?"}]
     try:
-        alone = len(chat.prefix_ids(Prompt(()), question))
-        whole = len(chat.prefix_ids(Prompt(prefix), question)) - alone
-        left = len(chat.prefix_ids(Prompt(prefix[-kept:]), question)) - alone if kept else 0
+        alone, whole, left = (
+            len(chat.prefix_ids(Prompt(messages), question))
+            for messages in ((), context.prefix, context.left)
+        )
     except ConfigError:  # a template that takes no such question: the rows' own mean then
         return {"prompt_tokens": round(saved), "prompt_tokens_left": 0}
-    return {"prompt_tokens": whole, "prompt_tokens_left": left}
+    return {"prompt_tokens": whole - alone, "prompt_tokens_left": left - alone}

@@ -111,7 +111,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
             eval_dataset=_unmade(self._eval_rounds) if self._eval_rounds else None,
             pad_id=self.chat.pad_id,
             weighting=args.loss_weighting,
-            numerics=Path(str(args.output_dir)) / NUMERICS,
+            numerics=args.out / NUMERICS,
             note=self.reporter.note,
             processing_class=tokenizer,
             callbacks=callbacks,
@@ -123,7 +123,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
 
     def train(self, resume_from_checkpoint: Any = None, *given: Any, **more: Any) -> Any:
         """Train as `Trainer` does, from first weights that are fitted where that is possible."""
-        resume, out = resume_from_checkpoint, Path(str(self.args.output_dir))
+        resume, out = resume_from_checkpoint, self.args.out
         if self.beginning.is_asked and resume:
             self.beginning.go_on(out if resume is True else Path(str(resume)).parent)
         elif self.beginning.is_asked:
@@ -144,7 +144,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
         if once or not self._rounds.has_open_rows:
             number = 0
         if number != self._round:
-            self._fill(self.train_dataset, self._rounds, str(number), kept=TRAJECTORIES)
+            self._fill(self.train_dataset, self._rounds, str(number))
             self._round = number
 
     def end_round(self, *, is_last: bool = False) -> None:
@@ -158,7 +158,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
         """Measure on examples that are answered once, and stay the same all through training."""
         examples: Examples = dataloader.dataset
         if self._eval_rounds is not None and examples is self.eval_dataset and not examples.pairs:
-            self._fill(examples, self._eval_rounds, "eval", kept=f"eval_{TRAJECTORIES}")
+            self._fill(examples, self._eval_rounds, "eval")
         return super().evaluation_loop(dataloader, *arguments, **more)
 
     @property
@@ -182,11 +182,11 @@ class ContextBakingTrainer(OnPolicyTrainer):
         if self._eval_rounds is not None:
             examples: Examples = self.eval_dataset
             if not examples.pairs:
-                self._fill(examples, self._eval_rounds, "eval", kept=f"eval_{TRAJECTORIES}")
+                self._fill(examples, self._eval_rounds, "eval")
         elif self._own is not None:
             chosen_rows = self._rounds.some(MOST_PROBED)
             examples = _unmade(chosen_rows)
-            self._fill(examples, chosen_rows, "probe", kept=TRAJECTORIES)
+            self._fill(examples, chosen_rows, "probe")
         else:
             if self._round is None:
                 self.start_round(0)
@@ -229,12 +229,12 @@ class ContextBakingTrainer(OnPolicyTrainer):
         on_policy.check(len(self._rounds.open_rows))
         for note in on_policy.notes(self._rounds, args.loss_type):
             self.reporter.note(note)
-        kept = Path(str(args.output_dir)) / TRAJECTORIES
-        return KeptAnswers(self._rounds, kept=kept)
+        return KeptAnswers(self._rounds, kept=args.out / TRAJECTORIES)
 
-    def _fill(self, examples: Examples, rounds: Rounds, name: str, *, kept: str) -> None:
+    def _fill(self, examples: Examples, rounds: Rounds, name: str) -> None:
         """Have the teacher answer a round and score it; every process does its share."""
-        folder = Path(str(self.args.output_dir))
+        folder = self.args.out
+        kept = f"eval_{TRAJECTORIES}" if name == "eval" else TRAJECTORIES
         given = self.args.trajectories_file if name == "0" else None
         answers = len(rounds.open_rows) * rounds.settings.num_traj_per_stimulus
         fits = Captured.fits(self.readout, answers, rounds.settings)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from string import Template
 
-from bakery.backends.base import QuestionWriter, Reply
+from bakery.backends.base import QuestionWriter, Reply, Wish
 from bakery.generators import replies
 from bakery.generators.base import Round, Task, normal
 from bakery.generators.judge import INSTRUCTION, MOST_CHARS
@@ -81,23 +81,23 @@ def write(task: Task) -> Iterator[Round]:
 
 
 def _round(task: Task, writer: QuestionWriter, number: int, missing: int) -> Round:
-    instruction = Template(task.template or QUESTION_TEMPLATE).safe_substitute(
-        numq=str(min(missing, writer.longest_list or missing)), prompt_u=as_text(task.teacher)
-    )
-    if writer.longest_list is not None and task.known:
-        there = "\n".join(f"- {text}" for text in sorted(task.known)[:MOST_TOLD])
-        instruction = f"{instruction}\n\n{THERE_ALREADY}\n{there}"
-    said = writer.write(
-        instruction,
-        key=f"{task.key}/{number}",
-        wanted=missing,
-        temperature=task.generator["temperature"],
-        max_tokens=task.generator.get("max_tokens"),
-    )
+    told = sorted(task.known)[:MOST_TOLD] if writer.longest_list is not None else []
+    instruction = instruction_for(task, writer, missing, told)
+    how = task.generator["temperature"], task.generator.get("max_tokens")
+    said = writer.write(Wish(instruction, f"{task.key}/{number}", missing, *how))
     accepted, rejected = sift(said, task.known, list_like=not writer.speaks_as_user)
     accepted = accepted[:missing]
     task.known.update(normal(q) for q in accepted)
     return Round(number, tuple(accepted), writer.name, tuple(rejected))
+
+
+def instruction_for(task: Task, writer: QuestionWriter, missing: int, told: Sequence[str]) -> str:
+    """Return what a writer is asked, who is `told` some of the questions there are already."""
+    text = Template(task.template or QUESTION_TEMPLATE).safe_substitute(
+        numq=str(min(missing, writer.longest_list or missing)), prompt_u=as_text(task.teacher)
+    )
+    there = "\n".join(f"- {question}" for question in told)
+    return f"{text}\n\n{THERE_ALREADY}\n{there}" if told else text
 
 
 def openers(numq: int, known: set[str]) -> list[str]:

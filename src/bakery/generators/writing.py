@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from string import Template
 
-from bakery.backends.base import QuestionWriter, Reply, UserVoice
+from bakery.backends.base import QuestionWriter, Reply, UserVoice, Wish
 from bakery.generators import judge, oneshot, ways
 from bakery.generators.base import ACCEPTED, Round, Task, normal
 from bakery.generators.sieve import SURPLUS, Sieve, Sifted, left_out, tried
@@ -174,23 +173,13 @@ class _Writing:
         self, key: str, wanted: int, lists: int | None, max_tokens: int | None
     ) -> list[Reply]:
         """Ask for lists; `lists` None: as many as an endpoint takes for what is missing."""
-        task, longest = self._task, self._writer.longest_list
-        text = Template(task.template or oneshot.QUESTION_TEMPLATE).safe_substitute(
-            numq=str(min(wanted, longest or wanted)), prompt_u=oneshot.as_text(task.teacher)
-        )
-        told = sorted(task.known)[: oneshot.MOST_TOLD if lists is None else MOST_TOLD]
-        if told and key != "try":
-            there = "\n".join(f"- {question}" for question in told)
-            text = f"{text}\n\n{oneshot.THERE_ALREADY}\n{there}"
+        task, most = self._task, oneshot.MOST_TOLD if lists is None else MOST_TOLD
+        told = sorted(task.known)[:most] if key != "try" else []
+        text = oneshot.instruction_for(task, self._writer, wanted, told)
         usual = ENDPOINT_TEMPERATURE if lists is None else LIST_TEMPERATURE
-        return self._writer.write(
-            text,
-            key=f"{task.key}/{key}",
-            wanted=wanted,
-            temperature=task.generator.get("temperature", usual),
-            max_tokens=max_tokens,
-            **({} if lists is None else {"lists": lists}),
-        )
+        temperature = task.generator.get("temperature", usual)
+        asked = Wish(text, f"{task.key}/{key}", wanted, temperature, max_tokens, lists)
+        return self._writer.write(asked)
 
     def _spoken(self, voice: UserVoice, way: Way, number: int, count: int) -> list[Reply]:
         task = self._task

@@ -93,6 +93,12 @@ class ContextConfig:
         """The global context; None where every row has to bring its own."""
         return None if self.prefix_messages is None else tuple(self.prefix_messages)
 
+    @property
+    def left(self) -> tuple[Message, ...]:
+        """What of it the student sees, too: it stays at inference."""
+        kept = self.student_retained_turns
+        return (self.prefix or ())[-kept:] if kept else ()
+
 
 @dataclass
 class DataConfig:
@@ -305,6 +311,11 @@ class BakeryConfig(TrainingArguments):
         for name in left_open:
             setattr(self, name, None)
         self.remove_unused_columns = False
+
+    @property
+    def out(self) -> Path:
+        """The folder that everything is left in."""
+        return Path(str(self.output_dir))
 
     @property
     def template_kwargs(self) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from bakery.engine.teacher.keeping import Place, taught
 from bakery.engine.text.chat import CLOCK_STOPPED
 from bakery.engine.text.views import Pair
 from bakery.engine.training import start, wandb_run
+from bakery.engine.training.metrics import summary
 from bakery.identity import BakeRequest, digest
 from bakery.reporting import Reporter
 from bakery.stages import full_disk, measured, steps, training
@@ -132,7 +133,7 @@ def _train(work: Work) -> tuple[int, dict[str, Any]]:
     with wandb_run.sending(work.request.running.wandb, work.settings.as_data()) as send:
         step, seen, chosen = training.train(work, send)
         learnt_with = {name: getattr(work.settings, name) for name in ("learning_rate", "epochs")}
-        said = {"batch": work.batch, **learnt_with, "loss": training.summary(seen)}
+        said = {"batch": work.batch, **learnt_with, "loss": summary(seen)}
         said["numerics"] = chosen
         if own is not None:
             said |= training.train_on_policy(work, own, send)

@@ -17,7 +17,15 @@ from bakery.errors import StageError
 from bakery.generators import dataset, hardcoded, oneshot, persona, writing
 from bakery.generators.base import ACCEPTED, Generator, OpenWriter, Round, Task, normal
 from bakery.identity import StimRequest, file_digest, short_id
-from bakery.records import Stimulus, append_rows, read_rows, user_text, write_atomic
+from bakery.records import (
+    ASK_A_MODEL,
+    Stimulus,
+    append_rows,
+    questions_of,
+    read_rows,
+    user_text,
+    write_atomic,
+)
 from bakery.reporting import Reporter
 from bakery.stages import usable
 from bakery.store import results
@@ -29,9 +37,6 @@ GENERATORS: dict[str, Generator] = {
     "from_dataset": dataset.write,
     "persona": persona.write,
 }
-
-ASKED = frozenset({"oneshot_qs", "custom"})
-"""What a language model is asked for."""
 
 SECOND = 2
 """The version of the defaults from which on writers are tried and judged (`generators.writing`)."""
@@ -63,15 +68,14 @@ def run(
     """
     results.begin(out, request)
     beside = _Beside(out / results.BESIDE, reporter)
-    total = sum(wanted(generator) or 0 for generator in request.generators)
+    total = sum(questions_of(generator) or 0 for generator in request.generators)
     for source in order(request):
-        generator = request.generators[source]
         task = _task(request, source, out, open_writer, read or _nothing, beside)
         done = len(_known(results.stimuli(out)))
         reporter.progress("stim", done, max(total, done))
         if not allow_poor:
             _stop_early(beside.judged.get(str(source)), reporter)
-        for round_ in _writes(request, generator)(task):
+        for round_ in _writes(request, source)(task):
             beside.came_from(source, task.origin)
             done += _write(out, source, request, round_)
             judged = _judged(request, source, out, task.origin)
@@ -91,13 +95,17 @@ def order(request: StimRequest) -> list[int]:
     numbers = range(len(request.generators))
     if request.defaults < SECOND:
         return list(numbers)
-    return sorted(numbers, key=lambda n: request.generators[n]["type"] in ASKED)
+    return sorted(numbers, key=lambda n: request.generators[n]["type"] in ASK_A_MODEL)
 
 
-def _writes(request: StimRequest, generator: Mapping[str, Any]) -> Generator:
-    if request.defaults >= SECOND and generator["type"] in ASKED:
-        return writing.write
-    return GENERATORS[generator["type"]]
+def _is_tried(request: StimRequest, source: int) -> bool:
+    """Tell whether a generator's writer is tried first, and what it writes judged."""
+    return request.defaults >= SECOND and request.generators[source]["type"] in ASK_A_MODEL
+
+
+def _writes(request: StimRequest, source: int) -> Generator:
+    tried = _is_tried(request, source)
+    return writing.write if tried else GENERATORS[request.generators[source]["type"]]
 
 
 def _stop_early(found: usable.Judged | None, reporter: Reporter) -> None:
@@ -111,7 +119,7 @@ def _stop_early(found: usable.Judged | None, reporter: Reporter) -> None:
 def _judged(
     request: StimRequest, source: int, out: Path, origin: Mapping[str, Any]
 ) -> usable.Judged | None:
-    if request.defaults < SECOND or request.generators[source]["type"] not in ASKED:
+    if not _is_tried(request, source):
         return None
     rows = results.stimuli(out)
     rejected = [(r.text, r.reason) for r in read_rows(out / results.REJECTED, Rejected)
@@ -150,16 +158,12 @@ def _end(request: StimRequest, out: Path, total: int, beside: _Beside, reporter:
     results.end(out, done_data)
     beside.path.unlink(missing_ok=True)
     # What a model's replies were left out for stands in its own note.
-    unsaid = Counter(row.reason for row in left_out if _is_unsaid(request, row.source))
+    unsaid = Counter(row.reason for row in left_out if not _is_tried(request, row.source))
     if unsaid:
         counts = ", ".join(f"{n} {reason}" for reason, n in unsaid.most_common())
         fewer = f", so that there are {total - len(stimuli)} fewer than asked for"
         reporter.note(f"left out of the questions: {counts}{fewer * (len(stimuli) < total)}")
     return len(stimuli)
-
-
-def _is_unsaid(request: StimRequest, source: int) -> bool:
-    return request.defaults < SECOND or request.generators[source]["type"] not in ASKED
 
 
 class _Beside:
@@ -231,13 +235,6 @@ class _Beside:
         write_atomic(self.path, json.dumps(kept) + "\n")
 
 
-def wanted(generator: Mapping[str, Any]) -> int | None:
-    """Return how many questions a generator is asked for; None: all that there are."""
-    if generator["type"] == "hardcoded":
-        return len(generator["questions"])
-    return generator.get("numq")
-
-
 def _task(
     request: StimRequest,
     source: int,
@@ -251,7 +248,7 @@ def _task(
     mine = [row for row in rows if row.source == source]
     first = max((row.round for row in mine), default=-1) + 1
     before: Counter[str] = Counter()
-    if request.defaults >= SECOND and generator["type"] in ASKED:
+    if _is_tried(request, source):
         # A round that was cut off is written again; what of it is there is skipped.
         first = beside.rounds(source)
         rows = [row for row in rows if row.source != source or row.round < first]
@@ -294,7 +291,7 @@ def _write(out: Path, source: int, request: StimRequest, round_: Round) -> int:
     generator, number = request.generators[source], round_.number
     there = [r for r in read_rows(out / results.REJECTED, Rejected)
              if (r.source, r.round) == (source, number)]  # fmt: skip
-    again = request.defaults >= SECOND and generator["type"] in ASKED
+    again = _is_tried(request, source)
     left_out = [Rejected(text, why, source, number) for text, why in round_.rejected]
     if again or not there:
         append_rows(out / results.REJECTED, left_out[len(there) :])

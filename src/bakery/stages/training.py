@@ -35,7 +35,7 @@ from bakery.engine.teacher.examples import Examples, Features
 from bakery.engine.teacher.fidelity import fidelity
 from bakery.engine.text.views import Pair
 from bakery.engine.training import checkpoints, numerics, start
-from bakery.engine.training.metrics import Metrics, losses
+from bakery.engine.training.metrics import Metrics, losses, summary
 from bakery.engine.training.on_policy import Continuations, OnPolicyTrainer, OwnAnswers, Places
 from bakery.engine.training.step_figures import StepFigures
 from bakery.engine.training.trainer import BakingTrainer
@@ -177,23 +177,21 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
     settings, folder = work.settings, work.out / CHECKPOINTS
     if (folder / TAUGHT).is_file():
         adapters.load_own_state(work.student, folder / TAUGHT)
-        seen = losses(work.out / METRICS)
-        written = numerics.written_in(work.out / numerics.FILE)
-        return len(seen), seen, written.as_data() if written else {}
-    steps.coming(work.out, steps.FIRST, work.total)
-    if settings.on_policy is not None:
-        steps.coming(work.out, ON_POLICY, settings.on_policy.steps)
-    examples = Examples([[pair] for pair in work.mixture.learnt], work.record)
-    trainer = _trainer(BakingTrainer, work, arguments(work, folder), loss_of(settings), examples)
-    watch(trainer, work, send)
-    _go_on(trainer, folder, "training", work.reporter)
+    else:
+        steps.coming(work.out, steps.FIRST, work.total)
+        if settings.on_policy is not None:
+            steps.coming(work.out, ON_POLICY, settings.on_policy.steps)
+        pairs = Examples([[pair] for pair in work.mixture.learnt], work.record)
+        trainer = _trainer(BakingTrainer, work, arguments(work, folder), loss_of(settings), pairs)
+        watch(trainer, work, send)
+        _go_on(trainer, folder, "training", work.reporter)
+        if settings.on_policy is not None:
+            draft = folder / f".{TAUGHT}"
+            save_file(adapters.own_state(work.student), draft)
+            draft.replace(folder / TAUGHT)
     seen = losses(work.out / METRICS)
-    if settings.on_policy is not None:
-        draft = folder / f".{TAUGHT}"
-        save_file(adapters.own_state(work.student), draft)
-        draft.replace(folder / TAUGHT)
-    chosen = trainer.numerics.as_data() if trainer.numerics else {}
-    return trainer.state.global_step, seen, chosen
+    chosen = numerics.written_in(work.out / numerics.FILE)
+    return len(seen), seen, chosen.as_data() if chosen else {}
 
 
 def train_on_policy(work: Work, own: OnPolicySettings, send: Send) -> dict[str, Any]:
@@ -249,11 +247,6 @@ def loss_of(settings: TrainingSettings) -> Divergence:
     """Return what is minimised."""
     beta = 0.5 if settings.beta is None else settings.beta
     return make_loss(settings.loss, temperature=settings.kl_temperature, beta=beta)
-
-
-def summary(seen: Sequence[float]) -> dict[str, float]:
-    """Return what is told of the losses of a phase."""
-    return {"first": seen[0], "last": seen[-1], "min": min(seen)}
 
 
 def watch(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +14,26 @@ from bakery.engine.models import adapter_folder
 from bakery.engine.models.adapters import save_composed
 
 
+@dataclass(frozen=True)
 class HalfBaked(TrainerCallback):
     """Saves the model after each step that `is_kept`, as a folder named by the step.
 
     Steps count on from `first`.
     """
 
-    def __init__(
-        self,
-        model: PeftModel,
-        out: Path,
-        *,
-        bake_id: str,
-        parent: Path | None,
-        is_kept: Callable[[int], bool],
-        first: int = 0,
-    ) -> None:
-        self._model, self._out, self._bake_id, self._parent = model, out, bake_id, parent
-        self._is_kept, self._first = is_kept, first
+    model: PeftModel
+    out: Path
+    bake_id: str
+    parent: Path | None
+    is_kept: Callable[[int], bool]
+    first: int = 0
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Keep the model where its step is one of those."""
-        step = self._first + state.global_step
-        if self._is_kept(step):
-            save_composed(
-                self._model, self._out / str(step), bake_id=self._bake_id, parent=self._parent
-            )
+        step = self.first + state.global_step
+        if self.is_kept(step):
+            place = self.out / str(step)
+            save_composed(self.model, place, bake_id=self.bake_id, parent=self.parent)
 
 
 def kept(out: Path, *, last: int, measured: Mapping[int, float]) -> list[dict[str, Any]]:

@@ -118,6 +118,12 @@ class Source:
             generation = GenerationConfig.from_model_config(self.config())
         return ids_that_end(generation, eos_token_id)
 
+    def chat(self, template_kwargs: Mapping[str, Any] | None = None) -> Chat:
+        """Return how it renders chats, without reading a weight."""
+        tokenizer = self.tokenizer()
+        ends = self.end_ids(tokenizer.eos_token_id)
+        return Chat(tokenizer, ends, template_kwargs=template_kwargs)
+
     def model(
         self,
         *,
@@ -167,9 +173,7 @@ def source_of(base: BaseModelId, *, reporter: Reporter | None = None) -> Source:
 
 def load_chat(base: BaseModelId, *, reporter: Reporter | None = None) -> Chat:
     """Load how a base model renders chats, without its weights."""
-    source = source_of(base, reporter=reporter)
-    tokenizer = source.tokenizer()
-    return Chat(tokenizer, source.end_ids(tokenizer.eos_token_id))
+    return source_of(base, reporter=reporter).chat()
 
 
 def refuse_other_than_text(name: str, config: PreTrainedConfig) -> None:

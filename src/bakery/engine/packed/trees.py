@@ -64,25 +64,25 @@ def trees(views: Sequence[View], *, skip: int = 0) -> list[Tree]:
     ]
 
 
-def smallest(views: Sequence[View], *, skip: int = 0) -> list[Tree]:
+def smallest(views: Sequence[View]) -> list[Tree]:
     """Return the trees that take the fewest tokens: one around what all begin with, or `trees`.
 
     What a template writes in front of every conversation is so there once, and not once a question.
     """
-    usual, around = trees(views, skip=skip), _around(views, skip)
+    usual, around = trees(views), _around(views)
     fewer = around is not None and len(around) < sum(map(len, usual))
     return [around] if fewer and around is not None else usual
 
 
-def _around(views: Sequence[View], skip: int) -> Tree | None:
+def _around(views: Sequence[View]) -> Tree | None:
     """Return one tree whose trunk is what all views begin with; None: that is nothing."""
-    most = min((view.predicting[0] for view in views), default=skip)
+    most = min((view.predicting[0] for view in views), default=0)
     ids = views[0].ids if views else ()
-    end = next((at for at in range(skip, most) if any(v.ids[at] != ids[at] for v in views)), most)
-    if end <= skip:
+    end = next((at for at in range(most) if any(v.ids[at] != ids[at] for v in views)), most)
+    if not end:
         return None
     branches = tuple(view.ids[end : max(view.predicting) + 1] for view in views)
-    return Tree(ids[skip:end], branches, tuple(range(len(views))))
+    return Tree(ids[:end], branches, tuple(range(len(views))))
 
 
 def pack(chosen: Sequence[Tree], views: Sequence[View], *, skip: int = 0) -> Pack:

@@ -20,20 +20,18 @@ from bakery.records import STOP_TEXT
 class Speaker:
     """A model as it stands, and the chat that says where its turns end.
 
-    `watch` is told how far each batch of answers is.
+    `watch` is told how far each batch of answers is; `prefixes` are those that somebody else
+    needs, too, and `captured` takes what the head read (`sample`).
     """
 
     model: Any
     chat: Chat
     watch: Watch | None = None
+    prefixes: Prefixes | None = None
+    captured: Captured | None = None
 
     def says(
-        self,
-        requests: Sequence[SampleRequest],
-        settings: SamplingSettings,
-        *,
-        prefixes: Prefixes | None = None,
-        captured: Captured | None = None,
+        self, requests: Sequence[SampleRequest], settings: SamplingSettings
     ) -> Iterator[list[Sample]]:
         """Yield what it says behind the ids of each request, batch by batch."""
         for batch in sample(
@@ -42,8 +40,8 @@ class Speaker:
             settings,
             end_ids=self.chat.end_ids,
             pad_id=self.chat.pad_id,
-            prefixes=prefixes,
-            captured=captured,
+            prefixes=self.prefixes,
+            captured=self.captured,
             watch=self.watch,
         ):
             yield [ended_before(self.chat, one, settings.stop) for one in batch]
@@ -53,13 +51,11 @@ class Speaker:
         requests: Sequence[SampleRequest],
         settings: SamplingSettings,
         *,
-        prefixes: Prefixes | None = None,
-        captured: Captured | None = None,
         told: Callable[[int], None] = lambda _: None,
     ) -> dict[str, Sample]:
         """Return all of it by key; `told` how many answers there are, after each batch."""
         found: dict[str, Sample] = {}
-        for batch in self.says(requests, settings, prefixes=prefixes, captured=captured):
+        for batch in self.says(requests, settings):
             found |= {one.key: one for one in batch}
             told(len(found))
         return found

@@ -55,6 +55,21 @@ def features_of(
             yield [group.members[i] for i in at], features
 
 
+def in_order(
+    model: nn.Module,
+    readout: Readout,
+    views: Sequence[View],
+    *,
+    prefixes: Prefixes | None = None,
+) -> torch.Tensor:
+    """Return the features (N, D) of all targets of some views, view by view."""
+    parts: dict[int, torch.Tensor] = {}
+    for at, features in features_of(model, readout, views, prefixes=prefixes):
+        counts = [len(views[i].predicting) for i in at]
+        parts |= zip(at, features.split(counts), strict=True)
+    return torch.cat([parts[i] for i in range(len(views))])
+
+
 def beginning(view: View) -> Sequence[int]:
     """Return the ids before a view's first target: what may be shared with others."""
     return view.ids[: view.predicting[0] + 1]

@@ -30,7 +30,7 @@ from bakery.engine.modes import evaluating
 from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.sampling.sampling import Captured
 from bakery.engine.teacher.examples import Features
-from bakery.engine.teacher.scoring import Scored, features_of
+from bakery.engine.teacher.scoring import Scored, features_of, in_order
 from bakery.engine.teacher.tensor_file import Rows, written
 from bakery.engine.text.views import Pair, View
 from bakery.errors import StageError
@@ -108,13 +108,9 @@ class LiveTeacher:
         if not pairs:
             size = size_of(self._model, self._readout, (), Form.WHOLE)
             return torch.zeros(0, size.width, dtype=size.dtype)
-        parts: dict[int, torch.Tensor] = {}
+        views = [pair.teacher for pair in pairs]
         with teaching(self._model):
-            views = [pair.teacher for pair in pairs]
-            known = self._prefixes
-            for at, features in features_of(self._model, self._readout, views, prefixes=known):
-                parts |= zip(at, features.split([pairs[i].num_targets for i in at]), strict=True)
-        return torch.cat([parts[i] for i in range(len(pairs))])
+            return in_order(self._model, self._readout, views, prefixes=self._prefixes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ A resumed run leaves the file as a whole one would: rows of steps that it makes 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,11 @@ class Metrics(TrainerCallback):
                 state.max_steps,
                 f"loss {logs['loss']:.4f}",
             )
+
+
+def summary(losses: Sequence[float]) -> dict[str, float]:
+    """Return what is told of the losses of a phase."""
+    return {"first": losses[0], "last": losses[-1], "min": min(losses)}
 
 
 def losses(path: Path, phase: str | None = None) -> list[float]:

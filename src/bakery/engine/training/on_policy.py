@@ -22,7 +22,7 @@ from bakery.engine.teacher.examples import Example, Examples
 from bakery.engine.teacher.scoring import beginning
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair, View
-from bakery.engine.training.rounds import Rounds, answers_in
+from bakery.engine.training.rounds import Answered, Rounds, answers_in
 from bakery.engine.training.trainer import BakingTrainer
 from bakery.engine.workers import ALONE, Worker
 from bakery.errors import ConfigError
@@ -82,20 +82,15 @@ class OwnAnswers:
                 said |= speaker.all(requests, settings, told=partial(self._told, len(requests)))
         ids = {key: one.ids for key, one in said.items()}
         found = {at: self._prompts.example(name, at, ids) for at in places}
-        self._keep([r for requests in asked.values() for r in requests], said, found, worker)
+        answers = [(r, said[r.key]) for requests in asked.values() for r in requests]
+        self._keep(answers, any(found.values()), worker)
         return [[found[at] for at in batch] for batch in drawn]
 
     def _told(self, of: int, done: int) -> None:
         """Hear how many answers there are."""
 
-    def _keep(
-        self,
-        requests: Sequence[SampleRequest],
-        said: Mapping[str, Sample],
-        found: Mapping[int, Example],
-        worker: Worker,
-    ) -> None:
-        """See all that was said in a step."""
+    def _keep(self, answers: Sequence[Answered], has_target: bool, worker: Worker) -> None:
+        """See all that was said in a step, and whether any of it is learnt."""
 
 
 class KeptAnswers(OwnAnswers):
@@ -118,20 +113,14 @@ class KeptAnswers(OwnAnswers):
     def _told(self, of: int, done: int) -> None:
         self._rounds.reporter.progress("rollout", done, of)
 
-    def _keep(
-        self,
-        requests: Sequence[SampleRequest],
-        said: Mapping[str, Sample],
-        found: Mapping[int, Example],
-        worker: Worker,
-    ) -> None:
+    def _keep(self, answers: Sequence[Answered], has_target: bool, worker: Worker) -> None:
         self._asked = True
-        own = self._rounds.trajectories(requests, said)
+        own = self._rounds.trajectories(answers)
         # A row that fills up the batches of the last step may be there twice.
         everyone: dict[str, Trajectory] = {}
-        for has_target, answers in worker.gather([(any(found.values()), own)]):
-            self._found |= has_target
-            everyone |= {self._rounds.key(one): one for one in answers}
+        for has_any, theirs in worker.gather([(has_target, own)]):
+            self._found |= has_any
+            everyone |= {self._rounds.key(one): one for one in theirs}
         if worker.rank == 0:
             if self._there is None:  # those of a run that this one resumes
                 self._there = set(answers_in(self._kept))

@@ -38,6 +38,8 @@ from bakery.reporting import Reporter
 
 SHOWN_REASONS = 3
 
+Answered = tuple[SampleRequest, Sample]
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
@@ -154,13 +156,11 @@ class Rounds:
         keys = self._keys(name, row)
         return [pair for key in keys for pair in self._pair(row, key, said[key])]
 
-    def trajectories(
-        self, requests: Iterable[SampleRequest], said: Mapping[str, Sample]
-    ) -> list[Trajectory]:
+    def trajectories(self, answers: Iterable[Answered]) -> list[Trajectory]:
         """Return what was said as trajectories."""
         found = []
-        for request in requests:
-            one, (stimulus, number) = said[request.key], request.key.rsplit("/", 1)
+        for request, one in answers:
+            stimulus, number = request.key.rsplit("/", 1)
             of = stimulus.removeprefix(f"{self.seed}/"), int(number)
             text, asked = self.chat.text(one.ids), _digest_of(request)
             found.append(Trajectory(*of, one.ids, text, one.finish, asked=asked))
@@ -204,11 +204,10 @@ class Rounds:
                 self.reporter.progress("rollout", done, len(requests))
 
         self.reporter.progress("rollout", len(have), len(requests))
-        speaker, asked = Speaker(model, self.chat, self.reporter.partly), asked or Asked()
-        said = speaker.all(
-            mine, self.settings, prefixes=asked.prefixes, captured=asked.captured, told=told
-        )
-        fresh = worker.gather(self.trajectories(mine, said))
+        asked = asked or Asked()
+        of_model = model, self.chat, self.reporter.partly, asked.prefixes, asked.captured
+        said = Speaker(*of_model).all(mine, self.settings, told=told)
+        fresh = worker.gather(self.trajectories((r, said[r.key]) for r in mine))
         self.reporter.progress("rollout", len(requests), len(requests))
         if kept is not None and worker.rank == 0:
             self.keep(kept, fresh, set(self._answered(kept, name).values()))

@@ -19,6 +19,7 @@ from bakery.records import ModelRef, given_name, hex_of
 from bakery.repo.files import block as recorded
 from bakery.repo.files import hosted, state
 from bakery.repo.files.hosted import Former
+from bakery.repo.files.names import RECIPE
 from bakery.yaml import reader
 from bakery.yaml.writer import dump
 
@@ -199,9 +200,9 @@ def blocks(text: str, source: str = "recipe.yml") -> dict[str, str]:
     return {bake_id: block.decode() for bake_id, block in _split(_bytes(text), source)[1]}
 
 
-def outside(text: str, source: str = "recipe.yml") -> str:
+def outside(text: str) -> str:
     """Return what stands outside the blocks."""
-    return _split(_bytes(text), source)[0].decode()
+    return _split(_bytes(text), RECIPE)[0].decode()
 
 
 def take_apart(data: bytes, source: str, known: dict[str, bytes]) -> tuple[str, list[bytes]]:

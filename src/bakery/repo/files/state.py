@@ -15,6 +15,7 @@ from bakery.errors import ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
 from bakery.repo.files import hosted
+from bakery.repo.files.names import BREAD
 
 SCHEMA = 1
 
@@ -124,12 +125,12 @@ def _former(text: str) -> State:
     return State(owner, name, BaseModelId(base, "", ""), None, True, parent)
 
 
-def with_parent(text: str, parent: ModelRef | None, source: str = ".bread") -> str:
+def with_parent(text: str, parent: ModelRef | None) -> str:
     """Return the text with its one PARENT_MODEL line changed."""
     line = f"PARENT_MODEL = {parent}" if parent else "PARENT_MODEL ="
     edited, count = _PARENT_LINE.subn(lambda _: line, text)
     if count != 1:
-        raise damaged(source, f"it has {count} lines `PARENT_MODEL = …` instead of one")
+        raise damaged(BREAD, f"it has {count} lines `PARENT_MODEL = …` instead of one")
     return edited
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from bakery import held_out
 from bakery.defaults import times_for
 from bakery.identity import BakeRequest
-from bakery.records import Prompt
+from bakery.records import Prompt, questions_of
 from bakery.repo.look import estimates, progress
 from bakery.repo.look.estimates import Machine
 from bakery.repo.look.forecasts import BakeForecast, Cost, Forecast, TargetForecast, Writing
@@ -70,7 +70,7 @@ def _missing(store: Store, plan: Plan) -> Iterator[str]:
 
 def _target(target: PlannedTarget, plan: Plan, states: States) -> TargetForecast:
     generators = target.stim.generators
-    wanted = [progress.asked(generator) for generator in generators]
+    wanted = [questions_of(generator) for generator in generators]
     stim, rollout = states["stim", target.name], states["rollout", target.name]
     counts = [count for count in wanted if count is not None]
     total = sum(counts) if len(counts) == len(wanted) else None

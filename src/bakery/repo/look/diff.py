@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakery.card import Card
 from bakery.errors import RepoError
-from bakery.plain import plain
+from bakery.plain import Plain
 from bakery.records import given_name
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look import show
@@ -42,7 +42,7 @@ class PromptChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Plain):
     """How the recipe of `new` differs from that of `old`, and what both gave."""
 
     old: str
@@ -59,11 +59,6 @@ class Comparison:
     def is_same(self) -> bool:
         """Whether both recipes say the same."""
         return not (self.added or self.removed or self.prompts or self.settings)
-
-    def as_data(self) -> dict[str, Any]:
-        """Return what `bgit diff A B --json` prints."""
-        found: dict[str, Any] = plain(self)
-        return found
 
 
 def diff(repo: ModelRepo, words: Sequence[str], *, surely: bool = True) -> Comparison | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from bakery import costs
 from bakery.costs import Answers, Estimate, Pairs, Shape
 from bakery.identity import BakeRequest, FirstWeights
-from bakery.records import Prompt, user_text
+from bakery.records import ASK_A_MODEL, Prompt, user_text
 from bakery.repo.look.forecasts import BakeForecast, TargetForecast
 from bakery.repo.plan.planned import Plan, PlannedTarget
 
@@ -24,9 +24,6 @@ QUESTION, SHORTEST = 16, 12
 
 LONGEST = 3
 """Times as long as a usual answer is the longest that is not cut, where nobody says a limit."""
-
-ASKED = ("oneshot_qs", "custom")
-"""What a language model writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +85,7 @@ def _asking(
     """Return what questions take; None: another model writes them, or nobody knows how many."""
     if target.stim.state == "complete":
         return NOTHING
-    asked = [w for w in target.generators if w.type in ASKED]
+    asked = [w for w in target.generators if w.type in ASK_A_MODEL]
     counts = [w.wanted for w in asked]
     if not asked:
         return NOTHING

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bakery.records import ModelRef
+from bakery.records import ModelRef, questions_of
 from bakery.store import job, results
 from bakery.store.store import Store
 
@@ -86,7 +86,7 @@ def _with_job(found: Sequence[StageStatus], last: job.Job) -> Iterator[StageStat
 
 
 def _of_target(store: Store, target: PlannedTarget) -> tuple[StageStatus, StageStatus]:
-    wanted = [asked(generator) for generator in target.stim.generators]
+    wanted = [questions_of(generator) for generator in target.stim.generators]
     questions = None if None in wanted else sum(n for n in wanted if n is not None)
     folder = store.stim(target.stim.id)
     stim = _Look(store, "stim", target.name, folder).of_rows(questions)
@@ -94,12 +94,6 @@ def _of_target(store: Store, target: PlannedTarget) -> tuple[StageStatus, StageS
     expected = stim.done * each if stim.state == "complete" else None
     folder = store.target(target.rollout.id)
     return stim, _Look(store, "rollout", target.name, folder).of_rows(expected)
-
-
-def asked(generator: Mapping[str, Any]) -> int | None:
-    """Return how many questions a generator is asked for; None: all that there are."""
-    count = generator.get("numq") or len(generator.get("questions", ()))
-    return int(count) or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,15 @@ from typing import Any
 
 from bakery.errors import ConfigError, StageError
 from bakery.plain import plain
-from bakery.records import Stimulus, Trajectory, given_name, read_rows, user_text
+from bakery.records import (
+    Stimulus,
+    Trajectory,
+    given_name,
+    questions_of,
+    read_rows,
+    user_text,
+)
 from bakery.repo.look import target as targets
-from bakery.repo.look.progress import asked
 from bakery.repo.model_repo import ModelRepo
 from bakery.spelling import nearest
 from bakery.store import results
@@ -245,7 +251,7 @@ def shares(folder: Path, rows: Sequence[Stimulus]) -> list[Share]:
                 generator["type"],
                 _source(generator),
                 dict(Counter(row.writer for row in mine)),
-                asked(generator),
+                questions_of(generator),
                 len(mine),
                 len(mine) / len(rows) if rows else 0.0,
                 dict(Counter(row.reason for row in left_out if row.source == number)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bakery.errors import BakeryError, RepoError
-from bakery.plain import plain
+from bakery.plain import Plain
 from bakery.records import given_name, hex_of
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.history.find import MIN_PREFIX
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownTarget:
+class KnownTarget(Plain):
     """One target: its prompts, how it was made, and what used it."""
 
     name: str
@@ -50,11 +50,6 @@ class KnownTarget:
     def base_name(self) -> str:
         """The name that input.yml gave."""
         return given_name(self.name)
-
-    def as_data(self) -> dict[str, Any]:
-        """Return what `bgit target NAME --json` prints."""
-        found: dict[str, Any] = plain(self)
-        return found
 
 
 @dataclass(frozen=True, slots=True)
