@@ -9,7 +9,7 @@ from typing import Any
 
 Row = dict[str, Any]
 
-STUDENT_T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}
+STUDENT_T = {3: 4.30, 4: 3.18, 5: 2.78}
 """Of 95 % intervals, by how many seeds there are."""
 
 
@@ -24,7 +24,7 @@ def show(rows: Sequence[Row]) -> None:
 
 
 def said(values: Iterable[float | None]) -> str:
-    """Return a mean with half of its 95 % interval, where there are several values."""
+    """Return a mean with half of its 95 % interval; of two values, which have none, both."""
     known = [value for value in values if value is not None]
     if not known:
         return "-"
@@ -34,6 +34,8 @@ def said(values: Iterable[float | None]) -> str:
     digits = 0 if mean >= 100 else 1 if mean >= 10 else 3 if mean < 1 else 2
     if len(known) < 2 or not (spread := stdev(known)):
         return f"{mean:.{digits}f}"
+    if len(known) == 2:
+        return f"{min(known):.{digits}f}-{max(known):.{digits}f}"
     half = STUDENT_T.get(len(known), 2.0) * spread / math.sqrt(len(known))
     return f"{mean:.{digits}f} ±{half:.{digits}f}"
 
