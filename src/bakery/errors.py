@@ -16,6 +16,8 @@ class BakeryError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:  # a traceback shows it, too
+            self.add_note(f"hint: {hint}")
 
 
 class ConfigError(BakeryError):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import bakery
@@ -129,6 +133,8 @@ def test_a_loaded_model_is_baked_on_and_not_changed(tmp_path: Path) -> None:
 def test_a_settings_name_that_is_wrong_is_told_before_anything_is_loaded() -> None:
     with pytest.raises(ConfigError, match="no setting 'epoch': did you mean 'epochs'"):
         bakery.bake("tiny", PROMPT, 4, epoch=3)
+    with pytest.raises(ConfigError, match="no setting 'lr': did you mean 'learning_rate'"):
+        bakery.bake("tiny", PROMPT, 4, lr=3)
     with pytest.raises(ConfigError, match=r"^learning_rate: .*greater than 0") as wrong:
         bakery.bake("tiny", PROMPT, 4, learning_rate=-1.0)
     assert "input.yml:" not in str(wrong.value)
@@ -142,6 +148,8 @@ def test_a_settings_name_that_is_wrong_is_told_before_anything_is_loaded() -> No
         (["fine", ""], "must be a list of at least one text"),
         ("nowhere.jsonl", "there is no file nowhere.jsonl"),
         (True, "a list of texts, a data file, or how many"),
+        (2.5, "a list of texts, a data file, or how many"),
+        (b"Who?", "a list of texts, a data file, or how many"),
     ],
 )
 def test_questions_that_are_none_are_refused(questions: Any, says: str) -> None:
@@ -149,15 +157,45 @@ def test_questions_that_are_none_are_refused(questions: Any, says: str) -> None:
         bakery.bake("tiny", PROMPT, questions, progress=False)
 
 
-def test_a_prompt_that_is_empty_is_refused() -> None:
-    with pytest.raises(ConfigError, match="has no messages: there is nothing to bake"):
-        bakery.bake("tiny", "", 4, progress=False)
+@pytest.mark.parametrize("prompt", ["", " \n", []])
+def test_a_prompt_that_is_empty_is_refused(prompt: Any) -> None:
+    with pytest.raises(ConfigError, match="prompt is empty: there is nothing to bake"):
+        bakery.bake("tiny", prompt, 4, progress=False)
+
+
+def test_a_prompt_may_lie_in_a_file_but_a_name_is_none(
+    yoda: bakery.Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("prompt.md").write_text(PROMPT + "\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="prompt is the name of a file") as refused:
+        bakery.bake("tiny", "prompt.md", QUESTIONS, progress=False)
+    assert "hint: Give Path('prompt.md')" in "".join(refused.value.__notes__)
+    assert bakery.bake("tiny", Path("prompt.md"), QUESTIONS, progress=False).id == yoda.id
+
+
+def test_a_waiver_of_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match="nothing stops at 'teachr': did you mean 'teacher'"):
+        bakery.bake("tiny", PROMPT, QUESTIONS, allow=["teachr"])
+
+
+@pytest.mark.parametrize("strength", ["half", math.nan, math.inf])
+def test_a_strength_is_a_number(yoda: bakery.Bake, strength: Any) -> None:
+    with pytest.raises(ConfigError, match="strength is a number"):
+        bakery.load(yoda.adapter, strength=strength)
+    loaded = bakery.load(yoda.adapter)
+    with pytest.raises(ConfigError, match="strength is a number"):
+        loaded.strength = strength
 
 
 def test_a_parent_of_another_base_is_refused(yoda: bakery.Bake, tmp_path: Path) -> None:
     other = random_model(tmp_path / "other")
-    with pytest.raises(ModelError, match="was baked on tiny-1, which is not"):
+    with pytest.raises(ModelError, match="was baked on tiny-1, whose content is not that of"):
         bakery.bake(other, PROMPT, QUESTIONS, parent=yoda, progress=False)
+    with pytest.raises(ModelError, match=r"parent: there is no folder .*nowhere"):
+        bakery.bake("tiny", PROMPT, QUESTIONS, parent="nowhere", progress=False)
+    with pytest.raises(ConfigError, match="parent is a Bake, or the folder of one, not 3"):
+        bakery.bake("tiny", PROMPT, QUESTIONS, parent=3, progress=False)  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="is not the folder of a bake"):
         bakery.bake("tiny", PROMPT, QUESTIONS, parent=tmp_path, progress=False)
 
@@ -193,3 +231,99 @@ def test_words_and_ids_have_the_same_logits(yoda: bakery.Bake) -> None:
     assert logits.shape == (len(ids), model.model.config.vocab_size)
     assert logits.dtype == torch.float32
     assert torch.equal(logits, model.logits(ids))
+
+
+DAMAGED = {
+    "slices.json": ["{", "[]", "[1]", '[{"bake_id": "x", "start": "a", "stop": 3}]', "[" * 100_000],
+    "bake.json": ["{", "[]", '{"bake_id": "x"}', '{"base": "tiny", "step": "x"}'],
+    "adapter_model.safetensors": ["", "junk"],
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "text"), [(file, text) for file, texts in DAMAGED.items() for text in texts],
+    ids=lambda value: value[:12],
+)  # fmt: skip
+def test_a_damaged_parent_is_one_sentence(
+    file: str, text: str, yoda: bakery.Bake, tmp_path: Path
+) -> None:
+    folder = yoda.save(tmp_path / "yoda")
+    (folder / file).write_text(text, encoding="utf-8")
+    with pytest.raises(ModelError, match=r"damaged|not those that|not the folder of a bake"):
+        bakery.bake("tiny", PROMPT, QUESTIONS, parent=folder, **FEW)
+    if file.endswith("safetensors"):
+        with pytest.raises(ModelError, match="cannot be loaded"):
+            bakery.load(folder)
+
+
+def test_a_parent_with_other_weights_is_not_taken_for_the_bake(
+    yoda: bakery.Bake, tmp_path: Path
+) -> None:
+    folder = yoda.save(tmp_path / "yoda")
+    weights = load_file(folder / "adapter_model.safetensors")
+    louder = {name: 30 * tensor for name, tensor in weights.items()}
+    save_file(louder, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="are not those that"):
+        bakery.bake("tiny", PROMPT, QUESTIONS, parent=folder, **FEW)
+    with pytest.raises(ConfigError, match="holds this bake with other weights"):
+        yoda.save(folder)
+    (folder / "adapter_model.safetensors").unlink()
+    with pytest.raises(ConfigError, match="holds this bake with other weights"):
+        bakery.bake("tiny", PROMPT, QUESTIONS, out=folder, progress=False)
+
+
+def test_where_nothing_can_be_saved_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for out, says in (
+        (tmp_path / "file/x", "nothing can be written to|is not a path"),
+        (tmp_path / "link", "is a link"),
+        ("x" * 5000, "out is not a path"),
+        ("a\0b", "out is not a path"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            bakery.bake("tiny", "Anything at all.", 4, out=out, progress=False)
+
+
+def test_numbers_of_numpy_and_dtypes_of_torch_are_settings(yoda: bakery.Bake) -> None:
+    few = {**FEW, "epochs": np.int64(1), "learning_rate": np.float32(1e-3), "dtype": torch.float32}
+    made = bakery.bake("tiny", np.str_(PROMPT), np.array(QUESTIONS), **few)
+    assert made.result["training"]["epochs"] == 1
+    with pytest.raises(ConfigError, match="r is a Thread, which no setting can be"):
+        bakery.bake("tiny", PROMPT, QUESTIONS, r=threading.Thread())
+
+
+def test_what_cannot_be_asked_is_one_sentence(yoda: bakery.Bake) -> None:
+    model: Any = yoda.speaking
+    load: Any = bakery.load
+    for call, says in (
+        (lambda: model.chat("Hi", max_tokens=0), "max_tokens is a whole number from 1"),
+        (lambda: model.chat("Hi", temperature=-1), "temperature is a number from 0 to 2"),
+        (lambda: model.chat("Hi", temperature=math.nan), "temperature is a number"),
+        (lambda: model.generate(["Hi"], seed="x"), "seed is a whole number"),
+        (lambda: model.generate("Hi"), "questions is a list"),
+        (lambda: model.generate([5]), "neither a question nor a list of messages"),
+        (lambda: model.chat([{"content": "no role"}]), "neither a question"),
+        (lambda: model.logits([-1, 3]), "a token id is from 0"),
+        (lambda: model.logits([3], prompt="Be brief."), "token ids stand for themselves"),
+        (lambda: model.logits([3] * 5000), "has a context of"),
+        (lambda: load(5), "a model's name or folder is needed"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            call()
+    assert model.compare(q for q in QUESTIONS[:2]) == model.compare(QUESTIONS[:2])
+
+
+def test_two_threads_may_bake_at_once(yoda: bakery.Bake) -> None:
+    ids: list[str] = []
+
+    def once() -> None:
+        ids.append(bakery.bake("tiny", "Answer in one word.", QUESTIONS, **FEW).id)
+
+    threads = [threading.Thread(target=once) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ids) == 2
+    assert len(set(ids)) == 1

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import html
-import json
-import shutil
+import os
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bakery.api import asked, saved
 from bakery.api import settings as flat
-from bakery.api.model import Asked, Comparison, Model, prompt_of, table, text_of
-from bakery.app import chat, run
+from bakery.api.asked import Asked
+from bakery.api.model import Comparison, Model, table, text_of
+from bakery.api.told import told
+from bakery.app import chat, gates, run
 from bakery.app.opening import Models
 from bakery.app.workbench import Alone
 from bakery.card import Card
-from bakery.errors import ConfigError, ModelError
+from bakery.errors import ConfigError, GateError, ModelError, StageError
 from bakery.identity import BaseModelId
-from bakery.records import Message, ModelRef
+from bakery.records import Message
 from bakery.repo.plan.planned import Head, Plan
-from bakery.reporting import Quiet, Reporter
-from bakery.schema.data_sets import FILE_KINDS
+from bakery.reporting import Quiet
 from bakery.store import results, user
 from bakery.store.store import Store
 
@@ -32,15 +32,10 @@ if TYPE_CHECKING:
 
     from bakery.engine.models.models import BaseModel
 
-OWNER, REPO = "python", "bakes"
-"""What a bake that no repository has is called by, in front of its own name."""
-
-_SAVED = (results.RESULT, results.METRICS)
-
 
 def bake(
     model: str | Path | PreTrainedModel,
-    prompt: str | Sequence[Message],
+    prompt: str | Path | Sequence[Message],
     questions: Sequence[str] | str | Path | int = 100,
     *,
     out: str | Path | None = None,
@@ -55,12 +50,15 @@ def bake(
 
     model      a hub id, a folder, a .gguf file, "tiny", or a loaded PreTrainedModel (with its
                `tokenizer`): its weights are read, and nothing in it changes
-    prompt     a text, taken as the system message, or a list of messages
+    prompt     a text, taken as the system message, the Path of a file that holds it, or a list
+               of messages
     questions  what it is asked while it learns: a list of texts, a data file (.jsonl, .csv,
                .txt, ...), or how many the model should write itself
-    out        a folder for the adapter; it stays in your cache in any case
+    out        a new folder for the adapter; it stays in your cache in any case
     parent     an earlier bake to continue from: a Bake, or its folder
+    name       what it is called; not part of the result
     allow      stops to go on at: "questions", "teacher" (see `bgit run --allow`)
+    progress   False: nothing is shown; notes are in `Bake.notes`
     settings   epochs, learning_rate, r, max_tokens, seed, ...: the keys of input.yml, flat;
                what you leave out goes by the model (docs/defaults.md)
 
@@ -73,27 +71,44 @@ def bake(
         bake = bakery.bake("tiny", prompt)
         print(bake.card.gap_closed, bake.chat("Who are you?"))
     """
+    gates.check_names(allow)
+    target = None if out is None else asked.path(out, "out")
     given = None if isinstance(model, str | Path) else _given(model, tokenizer)
     if given is None and tokenizer is not None:
         raise ConfigError("`tokenizer` goes with a loaded model: a name brings its own")
     base = given.id if given is not None else run.base_model(str(model))
-    older = None if parent is None else _parent(parent, base)
-    root, generators = _questions(questions)
+    older = None if parent is None else _older(parent, base)
+    root, generators = asked.questions(questions)
     bench = Alone(_store(), root, older.folder if older else None)
-    head = Head(OWNER, REPO, base, older.ref if older else None)
-    prompts = {"teacher": {"messages": list(prompt_of(prompt).messages)}}
-    plan = flat.planned(
-        head, prompts, generators, name, _as_loaded(settings, given), read=bench.reader("worktree")
-    )
-    target = None if out is None else _free(Path(out).expanduser(), plan)
-    with _shown(progress) as reporter:
-        models = Models(bench, base, head.parent, reporter, loaded=_twin(given))
-        run.make(bench, plan, allow=allow, models=models, reporter=reporter)
+    head = Head(saved.OWNER, saved.REPO, base, older.ref if older else None)
+    prompts = {"teacher": {"messages": list(asked.to_bake(prompt).messages)}}
+    chosen, read = _as_loaded(settings, given), bench.reader("worktree")
+    plan = flat.planned(head, prompts, generators, name, chosen, read=read)
     assert plan.bake is not None  # one was asked for
-    found = Bake(bench.store.bake(plan.bake.id), given)
+    if target is not None:
+        saved.check_free(target, plan.bake.id)
+    found = _made(plan, bench, given, allow=allow, progress=progress)
     if target is not None:
         found.save(target)
     return found
+
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Seeds, threads and the loading of models are the whole process's."""
+
+
+def _made(
+    plan: Plan, bench: Alone, given: BaseModel | None, *, allow: Collection[str], progress: bool
+) -> Bake:
+    assert plan.bake is not None  # one was asked for
+    with _ONE_AT_A_TIME, told(progress) as reporter:
+        head = plan.head
+        models = Models(bench, head.base, head.parent, reporter, loaded=_twin(given))
+        try:
+            run.make(bench, plan, allow=allow, models=models, reporter=reporter)
+        except GateError as stopped:
+            raise asked.stop(stopped) from None
+    return Bake(bench.store.bake(plan.bake.id), given)
 
 
 class Bake:
@@ -163,17 +178,9 @@ class Bake:
 
     def save(self, folder: str | Path) -> Path:
         """Write adapter, figures and card into a new folder, which `bakery.load` and PEFT read."""
-        target = Path(folder).expanduser()
-        if _is_there(target, self.id):
-            return target
-        draft = target.with_name(f".{target.name}.tmp")
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(self.adapter, draft)
-        for file in _SAVED:
-            shutil.copy2(self._folder / file, draft / file)
-        if target.is_dir():
-            target.rmdir()  # empty, or it would have been refused
-        draft.rename(target)
+        target = asked.path(folder, "the folder")
+        if not saved.is_there(target, self.id):
+            saved.save(self._folder, self.adapter, target)
         return target
 
     def __repr__(self) -> str:
@@ -200,71 +207,23 @@ def _figures(card: Card) -> Iterator[tuple[str, str]]:
         yield "KL", f"{card.kl_before:.3g} to {card.kl_after:.3g} nats"
     if card.top1_agreement is not None:
         yield "same first choice", f"{100 * card.top1_agreement:.1f} %"
-    yield "held out", f"{card.held_out} questions"
+    yield "held out", f"{card.held_out} question{'s' * (card.held_out != 1)}"
     yield "saved", f"{card.prompt_tokens_saved:.0f} tokens a request"
 
 
-@dataclass(frozen=True, slots=True)
-class _Older:
-    """The bake that another one goes on from."""
-
-    ref: ModelRef
-    folder: Path
-
-
-def _parent(parent: Bake | str | Path, base: BaseModelId) -> _Older:
+def _older(parent: Any, base: BaseModelId) -> saved.Older:
     """Return the bake to go on from, or say why it does not fit this base."""
-    from bakery.engine.models import adapter_folder
-
-    folder = parent.adapter if isinstance(parent, Bake) else Path(parent).expanduser().resolve()
-    if (folder / results.RESULT).is_file() and not (folder / adapter_folder.WEIGHTS).is_file():
-        folder = Bake(folder).adapter
-    if not (folder / adapter_folder.SLICES).is_file():
-        raise ModelError(
-            f"{folder} is not the folder of a bake: it has no {adapter_folder.SLICES}",
-            hint="Give a Bake, its `adapter`, or a folder that `save` or `bgit download` wrote.",
-        )
-    records = [place / results.RESULT for place in (folder, folder.parent)]
-    result = next((json.loads(r.read_text("utf-8")) for r in records if r.is_file()), None)
-    if result is not None and result["base"]["digest"] != base.digest:
-        raise ModelError(
-            f"{folder} was baked on {result['base']['name']}, which is not {base.name}",
-            hint="A bake fits only the base it was made on.",
-        )
-    bake_id = adapter_folder.slices(folder)[-1].bake_id
-    step = int(result["step"]) if result is not None else 0
-    return _Older(ModelRef(OWNER, REPO, f"bake_{bake_id}", step), folder)
-
-
-def _questions(asked: Sequence[str] | str | Path | int) -> tuple[Path, list[dict[str, Any]]]:
-    """Return the folder that files are seen from, and what writes the questions."""
-    if isinstance(asked, bool) or asked is None:
-        raise ConfigError("questions is a list of texts, a data file, or how many to write")
-    if isinstance(asked, int):
-        if asked < 1:
-            raise ConfigError(f"questions={asked}: at least one is needed")
-        return Path.cwd(), [{"type": "oneshot_qs", "numq": asked}]
-    if isinstance(asked, str | Path):
-        path = Path(asked).expanduser().resolve()
-        if not path.is_file():
-            raise ConfigError(
-                f"questions: there is no file {asked}",
-                hint=f"Give a data file ({', '.join(FILE_KINDS)}), a list, or a number.",
-            )
-        return path.parent, [{"type": "from_dataset", "dataset": f"./{path.name}"}]
-    texts = list(asked)
-    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
-        raise ConfigError(
-            "questions must be a list of at least one text",
-            hint="Each is one user message: ['Who are you?', 'When do you open?'].",
-        )
-    return Path.cwd(), [{"type": "hardcoded", "questions": list(dict.fromkeys(texts))}]
+    if isinstance(parent, Bake):
+        return saved.older(parent.adapter, base)
+    if not isinstance(parent, str | Path):
+        raise ConfigError(f"parent is a Bake, or the folder of one, not {parent!r:.80}")
+    return saved.older(asked.path(parent, "parent").absolute(), base)
 
 
 def _given(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> BaseModel:
     """Return a loaded model as a base, with its own tokenizer where none is given."""
     from peft import PeftModel
-    from transformers import AutoTokenizer, PreTrainedModel
+    from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
     from bakery.engine.models import given
 
@@ -273,6 +232,8 @@ def _given(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) ->
             "a PEFT model already carries an adapter",
             hint="Give its base as `model`, and the bake to go on from as `parent`.",
         )
+    if tokenizer is not None and not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise ConfigError(f"tokenizer is a {type(tokenizer).__name__}: give a tokenizer's object")
     if not isinstance(model, PreTrainedModel):
         raise ConfigError(
             f"model is a {type(model).__name__}: give a name, a folder, or a PreTrainedModel"
@@ -305,41 +266,16 @@ def _as_loaded(settings: Mapping[str, Any], given: BaseModel | None) -> Mapping[
 
 def _store() -> Store:
     """Return where bakes lie that no repository has: in this user's cache."""
-    return Store(user.cache() / "bakes")
-
-
-def _free(folder: Path, plan: Plan) -> Path:
-    """Refuse a folder that holds anything but this very bake, before anything is made."""
-    assert plan.bake is not None  # one was asked for
-    _is_there(folder, plan.bake.id)
-    return folder
-
-
-def _is_there(folder: Path, bake_id: str) -> bool:
-    """Tell whether a folder has a bake; refuse one that has anything else."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return False
     try:
-        found = json.loads((folder / results.RESULT).read_text("utf-8"))["bake_id"]
-    except (OSError, ValueError, KeyError, TypeError):
-        found = None
-    if found != bake_id:
-        holds = f"the bake {found}" if found else "something else"
-        raise ConfigError(
-            f"{folder} holds {holds}: it is not overwritten", hint="Give a new folder."
-        )
-    return True
-
-
-@contextmanager
-def _shown(progress: bool) -> Iterator[Reporter]:
-    if not progress:
-        yield Quiet()
-        return
-    from bakery.ui.progress import reporter
-
-    with reporter() as shown:
-        yield shown
+        root = user.cache() / "bakes"
+        root.mkdir(parents=True, exist_ok=True)
+        if not os.access(root, os.W_OK):
+            raise OSError("it cannot be written to")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise StageError(
+            f"the cache cannot be used: {error}", hint="BAKERY_CACHE names another folder."
+        ) from error
+    return Store(root)
 
 
 def _twin(given: BaseModel | None) -> BaseModel | None:

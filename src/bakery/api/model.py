@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
+from bakery.api import asked as given
+from bakery.api.asked import Asked
 from bakery.app import chat
 from bakery.conversation import ChatSettings
-from bakery.errors import ConfigError
+from bakery.errors import ConfigError, ModelError
 from bakery.identity import SamplingSettings, short_id
 from bakery.records import Message, Prompt
 from bakery.reporting import Quiet, Reporter
+from bakery.store import results
 
 if TYPE_CHECKING:
     import torch
@@ -22,9 +25,6 @@ if TYPE_CHECKING:
 
     from bakery.backends.local import LocalModel
     from bakery.engine.models.strength import Strength
-
-Asked = str | Sequence[Message]
-"""A question, or a conversation that ends with one."""
 
 USUAL_TOKENS = 256
 """How long an answer may become where nobody says it."""
@@ -123,9 +123,10 @@ class Model:
         Temperature 0 takes the likeliest token every time. Raises ConfigError where the
         conversation does not fit into the model's context.
         """
+        given.sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
         settings = ChatSettings(temperature, top_p, max_tokens, seed)
         speaker = self._opened.speaker()
-        return "".join(speaker.reply(self._prompt(prompt), list(messages_of(asked)), settings))
+        return "".join(speaker.reply(self._prompt(prompt), list(given.messages(asked)), settings))
 
     def generate(
         self,
@@ -141,9 +142,11 @@ class Model:
 
         Each answer's random numbers come from `seed`, its question and its place alone.
         """
+        given.sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
+        asked = given.many(questions)
         self._opened.turn()
         settings = SamplingSettings(1, max_tokens, temperature, top_p, seed=seed)
-        return _answers(self._opened.local, questions, self._prompt(prompt), settings)
+        return _answers(self._opened.local, asked, self._prompt(prompt), settings)
 
     def logits(
         self, asked: Asked | Sequence[int], *, prompt: str | Sequence[Message] | None = None
@@ -155,10 +158,15 @@ class Model:
         import torch
 
         local = self._opened.local
-        ids = _ids(asked)
+        ids = _ids(local, asked)
+        if ids is not None and prompt is not None:
+            raise ConfigError("token ids stand for themselves: a prompt goes with words")
         if ids is None:
-            messages = messages_of(cast("Asked", asked))
-            ids = local.base.chat.prefix_ids(self._prompt(prompt), messages)
+            ids = local.base.chat.prefix_ids(self._prompt(prompt), given.messages(asked))
+        if len(ids) > local.base.context:
+            raise ConfigError(
+                f"that is {len(ids)} tokens, and {self.name} has a context of {local.base.context}"
+            )
         self._opened.turn()
         with torch.no_grad():
             rows = torch.tensor([ids], device=local.base.device)
@@ -177,7 +185,8 @@ class Model:
             )
         from bakery.engine.models.strength import AS_BASE, AS_PARENT
 
-        settings = SamplingSettings(1, max_tokens, 0.0)
+        given.sampling(max_tokens=max_tokens)
+        asked, settings = given.many(questions), SamplingSettings(1, max_tokens, 0.0)
         sides: list[tuple[Strength, Prompt]] = [
             (AS_BASE, self._taught.student),
             (AS_PARENT, self._taught.teacher),
@@ -186,13 +195,13 @@ class Model:
         columns = []
         for strength, behind in sides:
             self._opened.turn(strength)
-            columns.append(_answers(self._opened.local, questions, behind, settings))
-        texts = [text_of(asked) for asked in questions]
+            columns.append(_answers(self._opened.local, asked, behind, settings))
+        texts = [text_of(one) for one in asked]
         return Comparison(Compared(*row) for row in zip(texts, *columns, strict=True))
 
     def _prompt(self, prompt: str | Sequence[Message] | None) -> Prompt:
         if prompt is not None:
-            return prompt_of(prompt)
+            return given.prompt(prompt)
         return self._taught.student if self._taught else Prompt()
 
 
@@ -211,54 +220,63 @@ def load(
     """
     from bakery.repo.model_repo import ModelRepo
 
-    meant = chat.find(ModelRepo.here(), str(ref_or_folder))
+    if not isinstance(ref_or_folder, str | Path) or not str(ref_or_folder):
+        raise ConfigError(f"a model's name or folder is needed, not {ref_or_folder!r:.80}")
+    name, here = _in_its_bake(given.path(ref_or_folder, "the model")), ModelRepo.here()
+    if here is None and "/" not in name and not _lies_here(name):
+        raise ModelError(
+            f"there is no folder {name}, and no model repository around {Path.cwd()}",
+            hint="Give the folder of an adapter or a model, or a hub id like Qwen/Qwen3-0.6B.",
+        )
+    meant = chat.find(here, name)
     opened = chat.opened(meant, strength=strength, reporter=reporter or Quiet())
     return Model(opened, taught=chat.taught(meant))
 
 
-def _ids(asked: Asked | Sequence[int]) -> list[int] | None:
-    """Return token ids; None: something is asked in words."""
-    if isinstance(asked, str) or not asked:
+def _in_its_bake(named: Path) -> str:
+    """Return a name; of the folder of a bake in a store, that of its last step."""
+    found = results.seen(named / results.RESULT)
+    if found is not None and not (named / results.WEIGHTS).is_file():
+        return str(named / str(found.get("step")))
+    return str(named)
+
+
+def _lies_here(name: str) -> bool:
+    from bakery.engine.bases import bases
+
+    return bases.is_here(name) or name in (*bases.ALIASES, bases.EMBEDDED)
+
+
+def _ids(local: LocalModel, asked: Any) -> list[int] | None:
+    """Return token ids that a model has; None: something is asked in words."""
+    if isinstance(asked, str | bytes) or not isinstance(asked, Sequence) or not asked:
         return None
-    ids = [part for part in asked if isinstance(part, int)]
-    return ids if len(ids) == len(asked) else None
+    ids = [part for part in asked if isinstance(part, int) and not isinstance(part, bool)]
+    if len(ids) < len(asked):
+        return None
+    size = local.model.get_input_embeddings().weight.shape[0]
+    if not all(0 <= one < size for one in ids):
+        raise ConfigError(f"a token id is from 0 to {size - 1}, not {min(ids)} or {max(ids)}")
+    return ids
 
 
-def messages_of(asked: Asked) -> tuple[Message, ...]:
-    """Return a question as messages; a conversation is taken as it is."""
-    if isinstance(asked, str):
-        return ({"role": "user", "content": asked},)
-    if not asked or not all(isinstance(m, Mapping) and "role" in m for m in asked):
-        raise ConfigError(
-            f"this is neither a question nor a list of messages: {asked!r:.80}",
-            hint='A message is {"role": "user", "content": "..."}.',
-        )
-    return tuple(dict(message) for message in asked)
-
-
-def prompt_of(prompt: str | Sequence[Message]) -> Prompt:
-    """Return a prompt: a text is one system message; messages are taken as they are."""
-    if isinstance(prompt, str):
-        return Prompt(({"role": "system", "content": prompt},) if prompt else ())
-    return Prompt(messages_of(prompt) if prompt else ())
-
-
-def text_of(asked: Asked) -> str:
+def text_of(asked: Sequence[Message]) -> str:
     """Return the last question, as a person reads it."""
-    return asked if isinstance(asked, str) else str(messages_of(asked)[-1].get("content", ""))
+    return str(asked[-1].get("content", ""))
 
 
 def _answers(
-    local: LocalModel, questions: Sequence[Asked], prompt: Prompt, settings: SamplingSettings
+    local: LocalModel,
+    questions: Sequence[Sequence[Message]],
+    prompt: Prompt,
+    settings: SamplingSettings,
 ) -> list[str]:
     """Return an answer to each question, all of them in one batch."""
     from bakery.backends.base import AnswerRequest
 
-    if isinstance(questions, str):
-        raise ConfigError("questions is a single text: give a list", hint="`chat` answers one.")
     asked = [
-        AnswerRequest(short_id([settings.seed, at, list(messages)]), messages)
-        for at, messages in enumerate(map(messages_of, questions))
+        AnswerRequest(short_id([settings.seed, at, list(messages)]), tuple(messages))
+        for at, messages in enumerate(questions)
     ]
     chat_ids = (local.base.chat.prefix_ids(prompt, a.messages) for a in asked)
     room = local.base.context - max(map(len, chat_ids), default=0)

@@ -5,20 +5,22 @@ Each returns the object that the command draws; its `as_data()` is what `--json`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
+from bakery.api import asked
 from bakery.api.model import Model
-from bakery.app import adopt, background, chat, check, download, import_, jobs, revert, run
+from bakery.api.told import told
+from bakery.app import adopt, background, chat, check, download, gates, import_, jobs, revert, run
 from bakery.app import init as making
 from bakery.card import Card
 from bakery.errors import RepoError
 from bakery.records import BACKENDS
 from bakery.repo.look import diff, metrics, models, questions, show, status, target
 from bakery.repo.model_repo import ModelRepo, Place
-from bakery.reporting import Quiet, Reporter
+from bakery.reporting import Reporter
 
 if TYPE_CHECKING:
     from bakery.app.adopt import Adopted
@@ -51,10 +53,13 @@ class Repo:
     def __init__(
         self, path: str | Path = ".", *, progress: bool = True, backend: str | None = None
     ) -> None:
-        if backend is not None and backend not in BACKENDS:
+        if backend is not None and backend not in tuple(BACKENDS):
             raise RepoError(f"no backend is called {backend}",
                             hint=f"There are: {', '.join(BACKENDS)}.")  # fmt: skip
-        self._repo = ModelRepo.find(Path(path).expanduser(), backend=backend)
+        place = asked.path(path, "the repository")
+        if not place.is_dir():
+            raise RepoError(f"there is no folder {place}", hint="`Repo.init` makes a repository.")
+        self._repo = ModelRepo.find(place, backend=backend)
         self._progress = progress
 
     @classmethod
@@ -76,7 +81,7 @@ class Repo:
         `prompt` is a .md or .txt file to bake, `questions` a file of what to ask (without one the
         base model writes 100), `template` one of the gallery: "persona", "json-format", ….
         """
-        place = Path(folder).expanduser()
+        place = asked.path(folder, "the folder")
         making.init(
             place, base_model=base_model, revision=revision, owner=owner, name=name,
             prompt=None if prompt is None else Path(prompt).expanduser(),
@@ -113,6 +118,8 @@ class Repo:
 
     def plan(self, of: Place = "index") -> Plan:
         """Return what input.yml asks for, as it is added (or as it lies there: "worktree")."""
+        if of not in ("index", "worktree"):
+            raise RepoError(f'of is "index" or "worktree", not {of!r}')
         return self._repo.plan(of)
 
     def check(self, file: str | Path | None = None, *, sample: bool = False) -> Checked:
@@ -146,10 +153,11 @@ class Repo:
         What is there is kept. `detach`: in the background; `fetch` records it. `force` makes a bake
         again. `allow` waives stops: `questions`, `teacher`.
         """
-        wrong = set(stages) - set(run.STAGES)
+        wrong = {str(stage) for stage in stages} - set(run.STAGES)
         if wrong:
             raise RepoError(f"no stage is called {', '.join(sorted(wrong))}",
                             hint=f"There are: {', '.join(run.STAGES)}.")  # fmt: skip
+        gates.check_names(allow)
         chosen = [stage for stage in run.STAGES if not stages or stage in stages]
         with self._told() as reporter:
             if detach:
@@ -272,12 +280,5 @@ class Repo:
         with self._told() as reporter:
             return revert.revert(self._repo, names, reporter=reporter)
 
-    @contextmanager
-    def _told(self) -> Iterator[Reporter]:
-        if not self._progress:
-            yield Quiet()
-            return
-        from bakery.ui.progress import reporter
-
-        with reporter() as shown:
-            yield shown
+    def _told(self) -> AbstractContextManager[Reporter]:
+        return told(self._progress)

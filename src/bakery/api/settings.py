@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bakery import schema
+from bakery.api import asked
 from bakery.errors import ConfigError
 from bakery.repo.plan.planned import Head, Plan
 from bakery.repo.plan.resolve import resolve
@@ -47,6 +48,14 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Where each setting stands in input.yml."""
 
+ELSEWHERE = {
+    "lr": "learning_rate", "num_epochs": "epochs", "num_train_epochs": "epochs", "rank": "r",
+    "lora_r": "r", "alpha": "lora_alpha", "dropout": "lora_dropout", "max_new_tokens": "max_tokens",
+    "batch_size": "micro_batch_size", "per_device_train_batch_size": "micro_batch_size",
+    "random_seed": "seed", "lr_scheduler_type": "scheduler", "loss_temperature": "kl_temperature",
+}  # fmt: skip
+"""What other libraries call them."""
+
 SOURCE = "settings"
 
 
@@ -67,14 +76,14 @@ def planned(
     }
     for key, value in settings.items():
         if key not in KEYS:
-            guess = yaml_text.nearest(key, list(KEYS))
+            guess = ELSEWHERE.get(key) or yaml_text.nearest(key, list(KEYS))
             raise ConfigError(
                 f"bakery.bake has no setting {key!r}"
                 + (f": did you mean {guess!r}?" if guess else ""),
                 hint=f"There are: {', '.join(sorted(KEYS))}. What each does: docs/input-yml.md.",
             )
         if value is not None:
-            _put(document, KEYS[key], value)
+            _put(document, KEYS[key], asked.setting(key, value))
     try:
         spec = schema.load(dump(document), source=SOURCE, read=read)
     except ConfigError as error:
@@ -91,6 +100,9 @@ def _put(document: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 def _in_flat_names(message: str) -> str:
     """Return problems of a file that nobody wrote as problems of the settings it was made of."""
     message = re.sub(rf"(?m)^{SOURCE}:\d+:\d+: ", "", message)
-    for name, path in sorted(KEYS.items(), key=lambda item: -len(item[1])):
+    given = {"prompt": ("PROMPT", "teacher"), "name": ("TARGET", "name"), **KEYS}
+    for name, path in sorted(given.items(), key=lambda item: -len(item[1])):
         message = message.replace(".".join(path), name)
-    return message
+    message = re.sub(r"TARGET\.generators\.\d+(\.\w+)*", "questions", message)
+    lines = message.replace("BAKE.name", "name").splitlines()
+    return "\n".join(dict.fromkeys(lines))

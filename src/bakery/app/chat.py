@@ -7,6 +7,7 @@ adapter or a model that no repository knows.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,6 +157,11 @@ class Opened:
 
     def scale(self, strength: float) -> None:
         """Have more or less of the last bake, of all bakes where `whole_chain`."""
+        if isinstance(strength, bool | str) or not math.isfinite(strength):
+            raise ConfigError(
+                f"strength is a number, and not {strength!r}",
+                hint="0 is the model that a bake was made on, 1 the bake.",
+            )
         if self.dial is None and strength != 1:
             raise _nothing_to_scale(self.name)
         own = strength if self.whole_chain else 1.0

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakery.errors import GateError
+from bakery.errors import ConfigError, GateError
+from bakery.spelling import nearest
 
 if TYPE_CHECKING:
     from bakery.stages.look import Look
@@ -23,6 +24,16 @@ def poor(done: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     from bakery.stages import usable  # here: a set that no model wrote needs no judge
 
     return usable.poor(done["judged"])
+
+
+def check_names(allow: Collection[str]) -> None:
+    """Refuse to waive what nobody stops at."""
+    if unknown := [name for name in allow if name not in WAIVERS]:
+        guess = nearest(str(unknown[0]), WAIVERS)
+        raise ConfigError(
+            f"nothing stops at {unknown[0]!r}" + (f": did you mean {guess[0]!r}?" if guess else ""),
+            hint=f"What can be waived: {', '.join(WAIVERS)}.",
+        )
 
 
 def check_questions(done: Mapping[str, Any] | None, allow: Collection[str]) -> None:

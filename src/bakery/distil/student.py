@@ -65,9 +65,16 @@ def _with_adapter(
 ) -> PeftModel:
     if isinstance(asked, peft.PeftConfig):
         torch.manual_seed(args.seed)
-        made = peft.get_peft_model(model, asked)
+        try:
+            made = peft.get_peft_model(model, asked)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise ConfigError(f"the adapter of peft_config cannot be placed: {error}") from error
         assert isinstance(made, PeftModel)
         return made
+    if not isinstance(asked, LoraConfig | None):
+        raise ConfigError(
+            f"peft_config is a {type(asked).__name__}: give a peft.LoraConfig(...), or ours"
+        )
     lora = asked or LoraConfig()
     settled.lora(lora, settled.base_of(model.config), args)
     return loading.with_adapter(model, lora, source, DataConfig(), args)

@@ -93,9 +93,9 @@ def is_here(name: str | Path) -> bool:
     """Tell whether a name is that of a folder or a file, and so not a hub id."""
     try:
         path = Path(name).expanduser()
-    except RuntimeError:  # a home of somebody who is unknown here
+        return path.is_dir() or path.is_file()
+    except (OSError, RuntimeError, ValueError):  # too long, a home of somebody unknown, a NUL
         return False
-    return path.is_dir() or path.is_file()
 
 
 def unpacked_at(base: BaseModelId) -> str | None:

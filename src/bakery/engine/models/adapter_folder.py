@@ -41,8 +41,17 @@ def digest(folder: Path) -> str:
 
 def slices(folder: Path) -> list[Slice]:
     """Return which ranks of a composed adapter belong to which bake, oldest first."""
-    rows = json.loads((folder / SLICES).read_text(encoding="utf-8"))
-    return [Slice(**row) for row in rows]
+    try:
+        rows = json.loads((folder / SLICES).read_text(encoding="utf-8"))
+        found = [Slice(**row) for row in rows]
+        stops = [0, *(part.stop for part in found)]
+        if not found or any(p.start != before for p, before in zip(found, stops, strict=False)):
+            raise ValueError("its ranks do not follow one another")
+        if any(not 0 <= part.start < part.stop for part in found):
+            raise ValueError("it has a bake without ranks")
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise ModelError(f"{folder / SLICES} is damaged: {error}") from error
+    return found
 
 
 def write_slices(folder: Path, rows: Sequence[Slice]) -> None:

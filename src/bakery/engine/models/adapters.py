@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
@@ -42,8 +43,14 @@ def peft_on_new_transformers() -> Iterator[None]:
 
 @peft_on_new_transformers()
 def attach_parent(model: PreTrainedModel, folder: Path) -> PeftModel:
-    """Put a composed adapter on its base, frozen."""
-    return PeftModel.from_pretrained(model, str(folder), adapter_name=PARENT, is_trainable=False)
+    """Put a composed adapter on its base, frozen; ModelError where it is damaged or of another."""
+    try:
+        return PeftModel.from_pretrained(
+            model, str(folder), adapter_name=PARENT, is_trainable=False
+        )
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ModelError(f"the adapter in {folder} cannot be loaded: {said}") from error
 
 
 @peft_on_new_transformers()

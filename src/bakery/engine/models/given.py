@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bakery.engine.models.models import BaseModel, end_ids, refuse_other_than_text
@@ -25,7 +25,17 @@ def base_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> BaseM
     """
     name = model.name_or_path or type(model).__name__
     refuse_other_than_text(name, model.config)
-    if any(isinstance(module, LoraLayer) for module in model.modules()):
+    if not model.can_generate():
+        raise ModelError(f"{name} has no language model's head: load it as a causal language model")
+    if any(tensor.is_meta for tensor in model.state_dict().values()):
+        raise ModelError(f"{name} has no weights yet: it is on the meta device")
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"the tokenizer has {len(tokenizer)} tokens, and {name} embeddings of {rows}",
+            hint="Give the tokenizer of this model, or resize its embeddings.",
+        )
+    if any(isinstance(module, BaseTunerLayer) for module in model.modules()):
         raise ModelError(
             f"{name} already carries an adapter, which would be taken for the base",
             hint="Give the base itself, and the bake to go on from as `parent`.",
