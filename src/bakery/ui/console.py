@@ -18,7 +18,7 @@ from rich.text import Text
 
 from bakery.card import FEWEST_STIMULI, Card
 from bakery.plain import plain
-from bakery.records import given_name
+from bakery.records import ModelRef, given_name
 from bakery.repo.files.names import ABOUT
 from bakery.ui import narrow
 from bakery.ui.chart import number
@@ -122,7 +122,15 @@ def show_run(report: RunReport, *, as_json: bool = False) -> None:
             if text.startswith(WARNING):
                 out.print(f"\n{harmless(text)}", markup=False)
     if report.model is not None:
-        say(f"\nTalk to it: bgit chat {report.model.bake}")
+        say_next(report.model, report.result or {})
+
+
+def say_next(model: ModelRef, result: Mapping[str, Any]) -> None:
+    """Say what to do with a new model: what learnt made-up answers is nobody to talk to."""
+    if "backend" in result:
+        say(f"\nIt learnt made-up answers: `bgit revert {model.bake}` takes it back.")
+    else:
+        say(f"\nTalk to it: bgit chat {model.bake}")
 
 
 def show_reverted(found: Reverted) -> None:

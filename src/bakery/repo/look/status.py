@@ -193,6 +193,8 @@ def _next(status: Status) -> str:
         return "bgit adopt base, or bgit adopt <model>"
     if status.unrecorded:
         return f"bgit run bake   (records {status.unrecorded}, which is baked already)"
+    if status.last and status.last.backend and not status.jobs:
+        return f"bgit revert {status.last.name}   (it learnt made-up answers)"
     if not status.is_configured:
         return "write in input.yml what to bake, then `bgit add input.yml`"
     if any(job.branch == status.branch for job in status.jobs):
