@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -26,6 +26,7 @@ from bakery.ui.harmless import HarmlessConsole, harmless, harmless_json
 from bakery.ui.progress import WARNING, duration
 
 if TYPE_CHECKING:
+    from bakery.app.drafts import Template
     from bakery.app.init import Made
     from bakery.app.revert import Reverted
     from bakery.app.run import RunReport
@@ -93,6 +94,14 @@ def show_created(made: Made) -> None:
         "bgit run stim rollout bake",
     ):
         out.print(f"  {line}", soft_wrap=True)
+
+
+def show_templates(templates: Sequence[Template]) -> None:
+    """Print the gallery that `bgit init --template` takes a name from."""
+    table = pairs()
+    for template in templates:
+        table.add_row(template.name, template.what)
+    lay(open_console(), table)
 
 
 def show_run(report: RunReport, *, as_json: bool = False) -> None:
