@@ -108,9 +108,10 @@ class Conversation:
     """The sides of a comparison, where a single voice answers and could be compared."""
 
     def compared(self, text: str) -> tuple[Conversation, str]:
-        """Return all sides with what was said so far, and what to ask them: a text, or the last.
+        """Return all sides without a history, and what to ask them: a text, or the last question.
 
-        What they answer is not remembered here.
+        Behind what the baked model said before, the others would speak as it does. What they
+        answer is not remembered here.
         """
         if len(self.voices) > 1:
             raise ConfigError("several answer already: ask a question")
@@ -119,13 +120,10 @@ class Conversation:
                 f"{self.voices[0].speaker.name} has no prompt to be compared with",
                 hint="A bake of this repository has: `bgit models` lists them.",
             )
-        turns = list(self.voices[0].turns)
         if not text and not self.asked:
             raise ConfigError("nothing was asked yet: /compare TEXT asks something")
-        if not text:
-            text, turns = self.asked[-1], turns[:-2]
-        sides = [replace(voice, turns=list(turns)) for voice in self.beside]
-        return Conversation(sides, self.settings, self.system), text
+        sides = [replace(voice, turns=[]) for voice in self.beside]
+        return Conversation(sides, self.settings, self.system), text or self.asked[-1]
 
     def reply(self, text: str) -> Generator[tuple[str, str], None, list[Answer]]:
         """Yield (label, piece) of each voice in turn, and return their answers.

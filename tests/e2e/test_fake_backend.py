@@ -28,9 +28,22 @@ def faked(new_repository: Typist, tmp_path_factory: pytest.TempPathFactory) -> T
 def test_it_is_recorded_as_made_up(faked):
     assert "/fake_first_" in faked.parent()
     assert "\n      backend: fake\n" in faked.read("recipe.yml")
-    assert "learnt made-up answers, of the fake backend" in faked.must("status")
+    assert "learnt made-up answers of the fake backend" in faked.must("status")
     shown = json.loads(faked.must("show", "parent", "--json"))
     assert "its answers are made up, by the fake backend" in json.dumps(shown)
+
+
+def test_whoever_made_it_is_told_how_to_take_it_back(new_repository, workplace):
+    typist = copied(new_repository, workplace / "demo")
+    typist.commit(ASKED)
+    done = typist("run", "--backend", "fake")
+    name = typist.parent().split("/")[2]
+    assert done.out.endswith(f"It learnt made-up answers: `bgit revert {name}` takes it back.\n")
+    assert "Talk to it" not in done.out
+    assert "as under the prompt" not in done.out + done.err
+    assert f"next: bgit revert {name} " in typist.must("status")
+    typist.must("revert", name)
+    assert "next: bgit revert" not in typist.must("status")
 
 
 def test_it_is_neither_downloaded_nor_pushed(faked):
@@ -56,7 +69,7 @@ def test_it_is_made_in_the_background(faked, workplace):
     typist = copied(faked, workplace / "demo")
     typist.commit(input_yml(prompt="Sing.", bake="third"))
     typist.must("run", "--detach", "--backend", "fake")
-    typist.must("fetch", "--wait")
+    assert "takes it back" in typist.must("fetch", "--wait")
     assert "/fake_third_" in typist.parent()
 
 

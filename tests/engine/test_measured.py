@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -62,6 +63,11 @@ def test_questions_that_may_be_answered_otherwise_are_told_of() -> None:
 @pytest.mark.parametrize("after", [{"t/a": Fidelity(0.3, 0.9, 10, 0.9)}, {}])
 def test_what_was_learnt_or_not_measured_is_no_news(after: dict[str, Fidelity]) -> None:
     assert list(measured.notes(after, MIX)) == []
+
+
+def test_of_made_up_answers_nothing_is_told() -> None:
+    made_up = replace(MIX, targets=[{"name": "t", "id": "t", "backend": "fake"}])
+    assert list(measured.notes({"t/a": Fidelity(0.3, 0.9, 10, 2.25)}, made_up)) == []
 
 
 def test_the_largest_divergence_of_all_parts_is_kept() -> None:

@@ -141,10 +141,10 @@ def test_every_other_verb_is_gits_own_to_the_letter(repo, words):
     assert (ours.returncode, ours.stdout, ours.stderr) == (own.returncode, own.stdout, own.stderr)
 
 
-def test_a_misspelt_command_of_ours_is_suggested_after_gits_own_message(repo):
+def test_a_misspelt_command_of_ours_is_suggested_before_gits_own_message(repo):
     ours, own = typed("staus"), git("staus")
     assert (ours.returncode, ours.stdout) == (own.returncode, own.stdout)
-    assert ours.stderr == own.stderr + "hint: did you mean `bgit status`?\n"
+    assert ours.stderr == "hint: did you mean `bgit status`?\n" + own.stderr
 
 
 def test_a_verb_of_gits_that_fails_gets_no_suggestion(repo):

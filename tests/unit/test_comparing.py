@@ -68,19 +68,20 @@ def test_compare_asks_all_sides_and_remembers_nothing_of_it():
     assert obeyed.of is not None
     found = chat._follow(obeyed.of.reply("Two?"))
     assert [answer.label for answer in found] == ["base", "prompted", "baked"]
-    # One question and its answer before, the system prompt where it is taught: roles u, a, u.
-    assert [answer.text for answer in found] == ["u/a/u Two?", "s/u/a/u Two?", "u/a/u Two?"]
+    # Without what the bake said before, and with the system prompt where it is taught.
+    assert [answer.text for answer in found] == ["u Two?", "s/u Two?", "u Two?"]
     assert conversation.asked == ["One?"]
     assert all(not voice.turns for voice in conversation.beside)
 
 
-def test_compare_without_a_text_asks_the_last_question_in_its_place():
+def test_compare_without_a_text_asks_the_last_question_alone():
     conversation = with_sides()
-    chat._follow(conversation.reply("One?"))
+    for question in ("One?", "Two?"):
+        chat._follow(conversation.reply(question))
     obeyed = slash.obey(conversation, Typed("/compare", ""))
     assert obeyed.of is not None
-    assert obeyed.ask == "One?"
-    assert chat._follow(obeyed.of.reply("One?"))[0].text == "u One?"
+    assert obeyed.ask == "Two?"
+    assert chat._follow(obeyed.of.reply("Two?"))[0].text == "u Two?"
 
 
 @pytest.mark.parametrize(
@@ -97,4 +98,6 @@ def test_where_nothing_can_be_compared_compare_says_why(conversation, text, says
 
 
 def test_the_command_is_listed():
-    assert "/compare TEXT" in slash.obey(compared(), Typed("/help", "")).said
+    (line,) = [row for row in slash.obey(compared(), Typed("/help", "")).said.splitlines()
+               if "/compare TEXT" in row]  # fmt: skip
+    assert line.endswith("last question, alone")

@@ -159,3 +159,9 @@ def test_bash_completes_by_the_script(repo, tmp_path: Path):
 def test_another_shell_is_refused_with_those_there_are(word, workplace):
     done = typed_here("completion", *([word] if word else []))
     assert (done.exit_code, "bash, zsh, fish" in done.output) == (2, True)
+
+
+def test_without_a_word_the_shells_are_named(workplace):
+    done = typed_here("completion")
+    assert done.exit_code == 2
+    assert "error: name a shell: bash, zsh, fish\n" in done.output

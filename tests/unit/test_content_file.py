@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bakery import schema
+from bakery.app import check
 from bakery.errors import ConfigError, RepoError
 from bakery.repo.look.status import status
 from bakery.repo.model_repo import ModelRepo
@@ -133,10 +134,51 @@ def test_a_file_that_is_not_added_is_named_before_anything_runs(repo):
     write(repo, "input.yml", FILED)
     write(repo, "yoda.md", "You are Yoda.\n")
     git(repo.root, "add", "input.yml")
-    with pytest.raises(ConfigError, match=r"3:.*it is not added; .*`bgit add yoda\.md`"):
+    with pytest.raises(ConfigError, match=r"3:.*it is not added$") as refused:
         repo.plan("index")
+    assert refused.value.hint == "Run `bgit add yoda.md`."
+    (repo.root / "yoda.md").rename(repo.root / "elsewhere.md")
+    with pytest.raises(ConfigError) as refused:
+        repo.plan("index")
+    assert refused.value.hint == "Write it, then `bgit add yoda.md`."
+    (repo.root / "elsewhere.md").rename(repo.root / "yoda.md")
     git(repo.root, "add", "yoda.md")
     assert repo.plan("index") == repo.plan("worktree")
+
+
+@pytest.mark.parametrize(
+    ("added", "next_one"),
+    [
+        ((), "bgit add input.yml yoda.md &&"),
+        (("input.yml",), "bgit add yoda.md &&"),
+        (("yoda.md",), "bgit add input.yml &&"),
+    ],
+)
+def test_the_next_thing_is_to_add_all_that_input_yml_names(repo, added, next_one):
+    git(repo.root, "commit", "-q", "--allow-empty", "-m", "first")
+    write(repo, "input.yml", FILED)
+    write(repo, "yoda.md", "You are Yoda.\n")
+    for path in added:
+        git(repo.root, "add", path)
+    assert status(repo).next == f'{next_one} bgit commit -m "..."'
+    if added == ("input.yml",):
+        git(repo.root, "commit", "-qm", "too early")
+        assert status(repo).next == f'{next_one} bgit commit -m "..."'
+
+
+def test_input_yml_is_to_be_fixed_where_adding_a_file_would_not_help(repo):
+    write(repo, "input.yml", FILED)
+    git(repo.root, "add", "input.yml")
+    assert status(repo).next.startswith("fix input.yml")
+
+
+def test_check_says_which_named_files_are_not_added(repo):
+    write(repo, "input.yml", FILED)
+    write(repo, "yoda.md", "You are Yoda.\n")
+    told = "yoda.md is not added yet: `bgit add yoda.md`"
+    assert told in check.check(repo).as_data()["warnings"]
+    git(repo.root, "add", "yoda.md")
+    assert told not in check.check(repo).as_data()["warnings"]
 
 
 def test_a_file_that_is_edited_since_is_named_before_a_bake_and_by_status(repo, capsys):

@@ -276,8 +276,9 @@ def test_what_commands_say_in_a_pipe_is_no_answer(capsys):
 
 
 def test_what_goes_wrong_in_a_pipe_ends_it(capsys):
-    with pytest.raises(ConfigError, match="there is no /hlep"):
-        piped(alone(), ["/hlep", "one"], capsys)
+    with pytest.raises(ConfigError, match="there is no /hlep") as wrong:
+        piped(alone(), ["zero", "/hlep", "one"], capsys)
+    assert (wrong.value.exit_code, capsys.readouterr().out) == (2, "u zero\n")
     with pytest.raises(ConfigError, match="does not fit"):
         piped(Conversation([Voice("", Fails())]), ["one"], capsys)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+from rich.text import Text
 
 from bakery.app import drafts
 from bakery.errors import ConfigError, RepoError
 from bakery.repo.model_repo import ModelRepo
+from bakery.ui import console
 from tests.support.commands import typed_here
 from tests.support.recorded import BASE, git
 
@@ -64,11 +67,26 @@ def test_a_wrong_template_lists_them_with_the_nearest(workplace):
     assert not (workplace / "x").exists()
 
 
-@pytest.mark.parametrize("words", [["--template"], ["x", "--template"]])
-def test_a_template_without_a_name_lists_them(words, workplace):
-    done = typed_here("init", *words)
+def test_a_template_without_a_name_lists_them():
+    done = typed_here("init", "--template")
+    assert done.exit_code == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()] == NAMES
+
+
+def test_on_a_narrow_terminal_the_gallery_is_folded(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    console.show_templates(drafts.templates())
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(Text.from_ansi(line).plain) for line in lines) <= 50
+    assert len(lines) > len(NAMES)
+
+
+def test_a_repository_of_no_template_is_not_made(workplace):
+    done = typed_here("init", "x", "--template")
     assert done.exit_code == 2
     assert all(name in done.output for name in NAMES)
+    assert not (workplace / "x").exists()
 
 
 def test_a_template_that_tiny_does_not_obey_says_so(workplace):

@@ -133,6 +133,7 @@ def test_a_misspelt_target_gets_the_nearest(repo, words):
     [
         (["rnu"], 1, "did you mean `bgit run`?"),
         (["stauts"], 1, "did you mean `bgit status`?"),
+        (["bake"], 1, "did you mean `bgit run bake`?"),
         (["run", "rollot"], 2, "did you mean `rollout`? `bgit run --help`"),
         (["run", "--alow", "teacher"], 2, "--allow"),
         (["run", "--allow", "techer"], 2, "did you mean `teacher`?"),

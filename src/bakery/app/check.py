@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from bakery.errors import BakeryError, ConfigError
 from bakery.plain import plain
 from bakery.records import ASK_A_MODEL
 from bakery.repo.files.names import INPUT
+from bakery.repo.git import plain_path
 from bakery.repo.look.check import forecast
 from bakery.repo.look.forecasts import Forecast, TargetForecast
 from bakery.repo.model_repo import ModelRepo
@@ -67,6 +69,8 @@ def check(repo: ModelRepo, file: Path | None = None, *, sample: Reporter | None 
     try:
         plan = repo.plan("worktree") if file is None else repo.plan_of(_text(file), source)
         found = _forecast(repo, plan)
+        if file is None:
+            found = replace(found, warnings=(*found.warnings, *_unadded(repo, plan)))
     except ConfigError as error:
         return Checked(source, None, CheckError(error.message, hint=error.hint))
     if sample is None:
@@ -117,6 +121,14 @@ def _text(file: Path) -> str:
         raise ConfigError(f"{file} is not UTF-8 text", hint="Save it as UTF-8.") from error
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _unadded(repo: ModelRepo, plan: Plan) -> Iterator[str]:
+    """Yield a sentence for each file that input.yml names and that a run would not find."""
+    if plan.sources:
+        for path, how in repo.git.statuses(sorted(set(map(plain_path, plan.sources)))).items():
+            if how in ("??", "!!"):
+                yield f"{path} is not added yet: `bgit add {shlex.quote(path)}`"
 
 
 def _unasked(repo: ModelRepo, found: Forecast) -> Iterator[str]:

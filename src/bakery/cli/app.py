@@ -124,9 +124,8 @@ class LazyGroup(click.Group):
         if verb == "push" and not {"-h", "--help"} & set(arguments):
             _refuse_made_up(arguments[1:])
         if not verb.startswith("-") and not ours:
+            self._suggest(verb)
             code = passthrough.hand_to_git(arguments)
-            if code == passthrough.NO_SUCH_VERB:
-                self._suggest(verb)
             if (
                 verb == "commit"
                 and code == 0
@@ -139,9 +138,10 @@ class LazyGroup(click.Group):
 
     def _suggest(self, verb: str) -> None:
         """Name the command of ours that a verb which git does not know most likely means."""
-        near = nearest(verb, self.list_commands(click.Context(self)))
+        known = {name: name for name in names()} | {"bake": "run bake"}
+        near = nearest(verb, known)
         if near and not passthrough.is_known(verb):
-            rim.show_hint(f"did you mean `bgit {near[0]}`?")
+            rim.show_hint(f"did you mean `bgit {known[near[0]]}`?")
 
 
 def _show_version(ctx: click.Context, param: click.Parameter, asked: bool) -> None:

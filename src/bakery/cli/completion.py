@@ -65,8 +65,9 @@ def completion(answer: bool, words: tuple[str, ...]) -> None:
         return
     if len(words) != 1 or words[0] not in SCRIPTS:
         near = nearest(words[0], SCRIPTS) if words else []
+        told = f"{' '.join(words)} is not one of" if words else "name a shell:"
         raise ConfigError(
-            f"{' '.join(words) or 'no word'} is not one of {', '.join(SCRIPTS)}",
+            f"{told} {', '.join(SCRIPTS)}",
             hint=f"did you mean `{near[0]}`?" if near else "`bgit help completion` says how.",
         )
     click.echo(SCRIPTS[words[0]], nl=False)

@@ -62,6 +62,9 @@ def init(
     repository gets one commit with bgit's files.
     """
     if folder is None:
+        if template == "":
+            console.show_templates(drafts.templates())
+            return
         if template is not None:
             drafts.of_template(template)
         raise click.UsageError("Missing argument 'NAME'.", click.get_current_context())

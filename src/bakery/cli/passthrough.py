@@ -7,9 +7,6 @@ from collections.abc import Sequence
 
 from bakery.errors import RepoError
 
-NO_SUCH_VERB = 1
-"""How git ends where it does not know a verb; many verbs use the same code for themselves."""
-
 
 def hand_to_git(arguments: Sequence[str]) -> int:
     """Run git with the arguments as they were typed, on this terminal; return its exit code."""

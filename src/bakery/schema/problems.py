@@ -47,12 +47,18 @@ class Problems:
         self.unfilled: set[Path] = set()
         """Sections whose template is not there: what they lack may be in it."""
         self._found: dict[str, tuple[int, int]] = {}
+        self._hints: dict[str, str] = {}
         self._sections: set[str | int] = set()
 
-    def add(self, sentence: str, *path: str | int, key: bool = False) -> None:
-        """Note a problem at a path."""
+    def add(
+        self, sentence: str, *path: str | int, key: bool = False, hint: str | None = None
+    ) -> None:
+        """Note a problem at a path. `hint` None: the file is to be fixed."""
         line, column = position(self.places.document, path, key=key)
-        self._found.setdefault(f"{self.places.source}:{line}:{column}: {sentence}", (line, column))
+        told = f"{self.places.source}:{line}:{column}: {sentence}"
+        self._found.setdefault(told, (line, column))
+        if hint:
+            self._hints[told] = hint
         self._sections.update(path[:1])
 
     def add_errors(self, error: ValidationError, model: type[BaseModel], within: Path = ()) -> None:
@@ -76,7 +82,8 @@ class Problems:
         """Raise one ConfigError that lists everything found, in the order of the file."""
         if self._found:
             lines = sorted(self._found, key=lambda line: self._found[line])
-            raise ConfigError("\n".join(lines), hint=self.hint)
+            hints = dict.fromkeys(self._hints.get(line, self.hint) for line in lines)
+            raise ConfigError("\n".join(lines), hint=" ".join(hints))
 
 
 def advice(word: str, known: Sequence[str]) -> str:

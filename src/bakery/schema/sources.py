@@ -124,8 +124,8 @@ class Sources:
             try:
                 return self.read(path)
             except (OSError, ValueError, BakeryError) as error:
-                self.problems.add(
-                    f"{what} {path!r} cannot be read: {error}; write it, then `bgit add {path}`",
-                    *at,
-                )
+                hint = error.hint if isinstance(error, BakeryError) else None
+                to_do = "" if hint else f"; write it, then `bgit add {path}`"
+                sentence = f"{what} {path!r} cannot be read: {error}{to_do}"
+                self.problems.add(sentence, *at, hint=hint)
         return None

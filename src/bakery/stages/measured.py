@@ -92,8 +92,11 @@ def trained_on(mixture: Mix) -> list[Pair]:
 def notes(after: Measured, mixture: Mix) -> Iterator[str]:
     """Yield what a mean hides: questions that the bake answers otherwise than the prompt does.
 
-    One token is enough for that, as of a name, and hardly moves the mean over all.
+    One token is enough for that, as of a name, and hardly moves the mean over all. Of answers that
+    were made up nothing is wanted.
     """
+    if any("backend" in target for target in mixture.targets):
+        return
     left = [key for key in after if after[key].worst >= OTHERWISE]
     if left:
         left.sort(key=lambda key: (-after[key].worst, key))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -18,7 +18,7 @@ from rich.text import Text
 
 from bakery.card import FEWEST_STIMULI, Card
 from bakery.plain import plain
-from bakery.records import given_name
+from bakery.records import ModelRef, given_name
 from bakery.repo.files.names import ABOUT
 from bakery.ui import narrow
 from bakery.ui.chart import number
@@ -26,6 +26,7 @@ from bakery.ui.harmless import HarmlessConsole, harmless, harmless_json
 from bakery.ui.progress import WARNING, duration
 
 if TYPE_CHECKING:
+    from bakery.app.drafts import Template
     from bakery.app.init import Made
     from bakery.app.revert import Reverted
     from bakery.app.run import RunReport
@@ -95,6 +96,14 @@ def show_created(made: Made) -> None:
         out.print(f"  {line}", soft_wrap=True)
 
 
+def show_templates(templates: Sequence[Template]) -> None:
+    """Print the gallery that `bgit init --template` takes a name from."""
+    table = pairs()
+    for template in templates:
+        table.add_row(template.name, template.what)
+    lay(open_console(), table)
+
+
 def show_run(report: RunReport, *, as_json: bool = False) -> None:
     """Say what a run found or made: counts, the model, its card, the commit."""
     if as_json:
@@ -122,7 +131,15 @@ def show_run(report: RunReport, *, as_json: bool = False) -> None:
             if text.startswith(WARNING):
                 out.print(f"\n{harmless(text)}", markup=False)
     if report.model is not None:
-        say(f"\nTalk to it: bgit chat {report.model.bake}")
+        say_next(report.model, report.result or {})
+
+
+def say_next(model: ModelRef, result: Mapping[str, Any]) -> None:
+    """Say what to do with a new model: what learnt made-up answers is nobody to talk to."""
+    if "backend" in result:
+        say(f"\nIt learnt made-up answers: `bgit revert {model.bake}` takes it back.")
+    else:
+        say(f"\nTalk to it: bgit chat {model.bake}")
 
 
 def show_reverted(found: Reverted) -> None:

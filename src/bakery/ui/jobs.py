@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bakery.card import Card
-from bakery.records import given_name
+from bakery.records import ModelRef, given_name
 from bakery.store.job import GO_ON, Fetched, Job
-from bakery.ui.console import lay, open_console, pairs, say, show_card, show_json
+from bakery.ui.console import lay, open_console, pairs, say, say_next, show_card, show_json
 from bakery.ui.progress import duration
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _say_recorded(job: Job, result: Mapping[str, Any]) -> None:
     lay(out, table)
     say("")
     show_card(Card.from_data(result["card"]), seconds=result.get("seconds"))
-    say(f"\nTalk to it: bgit chat {str(job.model).split('/')[2]}")
+    say_next(ModelRef.parse(str(job.model)), result)
 
 
 def _what(job: Job) -> str:

@@ -170,7 +170,7 @@ COMMANDS: Mapping[str, Command] = {
     "/status": Command("", "model, system prompt, settings, length", _status),
     "/retry": Command("", "ask the last question again", _retry),
     "/compare": Command(
-        "TEXT", "base, prompted and baked answer TEXT, else the last question", _compare
+        "TEXT", "base, prompted and baked answer TEXT, else the last question, alone", _compare
     ),
     "/undo": Command("", "take the last question and its answer back", _undo),
     "/history": Command("", "show what was said", _history),

@@ -138,10 +138,7 @@ def status(repo: ModelRepo) -> Status:
     unreadable: list[str] = []
     jobs = job.listed(repo.store, repository=repo.git.common_dir, note=unreadable.append)
     stages = progress.stages(repo.store, plan, jobs) if plan is not None else ()
-    named = dict.fromkeys(map(plain_path, plan.sources)) if plan else {}
-    statuses = repo.git.statuses([INPUT, BREAD, RECIPE, *named])
-    edited = any(statuses.get(path, "  ")[1] != " " for path in (INPUT, *named))
-    draft, draft_problem = _draft(repo) if edited else (plan, None)
+    draft, draft_problem, statuses = _folder(repo, plan, problem)
     newest = list(bakes.values())[-1].model if bakes else None
     return Status(
         repository=f"{now.owner}/{now.name}",
@@ -183,11 +180,12 @@ def _next(status: Status) -> str:
     change = status.change
     if any(job.branch == status.branch for job in status.fetchable):
         return "bgit fetch"
-    if status.draft_problem or (status.problem and change in (None, ADDED)):
+    unadded = _unadded(status)
+    if status.draft_problem or (status.problem and change in (None, ADDED) and not unadded):
         return "fix input.yml, then `bgit add input.yml`"
     if change == DELETED:
         return f"git restore {INPUT}"
-    if unadded := _unadded(status):
+    if unadded:
         return f'bgit add {" ".join(map(shlex.quote, unadded))} && bgit commit -m "..."'
     if any(path not in (BREAD, RECIPE) for path, _ in _changed(status)):
         return 'bgit commit -m "..."'
@@ -195,6 +193,8 @@ def _next(status: Status) -> str:
         return "bgit adopt base, or bgit adopt <model>"
     if status.unrecorded:
         return f"bgit run bake   (records {status.unrecorded}, which is baked already)"
+    if status.last and status.last.backend and not status.jobs:
+        return f"bgit revert {status.last.name}   (it learnt made-up answers)"
     if not status.is_configured:
         return "write in input.yml what to bake, then `bgit add input.yml`"
     if any(job.branch == status.branch for job in status.jobs):
@@ -253,6 +253,25 @@ def _plan(repo: ModelRepo) -> tuple[bool, Plan | None, str | None]:
         return True, repo.plan("index"), None
     except ConfigError as error:
         return True, None, _told(error)
+
+
+def _folder(
+    repo: ModelRepo, plan: Plan | None, problem: str | None
+) -> tuple[Plan | None, str | None, dict[str, str]]:
+    """Return what the folder's input.yml means, why it cannot be read, and what git says.
+
+    A file that it names and that is not added yet may be all that is wrong with what is added.
+    """
+    named = dict.fromkeys(map(plain_path, plan.sources)) if plan else {}
+    statuses = repo.git.statuses([INPUT, BREAD, RECIPE, *named])
+    edited = any(statuses.get(path, "  ")[1] != " " for path in (INPUT, *named))
+    if not edited and problem is None:
+        return plan, None, statuses
+    draft, draft_problem = _draft(repo)
+    also = [path for path in map(plain_path, draft.sources) if path not in named] if draft else []
+    if also:
+        statuses |= repo.git.statuses(also)
+    return draft, draft_problem if edited else None, statuses
 
 
 def _draft(repo: ModelRepo) -> tuple[Plan | None, str | None]:
