@@ -115,6 +115,14 @@ def test_a_prompt_replaces_no_file_of_another_content(workplace):
     assert [path.name for path in (workplace / "x").iterdir()] == ["prompt.md"]
 
 
+def test_a_prompt_in_git_s_own_folder_is_refused(workplace):
+    git(workplace, "init", "-q", "x")
+    (workplace / "x" / ".git" / "p.md").write_text(PROMPT, encoding="utf-8")
+    done = typed_here("init", "x", "--prompt", "x/.git/p.md")
+    assert (done.exit_code, "where the repository cannot keep it" in done.output) == (2, True)
+    assert [path.name for path in (workplace / "x").iterdir()] == [".git"]
+
+
 def test_where_it_fails_no_draft_is_left(workplace, monkeypatch):
     (workplace / "mine.md").write_text(PROMPT, encoding="utf-8")
     (workplace / "x").mkdir()

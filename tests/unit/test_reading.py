@@ -73,6 +73,16 @@ def test_a_link_is_refused_wherever_it_is_read(repo, place, path):
         read(repo, place, path)
 
 
+@pytest.mark.parametrize("place", PLACES)
+def test_a_file_of_another_repository_is_refused_wherever_it_is_read(repo, place):
+    git(repo.root, "init", "-q", "other")
+    git(repo.root / "other", "commit", "-q", "--allow-empty", "-m", "One")
+    write(repo, "other/data/q.txt", "one\n")
+    keep(repo)
+    with pytest.raises(RepoError, match=r"other/data/q\.txt is of another git repository, other:"):
+        read(repo, place, "other/data/q.txt")
+
+
 def test_questions_are_drawn_from_no_link(repo):
     write(repo, "data/q.txt", "Who?\n")
     (repo.root / "q.txt").symlink_to("data/q.txt")

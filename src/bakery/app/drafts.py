@@ -16,7 +16,7 @@ from pathlib import Path
 from bakery import schema
 from bakery.errors import ConfigError
 from bakery.repo.files.names import ABOUT, INPUT
-from bakery.schema.data_sets import FILE_KINDS
+from bakery.schema.data_sets import FILE_KINDS, leaves_repository
 from bakery.settings import prefix
 from bakery.yaml.text import nearest
 
@@ -112,10 +112,15 @@ def _questions(path: Path) -> bytes:
 
 def _place(path: Path, folder: Path, otherwise: str) -> str:
     """Return where a file lies in a repository: where it is, if that is inside of it."""
-    try:
-        return path.expanduser().resolve().relative_to(folder.resolve()).as_posix()
-    except ValueError:
+    whole, top = path.expanduser().resolve(), folder.resolve()
+    if not whole.is_relative_to(top):
         return otherwise
+    place = whole.relative_to(top).as_posix()
+    if leaves_repository(place):
+        raise ConfigError(
+            f"{path} lies where the repository cannot keep it", hint="Put it beside input.yml."
+        )
+    return place
 
 
 def _scalar(path: str) -> str:

@@ -11,6 +11,7 @@ from bakery.errors import ConfigError, RepoError
 from bakery.repo.git import Git, plain_path
 
 _LINK = "120000"
+_SUBMODULE = "160000"
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _POINTER_BYTES = 1024
 """A pointer of Git LFS is shorter than this, says its specification."""
@@ -18,7 +19,11 @@ _POINTER_BYTES = 1024
 
 def in_folder(root: Path, name: str) -> bytes:
     """Return a file's content as it lies in the folder."""
-    data = plain_file(root, plain_path(name)).read_bytes()
+    path = plain_path(name)
+    for above in list(PurePosixPath(path).parents)[:-1]:
+        if (root / above / ".git").exists():
+            raise _of_another(path, above)
+    data = plain_file(root, path).read_bytes()
     _refuse_pointer(data, name)
     return data
 
@@ -103,6 +108,8 @@ def _blob_and_content(git: Git, path: str, at: str | None) -> tuple[bytes, bytes
             found = git.entry(str(above), at=at)
             if found is not None and found.mode == _LINK:
                 raise _leads_elsewhere(path)
+            if found is not None and found.mode == _SUBMODULE:
+                raise _of_another(path, above)
         return None
     if entry.mode == _LINK:
         raise _leads_elsewhere(path)
@@ -119,6 +126,13 @@ def _leads_elsewhere(name: str) -> RepoError:
     return RepoError(
         f"{name} is, or leads through, a symbolic link: git keeps only where it points to",
         hint=f"Put the file itself in its place, then `bgit add {name}`.",
+    )
+
+
+def _of_another(name: str, above: PurePosixPath) -> RepoError:
+    return RepoError(
+        f"{name} is of another git repository, {above}: this one does not keep it",
+        hint=f"Put the file outside of {above}, then `bgit add` it.",
     )
 
 
