@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,22 @@ def test_a_prompt_replaces_no_file_of_another_content(workplace):
     assert [path.name for path in (workplace / "x").iterdir()] == ["prompt.md"]
 
 
+@pytest.mark.parametrize("option", ["--prompt", "--questions"])
+@pytest.mark.parametrize(("name", "says"), [("pipe.txt", "is a pipe or a device"),
+                                            ("folder.txt", "is a folder"),
+                                            ("huge.txt", "is larger than")])  # fmt: skip
+def test_what_never_ends_is_not_read(name, says, option, workplace):
+    os.mkfifo(workplace / "pipe.txt")
+    (workplace / "folder.txt").mkdir()
+    with (workplace / "huge.txt").open("wb") as huge:
+        huge.truncate((4 << 30) + 1)
+    (workplace / "q.txt").write_text("Who?\n", encoding="utf-8")
+    words = ["--prompt", "q.txt"] if option == "--questions" else []
+    done = typed_here("init", "x", *words, option, name)
+    assert (done.exit_code, f"{name} {says}" in done.output) == (2, True), done.output
+    assert not (workplace / "x").exists()
+
+
 def test_a_prompt_in_git_s_own_folder_is_refused(workplace):
     git(workplace, "init", "-q", "x")
     (workplace / "x" / ".git" / "p.md").write_text(PROMPT, encoding="utf-8")
@@ -163,7 +180,7 @@ def test_what_is_no_prompt_is_refused(name, content, says, workplace):
         (["x", "--template", "persona", "--prompt", "q.txt"], "give it alone"),
         (["x", "--prompt", "q.txt", "--questions", "q.pdf"], "is not a kind of file"),
         (["x", "--prompt", "q.txt", "--questions", "empty.txt"], "it has no questions"),
-        (["x", "--prompt", "q.txt", "--questions", "gone.csv"], "cannot be read"),
+        (["x", "--prompt", "q.txt", "--questions", "gone.csv"], "no such file"),
         ([], "Missing argument 'NAME'"),
     ],
 )

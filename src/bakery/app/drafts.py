@@ -17,6 +17,7 @@ from bakery import schema
 from bakery.errors import ConfigError
 from bakery.repo.files.names import ABOUT, INPUT
 from bakery.schema.data_sets import FILE_KINDS, leaves_repository
+from bakery.schema.sources import MAX_TEXT_BYTES
 from bakery.settings import prefix
 from bakery.yaml.text import nearest
 
@@ -76,10 +77,10 @@ def of_prompt(prompt: Path, questions: Path | None, *, folder: Path, name: str) 
             hint="A list of messages goes into PROMPT of input.yml: `bgit init` without --prompt, "
             "then edit it.",
         )
-    if not prefix.read_text(prompt):
+    if not prefix.read_text(prompt, at_most=MAX_TEXT_BYTES):
         raise ConfigError(f"{prompt} is empty: there is nothing to bake")
     suffix = prompt.suffix.lower() if prompt.suffix.lower() in (".md", ".txt") else ".txt"
-    draft = {_place(prompt, folder, f"prompt{suffix}"): prompt.expanduser().read_bytes()}
+    draft = {_place(prompt, folder, f"prompt{suffix}"): prefix.read_bytes(prompt)}
     (prompt_at,) = draft
     generator = _WRITTEN
     if questions is not None:
@@ -102,12 +103,11 @@ def _questions(path: Path) -> bytes:
             f"--questions {path} is not a kind of file that holds questions",
             hint=f"One question a line in a .txt, or one of {', '.join(FILE_KINDS)}.",
         )
-    if path.suffix.lower() == ".txt" and not prefix.read_text(path).strip():
+    if path.suffix.lower() == ".txt" and not (
+        prefix.read_text(path, at_most=prefix.DATA_BYTES).strip()
+    ):
         raise ConfigError(f"{path} is empty: it has no questions", hint="Write one a line.")
-    try:
-        return path.expanduser().read_bytes()
-    except OSError as error:
-        raise ConfigError(f"--questions {path} cannot be read: {error.strerror}") from error
+    return prefix.read_bytes(path)
 
 
 def _place(path: Path, folder: Path, otherwise: str) -> str:
