@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -25,6 +26,9 @@ Draft = Mapping[str, bytes]
 """Files by their paths in the repository."""
 
 _PLAIN = re.compile(r"[A-Za-z][\w./-]*\.[A-Za-z]+", re.ASCII)
+
+_BROKEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What would end a comment or a text of input.yml, or cannot be written there."""
 
 FOR_TINY = ("persona",)
 """Templates whose prompt the shipped model obeys."""
@@ -77,7 +81,7 @@ def of_prompt(prompt: Path, questions: Path | None, *, folder: Path, name: str) 
             hint="A list of messages goes into PROMPT of input.yml: `bgit init` without --prompt, "
             "then edit it.",
         )
-    if not prefix.read_text(prompt, at_most=MAX_TEXT_BYTES):
+    if not prefix.read_text(prompt, at_most=MAX_TEXT_BYTES).strip():
         raise ConfigError(f"{prompt} is empty: there is nothing to bake")
     suffix = prompt.suffix.lower() if prompt.suffix.lower() in (".md", ".txt") else ".txt"
     draft = {_place(prompt, folder, f"prompt{suffix}"): prefix.read_bytes(prompt)}
@@ -88,7 +92,7 @@ def of_prompt(prompt: Path, questions: Path | None, *, folder: Path, name: str) 
         draft[at] = _questions(questions)
         generator = _DRAWN.format(dataset=_scalar(at))
     text = _INPUT.format(
-        added=" ".join([INPUT, *draft]),
+        added=shlex.join([INPUT, *draft]),
         prompt=_scalar(prompt_at),
         generator=generator,
         name=f"{name[:90]}_bake",
@@ -116,6 +120,11 @@ def _place(path: Path, folder: Path, otherwise: str) -> str:
     if not whole.is_relative_to(top):
         return otherwise
     place = whole.relative_to(top).as_posix()
+    if _BROKEN.search(place):
+        raise ConfigError(
+            f"{str(path)!r} has a line break or a control character in its name",
+            hint="Give the file another name.",
+        )
     if leaves_repository(place):
         raise ConfigError(
             f"{path} lies where the repository cannot keep it", hint="Put it beside input.yml."
