@@ -136,6 +136,26 @@ def test_a_readme_that_is_a_link_stays_one(workplace, there, refused, monkeypatc
     assert outside.exists() == there
 
 
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("kind", ["text", "lost", "folder", "link"])
+def test_a_git_that_is_none_is_said_in_one_sentence(workplace, kind, inside):
+    if inside:
+        git(workplace, "init", "-q")
+    folder = workplace / "x"
+    folder.mkdir()
+    if kind == "folder":
+        (folder / ".git").mkdir()
+    elif kind == "link":
+        (folder / ".git").symlink_to(workplace / "outside")
+    else:
+        text = "mine\n" if kind == "text" else f"gitdir: {workplace}/gone\n"
+        (folder / ".git").write_text(text, encoding="utf-8")
+    with pytest.raises(RepoError, match=r"x/\.git is there, and it is no git repository$"):
+        made(folder)
+    assert names(folder) == {".git"}
+    assert names(workplace) <= {"x", ".git"}
+
+
 def test_what_is_no_folder_is_refused(workplace):
     (workplace / "x").symlink_to(workplace / "gone")
     with pytest.raises(RepoError, match="x is not a folder"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -52,14 +53,49 @@ def test_a_file_is_what_it_holds(repo, place):
     assert read(repo, place, "./data//ä b.txt") == b"one\ntwo\n"
 
 
-@pytest.mark.parametrize("place", ["index", "commit"])
 @pytest.mark.parametrize("path", ["nothing.txt", "data", "data/nothing.txt", "q.txt/more"])
-def test_what_git_has_no_file_for_is_not_added(repo, place, path):
+def test_what_a_commit_has_no_file_for_is_not_added(repo, path):
     write(repo, "data/q.txt", "one\n")
     write(repo, "q.txt", "one\n")
     keep(repo)
     with pytest.raises(RepoError, match="it is not added"):
-        read(repo, place, path)
+        read(repo, "commit", path)
+
+
+@pytest.mark.parametrize("place", ["index", "worktree"])
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("nothing.txt", "there is no file nothing.txt; write it, then `bgit add nothing.txt`"),
+        ("a b.txt", "there is no file a b.txt; write it, then `bgit add 'a b.txt'`"),
+        ("data/nothing", "there is no file data/nothing; write it, then `bgit add data/nothing`"),
+        ("q.txt/more", "there is no file q.txt/more; write it, then `bgit add q.txt/more`"),
+        ("data", "data is a folder, not a file"),
+        ("pipe", "pipe is a pipe or a device, not a file"),
+        ("link", "link is, or leads through, a symbolic link: git keeps only where it points to; "
+         "put the file itself in its place, then `bgit add link`"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_prompt_s_file_is_said_with_what_helps(repo, place, path, says):
+    write(repo, "data/q.txt", "one\n")
+    write(repo, "q.txt", "one\n")
+    keep(repo)
+    os.mkfifo(repo.root / "pipe")
+    (repo.root / "link").symlink_to("nowhere")
+    text = configuration("one").replace("content:", f"content_file: {path} #")
+    write(repo, "input.yml", text)
+    git(repo.root, "add", "input.yml")
+    with pytest.raises(ConfigError) as caught:
+        repo.plan(place)
+    assert caught.value.message.endswith(f": content_file {path!r} cannot be read: {says}")
+
+
+def test_a_file_that_is_there_and_not_added_is_added_by_what_is_advised(repo):
+    write(repo, "a b.txt", "one\n")
+    write(repo, "input.yml", configuration("one").replace("content:", "content_file: a b.txt #"))
+    git(repo.root, "add", "input.yml")
+    with pytest.raises(ConfigError, match=r"it is not added; `bgit add 'a b.txt'` adds it$"):
+        repo.plan()
 
 
 @pytest.mark.parametrize("place", PLACES)

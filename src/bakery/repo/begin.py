@@ -90,6 +90,11 @@ def around(folder: Path) -> Path | None:
 def _check_free(folder: Path, draft: Mapping[str, bytes]) -> None:
     if os.path.lexists(folder) and not folder.is_dir():
         raise RepoError(f"{folder} is not a folder", hint="Give another name.")
+    if os.path.lexists(folder / ".git") and not Git.keeps(folder):
+        raise RepoError(
+            f"{folder / '.git'} is there, and it is no git repository",
+            hint="Move it away, or give another folder.",
+        )
     _refuse_odd(folder, (BREAD, RECIPE, INPUT, *_GROWN, *draft))
     taken = [path for path in (BREAD, RECIPE, INPUT) if (folder / path).exists()]
     if BREAD in taken:

@@ -5,6 +5,7 @@ Ties git, store, state and recipe together; what each does is written in its own
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -350,7 +351,9 @@ class ModelRepo:
                 return reading.in_folder(self.root, path)
             data = reading.in_git(self.git, path, at=self.at)
             if data is None:
-                raise RepoError("it is not added")
+                if self.at is None:
+                    reading.in_folder(self.root, path)  # says what else is wrong with it
+                raise RepoError("it is not added", hint=f"`bgit add {shlex.quote(path)}` adds it.")
             return data
 
         return read

@@ -5,6 +5,7 @@ The same file is refused for the same reason in the folder, in the index and in 
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path, PurePosixPath
 
 from bakery.errors import ConfigError, RepoError
@@ -23,7 +24,12 @@ def in_folder(root: Path, name: str) -> bytes:
     for above in list(PurePosixPath(path).parents)[:-1]:
         if (root / above / ".git").exists():
             raise _of_another(path, above)
-    data = plain_file(root, path).read_bytes()
+    try:
+        data = plain_file(root, path).read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RepoError(
+            f"there is no file {path}", hint=f"Write it, then `bgit add {shlex.quote(path)}`."
+        ) from error
     _refuse_pointer(data, name)
     return data
 
@@ -77,7 +83,8 @@ def plain_file(root: Path, name: str) -> Path:
     if path.resolve() != path:
         raise _leads_elsewhere(name)
     if path.exists() and not path.is_file():
-        raise RepoError(f"{name} is not a file")
+        what = "a folder" if path.is_dir() else "a pipe or a device"
+        raise RepoError(f"{name} is {what}, not a file")
     return path
 
 
@@ -125,7 +132,7 @@ def _blob_and_content(git: Git, path: str, at: str | None) -> tuple[bytes, bytes
 def _leads_elsewhere(name: str) -> RepoError:
     return RepoError(
         f"{name} is, or leads through, a symbolic link: git keeps only where it points to",
-        hint=f"Put the file itself in its place, then `bgit add {name}`.",
+        hint=f"Put the file itself in its place, then `bgit add {shlex.quote(name)}`.",
     )
 
 

@@ -124,8 +124,13 @@ class Sources:
             try:
                 return self.read(path)
             except (OSError, ValueError, BakeryError) as error:
-                self.problems.add(
-                    f"{what} {path!r} cannot be read: {error}; write it, then `bgit add {path}`",
-                    *at,
-                )
+                self.problems.add(f"{what} {path!r} cannot be read: {_reason(error)}", *at)
         return None
+
+
+def _reason(error: OSError | ValueError | BakeryError) -> str:
+    """Return what an error says, and what it advises, as the rest of a sentence."""
+    if isinstance(error, BakeryError):
+        hint = error.hint or ""
+        return "; ".join(filter(None, (error.message, hint[:1].lower() + hint[1:].rstrip("."))))
+    return getattr(error, "strerror", None) or str(error)
