@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -185,6 +186,12 @@ def test_a_split_may_be_a_slice(split, prompts):
 )
 def test_a_bad_file_is_refused_at_its_place(name, content, said):
     assert said in said_about(written(name, content))
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.csv", "a.parquet"])
+def test_a_pipe_is_not_waited_for(name):
+    os.mkfifo(name)
+    assert said_about(name).startswith(f"{name} is a pipe or a device, not a file")
 
 
 def test_text_that_is_not_utf8_is_refused():

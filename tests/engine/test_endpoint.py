@@ -62,7 +62,7 @@ def test_a_server_that_does_not_answer_is_given_up() -> None:
     with serve(["hi"], together=never) as endpoint:
         client = client_of(endpoint, BGIT_TIMEOUT="1")
         client._client().max_retries = 0
-        with pytest.raises(StageError, match=r"OpenAI \(gpt-5\): no answer within 1 s$") as caught:
+        with pytest.raises(StageError, match=r"OpenAI \(gpt-5\): no answer within 1 s") as caught:
             client.complete(**ARGUMENTS)
         never.abort()
     assert "Lower max_tokens or max_concurrency, or set BGIT_TIMEOUT" in str(caught.value.hint)
@@ -205,7 +205,7 @@ def test_a_proxy_that_cannot_be_used_is_named(
     monkeypatch.setenv(name, proxy)
     client = endpoint_for("gpt-5", {"OPENAI_API_KEY": KEY})
     assert isinstance(client, Client)
-    with pytest.raises(StageError, match=f"{name} in the environment .*: {shown}$") as caught:
+    with pytest.raises(StageError, match=f"(?m){name} in the environment .*: {shown}$") as caught:
         client.complete(**ARGUMENTS)
     assert f"unset {name}" in str(caught.value.hint)
     assert KEY not in caught.value.message

@@ -47,7 +47,7 @@ def test_where_more_is_refused_than_answered_it_is_an_error(
 ) -> None:
     made, refuse = Rollout(tmp_path), {f"q{i}?": 400 for i in range(8)}
     with serve(["hi"], refuse=refuse) as endpoint:
-        with pytest.raises(StageError, match=r"8 questions refused: .*; and 5 more$"):
+        with pytest.raises(StageError, match=r"(?m)8 questions refused: .*; and 5 more$"):
             made.run(endpoint, chat_of("chatml"), concurrency)
         assert len(endpoint.requests) == 12
     assert len(made.rows()) == 4

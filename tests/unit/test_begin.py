@@ -23,6 +23,12 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+def drafted(folder: Path, prompt: str) -> ModelRepo:
+    """Make a model repository whose draft has a prompt's file."""
+    draft = {**begin.EXAMPLE, prompt: b"mine"}
+    return ModelRepo.init(folder, name="yoda", owner="ann", base=BASE, draft=draft)
+
+
 def test_what_lies_in_a_folder_stays_there_and_is_not_committed(workplace):
     folder = workplace / "x"
     folder.mkdir()
@@ -81,6 +87,87 @@ def test_a_file_that_would_be_written_over_is_named(workplace, name):
         made(folder)
     assert names(folder) == {name}
     assert (folder / name).read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize(
+    "name", [".bread", "recipe.yml", "input.yml", ".gitignore", ".gitattributes", "prompt.md"]
+)
+def test_nothing_is_written_through_a_link(workplace, name, there):
+    folder, outside = workplace / "x", workplace / "outside"
+    folder.mkdir()
+    if there:
+        outside.write_text("mine", encoding="utf-8")
+    (folder / name).symlink_to(outside)
+    with pytest.raises(RepoError, match="symbolic link"):
+        drafted(folder, "prompt.md")
+    assert names(folder) == {name}
+    assert (folder / name).is_symlink()
+    assert outside.exists() == there
+    assert not there or outside.read_text(encoding="utf-8") == "mine"
+
+
+def test_nothing_is_written_through_a_link_on_the_way(workplace):
+    (workplace / "x").mkdir()
+    (workplace / "outside").mkdir()
+    (workplace / "x" / "data").symlink_to(workplace / "outside")
+    with pytest.raises(RepoError, match="symbolic link"):
+        drafted(workplace / "x", "data/prompt.md")
+    assert names(workplace / "outside") == set()
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_readme_that_is_a_link_stays_one(workplace, there, refused, monkeypatch):
+    folder, outside = workplace / "x", workplace / "outside"
+    folder.mkdir()
+    if there:
+        outside.write_text("mine", encoding="utf-8")
+    (folder / "README.md").symlink_to(outside)
+    if refused:
+        monkeypatch.setenv("GIT_AUTHOR_NAME", "")
+        monkeypatch.setenv("GIT_COMMITTER_NAME", "")
+        with pytest.raises(RepoError):
+            made(folder)
+        assert names(folder) == {"README.md"}
+    else:
+        assert tracked(made(folder).root) == OURS - {"README.md"}
+    assert (folder / "README.md").is_symlink()
+    assert outside.exists() == there
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("kind", ["text", "lost", "folder", "link"])
+def test_a_git_that_is_none_is_said_in_one_sentence(workplace, kind, inside):
+    if inside:
+        git(workplace, "init", "-q")
+    folder = workplace / "x"
+    folder.mkdir()
+    if kind == "folder":
+        (folder / ".git").mkdir()
+    elif kind == "link":
+        (folder / ".git").symlink_to(workplace / "outside")
+    else:
+        text = "mine\n" if kind == "text" else f"gitdir: {workplace}/gone\n"
+        (folder / ".git").write_text(text, encoding="utf-8")
+    with pytest.raises(RepoError, match=r"(?m)x/\.git is there, and it is no git repository$"):
+        made(folder)
+    assert names(folder) == {".git"}
+    assert names(workplace) <= {"x", ".git"}
+
+
+def test_what_is_no_folder_is_refused(workplace):
+    (workplace / "x").symlink_to(workplace / "gone")
+    with pytest.raises(RepoError, match="x is not a folder"):
+        made(workplace / "x")
+    assert names(workplace) == {"x"}
+
+
+def test_a_folder_where_git_s_own_file_should_be_is_refused(workplace):
+    (workplace / "x" / ".gitignore").mkdir(parents=True)
+    with pytest.raises(RepoError, match=r"\.gitignore is not a file"):
+        made(workplace / "x")
+    assert names(workplace / "x") == {".gitignore"}
 
 
 def test_a_model_repository_is_not_made_twice(workplace):

@@ -140,19 +140,39 @@ def test_a_script_is_one_that_its_shell_reads(shell, tmp_path: Path):
     subprocess.run([program, "-n", str(script)], check=True)
 
 
-def test_bash_completes_by_the_script(repo, tmp_path: Path):
+def completed(tmp_path: Path, line: str, then: str) -> str:
+    """Complete the last word of a line by bash's script, and go on in that bash."""
     if shutil.which("bash") is None:
         pytest.skip("bash is not installed")
-    baked(repo, "yoda")
     program = tmp_path / "bgit"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{PROGRAM}" "$@"\n')
     program.chmod(0o755)
     script = typed_here("completion", "bash").output + (
-        f"COMP_WORDS=({program} show yo)\nCOMP_CWORD=2\n"
-        f"_bgit_completion {program}\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n"
+        f"COMP_WORDS=({program} {line})\nCOMP_CWORD={len(line.split())}\n"
+        f"_bgit_completion {program}\n{then}\n"
     )
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[0] == "yoda"
+    return done.stdout
+
+
+def test_bash_completes_by_the_script(repo, tmp_path: Path):
+    baked(repo, "yoda")
+    told = completed(tmp_path, "show yo", "printf '%s\\n' \"${COMPREPLY[@]}\"")
+    assert told.splitlines()[0] == "yoda"
+
+
+@pytest.mark.parametrize("name", ["x$(touch${IFS}pwned)", "x;touch${IFS}pwned", "x`id`", "x'y"])
+def test_bash_runs_nothing_of_a_name_that_it_completes(name, repo, tmp_path: Path):
+    git(repo.root, "branch", name)
+    line = "eval \"printf '%s\\n' ${COMPREPLY[0]}\""  # as Enter does
+    assert completed(tmp_path, "checkout x", line) == f"{name}\n"
+    assert not (repo.root / "pwned").exists()
+
+
+def test_a_name_that_a_terminal_would_obey_is_left_out(repo):
+    text = configuration("pirate").replace("pirate_target", '"p\\e[2J"')
+    (repo.root / "input.yml").write_text(text, encoding="utf-8")
+    assert after("target p") == []
 
 
 @pytest.mark.parametrize("word", ["bsh", ""])

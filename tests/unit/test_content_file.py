@@ -81,6 +81,9 @@ def test_any_message_may_be_in_a_file_and_keeps_its_other_keys_in_their_order():
         ("../yoda.md", b"", "leaves the repository"),
         ("~/yoda.md", b"", "leaves the repository"),
         ("C:/yoda.md", b"", "leaves the repository"),
+        (".git/config", b"", "leaves the repository"),
+        ("./a//.GIT/yoda.md", b"", "leaves the repository"),
+        ("'.git. /yoda.md'", b"", "leaves the repository"),
         ("yoda.md", b"a" * ((1 << 20) + 1), "is larger than 1 MiB"),
         ("yoda.md", b"caf\xe9", "is not UTF-8 text"),
         ("yoda.md", b"one\ntwo\x00", "has the character U\\+0000 in line 2"),
@@ -134,7 +137,7 @@ def test_a_file_that_is_not_added_is_named_before_anything_runs(repo):
     write(repo, "input.yml", FILED)
     write(repo, "yoda.md", "You are Yoda.\n")
     git(repo.root, "add", "input.yml")
-    with pytest.raises(ConfigError, match=r"3:.*it is not added$") as refused:
+    with pytest.raises(ConfigError, match=r"(?m)3:.*it is not added$") as refused:
         repo.plan("index")
     assert refused.value.hint == "Run `bgit add yoda.md`."
     (repo.root / "yoda.md").rename(repo.root / "elsewhere.md")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -133,6 +134,50 @@ def test_a_prompt_replaces_no_file_of_another_content(workplace):
     assert [path.name for path in (workplace / "x").iterdir()] == ["prompt.md"]
 
 
+@pytest.mark.parametrize("option", ["--prompt", "--questions"])
+@pytest.mark.parametrize(("name", "says"), [("pipe.txt", "is a pipe or a device"),
+                                            ("folder.txt", "is a folder"),
+                                            ("huge.txt", "is larger than")])  # fmt: skip
+def test_what_never_ends_is_not_read(name, says, option, workplace):
+    os.mkfifo(workplace / "pipe.txt")
+    (workplace / "folder.txt").mkdir()
+    with (workplace / "huge.txt").open("wb") as huge:
+        huge.truncate((4 << 30) + 1)
+    (workplace / "q.txt").write_text("Who?\n", encoding="utf-8")
+    words = ["--prompt", "q.txt"] if option == "--questions" else []
+    done = typed_here("init", "x", *words, option, name)
+    assert (done.exit_code, f"{name} {says}" in done.output) == (2, True), done.output
+    assert not (workplace / "x").exists()
+
+
+@pytest.mark.parametrize("name", ["p\n`id`.md", "p\x1b.md", "p\u2028q.md", "p\udcff.md"])
+@pytest.mark.parametrize("option", ["--prompt", "--questions"])
+def test_a_name_that_would_break_out_of_a_line_is_refused(name, option, workplace):
+    (workplace / "x").mkdir()
+    (workplace / "q.txt").write_text("Who?\n", encoding="utf-8")
+    path = workplace / "x" / Path(name).with_suffix(".txt")
+    path.write_text("Who?\n", encoding="utf-8")
+    words = ["--prompt", "q.txt"] if option == "--questions" else []
+    done = typed_here("init", "x", *words, option, str(path))
+    assert (done.exit_code, "control character in its name" in done.output) == (2, True)
+    assert list((workplace / "x").iterdir()) == [path]
+
+
+def test_what_input_yml_says_to_type_runs_nothing_of_a_name(workplace):
+    (workplace / "x").mkdir()
+    (workplace / "x" / "`id`.md").write_text(PROMPT, encoding="utf-8")
+    made("x", "--prompt", "x/`id`.md")
+    assert "#   bgit add input.yml '`id`.md'\n" in (workplace / "x/input.yml").read_text("utf-8")
+
+
+def test_a_prompt_in_git_s_own_folder_is_refused(workplace):
+    git(workplace, "init", "-q", "x")
+    (workplace / "x" / ".git" / "p.md").write_text(PROMPT, encoding="utf-8")
+    done = typed_here("init", "x", "--prompt", "x/.git/p.md")
+    assert (done.exit_code, "where the repository cannot keep it" in done.output) == (2, True)
+    assert [path.name for path in (workplace / "x").iterdir()] == [".git"]
+
+
 def test_where_it_fails_no_draft_is_left(workplace, monkeypatch):
     (workplace / "mine.md").write_text(PROMPT, encoding="utf-8")
     (workplace / "x").mkdir()
@@ -151,15 +196,16 @@ def test_where_it_fails_no_draft_is_left(workplace, monkeypatch):
     [
         ("gone.md", None, "no such file"),
         ("empty.md", b"\n\n", "is empty"),
+        ("blank.md", b" \n\t\n", r"blank\.md is empty"),
         ("latin.md", b"caf\xe9", "is not text in UTF-8"),
-        ("large.md", b"a" * ((1 << 20) + 1), "is larger than 1 MiB"),
+        ("large.md", b"a" * ((1 << 20) + 1), r"^large\.md is larger than 1 MiB"),
         ("odd.md", b"a\x00b", "U\\+0000"),
         ("messages.json", b"[]", "a prompt is text here"),
         ("secret.md", b"sk-" + b"a" * 30, "looks like an API key"),
     ],
 )
 def test_what_is_no_prompt_is_refused(name, content, says, workplace):
-    path = workplace / name
+    path = Path(name)
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=says):
@@ -173,7 +219,7 @@ def test_what_is_no_prompt_is_refused(name, content, says, workplace):
         (["x", "--template", "persona", "--prompt", "q.txt"], "give it alone"),
         (["x", "--prompt", "q.txt", "--questions", "q.pdf"], "is not a kind of file"),
         (["x", "--prompt", "q.txt", "--questions", "empty.txt"], "it has no questions"),
-        (["x", "--prompt", "q.txt", "--questions", "gone.csv"], "cannot be read"),
+        (["x", "--prompt", "q.txt", "--questions", "gone.csv"], "no such file"),
         ([], "Missing argument 'NAME'"),
     ],
 )

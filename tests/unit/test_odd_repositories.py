@@ -166,7 +166,10 @@ def test_a_template_is_read_from_no_link_and_no_pipe(repo):
     read = repo.reader("worktree")
     (repo.root / "folder").symlink_to("/etc")
     os.mkfifo(repo.root / "pipe")
-    for path, said in (("folder/hostname", "symbolic link"), ("pipe", "is not a file")):
+    for path, said in (
+        ("folder/hostname", "symbolic link"),
+        ("pipe", "is a pipe or a device, not a file"),
+    ):
         with pytest.raises(RepoError, match=said):
             read(path)
     assert read("./README.md") == (repo.root / "README.md").read_bytes()

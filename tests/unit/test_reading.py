@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -52,14 +53,52 @@ def test_a_file_is_what_it_holds(repo, place):
     assert read(repo, place, "./data//ä b.txt") == b"one\ntwo\n"
 
 
-@pytest.mark.parametrize("place", ["index", "commit"])
 @pytest.mark.parametrize("path", ["nothing.txt", "data", "data/nothing.txt", "q.txt/more"])
-def test_what_git_has_no_file_for_is_not_added(repo, place, path):
+def test_what_a_commit_has_no_file_for_is_not_added(repo, path):
     write(repo, "data/q.txt", "one\n")
     write(repo, "q.txt", "one\n")
     keep(repo)
     with pytest.raises(RepoError, match="it is not added"):
-        read(repo, place, path)
+        read(repo, "commit", path)
+
+
+@pytest.mark.parametrize("place", ["index", "worktree"])
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("nothing.txt", "there is no file nothing.txt; write it, then `bgit add nothing.txt`"),
+        ("a b.txt", "there is no file a b.txt; write it, then `bgit add 'a b.txt'`"),
+        ("data/nothing", "there is no file data/nothing; write it, then `bgit add data/nothing`"),
+        ("q.txt/more", "there is no file q.txt/more; write it, then `bgit add q.txt/more`"),
+        ("data", "data is a folder, not a file"),
+        ("pipe", "pipe is a pipe or a device, not a file"),
+        ("link", "link is, or leads through, a symbolic link: git keeps only where it points to; "
+         "put the file itself in its place, then `bgit add link`"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_prompt_s_file_is_said_with_what_helps(repo, place, path, says):
+    write(repo, "data/q.txt", "one\n")
+    write(repo, "q.txt", "one\n")
+    keep(repo)
+    os.mkfifo(repo.root / "pipe")
+    (repo.root / "link").symlink_to("nowhere")
+    text = configuration("one").replace("content:", f"content_file: {path} #")
+    write(repo, "input.yml", text)
+    git(repo.root, "add", "input.yml")
+    with pytest.raises(ConfigError) as caught:
+        repo.plan(place)
+    hint = caught.value.hint or ""
+    said = f"{caught.value.message}; {hint[:1].lower()}{hint[1:].rstrip('.')}"
+    assert f": content_file {path!r} cannot be read: {says}" in said
+
+
+def test_a_file_that_is_there_and_not_added_is_added_by_what_is_advised(repo):
+    write(repo, "a b.txt", "one\n")
+    write(repo, "input.yml", configuration("one").replace("content:", "content_file: a b.txt #"))
+    git(repo.root, "add", "input.yml")
+    with pytest.raises(ConfigError, match="it is not added") as refused:
+        repo.plan()
+    assert refused.value.hint == "Run `bgit add 'a b.txt'`."
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -71,6 +110,16 @@ def test_a_link_is_refused_wherever_it_is_read(repo, place, path):
     keep(repo)
     with pytest.raises(RepoError, match=f"{path} is, or leads through, a symbolic link"):
         read(repo, place, path)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_file_of_another_repository_is_refused_wherever_it_is_read(repo, place):
+    git(repo.root, "init", "-q", "other")
+    git(repo.root / "other", "commit", "-q", "--allow-empty", "-m", "One")
+    write(repo, "other/data/q.txt", "one\n")
+    keep(repo)
+    with pytest.raises(RepoError, match=r"other/data/q\.txt is of another git repository, other:"):
+        read(repo, place, "other/data/q.txt")
 
 
 def test_questions_are_drawn_from_no_link(repo):

@@ -328,7 +328,7 @@ def test_git_takes_back_all_of_a_commit_with_other_files(repo):
 def test_many_other_files_are_counted(repo):
     baked(repo, "one")
     with_files(repo, *(f"{number}.md" for number in range(7)))
-    with pytest.raises(RepoError, match=r"0\.md, 1\.md, 2\.md, 3\.md, 4\.md and 2 more$"):
+    with pytest.raises(RepoError, match=r"(?m)0\.md, 1\.md, 2\.md, 3\.md, 4\.md and 2 more$"):
         repo.names_bakes(["HEAD"])
 
 

@@ -72,6 +72,7 @@ def test_every_documented_generator_is_accepted(generator: str) -> None:
         ("type: from_dataset, dataset: squid", r"10:37: .*dataset: .*did you mean `squad`\?"),
         ("type: from_dataset, dataset: zebra", r"10:37: .*there are squad, .* and files"),
         ("type: from_dataset, dataset: ../x.csv", r"10:37: .*leaves the repository"),
+        ("type: from_dataset, dataset: .Git/x.csv", r"10:37: .*leaves the repository"),
         ("type: from_dataset, dataset: 'C:\\x.csv'", r"10:37: .*leaves the repository"),
         ("type: from_dataset, dataset: ./x.bin", r"10:37: .*not a kind of file that can be read"),
         ("type: from_dataset, dataset: x.csv, config: a", r"10:7: .*a file has no config"),

@@ -18,6 +18,7 @@ from bakery.repo.look.check import forecast
 from bakery.repo.look.forecasts import Forecast, TargetForecast
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
+from bakery.settings import prefix
 
 if TYPE_CHECKING:
     from bakery.repo.plan.planned import Plan
@@ -115,12 +116,11 @@ def _check_rank(repo: ModelRepo, plan: Plan) -> None:
 
 
 def _text(file: Path) -> str:
+    content = prefix.read_bytes(file, at_most=prefix.TEXT_BYTES)
     try:
-        return file.read_text(encoding="utf-8")
+        return content.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file} is not UTF-8 text", hint="Save it as UTF-8.") from error
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _unadded(repo: ModelRepo, plan: Plan) -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -16,7 +17,8 @@ from pathlib import Path
 from bakery import schema
 from bakery.errors import ConfigError
 from bakery.repo.files.names import ABOUT, INPUT
-from bakery.schema.data_sets import FILE_KINDS
+from bakery.schema.data_sets import FILE_KINDS, leaves_repository
+from bakery.schema.sources import MAX_TEXT_BYTES
 from bakery.settings import prefix
 from bakery.yaml.text import nearest
 
@@ -24,6 +26,9 @@ Draft = Mapping[str, bytes]
 """Files by their paths in the repository."""
 
 _PLAIN = re.compile(r"[A-Za-z][\w./-]*\.[A-Za-z]+", re.ASCII)
+
+_BROKEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What would end a comment or a text of input.yml, or cannot be written there."""
 
 FOR_TINY = ("persona",)
 """Templates whose prompt the shipped model obeys."""
@@ -76,10 +81,10 @@ def of_prompt(prompt: Path, questions: Path | None, *, folder: Path, name: str) 
             hint="A list of messages goes into PROMPT of input.yml: `bgit init` without --prompt, "
             "then edit it.",
         )
-    if not prefix.read_text(prompt):
+    if not prefix.read_text(prompt, at_most=MAX_TEXT_BYTES).strip():
         raise ConfigError(f"{prompt} is empty: there is nothing to bake")
     suffix = prompt.suffix.lower() if prompt.suffix.lower() in (".md", ".txt") else ".txt"
-    draft = {_place(prompt, folder, f"prompt{suffix}"): prompt.expanduser().read_bytes()}
+    draft = {_place(prompt, folder, f"prompt{suffix}"): prefix.read_bytes(prompt)}
     (prompt_at,) = draft
     generator = _WRITTEN
     if questions is not None:
@@ -87,7 +92,7 @@ def of_prompt(prompt: Path, questions: Path | None, *, folder: Path, name: str) 
         draft[at] = _questions(questions)
         generator = _DRAWN.format(dataset=_scalar(at))
     text = _INPUT.format(
-        added=" ".join([INPUT, *draft]),
+        added=shlex.join([INPUT, *draft]),
         prompt=_scalar(prompt_at),
         generator=generator,
         name=f"{name[:90]}_bake",
@@ -102,20 +107,29 @@ def _questions(path: Path) -> bytes:
             f"--questions {path} is not a kind of file that holds questions",
             hint=f"One question a line in a .txt, or one of {', '.join(FILE_KINDS)}.",
         )
-    if path.suffix.lower() == ".txt" and not prefix.read_text(path).strip():
+    if path.suffix.lower() == ".txt" and not (
+        prefix.read_text(path, at_most=prefix.DATA_BYTES).strip()
+    ):
         raise ConfigError(f"{path} is empty: it has no questions", hint="Write one a line.")
-    try:
-        return path.expanduser().read_bytes()
-    except OSError as error:
-        raise ConfigError(f"--questions {path} cannot be read: {error.strerror}") from error
+    return prefix.read_bytes(path)
 
 
 def _place(path: Path, folder: Path, otherwise: str) -> str:
     """Return where a file lies in a repository: where it is, if that is inside of it."""
-    try:
-        return path.expanduser().resolve().relative_to(folder.resolve()).as_posix()
-    except ValueError:
+    whole, top = path.expanduser().resolve(), folder.resolve()
+    if not whole.is_relative_to(top):
         return otherwise
+    place = whole.relative_to(top).as_posix()
+    if _BROKEN.search(place):
+        raise ConfigError(
+            f"{str(path)!r} has a line break or a control character in its name",
+            hint="Give the file another name.",
+        )
+    if leaves_repository(place):
+        raise ConfigError(
+            f"{path} lies where the repository cannot keep it", hint="Put it beside input.yml."
+        )
+    return place
 
 
 def _scalar(path: str) -> str:

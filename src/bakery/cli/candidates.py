@@ -34,7 +34,8 @@ def following(words: Sequence[str]) -> Candidates:
     """Return what the last of the words may become; nothing where only files can stand there."""
     *before, word = _joined(words) or [""]
     found = _of_verb(before, word) if before else _verbs()
-    kept = {c: what for c, what in found.items() if c.startswith(word)}
+    # A line is a candidate, and a terminal obeys what it cannot show.
+    kept = {c: what for c, what in found.items() if c.startswith(word) and c.isprintable()}
     whole = words[-1] if words else ""
     front = whole.removesuffix(word) if whole.startswith("--") and "=" in whole else ""
     return {front + c: _brief(what) for c, what in _short_first(kept, word).items()}

@@ -13,6 +13,7 @@ from bakery.conversation import MOST_TEMPERATURE, ChatSettings, Conversation
 from bakery.errors import ConfigError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
+from bakery.settings import prefix
 from bakery.ui import chat as screen
 from bakery.ui.progress import reporter
 from bakery.ui.typed import history_file
@@ -160,7 +161,6 @@ def _system(given: str | None) -> str | None:
     if given is None or not given.startswith("@"):
         return given or None
     try:
-        return Path(given[1:]).expanduser().read_text(encoding="utf-8").strip() or None
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"--system {given}: the file cannot be read: {reason}") from error
+        return prefix.read_text(Path(given[1:])).strip() or None
+    except ConfigError as error:
+        raise ConfigError(f"--system {given}: {error.message}", hint=error.hint) from error

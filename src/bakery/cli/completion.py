@@ -2,6 +2,9 @@
 
 The shell hands over the words up to the cursor, and gets back what may stand there: a candidate a
 line, with what it is behind a tab. Where nothing comes back, it completes files.
+
+A name may hold what a shell would run: zsh and fish quote what they insert, in bash the script
+does.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ _bgit_completion() {
     local word what
     COMPREPLY=()
     while IFS=$'\\t' read -r word what; do
-        [ -n "$word" ] && COMPREPLY+=("$word")
+        [ -n "$word" ] && COMPREPLY+=("$(printf '%q' "$word")")
     done < <("$1" completion --answer -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
 }
 complete -o default -o bashdefault -F _bgit_completion bgit

@@ -12,7 +12,7 @@ from typing import Any
 
 from bakery.data.sources import items_of
 from bakery.errors import ConfigError, StageError
-from bakery.settings.prefix import read_text
+from bakery.settings.prefix import DATA_BYTES, read_text
 
 TEMPLATES = {
     "papers": "You have read these papers and answer from them:\n\n{corpus}",
@@ -25,7 +25,7 @@ _BODY = ("abstract", "summary", "content", "text", "body")
 
 def load_corpus(path: str | Path, corpus_format: str = "papers") -> str:
     """Return the text of a corpus file, as it goes into the prompt."""
-    text = read_text(Path(path))
+    text = read_text(Path(path), at_most=DATA_BYTES)
     if corpus_format in ("text", "custom"):
         found = text
     elif corpus_format == "papers":

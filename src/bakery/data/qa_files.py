@@ -8,7 +8,7 @@ from typing import Any
 
 from bakery.data import sources
 from bakery.errors import ConfigError, StageError
-from bakery.settings.prefix import read_text
+from bakery.settings.prefix import DATA_BYTES, read_text
 
 WRAPPERS = ("evaluation_samples", "test_samples", "eval", "qa_pairs")
 _QUESTION, _ANSWER = ("question", "input"), ("answer", "expected", "target")
@@ -19,7 +19,7 @@ def load_eval_data(path: str | Path) -> list[dict[str, Any]]:
     path = Path(path).expanduser()
     name = str(path)
     if path.suffix.lower() == ".json" or not path.exists():
-        items = sources.items_of(read_text(path), name, WRAPPERS)
+        items = sources.items_of(read_text(path, at_most=DATA_BYTES), name, WRAPPERS)
         numbered = list(enumerate(items, start=1))
     else:
         numbered = list(sources.read(path).records)

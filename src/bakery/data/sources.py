@@ -17,7 +17,7 @@ from typing import Any
 
 from bakery.errors import ConfigError, StageError
 from bakery.settings.checks import looks_local
-from bakery.settings.prefix import read_text
+from bakery.settings.prefix import DATA_BYTES, check_file, read_text
 
 WRAPPERS = (
     "pairs", "data", "samples", "completions", "training_samples", "conversations",
@@ -101,13 +101,13 @@ def _from_file(path: Path, split: str) -> Table:
     if path.suffix.lower() == ".parquet":
         from bakery.data import arrow
 
-        records = _numbered(arrow.from_parquet(path))
+        records = _numbered(arrow.from_parquet(check_file(path)))
         return _whole_file(str(path), records, "row", False, split)
     if path.suffix.lower() not in _TEXTS:
         raise ConfigError(
             f"{path}: cannot tell what kind of file this is", hint=f"Known: {_KINDS}."
         )
-    return _from_text(read_text(path), str(path), split)
+    return _from_text(read_text(path, at_most=DATA_BYTES), str(path), split)
 
 
 def _from_text(text: str, name: str, split: str) -> Table:

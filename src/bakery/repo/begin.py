@@ -6,10 +6,11 @@ was before.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +29,9 @@ EXAMPLE: Mapping[str, bytes] = {INPUT: starter.EXAMPLE.encode()}
 
 _GROWN = (".gitattributes", ".gitignore")
 """Files of git's own that may be there: what bgit needs is added at their end."""
+
+_README = "README.md"
+"""It is written only where nothing of that name is there."""
 
 
 def begin(
@@ -84,8 +88,14 @@ def around(folder: Path) -> Path | None:
 
 
 def _check_free(folder: Path, draft: Mapping[str, bytes]) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise RepoError(f"{folder} is a file", hint="Give another name.")
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise RepoError(f"{folder} is not a folder", hint="Give another name.")
+    if os.path.lexists(folder / ".git") and not Git.keeps(folder):
+        raise RepoError(
+            f"{folder / '.git'} is there, and it is no git repository",
+            hint="Move it away, or give another folder.",
+        )
+    _refuse_odd(folder, (BREAD, RECIPE, INPUT, *_GROWN, *draft))
     taken = [path for path in (BREAD, RECIPE, INPUT) if (folder / path).exists()]
     if BREAD in taken:
         raise RepoError(
@@ -98,6 +108,23 @@ def _check_free(folder: Path, draft: Mapping[str, bytes]) -> None:
             f"{folder} holds {' and '.join(taken)}, which bgit would write",
             hint="Move it away, or give another folder.",
         )
+
+
+def _refuse_odd(folder: Path, paths: Iterable[str]) -> None:
+    """Refuse what is there and is no file of the folder itself: a link's target lies elsewhere."""
+    for path in dict.fromkeys(paths):
+        whole = folder / path
+        inside = (p for p in (whole, *whole.parents) if folder in p.parents)
+        if (link := next(filter(Path.is_symlink, inside), None)) is not None:
+            raise RepoError(
+                f"{link} is a symbolic link, and bgit would write through it",
+                hint="Put the file itself in its place, or give another folder.",
+            )
+        if path in _GROWN and whole.exists() and not whole.is_file():
+            raise RepoError(
+                f"{whole} is not a file, and bgit would add to it",
+                hint="Move it away, or give another folder.",
+            )
 
 
 def _is_other(path: Path, content: bytes) -> bool:
@@ -126,8 +153,8 @@ def _texts(folder: Path, new: State, example: str) -> Mapping[str, str]:
         if (folder / path).exists():
             before = (folder / path).read_text(encoding="utf-8").rstrip("\n")
             texts[path] = f"{before}\n\n{texts[path]}" if before else texts[path]
-    if (folder / "README.md").exists():
-        del texts["README.md"]
+    if os.path.lexists(folder / _README):  # a link, too, wherever it leads
+        del texts[_README]
     return texts
 
 
@@ -135,7 +162,9 @@ def _texts(folder: Path, new: State, example: str) -> Mapping[str, str]:
 def _or_as_before(folder: Path, draft: Mapping[str, bytes]) -> Iterator[None]:
     """Leave a folder as it was where the block fails."""
     there, had_git = folder.exists(), (folder / ".git").exists()
-    own = dict.fromkeys((BREAD, RECIPE, INPUT, *_GROWN, "README.md", *draft))
+    own = dict.fromkeys((BREAD, RECIPE, INPUT, *_GROWN, *draft))
+    if not os.path.lexists(folder / _README):
+        own |= {_README: None}
     kept = {path: (folder / path).read_bytes() for path in own if (folder / path).is_file()}
     made = _first_missing(folder)
     try:

@@ -91,6 +91,11 @@ class Git:
         root, git_dir, common = map(Path, lines)
         return cls(root, git_dir, common)
 
+    @staticmethod
+    def keeps(folder: Path) -> bool:
+        """Tell whether the .git in a folder is a repository, or leads to one."""
+        return _call(["rev-parse", "--resolve-git-dir", ".git"], cwd=folder).returncode == 0
+
     @classmethod
     def init(cls, folder: Path) -> Git:
         """Make a repository in `folder`; its branch is the user's default, or `main`."""

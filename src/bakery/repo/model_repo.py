@@ -351,6 +351,8 @@ class ModelRepo:
                 return reading.in_folder(self.root, path)
             data = reading.in_git(self.git, path, at=self.at)
             if data is None:
+                if self.at is None:
+                    reading.in_folder(self.root, path)  # says what else is wrong with it
                 first = "Run" if (self.root / path).is_file() else "Write it, then"
                 raise RepoError("it is not added", hint=f"{first} `bgit add {shlex.quote(path)}`.")
             return data

@@ -5,12 +5,14 @@ The same file is refused for the same reason in the folder, in the index and in 
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path, PurePosixPath
 
 from bakery.errors import ConfigError, RepoError
 from bakery.repo.git import Git, plain_path
 
 _LINK = "120000"
+_SUBMODULE = "160000"
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _POINTER_BYTES = 1024
 """A pointer of Git LFS is shorter than this, says its specification."""
@@ -18,7 +20,16 @@ _POINTER_BYTES = 1024
 
 def in_folder(root: Path, name: str) -> bytes:
     """Return a file's content as it lies in the folder."""
-    data = plain_file(root, plain_path(name)).read_bytes()
+    path = plain_path(name)
+    for above in list(PurePosixPath(path).parents)[:-1]:
+        if (root / above / ".git").exists():
+            raise _of_another(path, above)
+    try:
+        data = plain_file(root, path).read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RepoError(
+            f"there is no file {path}", hint=f"Write it, then `bgit add {shlex.quote(path)}`."
+        ) from error
     _refuse_pointer(data, name)
     return data
 
@@ -72,7 +83,8 @@ def plain_file(root: Path, name: str) -> Path:
     if path.resolve() != path:
         raise _leads_elsewhere(name)
     if path.exists() and not path.is_file():
-        raise RepoError(f"{name} is not a file")
+        what = "a folder" if path.is_dir() else "a pipe or a device"
+        raise RepoError(f"{name} is {what}, not a file")
     return path
 
 
@@ -103,6 +115,8 @@ def _blob_and_content(git: Git, path: str, at: str | None) -> tuple[bytes, bytes
             found = git.entry(str(above), at=at)
             if found is not None and found.mode == _LINK:
                 raise _leads_elsewhere(path)
+            if found is not None and found.mode == _SUBMODULE:
+                raise _of_another(path, above)
         return None
     if entry.mode == _LINK:
         raise _leads_elsewhere(path)
@@ -118,7 +132,14 @@ def _blob_and_content(git: Git, path: str, at: str | None) -> tuple[bytes, bytes
 def _leads_elsewhere(name: str) -> RepoError:
     return RepoError(
         f"{name} is, or leads through, a symbolic link: git keeps only where it points to",
-        hint=f"Put the file itself in its place, then `bgit add {name}`.",
+        hint=f"Put the file itself in its place, then `bgit add {shlex.quote(name)}`.",
+    )
+
+
+def _of_another(name: str, above: PurePosixPath) -> RepoError:
+    return RepoError(
+        f"{name} is of another git repository, {above}: this one does not keep it",
+        hint=f"Put the file outside of {above}, then `bgit add` it.",
     )
 
 

@@ -42,6 +42,8 @@ def is_hub_id(dataset: str) -> bool:
 
 
 def leaves_repository(path: str) -> bool:
-    """Tell whether a path can lead out of the repository."""
+    """Tell whether a path can lead out of the repository, or into what git keeps of its own."""
     absolute = path.startswith(("/", "\\", "~")) or PureWindowsPath(path).drive
-    return bool(absolute) or ".." in path.replace("\\", "/").split("/")
+    parts = path.replace("\\", "/").split("/")
+    # Some file systems know no capitals, and no dots and blanks at the end of a name.
+    return bool(absolute) or ".." in parts or ".git" in [p.lower().rstrip(". ") for p in parts]

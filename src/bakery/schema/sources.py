@@ -125,7 +125,6 @@ class Sources:
                 return self.read(path)
             except (OSError, ValueError, BakeryError) as error:
                 hint = error.hint if isinstance(error, BakeryError) else None
-                to_do = "" if hint else f"; write it, then `bgit add {path}`"
-                sentence = f"{what} {path!r} cannot be read: {error}{to_do}"
-                self.problems.add(sentence, *at, hint=hint)
+                said = getattr(error, "strerror", None) or str(error)
+                self.problems.add(f"{what} {path!r} cannot be read: {said}", *at, hint=hint)
         return None

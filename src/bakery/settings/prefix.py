@@ -1,13 +1,23 @@
-"""The context that is baked, read from a file: messages, or the text of a system prompt."""
+"""The context that is baked, read from a file: messages, or the text of a system prompt.
+
+A file that a person names is read here, whatever it holds: a plain one, and of a sensible size.
+"""
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from bakery.errors import ConfigError
 from bakery.records import Message
 from bakery.settings import checks
 from bakery.yaml import text as yaml_text
+
+TEXT_BYTES = 16 << 20
+"""More than any prompt or configuration has."""
+
+DATA_BYTES = 4 << 30
+"""More than any data file that is read at once has."""
 
 
 def read_file(path: Path) -> tuple[Message, ...]:
@@ -31,15 +41,42 @@ def read_file(path: Path) -> tuple[Message, ...]:
     return tuple(yaml_text.plain(found))
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, at_most: int = TEXT_BYTES) -> str:
     """Return a text file without the line end that editors put behind it."""
     try:
-        return path.expanduser().read_text(encoding="utf-8-sig").rstrip("\n")
-    except FileNotFoundError as error:
-        raise ConfigError(f"no such file: {path}") from error
-    except IsADirectoryError as error:
-        raise ConfigError(f"{path} is a folder, not a file") from error
+        text = read_bytes(path, at_most=at_most).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{path} is not text in UTF-8 (byte {error.start})", hint="Save it as UTF-8."
         ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
+
+
+def read_bytes(path: Path, *, at_most: int = DATA_BYTES) -> bytes:
+    """Return what a file that a person named holds."""
+    whole = check_file(path)
+    try:
+        if whole.stat().st_size > at_most:
+            raise ConfigError(f"{path} is larger than {at_most >> 20} MiB")
+        return whole.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def check_file(path: Path) -> Path:
+    """Return where a file lies, or refuse what is none: a pipe or a device may never end."""
+    try:
+        whole = path.expanduser()
+        mode = whole.stat().st_mode
+    except FileNotFoundError as error:
+        raise ConfigError(f"no such file: {path}") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{path} cannot be read: {reason}") from error
+    if stat.S_ISDIR(mode):
+        raise ConfigError(f"{path} is a folder, not a file")
+    if not stat.S_ISREG(mode):
+        raise ConfigError(
+            f"{path} is a pipe or a device, not a file", hint="Save what it says in a file."
+        )
+    return whole
