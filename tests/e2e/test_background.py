@@ -307,6 +307,7 @@ def test_a_job_goes_on_when_its_worktree_is_removed_while_it_works(typist: Typis
     assert typist.parent() == state(typist, started)["model"]
 
 
+@pytest.mark.slow
 def test_two_worktrees_bake_side_by_side(typist: Typist) -> None:
     typist.commit(input_yml())
     typist.git("worktree", "add", "-q", "-b", "quiet", "../beside")

@@ -163,7 +163,7 @@ def test_an_earlier_target_that_a_clone_lacks_is_said_before_anything_runs(baked
 def test_an_unknown_stage_lists_the_stages(typist: Typist) -> None:
     error, hint = refused(typist, "run", "stmi")
     assert "'stmi' is not one of 'stim', 'rollout', 'bake'" in error
-    assert hint == "`bgit run --help` shows what it takes."
+    assert hint == "did you mean `stim`? `bgit run --help` shows what it takes."
 
 
 def test_an_unknown_flag_has_its_nearest(typist: Typist) -> None:

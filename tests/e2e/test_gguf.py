@@ -129,6 +129,7 @@ def test_a_clone_takes_the_weights(baked, workplace, model):
     assert said["base_model_name_or_path"] == str(folder_of(model))
 
 
+@pytest.mark.slow
 def test_a_file_that_was_moved_is_found_where_bread_says(baked, workplace, model):
     moved = workplace / "moved.gguf"
     moved.write_bytes(model.read_bytes())
