@@ -120,6 +120,7 @@ def test_the_base_or_an_earlier_bake_answers_where_it_is_named(
     assert re.fullmatch(model, found)
 
 
+@pytest.mark.slow
 def test_a_folder_with_the_same_tokens_answers_and_another_does_not(typist: Typist) -> None:
     folder = typist.root.parent / "other"
     make_model(folder, seed=5)

@@ -290,6 +290,7 @@ def test_a_second_run_waits_for_the_first_and_does_not_make_it_again(held) -> No
     assert (folder / "stimuli.jsonl").stat() == before
 
 
+@pytest.mark.slow
 def test_a_job_goes_on_when_its_worktree_is_removed_while_it_works(typist: Typist) -> None:
     typist.git("worktree", "add", "-q", "-b", "quiet", "../beside")
     beside = Typist(typist.root.parent / "beside", typist.env)

@@ -218,6 +218,7 @@ def test_the_other_door_looks_bakes_and_merges_on_a_file(given, model, capsys):
     assert torch.allclose(merged(IDS).logits, adapter(IDS).logits, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_other_door_unpacks_where_that_was_not_done(given, tmp_path, monkeypatch):
     monkeypatch.setenv("BAKERY_CACHE", str(tmp_path / "empty"))
     done = spawned([bakery_script(), *given, "--dry-run"], Path.cwd())

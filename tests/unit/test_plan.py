@@ -180,7 +180,7 @@ def test_a_bake_of_earlier_targets_alone_needs_no_target_of_its_own():
 
 
 def test_a_target_that_does_not_exist_is_named_with_its_nearest():
-    message = r"^input\.yml:15:15: .*'mian', which does not exist: did you mean 'main'\?$"
+    message = r"(?m)^input\.yml:15:15: .*'mian', which does not exist: did you mean 'main'\?$"
     with pytest.raises(ConfigError, match=message):
         plan(changed("target: main", "target: mian"))
 
