@@ -62,7 +62,8 @@ def test_a_server_that_does_not_answer_is_given_up() -> None:
     with serve(["hi"], together=never) as endpoint:
         client = client_of(endpoint, BGIT_TIMEOUT="1")
         client._client().max_retries = 0
-        with pytest.raises(StageError, match=r"OpenAI \(gpt-5\): no answer within 1 s") as caught:
+        told = r"(?m)OpenAI \(gpt-5\): no answer within 1 s$"
+        with pytest.raises(StageError, match=told) as caught:
             client.complete(**ARGUMENTS)
         never.abort()
     assert "Lower max_tokens or max_concurrency, or set BGIT_TIMEOUT" in str(caught.value.hint)

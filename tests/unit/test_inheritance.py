@@ -91,7 +91,10 @@ def test_what_a_template_started_from_comes_along(repo):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("BAKE:\n  template: oen\n", r"^input\.yml:2:13: .*no bake 'oen': did you mean `one`\?"),
+        (
+            "BAKE:\n  template: oen\n",
+            r"(?m)^input\.yml:2:13: .*no bake 'oen': did you mean `one`\?$",
+        ),
         (f"{PROMPT}TARGET:\n  template: zz\n", r"^input\.yml:5:13: .*no target 'zz': known: one_t"),
         (TWO.replace("max_tokens: 7", "template: calm"), r":6:15: .*'lively' starts from itself"),
     ],

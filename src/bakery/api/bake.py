@@ -73,15 +73,15 @@ def bake(
     """
     gates.check_names(allow)
     target = None if out is None else asked.path(out, "out")
+    root, generators = asked.questions(questions)
+    prompts = {"teacher": {"messages": list(asked.to_bake(prompt).messages)}}
     given = None if isinstance(model, str | Path) else _given(model, tokenizer)
     if given is None and tokenizer is not None:
         raise ConfigError("`tokenizer` goes with a loaded model: a name brings its own")
     base = given.id if given is not None else run.base_model(str(model))
     older = None if parent is None else _older(parent, base)
-    root, generators = asked.questions(questions)
     bench = Alone(_store(), root, older.folder if older else None)
     head = Head(saved.OWNER, saved.REPO, base, older.ref if older else None)
-    prompts = {"teacher": {"messages": list(asked.to_bake(prompt).messages)}}
     chosen, read = _as_loaded(settings, given), bench.reader("worktree")
     plan = flat.planned(head, prompts, generators, name, chosen, read=read)
     assert plan.bake is not None  # one was asked for

@@ -84,8 +84,8 @@ class Repo:
         place = asked.path(folder, "the folder")
         making.init(
             place, base_model=base_model, revision=revision, owner=owner, name=name,
-            prompt=None if prompt is None else Path(prompt).expanduser(),
-            questions=None if questions is None else Path(questions).expanduser(),
+            prompt=None if prompt is None else asked.path(prompt, "prompt"),
+            questions=None if questions is None else asked.path(questions, "questions"),
             template=template,
         )  # fmt: skip
         return cls(place, progress=progress)

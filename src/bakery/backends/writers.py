@@ -5,6 +5,7 @@ The size of a round is fixed, or said, so that a round repeats exactly.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from bakery.backends.base import Reply, Wish
@@ -23,7 +24,7 @@ LIST_TOKENS, TOKENS_PER_QUESTION = 64, 32
 """Of the words around a list, and of each of its questions, at most."""
 
 
-class LocalWriter:
+class LocalWriter(ABC):
     """A model of this process that writes questions, in one of two ways."""
 
     speaks_as_user: bool
@@ -51,13 +52,13 @@ class LocalWriter:
         found = [said[request.key] for request in requests]
         return [Reply(begun + chat.text(s.ids), s.finish == "stop") for s in found]
 
+    @abstractmethod
     def _round(self, wish: Wish) -> tuple[int, int]:
         """Return how long a reply of a round may be, and how many there are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _prefix(self, instruction: str, settings: SamplingSettings) -> Sequence[int]:
         """Return the ids that a reply comes behind."""
-        raise NotImplementedError
 
 
 class UserTurnWriter(LocalWriter):
