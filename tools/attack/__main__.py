@@ -1,0 +1,119 @@
+"""The command line of the attacks: which campaigns, how many cases, and one table at the end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.attack import workplace
+from tools.attack.verdicts import Outcome, Report, table
+
+NAMES = ("mutations", "endpoints", "kills", "templates")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line asks for. `count` None: a whole campaign."""
+
+    count: int | None
+    seed: int
+    only: tuple[str, ...]
+    case: str | None
+    jobs: int
+
+
+def main() -> None:
+    """Run the campaigns that are named, else all, and end with 1 where any found something."""
+    parser = argparse.ArgumentParser(prog="python -m tools.attack", description=__doc__)
+    parser.add_argument("campaigns", nargs="*", metavar="CAMPAIGN", help=", ".join(NAMES))
+    parser.add_argument("--count", type=int, help="so many cases of each campaign")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", action="append", default=[], metavar="KIND",
+                        help="cases of this kind only (repeatable)")  # fmt: skip
+    parser.add_argument("--case", help="this one case, as a failure names it")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--json", action="store_true", dest="as_json")
+    given = parser.parse_args()
+    if wrong := [name for name in given.campaigns if name not in NAMES]:
+        parser.error(f"no campaign is called {wrong[0]}: there are {', '.join(NAMES)}")
+    asked = Asked(given.count, given.seed, tuple(given.only), given.case, given.jobs)
+    reports = [reported(name, asked) for name in given.campaigns or NAMES]
+    if given.as_json:
+        print(json.dumps({"schema": 1, "campaigns": [report.as_data() for report in reports]}))
+    else:
+        print(f"\n{table(reports)}")
+    sys.exit(any(report.failures for report in reports))
+
+
+def reported(name: str, asked: Asked) -> Report:
+    """Run a campaign in a place of its own; tell of each failure as it is found."""
+    began, found = time.monotonic(), []
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="bakery-attack-") as scratch:
+        workplace.isolate(Path(scratch) / "home")
+        for outcome in CAMPAIGNS[name](Path(scratch), asked):
+            found.append(outcome)
+            if outcome.has_failed:
+                again = Report.of(name, [outcome], 0.0).again(outcome)
+                print(f"{outcome.verdict}: {outcome.said}\n    {again}\n", file=sys.stderr)
+            elif asked.case is not None:
+                print(f"{outcome.verdict}: {outcome.said}", file=sys.stderr)
+    os.chdir(here)
+    return Report.of(name, found, time.monotonic() - began)
+
+
+def _mutations(scratch: Path, asked: Asked) -> Iterable[Outcome]:
+    from tools.attack import workers
+    from tools.attack.mutations import campaign
+
+    _load_libraries()
+    count = campaign.COUNT if asked.count is None else asked.count
+    cases = [asked.case] if asked.case else campaign.cases(count, seed=asked.seed, only=asked.only)
+    found = workplace.material(scratch)
+    return workers.outcomes(
+        cases, lambda folder: campaign.prepare(found, folder), processes=asked.jobs
+    )
+
+
+def _endpoints(scratch: Path, asked: Asked) -> Iterable[Outcome]:
+    from tools.attack import workers
+    from tools.attack.endpoints import campaign
+
+    _load_libraries()
+    cases = [asked.case] if asked.case else campaign.cases(asked.count, only=asked.only)
+    found = workplace.material(scratch)
+    return workers.outcomes(
+        cases,
+        lambda folder: campaign.prepare(found, folder),
+        processes=asked.jobs * campaign.WAITING,
+    )
+
+
+def _load_libraries() -> None:
+    """Load once what every process needs: those that are forked have it, too."""
+    import peft
+    import torch
+    import transformers
+
+    import bakery.cli.app
+    import bakery.distil.preview
+    import bakery.distil.run
+
+    assert peft and transformers and bakery
+    torch.set_num_threads(1)
+
+
+CAMPAIGNS: dict[str, Callable[[Path, Asked], Iterable[Outcome]]] = {
+    "mutations": _mutations,
+    "endpoints": _endpoints,
+}
+
+if __name__ == "__main__":
+    main()
