@@ -96,6 +96,20 @@ def _endpoints(scratch: Path, asked: Asked) -> Iterable[Outcome]:
     )
 
 
+def _kills(scratch: Path, asked: Asked) -> Iterable[Outcome]:
+    from tools.attack import workers
+    from tools.attack.kills import campaign
+
+    _load_libraries()
+    cases = campaign.cases(asked.count, seed=asked.seed, only=asked.only)
+    found = workplace.material(scratch)
+    return workers.outcomes(
+        [asked.case] if asked.case else cases,
+        lambda folder: campaign.prepare(found, folder),
+        processes=asked.jobs,
+    )
+
+
 def _load_libraries() -> None:
     """Load once what every process needs: those that are forked have it, too."""
     import peft
@@ -113,6 +127,7 @@ def _load_libraries() -> None:
 CAMPAIGNS: dict[str, Callable[[Path, Asked], Iterable[Outcome]]] = {
     "mutations": _mutations,
     "endpoints": _endpoints,
+    "kills": _kills,
 }
 
 if __name__ == "__main__":

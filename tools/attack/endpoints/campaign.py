@@ -20,10 +20,10 @@ from tools.attack.workplace import Material, Restored, git
 
 KEY = "sk-attack/Zq9+x%7=Kw"
 
-PATIENCE_S = 2
+PATIENCE_S = 1
 """Seconds that a server may say nothing: BGIT_TIMEOUT."""
 
-MOST_WAIT_S = 60.0
+MOST_WAIT_S = 90.0
 """Six tries of that, the pauses between them (15.5 s), and as much again for a busy machine."""
 
 WAITING = 4

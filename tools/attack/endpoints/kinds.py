@@ -117,7 +117,7 @@ _answers("finish-null", "either", choice={"finish_reason": None})
 _answers("refusal", "either", text=None, message={"content": None, "refusal": "I will not."})
 _answers("calls-a-number", "either", message={"tool_calls": 7})
 _answers("calls-of-text", "either", message={"tool_calls": ["f"]})
-_answers("calls-deep", "either", text=None, message={"tool_calls": [{
+_answers("calls-deep", "either", message={"tool_calls": [{
     "id": "1", "type": "function", "function": {"name": "f", "arguments": "[" * 100_000}}]})  # fmt: skip
 _answers("reasoning-apart", "either", message={"reasoning_content": "Let me think."})
 _answers("reasoning-number", "either", message={"reasoning_content": 7})

@@ -1,0 +1,111 @@
+"""The commands that write, each with what it begins from and where it leaves its results."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.attack.workplace import Material, commit, git, input_yml
+
+OUT = "out"
+"""What a command writes outside the store lies beside the repository, under this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One command. `prepare` makes `folder/demo` (and what lies beside it) from the material.
+
+    `kills` is its share of a whole campaign; `again` is what is typed after a kill, where that is
+    not the same command.
+    """
+
+    words: tuple[str, ...]
+    prepare: Callable[[Material, Path], None]
+    kills: int
+    outputs: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
+
+
+def _repository(found: Material, folder: Path) -> Path:
+    root = folder / "demo"
+    shutil.copytree(found.repository, root, symlinks=True)
+    return root
+
+
+def baked(found: Material, folder: Path) -> None:
+    """Two bakes, and nothing to do."""
+    _repository(found, folder)
+
+
+def configured(found: Material, folder: Path) -> None:
+    """A third bake is to be made."""
+    commit(_repository(found, folder), input_yml("Sing it.", "third", questions=10, tokens=12))
+
+
+def longer(found: Material, folder: Path) -> None:
+    """A third bake that has some steps and checkpoints."""
+    text = input_yml("Sing it.", "third", questions=24, epochs=6, tokens=12)
+    kept = "  checkpoint: [{save_every_n_steps: 4}]\n"
+    commit(_repository(found, folder), text + kept)
+
+
+def reverted(found: Material, folder: Path) -> None:
+    """The last bake is taken back and configured again: its weights are in the store."""
+    root = _repository(found, folder)
+    git(root, "revert", "--no-edit", "HEAD")
+
+
+def without_store(found: Material, folder: Path) -> None:
+    """A clone that has the recipe and not the weights, and the store of the other beside it."""
+    root = _repository(found, folder)
+    shutil.copytree(root / ".git/bakery", folder / "elsewhere", symlinks=True)
+    for name in ("bake", "stim", "target"):
+        shutil.rmtree(root / ".git/bakery" / name)
+
+
+def empty(found: Material, folder: Path) -> None:
+    """No repository yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def flat(found: Material, folder: Path) -> None:
+    """A flat configuration of the other door, which keeps checkpoints."""
+    root = folder / "demo"
+    root.mkdir(parents=True)
+    rows = "".join(f'{{"prompt": "q{n} what?", "response": "AYE {n}"}}\n' for n in range(16))
+    (root / "rows.jsonl").write_text(rows, encoding="utf-8")
+    (root / "config.yml").write_text(
+        f"model_name_or_path: {found.base}\ndataset: rows.jsonl\nsystem_prompt: Shout!\n"
+        "output_dir: ../out\nnum_train_epochs: 4\nper_device_train_batch_size: 4\nr: 4\n"
+        "first_weights: random\nsave_strategy: steps\nsave_steps: 4\ntorch_dtype: float32\n",
+        encoding="utf-8",
+    )
+
+
+_FLAT = ("bakery", "--config", "config.yml")
+
+SCENARIOS = {
+    "init": Scenario(("bgit", "init", "demo", "--base-model", "{base}", "--owner", "ann"), empty, 24),
+    "run-fake": Scenario(("bgit", "run", "--backend", "fake"), configured, 44),
+    "run": Scenario(("bgit", "run"), longer, 36),
+    "run-stim": Scenario(("bgit", "run", "stim"), configured, 16),
+    "run-rollout": Scenario(("bgit", "run", "stim", "rollout"), configured, 28),
+    "run-force": Scenario(("bgit", "run", "--force"), configured, 20),
+    "download": Scenario(("bgit", "download", "--out", "../out", "--force"), baked, 24, (OUT,)),
+    "download-archive": Scenario(
+        ("bgit", "download", "--out", "../out.tar.gz", "--force"), baked, 16, ("out.tar.gz",)
+    ),
+    "download-merged": Scenario(
+        ("bgit", "download", "--merged", "--out", "../out", "--force"), baked, 16, (OUT,)
+    ),
+    "import": Scenario(("bgit", "import", "../elsewhere", "--all"), without_store, 32),
+    "adopt": Scenario(("bgit", "adopt", "first"), baked, 24),
+    "revert": Scenario(("bgit", "revert", "second"), baked, 28),
+    "reproduce": Scenario(("bgit", "reproduce", "first"), baked, 12),
+    "bakery": Scenario(
+        _FLAT, flat, 20, (OUT,), (*_FLAT, "--resume_from_checkpoint", "true")
+    ),
+}  # fmt: skip
+"""By name; the sum of their kills is a whole campaign."""
