@@ -10,6 +10,9 @@
 # make site   the docs as a site, in build/site
 # make picture  draw docs/run.svg, the picture of the README, from a real run
 # make docs   write docs/input-yml.md, its JSON Schema and docs/files.md anew from the code
+# make attack   kills, spoilt inputs, servers that misbehave, odd templates: under half an hour; ATTACK=--json
+# make lock   write requirements.lock anew from constraints.txt
+# make audit  look the locked packages up among known vulnerabilities: needs the index's data
 # make fix    format, and mend what can be mended without thinking
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -18,7 +21,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-branches real test test-slow coverage hooks dist site picture bench bench-quick bench-grid bench-quality docs fix clean
+.PHONY: demo demo-branches real test test-slow coverage hooks dist site picture bench bench-quick bench-grid bench-quality docs attack lock audit fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
@@ -51,7 +54,7 @@ hooks: .venv/hooks-stamp
 
 dist: .venv/dist-stamp
 	rm -rf dist
-	.venv/bin/python -m build --outdir dist .
+	.venv/bin/python -m build --no-isolation --outdir dist .
 	.venv/bin/python tools/try_dist.py $(DIST)
 
 site: .venv/site-stamp
@@ -80,6 +83,17 @@ docs: .venv/stamp
 	.venv/bin/python tools/document_input.py
 	.venv/bin/python tools/document_files.py
 
+# One campaign alone: `make attack ATTACK="kills --count 20"`.
+attack: .venv/stamp
+	.venv/bin/python -m tools.attack $(ATTACK)
+
+lock: .venv/lock-stamp
+	.venv/bin/python tools/lock.py
+
+# A package that could not be looked up is a failure: to find nothing is not to have found nothing.
+audit: .venv/audit-stamp
+	.venv/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+
 fix: .venv/stamp
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
@@ -87,16 +101,22 @@ fix: .venv/stamp
 clean:
 	rm -rf .venv
 
-# Installed once; again only when what is to be installed has changed.
-.venv/stamp: pyproject.toml constraints.txt
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
+
+# Installed once; again only when what is to be installed has changed. First what is locked, by
+# hash, then this folder, for which pip knows no hash: nothing is fetched for it. A file of torch
+# from the index has no + in its version, and needs CUDA where there can be any.
+.venv/stamp: pyproject.toml requirements.lock requirements-cuda.lock
 	@echo "installing into .venv: about 1 GB, a few minutes the first time"
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check \
-		-c constraints.txt -e ".[dev]"
+	$(PIP) --require-hashes --no-deps -r requirements.lock
+	if .venv/bin/python -c "import importlib.metadata as m, sys; sys.exit('+' in m.version('torch'))"; \
+		then $(PIP) --require-hashes --no-deps -r requirements-cuda.lock; fi
+	$(PIP) --no-deps --no-build-isolation -e .
+	.venv/bin/python -m pip check
 	touch .venv/stamp
 
 # What only some need: an extra of pyproject.toml by the name of its stamp.
-.venv/%-stamp: .venv/stamp
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check \
-		-c constraints.txt -e ".[$*]"
+.venv/%-stamp: .venv/stamp constraints.txt
+	$(PIP) -c constraints.txt --no-build-isolation -e ".[$*]"
 	touch $@
