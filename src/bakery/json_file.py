@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, TypeGuard
 
 MB = 1 << 20
 LARGEST = 64 * MB
@@ -126,7 +126,7 @@ def kind(value: Any) -> str:
     return _TYPES.get(type(value), "a number")
 
 
-def is_whole(value: Any, least: int = 0) -> bool:
+def is_whole(value: Any, least: int = 0) -> TypeGuard[int]:
     """Tell whether a value is a whole number; true and false are none."""
     return type(value) is int and value >= least
 
