@@ -17,6 +17,7 @@ from bakery.backends.endpoint import Completion, Endpoint, endpoint_for
 from bakery.engine.text.chat import Chat
 from bakery.errors import ModelError, StageError
 from bakery.identity import SamplingSettings
+from bakery.masking import MASK
 from bakery.records import STOP_TEXT, Message, Prompt
 
 MAX_LIST_TOKENS = 8192
@@ -82,6 +83,11 @@ class HostedSampler:
             notes.append(
                 f"{self.name} does not say whether a text of `stop` ended an answer: "
                 f"{self._untold} have an end of turn that may not be theirs"
+            )
+        if self._endpoint.masked:
+            notes.append(
+                f"{self.name} said a key or password of this machine back in "
+                f"{self._endpoint.masked} answers: {MASK} stands in its place, and would be learnt"
             )
         return notes
 
