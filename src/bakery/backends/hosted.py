@@ -15,6 +15,7 @@ from typing import Any
 from bakery.backends.base import Answer, AnswerRequest, Reply, UserVoice, Wish
 from bakery.backends.endpoint import Completion, Endpoint, endpoint_for
 from bakery.engine.text.chat import Chat
+from bakery.engine.text.rendering import NestedTooDeeplyError
 from bakery.errors import ModelError, StageError
 from bakery.identity import SamplingSettings
 from bakery.masking import MASK
@@ -191,7 +192,7 @@ def called(chat: Chat, teacher: Prompt, messages: Sequence[Message], completion:
     try:
         calls = [_call(call) for call in completion.tool_calls]
         told = chat.rendered([*before, answer | {"tool_calls": calls}], teacher.tools)
-    except RecursionError:  # nested deeper than a template can write: the text is as it was
+    except NestedTooDeeplyError:  # nested deeper than a template can write: the text is as it was
         answer |= {"tool_calls": [*completion.tool_calls]}
         told = chat.rendered([*before, answer], teacher.tools)
     header = chat.generation_prompt
