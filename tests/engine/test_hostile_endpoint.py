@@ -14,7 +14,9 @@ from threading import Event, Thread
 import pytest
 
 from bakery.backends import arriving
+from bakery.backends.base import Wish
 from bakery.backends.endpoint import SHOWN, Endpoint, endpoint_for
+from bakery.backends.hosted import HostedWriter
 from bakery.errors import StageError
 from bakery.masking import MASK
 from tests.support.endpoint import serve
@@ -107,6 +109,27 @@ def test_a_reply_that_drips_has_a_deadline() -> None:
         pytest.raises(StageError, match="not whole after 1 s"),
     ):
         client(url, BGIT_TIMEOUT="1").complete(**ARGUMENTS)
+
+
+HEADS = {
+    "a byte now and then": [b"HTTP/1.1 200 OK\r\n", *[b"a"] * 400],
+    "goes on": [b"HTTP/1.1 100 Continue\r\n\r\n"] * 400,
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_head_without_end_has_a_deadline(head: str) -> None:
+    with sending(HEADS[head], pause_s=0.05) as url:
+        asked = client(url, BGIT_TIMEOUT="1").complete_all({"1": ARGUMENTS}, 1)
+        with pytest.raises(StageError, match="its head was not whole after 1 s"):
+            next(asked)
+
+
+def test_a_list_of_questions_is_cut_where_no_list_is_that_long() -> None:
+    with serve(["a" * (1 << 20)]) as endpoint:
+        [reply] = HostedWriter(client(endpoint.url)).write(Wish("?", "k", 1, 1.0, 100))
+    assert len(reply.text) == 100 * 64
+    assert not reply.finished
 
 
 def test_what_a_server_says_of_an_error_is_cut() -> None:

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from bakery import masking
 from bakery.backends import addresses
-from bakery.backends.arriving import Arriving
+from bakery.backends.arriving import Arriving, CutShortError
 from bakery.backends.base import RefusedError
 from bakery.backends.todo import ToDo
 from bakery.errors import StageError
@@ -37,8 +38,8 @@ TIMEOUT = "BGIT_TIMEOUT"
 """The environment variable that holds another number of seconds."""
 
 SILENCE_S = (RETRIES + 1) * TIMEOUT_S + 360.0
-"""So long may no answer at all be complete: a server that sends a byte of its headers now and then
-never times out by itself. Another time for one try changes it."""
+"""So long may no answer at all be complete, however often each request is tried. Another time for
+one try changes it."""
 
 SHOWN = 300
 """Characters of what a server said that are shown."""
@@ -132,13 +133,20 @@ class Endpoint:
         """Ask once, and again where that can help; StageError says what to do."""
         from openai import OpenAIError
 
-        self._arriving.begin()
+        create = partial(
+            self._client().chat.completions.create,
+            model=self.model,
+            messages=list(messages),  # type: ignore[arg-type]  # as the user wrote them
+            **arguments,
+        )
         try:
-            answer = self._client().chat.completions.create(
-                model=self.model,
-                messages=list(messages),  # type: ignore[arg-type]  # as the user wrote them
-                **arguments,
-            )
+            answer = self._arriving.within(create)
+        except CutShortError as error:
+            raise StageError(
+                f"{self._who()} sent a reply that is no answer: {error}",
+                hint=f"What is behind {self.provider.url}? {TIMEOUT} in the environment sets the "
+                "seconds that a reply may take.",
+            ) from None
         except OpenAIError as error:
             raise self._failed(error) from _cause(error)
         except (ValueError, RecursionError) as error:
@@ -215,7 +223,7 @@ class Endpoint:
                     default_query=dict(parse_qsl(parts.query, keep_blank_values=True)),
                     max_retries=RETRIES,
                     timeout=self._timeout_s,
-                    http_client=DefaultHttpxClient(event_hooks={"response": [self._arriving]}),
+                    http_client=DefaultHttpxClient(event_hooks=self._arriving.hooks),
                 )
             except Exception as error:  # the classes differ between versions of the client
                 raise self._unusable(error) from error
@@ -251,12 +259,6 @@ class Endpoint:
         return StageError(f"{self._who()} cannot be asked: {why}", hint=hint)
 
     def _no_answer(self, said: str) -> StageError:
-        if self._arriving.cut:
-            return StageError(
-                f"{self._who()} sent a reply that is no answer: {self._arriving.cut}",
-                hint=f"What is behind {self.provider.url}? {TIMEOUT} in the environment sets the "
-                "seconds that a reply may take.",
-            )
         return StageError(
             f"{self._who()} sent a reply without an answer: {_brief(said)}",
             hint=f"Is {self.provider.url} the address of a chat-completions API?",

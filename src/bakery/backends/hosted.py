@@ -57,7 +57,11 @@ class HostedWriter:
         except StageError:
             if not found:  # else the next round meets it again, and this one is kept
                 raise
-        return [Reply(c.text, _ended(c)) for _, c in sorted(found.items())]
+        most = MOST_CHARS_PER_TOKEN * (wish.max_tokens or MAX_LIST_TOKENS)
+        return [
+            Reply(c.text[:most], _ended(c) and len(c.text) <= most)
+            for _, c in sorted(found.items())
+        ]
 
 
 def writer_for(model: str, environment: Mapping[str, str] = os.environ) -> HostedWriter | str:
