@@ -136,7 +136,7 @@ class Endpoint:
         create = partial(
             self._client().chat.completions.create,
             model=self.model,
-            messages=list(messages),  # type: ignore[arg-type]  # as the user wrote them
+            messages=list(messages),
             **arguments,
         )
         try:
