@@ -6,6 +6,8 @@ Raised where the fact is known, caught only at the rim (`cli.app`), which prints
 
 from __future__ import annotations
 
+from bakery.masking import masked
+
 
 class BakeryError(Exception):
     """Something a person can fix: what is wrong, and in `hint` what to do next."""
@@ -13,6 +15,7 @@ class BakeryError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        message, hint = masked(message), masked(hint) if hint else hint
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from bakery.errors import ConfigError, StageError
+from bakery.masking import masked
 
 Message: TypeAlias = dict[str, Any]
 """One chat message as the chat template reads it: `role`, `content`, and what a role adds."""
@@ -159,7 +160,8 @@ def user_text(messages: Sequence[Message]) -> str:
 
 def append_rows(path: Path, rows: Iterable[Any]) -> None:
     """Append dataclass rows to a JSON-lines file in one write, and flush it to disk."""
-    text = "".join(json.dumps(_filled(row), ensure_ascii=False) + "\n" for row in rows)
+    lines = (json.dumps(_filled(row), ensure_ascii=False) + "\n" for row in rows)
+    text = masked("".join(lines), data=True)
     if not text:
         return
     _drop_torn_line(path)
@@ -180,7 +182,7 @@ def write_atomic(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with draft.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            file.write(masked(text, data=True))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

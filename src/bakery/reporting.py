@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
+from bakery.masking import masked
+
 
 class Reporter(Protocol):
     """Where progress and announcements go."""
@@ -48,7 +50,7 @@ class Quiet:
 
     def note(self, text: str) -> None:
         """Keep the note for whoever asks later."""
-        self.notes.append(text)
+        self.notes.append(masked(text))
 
 
 @dataclass(slots=True)

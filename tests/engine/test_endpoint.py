@@ -187,7 +187,7 @@ def test_the_query_of_an_address_is_part_of_each_request() -> None:
         assert isinstance(found, Client)
         assert found.complete(**ARGUMENTS).text == "hi"
         endpoint.status = 401
-        with pytest.raises(StageError, match="no: …"):
+        with pytest.raises(StageError, match="no: api_key=…"):
             found.complete(**ARGUMENTS)
     assert endpoint.paths[0] == f"/v1/chat/completions?api_key={KEY}"
 

@@ -56,3 +56,21 @@ def test_what_else_a_destructor_raises_is_told_as_ever() -> None:
     )
     assert done.returncode == 0
     assert "ValueError: told" in done.stderr
+
+
+@pytest.mark.parametrize("where", ["print", "raise"])
+def test_nothing_that_is_printed_tells_a_secret(where: str) -> None:
+    told = {
+        "print": "print(os.environ['OPENAI_API_KEY'])",
+        "raise": "raise ValueError(os.environ['OPENAI_API_KEY'])",
+    }
+    work = WORK.replace("import signal,", "import os, signal,").replace("time.sleep(60)", "pass")
+    done = subprocess.run(
+        [sys.executable, "-c", work, told[where]],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, "OPENAI_API_KEY": "abc-123-def-456"},
+    )
+    assert "…" in done.stdout + done.stderr
+    assert "abc-123" not in done.stdout + done.stderr

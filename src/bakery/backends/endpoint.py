@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from bakery import masking
+from bakery.backends import addresses
+from bakery.backends.arriving import Arriving, CutShortError
 from bakery.backends.base import RefusedError
+from bakery.backends.todo import ToDo
 from bakery.errors import StageError
 from bakery.records import Message
 from bakery.schema.model_names import FAMILIES, served_as
@@ -33,9 +37,12 @@ TIMEOUT_S = 300.0
 TIMEOUT = "BGIT_TIMEOUT"
 """The environment variable that holds another number of seconds."""
 
-SILENCE_S = (RETRIES + 1) * TIMEOUT_S + 60.0
-"""So long may no answer at all be complete: a server that sends a byte now and then never times
-out by itself. A longer time for one try adds to it."""
+SILENCE_S = (RETRIES + 1) * TIMEOUT_S + 360.0
+"""So long may no answer at all be complete, however often each request is tried. Another time for
+one try changes it."""
+
+SHOWN = 300
+"""Characters of what a server said that are shown."""
 
 REFUSED = (400, 413, 422)
 """What a server says to one request that it does not take: another one may be answered."""
@@ -110,6 +117,10 @@ class Endpoint:
     ) -> None:
         self.model, self.provider = model, provider
         self._key, self._url, self._timeout_s = key, url, timeout_s
+        self.masked = 0
+        """Answers that said a secret back."""
+        self._arriving = Arriving(timeout_s)
+        masking.keep(key, *masking.of_address(url))
         self._made: OpenAI | None = None
 
     @property
@@ -122,22 +133,30 @@ class Endpoint:
         """Ask once, and again where that can help; StageError says what to do."""
         from openai import OpenAIError
 
+        create = partial(
+            self._client().chat.completions.create,
+            model=self.model,
+            messages=list(messages),
+            **arguments,
+        )
         try:
-            answer = self._client().chat.completions.create(
-                model=self.model,
-                messages=list(messages),  # type: ignore[arg-type]  # as the user wrote them
-                **arguments,
-            )
+            answer = self._arriving.within(create)
+        except CutShortError as error:
+            raise StageError(
+                f"{self._who()} sent a reply that is no answer: {error}",
+                hint=f"What is behind {self.provider.url}? {TIMEOUT} in the environment sets the "
+                "seconds that a reply may take.",
+            ) from None
         except OpenAIError as error:
-            raise self._failed(error) from error
+            raise self._failed(error) from _cause(error)
         except (ValueError, RecursionError) as error:
-            raise self._no_answer(f"the reply is not JSON ({error})") from error
+            raise self._no_answer(f"the reply is not JSON ({error})") from _cause(error)
         try:
-            return _completion(answer)
+            return self._without_secrets(_completion(answer))
         except (ValueError, RecursionError) as error:
             raise self._no_answer(f"the reply cannot be read ({error})") from error
         except (AttributeError, LookupError, TypeError) as error:
-            raise self._no_answer(repr(answer)) from error
+            raise self._no_answer(f"{answer!r:.{SHOWN * 10}}") from _cause(error)
 
     def complete_all(
         self, requests: Mapping[str, Mapping[str, Any]], concurrency: int
@@ -149,7 +168,7 @@ class Endpoint:
         """
         self._client()  # once, before threads ask for it
         working = min(concurrency, len(requests))
-        todo = _ToDo(requests, enough=working + MORE_TRIED)
+        todo = ToDo(requests, enough=working + MORE_TRIED)
         done: SimpleQueue[tuple[str, Completion | BaseException] | None] = SimpleQueue()
 
         def work() -> None:
@@ -170,7 +189,7 @@ class Endpoint:
         for _ in range(working):
             Thread(target=work, daemon=True).start()
         failed: BaseException | None = None
-        silence_s = SILENCE_S + (RETRIES + 1) * max(self._timeout_s - TIMEOUT_S, 0.0)
+        silence_s = SILENCE_S + (RETRIES + 1) * (self._timeout_s - TIMEOUT_S)
         try:
             while working:
                 outcome = done.get(timeout=silence_s)
@@ -194,7 +213,7 @@ class Endpoint:
 
     def _client(self) -> OpenAI:
         if self._made is None:
-            from openai import OpenAI
+            from openai import DefaultHttpxClient, OpenAI
 
             parts = urlsplit(self._url)
             try:
@@ -204,20 +223,25 @@ class Endpoint:
                     default_query=dict(parse_qsl(parts.query, keep_blank_values=True)),
                     max_retries=RETRIES,
                     timeout=self._timeout_s,
+                    http_client=DefaultHttpxClient(event_hooks=self._arriving.hooks),
                 )
             except Exception as error:  # the classes differ between versions of the client
                 raise self._unusable(error) from error
         return self._made
 
+    def _without_secrets(self, said: Completion) -> Completion:
+        """Return an answer without what this process alone should know: it would be learnt."""
+        text, refusal = masking.masked(said.text), masking.masked(said.refusal)
+        calls = tuple(map(_masked, said.tool_calls))
+        if (text, refusal, calls) == (said.text, said.refusal, said.tool_calls):
+            return said
+        self.masked += 1
+        return replace(said, text=text, refusal=refusal, tool_calls=calls)
+
     def _who(self) -> str:
         return f"{self.provider.name} ({self.model})"
 
-    def _safe(self, text: str) -> str:
-        for secret in (self._key, urlsplit(self._url).query):
-            text = text.replace(secret, "…") if len(secret) > 4 else text
-        return text
-
-    def _refused(self, todo: _ToDo) -> RefusedError:
+    def _refused(self, todo: ToDo) -> RefusedError:
         """Return the first refusal, with what was said to each."""
         first, who = next(iter(todo.refused.values())), f"{self._who()}: "
         reasons = {key: error.message.removeprefix(who) for key, error in todo.refused.items()}
@@ -225,25 +249,25 @@ class Endpoint:
 
     def _unusable(self, error: Exception) -> StageError:
         """Return what to tell where no client can be made: it reads the proxies as it is made."""
-        name = _proxy_at_fault(os.environ)
+        name = addresses.proxy_at_fault(os.environ)
         why = str(error)
         hint = "Check the proxy and the certificates that this machine is set to."
         if name is not None:
             why = f"{name} in the environment is not a usable proxy: "
-            why += _shown(os.environ[name])
+            why += addresses.shown(os.environ[name])
             hint = f"Set it to an address that begins with http://, or unset {name}."
-        return StageError(f"{self._who()} cannot be asked: {self._safe(why)}", hint=hint)
+        return StageError(f"{self._who()} cannot be asked: {why}", hint=hint)
 
     def _no_answer(self, said: str) -> StageError:
         return StageError(
-            f"{self._who()} sent a reply without an answer: {self._safe(said)[:200]}",
+            f"{self._who()} sent a reply without an answer: {_brief(said)}",
             hint=f"Is {self.provider.url} the address of a chat-completions API?",
         )
 
     def _failed(self, error: Exception) -> StageError:
         """Return what to tell of an error, and what to do; never the key."""
-        said = self._safe(str(getattr(error, "message", "") or error).strip())
-        reason = said.splitlines()[0] if said else type(error).__name__
+        said = str(getattr(error, "message", "") or error).strip()
+        reason = _brief(said.splitlines()[0]) if said else type(error).__name__
         status = getattr(error, "status_code", None)
         hint = _HINTS.get(status or 0, "")
         if _is_slow(error):
@@ -253,7 +277,7 @@ class Endpoint:
                 f"{TIMEOUT} in the environment to more seconds."
             )
         elif status is None:
-            reason = f"cannot be reached at {_shown(self._url)}: {reason}"
+            reason = f"cannot be reached at {addresses.shown(self._url)}: {reason}"
             hint = f"Is the machine online, and {{url}} right? It was tried {RETRIES + 1} times."
         elif status >= 500:
             hint = "The server failed: try again later."
@@ -261,43 +285,6 @@ class Endpoint:
         hint = hint.format(key=self.provider.key, url=self.provider.url, model=self.model)
         kind = RefusedError if status in REFUSED else StageError
         return kind(text, hint=hint or "What it was sent is in request.json.")
-
-
-class _ToDo:
-    """Which requests are to be made yet, and which were refused; many threads take from it.
-
-    Where the first are refused, a setting may be wrong, or only they are. Others are then taken
-    from the end, as what lies side by side was written by one generator.
-    """
-
-    def __init__(self, keys: Iterable[str], *, enough: int) -> None:
-        """`enough` refusals without an answer are taken to mean all."""
-        self.refused: dict[str, RefusedError] = {}
-        self.gave_up = False
-        self._keys, self._enough, self._lock = deque(keys), enough, Lock()
-        self._stopped = self._any_answer = False
-
-    def next(self) -> str | None:
-        """Take what is asked next; None: nothing is."""
-        with self._lock:
-            if self._stopped or not self._keys:
-                return None
-            in_doubt = self.refused and not self._any_answer
-            return self._keys.pop() if in_doubt else self._keys.popleft()
-
-    def answered(self) -> None:
-        with self._lock:
-            self._any_answer = True
-
-    def refuse(self, key: str, error: RefusedError) -> None:
-        with self._lock:
-            self.refused[key] = error
-            if not self._any_answer and len(self.refused) >= self._enough and self._keys:
-                self._stopped = self.gave_up = True
-
-    def stop(self) -> None:
-        with self._lock:
-            self._stopped = True
 
 
 _HINTS = {
@@ -324,8 +311,8 @@ def endpoint_for(model: str, environment: Mapping[str, str] = os.environ) -> End
         return f"no {provider.key} is set"
     if not (key.isascii() and key.isprintable()):
         return f"{provider.key} holds a character that no key can have"
-    if url and not _is_address(url):
-        return f"{provider.url} is not an address: {_shown(url)}"
+    if url and not addresses.is_address(url):
+        return f"{provider.url} is not an address: {addresses.shown(url)}"
     seconds = environment.get(TIMEOUT, "").strip() or f"{TIMEOUT_S:.0f}"
     if not (seconds.isdecimal() and int(seconds)):
         return f"{TIMEOUT} is not a whole number of seconds: {seconds}"
@@ -353,6 +340,28 @@ def _written(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def _masked(value: Any) -> Any:
+    """Return what a call holds without secrets."""
+    if isinstance(value, str):
+        return masking.masked(value)
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _masked(item) for key, item in value.items()}
+    return value
+
+
+def _brief(said: str) -> str:
+    """Return the beginning of what a server said; what is secret in it goes before it is cut."""
+    text = masking.masked(said[: SHOWN * 10])
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _cause(error: Exception) -> Exception | None:
+    """Return an error to name as the cause of another; None: a traceback would tell a secret."""
+    return error if masking.masked(str(error)) == str(error) else None
+
+
 def _stopped_by(choice: Any) -> str | None:
     """Return the text that ended an answer, "" where none did, and None where nobody says.
 
@@ -370,26 +379,3 @@ def _is_slow(error: Exception) -> bool:
     from openai import APITimeoutError
 
     return isinstance(error, APITimeoutError) and "Connect" not in type(error.__cause__).__name__
-
-
-def _proxy_at_fault(environment: Mapping[str, str]) -> str | None:
-    """Return the variable of a proxy that cannot be used, or else of any proxy."""
-    kinds = [f"{scheme}_PROXY" for scheme in ("ALL", "HTTPS", "HTTP", "NO")]
-    names = [n for k in kinds for n in (k, k.lower()) if environment.get(n)]
-    at_fault = (n for n in names if "://" in environment[n] and not _is_address(environment[n]))
-    return next(at_fault, next(iter(names), None))
-
-
-def _shown(url: str) -> str:
-    """Return an address without the name, password and query that it may hold: keys are in them."""
-    if re.match(r"(.*?://)?[^/]*[?#].*@", url, re.DOTALL):
-        return "…"  # a password may go on behind the question mark
-    return re.sub(r"^([\w+.-]+://)?([^?#]*@)?([^?#]*).*", r"\1\3", url, flags=re.DOTALL)
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, brackets that do not close
-        return False

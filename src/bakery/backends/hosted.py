@@ -15,8 +15,10 @@ from typing import Any
 from bakery.backends.base import Answer, AnswerRequest, Reply, UserVoice, Wish
 from bakery.backends.endpoint import Completion, Endpoint, endpoint_for
 from bakery.engine.text.chat import Chat
+from bakery.engine.text.rendering import NestedTooDeeplyError
 from bakery.errors import ModelError, StageError
 from bakery.identity import SamplingSettings
+from bakery.masking import MASK
 from bakery.records import STOP_TEXT, Message, Prompt
 
 MAX_LIST_TOKENS = 8192
@@ -55,7 +57,11 @@ class HostedWriter:
         except StageError:
             if not found:  # else the next round meets it again, and this one is kept
                 raise
-        return [Reply(c.text, _ended(c)) for _, c in sorted(found.items())]
+        most = MOST_CHARS_PER_TOKEN * (wish.max_tokens or MAX_LIST_TOKENS)
+        return [
+            Reply(c.text[:most], _ended(c) and len(c.text) <= most)
+            for _, c in sorted(found.items())
+        ]
 
 
 def writer_for(model: str, environment: Mapping[str, str] = os.environ) -> HostedWriter | str:
@@ -82,6 +88,11 @@ class HostedSampler:
             notes.append(
                 f"{self.name} does not say whether a text of `stop` ended an answer: "
                 f"{self._untold} have an end of turn that may not be theirs"
+            )
+        if self._endpoint.masked:
+            notes.append(
+                f"{self.name} said a key or password of this machine back in "
+                f"{self._endpoint.masked} answers: {MASK} stands in its place, and would be learnt"
             )
         return notes
 
@@ -185,7 +196,7 @@ def called(chat: Chat, teacher: Prompt, messages: Sequence[Message], completion:
     try:
         calls = [_call(call) for call in completion.tool_calls]
         told = chat.rendered([*before, answer | {"tool_calls": calls}], teacher.tools)
-    except RecursionError:  # nested deeper than a template can write: the text is as it was
+    except NestedTooDeeplyError:  # nested deeper than a template can write: the text is as it was
         answer |= {"tool_calls": [*completion.tool_calls]}
         told = chat.rendered([*before, answer], teacher.tools)
     header = chat.generation_prompt

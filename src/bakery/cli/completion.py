@@ -62,9 +62,11 @@ def completion(answer: bool, words: tuple[str, ...]) -> None:
     """Print what makes a shell complete bgit's words."""
     if answer:
         from bakery.cli import candidates
+        from bakery.ui.harmless import harmless
 
         for word, what in candidates.following(words).items():
-            click.echo(f"{word}\t{what}" if what else word)
+            if harmless(word) == word:  # a shell would type it as it is
+                click.echo(f"{word}\t{harmless(what)}" if what else word)
         return
     if len(words) != 1 or words[0] not in SCRIPTS:
         near = nearest(words[0], SCRIPTS) if words else []

@@ -12,6 +12,7 @@ from bakery.errors import ConfigError, StageError
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import job
 from bakery.store.store import Store
+from bakery.ui.console import say_data
 from bakery.ui.jobs import follow as print_log
 from bakery.ui.jobs import show_jobs
 from bakery.ui.progress import reporter
@@ -49,7 +50,7 @@ def jobs(
     elif follow is not None:
         _follow(repo.store, meant)
     else:
-        click.echo(meant.log.read_text(encoding="utf-8", errors="replace"), nl=False)
+        say_data(meant.log.read_text(encoding="utf-8", errors="replace"), nl=False)
 
 
 def _follow(store: Store, meant: Launched) -> None:

@@ -26,7 +26,9 @@ def main(arguments: Sequence[str]) -> int:
     Path(ours).write_bytes(merged.text.encode("utf-8", "surrogateescape"))
     # Longer marks: two ancestors are merged in between, and nobody will see that text.
     for note in merged.notes if int(marks) <= _MARKS else ():
-        print(f"bgit: {note}", file=sys.stderr)
+        from bakery.ui.harmless import harmless  # here: most merges have nothing to say
+
+        print(harmless(f"bgit: {note}"), file=sys.stderr)
     return 0 if merged.is_clean else 1
 
 

@@ -18,6 +18,7 @@ from typing import NoReturn
 
 import click
 
+from bakery import masking
 from bakery.errors import BakeryError
 from bakery.spelling import nearest
 
@@ -33,6 +34,7 @@ def end(work: Callable[[], int], *, stopped: str) -> NoReturn:
     """Do the work and end the process; `stopped` says how to go on after Ctrl-C."""
     _have_streams()
     _never_fail_to_print()
+    _never_print_secrets()
     _never_lose_ctrl_c()
     try:
         code = work()
@@ -155,3 +157,21 @@ def _never_fail_to_print() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # not every stream
+
+
+def _never_print_secrets() -> None:
+    """Mask what is secret in whatever is printed: answers, logs, and tracebacks."""
+    if not masking.any_known():
+        return
+    for stream in (sys.stdout, sys.stderr):
+        usual = stream.write
+        with contextlib.suppress(AttributeError):  # not every stream takes it
+            stream.write = _masked_into(usual)  # type: ignore[method-assign]
+
+
+def _masked_into(write: Callable[[str], int]) -> Callable[[str], int]:
+    def masked(text: str) -> int:
+        write(masking.masked(text))
+        return len(text)
+
+    return masked

@@ -8,7 +8,7 @@ from bakery.cli import passthrough
 from bakery.cli.raw import RawCommand, are_paths, arguments, repository
 from bakery.errors import ConfigError, RepoError
 from bakery.repo.look import show as look
-from bakery.ui.console import say_data
+from bakery.ui.console import say_file
 from bakery.ui.show import show_base, show_record
 
 
@@ -42,9 +42,9 @@ def show(
         context.exit(passthrough.hand_to_git(["show", *arguments(context)]))
     (bake,) = named
     if bake is not None and as_input:
-        say_data(look.input_text(repo, bake), nl=False)
+        say_file(look.input_text(repo, bake))
     elif bake is not None and as_recipe:
-        say_data(bake.block, nl=False)
+        say_file(bake.block)
     elif bake is not None:
         show_record(look.describe(repo, bake), as_json=as_json)
     elif as_input or as_recipe:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from bakery.engine.text import patterns
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.spans import target_view
 from bakery.records import Message
@@ -38,10 +39,14 @@ def build_target_mask(
         if index >= target_min_msg_idx
         and message["role"] in target_roles
         and (str(message.get("content") or "").strip() or message.get("tool_calls"))
-        and (pattern is None or pattern.search(str(message.get("content") or "")))
+        and (pattern is None or _is_in(pattern, str(message.get("content") or "")))
     }
     view = target_view(chat, messages, (), chosen)
     mask = torch.zeros(len(view.ids), dtype=torch.bool)
     for start, stop in view.spans:
         mask[start:stop] = True
     return list(view.ids), mask, min((start for start, _ in view.spans), default=-1)
+
+
+def _is_in(pattern: re.Pattern[str], text: str) -> bool:
+    return bool(patterns.spans(pattern, text, name="content_pattern"))

@@ -113,7 +113,7 @@ class AdapterConfig(Section):
     def _can_match(cls, modules: str | tuple[str, ...]) -> str | tuple[str, ...]:
         try:
             re.compile(modules if isinstance(modules, str) else "")
-        except re.error as error:
+        except (re.error, RecursionError, OverflowError, MemoryError) as error:
             raise ValueError(f"is not a regular expression over layers' names: {error}") from error
         return modules
 

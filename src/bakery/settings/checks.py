@@ -278,4 +278,7 @@ def _regex(path: tuple[str | int, ...], pattern: str | None) -> Iterator[Problem
         re.compile(pattern, re.MULTILINE)
     except re.error as error:
         where = "" if error.pos is None else f" (at {pattern[error.pos :][:20]!r})"
-        yield Problem(path, f"{pattern!r} is not a regular expression: {error.msg}{where}")
+        yield Problem(path, f"{pattern!r:.200} is not a regular expression: {error.msg}{where}")
+    except (RecursionError, OverflowError, MemoryError) as error:
+        why = str(error) or type(error).__name__
+        yield Problem(path, f"{pattern!r:.200} is too much for a regular expression: {why}")

@@ -30,7 +30,7 @@ Reply = Generator[tuple[str, str], None, list[Answer]]
 def talk(conversation: Conversation, *, remembered: Path | None) -> None:
     """Talk with a person until they leave; `remembered` keeps what they type, None: nothing."""
     names = dict.fromkeys(voice.speaker.name for voice in conversation.voices)
-    click.echo(f"{', '.join(names)}: /help lists the commands, Ctrl-D leaves.")
+    say_data(f"{', '.join(names)}: /help lists the commands, Ctrl-D leaves.")
     with line_editing(remembered):
         _listen(conversation, from_terminal)
 
@@ -160,7 +160,7 @@ def _stream(reply: Reply) -> None:
         nonlocal last
         if label != last:
             click.echo("\n" if last else "", nl=bool(last))
-            click.secho(label, bold=True)
+            click.secho(harmless(label), bold=True)
             last = label
         say_data(piece, nl=False)
 
@@ -171,7 +171,7 @@ def _stream(reply: Reply) -> None:
     click.echo()
     if len(answers) > 1:
         for answer in cut:
-            click.secho(f"[{answer.label} cut after {answer.tokens} tokens]", dim=True)
+            click.secho(f"[{harmless(answer.label)} cut after {answer.tokens} tokens]", dim=True)
         _tell_apart(answers)
 
 

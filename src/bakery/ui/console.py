@@ -6,7 +6,9 @@ Deciding what is true is done below; here it is only laid out.
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
@@ -64,8 +66,20 @@ def _between_words(text: str, stream: TextIO) -> str:
 
 
 def say_data(text: str, *, nl: bool = True) -> None:
-    """Print text as it is where a program reads it, and harmless on a terminal."""
-    click.echo(harmless(text) if sys.stdout.isatty() else text, nl=nl)
+    """Print text of others, unwrapped."""
+    click.echo(harmless(text), nl=nl)
+
+
+def say_file(text: str) -> None:
+    """Print what a file says: byte for byte where it becomes a file again, else harmless."""
+    print(text if _is_file(sys.stdout) else harmless(text), end="", flush=True)
+
+
+def _is_file(stream: TextIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):  # a stream of Python's own, or closed
+        return False
 
 
 def show_json(value: Any) -> None:

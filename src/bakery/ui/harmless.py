@@ -1,6 +1,7 @@
-"""Text of others on a terminal: what would steer it is shown instead of obeyed.
+"""Text of others as it is shown: what would steer a terminal is spelled out instead of obeyed.
 
-Names, prompts and answers may come with a stranger's repository, or be what a model says.
+Names, prompts and answers may come with a stranger's repository, or be what a model says. What is
+read in a pipe is read on a terminal in the end; only files of data stay as they are.
 """
 
 from __future__ import annotations
@@ -12,13 +13,20 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_NOT_IN_JSON = re.compile(r"[\x7f-\x9f]")
+_TURNING = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+"""What turns the direction of writing: a line may read as something else than it says."""
+_STEERING = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f{_TURNING}]")
+_NOT_IN_JSON = re.compile(rf"[\x7f-\x9f{_TURNING}]")
 
 
 def harmless(text: str) -> str:
     """Return text with its control characters spelled out; line ends and tabs stay."""
-    return _STEERING.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\r\n", "\n"))
+    return _STEERING.sub(_spelled, text.replace("\r\n", "\n"))
+
+
+def _spelled(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 def harmless_json(text: str) -> str:

@@ -13,6 +13,7 @@ from bakery.card import Card
 from bakery.records import ModelRef, given_name
 from bakery.store.job import GO_ON, Fetched, Job
 from bakery.ui.console import lay, open_console, pairs, say, say_next, show_card, show_json
+from bakery.ui.harmless import harmless
 from bakery.ui.progress import duration
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def follow(
         new = text()[shown:]
         if not over:
             new = new[: new.rfind(b"\n") + 1]
-        print(new.decode("utf-8", "replace"), end="", flush=True)
+        print(harmless(new.decode("utf-8", "replace")), end="", flush=True)
         shown += len(new)
         if over:
             return

@@ -19,6 +19,7 @@ from bakery.errors import ConfigError
 from bakery.records import user_text, write_atomic
 from bakery.repo.look.questions import Answers, Questions, Share
 from bakery.ui.console import PIPE_WIDTH, note, open_console, say, show_json
+from bakery.ui.harmless import harmless
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def _show(
     if sys.stdout.isatty():
         text(open_console())
     else:
-        print(_drawn(text), end="")
+        print(harmless(_drawn(text)), end="")
     if len(found.rows) < found.count:
         note(f"{shown} shown" + (f", from {found.offset + 1}" * bool(found.offset)))
 

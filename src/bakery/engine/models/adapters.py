@@ -25,6 +25,7 @@ from transformers import PreTrainedModel
 
 from bakery.engine.models.adapter_folder import WEIGHTS, Slice, digest, slices, write_slices
 from bakery.engine.models.chains import check_rank
+from bakery.engine.text import patterns
 from bakery.errors import ConfigError, ModelError
 from bakery.identity import TrainingSettings
 from bakery.records import sync_folder
@@ -59,6 +60,10 @@ def attach_new(model: PreTrainedModel | PeftModel, settings: TrainingSettings) -
 
     The seed is set here, before LoRA draws its A matrices: same settings, same start.
     """
+    if isinstance(settings.target_modules, str) and settings.target_modules != "all-linear":
+        inner = model.get_base_model() if isinstance(model, PeftModel) else model
+        names = [name for name, _ in inner.named_modules()]
+        patterns.check_names(settings.target_modules, names, name="target_modules")
     config = LoraConfig(
         r=settings.r,
         lora_alpha=settings.lora_alpha,

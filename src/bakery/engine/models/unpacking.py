@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from jinja2.exceptions import TemplateError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -33,6 +32,7 @@ from transformers.utils import logging as hf_logging
 from bakery.engine.bases.gguf import header, kept, positions, refused
 from bakery.engine.bases.gguf.header import Header
 from bakery.engine.models import models
+from bakery.engine.text import rendering
 from bakery.errors import ModelError
 from bakery.identity import file_digest
 
@@ -214,8 +214,8 @@ def _after_answers(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Return the special tokens that the template puts behind an answer."""
     said = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _ANSWER}]
     try:
-        text = str(tokenizer.apply_chat_template(said, tokenize=False))
-    except (TemplateError, TypeError):  # it wants other messages, and is asked again by those
+        text = rendering.text_of(tokenizer, said)
+    except rendering.RefusedByTemplateError:  # it wants other messages, and is asked again by those
         return []
     after = tokenizer.encode(text.partition(_ANSWER)[2], add_special_tokens=False)
     known = tokenizer.added_tokens_decoder

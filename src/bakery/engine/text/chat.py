@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
 
+from bakery.engine.text import rendering
 from bakery.engine.text.template import DAY, before_question
 from bakery.errors import ConfigError, ModelError
 from bakery.records import Message, Prompt
@@ -80,9 +80,9 @@ class Chat:
     def prefix_ids(self, prompt: Prompt, messages: Sequence[Message]) -> list[int]:
         """Return all ids before the response: prompt, messages, and the assistant's header."""
         given = [*prompt.messages, *messages], prompt.tools
-        text = str(self._apply(*given, add_generation_prompt=True, tokenize=False))
+        text = self._apply(*given, add_generation_prompt=True)
         if text not in self._prefixes:
-            out = self._apply(*given, add_generation_prompt=True, tokenize=True, return_dict=True)
+            out = self.tokenizer(text, add_special_tokens=False)
             if len(self._prefixes) == MOST_PREFIXES:
                 del self._prefixes[next(iter(self._prefixes))]
             self._prefixes[text] = tuple(out["input_ids"])
@@ -92,8 +92,7 @@ class Chat:
         """Return how many tokens stand before a question: of a prompt, or the template's own."""
 
         def render(messages: Sequence[Message], answering: bool) -> str:
-            how = {"add_generation_prompt": answering, "tokenize": False}
-            return str(self._apply(messages, prompt.tools, **how))
+            return self._apply(messages, prompt.tools, add_generation_prompt=answering)
 
         try:
             text = before_question(render, prompt.messages)
@@ -103,7 +102,7 @@ class Chat:
 
     def rendered(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str:
         """Return the text of a finished conversation."""
-        return str(self._apply(messages, tools, tokenize=False))
+        return self._apply(messages, tools)
 
     def encoded(self, text: str) -> Encoded:
         """Return the ids of rendered text, and where each token lies in it."""
@@ -122,7 +121,7 @@ class Chat:
     def generation_prompt(self) -> str:
         """What the template puts before an answer: the header, and thinking opened or shut."""
         question: list[Message] = [{"role": "user", "content": "?"}]
-        asked = str(self._apply(question, (), add_generation_prompt=True, tokenize=False))
+        asked = self._apply(question, (), add_generation_prompt=True)
         told = self.rendered(question)
         return asked[len(told) :] if asked.startswith(told) else ""
 
@@ -157,21 +156,18 @@ class Chat:
 
     def _apply(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]], **how: Any
-    ) -> Any:
+    ) -> str:
         if not messages:
             raise ConfigError("there is no message to render")
+        template = None
         if self.reads_clock:
             template = self.tokenizer.get_chat_template(tools=list(tools) or None)
-            how["chat_template"] = _NOW.sub(lambda call: repr(DAY.strftime(call[2])), template)
+            template = _NOW.sub(lambda call: repr(DAY.strftime(call[2])), template)
+        given = [_with_text(m) for m in messages]
+        how |= self.template_kwargs
         try:
-            return self.tokenizer.apply_chat_template(
-                [_with_text(m) for m in messages],
-                tools=list(tools) or None,
-                **how,
-                **self.template_kwargs,
-            )
-        # Templates that join text raise TypeError where a message has none.
-        except (TemplateError, TypeError) as error:
+            return rendering.text_of(self.tokenizer, given, tools, template=template, **how)
+        except rendering.RefusedByTemplateError as error:
             roles = ", ".join(str(m.get("role")) for m in messages)
             raise ConfigError(
                 f"the base model's chat template refuses these messages ({roles}): {error}",
@@ -246,7 +242,7 @@ class Chat:
         before = [*prompt.messages] if prompt else []
         tools = prompt.tools if prompt else ()
         asked = [*before, {"role": "user", "content": _MARK}]
-        told = str(self._apply(asked, tools, tokenize=False)).split(_MARK)[0]
+        told = self._apply(asked, tools).split(_MARK)[0]
         return list(self.tokenizer.encode(told, add_special_tokens=False))
 
 

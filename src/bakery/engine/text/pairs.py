@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bakery.data.rows import Row
+from bakery.engine.text import patterns
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.spans import Targets, target_view
 from bakery.engine.text.views import Pair, Span, View
@@ -181,9 +182,10 @@ def _chosen(text: str, context: ContextSettings) -> list[Span] | None:
     pattern = context.target_content_pattern
     if pattern is None:
         return None
+    found = patterns.spans(pattern, text, name="target_content_pattern")
     if context.target_scope == "message":
-        return None if pattern.search(text) else []
-    return [match.span() for match in pattern.finditer(text) if match.end() > match.start()]
+        return None if found else []
+    return [(start, stop) for start, stop in found if stop > start]
 
 
 def _changes(chat: Chat, row: Row, sides: _Sides, shared: Messages) -> bool:

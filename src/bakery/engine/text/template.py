@@ -19,6 +19,7 @@ from jinja2.exceptions import TemplateError
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from bakery import bounded
 from bakery.engine.bases import bases
 from bakery.engine.bases.gguf import header, kept
 from bakery.errors import ModelError
@@ -56,7 +57,9 @@ def own_prompt(base: BaseModelId) -> Own | None:
         if source is None:
             return None
         told = before_question(_render(source, _special(folder)), [])
-    except (ModelError, TemplateError, OSError, ValueError, TypeError, KeyError):
+    except (ModelError, OSError, ValueError, TypeError, KeyError):
+        return None
+    except (bounded.BeyondError, bounded.FailedError):
         return None
     return Own(readable(told), _count(folder, told)) if told else None
 
@@ -103,21 +106,26 @@ def _special(folder: Path) -> dict[str, str]:
 
 
 def _render(source: str, special: Mapping[str, str]) -> Render:
-    """Return what renders a template as transformers does."""
+    """Return what renders a template as transformers does, within limits."""
+
+    def render(messages: Sequence[Message], answering: bool) -> str:
+        return str(bounded.call(_rendered, source, dict(special), list(messages), answering))
+
+    return render
+
+
+def _rendered(
+    source: str, special: Mapping[str, str], messages: Sequence[Message], answering: bool
+) -> str:
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
     )
     environment.filters["tojson"] = lambda value, **how: json.dumps(value, ensure_ascii=False)
     environment.globals["raise_exception"] = _refuse
     environment.globals["strftime_now"] = DAY.strftime
-    template = environment.from_string(source)
-
-    def render(messages: Sequence[Message], answering: bool) -> str:
-        return template.render(
-            messages=list(messages), add_generation_prompt=answering, tools=None, **special
-        )
-
-    return render
+    return environment.from_string(source).render(
+        messages=messages, add_generation_prompt=answering, tools=None, **special
+    )
 
 
 def _refuse(message: str) -> Any:
