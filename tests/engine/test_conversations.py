@@ -53,6 +53,36 @@ def encode(text: str) -> list[int]:
     return list(byte_tokenizer().encode(text, add_special_tokens=False))
 
 
+def test_a_rows_system_prompt_is_its_context_where_nothing_else_names_one() -> None:
+    row = Row(1, say("Hi?"), system="Sing.")
+    sing = ({"role": "system", "content": "Sing."},)
+    bare = ContextSettings()
+    assert split_prefix(row, bare) == ((*sing, *say("Hi?")), say("Hi?"))
+    assert split_prefix(row, BRIEF)[0] == (SYSTEM, *say("Hi?"))
+    own = Row(1, say("Hi?"), prefix=(SYSTEM,), system="Sing.")
+    assert split_prefix(own, bare)[0] == (SYSTEM, *say("Hi?"))
+
+
+def test_a_rows_system_prompt_is_its_first_turn_where_the_student_keeps_some() -> None:
+    row = Row(1, say("Hi?", "Ho.", "And?", "So."), system="Sing.", unlearnt=(3,))
+    kept = ContextSettings(student_retained_turns=4)
+    teacher, student = split_prefix(row, kept)
+    assert (teacher[0]["content"], student) == ("Sing.", row.turns)
+    assert scored(pairs_of(chat_of("chatml"), row, kept)) == ["Ho.<|im_end|>"]
+
+
+@pytest.mark.parametrize(
+    ("unlearnt", "left"), [((), ["Ho.", "So."]), ((1,), ["So."]), ((3,), ["Ho."]), ((1, 3), [])]
+)
+def test_a_turn_that_is_not_to_be_learnt_is_no_target(
+    unlearnt: tuple[int, ...], left: list[str]
+) -> None:
+    row = Row(1, say("Hi?", "Ho.", "And?", "So."), unlearnt=unlearnt)
+    for settings in (BRIEF, ContextSettings(student_retained_turns=3)):
+        ends = [f"{text}<|im_end|>" for text in left]
+        assert scored(pairs_of(chat_of("chatml"), row, settings)) == ends
+
+
 def test_a_rows_own_prefix_comes_before_the_global_one() -> None:
     own = ({"role": "system", "content": "Sing."},)
     teacher, student = split_prefix(Row(1, say("Hi?"), prefix=own), BRIEF)

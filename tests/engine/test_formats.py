@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from bakery.data.columns import PROMPT, RESPONSE
 from bakery.data.datasets import rows_of
-from bakery.data.formats import PROMPT, RESPONSE
 from bakery.errors import StageError
 
 USER = {"role": "user", "content": "Hi"}
@@ -51,7 +51,6 @@ def test_a_response_has_many_names(name):
     [
         ("Hi", [USER], None),
         ({"prompt": "Hi", "response": None}, [USER], None),
-        ({"prompt": "Hi", "question": "ignored"}, [USER], None),
         ({"messages": [USER, BOT]}, [USER, BOT], None),
         ({"messages": [SYSTEM, USER, BOT, MORE]}, [SYSTEM, USER, BOT, MORE], None),
         ({"messages": [USER, BOT, MORE], "response": "So."}, [USER, BOT, MORE], "So."),

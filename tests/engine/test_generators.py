@@ -103,6 +103,38 @@ def test_every_kind_of_file_gives_its_questions(drawn: Drawn, name: str, data: b
     assert {(r.generator, r.writer) for r in drawn.rows()} == {("from_dataset", name)}
 
 
+def test_what_belongs_to_a_question_and_is_not_asked_with_it_is_said(drawn: Drawn) -> None:
+    rows = [{"question": f"q{i}?", "context": "c" * (i % 2), "answer": "a"} for i in range(6)]
+    assert len(drawn.file("q.jsonl", lines(rows), numq=6)) == 6
+    assert drawn.done()["notes"] == ["q.jsonl: not asked with the questions: `context` (3 rows)"]
+
+
+def test_only_the_first_question_of_a_conversation_is_asked_and_a_note_says_so(
+    drawn: Drawn,
+) -> None:
+    def turns(*texts: str) -> list[dict[str, Any]]:
+        return [{"role": ("user", "assistant")[i % 2], "content": t} for i, t in enumerate(texts)]
+
+    parts = [{"role": "user", "content": [{"type": "text", "value": "q2?"}]}]
+    rows = [turns("q0?", "a."), turns("q1?", "a.", "And?", "b."), parts]
+    assert drawn.file("q.jsonl", lines([{"messages": row} for row in rows])) == [
+        "q0?", "q1?", "q2?",
+    ]  # fmt: skip
+    assert drawn.done()["notes"] == [
+        "q.jsonl: not asked with the questions: `further turns` (1 row)"
+    ]
+
+
+def test_a_conversation_in_a_cell_is_read_as_one(drawn: Drawn) -> None:
+    cell = json.dumps([{"role": "user", "content": "q0?"}]).replace('"', '""')
+    assert drawn.file("q.csv", f'messages\n"{cell}"\n'.encode()) == ["q0?"]
+
+
+def test_another_delimiter_is_taken_and_said(drawn: Drawn) -> None:
+    assert drawn.file("q.csv", b"question;answer\nq0?;a\n") == ["q0?"]
+    assert drawn.done()["notes"] == ["q.csv: its columns are divided by semicolons"]
+
+
 def test_a_parquet_file_gives_its_questions(drawn: Drawn, tmp_path: Path) -> None:
     assert len(drawn.file("q.parquet", in_parquet(tmp_path))) == 6
 

@@ -168,7 +168,80 @@ def test_line_ends_stay_what_git_keeps(repo):
     assert read(repo, "index", "q.txt") == read(repo, "commit", "q.txt") == b"Hello\n"
 
 
-@pytest.mark.parametrize("place", ["index", "commit"])
+@pytest.mark.parametrize("name", ["core.autocrlf", "text", "text=auto eol=crlf"])
+def test_a_file_of_the_folder_is_read_with_the_line_ends_that_git_keeps(repo, name):
+    write(repo, "q.txt", "One\nTwo\n")
+    keep(repo)
+    if name == "core.autocrlf":
+        git(repo.root, "config", name, "true")
+    else:
+        write(repo, ".gitattributes", f"q.txt {name}\n")
+    write(repo, "q.txt", "One\r\nTwo\r\n")
+    assert read(repo, "worktree", "q.txt") == b"One\nTwo\n"
+    write(repo, "new.txt", "One\r\nTwo\r\n")
+    kept = b"One\nTwo\n" if name == "core.autocrlf" else b"One\r\nTwo\r\n"
+    assert read(repo, "worktree", "new.txt") == kept
+    git(repo.root, "add", "-A")
+    assert read(repo, "index", "new.txt") == kept
+
+
+def test_line_ends_that_git_keeps_are_kept_in_the_folder_too(repo):
+    write(repo, "q.txt", "One\r\nTwo\r\n")
+    keep(repo)
+    assert {read(repo, place, "q.txt") for place in PLACES} == {b"One\r\nTwo\r\n"}
+    git(repo.root, "config", "core.autocrlf", "true")  # git leaves what it has with CRLF
+    assert {read(repo, place, "q.txt") for place in PLACES} == {b"One\r\nTwo\r\n"}
+
+
+def test_a_file_in_another_encoding_is_read_as_git_keeps_it(repo):
+    write(repo, ".gitattributes", "q.txt working-tree-encoding=UTF-16LE\n")
+    (repo.root / "q.txt").write_bytes("Grüße\n".encode("utf-16-le"))
+    assert read(repo, "worktree", "q.txt") == "Grüße\n".encode()
+    keep(repo)
+    assert {read(repo, place, "q.txt") for place in PLACES} == {"Grüße\n".encode()}
+
+
+def test_looking_at_a_file_that_git_would_change_leaves_nothing_behind(repo):
+    git(repo.root, "config", "core.autocrlf", "true")
+    write(repo, "q.txt", "One\r\nTwo\r\n")
+    before = git(repo.root, "count-objects"), git(repo.root, "status", "--short")
+    read(repo, "worktree", "q.txt")
+    assert (git(repo.root, "count-objects"), git(repo.root, "status", "--short")) == before
+
+
+def test_with_other_line_ends_in_the_folder_every_plan_is_the_same(repo):
+    text = (
+        "PROMPT: {teacher: {messages: [{role: system, content: You are a cook.}]}}\n"
+        "TARGET: {name: main, generators: [{type: from_dataset, dataset: q.csv},\n"
+        "  {type: oneshot_qs, numq: 4, template_path: t.txt}]}\nBAKE: {name: cook}\n"
+    )
+    write(repo, "input.yml", text)
+    write(repo, "q.csv", "question\nWho are you?\n")
+    write(repo, "t.txt", "Ask ${numq}\nabout ${prompt_u}\n")
+    keep(repo)
+    git(repo.root, "config", "core.autocrlf", "true")
+    for name in ("q.csv", "t.txt"):
+        write(repo, name, (repo.root / name).read_text().replace("\n", "\r\n"))
+    assert repo.plan("worktree") == repo.plan("index")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_filter_that_only_cleans_leaves_what_git_keeps(repo, place):
+    git(repo.root, "config", "filter.trim.clean", "sed 's/ *$//'")
+    write(repo, ".gitattributes", "*.txt filter=trim\n")
+    write(repo, "q.txt", "Hello   \n")
+    keep(repo)
+    assert read(repo, place, "q.txt") == b"Hello\n"
+
+
+def test_a_configuration_that_a_filter_changes_is_refused_in_the_folder_too(repo):
+    rot13(repo, "input.yml")
+    write(repo, "input.yml", configuration("one"))
+    with pytest.raises(ConfigError, match=r"goes through a filter of \.gitattributes"):
+        repo.plan("worktree")
+
+
+@pytest.mark.parametrize("place", ["index", "commit", "worktree"])
 def test_a_filter_that_fails_is_said(repo, place):
     rot13(repo, "*.txt")
     write(repo, "q.txt", "Hello\n")
@@ -176,15 +249,6 @@ def test_a_filter_that_fails_is_said(repo, place):
     git(repo.root, "config", "filter.turn.smudge", "false")
     with pytest.raises(RepoError, match=r"q\.txt: smudge filter turn failed"):
         read(repo, place, "q.txt")
-
-
-@pytest.mark.parametrize("place", ["index", "commit"])
-def test_a_filter_that_only_cleans_leaves_what_git_keeps(repo, place):
-    git(repo.root, "config", "filter.trim.clean", "sed 's/ *$//'")
-    write(repo, ".gitattributes", "*.txt filter=trim\n")
-    write(repo, "q.txt", "Hello   \n")
-    keep(repo)
-    assert read(repo, place, "q.txt") == b"Hello\n"
 
 
 @pytest.mark.parametrize("place", PLACES)

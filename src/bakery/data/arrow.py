@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,9 @@ CONVERSATIONS = {
     "prefix_messages": List(Json()),
     "responses": Value("string"),
     "tools": List(Json()),
+    "system": Value("string"),
 }
+_OWN = ("tools", "system")
 _COMMIT = re.compile(r"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")
 _FAILURES = (DatasetsError, OSError, ValueError, RuntimeError, TypeError, pyarrow.ArrowException)
 
@@ -41,6 +44,7 @@ _FAILURES = (DatasetsError, OSError, ValueError, RuntimeError, TypeError, pyarro
 def from_parquet(path: Path) -> list[Any]:
     """Return the rows of a parquet file."""
     try:
+        _check_names(parquet.read_schema(path), str(path))
         return records(Dataset.from_parquet(str(path), keep_in_memory=True))
     except _FAILURES as error:
         raise StageError(f"{path} is not a parquet file: {_said(error)}") from error
@@ -49,9 +53,16 @@ def from_parquet(path: Path) -> list[Any]:
 def from_parquet_bytes(data: bytes, name: str) -> list[Any]:
     """Return the rows of a parquet file that is in memory."""
     try:
+        _check_names(parquet.read_schema(io.BytesIO(data)), name)
         return records(Dataset(parquet.read_table(io.BytesIO(data))))
     except _FAILURES as error:
         raise StageError(f"{name} is not a parquet file: {_said(error)}") from error
+
+
+def _check_names(schema: pyarrow.Schema, name: str) -> None:
+    twice = [column for column, count in Counter(schema.names).items() if count > 1]
+    if twice:
+        raise StageError(f"{name}: two columns are called `{twice[0]}`", hint="Rename one of them.")
 
 
 def from_folder(path: Path, split: str) -> tuple[list[Any], bool]:
@@ -107,8 +118,8 @@ def records(dataset: Any) -> list[dict[str, Any]]:
 
 
 def made_of(rows: Sequence[dict[str, Any]]) -> Dataset:
-    """Return rows with `turns`, `prefix_messages`, `responses` (and `tools`) as a Dataset."""
-    names = [name for name in CONVERSATIONS if name != "tools" or any("tools" in r for r in rows)]
+    """Return rows with `turns`, `prefix_messages`, `responses` (and their own) as a Dataset."""
+    names = [name for name in CONVERSATIONS if name not in _OWN or any(name in r for r in rows)]
     columns = {name: [row.get(name) for row in rows] for name in names}
     features = Features({name: CONVERSATIONS[name] for name in names})
     return Dataset.from_dict(columns, features=features)

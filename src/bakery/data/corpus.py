@@ -6,11 +6,12 @@ Which part of the configuration asks for it is decided in `settings`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bakery.data.sources import items_of
+from bakery.data.columns import Unread
+from bakery.data.sources import as_warning, items_of
 from bakery.errors import ConfigError, StageError
 from bakery.settings.prefix import DATA_BYTES, read_text
 
@@ -20,7 +21,9 @@ TEMPLATES = {
     "list": "You know these things and answer from them:\n\n{corpus}",
 }
 _WRAPPERS = ("papers", "documents", "articles", "items", "entries", "list", "corpus", "data")
+_ABOUT = ("title", "authors", "year")
 _BODY = ("abstract", "summary", "content", "text", "body")
+_PLACES = (*_BODY, "title", "name")
 
 
 def load_corpus(path: str | Path, corpus_format: str = "papers") -> str:
@@ -31,12 +34,14 @@ def load_corpus(path: str | Path, corpus_format: str = "papers") -> str:
     elif corpus_format == "papers":
         items = items_of(text, str(path), _WRAPPERS)
         found = "\n\n".join(_paper(item, f"{path}: paper {n}") for n, item in enumerate(items, 1))
+        _say_unread(items, str(path), "paper", _ABOUT)
     elif corpus_format == "list":
         lines = text.splitlines()
         items = items_of(text, str(path), _WRAPPERS) if text.lstrip()[:1] in ("[", "{") else lines
         found = "\n".join(
             f"- {_thing(item, f'{path}: item {n}')}" for n, item in enumerate(items, 1) if item
         )
+        _say_unread(items, str(path), "item", ())
     else:
         raise ConfigError(
             f"unknown corpus_format {corpus_format!r}", hint="Known: papers, text, list, custom."
@@ -79,11 +84,22 @@ def _paper(item: Any, where: str) -> str:
 
 def _thing(item: Any, where: str) -> str:
     if _is_map(item):
-        text = next((item[key] for key in (*_BODY, "title", "name") if item.get(key)), None)
+        text = next((item[key] for key in _PLACES if item.get(key)), None)
         return str(text) if isinstance(text, str) else json.dumps(item, ensure_ascii=False)
     if isinstance(item, list) or item is None:
         raise StageError(f"{where}: expected a text")
     return str(item)
+
+
+def _say_unread(items: Sequence[Any], name: str, unit: str, read: Sequence[str]) -> None:
+    """Name what is no part of the text: of an item only one text is."""
+    unread = Unread(unit)
+    for item in items:
+        body = next((key for key in _PLACES if item.get(key)), None) if _is_map(item) else None
+        if body is not None and isinstance(item[body], str):
+            unread.add(item, {*read, body})
+    for said in unread.notes(name):
+        as_warning(said)
 
 
 def _is_map(item: Any) -> bool:

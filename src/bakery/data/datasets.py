@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakery.data import formats, sources
+from bakery.data import formats, reader, sources
 from bakery.data.corpus import build_system_prompt, load_corpus
 from bakery.data.qa_files import load_eval_data
 from bakery.data.rows import Row
-from bakery.data.sources import Table
+from bakery.data.sources import Note, Table, as_warning
 from bakery.errors import ConfigError, StageError
 from bakery.yaml import text as yaml_text
 
@@ -38,27 +38,33 @@ __all__ = [
     "rows_of",
     "training_rows",
 ]
-_ROW_KEYS = ("turns", "prefix_messages", "response", "responses", "tools")
+_ROW_KEYS = ("turns", "prefix_messages", "response", "responses", "tools", "system")
 
 
-def load_rows(source: str | Path, split: str = "train", *, subset: str | None = None) -> list[Row]:
+def load_rows(
+    source: str | Path,
+    split: str = "train",
+    *,
+    subset: str | None = None,
+    note: Note = as_warning,
+) -> list[Row]:
     """Return the rows of a file, a save_to_disk folder or a data set of the hub."""
-    return formats.rows_of_table(sources.read(source, split, subset=subset))
+    return reader.rows_of_table(sources.read(source, split, subset=subset), note)
 
 
-def training_rows(data: DataConfig) -> list[Row]:
+def training_rows(data: DataConfig, note: Note = as_warning) -> list[Row]:
     """Return the rows that a configuration trains on."""
     if data.training_prompts is not None:
         return rows_of(data.training_prompts, name="training_prompts")
     if data.dataset is None:
         raise ConfigError("no data to train on", hint="Give dataset or training_prompts.")
-    return load_rows(data.dataset, data.dataset_split, subset=data.dataset_subset)
+    return load_rows(data.dataset, data.dataset_split, subset=data.dataset_subset, note=note)
 
 
-def eval_rows(data: DataConfig) -> list[Row] | None:
+def eval_rows(data: DataConfig, note: Note = as_warning) -> list[Row] | None:
     """Return the rows that measure the KL during training; None where none are configured."""
     if data.eval_dataset is not None:
-        return load_rows(data.eval_dataset, data.eval_dataset_split or "train")
+        return load_rows(data.eval_dataset, data.eval_dataset_split or "train", note=note)
     if data.eval_dataset_split is None:
         return None
     if data.dataset is None:
@@ -73,10 +79,10 @@ def eval_rows(data: DataConfig) -> list[Row] | None:
             hint="Give eval_dataset: FILE, or two slices: dataset_split: train[:90%] and "
             "eval_dataset_split: train[90%:].",
         )
-    return formats.rows_of_table(table)
+    return reader.rows_of_table(table, note)
 
 
-def rows_of(dataset: Any, *, name: str = "the data set") -> list[Row]:
+def rows_of(dataset: Any, *, name: str = "the data set", note: Note = as_warning) -> list[Row]:
     """Return Rows of a Dataset, of a list of texts, records or Rows, or of a collated batch."""
     records: Iterable[Any] = dataset
     if isinstance(dataset, Mapping):
@@ -88,7 +94,7 @@ def rows_of(dataset: Any, *, name: str = "the data set") -> list[Row]:
         from bakery.data import arrow
 
         records = arrow.records(dataset)
-    return _rows(list(records), name)
+    return _rows(list(records), name, note)
 
 
 def create_dataset(
@@ -101,7 +107,7 @@ def create_dataset(
         raise StageError(f"{len(prompts)} prompts, but {len(responses)} responses")
     given = [None] * len(prompts) if responses is None else responses
     pairs = zip(prompts, given, strict=True)
-    rows_of([{"prompt": p, "response": r} for p, r in pairs], name="create_dataset")
+    rows_of([{"prompt": p, "response": r} for p, r in pairs], name="create_dataset", note=_unsaid)
     return arrow.texts(prompts, responses)
 
 
@@ -117,7 +123,7 @@ def create_conversational_dataset(rows: Iterable[Any]) -> Dataset:
                 guess = yaml_text.nearest(str(key), _ROW_KEYS)
                 advice = f"did you mean `{guess}`?" if guess else f"known: {', '.join(_ROW_KEYS)}"
                 raise StageError(f"{name}: row {number}: unknown key `{key}`: {advice}")
-    found = [_as_record(row) for row in _rows(records, name)]
+    found = [_as_record(row) for row in _rows(records, name, _unsaid)]
     return arrow.made_of([{**row, "responses": row.pop("response")} for row in found])
 
 
@@ -129,7 +135,8 @@ def load_dataset(
     responses: list[str | None] = []
     for row in load_rows(source, split):
         roles = [message["role"] for message in row.turns]
-        if roles not in (["user"], ["user", "assistant"]) or row.prefix or row.tools:
+        single = roles in (["user"], ["user", "assistant"]) and not row.unlearnt
+        if not single or row.prefix or row.tools or row.system:
             raise StageError(
                 f"{source}: row {row.number} is more than a prompt and its response",
                 hint="load_conversations reads conversations, own contexts and tools.",
@@ -156,24 +163,34 @@ def prompt_baking_collator(features: Sequence[Any]) -> dict[str, list[Any]]:
     elif all(isinstance(f, Mapping) and "turns" in f for f in features):
         names = ("turns", "prefix_messages", "responses")
     else:
-        rows = [_as_record(row) for row in rows_of(list(features), name="the batch")]
+        rows = [_as_record(row) for row in rows_of(list(features), name="the batch", note=_unsaid)]
         features = [{**row, "responses": row.pop("response")} for row in rows]
         names = ("turns", "prefix_messages", "responses")
-    if any("tools" in feature for feature in features):
-        names = (*names, "tools")
+    more = ("prefix_messages", "system", "system_prompt", "history", "tools")
+    held = [name for name in more if any(name in feature for feature in features)]
+    names = (*names, *(name for name in held if name not in names))
     return {name: [feature.get(name) for feature in features] for name in names}
 
 
-def _rows(records: Sequence[Any], name: str) -> list[Row]:
+def _rows(records: Sequence[Any], name: str, note: Note = as_warning) -> list[Row]:
     if not records:
         raise StageError(f"{name} has no rows", hint=f"A row is {formats.EXPECTED}.")
-    return formats.rows_of_table(Table(name, tuple(enumerate(records, start=1))))
+    return reader.rows_of_table(Table(name, tuple(enumerate(records, start=1))), note)
+
+
+def _unsaid(_: str) -> None:
+    """Leave a note out: the same data was, or will be, read by who says it."""
 
 
 def _as_record(row: Row) -> dict[str, Any]:
+    turns = [
+        turn | ({"train": False} if index in row.unlearnt else {})
+        for index, turn in enumerate(row.turns)
+    ]
     record: dict[str, Any] = {
-        "turns": list(row.turns),
+        "turns": turns,
         "prefix_messages": None if row.prefix is None else list(row.prefix),
         "response": row.response,
     }
-    return record | {"tools": list(row.tools)} if row.tools else record
+    own = {"tools": list(row.tools), "system": row.system}
+    return record | {name: value for name, value in own.items() if value}

@@ -5,16 +5,16 @@ JSON, JSONL and CSV are read as they are written; everything in Arrow goes throu
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from bakery.data import delimited
+from bakery.data.columns import holds
 from bakery.errors import ConfigError, StageError
 from bakery.settings.checks import looks_local
 from bakery.settings.prefix import DATA_BYTES, check_file, read_text
@@ -30,6 +30,15 @@ _TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 _KINDS = ".json, .jsonl, .csv, .tsv, .parquet, or a save_to_disk folder"
 
 
+Note: TypeAlias = Callable[[str], None]
+"""Takes a sentence about a file that a person should read."""
+
+
+def as_warning(text: str) -> None:
+    """Say it to who calls the library."""
+    warnings.warn(text, stacklevel=3)
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """Records with the number each has in its source, and what to call them in an error."""
@@ -39,6 +48,8 @@ class Table:
     unit: str = "row"
     has_splits: bool = True
     """False for a single file, of which every split is the whole."""
+    notes: tuple[str, ...] = ()
+    """What is to be said of how it was read."""
 
     def where(self, number: int) -> str:
         """Say where a record stands."""
@@ -65,16 +76,37 @@ def read(source: str | Path, split: str = "train", *, subset: str | None = None)
     return _not_empty(table, split)
 
 
-def items_of(text: str, name: str, wrappers: Sequence[str], split: str = "train") -> list[Any]:
+def items_of(
+    text: str, name: str, wrappers: Sequence[str], split: str = "train", note: Note = as_warning
+) -> list[Any]:
     """Return the list that a JSON text is, or that it has under one of the wrapper keys."""
     try:
-        document = json.loads(text)
+        document = parsed(text)
     except json.JSONDecodeError as error:
         raise StageError(
             f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}",
             hint="One JSON value in the whole file; one per line is JSONL.",
         ) from error
-    return _unwrapped(document, name, wrappers, split)[0]
+    except _BEYOND as error:
+        raise _beyond(name, error) from error
+    found = _unwrapped(document, name, wrappers, split)
+    for said in found.notes:
+        note(said)
+    return found.items
+
+
+def parsed(text: str) -> Any:
+    """Return a JSON value, or raise a ValueError where an object has two values of one name."""
+    return json.loads(text, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key, value in pairs:
+            if found[key] != value:
+                raise ValueError(f"an object has two values of `{key}`")
+    return found
 
 
 def read_bytes(data: bytes, name: str, split: str = "train") -> Table:
@@ -111,14 +143,13 @@ def _from_file(path: Path, split: str) -> Table:
 
 
 def _from_text(text: str, name: str, split: str) -> Table:
-    suffix, has_splits = Path(name).suffix.lower(), False
+    suffix = Path(name).suffix.lower()
     if suffix in (".csv", ".tsv"):
-        records, unit = _csv_records(text, name, "\t" if suffix == ".tsv" else ","), "row"
-    elif suffix in (".jsonl", ".ndjson"):
-        records, unit = _json_lines(text, name), "line"
-    else:
-        records, unit, has_splits = _json_records(text, name, split)
-    return _whole_file(name, records, unit, has_splits, split)
+        records, notes = delimited.records(text, name, "\t" if suffix == ".tsv" else ",")
+        return replace(_whole_file(name, records, "row", False, split), notes=notes)
+    if suffix in (".jsonl", ".ndjson"):
+        return _whole_file(name, _json_lines(text, name), "line", False, split)
+    return _json_table(text, name, split)
 
 
 def _whole_file(
@@ -141,22 +172,21 @@ def _from_folder(path: Path, split: str) -> Table:
     return Table(str(path), _slice(_numbered(rows), split), has_splits=has_splits)
 
 
-def _json_records(
-    text: str, name: str, split: str
-) -> tuple[tuple[tuple[int, Any], ...], str, bool]:
+def _json_table(text: str, name: str, split: str) -> Table:
     try:
-        document = json.loads(text)
+        document = parsed(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":  # A value a line, under the name of the other format.
-            return _json_lines(text, name), "line", False
+            return _whole_file(name, _json_lines(text, name), "line", False, split)
         raise StageError(
             f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}",
             hint="A list of rows, or an object with one of: " + ", ".join(WRAPPERS) + ".",
         ) from error
     except _BEYOND as error:
         raise _beyond(name, error) from error
-    items, has_splits = _unwrapped(document, name, WRAPPERS, _parts(split)["name"])
-    return _numbered(items), "row", has_splits
+    found = _unwrapped(document, name, WRAPPERS, _parts(split)["name"])
+    table = _whole_file(name, _numbered(found.items), "row", found.has_splits, split)
+    return replace(table, notes=found.notes)
 
 
 def _refuse_columns(document: Mapping[str, Any], name: str) -> None:
@@ -170,31 +200,43 @@ def _refuse_columns(document: Mapping[str, Any], name: str) -> None:
         )
 
 
-def _unwrapped(
-    document: Any, name: str, wrappers: Sequence[str], split: str
-) -> tuple[list[Any], bool]:
-    """Return the rows, and whether they were found under the name of the split."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The rows of a document, whether they stood under the name of a split, and what did not."""
+
+    items: list[Any]
+    has_splits: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def _unwrapped(document: Any, name: str, wrappers: Sequence[str], split: str) -> _Found:
     if isinstance(document, list):
-        return document, False
+        return _Found(document)
     if isinstance(document, dict):
         if isinstance(document.get(split), list):
-            return document[split], True
+            rest = {k: v for k, v in document.items() if not isinstance(v, list)}
+            return _Found(document[split], True, tuple(_beside(rest, split, name)))
         _refuse_columns(document, name)
         found = [key for key in wrappers if isinstance(document.get(key), list)]
-        if len(found) > 1:
-            others = ", ".join(found[1:])
-            warnings.warn(f"{name}: reads `{found[0]}` and leaves out {others}", stacklevel=2)
         if found:
             items = document[found[0]]
             # One ShareGPT object is a row, not a list of rows.
-            whole = found[0] == "conversations" and _is_message(items[0] if items else None)
-            return ([document] if whole else items), False
+            if found[0] == "conversations" and _is_message(items[0] if items else None):
+                return _Found([document])
+            return _Found(items, False, tuple(_beside(document, found[0], name)))
         if "messages" in document or "prompt" in document:
-            return [document], False
+            return _Found([document])
     raise StageError(
         f"{name}: expected a list of rows, or an object with one of: {', '.join(wrappers)}",
         hint=f"It holds {_described(document)}.",
     )
+
+
+def _beside(document: Mapping[str, Any], read: str, name: str) -> Iterator[str]:
+    """Yield a sentence where a document has more than the rows; numbers and dates are of no use."""
+    others = [k for k, v in document.items() if k != read and isinstance(v, str | list | dict)]
+    if others := [key for key in others if holds(document[key])]:
+        yield f"{name}: reads `{read}` and leaves out {', '.join(others)}"
 
 
 def _is_message(item: Any) -> bool:
@@ -217,7 +259,7 @@ def _json_lines(text: str, name: str) -> tuple[tuple[int, Any], ...]:
         if not line.strip():
             continue
         try:
-            found.append((number, json.loads(line)))
+            found.append((number, parsed(line)))
         except json.JSONDecodeError as error:
             raise StageError(
                 f"{name}:{number}:{error.colno}: not JSON: {error.msg}",
@@ -234,25 +276,6 @@ _BEYOND = (RecursionError, ValueError)
 
 def _beyond(at: str, error: Exception) -> StageError:
     return StageError(f"{at}: this JSON cannot be read: {error}")
-
-
-def _csv_records(text: str, name: str, delimiter: str) -> tuple[tuple[int, Any], ...]:
-    csv.field_size_limit(2**31 - 1)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    found = []
-    try:
-        for number, record in enumerate(reader, start=1):
-            if None in record or None in record.values():
-                raise StageError(
-                    f"{name}:{reader.line_num}: does not have as many columns as the first "
-                    "line names",
-                    hint="A text with a comma or a line break needs quotes around it.",
-                )
-            # An empty cell is no value: CSV has no other way to say so.
-            found.append((number, {key: cell or None for key, cell in record.items()}))
-    except csv.Error as error:
-        raise StageError(f"{name}:{reader.line_num}: not CSV: {error}") from error
-    return tuple(found)
 
 
 def _numbered(records: Sequence[Any]) -> tuple[tuple[int, Any], ...]:

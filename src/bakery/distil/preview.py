@@ -43,6 +43,8 @@ _OF_4_BITS = 0.56
 def look(settings: Settings, *, reporter: Reporter) -> Preview:
     """Return some rows as both see them, and what training on all of them would take."""
     material = run.gather(settings)
+    for note in material.notes:
+        reporter.note(note)
     training, context = settings.training, narrowed.views(settings.context)
     source = loading.find(settings.data, reporter=reporter)
     config, chat = source.config(), source.chat(training.template_kwargs)

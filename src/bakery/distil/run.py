@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -59,19 +59,22 @@ class Material:
     """Of the rows."""
     resume: str | None
     """The checkpoint to go on from."""
+    notes: tuple[str, ...] = ()
+    """What of the files is not read, or is read in a way that may surprise."""
 
 
 def gather(settings: Settings) -> Material:
     """Read all data, and refuse what can be refused without a model."""
     folder.check(settings)
     loading.check_optional(settings.data, settings.training)
-    rows = training_rows(settings.data)
+    notes: list[str] = []
+    rows = training_rows(settings.data, notes.append)
     _check_context(settings, rows)
     if settings.training.trajectories_file:
         answers_in(Path(settings.training.trajectories_file))  # refuses what holds others
     if settings.training.on_policy:
         on_policy.check(sum(row.needs_sampling for row in rows))
-    held_out = eval_rows(settings.data)
+    held_out = eval_rows(settings.data, notes.append)
     if held_out is None and settings.training.eval_strategy != "no":
         raise ConfigError(
             "eval_strategy asks for evaluation, but there is nothing to evaluate on",
@@ -79,22 +82,26 @@ def gather(settings: Settings) -> Material:
         )
     files = {"eval": settings.data.eval_file, "heldout": settings.data.heldout_file}
     questions = {
-        name: [QuestionAnswer(q["question"], tuple(q["answer"])) for q in load_eval_data(path)]
+        name: [
+            QuestionAnswer(q["question"], tuple(q["answer"]))
+            for q in load_eval_data(path, notes.append)
+        ]
         for name, path in files.items()
         if path is not None
     }
     seen = {_asked(row, settings) for row in rows} if held_out else set()
     shared = [row for row in held_out or () if _asked(row, settings) in seen]
-    data = digest([asdict(row) for row in rows])[:16]
+    data = digest([row.as_data() for row in rows])[:16]
     resume = folder.checkpoint(settings, data=data)
-    return Material(rows, held_out, len(shared), questions, data, resume)
+    told = tuple(dict.fromkeys(notes))
+    return Material(rows, held_out, len(shared), questions, data, resume, told)
 
 
 def _asked(row: Row, settings: Settings) -> str:
     """Return what a row asks for, whatever form it has: context, turns before the answer, tools."""
     turns = row.turns[:-1] if row.turns[-1]["role"] == "assistant" else row.turns
-    prefix = settings.context.prefix if row.prefix is None else row.prefix
-    return canonical([list(prefix or ()), list(turns), list(row.tools or ())])
+    prefix = narrowed.views(settings.context).prompt(row).messages
+    return canonical([list(prefix), list(turns), list(row.tools or ())])
 
 
 def run(settings: Settings, material: Material, *, reporter: Reporter) -> dict[str, Any]:
@@ -118,6 +125,8 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     training = settings.training
     out, first = training.out, training.process_index == 0
     told = _Told(reporter, list(settings.notes))
+    for note in material.notes:
+        told.note(note)
     _tune(settings, told)
     source, chat = _opened(settings, told)
     rounds = _rounds(material, settings, chat, source.config(), told)
@@ -237,7 +246,7 @@ class _Told:
 def _check_context(settings: Settings, rows: Sequence[Row]) -> None:
     prefix, kept = settings.context.prefix, settings.context.student_retained_turns
     own = any(row.prefix for row in rows)
-    if not prefix and not own and not kept:
+    if not prefix and not own and not kept and not any(row.system for row in rows):
         raise ConfigError(
             "there is no context to bake: prefix_messages is not given, and no row has its own",
             hint="Give prefix_messages (or prefix_messages_file, corpus_file), or "

@@ -218,9 +218,8 @@ class ContextBakingTrainer(OnPolicyTrainer):
     def _rounds_of(self, dataset: Any, args: BakeryConfig, model: PeftModel) -> Rounds:
         if isinstance(dataset, Rounds):
             return dataset
-        return narrowed.rounds(
-            rows_of(dataset), self.chat, self._context, args, model.config, self.reporter
-        )
+        rows = rows_of(dataset, note=self.reporter.note)
+        return narrowed.rounds(rows, self.chat, self._context, args, model.config, self.reporter)
 
     def _own_answers(self, args: BakeryConfig) -> KeptAnswers | None:
         """Return who answers on-policy rows; None where the teacher answers."""

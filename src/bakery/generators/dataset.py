@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bakery.data import sources
-from bakery.data.formats import CONVERSATION, SPEAKERS
+from bakery.data import formats, sources
+from bakery.data.columns import CONVERSATION, OF_PROMPT, Unread
 from bakery.errors import ConfigError, StageError
 from bakery.generators.base import Round, Task, take
 from bakery.schema import data_sets
@@ -45,8 +45,11 @@ def write(task: Task) -> Iterator[Round]:
     if wanted is not None:
         order = random.Random(asked["seed"]).sample(order, len(rows))  # type: ignore[assignment]
     field = field or _field(rows, name)
-    texts = (question(rows[index], field) for index in order)
+    unread = Unread()
+    texts = _texts((rows[index] for index in order), field, unread)
     yield take(task, texts, wanted, writer=name)
+    for said in unread.notes(name, what="not asked with the questions"):
+        task.note(said)
     if wanted is not None and len(task.own) < wanted:
         task.note(
             f"{name} gave {len(task.own)} different questions of {wanted}: it has {len(rows)} rows"
@@ -58,6 +61,8 @@ def question(row: Any, field: str | None) -> str:
     if field is None or not isinstance(row, Mapping):
         return _whole(row) if isinstance(row, str) else ""
     value = row.get(field)
+    if field in CONVERSATION:  # a table can hold one only as JSON
+        value = formats.unpacked(value)
     if isinstance(value, list | tuple):
         value = _asked(value)
     text = _whole(value) if isinstance(value, str) else ""
@@ -65,6 +70,25 @@ def question(row: Any, field: str | None) -> str:
     if field == "instruction" and text and isinstance(further, str) and further.strip():
         return f"{text}\n\n{_whole(further)}"
     return text
+
+
+def _texts(rows: Iterable[Any], field: str | None, unread: Unread) -> Iterator[str]:
+    """Yield the questions of rows, and count what belongs to one and is no part of it."""
+    for row in rows:
+        yield question(row, field)
+        if not isinstance(row, Mapping):
+            continue
+        read = {field, "input" if field == "instruction" else None}
+        beside = {key: row[key] for key in OF_PROMPT if key in row and key not in read}
+        if field in CONVERSATION and _goes_on(formats.unpacked(row.get(field))):
+            beside["further turns"] = True
+        unread.add(beside, ())
+
+
+def _goes_on(turns: Any) -> bool:
+    """Tell whether a conversation is more than a question and its answer."""
+    roles = [_role(turn) for turn in turns] if isinstance(turns, list | tuple) else []
+    return "system" in roles or roles.count("user") > 1
 
 
 def _whole(text: str) -> str:
@@ -114,7 +138,10 @@ def _of_file(task: Task, path: str, split: str) -> list[Any]:
         )
     if PurePosixPath(path).suffix.lower() == ".txt":
         return [line for line in sources.text_of(data, path).splitlines() if line.strip()]
-    return [record for _, record in sources.read_bytes(data, path, split).records]
+    table = sources.read_bytes(data, path, split)
+    for said in table.notes:
+        task.note(said)
+    return [record for _, record in table.records]
 
 
 def _columns(rows: Sequence[Any]) -> list[str]:
@@ -152,7 +179,12 @@ def _asked(turns: Sequence[Any]) -> Any:
     for turn in turns:
         if not isinstance(turn, Mapping):
             return turn
-        speaker = str(turn.get("role") or turn.get("from") or "").lower()
-        if SPEAKERS.get(speaker) == "user":
-            return turn.get("content") or turn.get("value")
+        if _role(turn) == "user":
+            said = turn.get("content") or turn.get("value")
+            return formats.in_parts(said) if isinstance(said, list) else said
     return ""
+
+
+def _role(turn: Any) -> str:
+    given = turn.get("role") or turn.get("from") if isinstance(turn, Mapping) else ""
+    return formats.SPEAKERS.get(str(given or "").lower(), "")

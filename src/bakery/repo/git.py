@@ -67,6 +67,8 @@ class Git:
     root: Path
     git_dir: Path
     common_dir: Path
+    extra: tuple[tuple[str, str], ...] = ()
+    """The environment of calls with an index and objects of their own."""
 
     @classmethod
     def find(cls, start: Path) -> Git:
@@ -105,14 +107,13 @@ class Git:
 
     def run(self, *arguments: str, stdin: bytes = b"", index: Path | None = None) -> str:
         """Return what git prints, without the line end; `index` stands in for the real one."""
-        extra = {} if index is None else {"GIT_INDEX_FILE": str(index)}
-        return os.fsdecode(_checked(arguments, cwd=self.root, stdin=stdin, extra=extra)).rstrip(
-            "\n"
-        )
+        extra = dict(self.extra) | ({} if index is None else {"GIT_INDEX_FILE": str(index)})
+        out = _checked(arguments, cwd=self.root, stdin=stdin, extra=extra)
+        return os.fsdecode(out).rstrip("\n")
 
     def ask(self, *arguments: str) -> str | None:
         """Return what git prints; None where git answers no (an exit status other than 0)."""
-        done = _call(arguments, cwd=self.root)
+        done = _call(arguments, cwd=self.root, extra=dict(self.extra))
         return os.fsdecode(done.stdout).rstrip("\n") if done.returncode == 0 else None
 
     def commit(self, message: str, *, index: Path | None = None) -> None:
@@ -154,7 +155,7 @@ class Git:
         if not names:
             return []
         asked = "".join(name + "\n" for name in names).encode("utf-8", "surrogateescape")
-        out = _checked(["cat-file", "--batch"], cwd=self.root, stdin=asked)
+        out = _checked(["cat-file", "--batch"], cwd=self.root, stdin=asked, extra=dict(self.extra))
         found: list[Blob | None] = []
         at = 0
         for _ in names:
@@ -237,7 +238,7 @@ class Git:
             tree.mkdir()
             self.update_index([Change(n, "", e.id, e.mode) for n, e in entries if e], index=index)
             places = {"GIT_DIR": self.git_dir, "GIT_WORK_TREE": tree, "GIT_INDEX_FILE": index}
-            extra = {name: str(place) for name, place in places.items()}
+            extra = dict(self.extra) | {name: str(place) for name, place in places.items()}
             asked = ["check-attr", "--cached", "-z", "filter", "--", path]
             answer = os.fsdecode(_checked(asked, cwd=tree, extra=extra))
             driver = f"filter.{answer.split(chr(0))[2]}"

@@ -318,9 +318,12 @@ class ModelRepo:
         }
 
     def _input(self, of: Place) -> str:
-        if self.at or of == "worktree":
-            return self._text(INPUT)
+        here = self._text(INPUT) if self.at or of == "worktree" else None
+        if here is not None and self.at:
+            return here
         try:
+            if here is not None:
+                return reading.own_text_in_folder(self.git, INPUT)
             text = reading.own_text(self.git, INPUT, at=None)
         except RepoError as error:  # what cannot be read as it is added is wrong in that file
             raise ConfigError(error.message, hint=error.hint) from error
@@ -348,11 +351,11 @@ class ModelRepo:
 
         def read(path: str) -> bytes:
             if of == "worktree":
-                return reading.in_folder(self.root, path)
+                return reading.in_folder(self.git, path)
             data = reading.in_git(self.git, path, at=self.at)
             if data is None:
                 if self.at is None:
-                    reading.in_folder(self.root, path)  # says what else is wrong with it
+                    reading.in_folder(self.git, path)  # says what else is wrong with it
                 first = "Run" if (self.root / path).is_file() else "Write it, then"
                 raise RepoError("it is not added", hint=f"{first} `bgit add {shlex.quote(path)}`.")
             return data

@@ -6,6 +6,9 @@ The same file is refused for the same reason in the folder, in the index and in 
 from __future__ import annotations
 
 import shlex
+import shutil
+import tempfile
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from bakery.errors import ConfigError, RepoError
@@ -18,9 +21,9 @@ _POINTER_BYTES = 1024
 """A pointer of Git LFS is shorter than this, says its specification."""
 
 
-def in_folder(root: Path, name: str) -> bytes:
-    """Return a file's content as it lies in the folder."""
-    path = plain_path(name)
+def in_folder(git: Git, name: str) -> bytes:
+    """Return a file's content as git would have it, were it added as it lies in the folder."""
+    root, path = git.root, plain_path(name)
     for above in list(PurePosixPath(path).parents)[:-1]:
         if (root / above / ".git").exists():
             raise _of_another(path, above)
@@ -30,8 +33,9 @@ def in_folder(root: Path, name: str) -> bytes:
         raise RepoError(
             f"there is no file {path}", hint=f"Write it, then `bgit add {shlex.quote(path)}`."
         ) from error
-    _refuse_pointer(data, name)
-    return data
+    content = _added(git, path, data)[1]
+    _refuse_pointer(content, name)
+    return content
 
 
 def in_git(git: Git, name: str, *, at: str | None) -> bytes | None:
@@ -50,9 +54,15 @@ def own_text(git: Git, name: str, *, at: str | None) -> str | None:
     What is recorded names git's object, so that has to be the text itself.
     """
     found = _blob_and_content(git, name, at)
-    if found is None:
-        return None
-    blob, content = found
+    return None if found is None else _own(*found, name)
+
+
+def own_text_in_folder(git: Git, name: str) -> str:
+    """Return the text of a file of ours as git would have it; refused where `own_text` refuses."""
+    return _own(*_added(git, name, plain_file(git.root, name).read_bytes()), name)
+
+
+def _own(blob: bytes, content: bytes, name: str) -> str:
     if content != blob:
         raise RepoError(
             f"{name} goes through a filter of .gitattributes: git does not keep it as it is here",
@@ -105,6 +115,52 @@ def folder_text(root: Path, name: str) -> str:
         ) from error
     _refuse_pointer(text[:_POINTER_BYTES].encode(), name)
     return text
+
+
+_CONVERTING = ("filter", "working-tree-encoding", "ident", "text", "crlf", "eol")
+"""The attributes by which git changes a file on its way in; the last three, its line ends."""
+
+
+def _added(git: Git, path: str, data: bytes) -> tuple[bytes, bytes]:
+    """Return what git's object would hold of a file in the folder, and what it would be there.
+
+    Line ends, the encoding and filters are git's to change: it adds the file to an index that is
+    thrown away, with objects of its own.
+    """
+    if not _converts(git, path, data):
+        return data, data
+    with tempfile.TemporaryDirectory(prefix="bgit-") as temporary:
+        index, objects = Path(temporary, "index"), Path(temporary, "objects")
+        objects.mkdir()
+        if (real := git.git_dir / "index").is_file():
+            shutil.copyfile(real, index)
+        places = {
+            "GIT_INDEX_FILE": index,
+            "GIT_OBJECT_DIRECTORY": objects,
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": git.common_dir / "objects",
+        }
+        aside = replace(git, extra=tuple((name, str(place)) for name, place in places.items()))
+        above = (str(folder / ".gitattributes") for folder in PurePosixPath(path).parents)
+        names = [path, *(name for name in above if (git.root / name).is_file())]
+        aside.run("-c", "core.safecrlf=false", "update-index", "--add", "--", *names)
+        found = _blob_and_content(aside, path, None)
+    return found if found is not None else (data, data)
+
+
+def _converts(git: Git, path: str, data: bytes) -> bool:
+    """Tell whether git may keep other bytes of a file than lie in the folder."""
+    out = git.ask("check-attr", "-z", *_CONVERTING, "--", path) or ""
+    fields = out.split("\0")
+    given = {
+        name
+        for name, value in zip(fields[1::3], fields[2::3], strict=False)
+        if value not in ("unspecified", "unset")
+    }
+    if given & set(_CONVERTING[:3]):
+        return True
+    if b"\r" not in data:
+        return False
+    return bool(given) or git.ask("config", "core.autocrlf") in ("true", "input")
 
 
 def _blob_and_content(git: Git, path: str, at: str | None) -> tuple[bytes, bytes] | None:

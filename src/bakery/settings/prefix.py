@@ -6,6 +6,7 @@ A file that a person names is read here, whatever it holds: a plain one, and of 
 from __future__ import annotations
 
 import stat
+import warnings
 from pathlib import Path
 
 from bakery.errors import ConfigError
@@ -29,6 +30,9 @@ def read_file(path: Path) -> tuple[Message, ...]:
         names = [name for name in ("prefix_messages", "messages") if name in document]
         under = (names[0],) if names else ()
         found = document[names[0]] if names else document
+        if names and (others := [str(name) for name in document if name != names[0]]):
+            said = f"{path}: reads `{names[0]}` and leaves out {', '.join(others)}"
+            warnings.warn(said, stacklevel=2)
     problems = checks.messages(found, under)
     if problems:
         lines = []

@@ -38,8 +38,15 @@ class ContextSettings:
     target_scope: Literal["message", "match"] = "message"
 
     def prompt(self, row: Row) -> Prompt:
-        """Return a row's context: its own prefix or the global one, and its tools."""
-        return Prompt(self.prefix if row.prefix is None else tuple(row.prefix), row.tools)
+        """Return a row's context: its own prefix, the global one or its system prompt, and tools.
+
+        Without a prefix, and with turns that the student keeps, its system prompt is the first of
+        the conversation's own earlier messages instead.
+        """
+        if row.prefix is not None:
+            return Prompt(tuple(row.prefix), row.tools)
+        own = () if self.prefix or self.student_retained_turns else row.named
+        return Prompt(self.prefix or own, row.tools)
 
 
 class RowRefused(StageError):  # noqa: N818  # Read as a fact about a row: `except RowRefused`.
@@ -61,7 +68,7 @@ def pairs_of(chat: Chat, row: Row, context: ContextSettings) -> list[Pair]:
     if row.response is not None:
         answer = ({"role": "assistant", "content": row.response},)
     shared = (*sides.shared, *answer)
-    targets = _targets(row, shared, context)
+    targets = _targets(row, shared, sides.first, context)
     if not targets:
         return []
     key, last = str(row.number), max(targets)
@@ -142,6 +149,8 @@ class _Sides:
     student: Messages
     shared: Messages
     retained: int
+    first: int = 0
+    """Which of the row's turns the first shared one is."""
 
 
 def _sides(row: Row, context: ContextSettings) -> _Sides:
@@ -156,15 +165,16 @@ def _sides(row: Row, context: ContextSettings) -> _Sides:
             "to bake a conversation's own earlier messages.",
         )
     answered = row.response is not None or row.needs_sampling
-    cut = max(0, len(row.turns) + answered - kept)
-    return _Sides(row.turns[:cut], (), row.turns[cut:], kept)
+    turns = (*row.named, *row.turns)
+    cut = max(0, len(turns) + answered - kept)
+    return _Sides(turns[:cut], (), turns[cut:], kept, cut - len(row.named))
 
 
-def _targets(row: Row, shared: Messages, context: ContextSettings) -> Targets:
+def _targets(row: Row, shared: Messages, first: int, context: ContextSettings) -> Targets:
     """Return which messages are targets, and which characters of them where only some are."""
     targets: dict[int, Sequence[Span] | None] = {}
     for index, message in enumerate(shared):
-        if message["role"] not in context.target_roles:
+        if message["role"] not in context.target_roles or first + index in row.unlearnt:
             continue
         content = message.get("content") or ""
         if not isinstance(content, str):

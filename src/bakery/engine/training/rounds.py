@@ -95,6 +95,7 @@ class Rounds:
         self._examples: list[Example] = []
         for row in rows:
             self._add(row)
+        self._count_systems(rows)
         self.say("data")
         if not self._examples:
             raise StageError(
@@ -243,6 +244,18 @@ class Rounds:
             self._examples.append(fitting)
         else:
             self._counts["without a target"] += 1
+
+    def _count_systems(self, rows: Sequence[Row]) -> None:
+        """Say what becomes of the rows' own system prompts."""
+        if named := sum(row.system is not None and row.prefix is None for row in rows):
+            if self.context.prefix:
+                what = "not read, as the configuration names the context"
+            elif self.context.student_retained_turns:
+                what = "taken as their first turn"
+            else:
+                what = "what is baked in"
+            what = f"with a system prompt of their own: {what}"
+            self._counts[what] = named
 
     def _refuse(self, reason: str) -> None:
         self._counts["refused"] += 1
