@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from bakery.backends.base import RefusedError
+from bakery.backends.completion import Completion, completion
 from bakery.errors import StageError
 from bakery.records import Message
 from bakery.schema.model_names import FAMILIES, served_as
@@ -89,19 +90,6 @@ def provider_of(model: str) -> Provider:
     return next((p for p in PROVIDERS if model.startswith(p.prefixes)), ANY_SERVER)
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What an endpoint answered; `finish` is its own word (`stop`, `length`, `tool_calls` …)."""
-
-    text: str
-    finish: str
-    tool_calls: tuple[dict[str, Any], ...] = ()
-    refusal: str = ""
-    """What it said instead of an answer."""
-    stopped_by: str | None = None
-    """What ended it, if that was a text; "": no text did. None: the endpoint does not say."""
-
-
 class Endpoint:
     """A model behind a URL."""
 
@@ -133,7 +121,7 @@ class Endpoint:
         except (ValueError, RecursionError) as error:
             raise self._no_answer(f"the reply is not JSON ({error})") from error
         try:
-            return _completion(answer)
+            return completion(answer)
         except (ValueError, RecursionError) as error:
             raise self._no_answer(f"the reply cannot be read ({error})") from error
         except (AttributeError, LookupError, TypeError) as error:
@@ -330,39 +318,6 @@ def endpoint_for(model: str, environment: Mapping[str, str] = os.environ) -> End
     if not (seconds.isdecimal() and int(seconds)):
         return f"{TIMEOUT} is not a whole number of seconds: {seconds}"
     return Endpoint(name, provider, key or "none", url or provider.default_url, int(seconds))
-
-
-def _completion(answer: Any) -> Completion:
-    """Return what an endpoint said; TypeError and the like where that is no answer.
-
-    A server may say anything: fields are missing, or hold what no field of that name holds.
-    """
-    choice = answer.choices[0]
-    calls = tuple(call.model_dump() for call in choice.message.tool_calls or ())
-    return Completion(
-        _written(choice.message.content or ""),
-        str(choice.finish_reason or "unknown").lower(),
-        calls,
-        _written(getattr(choice.message, "refusal", None) or ""),
-        _stopped_by(choice),
-    )
-
-
-def _written(text: str) -> str:
-    """Return a text without half of a character pair, which could not be written down."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _stopped_by(choice: Any) -> str | None:
-    """Return the text that ended an answer, "" where none did, and None where nobody says.
-
-    vLLM and SGLang add a field that holds it, or the number of a token, or null.
-    """
-    for name in ("stop_reason", "matched_stop"):
-        if hasattr(choice, name):
-            said = getattr(choice, name)
-            return said if isinstance(said, str) else ""
-    return None
 
 
 def _is_slow(error: Exception) -> bool:

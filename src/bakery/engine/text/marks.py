@@ -38,7 +38,7 @@ def closing(mark: str) -> str:
 
 
 def empty_at(text: str, at: int) -> int:
-    """Return where an empty thought that begins at a place ends; the place itself: there is none."""
+    """Return where an empty thought at a place ends; the place itself: there is none."""
     found = _EMPTY.match(text, at)
     return found.end() if found else at
 

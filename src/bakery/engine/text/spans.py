@@ -106,11 +106,15 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Marking:
-    """Where markers go: inside a content's outer space or outside, around a thought or not."""
+    """Where markers go: inside a content's outer space or outside, around a thought or not.
+
+    Calls are marked by their function's name, or by their id, where a template shows only that.
+    """
 
     inside_front: bool
     inside_back: bool
     by_thought: bool
+    by_id: bool
 
 
 class _MisplacedError(StageError):
@@ -134,7 +138,7 @@ def _places(
         places: dict[int, _Place] = {}
         floor = 0
         for index in indices:
-            place = _place(chat, messages, tools, index, found[index], text, floor)
+            place = _place(chat, messages, tools, index, found=found[index], text=text, floor=floor)
             places[index] = place
             floor = place.stop
         return places
@@ -148,8 +152,10 @@ def _markings(targets: Sequence[Message]) -> Iterator[_Marking]:
     fronts = (False, True) if any(c != c.lstrip() for c in contents) else (False,)
     backs = (False, True) if any(c != c.rstrip() for c in contents) else (False,)
     thoughts = (False, True) if any("</think>" in c for c in contents) else (False,)
-    for by_thought, front, back in product(thoughts, fronts, backs):
-        yield _Marking(front, back, by_thought)
+    calls = [call for m in targets for call in m.get("tool_calls") or ()]
+    ids = (False, True) if calls and all(call.get("id") for call in calls) else (False,)
+    for by_id, by_thought, front, back in product(ids, thoughts, fronts, backs):
+        yield _Marking(front, back, by_thought, by_id)
 
 
 def _found(
@@ -240,7 +246,8 @@ def _marked(
             function = call.get("function", call)
             if "name" not in function:
                 raise StageError("a tool call has no function name")
-            function["name"] = mark("call", str(function["name"]), None)
+            marked, name = (call, "id") if marking.by_id else (function, "name")
+            marked[name] = mark("call", str(marked[name]), None)
     return changed, pieces
 
 
@@ -249,6 +256,7 @@ def _place(
     messages: Sequence[Message],
     tools: Sequence[dict[str, Any]],
     index: int,
+    *,
     found: Sequence[tuple[_Piece, int]],
     text: str,
     floor: int,
@@ -340,15 +348,13 @@ def _whole(
     if place.then == "nothing":
         return (first, stop), []
     tail, is_of_next = turns.tail(chat, "tool" if place.then == "calls" else "user")
-    end = stop
     if place.then == "calls":
-        while end < len(tokens.ids) and tokens.ids[end] not in chat.end_ids:
-            end += 1
-    elif tail and text.startswith(tail, place.stop):
-        end = bisect_left(tokens.begins, place.stop + len(tail)) - 1
-    if stop <= end < len(tokens.ids) and tokens.ids[end] in chat.end_ids:
-        if place.then == "calls" or end == stop or text.startswith(tail, place.stop):
-            return (first, end + 1), []
+        end = next((n for n in range(stop, len(tokens.ids)) if tokens.ids[n] in chat.end_ids), -1)
+    else:
+        is_there = bool(tail) and text.startswith(tail, place.stop)
+        end = bisect_left(tokens.begins, place.stop + len(tail)) - 1 if is_there else -1
+    if stop <= end and tokens.ids[end] in chat.end_ids:
+        return (first, end + 1), []
     rest = text[place.stop :]
     if is_last and is_of_next and (place.then == "calls" or tail.startswith(rest)):
         missing = tail if place.then == "calls" else tail[len(rest) :]

@@ -6,10 +6,10 @@ a template writes around a finished answer is the model's own too, unless that p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from os.path import commonprefix
 from typing import Any, Literal
 
 from bakery.engine.text import marks
@@ -72,7 +72,7 @@ def begin(
         asked = ""
     if asked and text.startswith(asked):
         return Begin(len(asked))
-    at = min(len(commonprefix([asked, text])), first)
+    at = min(_shared(asked, text), first)
     if asked and at >= len(asked) - len(header) and at >= floor:
         return Begin(at, asked[at:])
     bare = header[: len(header) - len(marks.opened(header))]
@@ -122,16 +122,17 @@ def tail(chat: Chat, follows: str = "user") -> tuple[str, bool]:
 
 
 @lru_cache(maxsize=8)
-def thought_around(chat: Chat) -> tuple[str, str] | None:
+def thought_around(chat: Chat, mark: str = "") -> tuple[str, str] | None:
     """Return what the template writes before a thought and between it and the answer.
 
-    As the model writes it, behind the generation prompt. None: it shows no thought.
+    As the model writes it, behind the generation prompt, which may have opened it with a `mark`.
+    None: it shows no thought.
     """
     thought, said = "§1§", "§2§"
-    spelled: list[Message] = [
-        {"content": said, "reasoning_content": thought},
-        {"content": f"<think>\n{thought}\n</think>\n\n{said}"},
-    ]
+    spelled: list[Message] = [{"content": said, "reasoning_content": thought}]
+    if mark:
+        inline = f"{mark}{thought}\n{marks.closing(mark.strip())}\n\n{said}"
+        spelled.append({"content": inline})
     for fields in spelled:
         answer: Message = {"role": "assistant", **fields}
         try:
@@ -144,6 +145,12 @@ def thought_around(chat: Chat) -> tuple[str, str] | None:
             if not found.lacks and found.is_sure:
                 return text[found.at : first], text[first + len(thought) : then]
     return None
+
+
+def _shared(one: str, other: str) -> int:
+    """Return how many characters two texts begin with in common."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _answered(chat: Chat) -> tuple[str, int]:
@@ -160,3 +167,41 @@ def _to_end(chat: Chat, behind: str) -> str:
     ends = [end for end in (chat.decoded([i]) for i in chat.end_ids) if end]
     stops = [at + len(end) for end in ends if (at := behind.find(end)) >= 0]
     return behind[: min(stops)] if stops else ""
+
+
+@lru_cache(maxsize=8)
+def own_lead(chat: Chat) -> str:
+    """Return what the model itself writes between the generation prompt and its text."""
+    text, at = _answered(chat)
+    if at < 0:
+        return ""
+    found = begin(chat, [_ASKED, {"role": "assistant", "content": _MARK}], (), 1, text, (0, at))
+    added = text[found.at : at]
+    is_own = not found.lacks and lead(chat.generation_prompt, added) == "own"
+    return added if is_own else ""
+
+
+def ids_said(chat: Chat, pieces: Sequence[tuple[str, bool]]) -> list[int]:
+    """Return the ids of a turn in pieces: those that are True are the template's.
+
+    Only there a text that spells a special token is that token.
+    """
+    added = chat.tokenizer.added_tokens_decoder.items()
+    special = {token.content: number for number, token in added if token.special}
+    pattern = "|".join(re.escape(t) for t in sorted(special, key=len, reverse=True)) or r"(?!)"
+    found: list[int] = []
+    plain = ""
+    for text, is_ours in pieces:
+        parts = re.split(f"({pattern})", text) if is_ours else [text]
+        for number, part in enumerate(parts):
+            if number % 2 == 0:  # what lies between two tokens goes on with the text around
+                plain += part
+                continue
+            found += [*_plain_ids(chat, plain), special[part]]
+            plain = ""
+    return [*found, *_plain_ids(chat, plain)]
+
+
+def _plain_ids(chat: Chat, text: str) -> list[int]:
+    encode = chat.tokenizer.encode
+    return encode(text, add_special_tokens=False, split_special_tokens=True) if text else []
