@@ -62,6 +62,8 @@ class Card:
     """What each request still sends before its question."""
     left_by_template: bool = False
     """Whether the template alone writes that."""
+    cut_prompt: bool = False
+    """Whether answers were given without the whole prompt: then nothing of it counts as saved."""
     furthest: tuple[Asked, ...] = ()
     """The questions whose answers are furthest from the teacher's, the furthest first."""
     targets: Mapping[str, Card] = field(default_factory=dict)
@@ -112,6 +114,8 @@ class Card:
             data["prompt_tokens_left"] = self.prompt_tokens_left
         if self.left_by_template:
             data["left_by_template"] = True
+        if self.cut_prompt:
+            data["cut_prompt"] = True
         if self.furthest:
             data["furthest"] = [asdict(asked) for asked in self.furthest]
         if self.targets:
@@ -134,6 +138,7 @@ class Card:
             data.get("prompt_tokens_saved") or 0.0,
             data.get("prompt_tokens_left") or 0.0,
             bool(data.get("left_by_template")),
+            bool(data.get("cut_prompt")),
             tuple(Asked(**{key: asked[key] for key in _ASKED}) for asked in furthest),
             {name: cls.from_data(part) for name, part in targets.items()},
             bool(data.get("anchor")),

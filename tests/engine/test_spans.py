@@ -171,10 +171,10 @@ def test_a_token_belongs_to_the_text_that_it_begins_in() -> None:
     assert spans(chat, view) == ["es.\n"]
 
 
-def test_an_end_of_turn_behind_what_the_template_adds_is_no_target() -> None:
+def test_an_end_of_turn_behind_what_the_template_adds_is_learnt_with_that() -> None:
     ended = merging(PLAIN.replace("\n{%", "\n!{%"), (".", "Ċ"))
     chat = Chat(ended.tokenizer, ended.tokenizer.encode("!"))
-    assert last(chat, ASK, answer("Yes.")) == ["Yes.\n"]
+    assert last(chat, ASK, answer("Yes.")) == ["Yes.\n!"]
 
 
 @pytest.mark.parametrize("trim", [False, True])
@@ -231,4 +231,5 @@ def test_a_conversation_is_tokenised_once_and_rendered_twice(turns: int) -> None
     view = target_view(chat, messages, (), dict.fromkeys(range(1, 2 * turns, 2)))
     assert spans(chat, view) == ["Yes.<|im_end|>"] * turns
     assert tokenizer.tokenised == [len(chat.rendered(messages))]
-    assert tokenizer.rendered == 3 * len(messages)  # Twice to find, once more to compare here.
+    probed = 4  # Messages, once for a chat: where an answer begins and ends.
+    assert tokenizer.rendered == probed + 3 * len(messages)  # The third time to compare here.

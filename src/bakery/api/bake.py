@@ -208,7 +208,8 @@ def _figures(card: Card) -> Iterator[tuple[str, str]]:
     if card.top1_agreement is not None:
         yield "same first choice", f"{100 * card.top1_agreement:.1f} %"
     yield "held out", f"{card.held_out} question{'s' * (card.held_out != 1)}"
-    yield "saved", f"{card.prompt_tokens_saved:.0f} tokens a request"
+    saved = "not known" if card.cut_prompt else f"{card.prompt_tokens_saved:.0f} tokens a request"
+    yield "saved", saved
 
 
 def _older(parent: Any, base: BaseModelId) -> saved.Older:

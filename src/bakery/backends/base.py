@@ -103,6 +103,8 @@ class Answer:
     ids: tuple[int, ...]
     text: str
     finish: str
+    unread: tuple[int, int] | None = None
+    """How many tokens its server read of how many in the prompt, where that is far too few."""
 
 
 class Sampler(Protocol):

@@ -19,6 +19,7 @@ from bakery import masking
 from bakery.backends import addresses
 from bakery.backends.arriving import Arriving, CutShortError
 from bakery.backends.base import RefusedError
+from bakery.backends.completion import Completion, completion
 from bakery.backends.todo import ToDo
 from bakery.errors import StageError
 from bakery.records import Message
@@ -96,19 +97,6 @@ def provider_of(model: str) -> Provider:
     return next((p for p in PROVIDERS if model.startswith(p.prefixes)), ANY_SERVER)
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What an endpoint answered; `finish` is its own word (`stop`, `length`, `tool_calls` …)."""
-
-    text: str
-    finish: str
-    tool_calls: tuple[dict[str, Any], ...] = ()
-    refusal: str = ""
-    """What it said instead of an answer."""
-    stopped_by: str | None = None
-    """What ended it, if that was a text; "": no text did. None: the endpoint does not say."""
-
-
 class Endpoint:
     """A model behind a URL."""
 
@@ -152,7 +140,7 @@ class Endpoint:
         except (ValueError, RecursionError) as error:
             raise self._no_answer(f"the reply is not JSON ({error})") from _cause(error)
         try:
-            return self._without_secrets(_completion(answer))
+            return self._without_secrets(completion(answer))
         except (ValueError, RecursionError) as error:
             raise self._no_answer(f"the reply cannot be read ({error})") from error
         except (AttributeError, LookupError, TypeError) as error:
@@ -319,27 +307,6 @@ def endpoint_for(model: str, environment: Mapping[str, str] = os.environ) -> End
     return Endpoint(name, provider, key or "none", url or provider.default_url, int(seconds))
 
 
-def _completion(answer: Any) -> Completion:
-    """Return what an endpoint said; TypeError and the like where that is no answer.
-
-    A server may say anything: fields are missing, or hold what no field of that name holds.
-    """
-    choice = answer.choices[0]
-    calls = tuple(call.model_dump() for call in choice.message.tool_calls or ())
-    return Completion(
-        _written(choice.message.content or ""),
-        str(choice.finish_reason or "unknown").lower(),
-        calls,
-        _written(getattr(choice.message, "refusal", None) or ""),
-        _stopped_by(choice),
-    )
-
-
-def _written(text: str) -> str:
-    """Return a text without half of a character pair, which could not be written down."""
-    return text.encode("utf-8", "replace").decode()
-
-
 def _masked(value: Any) -> Any:
     """Return what a call holds without secrets."""
     if isinstance(value, str):
@@ -360,18 +327,6 @@ def _brief(said: str) -> str:
 def _cause(error: Exception) -> Exception | None:
     """Return an error to name as the cause of another; None: a traceback would tell a secret."""
     return error if masking.masked(str(error)) == str(error) else None
-
-
-def _stopped_by(choice: Any) -> str | None:
-    """Return the text that ended an answer, "" where none did, and None where nobody says.
-
-    vLLM and SGLang add a field that holds it, or the number of a token, or null.
-    """
-    for name in ("stop_reason", "matched_stop"):
-        if hasattr(choice, name):
-            said = getattr(choice, name)
-            return said if isinstance(said, str) else ""
-    return None
 
 
 def _is_slow(error: Exception) -> bool:

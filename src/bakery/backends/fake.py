@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 from bakery.backends.base import Answer, AnswerRequest, Reply, UserVoice, Wish
-from bakery.backends.hosted import end_of_turn
+from bakery.backends.hosted import end_behind
+from bakery.engine.text import turns
 from bakery.engine.text.chat import Chat
 from bakery.identity import SamplingSettings
 from bakery.records import FAKE, Prompt
@@ -41,7 +42,7 @@ class FakeSampler:
     name = NAME
 
     def __init__(self, chat: Chat) -> None:
-        self._chat, self._end = chat, end_of_turn(chat)
+        self._chat, self._end = chat, end_behind(chat)
 
     @property
     def notes(self) -> list[str]:
@@ -58,11 +59,13 @@ class FakeSampler:
         drawn = hashlib.sha256(key.encode()).digest()
         words = [_WORDS[byte % len(_WORDS)] for byte in drawn[1 : 2 + drawn[0] % _LONGEST]]
         text = f"{' '.join(words).capitalize()}."
-        ids = self._chat.tokenizer.encode(text, add_special_tokens=False)
+        said = [(turns.own_lead(self._chat), True), (text, False)]
+        ids = turns.ids_said(self._chat, said)
         if len(ids) >= most:
             cut = tuple(ids[:most])
             return Answer(key, cut, self._chat.decoded(cut), "length")
-        return Answer(key, (*ids, self._end), text, "stop")
+        whole = turns.ids_said(self._chat, [*said, (self._end, True)])
+        return Answer(key, tuple(whole), text, "stop")
 
 
 class FakeWriter:

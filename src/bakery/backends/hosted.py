@@ -8,12 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from bakery.backends.base import Answer, AnswerRequest, Reply, UserVoice, Wish
-from bakery.backends.endpoint import Completion, Endpoint, endpoint_for
+from bakery.backends.completion import Completion
+from bakery.backends.endpoint import Endpoint, endpoint_for
+from bakery.engine.text import marks, turns
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.rendering import NestedTooDeeplyError
 from bakery.errors import ModelError, StageError
@@ -76,9 +79,11 @@ class HostedSampler:
     def __init__(self, endpoint: Endpoint, chat: Chat, *, concurrency: int) -> None:
         self.name = endpoint.model
         self._endpoint, self._chat, self._concurrency = endpoint, chat, concurrency
-        self._end = end_of_turn(chat)
+        self._end = end_behind(chat)
         self._untold = 0
         """Answers that may have been ended by a text of `stop`."""
+        self._thoughtless = 0
+        """Answers whose thoughts the template of the base has no place for."""
 
     @property
     def notes(self) -> list[str]:
@@ -93,6 +98,11 @@ class HostedSampler:
             notes.append(
                 f"{self.name} said a key or password of this machine back in "
                 f"{self._endpoint.masked} answers: {MASK} stands in its place, and would be learnt"
+            )
+        if self._thoughtless:
+            notes.append(
+                f"{self.name} thought before {self._thoughtless} answers, where the base's chat "
+                "template has no place for it: the answers alone are learnt"
             )
         return notes
 
@@ -114,9 +124,26 @@ class HostedSampler:
             self._refuse_endless(completion, settings.max_tokens)
             finish = self._finish(completion, settings.stop)
             said = finish not in (EMPTY, REFUSAL)
-            ids = self._ids(completion, teacher, messages[key]) if said else []
+            behind = messages[key]
+            ids = self._ids(completion, teacher, behind, finish) if said else []
             text = completion.text.strip() or completion.refusal or self._chat.decoded(ids)
-            yield [Answer(key, (*ids, self._end) if finish == "stop" else (*ids,), text, finish)]
+            unread = self._unread(completion, teacher, behind)
+            yield [Answer(key, tuple(ids), text, finish, unread)]
+
+    def _unread(
+        self, completion: Completion, teacher: Prompt, messages: Sequence[Message]
+    ) -> tuple[int, int] | None:
+        """Return how many tokens the server read of how many, where it cut the prompt.
+
+        Its tokenizer may be another one: only what no tokenizer makes of that text is a cut.
+        """
+        read = completion.prompt_tokens
+        if read is None:
+            return None
+        takes = len(self._chat.prefix_ids(teacher, messages))
+        chars = sum(len(str(m.get("content") or "")) for m in (*teacher.messages, *messages))
+        least = FEWEST_READ * min(takes, chars / CHARS_PER_TOKEN)
+        return (read, takes) if read < least and takes - read >= FEWEST_MISSING else None
 
     def _finish(self, completion: Completion, stop: Sequence[str]) -> str:
         """Return how an answer ended: `stop`, where an end of its turn belongs behind it."""
@@ -136,23 +163,83 @@ class HostedSampler:
 
     def _refuse_endless(self, completion: Completion, max_tokens: int) -> None:
         """Refuse a text that no `max_tokens` tokens could be: to tokenise it may take minutes."""
-        if len(completion.text) > MOST_CHARS_PER_TOKEN * max_tokens:
+        length = len(completion.text) + len(completion.thought)
+        if length > MOST_CHARS_PER_TOKEN * max_tokens:
             raise StageError(
-                f"{self.name} answered with {len(completion.text):,} characters, "
+                f"{self.name} answered with {length:,} characters, "
                 f"though TARGET.max_tokens is {max_tokens}",
                 hint="This endpoint ignores that limit; earlier answers are kept.",
             )
 
     def _ids(
-        self, completion: Completion, teacher: Prompt, messages: Sequence[Message]
+        self, completion: Completion, teacher: Prompt, messages: Sequence[Message], finish: str
     ) -> list[int]:
-        """Return the ids of an answer, without the end of its turn."""
-        encode = self._chat.tokenizer.encode
+        """Return the ids of an answer as the base would have said it; its end where it has one."""
         if completion.tool_calls:
             text = called(self._chat, teacher, messages, completion)
-            return list(encode(text, add_special_tokens=False))
-        # A text that spells a special token stays text.
-        return list(encode(completion.text, add_special_tokens=False, split_special_tokens=True))
+            ids = list(self._chat.tokenizer.encode(text, add_special_tokens=False))
+            is_whole = finish == "stop" or not ids or ids[-1] not in self._chat.end_ids
+            return ids if is_whole else ids[:-1]
+        asked = self._chat.asked([*teacher.messages, *messages], teacher.tools)
+        pieces = self._pieces(completion, asked)
+        end = [(self._end, True)] if finish == "stop" else []
+        return turns.ids_said(self._chat, [*pieces, *end]) if pieces else []
+
+    def _pieces(self, completion: Completion, asked: str) -> list[tuple[str, bool]]:
+        """Return an answer with its thought, as it follows the base's generation prompt.
+
+        Servers give a thought apart, or in the text, with or without the mark that opens it. Empty
+        where the answer was cut before anybody can say what of it is thought.
+        """
+        text, thought = completion.text, completion.thought.strip()
+        if mark := marks.opened(asked):
+            return self._behind_opened(completion, mark)
+        split = _THOUGHT.match(text)
+        if marks.ends_shut(asked):
+            self._thoughtless += bool(thought or split)
+            return [(split["answer"] if split else text, False)]
+        around = turns.thought_around(self._chat)
+        if not thought or around is None:
+            self._thoughtless += bool(thought)
+            lead = "" if split else turns.own_lead(self._chat)
+            return [(lead, True), (text, False)] if text.strip() else []
+        front = [(around[0], True), (thought, False)]
+        return [*front, (around[1], True), (text.lstrip("\n"), False)] if text.strip() else front
+
+    def _behind_opened(self, completion: Completion, mark: str) -> list[tuple[str, bool]]:
+        """Return an answer behind a generation prompt that has opened a thought with `mark`."""
+        text, thought = completion.text, completion.thought.strip()
+        given = mark.strip()
+        close = marks.closing(given)
+        if close in text:
+            if text.lstrip().startswith(given):
+                text = text.lstrip()[len(given) :]
+                text = text if mark == mark.rstrip() else text.lstrip()
+            return [(text, False)]
+        if thought and not text.strip():
+            return [(thought, False)]
+        if thought:
+            _, between = turns.thought_around(self._chat, mark) or ("", f"\n{close}\n\n")
+            return [(thought, False), (between, True), (text.lstrip("\n"), False)]
+        if not _ended(completion):
+            return []
+        raise StageError(
+            f"{self.name} answers without a thought, where the base's chat template has opened "
+            f"one with {given}: the answer would be learnt as a part of it",
+            hint="The server takes reasoning off, or the model has none. Let it return what it "
+            "thinks (`reasoning_content`, or in the text), or start from a base model whose "
+            "template opens no thought.",
+        )
+
+
+_THOUGHT = re.compile(r"\s*<think>.*?</think>\s*(?P<answer>.*)", re.DOTALL)
+
+FEWEST_READ = 0.6
+"""The share of a prompt's tokens below which it is a cut, and not another tokenizer."""
+CHARS_PER_TOKEN = 4.0
+"""Of plain English, in today's vocabularies; the longest-grained come to 5."""
+FEWEST_MISSING = 32
+"""Tokens that a template of the server's own may leave out."""
 
 
 def _ended(completion: Completion) -> bool:
@@ -173,41 +260,54 @@ _OWN_END = ("eos", "eos_token", "end_turn")
 """Words of endpoints that have another one for a text of `stop`."""
 
 
-def end_of_turn(chat: Chat) -> int:
-    """Return the id that the template puts behind an answer, where that ends a turn."""
-    mark = "§"
-    asked: list[Message] = [{"role": "user", "content": "?"}]
-    rendered = chat.rendered([*asked, {"role": "assistant", "content": mark}])
-    behind = chat.tokenizer.encode(rendered.rpartition(mark)[2], add_special_tokens=False)
-    found = next((i for i in behind if i in chat.end_ids), None)
-    if found is None:
+def end_behind(chat: Chat) -> str:
+    """Return what the base writes behind an answer, up to the token that ends its turn."""
+    tail, _ = turns.tail(chat)
+    if not tail:
         raise ModelError(
             "the base model's chat template does not end an answer with a token that ends a turn",
             hint="Texts of another model cannot follow its prompts: remove model_name.",
         )
-    return int(found)
+    return tail
+
+
+def end_of_turn(chat: Chat) -> int:
+    """Return the id that the template puts behind an answer, where that ends a turn."""
+    return turns.ids_said(chat, [(end_behind(chat), True)])[-1]
 
 
 def called(chat: Chat, teacher: Prompt, messages: Sequence[Message], completion: Completion) -> str:
-    """Return an answer that calls tools, in the words of the base model's template."""
+    """Return an answer that calls tools, in the words of the base model's template, to its end."""
     before = [*teacher.messages, *messages]
     answer: Message = {"role": "assistant", "content": completion.text}
-    asked = chat.rendered(before, teacher.tools)
+    if completion.thought.strip():
+        answer["reasoning_content"] = completion.thought.strip()
+    asked = chat.asked(before, teacher.tools)
     try:
         calls = [_call(call) for call in completion.tool_calls]
-        told = chat.rendered([*before, answer | {"tool_calls": calls}], teacher.tools)
+        answer |= {"tool_calls": calls}
+        told = chat.rendered([*before, answer], teacher.tools)
     except NestedTooDeeplyError:  # nested deeper than a template can write: the text is as it was
         answer |= {"tool_calls": [*completion.tool_calls]}
         told = chat.rendered([*before, answer], teacher.tools)
-    header = chat.generation_prompt
-    if not told.startswith(asked + header):
+    begun = turns.begin(chat, [*before, answer], teacher.tools, len(before), told, (0, len(asked)))
+    if not begun.is_sure or marks.opened(begun.lacks):
         raise ModelError(
             "the base model's chat template writes a tool call differently after its prompt",
             hint="Take `tools` out of the teacher prompt, or let a local model answer.",
         )
-    said = told[len(asked + header) :]
+    said = told[begun.at :]
+    names = [str(call.get("function", call).get("name", "")) for call in calls]
+    if not all(name in said for name in names):
+        raise ModelError(
+            "the base model's chat template does not show tool calls",
+            hint="Take `tools` out of the teacher prompt, or start from a base model whose "
+            "template shows them.",
+        )
     ends = [chat.decoded([i]) for i in chat.end_ids]
-    return min((said.partition(end)[0] for end in ends if end), key=len, default=said)
+    stops = [at + len(end) for end in ends if end and (at := said.find(end)) >= 0]
+    tail, is_of_next = turns.tail(chat, "tool")
+    return said[: min(stops)] if stops else said + (tail if is_of_next else "")
 
 
 def _call(call: Mapping[str, Any]) -> dict[str, Any]:

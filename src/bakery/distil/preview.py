@@ -26,6 +26,7 @@ from bakery.engine.text.pairs import (
     fit,
     pairs_of,
     prefixes,
+    refuse_unseen,
 )
 from bakery.engine.text.views import Pair, View
 from bakery.engine.training import on_policy
@@ -113,6 +114,7 @@ def _shown(
     for row in rows:
         try:
             if row.needs_sampling:
+                refuse_unseen(chat, row, context)
                 views = [View(tuple(ids), ()) for ids in prefixes(chat, row, context)]
                 yield ShownRow(row.number, _side(chat, views[0]), _side(chat, views[1]), True)
                 continue

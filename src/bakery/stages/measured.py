@@ -59,8 +59,11 @@ def card(before: Measured, after: Measured, mixture: Mix, chat: Chat) -> Card:
     """
     left, is_of_template = _left(mixture, chat)
     targets = mixture.targets if len(mixture.targets) > 1 else ()
+    whole = _card(before, after, mixture.train)
+    if mixture.is_cut:
+        whole = replace(whole, prompt_tokens_saved=0.0, cut_prompt=True)
     return replace(
-        _card(before, after, mixture.train),
+        whole,
         prompt_tokens_left=left,
         left_by_template=is_of_template,
         furthest=_furthest(before, after, mixture),

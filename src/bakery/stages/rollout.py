@@ -44,7 +44,9 @@ def run(
     first = [known[key] for key in missing if key in known]
     asked = {key: wanted[key][0] for key in missing if key not in known}
     rest = _batches(request, sampler, asked, answered=len(have) + len(first))
+    unread: list[tuple[int, int]] = []
     for batch in chain([first], rest):
+        unread += [a.unread for a in batch if a.unread is not None]
         made = [_trajectory(a, *wanted[a.key], sampler.name) for a in batch]
         append_rows(out / results.TRAJECTORIES, made)
         done += len(batch)
@@ -52,8 +54,10 @@ def run(
         rate = tokens / max(time.monotonic() - clock, 1e-9)
         reporter.progress("rollout", done, len(wanted), f"{rate:,.0f} tokens/s")
     rows = results.trajectories(out)
-    done_now = _described(request, rows, stimuli, [*why, *sampler.notes])
+    noted = [*why, *sampler.notes, *_of_unread(unread, sampler.name, out)]
+    done_now = _described(request, rows, stimuli, noted)
     done_now |= {
+        **({results.CUT_PROMPT: len(unread)} if unread else {}),
         "digest": file_digest(out / results.TRAJECTORIES),
         "model": sampler.name,
         **({"backend": sampler.name} if request.model in BACKENDS.values() else {}),
@@ -86,6 +90,18 @@ def _described(
         "max_tokens": request.sampling.max_tokens,
         "notes": told,
     }
+
+
+def _of_unread(unread: Sequence[tuple[int, int]], name: str, out: Path) -> Iterator[str]:
+    """Yield that the server cut the prompt, where it did."""
+    if unread:
+        read, takes = max(unread, key=lambda one: one[1] - one[0])
+        yield (
+            f"warning: {name} read {read} tokens of a prompt that takes {takes}: its server cut "
+            f"the prompt, of {len(unread)} answers, and what is learnt from them is not what the "
+            "whole prompt says. Raise the server's context (num_ctx, --ctx-size, --max-model-len), "
+            f"delete {out} and answer again"
+        )
 
 
 MANY_CUT = 0.1

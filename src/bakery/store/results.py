@@ -24,6 +24,9 @@ WEIGHTS = "adapter_model.safetensors"
 
 REQUEST, RESULT, DONE = "request.json", "bake.json", "done.json"
 
+CUT_PROMPT = "cut_prompt"
+"""In the done.json of a target: to how many answers the server did not read the whole prompt."""
+
 REJECTED, FAILED = "rejected.jsonl", "failed.jsonl"
 BESIDE = "beside.json"
 """What is known besides the questions, for the run that goes on after an interrupted one."""

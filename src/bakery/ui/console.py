@@ -215,6 +215,8 @@ def card_rows(
 
 def _saved(card: Card) -> str:
     """Return what a request no longer sends, and what it still does."""
+    if card.cut_prompt:
+        return "not known: the server read only a part of the prompt"
     said = f"{card.prompt_tokens_saved:.0f} per request"
     if not card.prompt_tokens_left:
         return said

@@ -1,6 +1,6 @@
 """Messages to token ids: the one rendering, shared by sampling, training and serving.
 
-The only caller of `apply_chat_template`. Ids are the truth; text is for people.
+The only caller of `rendering`. Ids are the truth; text is for people.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from bakery.engine.text import rendering
+from bakery.engine.text import marks, rendering
+from bakery.engine.text import messages as spelling
 from bakery.engine.text.template import DAY, before_question
 from bakery.errors import ConfigError, ModelError
 from bakery.records import Message, Prompt
@@ -67,6 +68,9 @@ class Chat:
         self.template_kwargs = dict(template_kwargs or {})
         self.reads_clock = bool(_NOW.search(str(tokenizer.chat_template)))
         """Whether the template writes today's date; `DAY` is written instead."""
+        self._thoughts = spelling.thoughts_read(str(tokenizer.chat_template))
+        self._text_arguments: bool | None = None
+        """Whether the template wants the arguments of calls as text; None: not known yet."""
         self._changes: dict[frozenset[str], bool] = {}
         self._prefixes: dict[str, tuple[int, ...]] = {}
         self._spaces: dict[int, int] = {}
@@ -80,7 +84,7 @@ class Chat:
     def prefix_ids(self, prompt: Prompt, messages: Sequence[Message]) -> list[int]:
         """Return all ids before the response: prompt, messages, and the assistant's header."""
         given = [*prompt.messages, *messages], prompt.tools
-        text = self._apply(*given, add_generation_prompt=True)
+        text = self.asked(*given)
         if text not in self._prefixes:
             out = self.tokenizer(text, add_special_tokens=False)
             if len(self._prefixes) == MOST_PREFIXES:
@@ -104,6 +108,10 @@ class Chat:
         """Return the text of a finished conversation."""
         return self._apply(messages, tools)
 
+    def asked(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str:
+        """Return the text that a model continues with its answer."""
+        return self._apply(messages, tools, add_generation_prompt=True)
+
     def encoded(self, text: str) -> Encoded:
         """Return the ids of rendered text, and where each token lies in it."""
         if not self.tokenizer.is_fast:
@@ -121,8 +129,7 @@ class Chat:
     def generation_prompt(self) -> str:
         """What the template puts before an answer: the header, and thinking opened or shut."""
         question: list[Message] = [{"role": "user", "content": "?"}]
-        asked = self._apply(question, (), add_generation_prompt=True)
-        told = self.rendered(question)
+        asked, told = self.asked(question), self.rendered(question)
         return asked[len(told) :] if asked.startswith(told) else ""
 
     def changes_earlier_turns(
@@ -163,16 +170,57 @@ class Chat:
         if self.reads_clock:
             template = self.tokenizer.get_chat_template(tools=list(tools) or None)
             template = _NOW.sub(lambda call: repr(DAY.strftime(call[2])), template)
-        given = [_with_text(m) for m in messages]
-        how |= self.template_kwargs
+        how["template"] = template
+        said = [spelling.as_read(message, self._thoughts) for message in messages]
+        if any(spelling.arguments_of(said)) and self._wants_text(said, tools, how):
+            said = [spelling.with_text_arguments(message) for message in said]
+        return self._render(said, tools, how)
+
+    def _wants_text(
+        self,
+        said: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]],
+        how: Mapping[str, Any],
+    ) -> bool:
+        """Tell whether the template joins the arguments of calls as text, or writes objects.
+
+        One that takes an object for text either fails, or shows it as Python does.
+        """
+        if self._text_arguments is not None:
+            return self._text_arguments
+        as_text = [spelling.with_text_arguments(message) for message in said]
         try:
-            return rendering.text_of(self.tokenizer, given, tools, template=template, **how)
+            shown = self._render(said, tools, how)
+            if not any(repr(given) in shown for given in spelling.arguments_of(said)):
+                self._text_arguments = False
+                return False
+        except ConfigError:
+            shown = ""
+        try:
+            found = self._render(as_text, tools, how)
+        except ConfigError:  # said of the objects, as the data has them
+            return False
+        self._text_arguments = not shown or any(
+            spelling.in_json(given) in found for given in spelling.arguments_of(said)
+        )
+        return self._text_arguments
+
+    def _render(
+        self, said: Sequence[Message], tools: Sequence[Mapping[str, Any]], how: Mapping[str, Any]
+    ) -> str:
+        try:
+            return rendering.text_of(self.tokenizer, said, tools, **how, **self.template_kwargs)
         except rendering.RefusedByTemplateError as error:
-            roles = ", ".join(str(m.get("role")) for m in messages)
+            roles = ", ".join(str(m.get("role")) for m in said)
+            hint = (
+                "Some templates have no system role, or want user and assistant to alternate: "
+                "put the text into a user message."
+            )
+            if any(m.get("tool_calls") for m in said):
+                hint += " Of its tool calls, look at the `arguments`, and whether they have ids."
             raise ConfigError(
                 f"the base model's chat template refuses these messages ({roles}): {error}",
-                hint="Some templates have no system role, or want user and assistant to alternate: "
-                "put the text into a user message.",
+                hint=hint,
             ) from error
 
     def _places(
@@ -202,7 +250,7 @@ class Chat:
 
     def thought_begun(self, prefix_ids: Sequence[int]) -> str:
         """Return the mark of reasoning that the template has opened for the answer, or nothing."""
-        return "<think>" if self.decoded(prefix_ids).rstrip().endswith("<think>") else ""
+        return marks.opened(self.decoded(prefix_ids)).rstrip()
 
     def decoded(self, ids: Sequence[int]) -> str:
         """Return the text of ids as they are, special tokens included."""
@@ -246,26 +294,13 @@ class Chat:
         return list(self.tokenizer.encode(told, add_special_tokens=False))
 
 
-def _with_text(message: Message) -> Message:
-    """Return a message whose content is text: parts of text are put together, others refused."""
-    parts = message.get("content")
-    if not isinstance(parts, list):
-        return message
-    if not all(isinstance(p, Mapping) and isinstance(p.get("text"), str) for p in parts):
-        raise ConfigError(
-            f"a {message.get('role')} message has content that is not text: {parts!r:.80}",
-            hint="Only text can be baked into a text model.",
-        )
-    return {**message, "content": "".join(p["text"] for p in parts)}
-
-
 def _traits(messages: Sequence[Message], tools: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     """Return what is known to make templates treat earlier turns in another way."""
     traits = {"tools"} if tools else set()
     for message in messages:
         if message["role"] == "system":
             traits.add("system")
-        if message.get("reasoning_content"):
+        if spelling.thought_key(message):
             traits.add("reasoning_content")
         if "</think>" in str(message.get("content")):
             traits.add("thought")

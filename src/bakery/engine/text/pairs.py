@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bakery.data.rows import Row
-from bakery.engine.text import patterns
+from bakery.engine.text import patterns, turns
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.spans import Targets, target_view
+from bakery.engine.text.unseen import unseen_in
 from bakery.engine.text.views import Pair, Span, View
 from bakery.errors import ConfigError, StageError
 from bakery.records import Message, Prompt
@@ -71,6 +72,7 @@ def pairs_of(chat: Chat, row: Row, context: ContextSettings) -> list[Pair]:
     targets = _targets(row, shared, sides.first, context)
     if not targets:
         return []
+    refuse_unseen(chat, row, context, targets)
     key, last = str(row.number), max(targets)
     if len(targets) == 1 or not _changes(chat, row, sides, shared):
         pairs = [_text_pair(chat, row, key, sides, shared[: last + 1], targets)]
@@ -80,6 +82,28 @@ def pairs_of(chat: Chat, row: Row, context: ContextSettings) -> list[Pair]:
             for at, chosen in sorted(targets.items())
         ]
     return [pair for pair in pairs if pair.num_targets]
+
+
+def refuse_unseen(
+    chat: Chat, row: Row, context: ContextSettings, learnt: Collection[int] = ()
+) -> None:
+    """Refuse a row whose context holds what the template leaves out: nobody would see it.
+
+    `learnt` are its turns that are targets: those are refused where they are looked for.
+    """
+    sides = _sides(row, context)
+    at = {len(sides.teacher) + index for index in learnt}
+    try:
+        missing = unseen_in(chat, (*sides.teacher, *sides.shared), row.tools, at)
+    except ConfigError:  # told where the row is rendered
+        return
+    if missing:
+        raise RowRefused(
+            row.number,
+            f"the chat template does not show {' and '.join(missing)}",
+            hint="The model would never see it. Take it out, or choose a model whose template "
+            "shows it.",
+        )
 
 
 def sampled_pair(
@@ -199,7 +223,7 @@ def _chosen(text: str, context: ContextSettings) -> list[Span] | None:
 
 
 def _changes(chat: Chat, row: Row, sides: _Sides, shared: Messages) -> bool:
-    return any(
+    return turns.is_put_behind(chat) or any(
         chat.changes_earlier_turns((*own, *shared), row.tools)
         for own in (sides.teacher, sides.student)
     )
@@ -234,7 +258,7 @@ def _without_first(teacher: View, student: View) -> tuple[View, View]:
     for view in (teacher, student):
         (start, stop), *rest = view.spans
         first = [(start + 1, stop)] if start + 1 < stop else []
-        views.append(View(view.ids, (*first, *rest)))
+        views.append(View(view.ids, (*first, *rest), view.remarks))
     return views[0], views[1]
 
 
@@ -251,7 +275,7 @@ def _refused(row: Row, side: str, retained: int, error: StageError | ConfigError
 
 def _cut(view: View, length: int) -> View:
     spans = ((start, min(stop, length)) for start, stop in view.spans)
-    return View(view.ids[:length], tuple(s for s in spans if s[0] < s[1]))
+    return View(view.ids[:length], tuple(s for s in spans if s[0] < s[1]), view.remarks)
 
 
 def _sampled_spans(

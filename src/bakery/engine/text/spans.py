@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from itertools import chain, product
 from typing import Any, Literal
 
+from bakery.engine.text import marks, turns
+from bakery.engine.text import messages as spelling
 from bakery.engine.text.chat import Chat, Encoded
 from bakery.engine.text.views import Span, View
 from bakery.errors import StageError
-from bakery.records import Message
+from bakery.records import Message, Prompt
 
 Targets = Mapping[int, Sequence[Span] | None]
 """Which messages are targets: None for a whole message, else character spans of its content."""
@@ -32,8 +34,6 @@ _THINKING = re.compile(
 )
 _OPENED = re.compile(r"<think>\s*\Z")
 _CLOSED = re.compile(r"\s*</think>\s*")
-_EMPTY_THOUGHT = re.compile(r"<think>\s*</think>\s*")
-_THINKING_AT_END = re.compile(r"<think>\s*(</think>\s*)?\Z")
 _KINDS = ("thought", "answer", "call")
 _NEAR = 64
 """Characters to look back for a tag that stands before a thought."""
@@ -44,19 +44,35 @@ def target_view(
 ) -> View:
     """Render and tokenise the conversation once, and find its targets, in order.
 
-    A target has one span, or with character spans one for each that holds a token.
+    A target has one span, or with character spans one for each that holds a token. A last turn
+    that lacks a part of the generation prompt is put behind it.
     """
     text = chat.rendered(messages, tools)
     places = _places(chat, messages, tools, sorted(targets), text)
     tokens = chat.encoded(text)
-    spans: list[Span] = []
+    ids, spans, remarks = list(tokens.ids), list[Span](), list[str]()
     for index, place in places.items():
+        is_last = index == len(messages) - 1
+        (start, stop), more = _whole(chat, tokens, text, place, is_last=is_last)
         chosen = targets[index]
         if chosen is None:
-            spans.append(_whole(tokens, place, chat.end_ids))
+            ids += more
+            found = [(start, stop)]
+            has_end = start < stop and ids[stop - 1] in chat.end_ids
+            remarks += [] if has_end or place.then == "nothing" else [turns.NO_END]
         else:
-            spans += _matching(tokens, place, chosen)
-    return View(tuple(tokens.ids), tuple(s for s in spans if s[0] < s[1]))
+            found = list(_matching(tokens, place, chosen))
+        if place.behind_prompt and is_last and len(places) == 1:
+            prefix = chat.prefix_ids(Prompt((), tuple(tools)), messages[:index])
+            moved = len(prefix) - start
+            ids = [*prefix, *ids[start:stop]]
+            found = [(first + moved, last + moved) for first, last in found]
+        elif place.behind_prompt:
+            remarks += [turns.OTHERWISE]
+        remarks += [place.remark]
+        spans += found
+    kept = tuple(dict.fromkeys(remark for remark in remarks if remark))
+    return View(tuple(ids), tuple(s for s in spans if s[0] < s[1]), kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +80,17 @@ class _Place:
     """Where a message's own text lies in the rendering, and which part of its content is where.
 
     `parts` are (offset in the content, offset in the text, length). `then` says what else is a
-    target: nothing, an end of turn that follows directly, or all up to the end of turn.
+    target: nothing, what the template writes up to an end of turn, or all up to it.
     """
 
     start: int
     stop: int
     parts: tuple[tuple[int, int, int], ...]
     then: Literal["nothing", "end", "calls"]
+    behind_prompt: bool = False
+    """Whether in use something else stands before it: the generation prompt."""
+    remark: str = ""
+    """What a person should know of it; "": nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +106,15 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Marking:
-    """Where markers go: inside a content's outer space or outside, around a thought or not."""
+    """Where markers go: inside a content's outer space or outside, around a thought or not.
+
+    Calls are marked by their function's name, or by their id, where a template shows only that.
+    """
 
     inside_front: bool
     inside_back: bool
     by_thought: bool
+    by_id: bool
 
 
 class _MisplacedError(StageError):
@@ -114,7 +138,7 @@ def _places(
         places: dict[int, _Place] = {}
         floor = 0
         for index in indices:
-            place = _place(chat, messages[index], found[index], text, floor)
+            place = _place(chat, messages, tools, index, found=found[index], text=text, floor=floor)
             places[index] = place
             floor = place.stop
         return places
@@ -128,8 +152,10 @@ def _markings(targets: Sequence[Message]) -> Iterator[_Marking]:
     fronts = (False, True) if any(c != c.lstrip() for c in contents) else (False,)
     backs = (False, True) if any(c != c.rstrip() for c in contents) else (False,)
     thoughts = (False, True) if any("</think>" in c for c in contents) else (False,)
-    for by_thought, front, back in product(thoughts, fronts, backs):
-        yield _Marking(front, back, by_thought)
+    calls = [call for m in targets for call in m.get("tool_calls") or ()]
+    ids = (False, True) if calls and all(call.get("id") for call in calls) else (False,)
+    for by_id, by_thought, front, back in product(ids, thoughts, fronts, backs):
+        yield _Marking(front, back, by_thought, by_id)
 
 
 def _found(
@@ -193,11 +219,10 @@ def _marked(
         pieces.append(piece)
         return f"{piece.open}{text}{piece.close}"
 
-    thought = message.get("reasoning_content")
-    if isinstance(thought, str) and thought.strip():
-        changed["reasoning_content"] = thought.replace(
-            thought.strip(), mark("thought", thought.strip(), None), 1
-        )
+    if (key := spelling.thought_key(message)) is not None:
+        thought = message[key]
+        marked = thought.replace(thought.strip(), mark("thought", thought.strip(), None), 1)
+        changed |= dict.fromkeys((k for k in spelling.THOUGHTS if message.get(k)), marked)
     content = message.get("content") or ""
     split = _THINKING.fullmatch(content) if marking.by_thought else None
     if split and split["answer"]:
@@ -221,72 +246,124 @@ def _marked(
             function = call.get("function", call)
             if "name" not in function:
                 raise StageError("a tool call has no function name")
-            function["name"] = mark("call", str(function["name"]), None)
+            marked, name = (call, "id") if marking.by_id else (function, "name")
+            marked[name] = mark("call", str(marked[name]), None)
     return changed, pieces
 
 
 def _place(
-    chat: Chat, message: Message, found: Sequence[tuple[_Piece, int]], text: str, floor: int
+    chat: Chat,
+    messages: Sequence[Message],
+    tools: Sequence[dict[str, Any]],
+    index: int,
+    *,
+    found: Sequence[tuple[_Piece, int]],
+    text: str,
+    floor: int,
 ) -> _Place:
     """Put a message's pieces together: thought, answer and calls are one text of the model's."""
-    content = message.get("content") or ""
+    content = messages[index].get("content") or ""
     parts = tuple(sorted((p.at, at, len(p.text)) for p, at in found if p.at is not None))
     ranges = {
         kind: [(at, at + len(p.text)) for p, at in found if p.kind == kind] for kind in _KINDS
     }
     thoughts, answers, calls = (ranges[kind] for kind in _KINDS)
-    if thoughts:
-        closed = _CLOSED.match(text, thoughts[0][1])
-        if closed is None or (answers and closed.end() != answers[0][0]):
-            raise StageError("the chat template shows reasoning in a way that bakery cannot read")
-        start = _tag_before(text, thoughts[0][0])
-        if text.startswith(content.strip(), start):
-            lead = len(content) - len(content.lstrip())
-            parts = ((lead, start, len(content.strip())),)
-    else:
-        start = answers[0][0] if answers else _after_header(chat, text, floor, calls[0][0])
-    if text.startswith("<think>", start):
-        # In use, what the generation prompt holds of a thought is there before the model speaks.
-        given = _THINKING_AT_END.search(chat.generation_prompt)
-        start += len(given.group()) if given and text.startswith(given.group(), start) else 0
-    if calls:
-        return _Place(start, calls[-1][1], parts, "calls")
-    ends = message["role"] == "assistant"
-    return _Place(start, answers[-1][1], parts, "end" if ends else "nothing")
+    first, stop = min(at for _, at in found), max(at + len(p.text) for p, at in found)
+    if messages[index]["role"] != "assistant":
+        return _Place(first, stop, parts, "nothing")
+    begun = turns.begin(chat, messages, tools, index, text, (floor, first))
+    then: Literal["end", "calls"] = "calls" if calls else "end"
+    if not thoughts and not answers:
+        return _calling(chat, begun, text, (first, stop), parts)
+    if not thoughts:
+        start, is_behind, remark = _spoken(chat, begun, text, first, content)
+        return _Place(start, stop, parts, then, is_behind, remark)
+    tag = _tag_before(text, thoughts[0][0])
+    if tag is not None and text.startswith(content.strip(), tag):
+        lead = len(content) - len(content.lstrip())
+        parts = ((lead, tag, len(content.strip())),)
+    if begun.is_sure and not begun.lacks:
+        return _Place(begun.at, stop, parts, then)
+    closed = _CLOSED.match(text, thoughts[0][1])
+    if tag is None or closed is None or (answers and closed.end() != answers[0][0]):
+        raise StageError("the chat template shows reasoning in a way that bakery cannot read")
+    return _Place(tag, stop, parts, then, remark=turns.OTHERWISE)
 
 
-def _tag_before(text: str, thought: int) -> int:
+def _calling(
+    chat: Chat,
+    begun: turns.Begin,
+    text: str,
+    place: tuple[int, int],
+    parts: tuple[tuple[int, int, int], ...],
+) -> _Place:
+    """Place a turn without a text: behind its header, and an empty thought that is added."""
+    first, stop = place
+    if not begun.is_sure and begun.at == first:
+        raise StageError("a turn that only calls tools has no place of its own in the template")
+    start = marks.empty_at(text, begun.at)
+    remark = turns.ADDED if start > begun.at else ""
+    if marks.opened(begun.lacks):
+        return _Place(start, stop, parts, "calls", remark=turns.OPENED)
+    return _Place(start, stop, parts, "calls", bool(begun.lacks), remark)
+
+
+def _spoken(
+    chat: Chat, begun: turns.Begin, text: str, first: int, content: str
+) -> tuple[int, bool, str]:
+    """Return where a text begins to be learnt, whether behind the generation prompt, a remark."""
+    if mark := marks.opened(begun.lacks):
+        given = mark.strip()
+        if text.startswith(given, first):  # with other space behind the mark
+            inside = first + len(given)
+            return inside + len(text[inside:]) - len(text[inside:].lstrip()), True, ""
+        if marks.closing(given) in content:
+            return first, True, ""
+        return first, False, turns.OPENED
+    if begun.lacks:
+        is_other = bool(text[begun.at : first].strip())
+        return first, not is_other, turns.OTHERWISE if is_other else ""
+    added = text[begun.at : first]
+    kind = turns.lead(chat.generation_prompt, added)
+    if begun.at >= first or kind == "own":
+        return begun.at, False, ""
+    return first, False, turns.ADDED if kind == "thought" else turns.OTHERWISE
+
+
+def _tag_before(text: str, thought: int) -> int | None:
+    """Return where the tag begins that stands before a thought; None: there is none."""
     near = max(0, thought - _NEAR)
     opened = _OPENED.search(text[near:thought])
-    if opened is None:
-        raise StageError("the chat template shows reasoning in a way that bakery cannot read")
-    return near + opened.start()
+    return near + opened.start() if opened else None
 
 
-def _after_header(chat: Chat, text: str, floor: int, call: int) -> int:
-    """Return where a turn without content begins: behind its header, before its first call."""
-    header = _THINKING_AT_END.sub("", chat.generation_prompt)
-    at = text.rfind(header, floor, call) if header else -1
-    if at < 0:
-        raise StageError("a turn that only calls tools has no place of its own in the template")
-    start = at + len(header)
-    empty = _EMPTY_THOUGHT.match(text, start)
-    return empty.end() if empty else start
+def _whole(
+    chat: Chat, tokens: Encoded, text: str, place: _Place, *, is_last: bool
+) -> tuple[Span, list[int]]:
+    """Return the tokens of a message that is a target as a whole, and those that come behind all.
 
-
-def _whole(tokens: Encoded, place: _Place, end_ids: frozenset[int]) -> Span:
-    """Return the tokens of a message that is a target as a whole."""
+    These are an end of turn that is the header of the next one, where nothing follows yet.
+    """
     first, stop = bisect_left(tokens.begins, place.start), bisect_left(tokens.begins, place.stop)
+    if place.then == "nothing":
+        return (first, stop), []
+    tail, is_of_next = turns.tail(chat, "tool" if place.then == "calls" else "user")
     if place.then == "calls":
-        while stop < len(tokens.ids) and tokens.ids[stop] not in end_ids:
-            stop += 1
-        if stop == len(tokens.ids):
-            raise StageError("a turn that calls tools has no end of turn in the template")
-        return first, stop + 1
+        end = next((n for n in range(stop, len(tokens.ids)) if tokens.ids[n] in chat.end_ids), -1)
+    else:
+        is_there = bool(tail) and text.startswith(tail, place.stop)
+        end = bisect_left(tokens.begins, place.stop + len(tail)) - 1 if is_there else -1
+    if stop <= end and tokens.ids[end] in chat.end_ids:
+        return (first, end + 1), []
+    rest = text[place.stop :]
+    if is_last and is_of_next and (place.then == "calls" or tail.startswith(rest)):
+        missing = tail if place.then == "calls" else tail[len(rest) :]
+        more = chat.tokenizer.encode(missing, add_special_tokens=False)
+        return (first, len(tokens.ids) + len(more)), list(more)
+    if place.then == "calls":
+        raise StageError("a turn that calls tools has no end of turn in the template")
     follows = stop < len(tokens.ids) and tokens.begins[stop] == place.stop
-    if place.then == "end" and follows and tokens.ids[stop] in end_ids:
-        stop += 1
-    return first, stop
+    return (first, stop + (follows and tokens.ids[stop] in chat.end_ids)), []
 
 
 def _matching(tokens: Encoded, place: _Place, chosen: Sequence[Span]) -> Iterator[Span]:

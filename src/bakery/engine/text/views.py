@@ -7,7 +7,7 @@ pairwise; what lies around them may differ. Chat scaffolding is never a target.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bakery.engine.text.chat import Chat
 from bakery.errors import StageError
@@ -22,6 +22,8 @@ class View:
 
     ids: tuple[int, ...]
     spans: tuple[Span, ...]
+    remarks: tuple[str, ...] = field(default=(), compare=False)
+    """What a person should know of how its targets are learnt."""
 
     @property
     def target_ids(self) -> tuple[int, ...]:

@@ -27,6 +27,7 @@ from bakery.engine.text.pairs import (
     fit,
     pairs_of,
     prefixes,
+    refuse_unseen,
     sampled_pair,
 )
 from bakery.engine.text.views import Pair
@@ -230,6 +231,7 @@ class Rounds:
         try:
             if row.needs_sampling:
                 self._check_room(row)
+                refuse_unseen(self.chat, row, self.context)
                 self._open[len(self._examples)] = row
                 self._examples.append([])
                 return
@@ -239,6 +241,8 @@ class Rounds:
             return
         if len(pairs) > 1:
             self._counts["split by turn, as the template changes earlier turns"] += 1
+        seen = [view for pair in pairs for view in (pair.teacher, pair.student)]
+        self._counts.update({remark for view in seen for remark in view.remarks})
         fitting = [p for p in map(self._fit, pairs) if p is not None]
         if fitting:
             self._examples.append(fitting)
