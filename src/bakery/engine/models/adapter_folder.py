@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
-import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bakery import json_file
+from bakery.engine.models import adapter_head
 from bakery.errors import ModelError
 from bakery.identity import file_digest
+from bakery.json_file import DamagedError
 from bakery.store import results
 
 WEIGHTS = results.WEIGHTS
 SLICES = "slices.json"
 CONFIG = "adapter_config.json"
-
-_FACTOR = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
-_HEADER_MAX = 1 << 27
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +40,27 @@ def digest(folder: Path) -> str:
 def slices(folder: Path) -> list[Slice]:
     """Return which ranks of a composed adapter belong to which bake, oldest first."""
     try:
-        rows = json.loads((folder / SLICES).read_text(encoding="utf-8"))
-        found = [Slice(**row) for row in rows]
+        rows = json_file.load_list(folder / SLICES, most=json_file.MB)
+        found = [_slice(json_file.as_object(row)) for row in rows]
         stops = [0, *(part.stop for part in found)]
         if not found or any(p.start != before for p, before in zip(found, stops, strict=False)):
             raise ValueError("its ranks do not follow one another")
         if any(not 0 <= part.start < part.stop for part in found):
             raise ValueError("it has a bake without ranks")
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+    except FileNotFoundError as error:
+        raise ModelError(f"{folder / SLICES} is missing") from error
+    except (OSError, ValueError) as error:
         raise ModelError(f"{folder / SLICES} is damaged: {error}") from error
     return found
+
+
+def _slice(row: Mapping[str, Any]) -> Slice:
+    bake_id, start, stop = (row.get(key) for key in ("bake_id", "start", "stop"))
+    if len(row) != 3 or not isinstance(bake_id, str):
+        raise ValueError("it has a row that is not of a bake")
+    if not (json_file.is_whole(start) and json_file.is_whole(stop)):
+        raise ValueError("it has ranks that are no whole numbers")
+    return Slice(bake_id, start, stop)
 
 
 def write_slices(folder: Path, rows: Sequence[Slice]) -> None:
@@ -65,41 +74,22 @@ def write_config(folder: Path, *, base: str, revision: str = "") -> int:
 
     Return its rank. Alpha equals the rank, as alpha/r is folded in; all else is PEFT's default.
     """
-    rank, modules = _shape(folder / WEIGHTS)
+    try:
+        found = adapter_head.read(folder / WEIGHTS)
+    except (DamagedError, OSError) as error:
+        raise ModelError(f"{folder / WEIGHTS} is no composed adapter: {error}") from error
     config: dict[str, Any] = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base,
         "revision": revision or None,
-        "r": rank,
-        "lora_alpha": rank,
+        "r": found.rank,
+        "lora_alpha": found.rank,
         "lora_dropout": 0.0,
         "bias": "none",
-        "target_modules": modules,
+        "target_modules": list(found.layers),
         "inference_mode": True,
     }
     text = json.dumps(config, indent=2, ensure_ascii=False)
     (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
-    return rank
-
-
-def _shape(weights: Path) -> tuple[int, list[str]]:
-    """Return rank and module names of a composed adapter, from the head of its file."""
-    try:
-        with weights.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length)) if length < _HEADER_MAX else None
-    except (OSError, ValueError, struct.error) as error:
-        raise ModelError(f"{weights} is not a safetensors file: {error}") from error
-    ranks, modules = set(), set()
-    for name, tensor in header.items() if isinstance(header, dict) else ():
-        if name == "__metadata__":
-            continue
-        factor = _FACTOR.fullmatch(name)
-        if factor is None:
-            raise ModelError(f"{weights} is not a plain LoRA adapter: it holds {name}")
-        modules.add(factor[1])
-        ranks.add(tensor["shape"][0 if factor[2] == "A" else 1])
-    if len(ranks) != 1:
-        raise ModelError(f"{weights} is not a composed adapter: its ranks are {sorted(ranks)}")
-    return ranks.pop(), sorted(modules)
+    return found.rank

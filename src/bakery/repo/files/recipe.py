@@ -81,6 +81,11 @@ class RecordedBake:
         return 1 if found is None else int(found)
 
     @property
+    def rank(self) -> int:
+        """How many ranks of a composed adapter are its own."""
+        return _rank(self.block)
+
+    @property
     def card(self) -> Card | None:
         """How near it is to the prompted model; None: the recipe does not say."""
         found = self.part("card")
@@ -295,6 +300,15 @@ def _part(text: str, key: str) -> Any:
     if found := recorded.part_problem(key, value):
         raise state.damaged("recipe.yml", found)
     return value
+
+
+@lru_cache(maxsize=8192)
+def _rank(block: str) -> int:
+    start = block.find("\n      training:")
+    end = _NEXT_KEY.search(block, start + 1)
+    if start < 0:
+        raise state.damaged(RECIPE, f"bake {id_of(block)}: training is missing")
+    return int(_part(block[start : end.start() if end else None], "training")["r"])
 
 
 @lru_cache(maxsize=512)

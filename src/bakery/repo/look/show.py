@@ -122,6 +122,12 @@ def ancestry(
     return tuple(reversed(chain)), None
 
 
+def ranks(lineage: Lineage, bake: RecordedBake) -> tuple[list[tuple[str, int]], bool]:
+    """Return the bakes of a chain with their ranks, oldest first, and whether that is all of it."""
+    chain, lost = ancestry(lineage, bake)
+    return [(link.id, link.rank) for link in chain], lost is None
+
+
 def named(
     repo: ModelRepo, words: Sequence[str], *, most: int, surely: bool = False
 ) -> list[RecordedBake | None] | None:
