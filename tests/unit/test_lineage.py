@@ -227,13 +227,26 @@ def test_a_long_history_is_read_from_git_once(repo, monkeypatch):
     assert asked == []
     baked(repo, "five")
     assert len(list(repo.lineage().walk())) == 5
-    assert len(asked) == 1
+    assert len(asked) == 2  # its .bread and its recipe
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": 2}', '{"schema": 1, "blocks": []}'])
+BROKEN = [
+    "",
+    "{}",
+    "[]",
+    '{"schema": 1, "blocks": [], "recipes": {}}',
+    '{"schema": 2, "blocks": []}',
+    '{"schema": 2, "blocks": [1], "recipes": {}, "states": {}}',
+    '{"schema": 2, "blocks": ["a"], "recipes": {"%s": ["", [1]]}, "states": {}}',
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("text", BROKEN, ids=range(len(BROKEN)))
 def test_a_broken_cache_is_made_anew(repo, monkeypatch, text):
     monkeypatch.setattr(recipe_cache, "LEAST_BYTES", 0)
     forked(repo, on="exp")
     first = repo.lineage()
+    text = text.replace("%s", repo.git.run("rev-parse", "HEAD:recipe.yml"))
     (repo.git.common_dir / "bakery" / "recipes.json").write_text(text, encoding="utf-8")
     assert repo.lineage() == first

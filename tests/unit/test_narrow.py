@@ -142,3 +142,30 @@ def test_defaults_of_a_later_version_say_upgrade():
 )
 def test_sentences_break_between_words(text, expected):
     assert narrow.between_words(text, 11 if "\n" in text else 9) == expected
+
+
+ROWS = [
+    ["*", Text("one/12", "bold"), "0.1 → 2", "日本"],
+    ["", "e\u0301", "", "a [b] :smile:"],
+    ["", "much longer than the others/120", "-", "x"],
+]
+
+
+@pytest.mark.parametrize("headed", [True, False])
+def test_a_table_in_a_pipe_is_what_rich_prints(headed):
+    table = Table(
+        box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=headed, header_style="bold"
+    )
+    table.add_column("", width=1)
+    for head in ("model", "KL", "last"):
+        table.add_column(head, overflow="fold")
+    for row in ROWS:
+        table.add_row(*row)
+    out = HarmlessConsole(width=console.PIPE_WIDTH)
+    with out.capture() as capture:
+        out.print(table)
+    lines = narrow.plain(table, out.width)
+    assert lines == [line.rstrip() for line in capture.get().splitlines()]
+    assert narrow.plain(table, 20) is None
+    table.add_row("", "two\nlines", "", "")
+    assert narrow.plain(table, out.width) is None

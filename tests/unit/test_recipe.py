@@ -10,6 +10,7 @@ import yaml
 from bakery.errors import RepoError
 from bakery.records import ModelRef
 from bakery.repo.files import recipe
+from bakery.repo.files.split import Shared
 from bakery.yaml import text as yaml_text
 
 NASTY = [
@@ -252,3 +253,37 @@ def test_what_git_is_asked_for_is_an_id(blob):
     assert edited != block(1)
     with pytest.raises(RepoError, match="input cannot be"):
         recipe.parse(recipe.append(EMPTY, edited))
+
+
+MANY = recipe.append(TWO, block(3))
+ALIKE = {
+    "longer": [TWO, MANY],
+    "shorter": [MANY, TWO, EMPTY],
+    "the same": [MANY, MANY],
+    "apart": [TWO, recipe.append(EMPTY, block(3)), MANY],
+    "another header": [MANY, MANY.replace("tiny-1", "tiny-2"), MANY],
+    "another prompt": [MANY, recipe.append(TWO, block(3, teacher="else")), MANY],
+    "a comment between": [MANY, MANY.replace(block(2, parent=model(1)), "# mine\n" * 2), MANY],
+    "a comment at the end": [TWO + "# mine\n", TWO, MANY],
+    "windows": [MANY, MANY.replace("\n", "\r\n"), TWO + block(3).replace("\n", "\r\n")],
+    "twice": [TWO, TWO + block(2, parent=model(1)), MANY],
+    "torn": [TWO, MANY[:-40], MANY],
+    "in conflict": [TWO, TWO + "<<<<<<< HEAD\n", TWO + block(3) + ">>>>>>> x\n", MANY],
+}
+
+
+def taken_apart(text: str, shared: Shared) -> object:
+    try:
+        header, numbers = shared.take_apart(text.encode(), "recipe.yml")
+        return header, [shared.blocks[number] for number in numbers]
+    except RepoError as error:
+        return error.message
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_recipes_that_begin_alike_are_read_as_each_would_be_alone(name):
+    together = Shared()
+    assert [taken_apart(text, together) for text in ALIKE[name]] == [
+        taken_apart(text, Shared()) for text in ALIKE[name]
+    ]
+    assert len(set(together.blocks)) == len(together.blocks)

@@ -58,6 +58,20 @@ def test_what_cannot_be_read_says_what_to_do(text, says):
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("behind", ["", "\n", "  \n\n", "\n# mine\n", "\n\n[MINE]\nkey = value\n"])
+def test_the_parent_is_read_whatever_stands_behind_it(behind):
+    text = TEXT.rstrip("\n") + f" {MODEL}{behind}"
+    assert state.parse(text) == state.parse(text.replace("\n\n[STATE]", "\n\n\n[STATE]"))
+    assert state.parse(text).parent == MODEL
+
+
+def test_many_branches_are_told_apart_where_one_cannot_be_read():
+    assert state.parse(TEXT, "main:.bread") == HERE
+    for source in ("one:.bread", "two:.bread"):
+        with pytest.raises(RepoError, match=f"{source} cannot be read: owner is missing"):
+            state.parse(TEXT.replace("owner = ann", ""), source)
+
+
 def test_a_missing_parent_line_is_refused():
     with pytest.raises(RepoError, match="0 lines `PARENT_MODEL"):
         state.with_parent(TEXT.replace("PARENT_MODEL", "PARENT"), MODEL)

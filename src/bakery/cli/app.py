@@ -165,12 +165,17 @@ def bgit() -> None:
 def _finish_pending() -> None:
     """Record a bake whose commit could not be made before; trouble there stops no other command."""
     from bakery.repo.model_repo import ModelRepo
-    from bakery.ui.progress import reporter
+    from bakery.reporting import Quiet
 
     try:
         repo = ModelRepo.find()
     except BakeryError:
         return  # Outside a model repository nothing can be pending.
+    if not repo.store.journals():
+        repo.finish_pending(Quiet())
+        return
+    from bakery.ui.progress import reporter  # here: it is slow to import, and seldom needed
+
     with reporter() as shown:
         try:
             repo.finish_pending(shown)

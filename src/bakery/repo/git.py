@@ -8,22 +8,20 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from bakery.errors import RepoError
-
-# Set by git for its hooks: they would point a call at another repository, index or pathspec.
-_FOREIGN = (
-    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX",
-    "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE",
-    "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS",
-)  # fmt: skip
-
+from bakery.repo.calling import argv, call, checked, environment
 
 OLDEST = "2.31"
 """The first git that has all that is asked of it here."""
+
+
+_PIPE_BYTES = 1 << 20
+"""Of what git is asked for much: fewer turns between two processes, where the system allows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ class Git:
     @classmethod
     def find(cls, start: Path) -> Git:
         """Return the working tree that `start` is in; RepoError where there is none."""
-        out = _checked(
+        out = checked(
             [
                 "rev-parse",
                 "--path-format=absolute",
@@ -85,7 +83,7 @@ class Git:
         )
         lines = os.fsdecode(out).removesuffix("\n").split("\n")
         if len(lines) != 3:  # an option of ours was taken for a name
-            version = os.fsdecode(_checked(["--version"], cwd=start)).strip()
+            version = os.fsdecode(checked(["--version"], cwd=start)).strip()
             raise RepoError(
                 f"{version} is too old: bgit needs {OLDEST} or later",
                 hint="Install a newer one from https://git-scm.com.",
@@ -96,24 +94,24 @@ class Git:
     @staticmethod
     def keeps(folder: Path) -> bool:
         """Tell whether the .git in a folder is a repository, or leads to one."""
-        return _call(["rev-parse", "--resolve-git-dir", ".git"], cwd=folder).returncode == 0
+        return call(["rev-parse", "--resolve-git-dir", ".git"], cwd=folder).returncode == 0
 
     @classmethod
     def init(cls, folder: Path) -> Git:
         """Make a repository in `folder`; its branch is the user's default, or `main`."""
-        asked = _call(["config", "init.defaultBranch"], cwd=folder)
-        _checked(["init", "-q", *([] if asked.returncode == 0 else ["-b", "main"])], cwd=folder)
+        asked = call(["config", "init.defaultBranch"], cwd=folder)
+        checked(["init", "-q", *([] if asked.returncode == 0 else ["-b", "main"])], cwd=folder)
         return cls.find(folder)
 
     def run(self, *arguments: str, stdin: bytes = b"", index: Path | None = None) -> str:
         """Return what git prints, without the line end; `index` stands in for the real one."""
         extra = dict(self.extra) | ({} if index is None else {"GIT_INDEX_FILE": str(index)})
-        out = _checked(arguments, cwd=self.root, stdin=stdin, extra=extra)
+        out = checked(arguments, cwd=self.root, stdin=stdin, extra=extra)
         return os.fsdecode(out).rstrip("\n")
 
     def ask(self, *arguments: str) -> str | None:
         """Return what git prints; None where git answers no (an exit status other than 0)."""
-        done = _call(arguments, cwd=self.root, extra=dict(self.extra))
+        done = call(arguments, cwd=self.root, extra=dict(self.extra))
         return os.fsdecode(done.stdout).rstrip("\n") if done.returncode == 0 else None
 
     def commit(self, message: str, *, index: Path | None = None) -> None:
@@ -124,10 +122,10 @@ class Git:
         extra = {} if index is None else {"GIT_INDEX_FILE": str(index)}
         with tempfile.TemporaryFile() as output:
             done = subprocess.run(
-                _argv(["commit", "-q", "-m", message]),
+                argv(["commit", "-q", "-m", message]),
                 cwd=self.root,
                 check=False,
-                env=_environment(extra, locale=False),
+                env=environment(extra, locale=False),
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -155,7 +153,7 @@ class Git:
         if not names:
             return []
         asked = "".join(name + "\n" for name in names).encode("utf-8", "surrogateescape")
-        out = _checked(["cat-file", "--batch"], cwd=self.root, stdin=asked, extra=dict(self.extra))
+        out = checked(["cat-file", "--batch"], cwd=self.root, stdin=asked, extra=dict(self.extra))
         found: list[Blob | None] = []
         at = 0
         for _ in names:
@@ -170,25 +168,26 @@ class Git:
         return found
 
     def stream(self, ids: Sequence[str]) -> Iterator[Blob]:
-        """Return blobs by their ids one after the other: many large ones are never held at once."""
+        """Return blobs by their ids in any order: many large ones are never held at once.
+
+        What is no blob is left out.
+        """
+        if not ids:
+            return
+        ids = _by_difference(ids, self.root)
         with tempfile.TemporaryFile() as asked:
             asked.write("".join(f"{blob}\n" for blob in ids).encode())
             asked.seek(0)
             with subprocess.Popen(
-                _argv(["cat-file", "--batch"]),
+                argv(["cat-file", "--batch"]),
                 cwd=self.root,
                 stdin=asked,
                 stdout=subprocess.PIPE,
-                env=_environment({}, locale=True),
+                env=environment({}, locale=True),
+                pipesize=_PIPE_BYTES,
             ) as process:
                 assert process.stdout is not None  # a pipe
-                for _ in ids:
-                    header = process.stdout.readline().split()
-                    if len(header) != 3:
-                        raise RepoError("git cat-file ended too soon", hint="Try `git fsck`.")
-                    data = process.stdout.read(int(header[2]))
-                    process.stdout.read(1)
-                    yield Blob(header[0].decode(), data)
+                yield from _blobs_of(process.stdout, len(ids))
 
     def blob(self, name: str) -> Blob | None:
         """Return one blob; None where it is missing."""
@@ -200,7 +199,7 @@ class Git:
             return []
         asked = "".join(name + "\n" for name in names).encode("utf-8", "surrogateescape")
         out = os.fsdecode(
-            _checked(["cat-file", "--batch-check=%(objectname)"], cwd=self.root, stdin=asked)
+            checked(["cat-file", "--batch-check=%(objectname)"], cwd=self.root, stdin=asked)
         )
         lines = out.removesuffix("\n").split("\n")
         return [None if " " in line else line for line in lines]
@@ -240,14 +239,14 @@ class Git:
             places = {"GIT_DIR": self.git_dir, "GIT_WORK_TREE": tree, "GIT_INDEX_FILE": index}
             extra = dict(self.extra) | {name: str(place) for name, place in places.items()}
             asked = ["check-attr", "--cached", "-z", "filter", "--", path]
-            answer = os.fsdecode(_checked(asked, cwd=tree, extra=extra))
+            answer = os.fsdecode(checked(asked, cwd=tree, extra=extra))
             driver = f"filter.{answer.split(chr(0))[2]}"
             if not {f"{driver}.smudge", f"{driver}.process"} & set(drivers):
                 return None
             # Required: where it fails, git would write the blob as it is.
             options = ("core.autocrlf=false", "core.eol=lf", f"{driver}.required=true")
             asked = [word for option in options for word in ("-c", option)]
-            _checked([*asked, "checkout-index", "--", path], cwd=tree, extra=extra)
+            checked([*asked, "checkout-index", "--", path], cwd=tree, extra=extra)
             return (tree / path).read_bytes()
 
     def write_blob(self, text: str) -> str:
@@ -317,79 +316,39 @@ def merge_texts(base: str, ours: str, theirs: str) -> tuple[str, bool]:
     with tempfile.TemporaryDirectory(prefix="bgit-") as folder:
         for name, text in (("ours", ours), ("base", base), ("theirs", theirs)):
             Path(folder, name).write_bytes(text.encode("utf-8", "surrogateescape"))
-        done = _call(["merge-file", "-p", "ours", "base", "theirs"], cwd=Path(folder))
+        done = call(["merge-file", "-p", "ours", "base", "theirs"], cwd=Path(folder))
     if done.returncode > 127:
         words = os.fsdecode(done.stderr).strip()
         raise RepoError(f"git merge-file: {words or f'exit status {done.returncode}'}")
     return done.stdout.decode("utf-8", "surrogateescape"), done.returncode == 0
 
 
-def _checked(
-    arguments: Sequence[str],
-    *,
-    cwd: Path,
-    stdin: bytes = b"",
-    extra: Mapping[str, str] | None = None,
-) -> bytes:
-    done = _call(arguments, cwd=cwd, stdin=stdin, extra=extra)
-    if done.returncode == 0:
-        return done.stdout
-    words = os.fsdecode(done.stderr or done.stdout).strip().removeprefix("fatal: ")
-    if "not a git repository" in words:
-        raise RepoError(
-            f"{cwd} is not in a git repository",
-            hint="Make one with `bgit init <name>`, or change to one.",
-        )
-    if "must be run in a work tree" in words:
-        raise RepoError(
-            f"{cwd} is a bare repository, or inside a .git folder: it has no input.yml to bake",
-            hint="Go into a working tree of it; `git clone` or `git worktree add` makes one.",
-        )
-    if "dubious ownership" in words:
-        raise RepoError(
-            f"git refuses to work in {cwd}: it belongs to another user",
-            hint="Where you trust it: `git config --global --add safe.directory "
-            f"{words.split('safe.directory ')[-1].strip()}`.",
-        )
-    # Before the verb are options alone; what `-c` sets has an equals sign.
-    verb = next((a for a in arguments if not a.startswith("-") and "=" not in a), "")
-    raise RepoError(f"git {verb}: {words or f'exit status {done.returncode}'}")
+def _by_difference(ids: Sequence[str], root: Path) -> list[str]:
+    """Return ids with what is stored as a difference right before what it differs from.
 
-
-def _call(
-    arguments: Sequence[str],
-    *,
-    cwd: Path,
-    stdin: bytes = b"",
-    extra: Mapping[str, str] | None = None,
-) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return subprocess.run(
-            _argv(arguments),
-            cwd=cwd,
-            check=False,
-            input=stdin,
-            capture_output=True,
-            env=_environment(extra or {}, locale=True),
-        )
-    except FileNotFoundError as error:
-        if not cwd.is_dir():
-            raise RepoError(f"there is no folder {cwd}") from error
-        raise RepoError(
-            "git is not installed, or not on PATH",
-            hint="Install git (https://git-scm.com) and try again.",
-        ) from error
-
-
-def _argv(arguments: Sequence[str]) -> list[str]:
-    return ["git", *arguments]
-
-
-def _environment(extra: Mapping[str, str], *, locale: bool) -> dict[str, str]:
-    """Return the user's environment, less what git sets for hooks.
-
-    `locale`: answer in English. Not for commits: hooks inherit what is set here.
+    To read the first of such a chain git reads all of it, and has the others at hand.
     """
-    kept = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
-    words = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"} if locale else {}
-    return kept | words | dict(extra)
+    asked = "".join(f"{blob}\n" for blob in ids).encode()
+    wanted = ["cat-file", "--batch-check=%(objectname) %(deltabase)"]
+    out = os.fsdecode(checked(wanted, cwd=root, stdin=asked))
+    base = dict(line.split(" ")[:2] for line in out.splitlines())
+    differ_from = set(base.values())
+    ordered: dict[str, None] = {}
+    for start in (*(blob for blob in ids if blob not in differ_from), *ids):
+        link = start
+        while link in base and link not in ordered:
+            ordered[link] = None
+            link = base[link]
+    return list(ordered)
+
+
+def _blobs_of(out: IO[bytes], count: int) -> Iterator[Blob]:
+    """Yield the blobs of what `git cat-file --batch` answers to so many names."""
+    for _ in range(count):
+        header = out.readline().split()
+        if len(header) != 3:
+            raise RepoError("git cat-file ended too soon", hint="Try `git fsck`.")
+        data = out.read(int(header[2]))
+        out.read(1)
+        if header[1] == b"blob":
+            yield Blob(header[0].decode(), data)

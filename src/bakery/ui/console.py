@@ -267,6 +267,10 @@ def lay(out: Console, table: RenderableType) -> None:
         else:
             out.print(table)
         return
+    rows = narrow.plain(table, out.width) if isinstance(table, Table) else None
+    if rows is not None:
+        print("\n".join(map(harmless, rows)))
+        return
     with out.capture() as capture:
         out.print(table)
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))

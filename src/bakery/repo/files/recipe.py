@@ -20,17 +20,13 @@ from bakery.repo.files import block as recorded
 from bakery.repo.files import hosted, state
 from bakery.repo.files.hosted import Former
 from bakery.repo.files.names import RECIPE
+from bakery.repo.files.split import CLOSE, OPEN, split
 from bakery.yaml import reader
 from bakery.yaml.writer import dump
 
 SCHEMA = 1
 
-_OPEN = "    # >>> bake "
-_CLOSE = "    # <<< bake "
-_ID = re.compile(r"[0-9a-f]{16}")
 _HEX = re.compile(r"[0-9a-f]{1,64}")
-
-_START = f"\n{_OPEN}".encode()
 
 # A block's head: what a lineage shows. What follows is read only when asked for.
 _DETAILS = "\n      steps:"
@@ -159,7 +155,7 @@ def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str
         )
     lines = dump([data]).rstrip("\n").split("\n")
     indented = "".join(f"    {line}\n" if line else "\n" for line in lines)
-    return f"{_OPEN}{model.bake_id}\n{indented}{_CLOSE}{model.bake_id}\n"
+    return f"{OPEN}{model.bake_id}\n{indented}{CLOSE}{model.bake_id}\n"
 
 
 _RESULTS = (
@@ -186,7 +182,7 @@ def _steps(
 
 def parse(text: str, source: str = "recipe.yml") -> list[RecordedBake]:
     """Return the bakes of a recipe in order; RepoError says what to do where it does not parse."""
-    header, found = _split(_bytes(text), source)
+    header, found = split(_bytes(text), source)
     try:
         data = reader.load(header, aliases=True)
         if not found and hosted.is_recipe(data):
@@ -202,29 +198,12 @@ def parse(text: str, source: str = "recipe.yml") -> list[RecordedBake]:
 
 def blocks(text: str, source: str = "recipe.yml") -> dict[str, str]:
     """Return the block of every bake by its id, in order, without reading YAML."""
-    return {bake_id: block.decode() for bake_id, block in _split(_bytes(text), source)[1]}
+    return {bake_id: block.decode() for bake_id, block in split(_bytes(text), source)[1]}
 
 
 def outside(text: str) -> str:
     """Return what stands outside the blocks."""
-    return _split(_bytes(text), RECIPE)[0].decode()
-
-
-def take_apart(data: bytes, source: str, known: dict[str, bytes]) -> tuple[str, list[bytes]]:
-    """Return what stands outside the blocks, and the blocks.
-
-    `known` blocks (by id) are stepped over unread, and new ones are made known: branches share
-    most of theirs.
-    """
-    header, found = _split(data, source, known)
-    for bake_id, block in found:
-        known.setdefault(bake_id, block)
-    return header.decode("utf-8", "replace"), [block for _, block in found]
-
-
-def id_of(block: str) -> str:
-    """Return the id of the bake that a block records."""
-    return block[len(_OPEN) : len(_OPEN) + 16]
+    return split(_bytes(text), RECIPE)[0].decode()
 
 
 def former_of(header: str) -> Former | None:
@@ -263,51 +242,6 @@ def remove(text: str, ids: Collection[str]) -> str:
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "replace")
-
-
-def _split(
-    data: bytes, source: str, known: Mapping[str, bytes] | None = None
-) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """Return what stands outside the blocks, and the blocks; `known` ones are not searched."""
-    data = data.replace(b"\r\n", b"\n") if b"\r\n" in data else data
-    known = known or {}
-    pieces: list[bytes] = []
-    found: dict[str, bytes] = {}
-    read: list[bytes] = []
-    at, start = 0, data.find(_START)
-    while start >= 0:
-        pieces.append(data[at : start + 1])
-        named = start + len(_START)
-        bake_id = data[named : named + 16].decode("ascii", "replace")
-        block = known.get(bake_id)
-        if block is None or not data.startswith(block, start + 1):
-            block = _block_at(data, start, bake_id)
-            if block is None or bake_id in found:
-                state.refuse_conflict(data.decode("utf-8", "replace"), source)
-                line = data.count(b"\n", 0, start) + 2
-                raise state.damaged(
-                    f"{source}:{line}", f"the block of bake {bake_id} is incomplete, or there twice"
-                )
-            read.append(block)
-        elif bake_id in found:
-            raise state.damaged(source, f"the block of bake {bake_id} is there twice")
-        found[bake_id] = block
-        at = start + 1 + len(block)
-        start = data.find(_START, at - 1)
-    pieces.append(data[at:])
-    if any(b"<<<<<<<" in piece or b">>>>>>>" in piece for piece in (*pieces, *read)):
-        state.refuse_conflict(data.decode("utf-8", "replace"), source)
-    return b"".join(pieces), list(found.items())
-
-
-def _block_at(data: bytes, start: int, bake_id: str) -> bytes | None:
-    """Return the block that opens at `start`; None where it is not whole."""
-    closing = f"\n{_CLOSE}{bake_id}\n".encode()
-    end = data.find(closing, start)
-    following = data.find(_START, start + 1)
-    if end < 0 or 0 <= following < end or not _ID.fullmatch(bake_id):
-        return None
-    return data[start + 1 : end + len(closing)]
 
 
 @lru_cache(maxsize=8192)
@@ -357,6 +291,7 @@ def _unquoted(word: str) -> str:
 _NEXT_KEY = re.compile(r"\n {0,6}[^ \n]")
 
 
+@lru_cache(maxsize=8192)
 def _part(text: str, key: str) -> Any:
     try:
         value = reader.load(text)[key]

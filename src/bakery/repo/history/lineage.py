@@ -17,10 +17,11 @@ from bakery.repo.files import recipe, state
 from bakery.repo.files.hosted import FormerBake, merged
 from bakery.repo.files.names import BREAD, RECIPE
 from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.files.split import Shared, id_of
 from bakery.repo.files.state import State
 from bakery.repo.git import Git
 from bakery.repo.history import recipe_cache
-from bakery.repo.history.recipe_cache import Recipe
+from bakery.repo.history.recipe_cache import Kept, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +134,16 @@ def read(git: Git, base: str, *, branch: str | None = None) -> Lineage:
     `base` is the name of its base model.
     """
     refs = _refs(git) if branch is None else _only(_refs(git), branch)
-    places = _states(git, refs)
+    ids = _ids(git, refs)
+    kept, problems = _read(git, refs, ids)
+    places = _states(refs, ids, kept)
     sources: dict[str, str] = {}
     for ref, place in refs:
         _, found = places.get(ref, (None, None))
         if found is not None:
             sources.setdefault(found, place.name)
-    bakes, histories, problems = _recipes(git, sources)
+    bakes, histories, damaged = _recipes(sources, kept)
+    problems += damaged
     branches: list[Branch] = []
     former_bakes: list[FormerBake] = []
     for ref, place in refs:
@@ -212,72 +216,93 @@ def _only(refs: Sequence[tuple[str, Branch]], name: str) -> list[tuple[str, Bran
 
 
 def _states(
-    git: Git, refs: Sequence[tuple[str, Branch]]
+    refs: Sequence[tuple[str, Branch]], ids: Mapping[str, tuple[str | None, str | None]], kept: Kept
 ) -> dict[str, tuple[State | RepoError, str | None]]:
     """Return by ref what .bread says wherever there is one, and the blob of recipe.yml."""
-    ids = git.ids([f"{ref}:{path}" for ref, _ in refs for path in (BREAD, RECIPE)])
-    distinct = list(dict.fromkeys(i for i in ids[::2] if i is not None))
-    known = dict(zip(distinct, git.blobs(distinct), strict=True))
     found: dict[str, tuple[State | RepoError, str | None]] = {}
-    for (ref, place), bread_id, recipe_id in zip(refs, ids[::2], ids[1::2], strict=True):
-        bread = known.get(bread_id or "")
-        if bread is None:
+    for ref, place in refs:
+        bread_id, recipe_id = ids[ref]
+        text = kept.states.get(bread_id or "")
+        if text is None:
             continue
         try:
-            found[ref] = state.parse(bread.text, f"{place.name}:{BREAD}"), recipe_id
+            found[ref] = state.parse(text, f"{place.name}:{BREAD}"), recipe_id
         except RepoError as error:
             found[ref] = error, recipe_id
     return found
 
 
+def _ids(git: Git, refs: Sequence[tuple[str, Branch]]) -> dict[str, tuple[str | None, str | None]]:
+    """Return by ref the blobs of .bread and recipe.yml."""
+    ids = git.ids([f"{ref}:{path}" for ref, _ in refs for path in (BREAD, RECIPE)])
+    pairs = zip(ids[::2], ids[1::2], strict=True)
+    return {ref: pair for (ref, _), pair in zip(refs, pairs, strict=True)}
+
+
+def _read(
+    git: Git, refs: Sequence[tuple[str, Branch]], ids: Mapping[str, tuple[str | None, str | None]]
+) -> tuple[Kept, list[str]]:
+    """Return what the files of all refs hold, from the cache or from git, and what cannot be read.
+
+    One call reads both files of every ref, as git stores the one as its difference to the other.
+    """
+    before = recipe_cache.load(git)
+    shared = Shared(before.blocks)
+    kept, problems, size = Kept(shared.blocks), [], 0
+    wanted: dict[str, str] = {}
+    for ref, place in refs:
+        bread_id, recipe_id = ids[ref]
+        if bread_id is None:
+            continue  # a branch of something else, e.g. of web pages
+        for blob, path in ((bread_id, BREAD), (recipe_id, RECIPE)):
+            if blob is not None:
+                wanted.setdefault(blob, f"{place.name}:{path}")
+    for blob in wanted:
+        if blob in before.states:
+            kept.states[blob] = before.states[blob]
+        elif blob in before.recipes:
+            kept.recipes[blob] = before.recipes[blob]
+    missing = [blob for blob in wanted if not (blob in kept.states or blob in kept.recipes)]
+    for found in git.stream(missing):
+        source = wanted[found.id]
+        size += len(found.data)
+        if source.endswith(f":{BREAD}"):
+            kept.states[found.id] = found.text
+            continue
+        try:
+            header, blocks = shared.take_apart(found.data, source)
+        except RepoError as error:
+            problems.append(error.message)
+            continue
+        kept.recipes[found.id] = Recipe(header if recipe.former_of(header) else "", blocks)
+    if size >= recipe_cache.LEAST_BYTES:
+        recipe_cache.save(git, kept)
+    return kept, problems
+
+
 def _recipes(
-    git: Git, sources: Mapping[str, str]
+    sources: Mapping[str, str], kept: Kept
 ) -> tuple[dict[str, RecordedBake], dict[str, tuple[FormerBake, ...]], list[str]]:
     """Return the bakes of recipes (blob: whose), what each has of another tool, and problems."""
-    recipes, problems = _taken_apart(git, sources)
     bakes: dict[str, RecordedBake] = {}
     histories: dict[str, tuple[FormerBake, ...]] = {}
+    problems: list[str] = []
+    ids = [id_of(block) for block in kept.blocks]
     for blob, source in sources.items():
-        found = recipes.get(blob)
+        found = kept.recipes.get(blob)
         if found is None:
             continue
         try:
-            for block in found.blocks:
-                bake_id = recipe.id_of(block)
-                if bake_id not in bakes:
+            for number in found.blocks:
+                if (bake_id := ids[number]) not in bakes:
+                    block = kept.blocks[number]
                     bakes[bake_id] = recipe.read(bake_id, block, f"{source}:{RECIPE}")
         except RepoError as error:
             problems.append(error.message)
             continue
-        kept = recipe.former_of(found.header) if found.header else None
-        histories[blob] = kept.bakes if kept else ()
+        former = recipe.former_of(found.header) if found.header else None
+        histories[blob] = former.bakes if former else ()
     return bakes, histories, problems
-
-
-def _taken_apart(git: Git, sources: Mapping[str, str]) -> tuple[dict[str, Recipe], list[str]]:
-    """Return recipes by blob, from the cache or from git, and what cannot be read."""
-    kept = recipe_cache.load(git)
-    recipes = {blob: kept[blob] for blob in sources if blob in kept}
-    missing = [blob for blob in sources if blob not in kept]
-    known: dict[str, bytes] = {}
-    texts: dict[bytes, str] = {}
-    problems: list[str] = []
-    read = 0
-    for blob in git.stream(missing):
-        try:
-            header, blocks = recipe.take_apart(blob.data, f"{sources[blob.id]}:{RECIPE}", known)
-        except RepoError as error:
-            problems.append(error.message)
-            continue
-        for block in blocks:
-            if block not in texts:
-                texts[block] = block.decode("utf-8", "replace")
-        header = header if recipe.former_of(header) else ""
-        recipes[blob.id] = Recipe(header, tuple(texts[block] for block in blocks))
-        read += len(blob.data)
-    if read >= recipe_cache.LEAST_BYTES:
-        recipe_cache.save(git, recipes)
-    return recipes, problems
 
 
 def _without_copies(branches: Sequence[Branch]) -> list[Branch]:

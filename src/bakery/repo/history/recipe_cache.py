@@ -1,4 +1,4 @@
-"""What the recipes of a long history hold, kept beside git's own data, so that it is read once.
+"""What many branches say of their models, kept beside git's own data, so that it is read once.
 
 Keyed by blob, so nothing in it is ever out of date. Whatever is wrong with it, it is made anew.
 """
@@ -6,18 +6,18 @@ Keyed by blob, so nothing in it is ever out of date. Whatever is wrong with it, 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bakery.records import write_atomic
 from bakery.repo.git import Git
 
-SCHEMA = 1
+SCHEMA = 2
 
 LEAST_BYTES = 4_000_000
-"""Recipes of less in all are read faster than this is worth."""
+"""Files of less in all are read faster than this is worth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,32 +25,54 @@ class Recipe:
     """One recipe.yml taken apart. Its header is kept only where another tool's history is in it."""
 
     header: str
-    blocks: tuple[str, ...]
+    blocks: Sequence[int]
+    """Numbers of the blocks of `Kept`, in order."""
 
 
-def load(git: Git) -> dict[str, Recipe]:
-    """Return the recipes that are kept, by blob."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was read: by blob, each distinct block once."""
+
+    blocks: list[str] = field(default_factory=list)
+    recipes: dict[str, Recipe] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
+    """The text of each .bread."""
+
+
+def load(git: Git) -> Kept:
+    """Return what is kept."""
     try:
         data = json.loads(_path(git).read_text(encoding="utf-8"))
-        blocks = data["blocks"] if data["schema"] == SCHEMA else []
-        return {
-            blob: Recipe(header, tuple(blocks[number] for number in numbers))
-            for blob, (header, numbers) in data["recipes"].items()
-        }
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return {}
+        if data["schema"] != SCHEMA:
+            return Kept()
+        blocks, states = data["blocks"], data["states"]
+        if not all(isinstance(text, str) for text in (*blocks, *states.values())):
+            return Kept()
+        recipes = {}
+        for blob, (header, numbers) in data["recipes"].items():
+            if numbers and not 0 <= min(numbers) <= max(numbers) < len(blocks):
+                return Kept()
+            recipes[blob] = Recipe(str(header), numbers)
+        return Kept(blocks, recipes, states)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return Kept()
 
 
-def save(git: Git, recipes: Mapping[str, Recipe]) -> None:
-    """Keep these recipes and no others; where that cannot be done, nothing is kept."""
-    numbers: dict[str, int] = {}
-    rows = {
-        blob: [recipe.header, [numbers.setdefault(text, len(numbers)) for text in recipe.blocks]]
-        for blob, recipe in recipes.items()
+def save(git: Git, kept: Kept) -> None:
+    """Keep this and nothing else; where that cannot be done, nothing is kept."""
+    used = sorted({number for found in kept.recipes.values() for number in found.blocks})
+    numbers = {before: now for now, before in enumerate(used)}
+    data = {
+        "schema": SCHEMA,
+        "blocks": [kept.blocks[number] for number in used],
+        "recipes": {
+            blob: [found.header, [numbers[number] for number in found.blocks]]
+            for blob, found in kept.recipes.items()
+        },
+        "states": kept.states,
     }
-    text = json.dumps({"schema": SCHEMA, "blocks": list(numbers), "recipes": rows})
     with suppress(OSError):
-        write_atomic(_path(git), text)
+        write_atomic(_path(git), json.dumps(data))
 
 
 def _path(git: Git) -> Path:
