@@ -223,9 +223,12 @@ class Models:
         own = base.digest == self._base_id.digest
         dtype, attention = self._how if own else (defaults_for(base).dtype, None)
         with self._reporter.doing("loading"):
-            from bakery.engine.models import models
+            from bakery.engine.models import loaded, models
 
-            return models.load(base, dtype=dtype, attention=attention, reporter=self._reporter)
+            found = models.load(base, dtype=dtype, attention=attention, reporter=self._reporter)
+        if own and (unnamed := loaded.unnamed_end(found.chat)) is not None:
+            self._reporter.note(unnamed)
+        return found
 
 
 def _endpoint(model: str) -> Endpoint:
