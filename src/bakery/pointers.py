@@ -18,6 +18,8 @@ def is_pointer(data: bytes) -> bool:
 def lies_at(path: Path) -> bool:
     """Tell whether a pointer lies where a file should; what cannot be read is none."""
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return False
         with path.open("rb") as file:
             return is_pointer(file.read(MOST_BYTES))
     except OSError:

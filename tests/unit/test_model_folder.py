@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bakery import pointers
+from bakery.data import sources
 from bakery.engine.bases import bases, folders, hashed, weights
 from bakery.errors import ConfigError, ModelError
 from bakery.identity import file_digest
@@ -263,6 +265,23 @@ def test_a_data_file_that_is_a_pointer_is_called_one(tmp_path):
     with pytest.raises(ConfigError, match="is a git-lfs pointer") as caught:
         read_text(path)
     assert caught.value.hint == pointers.PULL
+
+
+def test_a_folder_of_data_with_a_pointer_in_it_is_refused(tmp_path):
+    (tmp_path / "train.txt").write_text(POINTER)
+    with pytest.raises(ConfigError, match=r"train\.txt is a git-lfs pointer"):
+        sources.read(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+@pytest.mark.parametrize(
+    "name", ["config.json", "chat_template.jinja", "model.safetensors", "generation_config.json"]
+)
+def test_a_pipe_in_a_folder_is_not_waited_for(folder, name):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with contextlib.suppress(ModelError):  # a base need not have all of these
+        bases.identify(str(folder))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bakery import pointers
 from bakery.errors import ConfigError, StageError
 from bakery.settings.checks import looks_local
 from bakery.settings.prefix import DATA_BYTES, check_file, read_text
@@ -136,6 +137,9 @@ def _whole_file(
 def _from_folder(path: Path, split: str) -> Table:
     from bakery.data import arrow
 
+    for file in path.rglob("*"):  # the text of a pointer would be taken for a row
+        if pointers.lies_at(file):
+            check_file(file)
     base = _parts(split)["name"]
     rows, has_splits = arrow.from_folder(path, base)
     return Table(str(path), _slice(_numbered(rows), split), has_splits=has_splits)

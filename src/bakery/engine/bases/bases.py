@@ -204,7 +204,7 @@ def _content(path: Path) -> str:
     if pointers.lies_at(path):
         raise weights.pointer(path)
     target = path.resolve() if path.is_symlink() else path
-    if path.is_symlink() and _BLOB.fullmatch(target.name):
+    if target.parent.name == "blobs" and path.is_symlink() and _BLOB.fullmatch(target.name):
         return hashed.digest(target)
     if path.name == folders.CONFIG:
         # Which library version wrote the file does not change the model.
