@@ -171,6 +171,8 @@ def test_a_loaded_model_with_a_weight_that_is_no_number_is_refused(folder):
         model.model.norm.weight[0] = float("nan")
     with pytest.raises(ModelError, match=rf"NaN or Inf\) in {NORM}"):
         given.base_of(model, byte_tokenizer())
+    with pytest.raises(ModelError, match=rf"NaN or Inf\) in {NORM}"):
+        ContextBakingTrainer(model, BakeryConfig(output_dir=str(folder / "out")))
 
 
 def test_a_picture_in_the_text_of_a_model_without_eyes_is_refused(folder):

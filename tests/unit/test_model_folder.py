@@ -9,13 +9,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bakery import pointers
 from bakery.data import sources
-from bakery.engine.bases import bases, folders, hashed, weights
+from bakery.engine.bases import bases, folders, hashed, machine, weights
+from bakery.engine.text import template
 from bakery.errors import ConfigError, ModelError
 from bakery.identity import file_digest
 from bakery.settings.prefix import read_text
@@ -249,6 +251,25 @@ def test_a_folder_is_looked_through_without_tensors(folder):
         [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
     )
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        text("config.json", f'{{"a": {DEEP}}}'),
+        text("config.json", "[" * 200_000),
+        text("config.json", "[]"),
+        config(num_attention_heads=0, head_dim=None),
+        text("tokenizer_config.json", "[" * 200_000),
+    ],
+)
+def test_what_only_estimates_knows_nothing_of_a_damaged_base(folder, harm):
+    (folder / "chat_template.jinja").unlink()
+    base = bases.identify("tiny")
+    moved = replace(base, name=str(folder))
+    harm(folder)
+    assert not (machine.shape_of(moved) and template.own_prompt(moved))
+    assert template.unnamed_end(moved) is None
 
 
 def test_init_refuses_with_the_models_exit_code(workplace, folder):

@@ -32,7 +32,9 @@ Render = Callable[[Sequence[Message], bool], str]
 DAY = datetime(2024, 7, 26, tzinfo=UTC)
 """Today, for templates that ask: answers of one day are learnt behind prompts of another."""
 
-_UNREAD = (ModelError, TemplateError, OSError, ValueError, TypeError, KeyError)
+_UNREAD = (
+    ModelError, TemplateError, OSError, ValueError, TypeError, KeyError, RecursionError,
+)  # fmt: skip
 _ASKED: Message = {"role": "user", "content": "?"}
 _SAID: Message = {"role": "assistant", "content": "."}
 _SIGNS = re.compile(r"<\|[^|]*\|>|</?s>|<bos>|\[/?INST\]|<<?/?SYS>>?")
