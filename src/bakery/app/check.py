@@ -89,7 +89,8 @@ def dry_run(repo: ModelRepo, stages: Sequence[str]) -> Checked:
 def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
     _check_rank(repo, plan)
     found = forecast(repo, plan, run.machine(plan))
-    warnings = (*found.warnings, *_unasked(repo, found))
+    unnamed = run.unnamed_end(plan.head.base) if plan.targets else None
+    warnings = (*found.warnings, *_unasked(repo, found), *([unnamed] if unnamed else ()))
     return replace(found, warnings=warnings, targets=tuple(_with_own_prompt(found, plan)))
 
 

@@ -69,8 +69,9 @@ def init(
 
 
 def _notes(base: BaseModelId, template: str | None, outer: Path | None) -> Iterator[str]:
-    if (told := run.coming(base)) is not None:
-        yield told
+    for told in (run.coming(base), run.unnamed_end(base)):
+        if told is not None:
+            yield told
     if template is not None and base.name in EMBEDDED and template not in drafts.FOR_TINY:
         yield (
             f"{base.name} does not obey the prompt of this template: `--base-model` takes an "

@@ -46,6 +46,7 @@ class Models:
         self._reporter, self._given = reporter, loaded
         self._how: tuple[str, str | None] = (defaults_for(base).dtype, None)
         self._base: BaseModel | None = loaded
+        self._told = False
         self._teacher: LocalModel | None = None
         self._other: tuple[str, LocalModel] | None = None
 
@@ -60,7 +61,17 @@ class Models:
         """Return the base that the parent is put on, and that is trained."""
         if self._base is None:
             self._base = self._load(self._base_id)
+        if not self._told:
+            self._told = True
+            self._tell_of(self._base)
         return self._base
+
+    def _tell_of(self, base: BaseModel) -> None:
+        """Say what a person should know of the base before it answers."""
+        from bakery.engine.models import loaded
+
+        if (unnamed := loaded.unnamed_end(base.chat)) is not None:
+            self._reporter.note(unnamed)
 
     def chat(self) -> Chat:
         """Return how the base renders chats; its weights are not loaded for it."""

@@ -89,6 +89,13 @@ def coming(base: BaseModelId) -> str | None:
     return bases.coming(base)
 
 
+def unnamed_end(base: BaseModelId) -> str | None:
+    """Return a sentence where a base's template ends turns with what nothing names as an end."""
+    from bakery.engine.text import template
+
+    return template.unnamed_end(base)
+
+
 def run(
     repo: ModelRepo,
     stages: Sequence[str] = STAGES,

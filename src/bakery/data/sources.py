@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from bakery import pointers
 from bakery.data import delimited
 from bakery.data.columns import holds
 from bakery.errors import ConfigError, StageError
@@ -167,6 +168,9 @@ def _whole_file(
 def _from_folder(path: Path, split: str) -> Table:
     from bakery.data import arrow
 
+    for file in path.rglob("*"):  # the text of a pointer would be taken for a row
+        if pointers.lies_at(file):
+            check_file(file)
     base = _parts(split)["name"]
     rows, has_splits = arrow.from_folder(path, base)
     return Table(str(path), _slice(_numbered(rows), split), has_splits=has_splits)

@@ -16,7 +16,7 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from bakery.engine.bases import bases
+from bakery.engine.bases import bases, folders
 from bakery.engine.bases.gguf import kept
 from bakery.engine.models.adapters import peft_on_new_transformers
 from bakery.engine.models.models import Source
@@ -47,6 +47,7 @@ def find(data: DataConfig, *, reporter: Reporter | None = None) -> Source:
     if place.is_file():
         found = kept.unpacked(place, bases.content_digest(place), reporter=reporter)
         return Source(str(place), str(found.folder), options, found.made)
+    folders.check(place, own_code=data.trust_remote_code)
     return Source(name if on_hub else str(place), str(place), options)
 
 

@@ -18,6 +18,7 @@ from bakery.distil import loading, run
 from bakery.distil.settings import narrowed, settled
 from bakery.distil.settings.parse import Settings
 from bakery.engine.bases.machine import MEASURED_S
+from bakery.engine.models import loaded
 from bakery.engine.models.adapters import peft_on_new_transformers
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.pairs import (
@@ -49,6 +50,8 @@ def look(settings: Settings, *, reporter: Reporter) -> Preview:
     training, context = settings.training, narrowed.views(settings.context)
     source = loading.find(settings.data, reporter=reporter)
     config, chat = source.config(), source.chat(training.template_kwargs)
+    if (unnamed := loaded.unnamed_end(chat)) is not None:
+        reporter.note(unnamed)
     rounds = narrowed.rounds(material.rows, chat, context, training, config, reporter)
     if training.on_policy:
         on_policy.check(len(rounds.open_rows))

@@ -32,7 +32,7 @@ from bakery.distil.keywords import QuestionAnswer, Questions
 from bakery.distil.settings import narrowed, settled
 from bakery.distil.settings.parse import Settings
 from bakery.distil.trainer import ContextBakingTrainer
-from bakery.engine.models import merged, versions
+from bakery.engine.models import loaded, merged, versions
 from bakery.engine.models.models import Source
 from bakery.engine.text.chat import CLOCK_STOPPED, Chat
 from bakery.engine.training import metrics, needs, on_policy
@@ -190,6 +190,8 @@ def _opened(settings: Settings, told: _Told) -> tuple[Source, Chat]:
     chat = source.chat(settings.training.template_kwargs)
     if chat.reads_clock:
         told.note(CLOCK_STOPPED)
+    if (unnamed := loaded.unnamed_end(chat)) is not None:
+        told.note(unnamed)
     return source, chat
 
 

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bakery.distil import loading
 from bakery.distil.settings import settled
+from bakery.engine.models import loaded
 from bakery.engine.models.adapters import check_can_teach
 from bakery.engine.models.models import Source
 from bakery.errors import ConfigError
@@ -37,6 +38,7 @@ def of(
         tokenizer = tokenizer or source.tokenizer()
         model = loading.load(source, data, args)
     elif isinstance(model, PreTrainedModel):
+        loaded.check_finite(model.name_or_path, model)
         source = Source(model.name_or_path, model.name_or_path)
     elif not isinstance(model, PeftModel):
         raise ConfigError(

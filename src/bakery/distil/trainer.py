@@ -26,8 +26,9 @@ from bakery.distil.settings import narrowed
 from bakery.engine.loss.forms import Form
 from bakery.engine.loss.losses import Divergence, Loss, make_loss
 from bakery.engine.loss.readout import Readout
+from bakery.engine.models import loaded
 from bakery.engine.models.adapters import parent_only
-from bakery.engine.models.models import end_ids
+from bakery.engine.models.models import embedded, end_ids
 from bakery.engine.modes import evaluating
 from bakery.engine.packed.prefixes import Prefixes
 from bakery.engine.sampling.sampling import Captured
@@ -90,8 +91,11 @@ class ContextBakingTrainer(OnPolicyTrainer):
         learning, tokenizer = student.of(model, args, processing_class, peft_config)
         _refuse_unused(data_collator, compute_metrics)
         self.reporter = reporter or Quiet()
-        ends = end_ids(learning.get_base_model(), tokenizer.eos_token_id)
-        self.chat = Chat(tokenizer, ends, template_kwargs=args.template_kwargs)
+        base = learning.get_base_model()
+        loaded.check_tokens(base.name_or_path, tokenizer, embedded(base))
+        named = end_ids(base, tokenizer.eos_token_id)
+        how: dict[str, Any] = {"template_kwargs": args.template_kwargs, "rows": embedded(base)}
+        self.chat = Chat(tokenizer, named, **how)
         self._context = narrowed.views(context_of(args, context_config))
         self._rounds = self._rounds_of(train_dataset, args, learning)
         self._eval_rounds = (

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from bakery import pointers
 from bakery.data import formats, sources
 from bakery.data.columns import CONVERSATION, OF_PROMPT, Unread
 from bakery.errors import ConfigError, StageError
@@ -30,8 +31,6 @@ LOOKED_AT = 100
 """So many rows are asked for their columns."""
 
 _HALF = re.compile("[\ud800-\udfff]")
-
-_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def write(task: Task) -> Iterator[Round]:
@@ -131,7 +130,7 @@ def _of_file(task: Task, path: str, split: str) -> list[Any]:
             hint="Run the same command again: the questions get a new id.",
         )
     task.origin.update(dataset=path, digest=digest)
-    if data.startswith(_POINTER):
+    if pointers.is_pointer(data):
         raise ConfigError(
             f"{path} is kept by Git LFS: git holds only a pointer to it",
             hint="Add the file itself, or name a data set of the hub.",

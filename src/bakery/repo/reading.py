@@ -11,14 +11,12 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from bakery import pointers
 from bakery.errors import ConfigError, RepoError
 from bakery.repo.git import Git, plain_path
 
 _LINK = "120000"
 _SUBMODULE = "160000"
-_POINTER = b"version https://git-lfs.github.com/spec/"
-_POINTER_BYTES = 1024
-"""A pointer of Git LFS is shorter than this, says its specification."""
 
 
 def in_folder(git: Git, name: str) -> bytes:
@@ -113,7 +111,7 @@ def folder_text(root: Path, name: str) -> str:
             f"{path.name} is not UTF-8 text: {error}",
             hint=f"Save it as UTF-8, or `git restore {path.name}`.",
         ) from error
-    _refuse_pointer(text[:_POINTER_BYTES].encode(), name)
+    _refuse_pointer(text[: pointers.MOST_BYTES].encode(), name)
     return text
 
 
@@ -200,7 +198,7 @@ def _of_another(name: str, above: PurePosixPath) -> RepoError:
 
 
 def _refuse_pointer(data: bytes, name: str) -> None:
-    if data.startswith(_POINTER) and len(data) < _POINTER_BYTES:
+    if pointers.is_pointer(data):
         raise RepoError(
             f"{name} is a Git LFS pointer, not the file itself: `git lfs pull` brings that",
             hint="Git LFS has to be installed: `git lfs install`.",

@@ -9,6 +9,7 @@ import stat
 import warnings
 from pathlib import Path
 
+from bakery import pointers
 from bakery.errors import ConfigError
 from bakery.records import Message
 from bakery.settings import checks
@@ -82,5 +83,9 @@ def check_file(path: Path) -> Path:
     if not stat.S_ISREG(mode):
         raise ConfigError(
             f"{path} is a pipe or a device, not a file", hint="Save what it says in a file."
+        )
+    if pointers.lies_at(whole):
+        raise ConfigError(
+            f"{path} is a git-lfs pointer, not the file it stands for", hint=pointers.PULL
         )
     return whole

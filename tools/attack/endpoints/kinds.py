@@ -300,4 +300,3 @@ CODINGS: dict[str, Callable[[str], str]] = {
 
 for _coding, _coded in CODINGS.items():
     _echo(_coding, _coded)
-

@@ -78,8 +78,8 @@ def _typed(words: Sequence[str]) -> int:
     """Type the command as a shell does, on this process's own streams."""
     import sys
 
-    sys.stdout = open(1, "w", closefd=False)  # noqa: PTH123, SIM115  (ends with the process)
-    sys.stderr = open(2, "w", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  (ends with the process)
+    sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     program, *rest = words
     try:
         if program == "bgit":

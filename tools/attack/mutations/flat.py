@@ -159,7 +159,7 @@ def _wrong(settings: parse.Settings, said: dict[str, Any]) -> str:
 
 
 def _same(taken: float, value: float) -> bool:
-    return taken == value or (taken != taken and value != value)  # noqa: PLR0124  (NaN is NaN)
+    return taken == value or (taken != taken and value != value)
 
 
 def surface(folder: Path, _: Any) -> Callable[[str], Outcome]:

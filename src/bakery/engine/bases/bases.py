@@ -6,11 +6,12 @@ torch.
 
 from __future__ import annotations
 
-import json
 import re
 from importlib import resources
 from pathlib import Path
 
+from bakery import pointers
+from bakery.engine.bases import folders, hashed, weights
 from bakery.engine.bases.gguf import header, kept, refused
 from bakery.errors import ModelError
 from bakery.identity import BaseModelId, digest, file_digest
@@ -51,6 +52,8 @@ def identify(reference: str, revision: str = "") -> BaseModelId:
         name = str(place)  # a relative path would mean another model in another folder
     if place.is_file():
         check_file(place)
+    elif _files(place) and name != EMBEDDED:  # what comes with bakery is tested with it
+        folders.check_all(place)
     family, hidden_size = shape(place)
     return BaseModelId(name, found, content_digest(place), family, hidden_size)
 
@@ -125,22 +128,7 @@ def content_digest(place: Path) -> str:
     """
     if place.is_file():
         return _content(place)
-    if not (place / "config.json").is_file():
-        files = sorted(place.glob(f"*{GGUF}"))
-        raise ModelError(
-            f"{place} holds no config.json: not a model folder",
-            hint=f"Give one of its files: {', '.join(map(str, files[:3]))}"
-            if files
-            else "Give a folder with config.json and *.safetensors, or a .gguf file.",
-        )
-    weights = sorted(place.glob("*.safetensors"))
-    if not weights:
-        raise ModelError(
-            f"{place} holds no *.safetensors weights",
-            hint="Only safetensors and GGUF files are read: other formats can run code.",
-        )
-    files = [place / name for name in _CONTENT if (place / name).is_file()]
-    return digest({path.name: _content(path) for path in (*files, *weights)})
+    return digest({path.name: _content(path) for path in _files(place)})
 
 
 def shape(place: Path) -> tuple[str, int]:
@@ -150,10 +138,8 @@ def shape(place: Path) -> tuple[str, int]:
         width = found.of_model("embedding_length")
         return found.architecture, width if isinstance(width, int) else 0
     try:
-        config = json.loads((place / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return "", 0
-    if not isinstance(config, dict):
+        config = folders.read(place / folders.CONFIG)
+    except ModelError:
         return "", 0
     inner = config.get("text_config")
     parts = [config, inner] if isinstance(inner, dict) else [config]
@@ -173,7 +159,31 @@ def check(base: BaseModelId) -> Path:
             hint="Bakes only fit the base they were made on. Restore its weights, tokenizer and "
             "chat template, or `bgit init` a new repository on the new base.",
         )
+    if place.is_dir():
+        folders.check(place)
     return place
+
+
+def _files(place: Path) -> list[Path]:
+    """Return the files that a folder's digest is of; ModelError where it is no model's."""
+    if (place / folders.ADAPTER).is_file():
+        raise folders.adapter(place)
+    if not (place / folders.CONFIG).is_file():
+        files = sorted(place.glob(f"*{GGUF}"))
+        raise ModelError(
+            f"{place} holds no config.json: not a model folder",
+            hint=f"Give one of its files: {', '.join(map(str, files[:3]))}"
+            if files
+            else "Give a folder with config.json and *.safetensors, or a .gguf file.",
+        )
+    tensors = sorted(place.glob("*.safetensors"))
+    if not tensors:
+        raise ModelError(
+            f"{place} holds no *.safetensors weights",
+            hint="Only safetensors and GGUF files are read: other formats can run code.",
+        )
+    files = [place / name for name in _CONTENT if (place / name).is_file()]
+    return [*files, *tensors]
 
 
 def _local(name: str) -> Path:
@@ -190,15 +200,20 @@ def _unpacked_there(name: str) -> str | None:
 
 
 def _content(path: Path) -> str:
-    """Return a file's SHA-256; the hub's cache names its large files by it already."""
-    target = path.resolve().name if path.is_symlink() else ""
-    if _BLOB.fullmatch(target):
-        return target
-    if path.name == "config.json":
+    """Return a file's SHA-256; those that the hub's cache names by it are hashed once."""
+    if pointers.lies_at(path):
+        raise weights.pointer(path)
+    target = path.resolve() if path.is_symlink() else path
+    if target.parent.name == "blobs" and path.is_symlink() and _BLOB.fullmatch(target.name):
+        return hashed.digest(target)
+    if path.name == folders.CONFIG:
         # Which library version wrote the file does not change the model.
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = folders.read(path)
         data.pop("transformers_version", None)
-        return digest(data)
+        try:
+            return digest(data)
+        except ValueError as error:  # half a character
+            raise ModelError(f"{path} is not JSON that can be written again: {error}") from error
     return file_digest(path)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 import os
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bakery.costs import Shape
-from bakery.engine.bases import bases
+from bakery.engine.bases import bases, folders
 from bakery.engine.bases.gguf import header, kept
 from bakery.errors import BakeryError
 from bakery.identity import BaseModelId
@@ -32,14 +31,14 @@ def shape_of(base: BaseModelId, dtype: str = "auto") -> Shape | None:
             return None  # of the hub: nothing is fetched for an estimate
         place, _ = bases.locate(base.name, base.revision)
         found = _of_file(place, base) if place.is_file() else _of_folder(place)
-    except (BakeryError, OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (BakeryError, OSError, ArithmeticError, ValueError, KeyError, TypeError, AttributeError):
         return None
     shape, stored = found
     return _with_itemsize(shape, BYTES.get(stored if dtype == "auto" else dtype, 4))
 
 
 def _of_folder(place: Path) -> tuple[dict[str, int], str]:
-    config = json.loads((place / "config.json").read_text("utf-8"))
+    config = folders.read(place / folders.CONFIG)
     said: dict[str, Any] = {**config, **(config.get("text_config") or {})}
     layers, hidden = int(said["num_hidden_layers"]), int(said["hidden_size"])
     heads = int(said["num_attention_heads"])

@@ -23,7 +23,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
-from bakery.engine.models.adapter_folder import WEIGHTS, Slice, digest, slices, write_slices
+from bakery import pointers
+from bakery.engine.bases import weights
+from bakery.engine.models.adapter_folder import CONFIG, WEIGHTS, Slice, digest, slices, write_slices
 from bakery.engine.models.chains import check_rank
 from bakery.engine.text import patterns
 from bakery.errors import ConfigError, ModelError
@@ -45,6 +47,9 @@ def peft_on_new_transformers() -> Iterator[None]:
 @peft_on_new_transformers()
 def attach_parent(model: PreTrainedModel, folder: Path) -> PeftModel:
     """Put a composed adapter on its base, frozen; ModelError where it is damaged or of another."""
+    for name in (WEIGHTS, CONFIG):
+        if pointers.lies_at(folder / name):
+            raise weights.pointer(folder / name)
     try:
         return PeftModel.from_pretrained(
             model, str(folder), adapter_name=PARENT, is_trainable=False

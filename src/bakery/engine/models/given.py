@@ -12,7 +12,8 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bakery.engine.models.models import BaseModel, end_ids, refuse_other_than_text
+from bakery.engine.models import loaded
+from bakery.engine.models.models import BaseModel, embedded, end_ids, refuse_other_than_text
 from bakery.engine.text.chat import Chat
 from bakery.errors import ModelError
 from bakery.identity import BaseModelId, digest
@@ -29,18 +30,14 @@ def base_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> BaseM
         raise ModelError(f"{name} has no language model's head: load it as a causal language model")
     if any(tensor.is_meta for tensor in model.state_dict().values()):
         raise ModelError(f"{name} has no weights yet: it is on the meta device")
-    rows = model.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) > rows:
-        raise ModelError(
-            f"the tokenizer has {len(tokenizer)} tokens, and {name} embeddings of {rows}",
-            hint="Give the tokenizer of this model, or resize its embeddings.",
-        )
+    loaded.check_tokens(name, tokenizer, embedded(model))
+    loaded.check_finite(name, model)
     if any(isinstance(module, BaseTunerLayer) for module in model.modules()):
         raise ModelError(
             f"{name} already carries an adapter, which would be taken for the base",
             hint="Give the base itself, and the bake to go on from as `parent`.",
         )
-    chat = Chat(tokenizer, end_ids(model, tokenizer.eos_token_id))
+    chat = Chat(tokenizer, end_ids(model, tokenizer.eos_token_id), rows=embedded(model))
     size = getattr(model.config.get_text_config(), "hidden_size", 0)
     family = str(model.config.model_type or "")
     found = BaseModelId(name, "", _digest(model, tokenizer), family, int(size or 0))

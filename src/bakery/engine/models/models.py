@@ -5,8 +5,12 @@ What a repository recorded is checked against what there is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,14 +26,24 @@ from transformers import (
 )
 from transformers.utils import logging as hf_logging
 
-from bakery.engine.bases import bases
+from bakery.engine.bases import bases, folders
 from bakery.engine.bases.gguf import kept
 from bakery.engine.memory import keep_freed_memory
+from bakery.engine.models import loaded
+from bakery.engine.text import ends
 from bakery.engine.text.chat import Chat
 from bakery.errors import ModelError
 from bakery.identity import BaseModelId
 from bakery.reporting import Reporter
 
+_PACKAGES = {
+    "flash_attention_2": "flash_attn",
+    "flash_attention_3": "flash_attn_interface",
+    "flash_attention_4": "flash_attn",
+}
+"""What computes an attention, where that is not torch."""
+_SAID = 500
+"""So many characters are passed on of what a library says."""
 ONE_THREAD_BELOW = 20_000_000
 """Parameters under which one CPU thread is used: the matrices are too small to share, and on a
 machine that is busy with anything else the second thread is waited for at every one of them."""
@@ -74,7 +88,8 @@ def load(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = source.model(dtype=dtype, attention=attention, device=device)
     tokenizer = source.tokenizer()
-    chat = Chat(tokenizer, end_ids(model, tokenizer.eos_token_id))
+    loaded.check_tokens(base.name, tokenizer, embedded(model))
+    chat = Chat(tokenizer, source.end_ids(tokenizer.eos_token_id), rows=embedded(model))
     return BaseModel(base, model, chat, source.unpacked)
 
 
@@ -103,6 +118,7 @@ class Source:
         config: PreTrainedConfig = self._read(AutoConfig)
         if not self.options["trust_remote_code"]:
             refuse_other_than_text(self.name, config)
+        folders.refuse_kernel(self.name, config._attn_implementation)
         return config
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -112,17 +128,25 @@ class Source:
 
     def end_ids(self, eos_token_id: int | None) -> list[int]:
         """Return every id that ends a turn, without reading a weight."""
+        config, generation = self.config(), None
         try:
             generation = GenerationConfig.from_pretrained(self.files, **self.options)
-        except OSError:  # a base need not have one: its configuration says the same
-            generation = GenerationConfig.from_model_config(self.config())
-        return ids_that_end(generation, eos_token_id)
+        except OSError:  # a base need not have one
+            named = config.eos_token_id
+        except Exception as error:
+            raise _unread(self.name, "read", error) from error
+        written = Path(self.files) / folders.CONFIG
+        if written.is_file():  # its class may name one, which nobody wrote
+            named = folders.read(written).get("eos_token_id")
+        return ids_that_end(generation, eos_token_id, named, rows=_rows(config))
 
     def chat(self, template_kwargs: Mapping[str, Any] | None = None) -> Chat:
         """Return how it renders chats, without reading a weight."""
         tokenizer = self.tokenizer()
-        ends = self.end_ids(tokenizer.eos_token_id)
-        return Chat(tokenizer, ends, template_kwargs=template_kwargs)
+        rows = _rows(self.config())
+        loaded.check_tokens(self.name, tokenizer, rows)
+        found = self.end_ids(tokenizer.eos_token_id)
+        return Chat(tokenizer, found, template_kwargs=template_kwargs, rows=rows)
 
     def model(
         self,
@@ -140,13 +164,24 @@ class Source:
         hf_logging.disable_progress_bar()
         given = {"dtype": dtype if dtype == "auto" else getattr(torch, dtype), **(more or {})}
         if attention is not None:
+            _refuse_missing(attention)
             given["attn_implementation"] = attention
+        elif not _is_installed(config._attn_implementation):
+            config._attn_implementation = None  # transformers would fetch it as native code
         try:
-            model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-                self.files, config=config, use_safetensors=True, **self.options, **given
-            )
-        except (ImportError, OSError, ValueError) as error:
-            raise ModelError(f"{self.name} cannot be loaded: {error}") from error
+            with _silence():  # what its table would say is said below, in words
+                model, report = AutoModelForCausalLM.from_pretrained(
+                    self.files,
+                    config=config,
+                    use_safetensors=True,
+                    output_loading_info=True,
+                    ignore_mismatched_sizes=True,  # they are refused below, by name
+                    **self.options,
+                    **given,
+                )
+        except Exception as error:
+            raise _unread(self.name, "loaded", error) from error
+        loaded.check(self.name, model, report)
         if device is not None:
             model = model.to(device)
         if model.device.type == "cpu":
@@ -158,8 +193,44 @@ class Source:
     def _read(self, kind: Any) -> Any:
         try:
             return kind.from_pretrained(self.files, **self.options)
-        except (ImportError, OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{self.name} cannot be read: {error}") from error
+        except Exception as error:
+            raise _unread(self.name, "read", error) from error
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Let transformers say nothing but errors."""
+    before = hf_logging.get_verbosity()
+    hf_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(before)
+
+
+def _is_installed(attention: str | None) -> bool:
+    """Tell whether this machine has what computes an attention."""
+    package = _PACKAGES.get(attention or "")
+    return package is None or importlib.util.find_spec(package) is not None
+
+
+def _refuse_missing(attention: str) -> None:
+    """Refuse an attention that transformers would fetch as native code."""
+    folders.refuse_kernel("attn_implementation", attention)
+    if not _is_installed(attention):
+        raise ModelError(
+            f"{attention} needs the package {_PACKAGES[attention]}, which is not installed",
+            hint="Leave attn_implementation out: the model's own attention does the same.",
+        )
+
+
+def _unread(name: str, what: str, error: Exception) -> ModelError:
+    """Return what to say of files that transformers does not take.
+
+    It and its kin raise any kind of error there is, tokenizers' reader a plain Exception.
+    """
+    said = " ".join(str(error).split())[:_SAID] or type(error).__name__
+    return ModelError(f"{name} cannot be {what}: {said}")
 
 
 def source_of(base: BaseModelId, *, reporter: Reporter | None = None) -> Source:
@@ -186,16 +257,33 @@ def refuse_other_than_text(name: str, config: PreTrainedConfig) -> None:
         )
 
 
+def _rows(config: PreTrainedConfig) -> int:
+    """Return how many tokens a model has embeddings for, as its configuration says."""
+    found = getattr(config.get_text_config(), "vocab_size", None)
+    return found if isinstance(found, int) else sys.maxsize  # only its weights say it
+
+
+def embedded(model: PreTrainedModel) -> int:
+    """Return how many tokens a model has embeddings for."""
+    found: Any = model.get_input_embeddings()
+    # Its weights may lie in parts, elsewhere.
+    return int(getattr(found, "num_embeddings", None) or found.weight.shape[0])
+
+
 def end_ids(model: PreTrainedModel, eos_token_id: int | None) -> list[int]:
     """Return every id that ends a turn of this model."""
-    return ids_that_end(model.generation_config, eos_token_id)
+    return ids_that_end(model.generation_config, eos_token_id, None, rows=embedded(model))
 
 
-def ids_that_end(generation: GenerationConfig | None, eos_token_id: int | None) -> list[int]:
-    """Return every id that ends a turn: the generation config may know more than the tokenizer."""
-    configured = generation.eos_token_id if generation is not None else None
-    listed = configured if isinstance(configured, list) else [configured]
-    ids = {i for i in (*listed, eos_token_id) if i is not None}
-    if not ids:
+def ids_that_end(
+    generation: GenerationConfig | None, eos_token_id: int | None, named: Any, *, rows: int
+) -> list[int]:
+    """Return every id that ends a turn of a model with so many tokens.
+
+    `named` are those of config.json; None: it says nothing.
+    """
+    said = ends.ids(eos_token_id, getattr(generation, "eos_token_id", None), named)
+    found = [number for number in said if number < rows]
+    if not found:
         raise ModelError("neither tokenizer nor generation_config names an end-of-turn token")
-    return sorted(ids)
+    return found

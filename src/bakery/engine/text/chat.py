@@ -57,7 +57,9 @@ class Chat:
         end_ids: Sequence[int],
         *,
         template_kwargs: Mapping[str, Any] | None = None,
+        rows: int | None = None,
     ) -> None:
+        """`rows`: how many tokens the model has embeddings for; None: for all of them."""
         if not tokenizer.chat_template:
             raise ModelError(
                 "this model has no chat template, so it is not a chat model",
@@ -66,6 +68,7 @@ class Chat:
         self.tokenizer = tokenizer
         self.end_ids = frozenset(end_ids)
         self.template_kwargs = dict(template_kwargs or {})
+        self._rows = rows
         self.reads_clock = bool(_NOW.search(str(tokenizer.chat_template)))
         """Whether the template writes today's date; `DAY` is written instead."""
         self._thoughts = spelling.thoughts_read(str(tokenizer.chat_template))
@@ -89,7 +92,7 @@ class Chat:
             out = self.tokenizer(text, add_special_tokens=False)
             if len(self._prefixes) == MOST_PREFIXES:
                 del self._prefixes[next(iter(self._prefixes))]
-            self._prefixes[text] = tuple(out["input_ids"])
+            self._prefixes[text] = tuple(self._known(out["input_ids"]))
         return list(self._prefixes[text])
 
     def tokens_left(self, prompt: Prompt) -> int:
@@ -122,8 +125,18 @@ class Chat:
         out = self.tokenizer(
             text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
         )
-        ids = list(out["input_ids"])
+        ids = self._known(out["input_ids"])
         return Encoded(ids, *self._places(ids, out["offset_mapping"]))
+
+    def _known(self, ids: Sequence[int]) -> list[int]:
+        """Return ids, or refuse those that the model has no embeddings for: pictures, say."""
+        if self._rows is not None and (largest := max(ids, default=0)) >= self._rows:
+            raise ConfigError(
+                f"the text holds {self.decoded([largest])}, which the tokenizer knows and the "
+                "model has no embedding for",
+                hint="It stands for something else than text, a picture say: take it out.",
+            )
+        return list(ids)
 
     @cached_property
     def generation_prompt(self) -> str:

@@ -20,8 +20,9 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from bakery import bounded
-from bakery.engine.bases import bases
+from bakery.engine.bases import bases, folders
 from bakery.engine.bases.gguf import header, kept
+from bakery.engine.text import ends
 from bakery.errors import ModelError
 from bakery.identity import BaseModelId
 from bakery.records import Message
@@ -32,6 +33,10 @@ Render = Callable[[Sequence[Message], bool], str]
 DAY = datetime(2024, 7, 26, tzinfo=UTC)
 """Today, for templates that ask: answers of one day are learnt behind prompts of another."""
 
+_UNREAD = (
+    ModelError, bounded.BeyondError, bounded.FailedError,
+    OSError, ValueError, TypeError, KeyError, RecursionError,
+)  # fmt: skip
 _ASKED: Message = {"role": "user", "content": "?"}
 _SAID: Message = {"role": "assistant", "content": "."}
 _SIGNS = re.compile(r"<\|[^|]*\|>|</?s>|<bos>|\[/?INST\]|<<?/?SYS>>?")
@@ -51,17 +56,37 @@ def own_prompt(base: BaseModelId) -> Own | None:
     None also where the base is not on this machine, or its template cannot be read so.
     """
     try:
-        place, _ = bases.locate(base.name, base.revision)
-        folder = kept.place(base.digest) if place.is_file() else place
-        source = _template(folder) or (_of_gguf(place) if place.is_file() else None)
-        if source is None:
-            return None
-        told = before_question(_render(source, _special(folder)), [])
-    except (ModelError, OSError, ValueError, TypeError, KeyError):
-        return None
-    except (bounded.BeyondError, bounded.FailedError):
+        folder, source = _read(base)
+        told = before_question(_render(source, _special(folder)), []) if source else ""
+    except _UNREAD:
         return None
     return Own(readable(told), _count(folder, told)) if told else None
+
+
+def unnamed_end(base: BaseModelId) -> str | None:
+    """Return a sentence where a base's template ends turns with what nothing names as an end.
+
+    None also where the base is not on this machine, or was not unpacked yet.
+    """
+    try:
+        folder, source = _read(base)
+        if source is None or not (folder / "tokenizer.json").is_file():
+            return None
+        render, special = _render(source, _special(folder)), _special(folder)
+        tokens = dict(folders.added_tokens(_json(folder / "tokenizer.json")))
+        said = [_json(folder / f"{name}.json") for name in ("generation_config", "config")]
+        named = [tokens.get(i, "") for i in ends.ids(*(one.get("eos_token_id") for one in said))]
+        named = [text for text in (*named, special["eos_token"]) if text]
+        return ends.unnamed(lambda said: render(said, False), tokens.values(), named)
+    except _UNREAD:
+        return None
+
+
+def _read(base: BaseModelId) -> tuple[Path, str | None]:
+    """Return where a base's files lie, and its template (None: it has none that can be read)."""
+    place, _ = bases.locate(base.name, base.revision)
+    folder = kept.place(base.digest) if place.is_file() else place
+    return folder, _template(folder) or (_of_gguf(place) if place.is_file() else None)
 
 
 def before_question(render: Render, prompt: Sequence[Message]) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
+from bakery import pointers
 from bakery.errors import ModelError
 
 MAGIC = b"GGUF"
@@ -45,7 +46,6 @@ PLAIN = ("F32", "F16", "BF16")
 
 _FIXED = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _ARRAY = 8, 9
-_POINTER = b"version https://git-lfs.github.com/spec/v1"
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
 _GIVE = "Give the .gguf file of a chat model, a folder with config.json, or a hub id."
 
@@ -138,10 +138,9 @@ def read(path: Path) -> Header:
 
 def _refuse_others(path: Path, start: bytes) -> None:
     """Refuse a file of another kind by what it is."""
-    if start.startswith(_POINTER):
+    if start.startswith(pointers.START):
         raise ModelError(
-            f"{path} is a git-lfs pointer, not the file it stands for",
-            hint="`git lfs pull` in its repository fetches the file.",
+            f"{path} is a git-lfs pointer, not the file it stands for", hint=pointers.PULL
         )
     if not start.startswith(MAGIC):
         what = "is empty" if not start else f"is not: it begins with {start[:12]!r}"
