@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bakery.errors import RepoError
+from bakery.repo import left
 
 # Set by git for its hooks: they would point a call at another repository, index or pathspec.
 _FOREIGN = (
@@ -133,6 +134,7 @@ class Git:
             output.seek(0)
             words = os.fsdecode(output.read()).strip()
         if done.returncode:
+            left.refuse_locked(words)
             raise RepoError(
                 f"git commit was refused:\n{words}"
                 if words
@@ -350,6 +352,7 @@ def _checked(
             hint="Where you trust it: `git config --global --add safe.directory "
             f"{words.split('safe.directory ')[-1].strip()}`.",
         )
+    left.refuse_locked(words)
     # Before the verb are options alone; what `-c` sets has an equals sign.
     verb = next((a for a in arguments if not a.startswith("-") and "=" not in a), "")
     raise RepoError(f"git {verb}: {words or f'exit status {done.returncode}'}")

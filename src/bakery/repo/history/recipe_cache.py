@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bakery import json_file
 from bakery.records import write_atomic
 from bakery.repo.git import Git
 
@@ -31,7 +32,7 @@ class Recipe:
 def load(git: Git) -> dict[str, Recipe]:
     """Return the recipes that are kept, by blob."""
     try:
-        data = json.loads(_path(git).read_text(encoding="utf-8"))
+        data = json_file.load_object(_path(git), most=1 << 30, strict=False)
         blocks = data["blocks"] if data["schema"] == SCHEMA else []
         return {
             blob: Recipe(header, tuple(blocks[number] for number in numbers))
