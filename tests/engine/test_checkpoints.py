@@ -61,7 +61,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "state of text": ("trainer_state.json", says('{"global_step": "4"}'), "not say its step"),
     "optimizer gone": ("optimizer.pt", Path.unlink, "is left out: it has no optimizer.pt"),
     "scheduler gone": ("scheduler.pt", Path.unlink, "is left out: it has no scheduler.pt"),
-    "chance gone": ("rng_state.pth", Path.unlink, r"is left out: it has no rng_state*.pth"),
+    "chance gone": ("rng_state.pth", Path.unlink, "is left out: it has no rng_state.pth"),
 }  # fmt: skip
 
 

@@ -54,7 +54,11 @@ def missing(path: Path) -> dict[str, str]:
     """
     if _is_in_parts(path):
         return {}
-    return {name: what for name, what in _BEGINS_ANEW.items() if not any(path.glob(name))}
+    return {
+        name.replace("*", ""): what
+        for name, what in _BEGINS_ANEW.items()
+        if not any(path.glob(name))
+    }
 
 
 _BEGINS_ANEW = {
@@ -138,4 +142,6 @@ def _damaged_rest(path: Path) -> str | None:
 
 
 def _said(error: Exception) -> str:
+    if isinstance(error, zipfile.BadZipFile):
+        return "it is cut short, or damaged"
     return str(getattr(error, "strerror", None) or error).partition("\n")[0]
