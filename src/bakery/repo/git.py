@@ -132,6 +132,7 @@ class Git:
             output.seek(0)
             words = os.fsdecode(output.read()).strip()
         if done.returncode:
+            left.refuse_locked(words)
             raise RepoError(
                 f"git commit was refused:\n{words}"
                 if words

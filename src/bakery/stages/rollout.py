@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bakery.backends.base import Answer, AnswerRequest, RefusedError, Sampler
-from bakery.errors import StageError
+from bakery.errors import ModelError, StageError
 from bakery.identity import RolloutRequest, SamplingSettings, file_digest, short_id
 from bakery.records import BACKENDS, Stimulus, Trajectory, append_rows, user_text
 from bakery.reporting import Reporter
@@ -28,6 +28,8 @@ def run(
     started = time.monotonic()
     if not results.is_done(stim_dir):
         raise StageError("the questions are not complete", hint="Run `bgit run stim` first.")
+    if (changed := results.changed(stim_dir)) is not None:  # before anything is spent on answers
+        raise ModelError(changed, hint="Delete its folder and run the stage again.")
     stimuli = results.stimuli(stim_dir)
     results.begin(out, request)
     have = {(t.stimulus_id, t.sample) for t in results.trajectories(out)}
@@ -226,7 +228,15 @@ MOST_NAMED, MOST_CHARS = 3, 60
 
 def sampled_as(out: Path) -> SamplingSettings:
     """Return how the answers of a target were sampled."""
-    asked = SamplingSettings(**results.whole(out / results.REQUEST)["sampling"])
+    path = out / results.REQUEST
+    try:
+        asked = SamplingSettings(**results.whole(path)["sampling"])
+    except (TypeError, KeyError) as error:
+        raise StageError(
+            f"{path} is damaged: it does not say how answers were sampled",
+            hint=f"Delete {out / results.DONE} and run the same command again: what is there is "
+            "kept.",
+        ) from error
     found = limit.written(out)
     return replace(asked, max_tokens=found.max_tokens) if found else asked
 

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bakery import json_file
 from bakery.errors import ModelError, StageError
 from bakery.identity import file_digest
 from bakery.records import Stimulus, Trajectory, read_rows, write_atomic
@@ -69,29 +70,66 @@ def checked_result(folder: Path) -> dict[str, Any]:
     return found
 
 
+def rows_done(folder: Path) -> dict[str, Any] | None:
+    """Return what a complete set of questions or answers says of itself; None: not complete."""
+    told = done(folder)
+    if told is None:
+        return None
+    needed: Mapping[str, Any] = {"count": int, "digest": str, "notes": list, "seconds": int | float}
+    for key, kind in needed.items():
+        if not isinstance(told.get(key), kind):
+            raise _damaged(folder / DONE, f"{key} is {json_file.kind(told.get(key))}")
+    return told
+
+
+def changed(folder: Path) -> str | None:
+    """Return what is wrong with complete questions or answers; None: they are as they were made."""
+    told = done(folder)
+    if told is None or "digest" not in told:
+        return None
+    path = next((p for p in (folder / STIMULI, folder / TRAJECTORIES) if p.is_file()), None)
+    if path is None:
+        return f"{folder} has lost its rows" if told.get("count") else None
+    if file_digest(path) == told["digest"]:
+        return None
+    return f"{path} was damaged or changed since it was completed"
+
+
 def whole(path: Path) -> dict[str, Any]:
     """Return what a file of a stage says, or refuse a damaged one: it is always written whole."""
     try:
-        data = json.loads(path.read_text("utf-8"))
-        needed = {"step", "digest"} if path.name == RESULT else set()
-        if isinstance(data, dict) and isinstance(data.get("count", 0), int) and needed <= set(data):
-            return data
-        raise ValueError("no stage writes that")
-    except (ValueError, RecursionError) as error:
-        raise StageError(
-            f"{path} is damaged: {error}",
-            hint=f"Delete {path.with_name(DONE)} and run the same command again: what is "
-            "there is kept.",
-        ) from error
+        data = json_file.load_object(path)
+        needed = _NEEDED if path.name == RESULT else {}
+        for key, kind in {**needed, **{k: _MAY[k] for k in _MAY if k in data}}.items():
+            if not isinstance(data.get(key), kind) or isinstance(data[key], bool):
+                raise ValueError(f"{key} is {json_file.kind(data.get(key))}")
+        return data
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, why: str) -> StageError:
+    return StageError(
+        f"{path} is damaged: {why}",
+        hint=f"Delete {path.with_name(DONE)} and run the same command again: what is "
+        "there is kept.",
+    )
 
 
 def seen(path: Path) -> dict[str, Any] | None:
     """Return what a file says to somebody who only looks; None: not there, or not whole yet."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return json_file.load_object(path)
+    except (OSError, ValueError):
         return None
-    return data if isinstance(data, dict) else None
+
+
+_NEEDED: Mapping[str, type] = {"step": int, "digest": str}
+"""What every bake.json says."""
+_MAY: Mapping[str, type] = {
+    "count": int, "digest": str, "notes": list, "writers": dict, "targets": list, "card": dict,
+}  # fmt: skip
+"""What a stage says where it says it."""
 
 
 def stimuli(folder: Path) -> list[Stimulus]:

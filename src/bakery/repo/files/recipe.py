@@ -307,7 +307,7 @@ def _rank(block: str) -> int:
     start = block.find("\n      training:")
     end = _NEXT_KEY.search(block, start + 1)
     if start < 0:
-        raise state.damaged(RECIPE, f"bake {id_of(block)}: training is missing")
+        raise state.damaged(RECIPE, "a bake has no `training`")
     return int(_part(block[start : end.start() if end else None], "training")["r"])
 
 
