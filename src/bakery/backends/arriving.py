@@ -35,7 +35,10 @@ class Arriving:
     """Hooks of a client, and what is done with it within the limits."""
 
     def __init__(self, deadline_s: float) -> None:
-        """`deadline_s`: so long may the head of a reply take, and so long the rest of it."""
+        """`deadline_s`: so long may a reply take behind its head, and twice that the head.
+
+        Silence is for the client to mind: its limit is the same.
+        """
         self.hooks: dict[str, list[Callable[[Any], None]]] = {
             "request": [self._asked],
             "response": [self._read],
@@ -65,8 +68,8 @@ class Arriving:
                 break
             except Empty:
                 since = reading.head_since
-                if since is not None and time.monotonic() > since + self._deadline_s + LOOK_S:
-                    raise CutShortError(self._late("its head")) from None
+                if since is not None and time.monotonic() > since + 2 * self._deadline_s:
+                    raise CutShortError("its head had no end") from None
         if reading.cut:
             raise CutShortError(reading.cut) from failed
         if failed is not None:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from bakery.errors import RepoError
+from bakery.repo import left
 from bakery.repo.calling import argv, call, checked, environment
 
 OLDEST = "2.31"
