@@ -120,7 +120,9 @@ def _load_libraries() -> None:
     import bakery.distil.preview
     import bakery.distil.run
 
-    assert peft and transformers and bakery
+    assert peft
+    assert transformers
+    assert bakery
     torch.set_num_threads(1)
 
 

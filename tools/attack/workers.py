@@ -45,9 +45,7 @@ def outcomes(
 class _Worker:
     """A process that goes through its cases, and the next one where it died."""
 
-    def __init__(
-        self, cases: list[str], prepare: Callable[[Path], Trial], scratch: Path
-    ) -> None:
+    def __init__(self, cases: list[str], prepare: Callable[[Path], Trial], scratch: Path) -> None:
         self._cases, self._prepare, self._scratch = cases, prepare, scratch
         self._start()
 

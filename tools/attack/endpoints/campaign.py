@@ -1,4 +1,4 @@
-"""Every kind of misbehaviour, met by a run that asks for answers and by one that asks for questions.
+"""Every kind of misbehaviour, met by a run that asks for answers, or for questions.
 
 A run ends, says why in a sentence, keeps no secret, and keeps no answer that the server did not
 give. The same command then goes on at a server that is right: nothing is lost, nothing doubled.

@@ -27,7 +27,7 @@ TIMES_TWICE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A command that nobody killed: how long it took, what it left, and what it says if repeated."""
+    """A command that nobody killed: how long it took, what it left, and how a second one ends."""
 
     seconds: float
     state: State
@@ -111,6 +111,8 @@ def _killed(
         words = _words(scenario.again or scenario.words, material)
     moments = f"killed at {' and '.join(at)}"
     ended = _gone_on(words, cwd)
+    if ended.code and "there is no checkpoint" in ended.said:
+        ended = _gone_on(_words(scenario.words, material), cwd)
     if ended.code not in whole.codes:
         return Outcome(case, "lost", f"{moments}; then it does not go on: {ended.said[-700:]}")
     if problem := _said_badly(ended):

@@ -39,6 +39,7 @@ def run(
     `kill_after_s` None: it comes to its end.
     """
     log = cwd.parent / f"{cwd.name}.log"
+    log.write_bytes(b"")
     began = time.monotonic()
     child = os.fork()
     if child == 0:
@@ -78,8 +79,8 @@ def _typed(words: Sequence[str]) -> int:
     """Type the command as a shell does, on this process's own streams."""
     import sys
 
-    sys.stdout = open(1, "w", closefd=False)  # noqa: PTH123, SIM115  (ends with the process)
-    sys.stderr = open(2, "w", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  (ends with the process)
+    sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     program, *rest = words
     try:
         if program == "bgit":

@@ -1,4 +1,4 @@
-"""Spoilt flat files and flags of the `bakery` door: each setting is what was written, or refused."""
+"""Spoilt flat files and flags of `bakery`: each setting is what was written, or refused."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _wrong(settings: parse.Settings, said: dict[str, Any]) -> str:
 
 
 def _same(taken: float, value: float) -> bool:
-    return taken == value or (taken != taken and value != value)  # noqa: PLR0124  (NaN is NaN)
+    return taken == value or (taken != taken and value != value)
 
 
 def surface(folder: Path, _: Any) -> Callable[[str], Outcome]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from safetensors import SafetensorError
 
 from bakery.engine.bases import bases

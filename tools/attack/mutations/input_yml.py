@@ -126,5 +126,3 @@ def _nested(text: str, rng: random.Random) -> str:
 def surface(_: Path, __: Any) -> Callable[[str], Outcome]:
     """Return the trial of this kind."""
     return InputYml()
-
-

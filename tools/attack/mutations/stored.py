@@ -59,7 +59,9 @@ class Stored:
         self.copy = Restored(original, folder / "stored")
         self.root, self.out = self.copy.root, folder / "out"
         os.chdir(self.root)
-        self.asked = {words: bgit(*words).out for words in (("stim", "--json"), ("rollout", "--json"))}
+        self.asked = {
+            words: bgit(*words).out for words in (("stim", "--json"), ("rollout", "--json"))
+        }
         bread = (self.root / ".bread").read_text(encoding="utf-8")
         self.model = bread.rpartition("PARENT_MODEL = ")[2].strip()
         self.weights = self._downloaded()[1]
