@@ -103,15 +103,19 @@ clean:
 
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 
+LOCKED = $(PIP) --require-hashes --no-deps -r
+
 # Installed once; again only when what is to be installed has changed. First what is locked, by
-# hash, then this folder, for which pip knows no hash: nothing is fetched for it. A file of torch
-# from the index has no + in its version, and needs CUDA where there can be any.
-.venv/stamp: pyproject.toml requirements.lock requirements-cuda.lock
+# hash: a local CPU file of torch where this machine has one, then the rest. A torch of the index
+# has no + in its version, and needs CUDA where there can be any. This folder comes last: pip knows
+# no hash for it, and nothing is fetched for it.
+.venv/stamp: pyproject.toml requirements.lock requirements-cpu.lock requirements-cuda.lock
 	@echo "installing into .venv: about 1 GB, a few minutes the first time"
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	$(PIP) --require-hashes --no-deps -r requirements.lock
+	$(LOCKED) requirements-cpu.lock --no-index 2>/dev/null || echo "torch comes from the index"
+	$(LOCKED) requirements.lock
 	if .venv/bin/python -c "import importlib.metadata as m, sys; sys.exit('+' in m.version('torch'))"; \
-		then $(PIP) --require-hashes --no-deps -r requirements-cuda.lock; fi
+		then $(LOCKED) requirements-cuda.lock; fi
 	$(PIP) --no-deps --no-build-isolation -e .
 	.venv/bin/python -m pip check
 	touch .venv/stamp

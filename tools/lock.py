@@ -3,8 +3,10 @@
     python tools/lock.py       # what `make lock` runs
 
 Versions are those of constraints.txt; what that leaves open is resolved anew. Torch may be a file
-of the index, or a smaller one that pip finds in a folder of this machine (`find-links`): both are
-taken. What only the index's needs on Linux (CUDA) stands in requirements-cuda.lock.
+of the index, or a smaller one that pip finds in a folder of this machine (`find-links`): the lock
+takes both. pip would prefer the index's, whose hash it is told before it has the file, so the local
+one stands in requirements-cpu.lock, too, and is installed first where there is one. What only the
+index's needs on Linux (CUDA) stands in requirements-cuda.lock.
 """
 
 from __future__ import annotations
@@ -18,11 +20,8 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LOCK, CUDA = ROOT / "requirements.lock", ROOT / "requirements-cuda.lock"
+LOCK, CPU, CUDA = (ROOT / f"requirements{of}.lock" for of in ("", "-cpu", "-cuda"))
 OF_CUDA = re.compile(r"(nvidia|cuda|triton)\b")
-LOCAL = "# also "
-"""What a line begins with that names a file of torch which is on no index, and its hash."""
-
 HEAD = """\
 # Written by `make lock` from pyproject.toml and constraints.txt: not by hand.
 """
@@ -33,14 +32,18 @@ def main() -> None:
     entries = entries_of(resolved())
     torch = next(name for name in entries if name.startswith("torch=="))
     version = torch.split(" ")[0].partition("==")[2]
-    local = known_local(version) | found_local(version)
+    local = found_local(version) or known_local(version)
     if not local:
         print(f"note: no folder of pip's find-links has a local file of torch {version}")
-    entries[torch] = sorted({*entries[torch], *local.values()})
-    notes = "".join(f"{LOCAL}{name} {digest}\n" for name, digest in sorted(local.items()))
+    entries[torch] = sorted({*entries[torch], *(h for hashes in local.values() for h in hashes)})
     of_cuda = {name: hashes for name, hashes in entries.items() if OF_CUDA.match(name)}
     others = {name: hashes for name, hashes in entries.items() if name not in of_cuda}
-    LOCK.write_text(HEAD + notes + written(others), encoding="utf-8")
+    LOCK.write_text(HEAD + written(others), encoding="utf-8")
+    CPU.write_text(
+        f"{HEAD}# A file of torch that is on no index: installed where pip finds it in a folder.\n"
+        + written(local),
+        encoding="utf-8",
+    )
     CUDA.write_text(
         f"{HEAD}# What torch {version} of the index needs on Linux; a CPU file of it needs none.\n"
         + written(of_cuda),
@@ -81,7 +84,7 @@ def _environment() -> dict[str, str]:
 
 
 def entries_of(text: str) -> dict[str, list[str]]:
-    """Return the hashes of each `name==version ; marker`; what no machine of ours is, is left out."""
+    """Return the hashes of each `name==version ; marker`; browsers are left out."""
     found: dict[str, list[str]] = {}
     for block in re.split(r"\n(?=\S)", text.strip()):
         name, *hashes = [line.strip().removesuffix("\\").strip() for line in block.splitlines()]
@@ -98,23 +101,26 @@ def written(entries: dict[str, list[str]]) -> str:
     )
 
 
-def known_local(version: str) -> dict[str, str]:
-    """Return the local files of this torch that the lock names already."""
-    if not LOCK.is_file():
+def known_local(version: str) -> dict[str, list[str]]:
+    """Return the local files of this torch that are locked already."""
+    if not CPU.is_file():
         return {}
-    lines = LOCK.read_text(encoding="utf-8").splitlines()
-    pairs = [line.removeprefix(LOCAL).split() for line in lines if line.startswith(LOCAL)]
-    return {name: digest for name, digest in pairs if name.startswith(f"torch-{version}+")}
+    lines = CPU.read_text(encoding="utf-8").splitlines(keepends=True)
+    known = entries_of("".join(line for line in lines if not line.startswith("#")))
+    return {name: found for name, found in known.items() if name.startswith(f"torch=={version}+")}
 
 
-def found_local(version: str) -> dict[str, str]:
+def found_local(version: str) -> dict[str, list[str]]:
     """Return the local files of this torch in pip's find-links, and their hashes."""
     told = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     ).stdout
     folders = {folder for line in re.findall(r"find-links='(.*)'", told) for folder in line.split()}
-    files = [f for folder in folders for f in Path(folder).glob(f"torch-{version}+*.whl")]
-    return {f.name: f"sha256:{hashlib.sha256(f.read_bytes()).hexdigest()}" for f in files}
+    found: dict[str, list[str]] = {}
+    for file in sorted(f for at in folders for f in Path(at).glob(f"torch-{version}+*.whl")):
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        found.setdefault(f"torch=={file.name.split('-')[1]}", []).append(f"sha256:{digest}")
+    return found
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def main() -> None:
         print(f"{wheel.name} is installed: bgit {told}", flush=True)
         if told not in wheel.name:
             sys.exit(f"bgit says that it is {told}, which is not what {wheel.name} says")
+        write_sbom(python, wheel)
         if not quick:
             shutil.copytree(ROOT / "recipes" / "sequential", place / "demo")
             run(place, python, place / "demo" / "run.py", place / "scratch", is_shown=True)
@@ -74,6 +75,15 @@ def installed(wheel: Path, place: Path) -> Path:
     pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run(place, python, *pip, "-c", ROOT / "constraints.txt", wheel)
     return python
+
+
+def write_sbom(python: Path, wheel: Path) -> None:
+    """Write what was installed with a wheel beside it, as CycloneDX, without times in it."""
+    sbom = wheel.with_suffix(".cdx.json")
+    tool = Path(sys.executable).with_name("cyclonedx-py")
+    options = ("--output-reproducible", "--pyproject", ROOT / "pyproject.toml", "-o", sbom)
+    run(ROOT, tool, "environment", *options, python)
+    print(f"{sbom.name} names what is installed with it", flush=True)
 
 
 def run(place: Path, *words: str | Path, is_shown: bool = False) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import random
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -26,12 +25,6 @@ ROOT = Path(__file__).parents[2]
 def tool(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     return importlib.import_module("document_input")
-
-
-@pytest.fixture
-def fuzz(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
-    return importlib.import_module("fuzz_input")
 
 
 def test_the_page_and_the_schema_of_input_yml_are_current(tool):
@@ -98,15 +91,3 @@ def test_the_schema_for_editors_takes_the_short_ways_of_writing():
     assert models["Target"]["anyOf"][1] == {"required": ["template"]}
     assert models["BakeModel"]["properties"]["name_or_path"]["not"] == {}
     assert models["Bake"]["additionalProperties"] is False
-
-
-def test_the_file_that_is_mutated_is_valid(fuzz):
-    spec = schema.load(fuzz.RICH, read=fuzz._read)
-    assert [target.name for target in spec.targets] == ["main", "anchor"]
-
-
-@pytest.mark.parametrize("start", [0, 100, 200])
-def test_a_mutated_file_is_answered_in_a_sentence_with_its_line(fuzz, start):
-    outcomes = {number: fuzz.tried(number) for number in range(start, start + 100)}
-    assert {n: o for n, o in outcomes.items() if o.startswith("FAILED")} == {}
-    assert fuzz.mutated(random.Random(start)) == fuzz.mutated(random.Random(start))

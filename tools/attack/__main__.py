@@ -9,13 +9,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tools.attack import workplace
+from tools.attack.trial import deadline
 from tools.attack.verdicts import Outcome, Report, table
 
 NAMES = ("mutations", "endpoints", "kills", "templates")
+
+SHORT = {"mutations": 400, "endpoints": 12, "kills": 8, "templates": 60}
+"""How many cases a short form has, which takes seconds: what `make test` runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.attack", description=__doc__)
     parser.add_argument("campaigns", nargs="*", metavar="CAMPAIGN", help=", ".join(NAMES))
     parser.add_argument("--count", type=int, help="so many cases of each campaign")
+    parser.add_argument("--short", action="store_true", help="a few of each: seconds, not minutes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", action="append", default=[], metavar="KIND",
                         help="cases of this kind only (repeatable)")  # fmt: skip
@@ -44,7 +49,10 @@ def main() -> None:
     if wrong := [name for name in given.campaigns if name not in NAMES]:
         parser.error(f"no campaign is called {wrong[0]}: there are {', '.join(NAMES)}")
     asked = Asked(given.count, given.seed, tuple(given.only), given.case, given.jobs)
-    reports = [reported(name, asked) for name in given.campaigns or NAMES]
+    reports = [
+        reported(name, replace(asked, count=SHORT[name]) if given.short else asked)
+        for name in given.campaigns or NAMES
+    ]
     if given.as_json:
         print(json.dumps({"schema": 1, "campaigns": [report.as_data() for report in reports]}))
     else:
@@ -110,6 +118,24 @@ def _kills(scratch: Path, asked: Asked) -> Iterable[Outcome]:
     )
 
 
+def _templates(_: Path, asked: Asked) -> Iterable[Outcome]:
+    from tools.attack import templates, workers
+
+    only = (asked.case.partition("/")[0],) if asked.case else asked.only
+    every = {
+        f"{shape.name}/{conversation}": (shape, conversation)
+        for shape, conversation in templates.cases(only=only, seed=asked.seed)
+    }
+    cases = [asked.case] if asked.case else list(every)[: asked.count]
+
+    def tried(case: str) -> Outcome:
+        with deadline():
+            found = templates.tried(*every[case])
+        return Outcome(case, found.verdict, found.said)
+
+    return workers.outcomes(cases, lambda _: tried, processes=asked.jobs)
+
+
 def _load_libraries() -> None:
     """Load once what every process needs: those that are forked have it, too."""
     import peft
@@ -120,7 +146,9 @@ def _load_libraries() -> None:
     import bakery.distil.preview
     import bakery.distil.run
 
-    assert peft and transformers and bakery
+    assert peft
+    assert transformers
+    assert bakery
     torch.set_num_threads(1)
 
 
@@ -128,6 +156,7 @@ CAMPAIGNS: dict[str, Callable[[Path, Asked], Iterable[Outcome]]] = {
     "mutations": _mutations,
     "endpoints": _endpoints,
     "kills": _kills,
+    "templates": _templates,
 }
 
 if __name__ == "__main__":

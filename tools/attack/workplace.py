@@ -1,4 +1,4 @@
-"""Where attacks take place: nothing of this machine's settings, a small model, a baked repository."""
+"""Where attacks take place: no settings of this machine, a small model, a baked repository."""
 
 from __future__ import annotations
 

@@ -117,8 +117,8 @@ _answers("finish-null", "either", choice={"finish_reason": None})
 _answers("refusal", "either", text=None, message={"content": None, "refusal": "I will not."})
 _answers("calls-a-number", "either", message={"tool_calls": 7})
 _answers("calls-of-text", "either", message={"tool_calls": ["f"]})
-_answers("calls-deep", "either", message={"tool_calls": [{
-    "id": "1", "type": "function", "function": {"name": "f", "arguments": "[" * 100_000}}]})  # fmt: skip
+_DEEP = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "[" * 100_000}}
+_answers("calls-deep", "either", message={"tool_calls": [_DEEP]})
 _answers("reasoning-apart", "either", message={"reasoning_content": "Let me think."})
 _answers("reasoning-number", "either", message={"reasoning_content": 7})
 _answers("another-models-name", "accepted", model="another-7b")
@@ -126,8 +126,9 @@ _answers("model-a-list", "either", model=[1])
 _answers("usage-text", "accepted", usage="many")
 _answers("usage-negative", "accepted", usage={"prompt_tokens": -7})
 _answers("usage-cut", "accepted", usage={"prompt_tokens": 1, "completion_tokens": 1})
+_TWICE = b'"content": "NAY", "content": '
 _says("key-twice", "either", text=meant, body=lambda r: completion("NAY").replace(
-    b'"content": "NAY"', b'"content": "NAY", "content": ' + json.dumps(meant(r)).encode()))  # fmt: skip
+    b'"content": "NAY"', _TWICE + json.dumps(meant(r)).encode()))  # fmt: skip
 
 
 @kind("either", meant)
@@ -141,8 +142,8 @@ def two_choices(request: Request, to: socket.socket) -> None:
 @kind("either", meant)
 def choices_out_of_order(request: Request, to: socket.socket) -> None:
     data = json.loads(completion(meant(request)))
-    data["choices"].insert(0, {"index": 1, "finish_reason": "stop",
-                               "message": {"role": "assistant", "content": meant(request)}})  # fmt: skip
+    said = {"role": "assistant", "content": meant(request)}
+    data["choices"].insert(0, {"index": 1, "finish_reason": "stop", "message": said})
     send(to, json.dumps(data).encode())
 
 

@@ -57,7 +57,7 @@ class Server:
         with suppress(ValueError):
             said = json.loads(body)
         with self._lock:
-            number, path = len(self.requests), (first.split(" ") + ["", ""])[1]
+            number, path = len(self.requests), ([*first.split(" "), "", ""])[1]
             request = Request(number, path, headers, said, ended)
             self.requests.append(request)
         return request
@@ -137,7 +137,7 @@ def completion(text: Any, message: Any = None, choice: Any = None, **more: Any) 
 
 
 def meant(request: Request) -> str:
-    """Return the right answer to a request: its own question, or questions where it asks for some."""
+    """Return the right answer to a request: to its own question, or a list of questions."""
     if "what?" in request.question and len(request.question) < 40:
         return f"AYE {request.question[:2]}"
     return "1. What is a tree?\n2. Where is the sea?\n3. Who made the moon?\n4. Why do we sleep?"

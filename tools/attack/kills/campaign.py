@@ -21,13 +21,16 @@ from tools.attack.workplace import Material
 
 COUNT = sum(scenario.kills for scenario in SCENARIOS.values())
 
+QUICK = ("adopt", "revert", "import", "download")
+"""Commands that train nothing: a few kills are of these."""
+
 TIMES_TWICE = 0.25
 """The share of cases in which what goes on is killed once more: a case is one kill or two."""
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A command that nobody killed: how long it took, what it left, and what it says if repeated."""
+    """A command that nobody killed: how long it took, what it left, and how a second one ends."""
 
     seconds: float
     state: State
@@ -37,6 +40,9 @@ class Whole:
 def cases(count: int | None = None, *, seed: int = 0, only: Sequence[str] = ()) -> list[str]:
     """Return so many cases, shared among the commands as a whole campaign is."""
     chosen = {n: s.kills for n, s in SCENARIOS.items() if not only or n in only}
+    if count is not None and count < len(chosen):
+        each = count // len(QUICK)
+        return [f"{name}:{seed + number}" for name in QUICK for number in range(each)]
     share = 1.0 if count is None else count / sum(chosen.values())
     return [
         f"{name}:{seed + number}"
@@ -111,6 +117,8 @@ def _killed(
         words = _words(scenario.again or scenario.words, material)
     moments = f"killed at {' and '.join(at)}"
     ended = _gone_on(words, cwd)
+    if ended.code and "there is no checkpoint" in ended.said:
+        ended = _gone_on(_words(scenario.words, material), cwd)
     if ended.code not in whole.codes:
         return Outcome(case, "lost", f"{moments}; then it does not go on: {ended.said[-700:]}")
     if problem := _said_badly(ended):

@@ -39,6 +39,7 @@ def run(
     `kill_after_s` None: it comes to its end.
     """
     log = cwd.parent / f"{cwd.name}.log"
+    log.write_bytes(b"")
     began = time.monotonic()
     child = os.fork()
     if child == 0:

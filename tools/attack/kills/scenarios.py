@@ -87,7 +87,9 @@ def flat(found: Material, folder: Path) -> None:
 _FLAT = ("bakery", "--config", "config.yml")
 
 SCENARIOS = {
-    "init": Scenario(("bgit", "init", "demo", "--base-model", "{base}", "--owner", "ann"), empty, 24),
+    "init": Scenario(
+        ("bgit", "init", "demo", "--base-model", "{base}", "--owner", "ann"), empty, 24
+    ),
     "run-fake": Scenario(("bgit", "run", "--backend", "fake"), configured, 44),
     "run": Scenario(("bgit", "run"), longer, 36),
     "run-stim": Scenario(("bgit", "run", "stim"), configured, 16),

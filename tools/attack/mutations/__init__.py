@@ -1,1 +1,1 @@
-"""Spoilt files and flags, given to the real commands: what is not right is refused in a sentence."""
+"""Spoilt files and flags, given to the real commands, which answer each in a sentence."""

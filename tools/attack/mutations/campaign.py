@@ -30,10 +30,8 @@ def cases(count: int = COUNT, *, seed: int = 0, only: Sequence[str] = ()) -> lis
     """Return so many cases, shared among the kinds as a whole campaign is."""
     chosen = {kind: share for kind, (_, share) in KINDS.items() if not only or kind in only}
     every = sum(chosen.values())
-    found: list[str] = []
-    for kind, share in chosen.items():
-        found += [f"{kind}:{seed + n}" for n in range(max(1, round(count * share / every)))]
-    return found
+    counts = {kind: max(1, round(count * share / every)) for kind, share in chosen.items()}
+    return [f"{kind}:{seed + number}" for kind, n in counts.items() for number in range(n)]
 
 
 def prepare(material: Material, folder: Path) -> Callable[[str], Outcome]:

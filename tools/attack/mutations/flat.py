@@ -1,4 +1,4 @@
-"""Spoilt flat files and flags of the `bakery` door: each setting is what was written, or refused."""
+"""Spoilt flat files and flags of `bakery`: each setting is what was written, or refused."""
 
 from __future__ import annotations
 

@@ -49,9 +49,10 @@ SHAPES: tuple[dict[str, Any], ...] = (
 
 NAMES = (
     "prompt", "response", "messages", "turns", "system", "system_prompt", "context", "history",
-    "images", "weight", "train", "label", "loss_weight", "role", "content", "from", "value", "tools",
-    "tool_calls", "text", "input", "output", "instruction", "chosen", "rejected", "reasoning",
-    "thinking", "reasoning_content", "name", "arguments", "completion", "id", "prefix_messages",
+    "images", "weight", "train", "label", "loss_weight", "role", "content", "from", "value",
+    "tools", "tool_calls", "text", "input", "output", "instruction", "chosen", "rejected",
+    "reasoning", "thinking", "reasoning_content", "name", "arguments", "completion", "id",
+    "prefix_messages",
 )  # fmt: skip
 
 NOT_TEXT = frozenset({"role", "from", "type", "id", "name", "tool_call_id"})

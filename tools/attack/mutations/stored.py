@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from tools.attack.mutations import changes
@@ -87,6 +88,8 @@ class Stored:
         looks = LOOKS[path.parts[0]]
         for words in rng.sample(looks, 2):
             done = bgit(*words)
+            if words == ("fetch",) and done.code == 1 and "failed" in done.out:
+                done = replace(done, code=0)  # its way to say that a job has failed
             outcome = judged(case, done, lambda w=words, d=done: self._wrong(w, d))  # type: ignore[misc]
             found.append(_at(outcome, path, words))
         if path.parts[0] == "bake" and rng.random() < 0.7:

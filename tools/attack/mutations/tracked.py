@@ -1,4 +1,4 @@
-"""Spoilt .bread and recipe.yml: what is shown is what they say, and weights stay the recorded ones."""
+"""Spoilt .bread and recipe.yml: what is shown is what they say; weights stay the recorded ones."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import random
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tools.attack.mutations import changes
@@ -54,10 +55,8 @@ class Tracked:
         found = []
         for words in rng.sample(LOOKS, 3):
             done = bgit(*words)
-            outcome = judged(case, done)
-            if outcome.verdict == "accepted" and name == ".bread" and words == LOOKS[0]:
-                outcome = judged(case, done, lambda: _wrong(done, spoilt))
-            found.append(outcome)
+            says_bread = name == ".bread" and words == LOOKS[0]
+            found.append(judged(case, done, partial(_wrong, done, spoilt) if says_bread else None))
         if rng.random() < 0.4:
             shutil.rmtree(self.out, ignore_errors=True)
             name = rng.choice(("first", "second", "parent"))
