@@ -170,11 +170,13 @@ class HostedSampler:
             is_whole = finish == "stop" or not ids or ids[-1] not in self._chat.end_ids
             return ids if is_whole else ids[:-1]
         asked = self._chat.asked([*teacher.messages, *messages], teacher.tools)
-        pieces = self._pieces(completion, asked)
+        pieces = self._pieces(completion, asked, has_tools=bool(teacher.tools))
         end = [(self._end, True)] if finish == "stop" else []
         return turns.ids_said(self._chat, [*pieces, *end]) if pieces else []
 
-    def _pieces(self, completion: Completion, asked: str) -> list[tuple[str, bool]]:
+    def _pieces(
+        self, completion: Completion, asked: str, *, has_tools: bool
+    ) -> list[tuple[str, bool]]:
         """Return an answer with its thought, as it follows the base's generation prompt.
 
         Servers give a thought apart, or in the text, with or without the mark that opens it. Empty
@@ -190,7 +192,7 @@ class HostedSampler:
         around = turns.thought_around(self._chat)
         if not thought or around is None:
             self._thoughtless += bool(thought)
-            lead = "" if split else turns.own_lead(self._chat)
+            lead = "" if split else turns.own_lead(self._chat, has_tools=has_tools)
             return [(lead, True), (text, False)] if text.strip() else []
         front = [(around[0], True), (thought, False)]
         return [*front, (around[1], True), (text.lstrip("\n"), False)] if text.strip() else front

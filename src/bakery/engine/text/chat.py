@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from bakery.records import Message, Prompt
 _MARK = "§bakery§"
 _SPACE = "Ġ"  # How byte-level tokenizers write a space.
 _THOUGHT = "<think>\nhm\n</think>\n\n"
-_TOOL = {"type": "function", "function": {"name": "now", "description": "", "parameters": {}}}
+TOOL = {"type": "function", "function": {"name": "now", "description": "", "parameters": {}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,7 @@ class Chat:
         self._thoughts = spelling.thoughts_read(str(tokenizer.chat_template))
         self._text_arguments: bool | None = None
         """Whether the template wants the arguments of calls as text; None: not known yet."""
+        self._headers: dict[bool, str] = {}
         self._changes: dict[frozenset[str], bool] = {}
         self._prefixes: dict[str, tuple[int, ...]] = {}
         self._spaces: dict[int, int] = {}
@@ -127,12 +127,20 @@ class Chat:
         ids = list(out["input_ids"])
         return Encoded(ids, *self._places(ids, out["offset_mapping"]))
 
-    @cached_property
-    def generation_prompt(self) -> str:
-        """What the template puts before an answer: the header, and thinking opened or shut."""
-        question: list[Message] = [{"role": "user", "content": "?"}]
-        asked, told = self.asked(question), self.rendered(question)
-        return asked[len(told) :] if asked.startswith(told) else ""
+    def header(self, tools: Sequence[Mapping[str, Any]] = ()) -> str:
+        """Return the generation prompt: the header of an answer, and thinking opened or shut.
+
+        Templates may write another one where there are tools.
+        """
+        key = bool(tools)
+        if key not in self._headers:
+            question, some = [{"role": "user", "content": "?"}], [TOOL] if tools else []
+            try:
+                asked, told = self.asked(question, some), self.rendered(question, some)
+            except ConfigError:  # it takes no such question, or no such tool
+                asked = told = ""
+            self._headers[key] = asked[len(told) :] if asked.startswith(told) else ""
+        return self._headers[key]
 
     def changes_earlier_turns(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
@@ -156,7 +164,7 @@ class Chat:
         head = [{"role": "system", "content": "s"}] if "system" in traits else []
         begun = [*head, {"role": "user", "content": "q"}, first]
         later = [{"role": "user", "content": "r"}, {"role": "assistant", "content": "b"}]
-        tools = [_TOOL] if "tools" in traits else []
+        tools = [TOOL] if "tools" in traits else []
         try:
             whole = self.rendered([*begun, *later], tools)
             return not whole.startswith(self.rendered(begun, tools))
