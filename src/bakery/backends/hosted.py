@@ -262,11 +262,6 @@ def end_behind(chat: Chat) -> str:
     return tail
 
 
-def end_of_turn(chat: Chat) -> int:
-    """Return the id that the template puts behind an answer, where that ends a turn."""
-    return turns.ids_said(chat, [(end_behind(chat), True)])[-1]
-
-
 def called(chat: Chat, teacher: Prompt, messages: Sequence[Message], completion: Completion) -> str:
     """Return an answer that calls tools, in the words of the base model's template, to its end."""
     before = [*teacher.messages, *messages]
@@ -281,15 +276,16 @@ def called(chat: Chat, teacher: Prompt, messages: Sequence[Message], completion:
     except RecursionError:  # nested deeper than a template can write: the text is as it was
         answer |= {"tool_calls": [*completion.tool_calls]}
         told = chat.rendered([*before, answer], teacher.tools)
-    begun = turns.begin(chat, [*before, answer], teacher.tools, len(before), told, (0, len(asked)))
+    whole = [*before, answer]
+    begun = turns.begin(chat, whole, teacher.tools, len(before), told, (0, len(asked)))
     if not begun.is_sure or marks.opened(begun.lacks):
         raise ModelError(
             "the base model's chat template writes a tool call differently after its prompt",
             hint="Take `tools` out of the teacher prompt, or let a local model answer.",
         )
     said = told[begun.at :]
-    names = [str(call.get("function", call).get("name", "")) for call in calls]
-    if not all(name in said for name in names):
+    names = [(str(call["function"].get("name", "")), str(call["id"])) for call in calls]
+    if not all(name in said or (number and number in said) for name, number in names):
         raise ModelError(
             "the base model's chat template does not show tool calls",
             hint="Take `tools` out of the teacher prompt, or start from a base model whose "

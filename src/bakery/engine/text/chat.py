@@ -180,39 +180,14 @@ class Chat:
             template = self.tokenizer.get_chat_template(tools=list(tools) or None)
             how["chat_template"] = _NOW.sub(lambda call: repr(DAY.strftime(call[2])), template)
         said = [spelling.as_read(message, self._thoughts) for message in messages]
-        if any(spelling.arguments_of(said)) and self._wants_text(said, tools, how):
+        if self._text_arguments is None and any(spelling.arguments_of(said)):
+            apart = {**how, "tokenize": False, "return_dict": False}
+            self._text_arguments = spelling.wants_text(
+                lambda told: str(self._render(told, tools, apart)), said
+            )
+        if self._text_arguments:
             said = [spelling.with_text_arguments(message) for message in said]
         return self._render(said, tools, how)
-
-    def _wants_text(
-        self,
-        said: Sequence[Message],
-        tools: Sequence[Mapping[str, Any]],
-        how: Mapping[str, Any],
-    ) -> bool:
-        """Tell whether the template joins the arguments of calls as text, or writes objects.
-
-        One that takes an object for text either fails, or shows it as Python does.
-        """
-        if self._text_arguments is not None:
-            return self._text_arguments
-        how = {**how, "tokenize": False, "return_dict": False}
-        as_text = [spelling.with_text_arguments(message) for message in said]
-        try:
-            shown = str(self._render(said, tools, how))
-            if not any(repr(given) in shown for given in spelling.arguments_of(said)):
-                self._text_arguments = False
-                return False
-        except ConfigError:
-            shown = ""
-        try:
-            found = str(self._render(as_text, tools, how))
-        except ConfigError:  # said of the objects, as the data has them
-            return False
-        self._text_arguments = not shown or any(
-            spelling.in_json(given) in found for given in spelling.arguments_of(said)
-        )
-        return self._text_arguments
 
     def _render(
         self, said: Sequence[Message], tools: Sequence[Mapping[str, Any]], how: Mapping[str, Any]

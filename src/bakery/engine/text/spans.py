@@ -70,6 +70,8 @@ def target_view(
         elif place.behind_prompt:
             remarks += [turns.OTHERWISE]
         remarks += [place.remark]
+        is_marked = "</think>" in str(messages[index].get("content"))
+        remarks += [turns.UNKNOWN_MARKS] if is_marked and not turns.knows_marks(chat) else []
         spans += found
     kept = tuple(dict.fromkeys(remark for remark in remarks if remark))
     return View(tuple(ids), tuple(s for s in spans if s[0] < s[1]), kept)

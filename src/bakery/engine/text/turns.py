@@ -32,10 +32,21 @@ OPENED = (
     "with answers without a thought, though the generation prompt opens one: they are learnt where "
     "no answer begins in use (give them reasoning_content, or shut thinking in template_kwargs)"
 )
+UNKNOWN_MARKS = (
+    "with thoughts between <think> marks, which neither the chat template nor the tokenizer knows: "
+    "they are learnt as text (reasoning_content is written as the template has it)"
+)
+UNSEEN_THOUGHTS = "with thoughts in their context that the chat template leaves out, as in use"
 OTHERWISE = (
     "with answers that the chat template puts behind something else than its generation prompt: "
     "they are learnt where no answer begins in use"
 )
+
+
+def knows_marks(chat: Chat) -> bool:
+    """Tell whether <think> marks mean something to a model: to its template, or as tokens."""
+    known = chat.tokenizer.get_added_vocab()
+    return "</think>" in known or "</think>" in str(chat.tokenizer.chat_template)
 
 
 @dataclass(frozen=True, slots=True)
