@@ -10,7 +10,8 @@ import pytest
 
 from bakery.backends.endpoint import Endpoint as Client
 from bakery.backends.endpoint import endpoint_for, provider_of
-from bakery.backends.hosted import HostedWriter, end_of_turn
+from bakery.backends.hosted import HostedWriter, end_behind
+from bakery.engine.text.chat import Chat
 from bakery.errors import StageError
 from bakery.identity import StimRequest
 from bakery.records import Prompt
@@ -25,6 +26,10 @@ from tests.support.templates import chat_of
 
 AT_ONCE = {"retry-after-ms": "1"}
 ARGUMENTS = {"messages": [{"role": "user", "content": "?"}]}
+
+
+def _end_id(chat: Chat) -> int:
+    return int(chat.tokenizer.encode(end_behind(chat), add_special_tokens=False)[-1])
 
 
 def test_requests_are_made_in_parallel() -> None:
@@ -248,7 +253,7 @@ def test_a_text_becomes_ids_of_the_base_with_the_end_of_its_turn(tmp_path: Path)
     with serve([" AHOY! <|im_end|>"]) as endpoint:
         rows = Rollout(tmp_path).run(endpoint, chat)
     (ids,) = {row.response_ids for row in rows}
-    assert ids[-1] == end_of_turn(chat)
+    assert ids[-1] == _end_id(chat)
     assert ids.count(ids[-1]) == 1  # one that is spelt out is text
     assert chat.decoded(ids[:-1]) == " AHOY! <|im_end|>"
     assert {(row.text, row.finish, row.model) for row in rows} == {
@@ -270,7 +275,7 @@ def test_a_cut_answer_has_no_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shape", ["chatml", "llama3", "no_system", "thinking"])
 def test_the_end_of_a_turn_is_the_templates_own(shape: str) -> None:
     chat = chat_of(shape)
-    assert {end_of_turn(chat)} == set(chat.end_ids)
+    assert {_end_id(chat)} == set(chat.end_ids)
 
 
 def test_settings_and_tools_are_handed_on(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bakery.backends.base import Wish
-from bakery.backends.hosted import HostedWriter, called, end_of_turn
+from bakery.backends.hosted import HostedWriter, called, end_behind
+from bakery.engine.text.chat import Chat
 from bakery.errors import StageError
 from bakery.records import Message, Prompt, Stimulus
 from bakery.stages import rollout
@@ -19,6 +20,10 @@ from tests.support.hosted import Rollout, client_of
 from tests.support.templates import chat_of
 
 REFUSED = "does not fit the context"
+
+
+def _end_id(chat: Chat) -> int:
+    return int(chat.tokenizer.encode(end_behind(chat), add_special_tokens=False)[-1])
 
 
 def test_a_refused_question_stops_no_other_and_is_named(tmp_path: Path) -> None:
@@ -92,7 +97,7 @@ def test_every_word_for_an_end_ends_the_turn(tmp_path: Path, word: str | None) -
     chat = chat_of("chatml")
     with serve(["hi"], finish=word) as endpoint:
         rows = Rollout(tmp_path).run(endpoint, chat)
-    assert {(row.response_ids[-1], row.finish) for row in rows} == {(end_of_turn(chat), "stop")}
+    assert {(row.response_ids[-1], row.finish) for row in rows} == {(_end_id(chat), "stop")}
 
 
 @pytest.mark.parametrize(
@@ -153,7 +158,7 @@ def test_an_answer_that_a_text_ended_has_no_end_of_turn(
     chat, made = chat_of("chatml"), Rollout(tmp_path, stop=("END",))
     with serve(["hi"], choice=choice) as endpoint:
         rows = made.run(endpoint, chat)
-    end = (end_of_turn(chat),) if finish == "stop" else ()
+    end = (_end_id(chat),) if finish == "stop" else ()
     assert {(row.response_ids[2:], row.finish) for row in rows} == {(end, finish)}
     assert len(made.notes()) == 1
 
@@ -215,3 +220,23 @@ def test_a_call_that_is_nested_deeply_stays_the_text_that_it_was(depth: int) -> 
     with serve([""], calls=calls, finish="tool_calls") as endpoint:
         answer = client_of(endpoint).complete(messages=question)
     assert deep in called(chat_of("default_system"), Prompt(), question, answer)
+
+
+def test_a_prompt_that_the_server_cut_is_noted_with_both_counts(tmp_path: Path) -> None:
+    teacher = Prompt(({"role": "system", "content": "You are a cook. " * 100},))
+    made, chat = Rollout(tmp_path, teacher), chat_of("chatml")
+    with serve(["hi"], usage={"prompt_tokens": 30, "completion_tokens": 1}) as endpoint:
+        made.run(endpoint, chat)
+    takes = len(chat.prefix_ids(teacher, [{"role": "user", "content": "q10?"}]))
+    (note,) = [note for note in made.notes() if "cut the prompt" in note]
+    assert note.startswith(f"warning: gpt-5 read 30 tokens of a prompt that takes {takes}: ")
+    assert results.whole(made.out / results.DONE)[results.CUT_PROMPT] == 12
+
+
+def test_a_prompt_that_was_read_whole_is_not_noted(tmp_path: Path) -> None:
+    teacher = Prompt(({"role": "system", "content": "You are a cook. " * 100},))
+    made = Rollout(tmp_path, teacher)
+    with serve(["hi"], usage={"prompt_tokens": 410}) as endpoint:
+        made.run(endpoint, chat_of("chatml"))
+    assert not [note for note in made.notes() if "cut the prompt" in note]
+    assert results.CUT_PROMPT not in results.whole(made.out / results.DONE)

@@ -18,8 +18,8 @@ class Endpoint:
     `statuses` are used up one per request, and then `status` holds. `headers` go with refusals.
     `together`: so many requests have to be there at once before one of them is answered.
     `calls` are tool calls in every answer, `choice` and `said` are added to its choice and its
-    message. A request that holds a text of `refuse` gets that status. `silent_after` so many
-    requests none is answered, until the server ends.
+    message, and `usage` to the whole. A request that holds a text of `refuse` gets that status.
+    `silent_after` so many requests none is answered, until the server ends.
     """
 
     replies: list[str]
@@ -33,6 +33,7 @@ class Endpoint:
     said: dict[str, Any] = field(default_factory=dict)
     refuse: dict[str, int] = field(default_factory=dict)
     silent_after: int | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
     raw: bytes | None = None
     """The whole body of every answer, instead of what `replies` say."""
     together: Barrier | None = None
@@ -104,4 +105,5 @@ def _answer(endpoint: Endpoint, request: dict[str, Any], key: str) -> tuple[int,
         message["tool_calls"] = endpoint.calls
     choice = {"index": 0, "finish_reason": endpoint.finish, "message": message, **endpoint.choice}
     answer = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
-    return 200, json.dumps({**answer, "choices": [choice]}).encode()
+    used = {"usage": endpoint.usage} if endpoint.usage else {}
+    return 200, json.dumps({**answer, "choices": [choice], **used}).encode()

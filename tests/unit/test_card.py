@@ -22,6 +22,7 @@ MIXED = {
     **PLAIN,
     "prompt_tokens_left": 21.0,
     "left_by_template": True,
+    "cut_prompt": True,
     "furthest": [ASKED],
     "targets": {
         "loud_0123456789abcdef": PLAIN,

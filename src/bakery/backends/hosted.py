@@ -181,11 +181,13 @@ class HostedSampler:
             is_whole = finish == "stop" or not ids or ids[-1] not in self._chat.end_ids
             return ids if is_whole else ids[:-1]
         asked = self._chat.asked([*teacher.messages, *messages], teacher.tools)
-        pieces = self._pieces(completion, asked)
+        pieces = self._pieces(completion, asked, has_tools=bool(teacher.tools))
         end = [(self._end, True)] if finish == "stop" else []
         return turns.ids_said(self._chat, [*pieces, *end]) if pieces else []
 
-    def _pieces(self, completion: Completion, asked: str) -> list[tuple[str, bool]]:
+    def _pieces(
+        self, completion: Completion, asked: str, *, has_tools: bool
+    ) -> list[tuple[str, bool]]:
         """Return an answer with its thought, as it follows the base's generation prompt.
 
         Servers give a thought apart, or in the text, with or without the mark that opens it. Empty
@@ -201,7 +203,7 @@ class HostedSampler:
         around = turns.thought_around(self._chat)
         if not thought or around is None:
             self._thoughtless += bool(thought)
-            lead = "" if split else turns.own_lead(self._chat)
+            lead = "" if split else turns.own_lead(self._chat, has_tools=has_tools)
             return [(lead, True), (text, False)] if text.strip() else []
         front = [(around[0], True), (thought, False)]
         return [*front, (around[1], True), (text.lstrip("\n"), False)] if text.strip() else front
@@ -271,11 +273,6 @@ def end_behind(chat: Chat) -> str:
     return tail
 
 
-def end_of_turn(chat: Chat) -> int:
-    """Return the id that the template puts behind an answer, where that ends a turn."""
-    return turns.ids_said(chat, [(end_behind(chat), True)])[-1]
-
-
 def called(chat: Chat, teacher: Prompt, messages: Sequence[Message], completion: Completion) -> str:
     """Return an answer that calls tools, in the words of the base model's template, to its end."""
     before = [*teacher.messages, *messages]
@@ -290,15 +287,16 @@ def called(chat: Chat, teacher: Prompt, messages: Sequence[Message], completion:
     except NestedTooDeeplyError:  # nested deeper than a template can write: the text is as it was
         answer |= {"tool_calls": [*completion.tool_calls]}
         told = chat.rendered([*before, answer], teacher.tools)
-    begun = turns.begin(chat, [*before, answer], teacher.tools, len(before), told, (0, len(asked)))
+    whole = [*before, answer]
+    begun = turns.begin(chat, whole, teacher.tools, len(before), told, (0, len(asked)))
     if not begun.is_sure or marks.opened(begun.lacks):
         raise ModelError(
             "the base model's chat template writes a tool call differently after its prompt",
             hint="Take `tools` out of the teacher prompt, or let a local model answer.",
         )
     said = told[begun.at :]
-    names = [str(call.get("function", call).get("name", "")) for call in calls]
-    if not all(name in said for name in names):
+    names = [(str(call["function"].get("name", "")), str(call["id"])) for call in calls]
+    if not all(name in said or (number and number in said) for name, number in names):
         raise ModelError(
             "the base model's chat template does not show tool calls",
             hint="Take `tools` out of the teacher prompt, or start from a base model whose "

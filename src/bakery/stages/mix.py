@@ -53,8 +53,8 @@ class Mix:
     notes: list[str]
     sampling: Mapping[str, SamplingSettings] = field(default_factory=dict)
     """How the answers of each target were sampled, by its id; empty where no more are."""
-    is_cut: bool = False
-    """Whether some were given by a server that did not read the whole prompt."""
+    cut: frozenset[str] = frozenset()
+    """The ids of targets with answers of a server that did not read the whole prompt."""
 
 
 @dataclass(slots=True)
@@ -125,7 +125,8 @@ def mix(data: Sequence[TargetData], chat: Chat, settings: TrainingSettings, *, c
     learnt = _learnt(chosen, asked, settings)
     again = data if settings.on_policy is not None else ()
     sampling = {target.share.id: rollout.sampled_as(target.target_dir) for target in again}
-    cut = any(results.whole(t.target_dir / results.DONE).get(results.CUT_PROMPT) for t in data)
+    answered = {t.share.id: results.whole(t.target_dir / results.DONE) for t in data}
+    cut = frozenset(name for name, done in answered.items() if done.get(results.CUT_PROMPT))
     return Mix(chosen, learnt, held, asked, described, notes, sampling, cut)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from bakery.records import Message, Prompt
 _MARK = "§bakery§"
 _SPACE = "Ġ"  # How byte-level tokenizers write a space.
 _THOUGHT = "<think>\nhm\n</think>\n\n"
-_TOOL = {"type": "function", "function": {"name": "now", "description": "", "parameters": {}}}
+TOOL = {"type": "function", "function": {"name": "now", "description": "", "parameters": {}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,7 @@ class Chat:
         self._thoughts = spelling.thoughts_read(str(tokenizer.chat_template))
         self._text_arguments: bool | None = None
         """Whether the template wants the arguments of calls as text; None: not known yet."""
+        self._headers: dict[bool, str] = {}
         self._changes: dict[frozenset[str], bool] = {}
         self._prefixes: dict[str, tuple[int, ...]] = {}
         self._spaces: dict[int, int] = {}
@@ -138,12 +138,20 @@ class Chat:
             )
         return list(ids)
 
-    @cached_property
-    def generation_prompt(self) -> str:
-        """What the template puts before an answer: the header, and thinking opened or shut."""
-        question: list[Message] = [{"role": "user", "content": "?"}]
-        asked, told = self.asked(question), self.rendered(question)
-        return asked[len(told) :] if asked.startswith(told) else ""
+    def header(self, tools: Sequence[Mapping[str, Any]] = ()) -> str:
+        """Return the generation prompt: the header of an answer, and thinking opened or shut.
+
+        Templates may write another one where there are tools.
+        """
+        key = bool(tools)
+        if key not in self._headers:
+            question, some = [{"role": "user", "content": "?"}], [TOOL] if tools else []
+            try:
+                asked, told = self.asked(question, some), self.rendered(question, some)
+            except ConfigError:  # it takes no such question, or no such tool
+                asked = told = ""
+            self._headers[key] = asked[len(told) :] if asked.startswith(told) else ""
+        return self._headers[key]
 
     def changes_earlier_turns(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
@@ -167,7 +175,7 @@ class Chat:
         head = [{"role": "system", "content": "s"}] if "system" in traits else []
         begun = [*head, {"role": "user", "content": "q"}, first]
         later = [{"role": "user", "content": "r"}, {"role": "assistant", "content": "b"}]
-        tools = [_TOOL] if "tools" in traits else []
+        tools = [TOOL] if "tools" in traits else []
         try:
             whole = self.rendered([*begun, *later], tools)
             return not whole.startswith(self.rendered(begun, tools))
@@ -185,38 +193,13 @@ class Chat:
             template = _NOW.sub(lambda call: repr(DAY.strftime(call[2])), template)
         how["template"] = template
         said = [spelling.as_read(message, self._thoughts) for message in messages]
-        if any(spelling.arguments_of(said)) and self._wants_text(said, tools, how):
+        if self._text_arguments is None and any(spelling.arguments_of(said)):
+            self._text_arguments = spelling.wants_text(
+                lambda told: self._render(told, tools, how), said
+            )
+        if self._text_arguments:
             said = [spelling.with_text_arguments(message) for message in said]
         return self._render(said, tools, how)
-
-    def _wants_text(
-        self,
-        said: Sequence[Message],
-        tools: Sequence[Mapping[str, Any]],
-        how: Mapping[str, Any],
-    ) -> bool:
-        """Tell whether the template joins the arguments of calls as text, or writes objects.
-
-        One that takes an object for text either fails, or shows it as Python does.
-        """
-        if self._text_arguments is not None:
-            return self._text_arguments
-        as_text = [spelling.with_text_arguments(message) for message in said]
-        try:
-            shown = self._render(said, tools, how)
-            if not any(repr(given) in shown for given in spelling.arguments_of(said)):
-                self._text_arguments = False
-                return False
-        except ConfigError:
-            shown = ""
-        try:
-            found = self._render(as_text, tools, how)
-        except ConfigError:  # said of the objects, as the data has them
-            return False
-        self._text_arguments = not shown or any(
-            spelling.in_json(given) in found for given in spelling.arguments_of(said)
-        )
-        return self._text_arguments
 
     def _render(
         self, said: Sequence[Message], tools: Sequence[Mapping[str, Any]], how: Mapping[str, Any]

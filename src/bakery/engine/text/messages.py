@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bakery.errors import ConfigError
@@ -60,6 +60,25 @@ def with_text_arguments(message: Message) -> Message:
     if not message.get("tool_calls"):
         return message
     return {**message, "tool_calls": [_as_text(call) for call in message["tool_calls"]]}
+
+
+def wants_text(render: Callable[[Sequence[Message]], str], said: Sequence[Message]) -> bool | None:
+    """Tell whether a template joins the arguments of calls as text, or writes objects.
+
+    One that takes an object for text either fails, or shows it as Python does. None: it takes
+    neither.
+    """
+    try:
+        shown = render(said)
+        if not any(repr(given) in shown for given in arguments_of(said)):
+            return False
+    except ConfigError:
+        shown = ""
+    try:
+        found = render([with_text_arguments(message) for message in said])
+    except ConfigError:
+        return False if shown else None
+    return not shown or any(in_json(given) in found for given in arguments_of(said))
 
 
 def in_json(arguments: Mapping[str, Any]) -> str:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bakery.data.rows import Row
 from bakery.engine.text import patterns, turns
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.spans import Targets, target_view
-from bakery.engine.text.unseen import unseen_in
+from bakery.engine.text.unseen import hides_thoughts, unseen_in
 from bakery.engine.text.views import Pair, Span, View
 from bakery.errors import ConfigError, StageError
 from bakery.records import Message, Prompt
@@ -72,7 +72,7 @@ def pairs_of(chat: Chat, row: Row, context: ContextSettings) -> list[Pair]:
     targets = _targets(row, shared, sides.first, context)
     if not targets:
         return []
-    refuse_unseen(chat, row, context, targets)
+    hides = refuse_unseen(chat, row, context, targets)
     key, last = str(row.number), max(targets)
     if len(targets) == 1 or not _changes(chat, row, sides, shared):
         pairs = [_text_pair(chat, row, key, sides, shared[: last + 1], targets)]
@@ -81,22 +81,27 @@ def pairs_of(chat: Chat, row: Row, context: ContextSettings) -> list[Pair]:
             _text_pair(chat, row, f"{key}.{at + 1}", sides, shared[: at + 1], {at: chosen})
             for at, chosen in sorted(targets.items())
         ]
+    if hides:
+        pairs = [replace(pair, teacher=_remarked(pair.teacher)) for pair in pairs]
     return [pair for pair in pairs if pair.num_targets]
 
 
 def refuse_unseen(
     chat: Chat, row: Row, context: ContextSettings, learnt: Collection[int] = ()
-) -> None:
+) -> bool:
     """Refuse a row whose context holds what the template leaves out: nobody would see it.
 
-    `learnt` are its turns that are targets: those are refused where they are looked for.
+    `learnt` are its turns that are targets: those are refused where they are looked for. Return
+    whether thoughts are left out, as many templates do on purpose.
     """
     sides = _sides(row, context)
     at = {len(sides.teacher) + index for index in learnt}
+    whole = (*sides.teacher, *sides.shared)
     try:
-        missing = unseen_in(chat, (*sides.teacher, *sides.shared), row.tools, at)
+        missing = unseen_in(chat, whole, row.tools, at)
+        hides = hides_thoughts(chat, whole, row.tools, at)
     except ConfigError:  # told where the row is rendered
-        return
+        return False
     if missing:
         raise RowRefused(
             row.number,
@@ -104,6 +109,11 @@ def refuse_unseen(
             hint="The model would never see it. Take it out, or choose a model whose template "
             "shows it.",
         )
+    return hides
+
+
+def _remarked(view: View) -> View:
+    return replace(view, remarks=(*view.remarks, turns.UNSEEN_THOUGHTS))
 
 
 def sampled_pair(

@@ -70,6 +70,8 @@ def target_view(
         elif place.behind_prompt:
             remarks += [turns.OTHERWISE]
         remarks += [place.remark]
+        is_marked = "</think>" in str(messages[index].get("content"))
+        remarks += [turns.UNKNOWN_MARKS] if is_marked and not turns.knows_marks(chat) else []
         spans += found
     kept = tuple(dict.fromkeys(remark for remark in remarks if remark))
     return View(tuple(ids), tuple(s for s in spans if s[0] < s[1]), kept)
@@ -246,8 +248,8 @@ def _marked(
             function = call.get("function", call)
             if "name" not in function:
                 raise StageError("a tool call has no function name")
-            marked, name = (call, "id") if marking.by_id else (function, "name")
-            marked[name] = mark("call", str(marked[name]), None)
+            where, name = (call, "id") if marking.by_id else (function, "name")
+            where[name] = mark("call", str(where[name]), None)
     return changed, pieces
 
 
@@ -274,9 +276,9 @@ def _place(
     begun = turns.begin(chat, messages, tools, index, text, (floor, first))
     then: Literal["end", "calls"] = "calls" if calls else "end"
     if not thoughts and not answers:
-        return _calling(chat, begun, text, (first, stop), parts)
+        return _calling(begun, text, (first, stop), parts)
     if not thoughts:
-        start, is_behind, remark = _spoken(chat, begun, text, first, content)
+        start, is_behind, remark = _spoken(chat.header(tools), begun, text, first, content)
         return _Place(start, stop, parts, then, is_behind, remark)
     tag = _tag_before(text, thoughts[0][0])
     if tag is not None and text.startswith(content.strip(), tag):
@@ -291,7 +293,6 @@ def _place(
 
 
 def _calling(
-    chat: Chat,
     begun: turns.Begin,
     text: str,
     place: tuple[int, int],
@@ -309,7 +310,7 @@ def _calling(
 
 
 def _spoken(
-    chat: Chat, begun: turns.Begin, text: str, first: int, content: str
+    header: str, begun: turns.Begin, text: str, first: int, content: str
 ) -> tuple[int, bool, str]:
     """Return where a text begins to be learnt, whether behind the generation prompt, a remark."""
     if mark := marks.opened(begun.lacks):
@@ -324,7 +325,7 @@ def _spoken(
         is_other = bool(text[begun.at : first].strip())
         return first, not is_other, turns.OTHERWISE if is_other else ""
     added = text[begun.at : first]
-    kind = turns.lead(chat.generation_prompt, added)
+    kind = turns.lead(header, added)
     if begun.at >= first or kind == "own":
         return begun.at, False, ""
     return first, False, turns.ADDED if kind == "thought" else turns.OTHERWISE
@@ -348,8 +349,10 @@ def _whole(
     if place.then == "nothing":
         return (first, stop), []
     tail, is_of_next = turns.tail(chat, "tool" if place.then == "calls" else "user")
-    if place.then == "calls":
+    if place.then == "calls" and (is_last or turns.ends_calls(chat)):
         end = next((n for n in range(stop, len(tokens.ids)) if tokens.ids[n] in chat.end_ids), -1)
+    elif place.then == "calls":
+        end = -1
     else:
         is_there = bool(tail) and text.startswith(tail, place.stop)
         end = bisect_left(tokens.begins, place.stop + len(tail)) - 1 if is_there else -1

@@ -13,12 +13,13 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from bakery.engine.text import marks
-from bakery.engine.text.chat import Chat
+from bakery.engine.text.chat import TOOL, Chat
 from bakery.errors import ConfigError
 from bakery.records import Message
 
 _MARK = "§"
 _ASKED: Message = {"role": "user", "content": "?"}
+_CUT_TAG = re.compile(r"[<\[][^<>\[\]\s]*\Z")
 _ROLES = ("assistant", "model", "bot", "gpt")
 
 NO_END = "with answers that have no end of turn to learn, as the chat template puts none there"
@@ -31,10 +32,21 @@ OPENED = (
     "with answers without a thought, though the generation prompt opens one: they are learnt where "
     "no answer begins in use (give them reasoning_content, or shut thinking in template_kwargs)"
 )
+UNKNOWN_MARKS = (
+    "with thoughts between <think> marks, which neither the chat template nor the tokenizer knows: "
+    "they are learnt as text (reasoning_content is written as the template has it)"
+)
+UNSEEN_THOUGHTS = "with thoughts in their context that the chat template leaves out, as in use"
 OTHERWISE = (
     "with answers that the chat template puts behind something else than its generation prompt: "
     "they are learnt where no answer begins in use"
 )
+
+
+def knows_marks(chat: Chat) -> bool:
+    """Tell whether <think> marks mean something to a model: to its template, or as tokens."""
+    known = chat.tokenizer.get_added_vocab()
+    return "</think>" in known or "</think>" in str(chat.tokenizer.chat_template)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +75,7 @@ def begin(
     `within` is what the messages before it take at least, and where its own first words are.
     """
     floor, first = within
-    header = chat.generation_prompt
+    header = chat.header(tools)
     if header and text.endswith(header, floor, first):
         return Begin(first)
     try:
@@ -73,6 +85,8 @@ def begin(
     if asked and text.startswith(asked):
         return Begin(len(asked))
     at = min(_shared(asked, text), first)
+    if (tag := _CUT_TAG.search(asked, 0, at)) is not None:  # both go on with a tag of their own
+        at = tag.start()
     if asked and at >= len(asked) - len(header) and at >= floor:
         return Begin(at, asked[at:])
     bare = header[: len(header) - len(marks.opened(header))]
@@ -122,6 +136,23 @@ def tail(chat: Chat, follows: str = "user") -> tuple[str, bool]:
 
 
 @lru_cache(maxsize=8)
+def ends_calls(chat: Chat) -> bool:
+    """Tell whether a turn that calls a tool ends before the tool's answer, as far as is known."""
+    call = {"type": "function", "id": "000000000", "function": {"name": _MARK, "arguments": {}}}
+    turns: list[Message] = [
+        _ASKED,
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "?", "tool_call_id": "000000000", "name": "now"},
+    ]
+    try:
+        text = chat.rendered(turns, [TOOL])
+    except ConfigError:
+        return True
+    behind = text.rpartition(_MARK)[2]
+    return _MARK not in text or bool(_to_end(chat, behind.rpartition("?")[0]))
+
+
+@lru_cache(maxsize=8)
 def thought_around(chat: Chat, mark: str = "") -> tuple[str, str] | None:
     """Return what the template writes before a thought and between it and the answer.
 
@@ -153,10 +184,10 @@ def _shared(one: str, other: str) -> int:
     return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def _answered(chat: Chat) -> tuple[str, int]:
+def _answered(chat: Chat, tools: Sequence[Mapping[str, Any]] = ()) -> tuple[str, int]:
     """Return a rendered answer, and where its text is; -1: nowhere."""
     try:
-        text = chat.rendered([_ASKED, {"role": "assistant", "content": _MARK}])
+        text = chat.rendered([_ASKED, {"role": "assistant", "content": _MARK}], tools)
     except ConfigError:
         return "", -1
     return text, text.rfind(_MARK)
@@ -170,14 +201,16 @@ def _to_end(chat: Chat, behind: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def own_lead(chat: Chat) -> str:
+def own_lead(chat: Chat, *, has_tools: bool = False) -> str:
     """Return what the model itself writes between the generation prompt and its text."""
-    text, at = _answered(chat)
+    tools = (TOOL,) if has_tools else ()
+    text, at = _answered(chat, tools)
     if at < 0:
         return ""
-    found = begin(chat, [_ASKED, {"role": "assistant", "content": _MARK}], (), 1, text, (0, at))
+    answer: Message = {"role": "assistant", "content": _MARK}
+    found = begin(chat, [_ASKED, answer], tools, 1, text, (0, at))
     added = text[found.at : at]
-    is_own = not found.lacks and lead(chat.generation_prompt, added) == "own"
+    is_own = not found.lacks and lead(chat.header(tools), added) == "own"
     return added if is_own else ""
 
 

@@ -61,6 +61,24 @@ def unseen_thoughts(chat: Chat, prompt: Prompt) -> Iterator[str]:
             yield f"message {number}"
 
 
+def hides_thoughts(
+    chat: Chat,
+    messages: Sequence[Message],
+    tools: Sequence[dict[str, Any]],
+    learnt: Collection[int] = (),
+) -> bool:
+    """Tell whether a thought in a conversation's context leaves no trace in its text."""
+    whole = None
+    for number, message in enumerate(messages):
+        if number in learnt or spelling.thought_key(message) is None:
+            continue
+        whole = whole or chat.rendered(messages, tools)
+        less = {key: value for key, value in message.items() if key not in spelling.THOUGHTS}
+        if _is_text(chat, [*messages[:number], less, *messages[number + 1 :]], tools, whole):
+            return True
+    return False
+
+
 def unseen_in(
     chat: Chat,
     messages: Sequence[Message],

@@ -20,6 +20,7 @@ from bakery.engine.sampling.speaker import Speaker
 from bakery.engine.teacher.examples import Example
 from bakery.engine.teacher.scoring import beginning
 from bakery.engine.teacher.teacher import Asked
+from bakery.engine.text import turns
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.pairs import (
     ContextSettings,
@@ -231,7 +232,8 @@ class Rounds:
         try:
             if row.needs_sampling:
                 self._check_room(row)
-                refuse_unseen(self.chat, row, self.context)
+                hides = refuse_unseen(self.chat, row, self.context)
+                self._counts.update([turns.UNSEEN_THOUGHTS] if hides else [])
                 self._open[len(self._examples)] = row
                 self._examples.append([])
                 return
