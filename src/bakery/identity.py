@@ -376,6 +376,7 @@ def _by_content(
 ) -> dict[str, Any]:
     """Return a generator with what its files hold in place of where they lie."""
     data = dict(generator)
+    data.pop("fallback", None)  # who may write, not what is asked
     path, text = data.pop("template_path", None), data.pop("template_content", None)
     if path is not None:
         text = templates[path]

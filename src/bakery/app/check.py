@@ -8,17 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import run
-from bakery.errors import BakeryError, ConfigError
+from bakery.app import run, writers
+from bakery.app.opening import Models
+from bakery.app.workbench import InRepository
+from bakery.errors import BakeryError, ConfigError, ModelError
 from bakery.plain import plain
-from bakery.records import ASK_A_MODEL
 from bakery.repo.files.names import INPUT
 from bakery.repo.git import plain_path
 from bakery.repo.look.check import forecast
 from bakery.repo.look.forecasts import Forecast, TargetForecast
 from bakery.repo.model_repo import ModelRepo
-from bakery.reporting import Reporter
+from bakery.reporting import Quiet, Reporter
 from bakery.settings import prefix
+from bakery.store import results
 
 if TYPE_CHECKING:
     from bakery.repo.plan.planned import Plan
@@ -82,16 +84,32 @@ def check(repo: ModelRepo, file: Path | None = None, *, sample: Reporter | None 
 
 def dry_run(repo: ModelRepo, stages: Sequence[str]) -> Checked:
     """Return what a run of what is added would make and take."""
-    plan = run.planned(repo, stages)
-    return Checked(INPUT, forecast(repo, plan, run.machine(plan)))
+    return Checked(INPUT, _forecast(repo, run.planned(repo, stages)))
 
 
 def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
     _check_rank(repo, plan)
-    found = forecast(repo, plan, run.machine(plan))
+    models = Models(InRepository(repo), plan.head.base, plan.head.parent, Quiet())
+    _check_answering(repo, plan, models)
+    asked = writers.asked_for(models, repo.store, plan)
+    for one in asked:
+        one.refuse()
+    real = {(one.target.name, one.source): one.writer for one in asked}
+    found = forecast(repo, plan, run.machine(plan), real)
+    said = dict.fromkeys(text for one in asked for text in one.warnings())
     unnamed = run.unnamed_end(plan.head.base) if plan.targets else None
-    warnings = (*found.warnings, *_unasked(repo, found), *([unnamed] if unnamed else ()))
+    warnings = (*found.warnings, *said, *([unnamed] if unnamed else ()))
     return replace(found, warnings=warnings, targets=tuple(_with_own_prompt(found, plan)))
+
+
+def _check_answering(repo: ModelRepo, plan: Plan, models: Models) -> None:
+    """Refuse what a run would refuse: an answering model that cannot be reached."""
+    for target in plan.targets:
+        if not results.is_done(repo.store.target(target.rollout.id)):
+            try:
+                models.expect(target.rollout)
+            except ModelError as error:
+                raise ConfigError(error.message, hint=error.hint) from error
 
 
 def _with_own_prompt(found: Forecast, plan: Plan) -> Iterator[TargetForecast]:
@@ -130,19 +148,3 @@ def _unadded(repo: ModelRepo, plan: Plan) -> Iterator[str]:
         for path, how in repo.git.statuses(sorted(set(map(plain_path, plan.sources)))).items():
             if how in ("??", "!!"):
                 yield f"{path} is not added yet: `bgit add {shlex.quote(path)}`"
-
-
-def _unasked(repo: ModelRepo, found: Forecast) -> Iterator[str]:
-    """Yield a sentence for each hosted model that this environment has no key or address for."""
-    from bakery.backends.endpoint import endpoint_for
-    from bakery.schema.model_names import kind_of
-
-    open_ones = [target for target in found.targets if target.stim.state != "complete"]
-    asked = [w.writer for target in open_ones for w in target.generators if w.type in ASK_A_MODEL]
-    for model in dict.fromkeys(name for name in asked if name != found.base):
-        kind = kind_of(model)
-        if kind == "hosted" or (kind == "word" and not repo.names_bake(model)):
-            reason = endpoint_for(model)
-            if isinstance(reason, str):
-                instead = f"{found.base} would write them instead"
-                yield f"{model} cannot write the questions: {reason}; {instead}"

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from bakery.app import gates
+from bakery.app import gates, writers
 from bakery.app.opening import Models
 from bakery.app.workbench import Workbench
 from bakery.card import Card
@@ -92,6 +92,10 @@ class Making:
         missing = [
             stage for stage in stages if any(results.done(f) is None for f in folders[stage])
         ]
+        for asked in writers.asked_for(self.models, store, plan):
+            asked.refuse()
+            for said in asked.warnings() if asked.in_place else ():
+                self.reporter.note(said)
         if missing:
             self.models.check_base()
         for target in plan.targets if "rollout" in missing else ():

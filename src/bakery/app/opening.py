@@ -15,7 +15,7 @@ from bakery.errors import ConfigError, ModelError
 from bakery.identity import BaseModelId, RolloutRequest
 from bakery.records import FAKE, ModelRef
 from bakery.reporting import Reporter
-from bakery.schema.model_names import HOSTED, kind_of
+from bakery.schema.model_names import GGUF, HOSTED, kind_of
 
 if TYPE_CHECKING:
     from bakery.backends.base import QuestionWriter, Sampler
@@ -130,11 +130,27 @@ class Models:
         base, instead = self._base_id.name, None
         found = None if name is None else self._named(name)
         if name is not None and found is None:
-            answer = "no endpoint is asked" if self._offline else hosted.writer_for(name)
+            answer = self.cannot_ask(name) or hosted.writer_for(name)
             if not isinstance(answer, str):
                 return answer, None
             instead = f"{name} cannot write the questions: {answer}; {base} writes them instead"
         return writers.writer_for(found or self.bare()), instead
+
+    def is_hosted(self, name: str | None) -> bool:
+        """Tell whether an endpoint is meant where a writer is called so."""
+        if name in (None, FAKE, self._base_id.name):
+            return False
+        kind = kind_of(str(name))
+        return kind == "hosted" or (kind == "word" and not self._bench.names_bake(str(name)))
+
+    def cannot_ask(self, name: str) -> str | None:
+        """Return why an endpoint cannot be asked for questions here; None: it can."""
+        from bakery.backends import endpoint
+
+        found = endpoint.endpoint_for(name)
+        return (
+            "no endpoint is asked" if self._offline else found if isinstance(found, str) else None
+        )
 
     def sampler(self, request: RolloutRequest) -> Sampler:
         """Return who answers, as a request says."""
@@ -154,8 +170,21 @@ class Models:
         """Refuse a request whose answering model is not available, before anything is loaded."""
         if request.model is not None and request.model.startswith(HOSTED):
             _endpoint(request.model)
+        elif request.model not in (None, FAKE):
+            self._check_here(str(request.model))
         elif request.parent is not None and request.parent != self._parent:
             self._bench.weights(request.parent)
+
+    def _check_here(self, name: str) -> None:
+        """Refuse a path that leads to no model; what the hub has is found out when it is loaded."""
+        from bakery.engine.bases import bases
+
+        is_path = name.startswith((".", "/", "~")) or name.endswith(GGUF)
+        if is_path and not bases.is_here(self._bench.root / name):
+            raise ConfigError(
+                f"{name} cannot answer: there is no such model",
+                hint="A folder with a config.json, or a .gguf file; paths count from input.yml.",
+            )
 
     def content(self, model: str) -> str | None:
         """Return the digest of an answering model that is a folder or file; None for others."""
@@ -177,7 +206,7 @@ class Models:
         kind = kind_of(name)
         if kind == "base" or name == self._base_id.name:
             return self.bare()
-        if kind == "hosted" or (kind == "word" and not self._bench.names_bake(name)):
+        if self.is_hosted(name):
             return None
         if kind in ("bake", "word"):
             bake = self._bench.find_model(name)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import looking
+from bakery.app import looking, writers
 from bakery.app.gates import WAIVERS as WAIVERS
 from bakery.app.making import Making
 from bakery.app.opening import Models
@@ -132,6 +132,15 @@ def run(
     else:
         commit = repo.record(plan, made.result, launched=launched, reporter=reporter)
     return replace(made, commit=commit, is_current=repo.state().parent == made.model)
+
+
+def put_aside(repo: ModelRepo, stages: Sequence[str], *, reporter: Reporter) -> None:
+    """Put aside what another wrote than was asked for, so that a run has it written anew."""
+    if "stim" not in stages:
+        raise ConfigError("--again has questions written anew: it goes with stim")
+    plan = planned(repo, stages)
+    models = Models(InRepository(repo), plan.head.base, plan.head.parent, reporter)
+    writers.put_aside(repo, models, plan, reporter)
 
 
 def compare(

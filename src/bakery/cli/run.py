@@ -29,6 +29,12 @@ from bakery.ui.progress import reporter
     "revert, or where its configuration is committed again.",
 )
 @click.option(
+    "--again",
+    is_flag=True,
+    help="Have questions written anew that the base wrote, as the hosted model that was asked for "
+    "them could not be reached. They, and what came of them, are kept aside.",
+)
+@click.option(
     "--detach",
     "-d",
     is_flag=True,
@@ -63,6 +69,7 @@ from bakery.ui.progress import reporter
 def run(
     stages: tuple[str, ...],
     force: bool,
+    again: bool,
     detach: bool,
     now: bool,
     no_wait: bool,
@@ -88,6 +95,8 @@ def run(
         show_check(check.dry_run(repo, chosen), as_json=as_json)
         return
     with reporter() as notes:
+        if again:
+            app.put_aside(repo, chosen, reporter=notes)
         if detach:
             begun = jobs.launch(repo, chosen, force=force, at_once=now, allow=allow, reporter=notes)
         else:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bakery.backends.base import QuestionWriter
+from bakery.errors import ConfigError
 from bakery.records import Prompt
 
 OpenWriter = Callable[[str | None], tuple[QuestionWriter, str | None]]
@@ -54,6 +55,23 @@ class Task:
     """What is kept with the questions about where they come from."""
     before: Mapping[str, int] = field(default_factory=dict)
     """How the replies of the rounds before `first` were judged, by `ACCEPTED` or the reason."""
+
+
+def opened(task: Task) -> QuestionWriter:
+    """Return who writes for a generator; where that is another than was asked for, it is said.
+
+    With `fallback: false` it is refused.
+    """
+    model = task.generator.get("model")
+    writer, instead = task.open_writer(model)
+    if instead and not task.generator.get("fallback", True):
+        raise ConfigError(
+            f"{instead.split(';')[0]}, and its generator says `fallback: false`",
+            hint="Set it in the environment, or take `fallback: false` out.",
+        )
+    if instead:
+        task.note(instead)
+    return writer
 
 
 class Generator(Protocol):

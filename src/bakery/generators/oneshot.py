@@ -12,7 +12,7 @@ from string import Template
 
 from bakery.backends.base import QuestionWriter, Reply, Wish
 from bakery.generators import replies
-from bakery.generators.base import Round, Task, normal
+from bakery.generators.base import Round, Task, normal, opened
 from bakery.generators.judge import INSTRUCTION, MOST_CHARS
 from bakery.records import Prompt
 
@@ -53,9 +53,7 @@ def write(task: Task) -> Iterator[Round]:
     wanted, have = task.generator["numq"], len(task.own)
     if have >= wanted:
         return
-    writer, instead = task.open_writer(task.generator.get("model"))
-    if instead:
-        task.note(instead)
+    writer = opened(task)
     if task.template is not None and writer.speaks_as_user:
         which = task.generator.get("template_path", "in input.yml")
         task.note(f"{writer.name} writes questions by itself: template {which} is not read")

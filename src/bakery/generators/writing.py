@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from bakery.backends.base import QuestionWriter, Reply, UserVoice, Wish
 from bakery.generators import judge, oneshot, ways
-from bakery.generators.base import ACCEPTED, Round, Task, normal
+from bakery.generators.base import ACCEPTED, Round, Task, normal, opened
 from bakery.generators.sieve import SURPLUS, Sieve, Sifted, left_out, tried
 from bakery.generators.ways import Tried, Way
 from bakery.records import Prompt
@@ -35,9 +35,7 @@ def write(task: Task) -> Iterator[Round]:
     """Yield rounds until `numq` questions exist that nobody wrote before, or the writer is dry."""
     if len(task.own) >= task.generator["numq"]:
         return
-    writer, instead = task.open_writer(task.generator.get("model"))
-    if instead:
-        task.note(instead)
+    writer = opened(task)
     yield from _Writing(task, writer).rounds()
 
 

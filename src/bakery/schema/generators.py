@@ -62,6 +62,13 @@ class _Asked(Section):
     ] = None
     max_tokens: MaxTokens = None
     rollout_with_conditioned: Conditioned = False
+    fallback: Annotated[
+        bool,
+        Field(
+            description="Whether the base writes in the place of a hosted `model` that cannot be "
+            "asked here. `false` makes that an error. Not part of the id."
+        ),
+    ] = True
 
 
 class OneshotQuestions(_Asked):

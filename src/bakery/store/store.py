@@ -84,15 +84,20 @@ class Store:
 
     def put(self, draft: Path, folder: Path) -> None:
         """Move a whole folder to its place; what lay there, begun or damaged, is kept aside."""
+        self.put_aside(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft.rename(folder)
+        sync_folder(folder.parent)
+
+    def put_aside(self, folder: Path) -> None:
+        """Keep a folder out of its place, where nothing looks for it."""
         if folder.exists():
             name, number = "-".join(folder.relative_to(self.root).parts), 1
             while (aside := self.root / "replaced" / f"{name}-{number}").exists():
                 number += 1
             aside.parent.mkdir(parents=True, exist_ok=True)
             folder.rename(aside)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft.rename(folder)
-        sync_folder(folder.parent)
+            sync_folder(folder.parent)
 
     @contextmanager
     def lock(

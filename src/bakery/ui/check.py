@@ -79,7 +79,8 @@ def _target(target: TargetForecast, sign: str) -> Table:
 def _writing(writing: Writing) -> str:
     wanted = "all" if writing.wanted is None else str(writing.wanted)
     share = "" if writing.share is None else f" ({100 * writing.share:.0f} %)"
-    return f"{wanted}{share} {writing.type}, from {writing.writer}"
+    asked = f", not {writing.asked}" if writing.asked else ""
+    return f"{wanted}{share} {writing.type}, from {writing.writer}{asked}"
 
 
 def _bake(bake: BakeForecast, sign: str) -> Table:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from bakery import held_out
@@ -16,11 +17,19 @@ from bakery.identity import BakeRequest
 from bakery.records import Prompt, questions_of
 from bakery.repo.look import estimates, progress
 from bakery.repo.look.estimates import Machine
-from bakery.repo.look.forecasts import BakeForecast, Cost, Forecast, TargetForecast, Writing
+from bakery.repo.look.forecasts import (
+    BakeForecast,
+    Cost,
+    Forecast,
+    TargetForecast,
+    Writer,
+    Writing,
+)
 from bakery.repo.look.progress import StageStatus
 from bakery.repo.look.rates import Rates
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan.planned import Plan, PlannedTarget
+from bakery.schema.model_names import BASE
 from bakery.store import job, results
 from bakery.store.store import Store
 
@@ -28,8 +37,17 @@ States = Mapping[tuple[str, str], StageStatus]
 """How far each stage is, by its kind and name."""
 
 
-def forecast(repo: ModelRepo, plan: Plan, machine: Machine | None = None) -> Forecast:
-    """Return what a plan would make and take.
+Writers = Mapping[tuple[str, int], Writer]
+"""Who writes for the generators that ask another, by their target's name and their place."""
+
+
+def forecast(
+    repo: ModelRepo,
+    plan: Plan,
+    machine: Machine | None = None,
+    writers: Writers = MappingProxyType({}),
+) -> Forecast:
+    """Return what a plan would make and take. `writers` are those that are not of this machine.
 
     Where nothing was measured yet, times go by `machine`, and memory always does; None: it is not
     known.
@@ -38,7 +56,7 @@ def forecast(repo: ModelRepo, plan: Plan, machine: Machine | None = None) -> For
     found = progress.stages(repo.store, plan, jobs)
     states: States = {(stage.stage, stage.name): stage for stage in found}
     rates = Rates.measured(repo.store)
-    targets = tuple(_target(t, plan, states) for t in plan.targets)
+    targets = tuple(_target(t, plan, states, writers) for t in plan.targets)
     bake = _bake(plan, targets, repo.store, states) if plan.bake else None
     head, cost = plan.head, _cost(targets, bake, plan.bake, rates)
     if machine is not None:
@@ -68,7 +86,7 @@ def _missing(store: Store, plan: Plan) -> Iterator[str]:
             yield f"the answers of {share.name} are not in this clone's store: `bgit import DIR`"
 
 
-def _target(target: PlannedTarget, plan: Plan, states: States) -> TargetForecast:
+def _target(target: PlannedTarget, plan: Plan, states: States, writers: Writers) -> TargetForecast:
     generators = target.stim.generators
     wanted = [questions_of(generator) for generator in generators]
     stim, rollout = states["stim", target.name], states["rollout", target.name]
@@ -85,8 +103,8 @@ def _target(target: PlannedTarget, plan: Plan, states: States) -> TargetForecast
         student=described(target.student),
         questions=questions,
         generators=tuple(
-            Writing(g["type"], _writer(g, plan), n, n / total if n and total else None)
-            for g, n in zip(generators, wanted, strict=True)
+            _writing(g, n, total, writers.get((target.name, at)) or _writer(g, plan, stim))
+            for at, (g, n) in enumerate(zip(generators, wanted, strict=True))
         ),
         answers=rollout.done if rollout.state == "complete" else answers,
         per_question=each,
@@ -97,16 +115,25 @@ def _target(target: PlannedTarget, plan: Plan, states: States) -> TargetForecast
     )
 
 
-def _writer(generator: Mapping[str, Any], plan: Plan) -> str:
+def _writing(
+    generator: Mapping[str, Any], wanted: int | None, total: int | None, writer: Writer
+) -> Writing:
+    share = wanted / total if wanted and total else None
+    return Writing(generator["type"], writer.name, wanted, share, writer.asked, writer.rest)
+
+
+def _writer(generator: Mapping[str, Any], plan: Plan, stim: StageStatus) -> Writer:
     match generator["type"]:
         case "hardcoded":
-            return "input.yml"
+            return Writer("input.yml")
         case "persona":
-            return "the set of personas"
+            return Writer("the set of personas")
         case "from_dataset":
-            return str(generator["dataset"])
+            return Writer(str(generator["dataset"]))
         case _:
-            return str(generator.get("model") or plan.head.base.name)
+            named = generator.get("model")
+            name = plan.head.base.name if named in (None, BASE) else str(named)
+            return Writer(name, None, None if stim.state == "complete" else name)
 
 
 def described(prompt: Prompt) -> str:

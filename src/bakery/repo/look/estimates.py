@@ -89,7 +89,7 @@ def _asking(
     counts = [w.wanted for w in asked]
     if not asked:
         return NOTHING
-    if None in counts:
+    if None in counts or any(w.rest != plan.head.base.name for w in asked):
         return None
     count = sum(n for n in counts if n is not None) - target.stim.done
     embedded = plan.head.base.name.startswith("tiny-")

@@ -9,16 +9,32 @@ from bakery.repo.look.progress import StageStatus
 
 
 @dataclass(frozen=True, slots=True)
+class Writer:
+    """Who writes questions: by name, by who was asked for where that is another, and of the rest.
+
+    `rest` is who writes what is not there yet. None: all of it is, or no model writes it.
+    """
+
+    name: str
+    asked: str | None = None
+    rest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Writing:
     """What one generator is asked for."""
 
     type: str
     writer: str
-    """A model, or where the questions stand."""
+    """The model that really writes, or wrote, or where the questions stand."""
     wanted: int | None
     """None: all that its data set has."""
     share: float | None
     """Of the target's questions; None: not known before they are drawn."""
+    asked: str | None = None
+    """Who was asked to write. None: who does."""
+    rest: str | None = None
+    """Who writes what is not there yet. None: all of it is, or no model writes it."""
 
 
 @dataclass(frozen=True, slots=True)

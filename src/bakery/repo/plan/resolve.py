@@ -65,6 +65,8 @@ def _generator_data(generator: schema.Generator, head: Head, defaults: Defaults)
     """Return what shapes the questions; what is said twice or changes nothing is not in it."""
     data: dict[str, Any] = generator.model_dump(exclude_none=True, mode="json")
     writer = head.models.get(data.get("model", ""))
+    if data.get("fallback"):
+        del data["fallback"]
     if not data["rollout_with_conditioned"]:
         del data["rollout_with_conditioned"]
     if generator.type in ("hardcoded", "from_dataset", "persona"):
