@@ -201,6 +201,7 @@ class Making:
             with self._locked(folder, stage):
                 if (done := results.done(folder)) is None:
                     return make()
+        results.freshen(folder)
         count: int = done["count"]
         return count
 
@@ -275,6 +276,7 @@ class Making:
     def _kept(self, folder: Path) -> dict[str, Any]:
         """A bake that is recorded without training must still be the bytes it was."""
         result = results.checked_result(folder)
+        results.freshen(folder)
         self.reporter.note(
             f"{self.plan.bake_name} is in the store already, digest "
             f"{result['digest'][:16]} checked{self.bench.to_train_again}"

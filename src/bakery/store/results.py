@@ -6,7 +6,9 @@ A stage appends rows as they come, and writes `done.json` last: what has it is c
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,6 +91,12 @@ def seen(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
+
+
+def freshen(folder: Path) -> None:
+    """Show `bgit gc` that a folder is used by a run, which does not change it."""
+    with suppress(OSError):  # a store that may only be read
+        os.utime(folder)
 
 
 def stimuli(folder: Path) -> list[Stimulus]:

@@ -20,7 +20,7 @@ from bakery.repo.files import block as recorded
 from bakery.repo.files import hosted, state
 from bakery.repo.files.hosted import Former
 from bakery.repo.files.names import RECIPE
-from bakery.repo.files.split import CLOSE, OPEN, split
+from bakery.repo.files.split import CLOSE, OPEN, id_of, split
 from bakery.yaml import reader
 from bakery.yaml.writer import dump
 
