@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+from bakery import json_file
 from bakery.errors import ConfigError, StageError
 
 Message: TypeAlias = dict[str, Any]
@@ -169,15 +171,18 @@ def append_rows(path: Path, rows: Iterable[Any]) -> None:
         os.fsync(file.fileno())
 
 
-def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
-    """Return the rows of a JSON-lines file; a torn last line does not count."""
-    return [_to_row(data, row_type, path, number) for number, data in _lines(path)]
+def read_rows(path: Path, row_type: type[Row], *, strict: bool = True) -> list[Row]:
+    """Return the rows of a JSON-lines file; a torn last line does not count.
+
+    `strict`: no number may be NaN.
+    """
+    return [_to_row(data, row_type, path, number) for number, data in _lines(path, strict)]
 
 
 def write_atomic(path: Path, text: str) -> None:
     """Replace a whole file, so that a reader sees the old text or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with draft.open("w", encoding="utf-8", newline="\n") as file:
             file.write(text)
@@ -207,19 +212,18 @@ def _filled(row: Any) -> dict[str, Any]:
     return {key: value for key, value in asdict(row).items() if key not in absent}
 
 
-def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+def _lines(path: Path, strict: bool) -> Iterator[tuple[int, Any]]:
     if not path.exists():
         return
-    raw = path.read_bytes()
-    complete = raw[: raw.rfind(b"\n") + 1]
-    for number, line in enumerate(complete.split(b"\n")[:-1], start=1):
-        try:
-            yield number, json.loads(line.decode("utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise StageError(
-                f"{path}:{number} is not JSON: {getattr(error, 'msg', error)}",
-                hint="Delete that line (its result is made again) and run the same command.",
-            ) from error
+    number = 0
+    try:
+        for number, line in json_file.lines(path):
+            yield number, json_file.parse(line, strict=strict)
+    except json_file.DamagedError as error:
+        raise StageError(
+            f"{path}:{number or 1} is damaged: {error}",
+            hint="Delete that line (its result is made again) and run the same command.",
+        ) from error
 
 
 def _to_row(data: Any, row_type: type[Row], path: Path, number: int) -> Row:

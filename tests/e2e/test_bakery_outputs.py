@@ -103,8 +103,8 @@ def test_a_damaged_checkpoint_is_called_so(given, capsys):
     (weights,) = Path("out/checkpoint-2").glob("adapter_model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-100])
     refused = typed(capsys, *given, "--resume_from_checkpoint", "out/checkpoint-2")
-    assert refused.code == 4
-    assert "a weights file is damaged" in refused.err
+    assert refused.code == 2
+    assert "checkpoint-2 is no whole checkpoint: adapter_model.safetensors: it has" in refused.err
     assert "disk" not in refused.err
 
 

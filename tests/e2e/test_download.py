@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -133,7 +134,9 @@ def test_nothing_is_overwritten_without_force(typist: Typist) -> None:
     assert (typist.root / "mine/notes.txt").read_text(encoding="utf-8") == "mine"
     typist.must("download", "--out", "twice")
     (typist.root / "twice/README.md").write_text("old", encoding="utf-8")
-    (typist.root / ".twice.999999999.tmp").mkdir()  # of a download that was killed
+    left = typist.root / ".twice.999999999.tmp"  # of a download that was killed
+    left.mkdir()
+    os.utime(left, (0, 0))
     typist.must("download", "--out", "twice", "--force")
     assert (typist.root / "twice/README.md").read_text(encoding="utf-8") != "old"
     assert not list(typist.root.glob(".*.tmp"))

@@ -74,7 +74,7 @@ def test_a_bad_line_in_the_middle_is_named(tmp_path, line):
     path = tmp_path / "rows.jsonl"
     records.append_rows(path, [ONE])
     path.write_bytes(path.read_bytes() + line + b"\n")
-    with pytest.raises(StageError, match=r"rows\.jsonl:2 is not JSON"):
+    with pytest.raises(StageError, match=r"rows\.jsonl:2 is damaged: it "):
         records.read_rows(path, Stimulus)
 
 

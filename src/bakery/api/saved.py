@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bakery import json_file
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import BaseModelId, file_digest
 from bakery.records import ModelRef
-from bakery.store import results
+from bakery.store import drafts, results
 
 OWNER, REPO = "python", "bakes"
 """What a bake that no repository has is called by, in front of its own name."""
@@ -33,7 +34,7 @@ def older(folder: Path, base: BaseModelId) -> Older:
 
     A bake is known by its id, so its weights have to be those that its bake.json names.
     """
-    from bakery.engine.models import adapter_folder
+    from bakery.engine.models import adapter_check, adapter_folder
 
     if not folder.is_dir():
         raise ModelError(f"parent: there is no folder {folder}")
@@ -59,6 +60,9 @@ def older(folder: Path, base: BaseModelId) -> Older:
     own = adapter_folder.slices(folder)[-1].bake_id
     if own != found["bake_id"] or not _has_weights(folder, found):
         raise ModelError(f"the weights in {folder} are not those that {record} names")
+    chain, whole = [(own, found["training"]["r"])], found.get("parent") is None
+    hint = "Take the bake anew: from Bake.save, or with `bgit download`."
+    adapter_check.check(folder, chain, whole=whole, hint=hint)
     step = int(folder.name) if folder.name.isdecimal() else int(found["step"])
     return Older(ModelRef(OWNER, REPO, f"bake_{own}", step), folder)
 
@@ -93,22 +97,23 @@ def is_there(target: Path, bake_id: str) -> bool:
 
 def save(bake: Path, adapter: Path, target: Path) -> None:
     """Copy an adapter, with the figures of its bake, to a folder that is not there or empty."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    from bakery.engine.models import adapter_check
+
+    adapter_check.check(adapter, None)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(adapter, draft)
-        for name in _FILES:
-            shutil.copy2(bake / name, draft / name)
-        if target.is_dir():
-            target.rmdir()  # empty, or it would have been refused
-        draft.rename(target)
+        with drafts.draft(target.parent, target.name) as folder:
+            made = folder / "made"
+            shutil.copytree(adapter, made)
+            for name in _FILES:
+                shutil.copy2(bake / name, made / name)
+            if target.is_dir():
+                target.rmdir()  # empty, or it would have been refused
+            made.rename(target)
     except OSError as error:
         raise StageError(
             f"{target} cannot be written: {error.strerror or error}",
             hint=f"The bake itself is kept in {adapter}.",
         ) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _record(path: Path) -> Mapping[str, Any]:
@@ -119,6 +124,8 @@ def _record(path: Path) -> Mapping[str, Any]:
         or not isinstance(found.get("base"), dict)
         or not isinstance(found["base"].get("digest"), str)
         or not isinstance(found.get("step"), int)
+        or not isinstance(found.get("training"), dict)
+        or not json_file.is_whole(found["training"].get("r"), 1)
         or not all(isinstance(found.get(key), str) for key in ("bake_id", "digest"))
     ):
         raise ModelError(f"{path} is damaged: it is not what a bake writes")

@@ -6,14 +6,14 @@ adapter or a model that no repository knows.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import run, workbench
+from bakery import json_file
+from bakery.app import run, stored
 from bakery.conversation import Voice
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, ModelError, RepoError
@@ -89,7 +89,7 @@ def find(repo: ModelRepo | None, name: str, *, base: str | None = None) -> Meant
     of = repo.state().base
     if recorded is None:
         return Meant(of.name, of)
-    weights = workbench.weights(repo, recorded.model)
+    weights = stored.weights(repo, recorded.model)
     return Meant(str(recorded.model), of, weights, recorded)
 
 
@@ -309,12 +309,9 @@ def _base(folder: Path) -> BaseModelId:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{path} is not JSON: {error}") from error
-    if not isinstance(data, Mapping):
-        raise ModelError(f"{path} is not a JSON object")
-    return data
+        return json_file.load_object(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} is damaged: {error}") from error
 
 
 def _is_embedded(name: str) -> bool:

@@ -5,7 +5,6 @@ Made beside their place and renamed into it, so nobody ever sees half of one.
 
 from __future__ import annotations
 
-import glob
 import gzip
 import os
 import re
@@ -19,9 +18,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-import psutil
-
-from bakery.app import model_card, workbench
+from bakery.app import model_card, stored
 from bakery.app.model_card import Exported, Form, Weights
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, RepoError, StageError
@@ -33,6 +30,7 @@ from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
+from bakery.store import drafts
 from bakery.store.results import METRICS, RESULT, WEIGHTS
 
 if TYPE_CHECKING:
@@ -116,7 +114,7 @@ def export(repo: ModelRepo, bake: RecordedBake, wanted: Wanted, reporter: Report
     _refuse_made_up(repo, bake)
     path, form = wanted.place(bake)
     _check_free(path, form, force=wanted.force)
-    source = workbench.weights(repo, bake.model)
+    source = stored.weights(repo, bake.model)
     name = path.name
     for ending in ARCHIVE_ENDINGS:
         name = name.removesuffix(ending)
@@ -304,21 +302,13 @@ def _is_export_name(name: str) -> bool:
 @contextmanager
 def _draft(path: Path) -> Iterator[Path]:
     """Yield a folder beside a path; it is gone afterwards, with what was left in it."""
-    beside = path.absolute().parent
-    for left in beside.glob(f".{glob.escape(path.name)}.*.tmp"):  # of a process that was killed
-        pid = left.name.split(".")[-2]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = beside / f".{path.name}.{os.getpid()}.tmp"
     try:
-        folder.mkdir()
-        yield folder
+        with drafts.draft(path.absolute().parent, path.name) as folder:
+            yield folder
     except OSError as error:
         raise StageError(
             f"the export cannot be written: {error}", hint="Is the disk full? Nothing was changed."
         ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _move(made: Path, path: Path) -> None:

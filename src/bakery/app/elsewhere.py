@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bakery import json_file
 from bakery.app import unpacking
 from bakery.errors import ModelError, StageError
 from bakery.identity import file_digest
@@ -94,9 +94,9 @@ def _claims(path: Path) -> set[str]:
         return {path.parent.name} if _is_id(path.parent.name) else set()
     claims = {path.parent.parent.name} if _is_id(path.parent.parent.name) else set()
     try:
-        rows = json.loads((path.parent / "slices.json").read_text(encoding="utf-8"))
+        rows = json_file.load_list(path.parent / "slices.json", most=json_file.MB)
         claims.add(str(rows[-1]["bake_id"]))
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError):
         pass  # Not of ours, or not whole: the digest decides alone.
     return claims
 

@@ -26,7 +26,6 @@ from bakery.records import write_atomic
 from bakery.repo.look.needed import Needed
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
-from bakery.store.findings import is_alive
 from bakery.store.store import BusyError, Store
 
 ASIDE, MOVED = "gc-", "moved.json"
@@ -73,19 +72,31 @@ def gc(
 
     `also` are other repositories of this store; `paid`: what came from an endpoint, too.
     """
-    store, before = repo.store, _moment(repo, prune)
-    _undo(store, reporter)
+    before = _moment(repo, prune)
+    with repo.store.lock(repo.store.root / "gc", "bgit gc"):
+        _undo(repo.store, reporter)
+        return _collect(repo, before, paid, also, dry_run, reporter)
+
+
+def _collect(
+    repo: ModelRepo,
+    before: float,
+    paid: bool,
+    also: Sequence[Path],
+    dry_run: bool,
+    reporter: Reporter,
+) -> Collected:
     with reporter.doing("reading what branches, reflogs and jobs need"):
         needed = gc_needs.of_store(repo, also)
     if why := _unsure(repo, needed, also):
         reporter.note(why)
-    found = gc_left.left(store, needed, sure=why is None, before=before, paid=paid)
+    found = gc_left.left(repo.store, needed, sure=why is None, before=before, paid=paid)
     gone = [left for left in found if left.kept is None]
     kept = [left for left in found if left.kept is not None]
     if not dry_run:
         gone, others = remove(repo, gone, also)
         kept += others
-    return Collected(store.root, tuple(gone), tuple(kept), dry_run)
+    return Collected(repo.store.root, tuple(gone), tuple(kept), dry_run)
 
 
 def unneeded(repo: ModelRepo) -> tuple[list[Left], bool]:
@@ -188,11 +199,8 @@ def _put_back(store: Store, aside: Path, place: Path) -> None:
 
 
 def _undo(store: Store, reporter: Reporter) -> None:
-    """Put back what a collection that was killed had moved aside."""
+    """Put back what a collection that was killed had moved aside: there is never a second one."""
     for aside in sorted(store.root.glob(f"{ASIDE}*")):
-        pid = aside.name.removeprefix(ASIDE)
-        if not pid.isdigit() or is_alive(int(pid)):
-            continue
         try:
             places = json_file.load_list(aside / MOVED)
         except (DamagedError, OSError) as error:

@@ -16,20 +16,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bakery.app import elsewhere, unpacking
+from bakery import json_file
+from bakery.app import elsewhere, stored, unpacking
 from bakery.app.elsewhere import Found, Need
 from bakery.errors import BakeryError, ConfigError, ModelError, StageError
 from bakery.identity import file_digest
+from bakery.json_file import DamagedError
 from bakery.records import ModelRef, write_atomic
 from bakery.repo.files.names import INPUT
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
-from bakery.store import results
+from bakery.store import drafts, results
 from bakery.store.results import DONE, METRICS, REQUEST, RESULT, STIMULI, TRAJECTORIES, WEIGHTS
 
 _LEFTOVER_AGE_S = 86_400
+_FIGURES_MOST = 256 * json_file.MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +184,7 @@ def _staged(repo: ModelRepo, need: Need, path: Path, draft: Path) -> Path:
     if file_digest(draft / need.main) != need.digest:
         raise ModelError(f"{path} changed while it was being copied", hint="Nothing was taken.")
     if need.model is not None:
-        _complete_weights(repo, need.bake, draft)
+        _complete_weights(repo, need.bake, draft, path)
         _keep_metrics(path, draft)
         return draft
     for beside in unpacking.BESIDE:
@@ -213,10 +216,13 @@ def _request(repo: ModelRepo, need: Need) -> Mapping[str, Any] | None:
     return None
 
 
-def _complete_weights(repo: ModelRepo, bake: RecordedBake, draft: Path) -> None:
-    """Write what belongs beside weights: from the recipe, never from where they came."""
+def _complete_weights(repo: ModelRepo, bake: RecordedBake, draft: Path, path: Path) -> None:
+    """Write what belongs beside weights, from the recipe; refuse those that no bake leaves.
+
+    A stranger's recipe may name any weights by their digest.
+    """
     from bakery.engine.bases import bases
-    from bakery.engine.models import adapter_folder
+    from bakery.engine.models import adapter_check, adapter_head
 
     chain, lost = show.ancestry(repo.lineage(), bake)
     if lost is not None:
@@ -224,15 +230,22 @@ def _complete_weights(repo: ModelRepo, bake: RecordedBake, draft: Path) -> None:
             f"{bake.name} was baked on {lost}, which no branch here has",
             hint="`git fetch` the branch that has it first.",
         )
-    base = repo.state().base
-    named = bases.unpacked_at(base) or base.name
-    adapter_folder.write_config(draft, base=named, revision=base.revision)
-    rows, start = [], 0
-    for ancestor in chain:
-        stop = start + int(ancestor.data["training"]["r"])
-        rows.append(adapter_folder.Slice(ancestor.id, start, stop))
-        start = stop
-    adapter_folder.write_slices(draft, rows)
+    try:
+        found = adapter_head.read(draft / WEIGHTS)
+        adapter_head.check_numbers(draft / WEIGHTS)
+        with suppress(ModelError):  # The base is not here: it is compared when it is loaded.
+            base = repo.state().base
+            adapter_check.check_fits(found, bases.locate(base.name, base.revision)[0])
+        stored.write_beside(repo, bake, draft)
+        ranks = [(link.id, link.rank) for link in chain]
+        for damage in adapter_check.damages(draft, ranks):
+            raise DamagedError(damage.why)
+    except DamagedError as error:
+        raise ModelError(
+            f"{path} is not an adapter of {bake.name}: {error}",
+            hint="recipe.yml names these very bytes: whoever made them made them so. Nothing was "
+            "taken.",
+        ) from error
 
 
 def _keep_metrics(path: Path, draft: Path) -> None:
@@ -240,8 +253,9 @@ def _keep_metrics(path: Path, draft: Path) -> None:
     for folder in (path.parent, path.parent.parent):
         figures = folder / METRICS
         if not figures.is_symlink() and figures.is_file():
-            with suppress(ValueError, RecursionError):
-                rows = [json.loads(line) for line in figures.read_text("utf-8").splitlines()]
+            with suppress(ValueError):
+                found = json_file.lines(figures, most=_FIGURES_MOST)
+                rows = [json_file.parse(line, strict=False) for _, line in found]
                 text = "".join(json.dumps(row) + "\n" for row in rows if isinstance(row, dict))
                 write_atomic(draft / METRICS, text)
                 return
@@ -296,13 +310,8 @@ def _dumped(data: Mapping[str, Any]) -> str:
 @contextmanager
 def _staging(repo: ModelRepo) -> Iterator[Path]:
     """Yield a folder on the store's own disk; it is gone afterwards."""
-    for left in repo.store.root.glob("import-*"):  # of an import that was killed
+    for left in repo.store.root.glob("import-*"):  # by their process's number, of before
         if time.time() - left.stat().st_mtime > _LEFTOVER_AGE_S:
             shutil.rmtree(left, ignore_errors=True)
-    folder = repo.store.root / f"import-{os.getpid()}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
+    with drafts.draft(repo.store.root, "import") as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

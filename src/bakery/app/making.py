@@ -251,7 +251,7 @@ class Making:
         beside = folder.with_name(f"{folder.name}.again")
         result = self._train(request, beside)
         old, new = before["digest"], result["digest"]
-        if old == new and _is_whole(folder):
+        if old == new and _is_whole(folder, request):
             shutil.rmtree(beside)
             self.reporter.note(f"trained again to the same digest, {new[:16]}")
             return self._named(before)
@@ -275,7 +275,8 @@ class Making:
 
     def _kept(self, folder: Path) -> dict[str, Any]:
         """A bake that is recorded without training must still be the bytes it was."""
-        result = results.checked_result(folder)
+        assert self.plan.bake is not None  # or there was no result to keep
+        result = _checked(folder, self.plan.bake)
         results.freshen(folder)
         self.reporter.note(
             f"{self.plan.bake_name} is in the store already, digest "
@@ -317,10 +318,24 @@ class Making:
         return done
 
 
-def _is_whole(folder: Path) -> bool:
-    """Tell whether a finished bake's weights are still the bytes that they were."""
+def _checked(folder: Path, request: BakeRequest) -> dict[str, Any]:
+    """Return what a finished bake says, whose adapter is what it was."""
+    from bakery.engine.models import adapter_check
+
+    result = results.checked_result(folder)
+    adapter_check.check(
+        folder / str(result["step"]),
+        [(request.id, request.training.r)],
+        whole=request.parent is None,
+        hint="`bgit run bake --force` trains it again.",
+    )
+    return result
+
+
+def _is_whole(folder: Path, request: BakeRequest) -> bool:
+    """Tell whether a finished bake's adapter is still what it was."""
     try:
-        results.checked_result(folder)
+        _checked(folder, request)
     except ModelError:
         return False
     return True

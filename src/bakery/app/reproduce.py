@@ -16,7 +16,8 @@ from typing import Any
 
 from bakery.app.gates import WAIVERS
 from bakery.app.making import Making
-from bakery.app.workbench import InRepository, weights
+from bakery.app.stored import weights
+from bakery.app.workbench import InRepository
 from bakery.errors import BakeryError, ModelError, StageError
 from bakery.identity import file_digest
 from bakery.plain import plain

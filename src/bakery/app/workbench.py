@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bakery.app import stored
 from bakery.errors import ModelError
 from bakery.records import ModelRef
-from bakery.repo.commits import checks
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo, Place
 from bakery.store.store import Store
@@ -88,7 +88,7 @@ class InRepository:
 
     def weights(self, model: ModelRef) -> Path:
         """Refuse weights that are missing, or not those that the recipe names."""
-        return weights(self.repo, model)
+        return stored.weights(self.repo, model)
 
     def is_recorded(self, bake_id: str) -> bool:
         """Look through the recipes of all branches."""
@@ -137,28 +137,3 @@ class Alone:
     def input_text(self) -> str | None:
         """Know no input.yml."""
         return None
-
-
-def weights(repo: ModelRepo, model: ModelRef) -> Path:
-    """Return the folder of a model's weights, checked against the recipe's digest."""
-    from bakery.engine.models import adapter_folder
-
-    folder = repo.store.bake(model.bake_id) / str(model.step)
-    if not (folder / adapter_folder.WEIGHTS).is_file():
-        raise ModelError(
-            f"the weights of {model} are not in this clone's store ({folder})",
-            hint="`bgit import DIR` takes them from another clone or an export; "
-            f"`bgit reproduce {model.bake}` makes them again.",
-        )
-    recorded = repo.find_model(str(model))
-    if recorded is not None:
-        checks.base_is_the_first(repo.git, repo.state().base, [recorded])
-    found = adapter_folder.digest(folder)
-    if recorded is not None and recorded.digest_of(model.step) != found:
-        raise ModelError(
-            f"the weights of {model} are not the recorded ones: recipe.yml says "
-            f"{recorded.digest_of(model.step)[:16]}, {folder} holds {found[:16]}",
-            hint="The file was changed or damaged: `bgit import DIR` takes the recorded one from "
-            "another clone or an export.",
-        )
-    return folder

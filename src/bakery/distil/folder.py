@@ -53,33 +53,34 @@ def check(settings: Settings) -> None:
     _check_inputs(settings, out)
 
 
-def checkpoint(settings: Settings, *, data: str) -> str | None:
-    """Return the checkpoint to go on from: of several the newest that was written whole.
+def checkpoint(settings: Settings, *, data: str) -> tuple[str | None, list[str]]:
+    """Return the checkpoint to go on from, and why newer ones are left out: those not whole.
 
     One of a run with other settings, or other data (by their digest), is refused. What defaults
     would settle stays as it was then.
     """
     asked = settings.training.resume_from_checkpoint
+    damaged: list[str] = []
     if not asked:
-        return None
+        return None, damaged
     if asked is True:
         folder = settings.training.out
-        chosen = checkpoints.newest(folder)
+        chosen = checkpoints.newest(folder, damaged.append)
         if chosen is None:
             raise ConfigError(
-                f"there is no checkpoint in {folder} to go on from",
+                "\n".join([f"there is no checkpoint in {folder} to go on from", *damaged]),
                 hint="save_strategy (steps, epoch) says when checkpoints are written; without "
                 "resume_from_checkpoint training begins anew.",
             )
     else:
         chosen = Path(str(asked))
-        if not checkpoints.is_whole(chosen):
+        if (why := checkpoints.damage(chosen)) is not None:
             raise ConfigError(
-                f"{chosen} is not a checkpoint: it has no readable trainer_state.json",
+                f"{chosen} is no whole checkpoint: {why}",
                 hint="resume_from_checkpoint: true takes the last whole one in output_dir.",
             )
     _check_same_bake(chosen, settings, data)
-    return str(chosen)
+    return str(chosen), damaged
 
 
 @contextmanager
@@ -112,8 +113,8 @@ def begin(settings: Settings, *, data: str, resume: str | None, reporter: Report
         _move_aside(out, reporter)
     if source is not None:
         reporter.note(f"training goes on from {Path(str(resume)).name}")
-        if not (Path(str(resume)) / "optimizer.pt").exists() and not _is_sharded(settings):
-            reporter.note("the checkpoint has no optimizer.pt: the optimizer begins anew")
+        for name, what in checkpoints.missing(Path(str(resume))).items():
+            reporter.note(f"the checkpoint has no {name}: {what} begins anew")
         for name in _GOES_ON:
             if not (out / name).exists() and (source / name).is_file():
                 shutil.copyfile(source / name, out / name)
@@ -124,10 +125,6 @@ def keep(settings: Settings, *, data: str) -> None:
     """Write the configuration as it stands, below the digest of the data."""
     text = yaml.safe_dump(_kept(settings), sort_keys=False, allow_unicode=True)
     write_atomic(settings.training.out / CONFIG, f"{WRITTEN}{data}\n{text}")
-
-
-def _is_sharded(settings: Settings) -> bool:
-    return bool(settings.training.deepspeed or settings.training.fsdp)
 
 
 def _kept(settings: Settings) -> dict[str, Any]:

@@ -59,6 +59,8 @@ class Material:
     """Of the rows."""
     resume: str | None
     """The checkpoint to go on from."""
+    left_out: Sequence[str] = ()
+    """Why newer checkpoints are not."""
 
 
 def gather(settings: Settings) -> Material:
@@ -86,8 +88,8 @@ def gather(settings: Settings) -> Material:
     seen = {_asked(row, settings) for row in rows} if held_out else set()
     shared = [row for row in held_out or () if _asked(row, settings) in seen]
     data = digest([asdict(row) for row in rows])[:16]
-    resume = folder.checkpoint(settings, data=data)
-    return Material(rows, held_out, len(shared), questions, data, resume)
+    resume, left_out = folder.checkpoint(settings, data=data)
+    return Material(rows, held_out, len(shared), questions, data, resume, left_out)
 
 
 def _asked(row: Row, settings: Settings) -> str:
@@ -134,6 +136,8 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         merged.check(student)
     with training.main_process_first(local=False):  # the others read what is in place then
         if first:
+            for note in material.left_out:
+                told.note(note)
             folder.begin(settings, data=material.digest, resume=material.resume, reporter=told)
     trainer = _trainer(settings, rounds, student, told, material.digest)
     if values := sized | trainer.beginning.settled:

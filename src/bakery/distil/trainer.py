@@ -43,7 +43,7 @@ from bakery.engine.teacher.teacher import (
 )
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair
-from bakery.engine.training import on_policy
+from bakery.engine.training import checkpoints, on_policy
 from bakery.engine.training.numerics import FILE as NUMERICS
 from bakery.engine.training.on_policy import KeptAnswers, OnPolicyTrainer, Places
 from bakery.engine.training.rounds import Rounds
@@ -123,12 +123,18 @@ class ContextBakingTrainer(OnPolicyTrainer):
 
     def train(self, resume_from_checkpoint: Any = None, *given: Any, **more: Any) -> Any:
         """Train as `Trainer` does, from first weights that are fitted where that is possible."""
-        resume, out = resume_from_checkpoint, self.args.out
+        resume = resume_from_checkpoint
+        if resume is True:  # by transformers it is the newest, whole or not
+            resume = checkpoints.newest(self.args.out, self.reporter.note)
+            if resume is None:
+                raise ConfigError(f"there is no checkpoint in {self.args.out} to go on from")
+        elif resume and (why := checkpoints.damage(Path(str(resume)))) is not None:
+            raise ConfigError(f"{resume} is no whole checkpoint: {why}")
         if self.beginning.is_asked and resume:
-            self.beginning.go_on(out if resume is True else Path(str(resume)).parent)
+            self.beginning.go_on(Path(str(resume)).parent)
         elif self.beginning.is_asked:
             self._begin()
-        return super().train(resume_from_checkpoint, *given, **more)
+        return super().train(str(resume) if resume else None, *given, **more)
 
     def start_round(self, number: int) -> None:
         """Put fresh examples under the data loader, unless this round's are there already.

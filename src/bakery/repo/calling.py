@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bakery.errors import RepoError
+from bakery.repo import left
 
 # Set by git for its hooks: they would point a call at another repository, index or pathspec.
 _FOREIGN = (
@@ -45,6 +46,7 @@ def checked(
             hint="Where you trust it: `git config --global --add safe.directory "
             f"{words.split('safe.directory ')[-1].strip()}`.",
         )
+    left.refuse_locked(words)
     # Before the verb are options alone; what `-c` sets has an equals sign.
     verb = next((a for a in arguments if not a.startswith("-") and "=" not in a), "")
     raise RepoError(f"git {verb}: {words or f'exit status {done.returncode}'}")

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from bakery.errors import RepoError
+from bakery.repo import left
 from bakery.repo.calling import argv, call, checked, environment
 
 OLDEST = "2.31"
@@ -129,6 +130,7 @@ class Git:
             output.seek(0)
             words = os.fsdecode(output.read()).strip()
         if done.returncode:
+            left.refuse_locked(words)
             raise RepoError(
                 f"git commit was refused:\n{words}"
                 if words

@@ -6,7 +6,6 @@ done.json comes last. An interrupted run goes on from its last checkpoint.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -29,7 +28,7 @@ from bakery.engine.teacher.keeping import Place, taught
 from bakery.engine.text.chat import CLOCK_STOPPED
 from bakery.engine.text.views import Pair
 from bakery.engine.training import start, wandb_run
-from bakery.engine.training.metrics import summary
+from bakery.engine.training.metrics import rows, summary
 from bakery.identity import BakeRequest, digest
 from bakery.reporting import Reporter
 from bakery.stages import full_disk, measured, steps, training
@@ -161,8 +160,7 @@ def _notes(work: Work, before: measured.Measured) -> list[str]:
 
 def _measured_on_the_way(metrics: Path) -> dict[int, float]:
     """Return the divergence after each step at which it was measured."""
-    rows = map(json.loads, metrics.read_text("utf-8").splitlines())
-    return {row["step"]: row["eval_kl"] for row in rows if "eval_kl" in row}
+    return {row["step"]: row["eval_kl"] for row in rows(metrics) if "eval_kl" in row}
 
 
 def _better_before(on_the_way: Mapping[int, float], after: measured.Measured) -> list[str]:

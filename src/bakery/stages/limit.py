@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bakery import json_file
 from bakery.backends.base import Answer
 from bakery.generators.words import loops
 from bakery.records import write_atomic
@@ -79,9 +80,10 @@ def length(answer: Answer) -> int:
 def written(out: Path) -> Limit | None:
     """Return the limit that an earlier run found; None: there is none, or its file is damaged."""
     try:
-        data = json.loads((out / FILE).read_text("utf-8"))
-        return Limit(*(int(data[name]) for name in Limit.__slots__))
-    except (OSError, ValueError, TypeError, KeyError):
+        data = json_file.load_object(out / FILE)
+        found = [count for name in Limit.__slots__ if json_file.is_whole(count := data.get(name))]
+        return Limit(*found) if len(found) == len(Limit.__slots__) else None
+    except (OSError, ValueError):
         return None
 
 

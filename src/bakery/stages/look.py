@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bakery import json_file
 from bakery.generators.words import loops, words
 from bakery.records import user_text as user_text
 from bakery.records import write_atomic
@@ -95,7 +96,7 @@ def write(folder: Path, look: Look) -> None:
 def read(folder: Path) -> Look | None:
     """Return the look that was taken for a target; None: there was none, or it is damaged."""
     try:
-        data = json.loads((folder / SEEN).read_text(encoding="utf-8"))
+        data = json_file.load_object(folder / SEEN)
         asked = tuple(Answers(**one) for one in data["asked"])
         return Look(str(data["target"]), str(data["parent"]), asked, float(data["moved"]))
     except (OSError, ValueError, TypeError, KeyError):

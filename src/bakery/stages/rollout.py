@@ -210,7 +210,15 @@ MOST_NAMED, MOST_CHARS = 3, 60
 
 def sampled_as(out: Path) -> SamplingSettings:
     """Return how the answers of a target were sampled."""
-    asked = SamplingSettings(**results.whole(out / results.REQUEST)["sampling"])
+    path = out / results.REQUEST
+    try:
+        asked = SamplingSettings(**results.whole(path)["sampling"])
+    except (TypeError, KeyError) as error:
+        raise StageError(
+            f"{path} is damaged: it does not say how answers were sampled",
+            hint=f"Delete {out / results.DONE} and run the same command again: what is there is "
+            "kept.",
+        ) from error
     found = limit.written(out)
     return replace(asked, max_tokens=found.max_tokens) if found else asked
 

@@ -10,6 +10,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bakery import json_file
 from bakery.records import write_atomic
 from bakery.store.results import STEPS
 
@@ -42,7 +43,7 @@ def forget(out: Path) -> None:
 
 def _said(out: Path) -> tuple[dict[str, int], dict[str, int]]:
     try:
-        found = json.loads((out / STEPS).read_text("utf-8"))
+        found = json_file.load_object(out / STEPS)
         return dict(found["begun"]), dict(found["coming"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}, {}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bakery import json_file
 from bakery.errors import StageError
 from bakery.generators import dataset, hardcoded, oneshot, persona, writing
 from bakery.generators.base import ACCEPTED, Generator, OpenWriter, Round, Task, normal
@@ -175,7 +176,7 @@ class _Beside:
     def __init__(self, path: Path, reporter: Reporter) -> None:
         self._started = time.monotonic()
         self.path, self._reporter = path, reporter
-        kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        kept = _kept(path, reporter)
         self._notes: dict[str, list[str]] = kept.get("notes", {})
         self.origins: dict[str, Any] = kept.get("origins", {})
         self._rounds: dict[str, int] = kept.get("rounds", {})
@@ -233,6 +234,29 @@ class _Beside:
             "judged": self.judged,
         }
         write_atomic(self.path, json.dumps(kept) + "\n")
+
+
+def _kept(path: Path, reporter: Reporter) -> dict[str, Any]:
+    """Return what an earlier run knew besides its questions; of a damaged file, nothing."""
+    try:
+        kept: dict[str, Any] = json_file.load_object(path)
+        parts = {key: kept.get(key, {}) for key in ("notes", "origins", "rounds", "judged")}
+        if not all(isinstance(part, dict) for part in parts.values()):
+            raise ValueError("its parts are of other kinds")
+        if not all(key.isascii() and key.isdigit() for part in parts.values() for key in part):
+            raise ValueError("it names generators that there are not")
+        if not all(map(json_file.is_whole, parts["rounds"].values())):
+            raise ValueError("its rounds are no whole numbers")
+        if not all(isinstance(notes, list) for notes in parts["notes"].values()):
+            raise ValueError("its notes are none")
+        if not isinstance(kept.get("seconds", 0.0), int | float):
+            raise ValueError("its seconds are no number")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        reporter.note(f"{path} is damaged: {error}. Its notes and its count of rounds are lost")
+        return {}
+    return kept
 
 
 def _task(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -40,6 +39,7 @@ from bakery.engine.training.on_policy import Continuations, OnPolicyTrainer, Own
 from bakery.engine.training.step_figures import StepFigures
 from bakery.engine.training.trainer import BakingTrainer
 from bakery.engine.training.wandb_run import Send
+from bakery.errors import ModelError, StageError
 from bakery.identity import (
     IDLE_FIRST_STEP,
     BakeRequest,
@@ -161,12 +161,30 @@ def begin(
     Before the teacher is recorded: it needs few of its answers, and brings most of what is learnt.
     """
     folder = out / CHECKPOINTS
-    if asked is None or (folder / TAUGHT).is_file() or _last_whole(folder) is not None:
+    _drop_damaged(folder, reporter)
+    begun = (folder / TAUGHT).is_file() or checkpoints.newest(folder, reporter.note) is not None
+    if asked is None or begun:
         return
     with reporter.doing("fitting first weights"):
         why = start.fitted(student, readout, pairs, asked)
     for note in start.written(out, why):
         reporter.note(note)
+
+
+def _drop_damaged(folder: Path, reporter: Reporter) -> None:
+    """Remove what cannot be gone on from, and say so: training begins before it.
+
+    A kill leaves a checkpoint half written.
+    """
+    for phase in (folder, folder / ON_POLICY):
+        checkpoints.drop_damaged(phase, reporter.note)
+    taught = folder / TAUGHT
+    try:
+        if taught.is_file():
+            checkpoints.check_weights(taught)
+    except ModelError as error:
+        taught.unlink()
+        reporter.note(f"{error.message}: it is removed, and the first phase is trained again")
 
 
 def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
@@ -190,6 +208,12 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
             save_file(adapters.own_state(work.student), draft)
             draft.replace(folder / TAUGHT)
     seen = losses(work.out / METRICS)
+    if len(seen) != work.total:
+        raise StageError(
+            f"{work.out / METRICS} has {len(seen)} steps, where {work.total} were trained: it was "
+            "damaged or changed",
+            hint=f"Delete {work.out}, then run the same command: it is trained from its start.",
+        )
     chosen = numerics.written_in(work.out / numerics.FILE)
     return len(seen), seen, chosen.as_data() if chosen else {}
 
@@ -236,7 +260,7 @@ def _trainer(
 
 def _go_on(trainer: BakingTrainer, folder: Path, what: str, reporter: Reporter) -> None:
     """Train from the last checkpoint, or from the start where there is none."""
-    last = _last_whole(folder)
+    last = checkpoints.newest(folder, reporter.note)
     if last is not None:
         reporter.note(f"{what} goes on from {last.name}")
     with _leaving_nothing_half(folder):
@@ -356,16 +380,5 @@ def _leaving_nothing_half(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        _last_whole(folder)
+        checkpoints.drop_damaged(folder, lambda _: None)
         raise
-
-
-def _last_whole(folder: Path) -> Path | None:
-    """Return the newest checkpoint, after dropping one that a kill left half written.
-
-    It would count as the newest where transformers keeps one checkpoint and drops the others.
-    """
-    for path in folder.glob("checkpoint-*"):
-        if not checkpoints.is_whole(path):
-            shutil.rmtree(path)
-    return checkpoints.newest(folder)

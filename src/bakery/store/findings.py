@@ -14,6 +14,7 @@ from bakery.identity import file_digest
 from bakery.json_file import DamagedError
 from bakery.plain import Plain
 from bakery.store import results
+from bakery.store.drafts import is_left
 from bakery.store.store import Store
 
 Kind = Literal["missing", "cut", "doubled", "foreign", "damaged", "orphaned"]
@@ -149,13 +150,18 @@ def entries(folder: Path) -> list[Path]:
 
 
 def is_draft(path: Path) -> bool:
-    """Tell whether a file is what a writer had not renamed yet."""
-    return DRAFT.fullmatch(path.name) is not None
+    """Tell whether something is what a writer had not renamed yet."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
 def drafts(store: Store) -> Iterator[Path]:
     """Yield what writers left anywhere in a store, whose processes are gone."""
-    for folder, _, names in os.walk(store.root):
+    for folder, inside, names in os.walk(store.root):
+        for name in sorted(inside):
+            if name.startswith(".") and name.endswith(".tmp"):
+                inside.remove(name)
+                if is_left(Path(folder) / name):
+                    yield Path(folder) / name
         for name in sorted(names):
             if (found := DRAFT.fullmatch(name)) and not is_alive(int(found[1])):
                 yield Path(folder) / name

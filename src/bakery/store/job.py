@@ -16,6 +16,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
 
+from bakery import json_file
 from bakery.errors import BakeryError, ModelError, RepoError, StageError
 from bakery.plain import plain
 from bakery.records import ModelRef, write_atomic
@@ -214,7 +215,7 @@ GO_ON = "What it made is kept: `bgit run --detach` on its branch goes on from th
 
 def _written(path: Path) -> Job:
     try:
-        data = dict(json.loads(path.read_text(encoding="utf-8")))
+        data = json_file.load_object(path)
         if data.pop("schema") != SCHEMA:
             raise ValueError("it is of another version of bgit")
         process, progress = data.pop("process"), data.pop("progress")

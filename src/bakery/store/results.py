@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bakery import json_file
 from bakery.errors import ModelError, StageError
 from bakery.identity import file_digest
 from bakery.records import Stimulus, Trajectory, read_rows, write_atomic
@@ -71,12 +72,13 @@ def checked_result(folder: Path) -> dict[str, Any]:
 def whole(path: Path) -> dict[str, Any]:
     """Return what a file of a stage says, or refuse a damaged one: it is always written whole."""
     try:
-        data = json.loads(path.read_text("utf-8"))
-        needed = {"step", "digest"} if path.name == RESULT else set()
-        if isinstance(data, dict) and isinstance(data.get("count", 0), int) and needed <= set(data):
-            return data
-        raise ValueError("no stage writes that")
-    except (ValueError, RecursionError) as error:
+        data = json_file.load_object(path)
+        needed = _NEEDED if path.name == RESULT else {}
+        for key, kind in {**needed, **{k: _MAY[k] for k in _MAY if k in data}}.items():
+            if not isinstance(data.get(key), kind) or isinstance(data[key], bool):
+                raise ValueError(f"{key} is {json_file.kind(data.get(key))}")
+        return data
+    except ValueError as error:
         raise StageError(
             f"{path} is damaged: {error}",
             hint=f"Delete {path.with_name(DONE)} and run the same command again: what is "
@@ -87,10 +89,17 @@ def whole(path: Path) -> dict[str, Any]:
 def seen(path: Path) -> dict[str, Any] | None:
     """Return what a file says to somebody who only looks; None: not there, or not whole yet."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return json_file.load_object(path)
+    except (OSError, ValueError):
         return None
-    return data if isinstance(data, dict) else None
+
+
+_NEEDED: Mapping[str, type] = {"step": int, "digest": str}
+"""What every bake.json says."""
+_MAY: Mapping[str, type] = {
+    "count": int, "digest": str, "notes": list, "writers": dict, "targets": list, "card": dict,
+}  # fmt: skip
+"""What a stage says where it says it."""
 
 
 def freshen(folder: Path) -> None:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bakery import json_file
 from bakery.errors import RepoError
 from bakery.records import sync_folder, write_atomic
 from bakery.store.processes import ProcessId
@@ -138,7 +139,7 @@ class Store:
     def held_since(self, folder: Path) -> datetime | None:
         """Return since when a process has held a folder; None: none does that is known."""
         try:
-            who = json.loads(self._lock_path(folder).with_suffix(".json").read_text("utf-8"))
+            who = json_file.load_object(self._lock_path(folder).with_suffix(".json"))
             dead = ProcessId(**who["process"]).is_dead()
             return None if dead else datetime.fromisoformat(who["since"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -183,7 +184,7 @@ def _checked(folder_id: str) -> str:
 def _named(holder: Path) -> str:
     """Return who holds a lock; a name that a dead process left is nobody's."""
     try:
-        who = json.loads(holder.read_text(encoding="utf-8"))
+        who = json_file.load_object(holder)
         process = ProcessId(**who["process"])
         if process.is_dead():
             return " by another process"

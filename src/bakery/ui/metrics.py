@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -177,7 +177,7 @@ def _panels(histories: Sequence[History], names: Sequence[str]) -> list[figure.P
 def _write_bytes(path: Path, content: bytes) -> None:
     """Replace a whole file, so that a reader sees the old one or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     draft.write_bytes(content)
     draft.replace(path)
     sync_folder(path.parent)

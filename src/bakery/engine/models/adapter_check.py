@@ -59,6 +59,83 @@ def damages(folder: Path, chain: Chain | None, *, whole: bool = True) -> list[Da
     return wrong
 
 
+def check(folder: Path, chain: Chain | None, *, whole: bool = True, hint: str = "") -> None:
+    """Raise ModelError where a folder is not as it must be; `hint` stands for a derived file."""
+    for damage in damages(folder, chain, whole=whole):
+        raise ModelError(str(damage), hint=(damage.is_derived and hint) or None)
+
+
+def check_any(folder: Path) -> None:
+    """Refuse to load an adapter that is damaged or does more than it says, whoever made it."""
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise ModelError(
+            f"{folder} holds no {WEIGHTS}",
+            hint="Only safetensors are read: other formats can run code.",
+        )
+    try:
+        if (folder / SLICES).is_file():
+            for damage in damages(folder, None):
+                path = damage.path
+                raise DamagedError(damage.why)
+        adapter_head.check_numbers(path)
+        path = folder / CONFIG
+        _check_foreign(json_file.load_object(path, most=json_file.MB))
+    except (DamagedError, OSError) as error:
+        raise ModelError(
+            f"the adapter in {folder} cannot be loaded: {path.name}: {_said(error)}"
+        ) from error
+
+
+_LARGEST_SCALE = 1000
+"""Of alpha over rank: far more than anybody trains with."""
+_CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+"""Beginnings of `init_lora_weights` that take something out of the base when they are loaded."""
+
+
+def _check_foreign(config: Mapping[str, Any]) -> None:
+    """Refuse a configuration of which no sane adapter comes, or that changes the base itself."""
+    rank, alpha = config.get("r", 8), config.get("lora_alpha", 8)
+    if not json_file.is_whole(rank, 1):
+        raise DamagedError(f"r is {_shown(rank)}")
+    own = {"lora_alpha": alpha}
+    for key, least in (("rank_pattern", 1), ("alpha_pattern", 0)):
+        pattern = config.get(key) or {}
+        if not isinstance(pattern, dict):
+            raise DamagedError(f"{key} is {_shown(pattern)}")
+        if least and not all(json_file.is_whole(value, 1) for value in pattern.values()):
+            raise DamagedError(f"{key} has a rank that is no whole number from 1")
+        own |= {} if least else {f"{key} of {name[:60]}": value for name, value in pattern.items()}
+    for key, value in own.items():
+        if type(value) not in (int, float) or not 0 < value <= _LARGEST_SCALE * rank:
+            raise DamagedError(f"{key} is {_shown(value)} at rank {rank}")
+    start = config.get("init_lora_weights", True)
+    if isinstance(start, str) and start.lower().startswith(_CHANGES_BASE):
+        raise DamagedError(f"init_lora_weights {start!r:.30} changes the weights of the base")
+    if config.get("layer_replication"):
+        raise DamagedError("layer_replication changes the layers of the base")
+
+
+def check_fits(found: Head, base: Path) -> None:
+    """Refuse an adapter of another model, as far as the base's files name their layers as it does.
+
+    The rest is known when both are loaded.
+    """
+    shapes: dict[str, list[int]] = {}
+    for file in sorted(base.glob("*.safetensors")) if base.is_dir() else ():
+        shapes |= {name: t["shape"] for name, t in adapter_head.tensors(file).items()}
+    known = {name: shapes.get(f"{name}.weight") for name in found.layers}
+    if not any(known.values()):
+        return
+    for name, (inputs, outputs) in found.layers.items():
+        shape = known[name]
+        if shape is None and not name.endswith("lm_head"):  # that may be the embedding again
+            raise DamagedError(f"the base has no layer {name[:100]}")
+        if shape is not None and sorted(shape) != sorted((inputs, outputs)):
+            told = f"{inputs} inputs and {outputs} outputs"
+            raise DamagedError(f"{name[:100]} has {told}, in the base {shape}")
+
+
 def _ranks_problem(rank: int, chain: Chain | None, whole: bool) -> str | None:
     due = sum(own for _, own in chain or ())
     if chain is None or (rank == due if whole else rank > due):

@@ -13,6 +13,7 @@ from bakery.engine.models import adapter_head
 from bakery.errors import ModelError
 from bakery.identity import file_digest
 from bakery.json_file import DamagedError
+from bakery.records import write_atomic
 from bakery.store import results
 
 WEIGHTS = results.WEIGHTS
@@ -66,7 +67,7 @@ def _slice(row: Mapping[str, Any]) -> Slice:
 def write_slices(folder: Path, rows: Sequence[Slice]) -> None:
     """Write which ranks of a composed adapter belong to which bake."""
     text = json.dumps([asdict(row) for row in rows], indent=2)
-    (folder / SLICES).write_text(text + "\n", encoding="utf-8")
+    write_atomic(folder / SLICES, text + "\n")
 
 
 def write_config(folder: Path, *, base: str, revision: str = "") -> int:
@@ -91,5 +92,5 @@ def write_config(folder: Path, *, base: str, revision: str = "") -> int:
         "inference_mode": True,
     }
     text = json.dumps(config, indent=2, ensure_ascii=False)
-    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+    write_atomic(folder / CONFIG, text + "\n")
     return found.rank

@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
+from bakery.engine.models import adapter_check, adapter_head
 from bakery.engine.models.adapter_folder import WEIGHTS, Slice, digest, slices, write_slices
 from bakery.engine.models.chains import check_rank
 from bakery.errors import ConfigError, ModelError
@@ -43,14 +44,34 @@ def peft_on_new_transformers() -> Iterator[None]:
 
 @peft_on_new_transformers()
 def attach_parent(model: PreTrainedModel, folder: Path) -> PeftModel:
-    """Put a composed adapter on its base, frozen; ModelError where it is damaged or of another."""
+    """Put an adapter on its base, frozen; ModelError where it is damaged or of another base."""
+    adapter_check.check_any(folder)
     try:
-        return PeftModel.from_pretrained(
+        attached = PeftModel.from_pretrained(
             model, str(folder), adapter_name=PARENT, is_trainable=False
         )
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         said = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ModelError(f"the adapter in {folder} cannot be loaded: {said}") from error
+    _check_taken(attached, folder)
+    return attached
+
+
+def _check_taken(model: PeftModel, folder: Path) -> None:
+    """Refuse an adapter of which PEFT left something out, or made something up that is missing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about what is saved, and nothing is
+        due = get_peft_model_state_dict(model, adapter_name=PARENT, save_embedding_layers=False)
+    there = adapter_head.tensors(folder / WEIGHTS)
+    for names, said in (
+        (due.keys() - there.keys(), "it lacks"),
+        (there.keys() - due.keys(), "the base has no place for"),
+    ):
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise ModelError(
+                f"the adapter in {folder} cannot be loaded: {said} {min(names)[:100]}{more}"
+            )
 
 
 @peft_on_new_transformers()

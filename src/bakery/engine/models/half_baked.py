@@ -44,7 +44,7 @@ def kept(out: Path, *, last: int, measured: Mapping[int, float]) -> list[dict[st
     steps = [
         int(path.parent.name)
         for path in out.glob(f"*/{adapter_folder.WEIGHTS}")
-        if path.parent.name.isdigit()
+        if path.parent.name.isascii() and path.parent.name.isdigit()
     ]
     return [
         {

@@ -12,6 +12,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from bakery import json_file
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
 
@@ -45,15 +46,10 @@ class Metrics(TrainerCallback):
         """Drop the rows of steps that a resumed run makes again."""
         if not state.is_world_process_zero:
             return
-        rows = self._path.read_text("utf-8").splitlines() if self._path.exists() else []
-        kept = [
-            row
-            for row in rows
-            if row.endswith("}") and json.loads(row)["step"] <= self._before + state.global_step
-        ]
-        if not self._before + state.global_step:
-            kept = []
-        write_atomic(self._path, "".join(row + "\n" for row in kept))
+        done = self._before + state.global_step
+        kept = [row for row in rows(self._path, self._reporter.note) if row["step"] <= done]
+        text = "".join(json.dumps(row) + "\n" for row in kept) if done else ""
+        write_atomic(self._path, text)
         self._begins(state.global_step, state.max_steps)
         self._parts = 0
         self._reporter.progress(self._phase or "bake", state.global_step, state.max_steps)
@@ -97,10 +93,32 @@ def summary(losses: Sequence[float]) -> dict[str, float]:
 
 
 def losses(path: Path, phase: str | None = None) -> list[float]:
-    """Return the training loss of every logged step of a phase; None: the first.
+    """Return the training loss of every logged step of a phase; None: the first."""
+    return [row["loss"] for row in rows(path) if "loss" in row and row.get("phase") == phase]
+
+
+def rows(path: Path, note: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
+    """Return the rows of a file of figures; `note` is told of those that are none, and left out.
 
     A last line without its end does not count: who wrote it was killed meanwhile.
     """
-    complete = path.read_text("utf-8").rpartition("\n")[0]
-    rows = [json.loads(line) for line in complete.splitlines()]
-    return [row["loss"] for row in rows if "loss" in row and row.get("phase") == phase]
+    found, damaged = [], []
+    try:
+        for number, line in json_file.lines(path, most=LARGEST):
+            try:
+                row = json_file.as_object(json_file.parse(line, strict=False))
+                if not json_file.is_whole(row.get("step")):
+                    raise json_file.DamagedError("it has no step")
+                found.append(row)
+            except json_file.DamagedError as error:
+                damaged.append(f"line {number}: {error}")
+    except FileNotFoundError:
+        return []
+    if damaged:
+        more = f", and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        note(f"{path} is damaged, and rows of it are left out: {damaged[0]}{more}")
+    return found
+
+
+LARGEST = 1 << 30
+"""Bytes of a file of figures; a row has a few hundred."""

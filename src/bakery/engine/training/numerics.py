@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from bakery import json_file
 from bakery.engine.packed.attention import Rule
 from bakery.engine.packed.layouts import Packed, Segment
 from bakery.identity import digest
@@ -66,7 +67,7 @@ def shapes(model: nn.Module) -> str:
 def written_in(path: Path) -> Numerics | None:
     """Return what an earlier run wrote down, or None. Any other file counts as none."""
     try:
-        found = Numerics(**json.loads(path.read_text(encoding="utf-8")))
+        found = Numerics(**json_file.load_object(path))
     except (OSError, ValueError, TypeError):
         return None
     packed = found.layout in ("shared", "packed") and found.attention in KERNELS

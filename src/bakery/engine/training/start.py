@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 
+from bakery import json_file
 from bakery.card import together
 from bakery.engine.loss.readout import Readout
 from bakery.engine.models import adapters
@@ -90,8 +91,10 @@ def why_random(out: Path) -> str | None:
     if not path.is_file():
         return None
     try:
-        why: str | None = json.loads(path.read_text("utf-8"))["random"]
-    except (ValueError, TypeError, KeyError) as error:
+        why = json_file.load_object(path)["random"]
+        if why is not None and not isinstance(why, str):
+            raise ValueError("it gives no reason")
+    except (ValueError, KeyError) as error:
         raise ModelError(
             f"{path} does not say how the adapter started",
             hint=f"Delete {out}, and run it again from its start.",

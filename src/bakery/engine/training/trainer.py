@@ -31,11 +31,10 @@ from bakery.engine.packed.layouts import Packed
 from bakery.engine.packed.support import support_of
 from bakery.engine.teacher.examples import PADDED, SHARED, Examples, collator
 from bakery.engine.teacher.fidelity import totals
+from bakery.engine.training.checkpoints import OWN_WEIGHTS
 from bakery.engine.training.numerics import Numerics, faster_kernel, shapes, write, written_in
 from bakery.engine.workers import Worker
 from bakery.errors import ConfigError, StageError
-
-OWN_WEIGHTS = "own.safetensors"
 
 MODEL_INPUTS = ("input_ids", "attention_mask", "position_ids", KEYWORD)
 """What of a batch goes into the model's forward."""

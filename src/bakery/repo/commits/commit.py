@@ -6,7 +6,7 @@ git's own `commit`, with the user's hooks and signing, has succeeded.
 
 from __future__ import annotations
 
-import os
+import secrets
 import time
 from collections.abc import Mapping
 
@@ -20,7 +20,8 @@ _LEFTOVER_AGE_S = 86_400
 def make(git: Git, head: str, files: Mapping[str, str], message: str) -> str:
     """Commit `files` (path: blob id) on top of `head`; return the commit."""
     _remove_leftovers(git)
-    index = git.git_dir / f"bakery-index.{os.getpid()}"
+    # Not by the process's number: another container's process has the same.
+    index = git.git_dir / f"bakery-index.{secrets.token_hex(8)}"
     try:
         git.run("read-tree", head, index=index)
         git.update_index(

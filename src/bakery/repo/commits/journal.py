@@ -7,12 +7,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
+from bakery import json_file
 from bakery.errors import RepoError
 from bakery.records import write_atomic
 
 SCHEMA = 1
+
+
+Action = Literal["record", "revert", "adopt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class Journal:
     an adoption, .bread names the model.
     """
 
-    action: Literal["record", "revert", "adopt"]
+    action: Action
     bake_id: str
     repository: str
     """git's common folder: a store may serve several repositories."""
@@ -56,12 +60,22 @@ class Journal:
     def read(cls, path: Path) -> Journal:
         """Read what `write` wrote."""
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json_file.load_object(path)
             if data.pop("schema") != SCHEMA:
                 raise ValueError("it is of another version of bgit")
-            return cls(**data)
+            return _checked(cls(**data))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RepoError(
                 f"{path} cannot be read: {error}",
                 hint="Delete it; `bgit run bake` records the bake.",
             ) from error
+
+
+def _checked(journal: Journal) -> Journal:
+    """Return a journal of which every entry is what `write` puts there."""
+    if journal.action not in get_args(Action):
+        raise ValueError("its action is none of bgit's")
+    for key, value in asdict(journal).items():
+        if not isinstance(value, str):
+            raise TypeError(f"`{key}` is not text")
+    return journal

@@ -8,7 +8,6 @@ these texts inside (`as_data`), so that nothing of them is lost.
 from __future__ import annotations
 
 import configparser
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from bakery import json_file
 from bakery.errors import RepoError
 from bakery.yaml import reader
 
@@ -228,7 +228,7 @@ def _of_sections(sections: Mapping[str, Mapping[str, str]]) -> Iterator[FormerBa
     for section, keys in sections.items():
         if section.startswith("RECIPE.BAKES."):
             try:
-                models = _names(json.loads(keys.get("model_names", "[]").replace('\\"', '"')))
+                models = _names(json_file.parse(keys.get("model_names", "[]").replace('\\"', '"')))
             except ValueError:
                 models = ()
             yield FormerBake(section.removeprefix("RECIPE.BAKES."), models)

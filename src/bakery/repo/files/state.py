@@ -146,10 +146,14 @@ def _parsed(text: str, source: str) -> State:
     return State(repo["owner"], repo["name"], base, model, defaults=defaults)
 
 
+_DIGITS = re.compile(r"[0-9]{1,9}")
+"""A whole number; `isdigit` takes a superscript for one, too."""
+
+
 def _number(section: configparser.SectionProxy, key: str, unsaid: int, source: str) -> int:
     text = section.get(key, "") or str(unsaid)
-    if not (text.isascii() and text.isdigit()):
-        raise damaged(source, f"{key} = {text} is not a number")
+    if not _DIGITS.fullmatch(text):
+        raise damaged(source, f"{key} = {text[:60]} is not a number")
     return int(text)
 
 
@@ -190,8 +194,8 @@ def conflict_line(text: str) -> int | None:
 def refuse_newer(schema: object, source: str) -> None:
     """Raise RepoError where a file is of a later format than this program knows."""
     number = str(schema)
-    if not number.isdigit():
-        raise damaged(source, f"schema is {number!r}, which is not a number")
+    if not _DIGITS.fullmatch(number):
+        raise damaged(source, f"schema is {number[:60]!r}, which is not a number")
     if int(number) > SCHEMA:
         raise RepoError(
             f"{source} has schema {number}; this bgit reads up to {SCHEMA}",

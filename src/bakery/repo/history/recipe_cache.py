@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bakery import json_file
 from bakery.records import write_atomic
 from bakery.repo.git import Git
 
@@ -42,7 +43,7 @@ class Kept:
 def load(git: Git) -> Kept:
     """Return what is kept."""
     try:
-        data = json.loads(_path(git).read_text(encoding="utf-8"))
+        data = json_file.load_object(_path(git), most=1 << 30, strict=False)
         if data["schema"] != SCHEMA:
             return Kept()
         blocks, states = data["blocks"], data["states"]
@@ -54,7 +55,7 @@ def load(git: Git) -> Kept:
                 return Kept()
             recipes[blob] = Recipe(str(header), numbers)
         return Kept(blocks, recipes, states)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return Kept()
 
 
@@ -72,7 +73,7 @@ def save(git: Git, kept: Kept) -> None:
         "states": kept.states,
     }
     with suppress(OSError):
-        write_atomic(_path(git), json.dumps(data))
+        write_atomic(_path(git), json.dumps(data, ensure_ascii=False))
 
 
 def _path(git: Git) -> Path:

@@ -199,7 +199,7 @@ _ID = re.compile(r"(?:\S*_)?([0-9a-f]{16})")
 
 def read(bake: str, path: Path) -> History:
     """Return what a bake logged so far; where there is no file, nothing."""
-    points = read_rows(path, Point)
+    points = read_rows(path, Point, strict=False)
     told = [p for p in points if any(getattr(p, name) is not None for name in SERIES)]
     return History(bake, tuple(told))
 

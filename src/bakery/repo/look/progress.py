@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from bakery import json_file
 from bakery.records import ModelRef, questions_of
 from bakery.store import job, results
 from bakery.store.store import Store
@@ -178,14 +179,16 @@ def _left(since: datetime, done: int, expected: int | None, first: int) -> float
 
 
 def _row_count(path: Path) -> int:
-    return path.read_bytes().count(b"\n") if path.exists() else 0
+    try:
+        return sum(1 for _ in json_file.lines(path))
+    except (OSError, ValueError):
+        return 0
 
 
 def _last_row(path: Path) -> dict[str, Any]:
     """Return the last whole row of a training that has a step."""
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     try:
-        row = json.loads(lines[-1]) if lines else {}
-        return row if isinstance(row, dict) else {}
-    except ValueError:
+        last = deque(json_file.lines(path), maxlen=1)
+        return json_file.as_object(json_file.parse(last[0][1], strict=False)) if last else {}
+    except (OSError, ValueError):
         return {}

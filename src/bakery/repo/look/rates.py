@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from bakery import json_file
 from bakery.store import results
 from bakery.store.store import Store
 
@@ -85,9 +85,8 @@ def _lengths(path: Path) -> Iterator[int]:
     """Yield how many tokens the first answers of a file have."""
     if not path.is_file():
         return
-    with path.open(encoding="utf-8") as rows:
-        for line in islice(rows, ROWS_MEASURED):
-            try:
-                yield len(json.loads(line)["response_ids"])
-            except (ValueError, KeyError, TypeError):
-                return
+    try:
+        for _, line in islice(json_file.lines(path), ROWS_MEASURED):
+            yield len(json_file.parse(line)["response_ids"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return

@@ -13,6 +13,7 @@ from bakery.errors import BakeryError, ConfigError
 from bakery.identity import BaseModelId
 from bakery.plain import plain
 from bakery.records import ModelRef
+from bakery.repo import left
 from bakery.repo.commits.journal import Journal
 from bakery.repo.files import hosted
 from bakery.repo.files.emptied import has_active_lines
@@ -162,6 +163,7 @@ def status(repo: ModelRepo) -> Status:
         latest=newest if newest != now.parent else None,
         warnings=(
             *hosted.hooks(repo.git.common_dir),
+            *left.told(repo.root, repo.git.git_dir),
             *_made_up(chain),
             *(plan.warnings if plan else ()),
             *unreadable,

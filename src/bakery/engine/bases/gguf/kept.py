@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bakery import json_file
 from bakery.engine.bases.gguf import header, refused
 from bakery.errors import ModelError
 from bakery.identity import digest, file_digest
@@ -61,7 +62,7 @@ class Manifest:
     @classmethod
     def of(cls, folder: Path) -> Manifest:
         """Read the manifest of a folder."""
-        return cls(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+        return cls(**json_file.load_object(folder / MANIFEST))
 
     def write(self, folder: Path) -> None:
         """Write it into a folder."""
@@ -195,7 +196,7 @@ def _run(path: Path, draft: Path, source: str, reporter: Reporter) -> None:
         return
     told = draft / REFUSED
     if told.is_file():
-        said = json.loads(told.read_text(encoding="utf-8"))
+        said = json_file.load_object(told)
         raise ModelError(said["message"], hint=said["hint"])
     killed = process.returncode < 0
     raise ModelError(

@@ -1,0 +1,60 @@
+"""The weights of a recorded bake in the store, with all beside them as it must be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bakery.errors import ModelError
+from bakery.records import ModelRef
+from bakery.repo.commits import checks
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.look import show
+from bakery.repo.model_repo import ModelRepo
+
+
+def weights(repo: ModelRepo, model: ModelRef) -> Path:
+    """Return the folder of a model's weights: the bytes that the recipe names, and nothing else.
+
+    What belongs beside them follows from them and from the recipe: where it is missing it is
+    written anew, and where it says something else it is refused.
+    """
+    from bakery.engine.models import adapter_check, adapter_folder
+
+    folder = repo.store.bake(model.bake_id) / str(model.step)
+    if not (folder / adapter_folder.WEIGHTS).is_file():
+        raise ModelError(
+            f"the weights of {model} are not in this clone's store ({folder})",
+            hint="`bgit import DIR` takes them from another clone or an export; "
+            f"`bgit reproduce {model.bake}` makes them again.",
+        )
+    recorded = repo.find_model(str(model))
+    if recorded is not None:
+        checks.base_is_the_first(repo.git, repo.state().base, [recorded])
+    found = adapter_folder.digest(folder)
+    if recorded is not None and recorded.digest_of(model.step) != found:
+        raise ModelError(
+            f"the weights of {model} are not the recorded ones: recipe.yml says "
+            f"{recorded.digest_of(model.step)[:16]}, {folder} holds {found[:16]}",
+            hint="The file was changed or damaged: `bgit import DIR` takes the recorded one from "
+            "another clone or an export.",
+        )
+    chain, whole = show.ranks(repo.lineage(), recorded) if recorded is not None else (None, True)
+    if recorded is not None and whole:
+        write_beside(repo, recorded, folder)
+    hint = "Delete it: it is written anew from the weights and recipe.yml. Nothing was loaded."
+    adapter_check.check(folder, chain, whole=whole, hint=hint)
+    return folder
+
+
+def write_beside(repo: ModelRepo, bake: RecordedBake, folder: Path) -> None:
+    """Write what belongs beside a bake's weights and is not there, from the recipe alone."""
+    from bakery.engine.bases import bases
+    from bakery.engine.models import adapter_check, adapter_folder
+
+    if not (folder / adapter_folder.CONFIG).is_file():
+        base = repo.state().base
+        named = bases.unpacked_at(base) or base.name
+        adapter_folder.write_config(folder, base=named, revision=base.revision)
+    if not (folder / adapter_folder.SLICES).is_file():
+        chain, _ = show.ranks(repo.lineage(), bake)
+        adapter_folder.write_slices(folder, adapter_check.parts(chain))

@@ -1,0 +1,137 @@
+"""What a folder of the store computes is what its recipe says, or it is not used."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from bakery.app import stored
+from bakery.engine.models.adapter_head import tensors
+from bakery.errors import ModelError, RepoError
+from bakery.repo import left
+from bakery.repo.commits.journal import Journal
+from bakery.repo.model_repo import ModelRepo
+from bakery.store import drafts
+from bakery.store.store import Store
+from tests.support.version_1 import unpacked
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of an earlier version, with its store; for copying."""
+    return unpacked(tmp_path_factory.mktemp("old") / "repository")
+
+
+@pytest.fixture
+def repo(old: Path, workplace: Path) -> ModelRepo:
+    return ModelRepo.find(shutil.copytree(old, workplace / "old", symlinks=True))
+
+
+def current(repo: ModelRepo) -> Path:
+    parent = repo.state().parent
+    assert parent is not None
+    return stored.weights(repo, parent)
+
+
+def test_a_doubled_alpha_is_found_before_anything_is_trained_on_it(repo: ModelRepo) -> None:
+    config = current(repo) / "adapter_config.json"
+    said = json.loads(config.read_text())
+    config.write_text(json.dumps(said | {"lora_alpha": 2 * said["lora_alpha"]}), "utf-8")
+    with pytest.raises(ModelError, match="is damaged: lora_alpha is") as caught:
+        current(repo)
+    assert "Delete it: it is written anew from the weights" in str(caught.value.hint)
+    config.unlink()
+    written = json.loads((current(repo) / "adapter_config.json").read_text())
+    assert (written["r"], written["lora_alpha"]) == (said["r"], said["lora_alpha"])
+
+
+def test_slices_that_are_gone_are_written_anew(repo: ModelRepo) -> None:
+    slices = current(repo) / "slices.json"
+    before = json.loads(slices.read_text())
+    slices.unlink()
+    current(repo)
+    assert json.loads(slices.read_text()) == before
+    slices.write_text(json.dumps([before[-1] | {"start": 0}]), encoding="utf-8")
+    if len(before) > 1:
+        with pytest.raises(ModelError, match=r"slices\.json is damaged"):
+            current(repo)
+
+
+def test_nothing_that_is_right_is_written(repo: ModelRepo) -> None:
+    folder = current(repo)
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+    current(repo)
+    now = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+    assert now == before
+    assert tensors(folder / "adapter_model.safetensors")
+
+
+JOURNALS = {
+    "nothing": b"",
+    "a list": b"[]",
+    "deep": b"[" * 100_000,
+    "not UTF-8": b"\xff\xfe",
+    "another action": b'{"schema": 1, "action": "format", "bake_id": "a", "repository": "b", '
+    b'"branch": "c", "head": "d"}',
+    "a number for text": b'{"schema": 1, "action": "record", "bake_id": 5, "repository": "b", '
+    b'"branch": "c", "head": "d"}',
+    "a schema in superscript": '{"schema": "\u00b9"}'.encode(),
+    "a key twice": b'{"schema": 1, "schema": 1}',
+}
+
+
+@pytest.mark.parametrize("data", JOURNALS.values(), ids=JOURNALS)
+def test_a_damaged_journal_is_named(workplace: Path, data: bytes) -> None:
+    path = workplace / "a.json"
+    path.write_bytes(data)
+    with pytest.raises(RepoError, match=r"a\.json cannot be read"):
+        Journal.read(path)
+
+
+LOCKS = [b"", b"[]", b"[" * 100_000, b'{"process": 5}', b'{"process": {}}', b"\xff"]
+
+
+@pytest.mark.parametrize("data", LOCKS, ids=lambda data: data[:12])
+def test_who_holds_a_lock_may_be_damaged(workplace: Path, data: bytes) -> None:
+    store = Store(workplace / "store")
+    place = store.root / "locks"
+    place.mkdir(parents=True)
+    (place / "bake-a.json").write_bytes(data)
+    assert store.held_since(store.bake("a")) is None
+
+
+def test_a_lock_that_git_left_is_said_with_the_command(repo: ModelRepo) -> None:
+    lock = repo.git.git_dir / "index.lock"
+    lock.touch()
+    with pytest.raises(RepoError, match=r"index\.lock is there") as caught:
+        repo.git.run("update-index", "--add", "input.yml")
+    assert f"`rm {lock}`" in str(caught.value.hint)
+    assert list(left.told(repo.root, repo.git.git_dir)) == []  # just made: git may be at work
+    os.utime(lock, (0, 0))
+    (repo.root / ".merge_file_Ab12cd").touch()
+    os.utime(repo.root / ".merge_file_Ab12cd", (0, 0))
+    first, second = left.told(repo.root, repo.git.git_dir)
+    assert f"`rm {lock}` lets git go on" in first
+    assert "`rm .merge_file_Ab12cd`" in second
+
+
+def test_a_draft_is_left_when_its_process_is_gone_whatever_its_number(workplace: Path) -> None:
+    dead = workplace / f".export.{os.getpid()}.tmp"  # of this very number, before a restart
+    dead.mkdir()
+    os.utime(dead, (0, 0))
+    fresh = workplace / ".export.1.tmp"  # of a process of number 1 in another container
+    fresh.mkdir()
+    with drafts.draft(workplace, "export") as one:
+        assert not dead.exists()
+        assert fresh.exists()
+        os.utime(one, (0, 0))
+        with drafts.draft(workplace, "export") as two:
+            assert one.exists()
+            assert one != two
+    assert time.time() - fresh.stat().st_mtime < 60
+    assert sorted(workplace.glob(".export.*")) == [fresh]
