@@ -40,7 +40,8 @@ def check(example: str) -> None:
     command = bgit.get_command(ROOT, name)
     assert command is not None
     known = {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
-    gits = {"--cached", "--build-options", "--all", "-r"}
+    gits = {"--cached", "--build-options", "--all", "-r", "--strict", "--connectivity-only"}
+    gits |= {"--no-dangling", "--prune=now"}
     assert [word for word in own if word not in known | gits] == []
 
 

@@ -144,7 +144,7 @@ def test_sentences_break_between_words(text, expected):
     assert narrow.between_words(text, 11 if "\n" in text else 9) == expected
 
 
-ROWS = [
+ROWS: list[list[str | Text]] = [
     ["*", Text("one/12", "bold"), "0.1 → 2", "日本"],
     ["", "e\u0301", "", "a [b] :smile:"],
     ["", "much longer than the others/120", "-", "x"],

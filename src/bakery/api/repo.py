@@ -6,13 +6,12 @@ Each returns the object that the command draws; its `as_data()` is what `--json`
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from bakery.api import asked
+from bakery.api.keeping import Keeping
 from bakery.api.model import Model
-from bakery.api.told import told
 from bakery.app import adopt, background, chat, check, download, gates, import_, jobs, revert, run
 from bakery.app import init as making
 from bakery.card import Card
@@ -20,7 +19,6 @@ from bakery.errors import RepoError
 from bakery.records import BACKENDS
 from bakery.repo.look import diff, metrics, models, questions, show, status, target
 from bakery.repo.model_repo import ModelRepo, Place
-from bakery.reporting import Reporter
 
 if TYPE_CHECKING:
     from bakery.app.adopt import Adopted
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
     from bakery.store.job import Fetched
 
 
-class Repo:
+class Repo(Keeping):
     """A model repository: a folder that `bgit init` made, or one within it.
 
         repo = bakery.Repo.init("yoda", base_model="tiny")
@@ -279,6 +277,3 @@ class Repo:
             )
         with self._told() as reporter:
             return revert.revert(self._repo, names, reporter=reporter)
-
-    def _told(self) -> AbstractContextManager[Reporter]:
-        return told(self._progress)

@@ -205,6 +205,7 @@ class Making:
             with self._locked(folder, stage):
                 if (done := results.done(folder)) is None:
                     return make()
+        results.freshen(folder)
         count: int = done["count"]
         return count
 
@@ -280,6 +281,7 @@ class Making:
         """A bake that is recorded without training must still be the bytes it was."""
         assert self.plan.bake is not None  # or there was no result to keep
         result = _checked(folder, self.plan.bake)
+        results.freshen(folder)
         self.reporter.note(
             f"{self.plan.bake_name} is in the store already, digest "
             f"{result['digest'][:16]} checked{self.bench.to_train_again}"

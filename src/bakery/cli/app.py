@@ -43,6 +43,10 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "import": "Bring weights, questions and answers into this clone.",
         "reproduce": "Make a model again from its recipe, and compare the digests.",
     },
+    "Keep": {
+        "fsck": "Check git's objects, then the store against recipes.",
+        "gc": "Tidy git's objects, then remove what nothing needs from the store.",
+    },
     "Undo": {
         "adopt": "Make another branch's model, or any other, the current one.",
         "revert": "Take bakes back, or revert any other commit as git does.",

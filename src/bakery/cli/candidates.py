@@ -26,7 +26,7 @@ SHOWN = 60
 ONCE = ("target", "chat", "download", "reproduce", "adopt", "help", "completion")
 """Commands that take a single word, besides options."""
 
-GITS = ("show", "diff", "revert", "fetch")
+GITS = ("show", "diff", "revert", "fetch", "fsck", "gc")
 """Commands whose name is a verb of git's, too."""
 
 

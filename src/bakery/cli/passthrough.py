@@ -7,11 +7,16 @@ from collections.abc import Sequence
 
 from bakery.errors import RepoError
 
+STDERR = 2
 
-def hand_to_git(arguments: Sequence[str]) -> int:
-    """Run git with the arguments as they were typed, on this terminal; return its exit code."""
+
+def hand_to_git(arguments: Sequence[str], *, out: int | None = None) -> int:
+    """Run git with the arguments as they were typed, on this terminal; return its exit code.
+
+    `out` is the number of the stream that its answer goes to, where stdout is for ours.
+    """
     try:
-        process = subprocess.Popen(["git", *arguments])
+        process = subprocess.Popen(["git", *arguments], stdout=out)
     except FileNotFoundError as error:
         raise RepoError(
             "git is not installed", hint="Install git, version 2.31 or later."

@@ -6,7 +6,9 @@ A stage appends rows as they come, and writes `done.json` last: what has it is c
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +132,12 @@ _MAY: Mapping[str, type] = {
     "count": int, "digest": str, "notes": list, "writers": dict, "targets": list, "card": dict,
 }  # fmt: skip
 """What a stage says where it says it."""
+
+
+def freshen(folder: Path) -> None:
+    """Show `bgit gc` that a folder is used by a run, which does not change it."""
+    with suppress(OSError):  # a store that may only be read
+        os.utime(folder)
 
 
 def stimuli(folder: Path) -> list[Stimulus]:

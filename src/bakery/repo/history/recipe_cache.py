@@ -73,7 +73,7 @@ def save(git: Git, kept: Kept) -> None:
         "states": kept.states,
     }
     with suppress(OSError):
-        write_atomic(_path(git), json.dumps(data))
+        write_atomic(_path(git), json.dumps(data, ensure_ascii=False))
 
 
 def _path(git: Git) -> Path:

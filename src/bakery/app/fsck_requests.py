@@ -1,0 +1,56 @@
+"""Whether a folder's request.json is that of its id: a copy under another id is told by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bakery import json_file
+from bakery.identity import BaseModelId, RolloutRequest, SamplingSettings, StimRequest
+from bakery.json_file import DamagedError
+from bakery.records import ModelRef, Prompt
+from bakery.store.results import REQUEST
+
+FIRST = 1
+"""The version of the defaults of requests that name none."""
+
+
+def problem(folder: Path) -> str | None:
+    """Return why a request is not that of its folder; None: it is, or does not say."""
+    make = _MADE.get(folder.parent.name)
+    path = folder / REQUEST
+    if make is None or not path.exists():
+        return None  # What was imported may have none.
+    try:
+        data = json_file.load_object(path, most=json_file.LARGEST)
+        found = make({"defaults": FIRST, **data})
+    except (DamagedError, OSError) as error:
+        return f"it cannot be read: {error}"
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return "it is not what a stage writes"
+    return None if found == folder.name else f"it is of {found}"
+
+
+def _of_stim(data: Mapping[str, Any]) -> str:
+    fields = {**data, "teacher": Prompt.from_data(data["teacher"])}
+    return StimRequest(**{**fields, "generators": tuple(data["generators"])}).id
+
+
+def _of_rollout(data: Mapping[str, Any]) -> str:
+    parent, student = data["parent"], data.get("student")
+    fields = {
+        **data,
+        "teacher": Prompt.from_data(data["teacher"]),
+        "sampling": SamplingSettings(**data["sampling"]),
+        "base": BaseModelId(**data["base"]),
+        "parent": ModelRef(**parent) if parent else None,
+        "student": Prompt.from_data(student) if student else None,
+    }
+    return RolloutRequest(**fields).id
+
+
+_MADE: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "stim": _of_stim,
+    "target": _of_rollout,
+}
