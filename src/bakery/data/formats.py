@@ -44,6 +44,8 @@ def rows_of_table(table: Table) -> list[Row]:
             rows.append(row_of(record, number))
         except ValueError as error:
             bad.append(f"{table.where(number)}: {error}")
+        except RecursionError:
+            bad.append(f"{table.where(number)}: it is nested too deeply")
     if bad:
         more = [f"... and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
         raise StageError("\n".join([*bad[:_SHOWN], *more]), hint=f"A {table.unit} is {EXPECTED}.")
@@ -161,7 +163,7 @@ def _call(raw: Any) -> Any:
         return dict(raw)
     try:
         return {**raw, "arguments": json.loads(given)}
-    except ValueError:
+    except (ValueError, RecursionError):  # it stays the text that somebody wrote
         return dict(raw)
 
 
@@ -212,7 +214,7 @@ def _parsed(value: Any) -> Any:
     if isinstance(value, str) and value.lstrip()[:2] in ("[{", "[]", '{"'):
         try:
             return json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             return value
     return value
 
@@ -231,5 +233,8 @@ def _keys(record: Mapping[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} that is nested too deeply"
     return text if len(text) <= 60 else text[:57] + "..."

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bakery.errors import ConfigError, StageError
+from bakery.paths import expanded
 from bakery.settings.checks import looks_local
 from bakery.settings.prefix import DATA_BYTES, check_file, read_text
 
@@ -47,7 +48,7 @@ class Table:
 
 def read(source: str | Path, split: str = "train", *, subset: str | None = None) -> Table:
     """Return the records of a split; an empty one is an error."""
-    path = Path(source).expanduser()
+    path = expanded(source)
     if path.is_dir():
         table = _from_folder(path, split)
     elif path.exists():
@@ -74,6 +75,8 @@ def items_of(text: str, name: str, wrappers: Sequence[str], split: str = "train"
             f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}",
             hint="One JSON value in the whole file; one per line is JSONL.",
         ) from error
+    except _BEYOND as error:
+        raise _beyond(name, error) from error
     return _unwrapped(document, name, wrappers, split)[0]
 
 
