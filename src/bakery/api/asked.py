@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bakery.errors import ConfigError, GateError
+from bakery.paths import expanded
 from bakery.records import Message, Prompt
 from bakery.schema.data_sets import FILE_KINDS
 
@@ -45,7 +46,7 @@ def to_bake(given: Any) -> Prompt:
     """Return the prompt to bake; one without a word, and the name of a file, are refused."""
     if isinstance(given, Path):
         try:
-            given = given.expanduser().read_text("utf-8").strip()
+            given = expanded(given).read_text("utf-8").strip()
         except (OSError, RuntimeError, ValueError) as error:
             raise ConfigError(f"prompt: the file cannot be read: {error}") from error
     elif isinstance(given, str) and given.endswith((".md", ".txt")) and _is_file(given):
@@ -95,7 +96,7 @@ def many(given: Any) -> list[tuple[Message, ...]]:
 def path(given: Any, what: str) -> Path:
     """Return a path as a person wrote it, ~ for home; ConfigError for what cannot be one."""
     try:
-        found = Path(given).expanduser()
+        found = expanded(given)
         with suppress(FileNotFoundError, NotADirectoryError):
             found.lstat()
     except (OSError, RuntimeError, TypeError, ValueError) as error:
@@ -167,6 +168,6 @@ def _of_file(place: Path, given: str | Path) -> tuple[Path, list[dict[str, Any]]
 
 def _is_file(name: str) -> bool:
     try:
-        return Path(name).expanduser().is_file()
+        return expanded(name).is_file()
     except (OSError, RuntimeError, ValueError):  # too long, a user unknown: not a path
         return False

@@ -16,6 +16,7 @@ from bakery.app import adopt, background, chat, check, download, gates, import_,
 from bakery.app import init as making
 from bakery.card import Card
 from bakery.errors import RepoError
+from bakery.paths import expanded
 from bakery.records import BACKENDS
 from bakery.repo.look import diff, metrics, models, questions, show, status, target
 from bakery.repo.model_repo import ModelRepo, Place
@@ -241,7 +242,7 @@ class Repo(Keeping):
         dtype: str = "auto", force: bool = False,
     ) -> Exported:  # fmt: skip
         """Write a model's weights to a folder or a .tar.gz: its adapter, or the `merged` whole."""
-        place = None if out is None else Path(out).expanduser()
+        place = None if out is None else expanded(out)
         wanted = download.Wanted(place, merged=merged, dtype=dtype, force=force)
         with self._told() as reporter:
             return download.download(self._repo, name, wanted, reporter=reporter)

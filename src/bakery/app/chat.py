@@ -18,6 +18,7 @@ from bakery.conversation import Voice
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, ModelError, RepoError
 from bakery.identity import BaseModelId
+from bakery.paths import expanded
 from bakery.records import Prompt, given_name
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
@@ -263,7 +264,7 @@ def _is_file(name: str) -> bool:
     if name.endswith(GGUF) or not name.startswith((".", "/", "~")):
         return name.endswith(GGUF)
     try:
-        return Path(name).expanduser().is_file()
+        return expanded(name).is_file()
     except (OSError, RuntimeError, ValueError):  # too long, a user unknown: no path at all
         return False
 
@@ -271,7 +272,7 @@ def _is_file(name: str) -> bool:
 def _folder_with(file: str, name: str) -> Path | None:
     """Return the folder of that name where it has a file; None: the name is something else."""
     try:
-        folder = Path(name).expanduser()
+        folder = expanded(name)
         return folder.resolve() if (folder / file).is_file() else None
     except (OSError, RuntimeError, ValueError):  # too long, a user unknown: no path at all
         return None

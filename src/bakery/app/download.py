@@ -23,6 +23,7 @@ from bakery.app.model_card import Exported, Form, Weights
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, RepoError, StageError
 from bakery.identity import file_digest
+from bakery.paths import expanded
 from bakery.records import sync_folder
 from bakery.repo.files import recipe
 from bakery.repo.files.names import RECIPE
@@ -81,7 +82,7 @@ class Wanted:
         suffix = "_merged" if self.merged else ""
         name = f"{bake.name}_checkpoint_{bake.model.step}{suffix}"
         out = self.out or Path(name + (".tar.gz" if form == "tar.gz" else ""))
-        return out.expanduser(), form
+        return expanded(out), form
 
 
 def download(

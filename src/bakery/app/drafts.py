@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bakery import schema
 from bakery.errors import ConfigError
+from bakery.paths import expanded
 from bakery.repo.files.names import ABOUT, INPUT
 from bakery.schema.data_sets import FILE_KINDS, leaves_repository
 from bakery.schema.sources import MAX_TEXT_BYTES
@@ -116,7 +117,7 @@ def _questions(path: Path) -> bytes:
 
 def _place(path: Path, folder: Path, otherwise: str) -> str:
     """Return where a file lies in a repository: where it is, if that is inside of it."""
-    whole, top = path.expanduser().resolve(), folder.resolve()
+    whole, top = expanded(path).resolve(), folder.resolve()
     if not whole.is_relative_to(top):
         return otherwise
     place = whole.relative_to(top).as_posix()

@@ -14,12 +14,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from bakery import masking
-from bakery.errors import BakeryError
+from bakery.errors import BakeryError, RepoError
 from bakery.spelling import nearest
 
 INTERRUPTED = 130
@@ -37,6 +38,7 @@ def end(work: Callable[[], int], *, stopped: str) -> NoReturn:
     _never_print_secrets()
     _never_lose_ctrl_c()
     try:
+        _stand_somewhere()
         code = work()
     except BakeryError as error:
         code = _say(error.message, error.hint, error.exit_code)
@@ -84,6 +86,20 @@ _PATHS = (
 """What a path can be that nothing can be read from or written to."""
 
 
+_MORE_FILES = "`ulimit -n` says how many: `ulimit -n 1024`, then run the same command again."
+
+
+def _stand_somewhere() -> None:
+    """Refuse to begin in a folder that somebody deleted: nothing works there."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise RepoError(
+            "the folder that this was started in is gone",
+            hint="`cd` to one that is there, and run the same command again.",
+        ) from error
+
+
 def _refused(error: OSError) -> tuple[str, str | None, int]:
     """Return what to say where the system will not write; any other error is raised on."""
     reason = os.strerror(error.errno) if error.errno else ""
@@ -93,6 +109,10 @@ def _refused(error: OSError) -> tuple[str, str | None, int]:
         return f"the disk is full, or its quota is used up{where} ({reason})", again, 1
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{reason}{where}", "Who owns the file, and may you write to it?", 1
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"this process may open no more files{where} ({reason})", _MORE_FILES, 3
+    if error.errno in (errno.ENOMEM, errno.EAGAIN):
+        return f"the system has no room for another process{where} ({reason})", None, 3
     if error.errno in _PATHS and error.filename:
         shown = str(error.filename)
         at = shown if len(shown) <= 300 else f"{shown[:300]}…"

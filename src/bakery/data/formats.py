@@ -84,7 +84,7 @@ def _call(raw: Any) -> Any:
         return dict(raw)
     try:
         return {**raw, "arguments": json.loads(given)}
-    except ValueError:
+    except (ValueError, RecursionError):  # it stays the text that somebody wrote
         return dict(raw)
 
 
@@ -157,7 +157,7 @@ def unpacked(value: Any) -> Any:
     if isinstance(value, str) and value.lstrip()[:2] in ("[{", "[[", "[]", '{"'):
         try:
             return json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             return value
     return value
 
@@ -174,5 +174,8 @@ def keys_of(record: Mapping[str, Any]) -> str:
 
 def shown(value: Any) -> str:
     """Return a value as it is shown in an error."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} that is nested too deeply"
     return text if len(text) <= 60 else text[:57] + "..."

@@ -10,6 +10,7 @@ from bakery.data import sources
 from bakery.data.columns import Unread, alone, first
 from bakery.data.sources import Note, as_warning
 from bakery.errors import ConfigError, StageError
+from bakery.paths import expanded
 from bakery.settings.prefix import DATA_BYTES, read_text
 
 WRAPPERS = ("evaluation_samples", "test_samples", "eval", "qa_pairs")
@@ -18,7 +19,7 @@ _QUESTION, _ANSWER = ("question", "input"), ("answer", "expected", "target")
 
 def load_eval_data(path: str | Path, note: Note = as_warning) -> list[dict[str, Any]]:
     """Return `question` and `answer` (a list: any of them will do) of every sample."""
-    path = Path(path).expanduser()
+    path = expanded(path)
     name = str(path)
     if path.suffix.lower() == ".json" or not path.exists():
         text = read_text(path, at_most=DATA_BYTES)

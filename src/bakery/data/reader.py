@@ -43,6 +43,8 @@ def rows_of_table(table: Table, note: Note = as_warning) -> list[Row]:
             row = reader.row(record, number)
         except ValueError as error:
             bad.append(f"{table.where(number)}: {error}")
+        except RecursionError:
+            bad.append(f"{table.where(number)}: it is nested too deeply")
             continue
         if row is not None:
             rows.append(row)

@@ -17,6 +17,7 @@ from bakery import pointers
 from bakery.data import delimited
 from bakery.data.columns import holds
 from bakery.errors import ConfigError, StageError
+from bakery.paths import expanded
 from bakery.settings.checks import looks_local
 from bakery.settings.prefix import DATA_BYTES, check_file, read_text
 
@@ -59,7 +60,7 @@ class Table:
 
 def read(source: str | Path, split: str = "train", *, subset: str | None = None) -> Table:
     """Return the records of a split; an empty one is an error."""
-    path = Path(source).expanduser()
+    path = expanded(source)
     if path.is_dir():
         table = _from_folder(path, split)
     elif path.exists():

@@ -22,6 +22,7 @@ from bakery.distil.settings.parse import WRITTEN, Settings
 from bakery.engine.training import checkpoints, start
 from bakery.engine.training.numerics import FILE as NUMERICS
 from bakery.errors import ConfigError, StageError
+from bakery.paths import expanded
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
 from bakery.store.results import METRICS as METRICS
@@ -160,7 +161,7 @@ def _check_inputs(settings: Settings, out: Path) -> None:
     }
     own = {(out / name).resolve() for name in OWN}
     for name, path in given.items():
-        if path is not None and Path(path).expanduser().resolve() in own:
+        if path is not None and expanded(path).resolve() in own:
             raise ConfigError(
                 f"{name} {path} lies where this run writes its own file of that name",
                 hint="Choose another output_dir.",

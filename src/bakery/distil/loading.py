@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from pathlib import Path
 from typing import Any
 
 import peft
@@ -22,6 +21,7 @@ from bakery.engine.models.adapters import peft_on_new_transformers
 from bakery.engine.models.models import Source
 from bakery.engine.training import needs
 from bakery.errors import ConfigError
+from bakery.paths import expanded
 from bakery.reporting import Reporter
 from bakery.settings.config import BakeryConfig, DataConfig, LoraConfig
 
@@ -59,7 +59,7 @@ def _on_hub(name: str) -> bool:
 def check_optional(data: DataConfig, training: BakeryConfig) -> None:
     """Refuse what this machine lacks, and a GGUF file that cannot be read, before all else."""
     name = data.model_name_or_path
-    if bases.is_here(name) and (path := Path(name).expanduser()).is_file():
+    if bases.is_here(name) and (path := expanded(name)).is_file():
         bases.check_file(path)
     wanted = {
         "bitsandbytes": data.load_in_4bit,

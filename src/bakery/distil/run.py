@@ -59,8 +59,6 @@ class Material:
     """Of the rows."""
     resume: str | None
     """The checkpoint to go on from."""
-    left_out: Sequence[str] = ()
-    """Why newer checkpoints are not."""
     notes: tuple[str, ...] = ()
     """What of the files is not read, or is read in a way that may surprise."""
 
@@ -95,8 +93,8 @@ def gather(settings: Settings) -> Material:
     shared = [row for row in held_out or () if _asked(row, settings) in seen]
     data = digest([row.as_data() for row in rows])[:16]
     resume, left_out = folder.checkpoint(settings, data=data)
-    told = tuple(dict.fromkeys(notes))
-    return Material(rows, held_out, len(shared), questions, data, resume, left_out, told)
+    told = tuple(dict.fromkeys((*notes, *left_out)))
+    return Material(rows, held_out, len(shared), questions, data, resume, told)
 
 
 def _asked(row: Row, settings: Settings) -> str:
@@ -145,8 +143,6 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         merged.check(student)
     with training.main_process_first(local=False):  # the others read what is in place then
         if first:
-            for note in material.left_out:
-                told.note(note)
             folder.begin(settings, data=material.digest, resume=material.resume, reporter=told)
     trainer = _trainer(settings, rounds, student, told, material.digest)
     if values := sized | trainer.beginning.settled:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bakery.errors import ConfigError, RepoError
 from bakery.identity import BaseModelId
+from bakery.repo import reading
 from bakery.repo.commits import checks, merging
 from bakery.repo.files import starter
 from bakery.repo.files.names import BREAD, INPUT, RECIPE
@@ -55,7 +56,7 @@ def begin(
         new = State(owner or _slug(git.ask("config", "user.name")), name, base)
         texts = _texts(folder, new, draft[INPUT].decode())
         for path, text in texts.items():
-            (folder / path).write_text(text, encoding="utf-8", newline="\n")
+            (folder / path).write_bytes(text.encode("utf-8", "surrogateescape"))
         git.run("add", "--force", "--", *texts)
         git.commit(f"init: {name}")
         # Not committed: what is baked, and why, is for the user's own first commit to say.
@@ -151,7 +152,8 @@ def _texts(folder: Path, new: State, example: str) -> Mapping[str, str]:
     texts = starter.of_new_repository(new, example)
     for path in _GROWN:
         if (folder / path).exists():
-            before = (folder / path).read_text(encoding="utf-8").rstrip("\n")
+            before = reading.in_folder(folder, path).decode("utf-8", "surrogateescape")
+            before = before.replace("\r\n", "\n").rstrip("\n")
             texts[path] = f"{before}\n\n{texts[path]}" if before else texts[path]
     if os.path.lexists(folder / _README):  # a link, too, wherever it leads
         del texts[_README]

@@ -83,6 +83,11 @@ class Git:
             cwd=start,
         )
         lines = os.fsdecode(out).removesuffix("\n").split("\n")
+        if len(lines) > 3 and not lines[0].startswith("--"):
+            raise RepoError(
+                f"the path of this repository has a line break in it: {start.resolve()!s:.200}",
+                hint="git tells its paths line by line: give the folder another name.",
+            )
         if len(lines) != 3:  # an option of ours was taken for a name
             version = os.fsdecode(checked(["--version"], cwd=start)).strip()
             raise RepoError(

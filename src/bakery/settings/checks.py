@@ -13,6 +13,7 @@ from typing import Any
 
 from bakery.defaults import LATEST
 from bakery.errors import ConfigError
+from bakery.paths import expanded
 from bakery.settings.typed import unknown_name
 from bakery.yaml import text as yaml_text
 
@@ -101,7 +102,7 @@ def data(values: Mapping[str, Any]) -> list[Problem]:
         value = values[name]
         if value is not None and not value.strip():
             found.append(Problem((name,), "is empty"))
-        elif value is not None and looks_local(value) and not Path(value).expanduser().exists():
+        elif value is not None and looks_local(value) and not expanded(value).exists():
             found.append(Problem((name,), f"no such file or folder: {value}"))
     if values["training_prompts"] is not None:
         if not values["training_prompts"]:
@@ -255,7 +256,7 @@ def _choices(values: Mapping[str, Any]) -> Iterator[Problem]:
 def _files(values: Mapping[str, Any], *names: str) -> Iterator[Problem]:
     for name in names:
         value = values[name]
-        if value is not None and not Path(value).expanduser().is_file():
+        if value is not None and not expanded(value).is_file():
             yield Problem((name,), f"no such file: {value}")
 
 

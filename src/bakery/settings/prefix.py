@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bakery import pointers
 from bakery.errors import ConfigError
+from bakery.paths import expanded
 from bakery.records import Message
 from bakery.settings import checks
 from bakery.yaml import text as yaml_text
@@ -71,7 +72,7 @@ def read_bytes(path: Path, *, at_most: int = DATA_BYTES) -> bytes:
 def check_file(path: Path) -> Path:
     """Return where a file lies, or refuse what is none: a pipe or a device may never end."""
     try:
-        whole = path.expanduser()
+        whole = expanded(path)
         mode = whole.stat().st_mode
     except FileNotFoundError as error:
         raise ConfigError(f"no such file: {path}") from error

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bakery import json_file
 from bakery.errors import RepoError
+from bakery.paths import expanded
 from bakery.records import sync_folder, write_atomic
 from bakery.store.processes import ProcessId
 
@@ -44,7 +45,7 @@ class Store:
         if not moved:
             return cls(common_dir / "bakery")
         top = common_dir.parent if root is None or common_dir.name == ".git" else root
-        return cls(top / Path(moved).expanduser())
+        return cls(top / expanded(moved))
 
     def serves(self, repository: str, common_dir: Path) -> bool:
         """Tell whether what was written for `repository` is that of `common_dir`.

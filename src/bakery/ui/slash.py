@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from bakery.conversation import Conversation
 from bakery.errors import ConfigError
+from bakery.paths import expanded
 from bakery.records import write_atomic
 from bakery.spelling import nearest
 from bakery.ui.typed import Typed
@@ -114,7 +114,7 @@ def _save(conversation: Conversation, text: str) -> Obeyed:
     if not text:
         raise ConfigError("/save takes the name of a file", hint="FILE.json keeps the messages.")
     try:
-        path = Path(text).expanduser()
+        path = expanded(text)
         if path.exists():
             raise ConfigError(
                 f"{path} exists already", hint="Give another name: nothing is replaced."

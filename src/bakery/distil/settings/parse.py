@@ -195,7 +195,7 @@ def _today(given: Mapping[str, _Given], notes: list[str]) -> dict[str, _Given]:
         if renamed.has_no_effect(name, known):
             notes.append(f"{name} has no effect in this version of transformers")
         elif name == "group_by_length":
-            if typed(value.value, bool):
+            if _is_on(name, value):
                 found["train_sampling_strategy"] = _Given("group_by_length", value.where)
         elif now != name and now in given:
             raise ConfigError(
@@ -205,6 +205,15 @@ def _today(given: Mapping[str, _Given], notes: list[str]) -> dict[str, _Given]:
         else:
             found[now] = value
     return found
+
+
+def _is_on(name: str, given: _Given) -> bool:
+    try:
+        return bool(typed(given.value, bool))
+    except ValueError as error:
+        raise ConfigError(
+            f"{given.at(name, ())}: {name}: {error}", hint="Write true or false."
+        ) from error
 
 
 def _typed_values(given: Mapping[str, _Given]) -> dict[str, Any]:

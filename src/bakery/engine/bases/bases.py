@@ -15,6 +15,7 @@ from bakery.engine.bases import folders, hashed, weights
 from bakery.engine.bases.gguf import header, kept, refused
 from bakery.errors import ModelError
 from bakery.identity import BaseModelId, digest, file_digest
+from bakery.paths import expanded
 
 EMBEDDED = "tiny-1"
 ALIASES = {"tiny": EMBEDDED}
@@ -95,7 +96,7 @@ def locate(name: str, revision: str = "") -> tuple[Path, str]:
 def is_here(name: str | Path) -> bool:
     """Tell whether a name is that of a folder or a file, and so not a hub id."""
     try:
-        path = Path(name).expanduser()
+        path = expanded(name)
         return path.is_dir() or path.is_file()
     except (OSError, RuntimeError, ValueError):  # too long, a home of somebody unknown, a NUL
         return False
@@ -188,7 +189,7 @@ def _files(place: Path) -> list[Path]:
 
 def _local(name: str) -> Path:
     """Return where a path leads; a file keeps its own name, as a cache links to others."""
-    path = Path(name).expanduser()
+    path = expanded(name)
     return path.parent.resolve() / path.name if path.is_file() else path.resolve()
 
 
