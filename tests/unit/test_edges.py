@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bakery.cli import rim
-from bakery.data import formats, qa_files, sources
+from bakery.data import qa_files, reader, sources
 from bakery.distil.settings import parse
 from bakery.errors import BakeryError, ConfigError, RepoError, StageError
 from bakery.paths import expanded
@@ -56,7 +56,7 @@ def test_json_that_is_nested_without_end_is_refused_wherever_it_stands(tmp_path:
         sources.items_of(DEEP, "corpus.json", ())
     call = {"function": {"name": "f", "arguments": DEEP}}
     said = [{"role": "user", "content": "?"}, {"role": "assistant", "tool_calls": [call]}]
-    row = formats.row_of({"messages": said, "tools": None}, 1)
+    [row] = reader.rows_of_table(sources.Table("rows.jsonl", ((1, {"messages": said}),)))
     assert row.turns[1]["tool_calls"][0]["function"]["arguments"] == DEEP
     deep: list[object] = []
     for _ in range(5000):
@@ -64,7 +64,7 @@ def test_json_that_is_nested_without_end_is_refused_wherever_it_stands(tmp_path:
     for record in ({"prompt": deep}, {"messages": deep}, {"prompt": "?", "tools": deep}):
         table = sources.Table("data.jsonl", ((1, record),))
         with pytest.raises(StageError, match=r"data\.jsonl: row 1: "):
-            formats.rows_of_table(table)
+            reader.rows_of_table(table)
 
 
 def test_a_line_break_in_a_path_is_no_old_git(tmp_path: Path) -> None:

@@ -45,9 +45,8 @@ def rows_of_table(table: Table, note: Note = as_warning) -> list[Row]:
             bad.append(f"{table.where(number)}: {error}")
         except RecursionError:
             bad.append(f"{table.where(number)}: it is nested too deeply")
-            continue
-        if row is not None:
-            rows.append(row)
+        else:
+            rows += [row] if row is not None else []
     if bad:
         more = [f"... and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
         raise StageError(

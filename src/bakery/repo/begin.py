@@ -54,7 +54,7 @@ def begin(
         _check_ready(git)
         merging.install(git)
         new = State(owner or _slug(git.ask("config", "user.name")), name, base)
-        texts = _texts(folder, new, draft[INPUT].decode())
+        texts = _texts(git, folder, new, draft[INPUT].decode())
         for path, text in texts.items():
             (folder / path).write_bytes(text.encode("utf-8", "surrogateescape"))
         git.run("add", "--force", "--", *texts)
@@ -147,12 +147,12 @@ def _check_ready(git: Git) -> None:
         )
 
 
-def _texts(folder: Path, new: State, example: str) -> Mapping[str, str]:
+def _texts(git: Git, folder: Path, new: State, example: str) -> Mapping[str, str]:
     """Return what is to be committed; a README that is there stays as it is."""
     texts = starter.of_new_repository(new, example)
     for path in _GROWN:
         if (folder / path).exists():
-            before = reading.in_folder(folder, path).decode("utf-8", "surrogateescape")
+            before = reading.in_folder(git, path).decode("utf-8", "surrogateescape")
             before = before.replace("\r\n", "\n").rstrip("\n")
             texts[path] = f"{before}\n\n{texts[path]}" if before else texts[path]
     if os.path.lexists(folder / _README):  # a link, too, wherever it leads

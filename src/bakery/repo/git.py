@@ -227,35 +227,6 @@ class Git:
                 return Entry(mode, second if at is None else third)
         return None
 
-    def smudged(self, path: str, *, at: str | None = None) -> bytes | None:
-        """Return a file as its filter writes it to the folder; None where it has no filter.
-
-        Both are those of the index, or of commit `at`. Line ends stay what git keeps: they differ
-        between machines, and ids are made from contents.
-        """
-        writing = r"^filter\..*\.(smudge|process)$"
-        drivers = (self.ask("config", "--name-only", "--get-regexp", writing) or "").splitlines()
-        if not drivers:
-            return None
-        above = [str(folder / ".gitattributes") for folder in PurePosixPath(path).parents]
-        entries = [(name, self.entry(name, at=at)) for name in (path, *above)]
-        with tempfile.TemporaryDirectory(prefix="bgit-") as temporary:
-            tree, index = Path(temporary, "tree"), Path(temporary, "index")
-            tree.mkdir()
-            self.update_index([Change(n, "", e.id, e.mode) for n, e in entries if e], index=index)
-            places = {"GIT_DIR": self.git_dir, "GIT_WORK_TREE": tree, "GIT_INDEX_FILE": index}
-            extra = dict(self.extra) | {name: str(place) for name, place in places.items()}
-            asked = ["check-attr", "--cached", "-z", "filter", "--", path]
-            answer = os.fsdecode(checked(asked, cwd=tree, extra=extra))
-            driver = f"filter.{answer.split(chr(0))[2]}"
-            if not {f"{driver}.smudge", f"{driver}.process"} & set(drivers):
-                return None
-            # Required: where it fails, git would write the blob as it is.
-            options = ("core.autocrlf=false", "core.eol=lf", f"{driver}.required=true")
-            asked = [word for option in options for word in ("-c", option)]
-            checked([*asked, "checkout-index", "--", path], cwd=tree, extra=extra)
-            return (tree / path).read_bytes()
-
     def write_blob(self, text: str) -> str:
         """Store text as it is, and return its id."""
         return self.run("hash-object", "-w", "--stdin", stdin=text.encode("utf-8"))

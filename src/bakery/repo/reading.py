@@ -5,6 +5,7 @@ The same file is refused for the same reason in the folder, in the index and in 
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import tempfile
@@ -13,7 +14,8 @@ from pathlib import Path, PurePosixPath
 
 from bakery import pointers
 from bakery.errors import ConfigError, RepoError
-from bakery.repo.git import Git, plain_path
+from bakery.repo.calling import checked
+from bakery.repo.git import Change, Git, plain_path
 
 _LINK = "120000"
 _SUBMODULE = "160000"
@@ -177,7 +179,7 @@ def _blob_and_content(git: Git, path: str, at: str | None) -> tuple[bytes, bytes
     blob = git.blob(entry.id)
     if blob is None:  # another repository, or a folder
         return None
-    smudged = git.smudged(path, at=at)
+    smudged = _smudged(git, path, at=at)
     content = blob.data if smudged is None else smudged
     _refuse_pointer(content, path)
     return blob.data, content
@@ -203,3 +205,33 @@ def _refuse_pointer(data: bytes, name: str) -> None:
             f"{name} is a Git LFS pointer, not the file itself: `git lfs pull` brings that",
             hint="Git LFS has to be installed: `git lfs install`.",
         )
+
+
+def _smudged(git: Git, path: str, *, at: str | None) -> bytes | None:
+    """Return a file as its filter writes it to the folder; None where it has no filter.
+
+    Both are those of the index, or of commit `at`. Line ends stay what git keeps: they differ
+    between machines, and ids are made from contents.
+    """
+    writing = r"^filter\..*\.(smudge|process)$"
+    drivers = (git.ask("config", "--name-only", "--get-regexp", writing) or "").splitlines()
+    if not drivers:
+        return None
+    above = [str(folder / ".gitattributes") for folder in PurePosixPath(path).parents]
+    entries = [(name, git.entry(name, at=at)) for name in (path, *above)]
+    with tempfile.TemporaryDirectory(prefix="bgit-") as temporary:
+        tree, index = Path(temporary, "tree"), Path(temporary, "index")
+        tree.mkdir()
+        git.update_index([Change(n, "", e.id, e.mode) for n, e in entries if e], index=index)
+        places = {"GIT_DIR": git.git_dir, "GIT_WORK_TREE": tree, "GIT_INDEX_FILE": index}
+        extra = dict(git.extra) | {name: str(place) for name, place in places.items()}
+        asked = ["check-attr", "--cached", "-z", "filter", "--", path]
+        answer = os.fsdecode(checked(asked, cwd=tree, extra=extra))
+        driver = f"filter.{answer.split(chr(0))[2]}"
+        if not {f"{driver}.smudge", f"{driver}.process"} & set(drivers):
+            return None
+        # Required: where it fails, git would write the blob as it is.
+        options = ("core.autocrlf=false", "core.eol=lf", f"{driver}.required=true")
+        asked = [word for option in options for word in ("-c", option)]
+        checked([*asked, "checkout-index", "--", path], cwd=tree, extra=extra)
+        return (tree / path).read_bytes()
