@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery.app import run
+from bakery.app.gates import beyond
 from bakery.errors import BakeryError, ConfigError
 from bakery.plain import plain
 from bakery.records import ASK_A_MODEL
@@ -89,7 +90,7 @@ def dry_run(repo: ModelRepo, stages: Sequence[str]) -> Checked:
 def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
     _check_rank(repo, plan)
     found = forecast(repo, plan, run.machine(plan))
-    warnings = (*found.warnings, *_unasked(repo, found))
+    warnings = (*found.warnings, *_unasked(repo, found), *filter(None, map(beyond, plan.targets)))
     return replace(found, warnings=warnings, targets=tuple(_with_own_prompt(found, plan)))
 
 
