@@ -140,6 +140,8 @@ def content_digest(place: Path) -> str:
             f"{place} holds no *.safetensors weights",
             hint="Only safetensors and GGUF files are read: other formats can run code.",
         )
+    if strange := [path for path in weights if not path.is_file()]:
+        raise ModelError(f"{strange[0]} is a folder, a pipe or a device, or leads nowhere")
     files = [place / name for name in _CONTENT if (place / name).is_file()]
     return digest({path.name: _content(path) for path in (*files, *weights)})
 
