@@ -11,10 +11,12 @@ import pytest
 from bakery.cli import rim
 from bakery.data import qa_files, reader, sources
 from bakery.distil.settings import parse
-from bakery.errors import BakeryError, ConfigError, RepoError, StageError
+from bakery.engine.bases import bases
+from bakery.errors import BakeryError, ConfigError, ModelError, RepoError, StageError
 from bakery.paths import expanded
 from bakery.repo.git import Git
 from bakery.store.store import Store
+from bakery.yaml import text as yaml_text
 
 DEEP = "[" * 100_000 + "]" * 100_000
 
@@ -65,6 +67,49 @@ def test_json_that_is_nested_without_end_is_refused_wherever_it_stands(tmp_path:
         table = sources.Table("data.jsonl", ((1, record),))
         with pytest.raises(StageError, match=r"data\.jsonl: row 1: "):
             reader.rows_of_table(table)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes a pipe")
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "nowhere"])
+def test_weights_that_are_no_file_are_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "model.safetensors"
+    (tmp_path / "config.json").write_text("{}")
+    make = {
+        "pipe": lambda: os.mkfifo(path),
+        "device": lambda: path.symlink_to("/dev/zero"),
+        "folder": path.mkdir,
+        "nowhere": lambda: path.symlink_to("gone"),
+    }
+    make[kind]()
+    with pytest.raises(ModelError, match=r"model\.safetensors is a folder, a pipe or a device"):
+        bases.content_digest(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes a pipe")
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json", "x.csv", "x.parquet"])
+def test_data_that_never_ends_is_not_read(tmp_path: Path, name: str) -> None:
+    for path in (tmp_path / name, tmp_path / f"link-{name}"):
+        if path.name.startswith("link"):
+            path.symlink_to("/dev/zero")
+        else:
+            os.mkfifo(path)
+        with pytest.raises(ConfigError, match="a pipe or a device"):
+            sources.read(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x, x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\nd: [*c, *c, *c]\n" * 3,
+        "".join(
+            f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10 if n else ['x'])}]\n" for n in range(12)
+        ),
+    ],
+    ids=["twice", "bomb"],
+)
+def test_aliases_that_stand_for_more_than_memory_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        yaml_text.parse(text, "input.yml")
 
 
 def test_a_line_break_in_a_path_is_no_old_git(tmp_path: Path) -> None:

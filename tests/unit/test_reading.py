@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from bakery.errors import BakeryError, ConfigError, RepoError
+from bakery.repo import reading
 from bakery.repo.git import Git
 from bakery.repo.look.status import status
 from bakery.repo.model_repo import ModelRepo
@@ -298,3 +300,36 @@ def test_a_configuration_that_a_filter_changes_is_refused_with_the_way_out(repo)
     subprocess.run(command.split(), cwd=repo.root, check=True)
     git(repo.root, "commit", "-qam", "Unfiltered")
     assert repo.plan().bake_name == repo.plan("worktree").bake_name
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes a pipe")
+@pytest.mark.parametrize("kind", ["pipe", "link to a device"])
+@pytest.mark.parametrize("name", ["input.yml", ".bread", "prompt.md"])
+def test_what_never_ends_is_not_read(tmp_path: Path, name: str, kind: str) -> None:
+    if kind == "pipe":
+        os.mkfifo(tmp_path / name)
+    else:
+        (tmp_path / name).symlink_to("/dev/zero")
+    for read in (reading.in_folder, reading.folder_text):
+        with pytest.raises(RepoError, match=r"a pipe or a device|a symbolic link"):
+            read(tmp_path, name)
+
+
+@pytest.mark.parametrize("name", ["input.yml", ".bread"])
+def test_a_file_of_megabytes_is_refused_by_its_size(repo, name: str) -> None:
+    (repo.root / name).write_bytes(b"# " * (reading.MOST // 2 + 1))
+    with pytest.raises(RepoError, match="more than 1,048,576 are not read"):
+        reading.folder_text(repo.root, name)
+    repo.git.run("add", name)
+    with pytest.raises(RepoError, match="more than 1,048,576 are not read"):
+        reading.own_text(repo.git, name, at=None)
+
+
+def test_a_named_file_is_refused_before_it_is_read(repo, monkeypatch) -> None:
+    (repo.root / "data.jsonl").write_bytes(bytes(200))
+    repo.git.run("add", "data.jsonl")
+    monkeypatch.setattr(reading, "MOST_DATA", 100)
+    with pytest.raises(RepoError, match=r"data\.jsonl has 200 bytes"):
+        reading.in_folder(repo.root, "data.jsonl")
+    with pytest.raises(RepoError, match=r"data\.jsonl has 200 bytes"):
+        reading.in_git(repo.git, "data.jsonl", at=None)

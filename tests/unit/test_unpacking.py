@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bakery.app import unpacking
 from bakery.app.unpacking import unpack
 from bakery.errors import BakeryError, ModelError
 
@@ -92,3 +93,19 @@ def test_an_archive_that_is_damaged_inside_is_refused(workplace, ending):
     archive.write_bytes(data)
     with pytest.raises(BakeryError, match=r"complete tar archive|cannot be unpacked"):
         unpack(archive, workplace / "out")
+
+
+def test_an_archive_of_too_many_files_is_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(unpacking, "MOST_ENTRIES", 3)
+    archive = packed(tmp_path / "a.tar.gz", *(entry(f"a/{number}") for number in range(5)))
+    with pytest.raises(ModelError, match="more than 3 files"):
+        unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_small_archive_of_large_files_is_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(unpacking, "SPARE", 1000)
+    archive = packed(tmp_path / "a.tar.gz", entry("a/stimuli.jsonl", bytes(1 << 20)))
+    with pytest.raises(ModelError, match=r"it holds more than [0-9,]* bytes"):
+        unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

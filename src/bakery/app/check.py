@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery.app import run, writers
+from bakery.app.gates import beyond
 from bakery.app.opening import Models
 from bakery.app.workbench import InRepository
 from bakery.errors import BakeryError, ConfigError, ModelError
@@ -98,7 +99,8 @@ def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
     found = forecast(repo, plan, run.machine(plan), real)
     said = dict.fromkeys(text for one in asked for text in one.warnings())
     unnamed = run.unnamed_end(plan.head.base) if plan.targets else None
-    warnings = (*found.warnings, *said, *([unnamed] if unnamed else ()))
+    large = map(beyond, plan.targets)
+    warnings = (*found.warnings, *said, *filter(None, (*large, unnamed)))
     return replace(found, warnings=warnings, targets=tuple(_with_own_prompt(found, plan)))
 
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery.errors import ConfigError, GateError
+from bakery.records import questions_of
 from bakery.spelling import nearest
 
 if TYPE_CHECKING:
+    from bakery.repo.plan.planned import PlannedTarget
     from bakery.stages.look import Look
 
-QUESTIONS, TEACHER = "questions", "teacher"
-WAIVERS = (QUESTIONS, TEACHER)
+QUESTIONS, TEACHER, LIMITS = "questions", "teacher", "limits"
+WAIVERS = (QUESTIONS, TEACHER, LIMITS)
 """What `bgit run --allow` names."""
+
+MOST_QUESTIONS = 100_000
+"""Of a target: a slip of the finger asks for more, and a day is too late to see it."""
+
+MOST_ANSWERS = 1_000_000
+"""Of a target."""
 
 
 def poor(done: Mapping[str, Any] | None) -> list[dict[str, Any]]:
@@ -52,6 +60,32 @@ def check_teacher(seen: Look, allow: Collection[str]) -> None:
             f"{seen.parent} does not obey the prompt of {seen.target}: {'; '.join(seen.warnings)}",
             hint="`bgit check --sample` shows its answers. Change the prompt, bake on another "
             "model, or go on anyway: `bgit run --allow teacher`.",
+        )
+
+
+def beyond(target: PlannedTarget) -> str:
+    """Return what a target asks for more of than is sensible, as a sentence; "": nothing."""
+    wanted = [questions_of(generator) for generator in target.stim.generators]
+    questions = sum(count for count in wanted if count)
+    each = target.rollout.sampling.num_traj_per_stimulus
+    told = (
+        (questions, MOST_QUESTIONS, "questions"),
+        (max(questions, 1) * each, MOST_ANSWERS, "answers"),
+    )
+    for count, most, what in told:
+        if count > most:
+            return f"{target.base_name} asks for {count:,} {what}: the limit is {most:,}"
+    return ""
+
+
+def check_limits(targets: Sequence[PlannedTarget], allow: Collection[str]) -> None:
+    """Refuse what would take for ever, unless that is allowed."""
+    found = [] if LIMITS in allow else [said for target in targets if (said := beyond(target))]
+    if found:
+        raise GateError(
+            "\n".join(found),
+            hint="Lower `numq` or `num_traj_per_stimulus`, or go on anyway: "
+            "`bgit run --allow limits`.",
         )
 
 

@@ -59,6 +59,8 @@ class Making:
     def check(self, stages: Sequence[str]) -> None:
         """Refuse a base or a prompt that a later stage would stumble over, before the first."""
         missing = self.check_inputs(stages)
+        if {"stim", "rollout"} & set(missing):
+            gates.check_limits(self.plan.targets, self._allow)
         tools = any(t.rollout.teacher.tools or t.student.tools for t in self.plan.targets)
         if not {"rollout", "bake"} & set(missing) and not (missing and tools):
             return
@@ -245,6 +247,7 @@ class Making:
             reporter=self.reporter,
             allowed=sorted(
                 {w for t in targets for w in gates.waived(results.done(t.stim_dir), t.target_dir)}
+                | ({gates.LIMITS} if any(map(gates.beyond, self.plan.targets)) else set())
             ),
         )
 

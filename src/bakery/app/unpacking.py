@@ -32,6 +32,12 @@ BESIDE = (REQUEST, REJECTED, FAILED, DONE)
 
 _KNOWN = frozenset((*MAIN_FILES, *BESIDE, "slices.json", METRICS))
 
+MOST_ENTRIES = 100_000
+"""Of an archive: a store of thousands of bakes has that many."""
+
+MOST_TIMES, SPARE = 100, 64 << 20
+"""Times as large as an archive, and bytes beyond that, is what it may hold: weights hardly pack."""
+
 _NOT_WHOLE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, MemoryError)
 """What a damaged archive raises: also names with a NUL, and sizes that no memory holds."""
 
@@ -40,9 +46,7 @@ def unpack(archive: Path, folder: Path) -> None:
     """Write the known files of an archive into a new folder."""
     try:
         with tarfile.open(archive) as tar:
-            members = tar.getmembers()
-            for member in members:
-                _check(archive, member)
+            members = _members(archive, tar)
             chosen = [m for m in members if m.isfile() and PurePosixPath(m.name).name in _KNOWN]
             _check_room(folder, sum(member.size for member in chosen))
             for member in chosen:
@@ -63,6 +67,23 @@ def unpack(archive: Path, folder: Path) -> None:
         raise StageError(
             f"{archive} cannot be unpacked: {error}", hint="Nothing was taken."
         ) from error
+
+
+def _members(archive: Path, tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
+    """Return the entries of an archive, each checked as it is read: there may be no end of them."""
+    most = archive.stat().st_size * MOST_TIMES + SPARE
+    members: list[tarfile.TarInfo] = []
+    size = 0
+    while (member := tar.next()) is not None:
+        _check(archive, member)
+        members.append(member)
+        size += member.size
+        if len(members) > MOST_ENTRIES or size > most:
+            what = f"{MOST_ENTRIES:,} files" if size <= most else f"{most:,} bytes"
+            raise ModelError(
+                f"{archive} is refused: it holds more than {what}", hint="Nothing was unpacked."
+            )
+    return members
 
 
 def _check(archive: Path, member: tarfile.TarInfo) -> None:

@@ -19,6 +19,13 @@ from bakery.repo.git import Change, Git, plain_path
 
 _LINK = "120000"
 _SUBMODULE = "160000"
+MOST = 1 << 20
+"""Bytes of input.yml and .bread: thousands of times what people write."""
+
+_WRITTEN_BY_HAND = ("input.yml", ".bread")
+
+MOST_DATA = 1 << 30
+"""Bytes of a file that input.yml names: larger ones are not kept in git."""
 
 
 def in_folder(git: Git, name: str) -> bytes:
@@ -28,7 +35,9 @@ def in_folder(git: Git, name: str) -> bytes:
         if (root / above / ".git").exists():
             raise _of_another(path, above)
     try:
-        data = plain_file(root, path).read_bytes()
+        whole = plain_file(root, path)
+        _refuse_large(whole.stat().st_size, MOST_DATA, name)
+        data = whole.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RepoError(
             f"there is no file {path}", hint=f"Write it, then `bgit add {shlex.quote(path)}`."
@@ -102,7 +111,9 @@ def folder_text(root: Path, name: str) -> str:
     """Return the text of a file of ours as it lies in the folder."""
     path = root / name
     try:
-        text = plain_file(root, name).read_text(encoding="utf-8")
+        whole = plain_file(root, name)
+        _refuse_large(whole.stat().st_size, _most(name), name)
+        text = whole.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise RepoError(
             f"{path.name} is missing in {path.parent}",
@@ -176,6 +187,9 @@ def _blob_and_content(git: Git, path: str, at: str | None) -> tuple[bytes, bytes
         return None
     if entry.mode == _LINK:
         raise _leads_elsewhere(path)
+    size = git.ask("cat-file", "-s", entry.id)
+    if size is not None:
+        _refuse_large(int(size), _most(path), path)
     blob = git.blob(entry.id)
     if blob is None:  # another repository, or a folder
         return None
@@ -183,6 +197,18 @@ def _blob_and_content(git: Git, path: str, at: str | None) -> tuple[bytes, bytes
     content = blob.data if smudged is None else smudged
     _refuse_pointer(content, path)
     return blob.data, content
+
+
+def _most(name: str) -> int:
+    return MOST if name in _WRITTEN_BY_HAND else MOST_DATA
+
+
+def _refuse_large(size: int, most: int, name: str) -> None:
+    if size > most:
+        raise RepoError(
+            f"{name} has {size:,} bytes: more than {most:,} are not read",
+            hint="Is that the file you meant? Rows of data belong into files of their own.",
+        )
 
 
 def _leads_elsewhere(name: str) -> RepoError:

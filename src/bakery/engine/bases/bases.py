@@ -183,6 +183,8 @@ def _files(place: Path) -> list[Path]:
             f"{place} holds no *.safetensors weights",
             hint="Only safetensors and GGUF files are read: other formats can run code.",
         )
+    if strange := [path for path in tensors if not path.is_file()]:
+        raise ModelError(f"{strange[0]} is a folder, a pipe or a device, or leads nowhere")
     files = [place / name for name in _CONTENT if (place / name).is_file()]
     return [*files, *tensors]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from bakery.errors import BakeryError
 from bakery.records import given_name
+from bakery.repo import reading
 from bakery.repo.files.names import INPUT
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import job
@@ -60,8 +61,8 @@ def branches(repo: ModelRepo) -> dict[str, str]:
 def _configured(repo: ModelRepo) -> Iterable[str]:
     """Yield the names of input.yml's targets as it lies in the folder, right or not."""
     try:
-        document = yaml_text.parse((repo.root / INPUT).read_text(encoding="utf-8"), INPUT)
-    except (BakeryError, OSError, UnicodeDecodeError):
+        document = yaml_text.parse(reading.folder_text(repo.root, INPUT), INPUT)
+    except (BakeryError, OSError):
         return
     written: Any = document.get("TARGET") if isinstance(document, Mapping) else None
     for target in [written] if isinstance(written, Mapping) else written or ():

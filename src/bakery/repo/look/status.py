@@ -13,7 +13,7 @@ from bakery.errors import BakeryError, ConfigError
 from bakery.identity import BaseModelId
 from bakery.plain import plain
 from bakery.records import ModelRef
-from bakery.repo import left
+from bakery.repo import left, reading
 from bakery.repo.commits.journal import Journal
 from bakery.repo.files import hosted
 from bakery.repo.files.emptied import has_active_lines
@@ -299,8 +299,8 @@ _SECTION = re.compile(r"^[ \t]*#[# \t]*(PROMPT|TARGET|BAKE)[ \t]*:", re.MULTILIN
 def _commented(repo: ModelRepo) -> tuple[str, ...]:
     """Return the sections that are there as comments, and not as they are."""
     try:
-        text = (repo.root / INPUT).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        text = reading.folder_text(repo.root, INPUT)
+    except (BakeryError, OSError):
         return ()
     found = set(_SECTION.findall(text))
     active = re.findall(r"^(PROMPT|TARGET|BAKE)[ \t]*:", text, re.MULTILINE)
