@@ -13,7 +13,7 @@ import pytest
 
 import bakery
 from tests.support.bakery_door import ROOT, typed
-from tests.support.models import random_model
+from tests.support.models import forbid_weights, random_model
 from tests.support.templates import THINKING
 
 MODEL = ("--model_name_or_path", "no/such-model")
@@ -135,7 +135,7 @@ def test_layers_that_are_not_there_are_an_error(config, workplace, capsys):
 
 def test_data_without_any_target_ends_before_a_weight_is_read(config, workplace, capsys):
     base = random_model(workplace / "model")
-    (base / "model.safetensors").write_bytes(b"")
+    forbid_weights(base)
     given = ("--model_name_or_path", base, "--target_content_pattern", "never")
     Path("data.json").write_text('[{"prompt": "Who?", "response": "I."}]')
     config.write_text(CONFIG.replace("training_prompts: [Who?, What?]", "dataset: data.json"))
@@ -146,7 +146,7 @@ def test_data_without_any_target_ends_before_a_weight_is_read(config, workplace,
 
 def test_a_dry_run_shows_both_views_and_writes_nothing(workplace, monkeypatch, capsys):
     base = random_model(workplace / "model", THINKING)
-    (base / "model.safetensors").write_bytes(b"")  # no weight is read
+    forbid_weights(base)
     monkeypatch.chdir(ROOT)
     given = ("--config", "examples/sft_dataset.yaml", "--model_name_or_path", base)
     done = typed(capsys, *given, "--output_dir", workplace / "out", "--dry-run")

@@ -145,7 +145,7 @@ AT_LOADING: dict[str, tuple[Harm, str]] = {
     "a head that is no JSON": (text(weights.ONE, b"\x02" + bytes(7) + b"{x"), "not a whole"),
     "a head that is a list": (text(weights.ONE, b"\x02" + bytes(7) + b"[]"), "is not an object"),
     "a head longer than the file": (text(weights.ONE, b"\xff" * 8), "its head claims to have"),
-    "an empty file": (text(weights.ONE, b""), "not a whole safetensors file"),
+    "an empty file": (text(weights.ONE, b""), "it ends within its own head"),
     "a shape that is not its bytes": (head(shape=[3]), "the bytes of a do not fit its shape"),
     "a negative shape": (head(shape=[-1, -2]), "the sizes of a are no numbers"),
     "bytes that overlap": (head(data_offsets=[2, 6]), "the bytes of a do not fit"),

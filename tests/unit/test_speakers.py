@@ -14,6 +14,7 @@ from bakery.errors import BakeryError, ConfigError, ModelError, RepoError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from tests.support import recorded
+from tests.support.model_folders import model_folder
 
 
 @pytest.fixture
@@ -46,10 +47,7 @@ def test_outside_of_a_repository_a_name_is_a_base(workplace):
 
 
 def test_the_folder_of_a_model_is_meant_inside_of_a_repository_too(repo):
-    folder = repo.root / "merged"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}", encoding="utf-8")
-    (folder / "model.safetensors").write_bytes(b"")
+    folder = model_folder(repo.root / "merged")
     meant = chat.find(repo, "merged")
     assert (meant.name, meant.folder, meant.bake) == (str(folder), None, None)
 

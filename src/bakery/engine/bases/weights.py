@@ -114,6 +114,8 @@ def read(path: Path) -> dict[str, Tensor]:
             start = file.read(8)
             if pointers.START.startswith(start) and pointers.lies_at(path):
                 raise pointer(path)
+            if len(start) < 8:
+                raise ValueError("it ends within its own head")
             (length,) = struct.unpack("<Q", start)
             if length > min(HEADER_MAX, size - 8):
                 raise ValueError(f"its head claims to have {length:,} bytes, of {size:,} in all")
