@@ -21,7 +21,7 @@ def checkpoint(folder: Path, step: int) -> Path:
     path = folder / f"checkpoint-{step}"
     path.mkdir(parents=True)
     save_file({"a": torch.ones(8)}, path / "own.safetensors")
-    for name in FILES:
+    for name in (*FILES, "training_args.bin"):
         torch.save({"state": torch.ones(64)}, path / name)
     (path / "trainer_state.json").write_text(json.dumps({"global_step": step, "x": float("nan")}))
     return path
