@@ -102,14 +102,10 @@ def answered(chat: Chat, teacher: Prompt = Prompt(FEW), **answer: Any) -> str:  
     return f"{before.rpartition('Hi?')[2]}⟦{chat.decoded(one.ids)}⟧"
 
 
-PLAIN = [
-    name
-    for name, shape in SHAPES.items()
-    if "note" not in shape.expected["single"] or name in ("glm", "qwen3")
-]
+PLAIN = sorted(name for name, shape in SHAPES.items() if "note" not in shape.expected["single"])
 
 
-@pytest.mark.parametrize("name", sorted(set(PLAIN) - {"glm", "qwen3"}))
+@pytest.mark.parametrize("name", PLAIN)
 def test_both_doors_learn_the_same_answer_in_the_same_place(name: str) -> None:
     chat = SHAPES[name].chat()
     (pair,) = pairs_of(chat, row(), ContextSettings())
@@ -158,6 +154,37 @@ def test_a_thought_with_other_space_goes_on_behind_the_mark_that_opens_it(conten
 def test_an_answer_without_the_thought_that_is_opened_is_noted() -> None:
     (pair,) = pairs_of(chat_of(OPENS), row(), ContextSettings())
     assert pair.student.remarks == (turns.OPENED,)
+
+
+@pytest.mark.parametrize("name", ["qwen3_shut", "exaone"])
+def test_a_thought_in_the_text_behind_a_shut_one_is_noted(name: str) -> None:
+    inline = row(said("<think>\nHm.\n</think>\n\nOne."))
+    (pair,) = pairs_of(SHAPES[name].chat(), inline, ContextSettings())
+    assert pair.student.remarks == (turns.TWO_THOUGHTS,)
+
+
+def test_thoughts_that_nothing_knows_are_noted_as_text() -> None:
+    inline = row(said("<think>\nHm.\n</think>\n\nOne."))
+    (pair,) = pairs_of(SHAPES["gpt_oss"].chat(), inline, ContextSettings())
+    assert pair.student.remarks == (turns.UNKNOWN_MARKS,)
+
+
+def test_thoughts_of_the_context_that_are_left_out_are_noted() -> None:
+    few = (user("P?"), said("p.", reasoning="Hm."))
+    (pair,) = pairs_of(SHAPES["qwen3"].chat(), Row(1, (user("Hi?"), said("One.")), prefix=few),
+                       ContextSettings())  # fmt: skip
+    assert turns.UNSEEN_THOUGHTS in pair.teacher.remarks
+    (kept,) = pairs_of(SHAPES["magistral"].chat(), Row(1, (user("Hi?"), said("One.")), prefix=few),
+                       ContextSettings())  # fmt: skip
+    assert kept.teacher.remarks == ()
+
+
+def test_served_answers_without_the_thought_that_the_template_adds_are_noted() -> None:
+    for name, count in (("glm", 1), ("chatml", 0)):
+        sampler = HostedSampler(Served(), SHAPES[name].chat(), concurrency=1)  # type: ignore[arg-type]
+        list(sampler.answers([AnswerRequest("k", (user("Hi?"),))], Prompt(FEW),
+                             SamplingSettings(1, 64)))  # fmt: skip
+        assert sum("1 of served have none" in note for note in sampler.notes) == count
 
 
 def test_an_answer_without_an_end_is_noted() -> None:
