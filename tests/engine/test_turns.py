@@ -62,6 +62,12 @@ def test_what_is_learnt_is_what_was_derived_by_hand(outcome: templates.Outcome) 
     assert outcome.verdict in ("accepted", "refused"), outcome.said
 
 
+def test_a_drawn_conversation_is_learnt_where_it_is_said_in_use() -> None:
+    outcomes = list(templates.drawn(seed=0, count=150))
+    assert [one for one in outcomes if one.verdict not in ("accepted", "refused")] == []
+    assert sum(one.verdict == "accepted" for one in outcomes) > 40
+
+
 def test_every_shape_says_what_is_learnt_of_every_conversation() -> None:
     names = {name.partition(" as ")[0] for name in templates.CONVERSATIONS}
     assert len(SHAPES) >= 25
@@ -379,3 +385,15 @@ def test_a_server_that_read_far_too_little_is_found(read: int | None, is_cut: bo
     ((one,),) = sampler.answers(asked, teacher, SamplingSettings(1, 64))
     takes = len(chat_of(CHATML).prefix_ids(teacher, asked[0].messages))
     assert one.unread == ((read, takes) if is_cut else None)
+
+
+def test_a_space_that_the_template_writes_belongs_to_the_word_behind_it() -> None:
+    shape = SHAPES["llama2"]
+    tokenizer = byte_tokenizer(shape.template, merges=["Ġ O"])
+    tokenizer.add_tokens(list(shape.special), special_tokens=True)
+    chat = Chat(tokenizer, [tokenizer.convert_tokens_to_ids("</s>")])
+    (pair,) = pairs_of(chat, row(), ContextSettings())
+    ((start, stop),) = pair.student.spans
+    tokens = tokenizer.convert_ids_to_tokens(list(pair.student.ids[start:stop]))
+    assert tokens == ["ĠO", "n", "e", ".", "Ġ", "</s>"]
+    assert answered(chat).endswith("[/INST]⟦ One. </s>⟧")
