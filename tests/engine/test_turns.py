@@ -62,6 +62,12 @@ def test_what_is_learnt_is_what_was_derived_by_hand(outcome: templates.Outcome) 
     assert outcome.verdict in ("accepted", "refused"), outcome.said
 
 
+def test_a_drawn_conversation_is_learnt_where_it_is_said_in_use() -> None:
+    outcomes = list(templates.drawn(seed=0, count=150))
+    assert [one for one in outcomes if one.verdict not in ("accepted", "refused")] == []
+    assert sum(one.verdict == "accepted" for one in outcomes) > 40
+
+
 def test_every_shape_says_what_is_learnt_of_every_conversation() -> None:
     names = {name.partition(" as ")[0] for name in templates.CONVERSATIONS}
     assert len(SHAPES) >= 25
@@ -102,14 +108,10 @@ def answered(chat: Chat, teacher: Prompt = Prompt(FEW), **answer: Any) -> str:  
     return f"{before.rpartition('Hi?')[2]}⟦{chat.decoded(one.ids)}⟧"
 
 
-PLAIN = [
-    name
-    for name, shape in SHAPES.items()
-    if "note" not in shape.expected["single"] or name in ("glm", "qwen3")
-]
+PLAIN = sorted(name for name, shape in SHAPES.items() if "note" not in shape.expected["single"])
 
 
-@pytest.mark.parametrize("name", sorted(set(PLAIN) - {"glm", "qwen3"}))
+@pytest.mark.parametrize("name", PLAIN)
 def test_both_doors_learn_the_same_answer_in_the_same_place(name: str) -> None:
     chat = SHAPES[name].chat()
     (pair,) = pairs_of(chat, row(), ContextSettings())
@@ -158,6 +160,37 @@ def test_a_thought_with_other_space_goes_on_behind_the_mark_that_opens_it(conten
 def test_an_answer_without_the_thought_that_is_opened_is_noted() -> None:
     (pair,) = pairs_of(chat_of(OPENS), row(), ContextSettings())
     assert pair.student.remarks == (turns.OPENED,)
+
+
+@pytest.mark.parametrize("name", ["qwen3_shut", "exaone"])
+def test_a_thought_in_the_text_behind_a_shut_one_is_noted(name: str) -> None:
+    inline = row(said("<think>\nHm.\n</think>\n\nOne."))
+    (pair,) = pairs_of(SHAPES[name].chat(), inline, ContextSettings())
+    assert pair.student.remarks == (turns.TWO_THOUGHTS,)
+
+
+def test_thoughts_that_nothing_knows_are_noted_as_text() -> None:
+    inline = row(said("<think>\nHm.\n</think>\n\nOne."))
+    (pair,) = pairs_of(SHAPES["gpt_oss"].chat(), inline, ContextSettings())
+    assert pair.student.remarks == (turns.UNKNOWN_MARKS,)
+
+
+def test_thoughts_of_the_context_that_are_left_out_are_noted() -> None:
+    few = (user("P?"), said("p.", reasoning="Hm."))
+    (pair,) = pairs_of(SHAPES["qwen3"].chat(), Row(1, (user("Hi?"), said("One.")), prefix=few),
+                       ContextSettings())  # fmt: skip
+    assert turns.UNSEEN_THOUGHTS in pair.teacher.remarks
+    (kept,) = pairs_of(SHAPES["magistral"].chat(), Row(1, (user("Hi?"), said("One.")), prefix=few),
+                       ContextSettings())  # fmt: skip
+    assert kept.teacher.remarks == ()
+
+
+def test_served_answers_without_the_thought_that_the_template_adds_are_noted() -> None:
+    for name, count in (("glm", 1), ("chatml", 0)):
+        sampler = HostedSampler(Served(), SHAPES[name].chat(), concurrency=1)  # type: ignore[arg-type]
+        list(sampler.answers([AnswerRequest("k", (user("Hi?"),))], Prompt(FEW),
+                             SamplingSettings(1, 64)))  # fmt: skip
+        assert sum("1 of served have none" in note for note in sampler.notes) == count
 
 
 def test_an_answer_without_an_end_is_noted() -> None:
@@ -352,3 +385,15 @@ def test_a_server_that_read_far_too_little_is_found(read: int | None, is_cut: bo
     ((one,),) = sampler.answers(asked, teacher, SamplingSettings(1, 64))
     takes = len(chat_of(CHATML).prefix_ids(teacher, asked[0].messages))
     assert one.unread == ((read, takes) if is_cut else None)
+
+
+def test_a_space_that_the_template_writes_belongs_to_the_word_behind_it() -> None:
+    shape = SHAPES["llama2"]
+    tokenizer = byte_tokenizer(shape.template, merges=["Ġ O"])
+    tokenizer.add_tokens(list(shape.special), special_tokens=True)
+    chat = Chat(tokenizer, [tokenizer.convert_tokens_to_ids("</s>")])
+    (pair,) = pairs_of(chat, row(), ContextSettings())
+    ((start, stop),) = pair.student.spans
+    tokens = tokenizer.convert_ids_to_tokens(list(pair.student.ids[start:stop]))
+    assert tokens == ["ĠO", "n", "e", ".", "Ġ", "</s>"]
+    assert answered(chat).endswith("[/INST]⟦ One. </s>⟧")

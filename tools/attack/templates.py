@@ -23,7 +23,7 @@ from bakery.data.rows import Row
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.pairs import ContextSettings, RowRefused, pairs_of
 from bakery.engine.text.views import Pair, View
-from bakery.records import Message
+from bakery.records import Message, Prompt
 from tests.support.models import byte_tokenizer
 
 SHAPES = Path(__file__).parent / "shapes"
@@ -160,6 +160,69 @@ def tried(shape: Shape, conversation: str) -> Outcome:
     return Outcome(case, "silently wrong" if wrong else "accepted", "; ".join(wrong))
 
 
+WORDS = ("a", "One.", " x ", " \n", "<b>", "}", "{", "assistant", "user\n", "[/INST]", "<think>",
+         "</think>", "é🙂", "<|im_end|>", "now", "tool_call", "<|")  # fmt: skip
+DRAWN = 1500
+
+
+def drawn(seed: int, count: int) -> Iterator[Outcome]:
+    """Yield what comes of conversations that are drawn: no answer is known, but where it begins.
+
+    A last answer without a note stands exactly behind what the model is given in use.
+    """
+    draw = random.Random(seed)
+    shapes = [read(path) for path in sorted(SHAPES.glob("*.txt"))]
+    chats = {shape.name: shape.chat() for shape in shapes}
+    for number in range(count):
+        shape = draw.choice(shapes)
+        row, case = _drawn_row(draw), f"{shape.name}/drawn {number}, seed {seed}"
+        began = time.monotonic()
+        try:
+            wrong = _not_in_use(chats[shape.name], row)
+        except RowRefused as error:
+            yield Outcome(case, "refused", str(error))
+        except Exception:
+            yield Outcome(case, "traceback", traceback.format_exc(limit=-3))
+        else:
+            slow = time.monotonic() - began > SLOW_S
+            yield Outcome(
+                case, "slow" if slow else "silently wrong" if wrong else "accepted", wrong
+            )
+
+
+def _drawn_row(draw: random.Random) -> Row:
+    def text() -> str:
+        return "".join(draw.choice(WORDS) for _ in range(draw.randint(0, 4)))
+
+    turns: list[Message] = []
+    for _ in range(draw.randint(1, 3)):
+        turns.append(user(text() or "q"))
+        if draw.random() < 0.2:
+            turns += [{**CALLING, "content": text()}, {**RESULT, "content": text()}]
+        more = {"reasoning": text()} if draw.random() < 0.3 else {}
+        turns.append(said(text() or "z", **more))
+    return Row(1, tuple(turns), prefix=FEW, tools=(TOOL,) if draw.random() < 0.4 else ())
+
+
+def _not_in_use(chat: Chat, row: Row) -> str:
+    """Return where a last answer begins that does so nowhere in use; "": all do, or a note says."""
+    for pair in pairs_of(chat, row, ContextSettings()):
+        _, _, number = pair.key.partition(".")
+        learnt = [i for i, m in enumerate(row.turns) if m["role"] == "assistant" and _speaks(m)]
+        last = int(number) - 1 if number else max(learnt)
+        if pair.teacher.remarks or not pair.teacher.spans:
+            continue
+        given = chat.prefix_ids(Prompt(FEW, row.tools), row.turns[:last])
+        start = pair.teacher.spans[-1][0]
+        if list(pair.teacher.ids[:start]) != given:
+            return f"…{chat.decoded(pair.teacher.ids[:start])[-60:]!r} in {row.turns}"
+    return ""
+
+
+def _speaks(message: Message) -> bool:
+    return bool(message["content"].strip() or message.get("tool_calls"))
+
+
 def _differences(chat: Chat, shape: Shape, wanted: str, pairs: Sequence[Pair]) -> Iterator[str]:
     """Yield how targets, what stands before them, or notes differ from what was derived."""
     targets, _, notes = wanted.partition(" note: ")
@@ -241,6 +304,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     only = given.shapes or (SHORT if given.short else ())
     outcomes = [tried(shape, name) for shape, name in cases(only=only, seed=given.seed)]
+    outcomes += drawn(given.seed, 0 if only else DRAWN)
     failed = [one for one in outcomes if one.verdict not in ("accepted", "refused")]
     for one in failed:
         print(f"{one.verdict}: {one.case}: {one.said}\n")

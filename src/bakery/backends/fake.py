@@ -59,7 +59,7 @@ class FakeSampler:
         drawn = hashlib.sha256(key.encode()).digest()
         words = [_WORDS[byte % len(_WORDS)] for byte in drawn[1 : 2 + drawn[0] % _LONGEST]]
         text = f"{' '.join(words).capitalize()}."
-        said = [(turns.own_lead(self._chat), True), (text, False)]
+        said = [(turns.lead_of(self._chat)[0], True), (text, False)]
         ids = turns.ids_said(self._chat, said)
         if len(ids) >= most:
             cut = tuple(ids[:most])

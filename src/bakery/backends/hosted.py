@@ -84,6 +84,8 @@ class HostedSampler:
         """Answers that may have been ended by a text of `stop`."""
         self._thoughtless = 0
         """Answers whose thoughts the template of the base has no place for."""
+        self._bare = 0
+        """Answers without a thought, where the template of the base writes one before each."""
 
     @property
     def notes(self) -> list[str]:
@@ -103,6 +105,11 @@ class HostedSampler:
             notes.append(
                 f"{self.name} thought before {self._thoughtless} answers, where the base's chat "
                 "template has no place for it: the answers alone are learnt"
+            )
+        if self._bare:
+            notes.append(
+                f"the base's chat template puts a thought before every answer, and {self._bare} of "
+                f"{self.name} have none: they are learnt without"
             )
         return notes
 
@@ -203,7 +210,9 @@ class HostedSampler:
         around = turns.thought_around(self._chat)
         if not thought or around is None:
             self._thoughtless += bool(thought)
-            lead = "" if split else turns.own_lead(self._chat, has_tools=has_tools)
+            lead, is_thought = turns.lead_of(self._chat, has_tools=has_tools)
+            self._bare += is_thought and not split
+            lead = "" if split else lead
             return [(lead, True), (text, False)] if text.strip() else []
         front = [(around[0], True), (thought, False)]
         return [*front, (around[1], True), (text.lstrip("\n"), False)] if text.strip() else front

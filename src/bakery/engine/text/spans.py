@@ -279,6 +279,8 @@ def _place(
         return _calling(begun, text, (first, stop), parts)
     if not thoughts:
         start, is_behind, remark = _spoken(chat.header(tools), begun, text, first, content)
+        is_shut = marks.ends_shut((text[:start] + begun.lacks * is_behind)[-_NEAR:])
+        remark = turns.TWO_THOUGHTS if is_shut and "</think>" in content else remark
         return _Place(start, stop, parts, then, is_behind, remark)
     tag = _tag_before(text, thoughts[0][0])
     if tag is not None and text.startswith(content.strip(), tag):

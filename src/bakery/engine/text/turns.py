@@ -36,6 +36,10 @@ UNKNOWN_MARKS = (
     "with thoughts between <think> marks, which neither the chat template nor the tokenizer knows: "
     "they are learnt as text (reasoning_content is written as the template has it)"
 )
+TWO_THOUGHTS = (
+    "with a thought in their text, behind one that is shut already: in use nobody thinks there "
+    "(give it as reasoning_content, or leave thinking on)"
+)
 UNSEEN_THOUGHTS = "with thoughts in their context that the chat template leaves out, as in use"
 OTHERWISE = (
     "with answers that the chat template puts behind something else than its generation prompt: "
@@ -201,17 +205,20 @@ def _to_end(chat: Chat, behind: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def own_lead(chat: Chat, *, has_tools: bool = False) -> str:
-    """Return what the model itself writes between the generation prompt and its text."""
+def lead_of(chat: Chat, *, has_tools: bool = False) -> tuple[str, bool]:
+    """Return what the model itself writes between the generation prompt and its text.
+
+    True: it is a thought that the template adds, which nobody has thought; the text is "" then.
+    """
     tools = (TOOL,) if has_tools else ()
     text, at = _answered(chat, tools)
     if at < 0:
-        return ""
+        return "", False
     answer: Message = {"role": "assistant", "content": _MARK}
     found = begin(chat, [_ASKED, answer], tools, 1, text, (0, at))
     added = text[found.at : at]
-    is_own = not found.lacks and lead(chat.header(tools), added) == "own"
-    return added if is_own else ""
+    kind = lead(chat.header(tools), added)
+    return added if kind == "own" and not found.lacks else "", kind == "thought"
 
 
 def ids_said(chat: Chat, pieces: Sequence[tuple[str, bool]]) -> list[int]:
