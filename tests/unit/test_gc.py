@@ -16,9 +16,10 @@ from bakery.identity import StimRequest
 from bakery.records import Prompt
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
-from bakery.store import job
+from bakery.store import job, results
 from bakery.store.job import Job
 from bakery.store.processes import ProcessId
+from bakery.store.store import BusyError
 from tests.support.commands import typed_here
 from tests.support.recorded import configuration, git
 from tools import made_store
@@ -210,6 +211,41 @@ def test_what_a_process_holds_stays(demo):
     assert [left.path.name for left in collected(demo).removed] == [gone]
 
 
+def test_what_a_training_reads_stays_while_it_works(demo, bakes):
+    five = bakes["five"]
+    forgotten(demo, "deleted")
+    with demo.store.lock(demo.store.bake(five.model.bake_id), "bgit run bake"):
+        assert collected(demo).removed == ()
+    assert len(collected(demo).removed) == 3
+
+
+def test_what_a_run_has_found_made_is_as_young_as_the_run(demo):
+    gone = demo.store.stim(unneeded(demo))
+    for path in (*gone.iterdir(), gone):
+        os.utime(path, (1e9, 1e9))
+    results.freshen(gone)
+    assert collected(demo, "2.weeks.ago").removed == ()
+    os.utime(gone, (1e9, 1e9))
+    assert [left.path for left in collected(demo, "2.weeks.ago").removed] == [gone]
+
+
+def test_only_one_collects_at_a_time(demo):
+    with demo.store.lock(demo.store.root / "gc", "bgit gc"), pytest.raises(BusyError, match="gc"):
+        collected(demo)
+
+
+def test_from_python(demo):
+    import bakery
+
+    gone = unneeded(demo)
+    repo = bakery.Repo(demo.root, progress=False)
+    assert repo.fsck().is_sound
+    assert [found.kind for found in repo.fsck(whole=False).findings] == ["orphaned"]
+    assert [left.path.name for left in repo.gc(prune="now", dry_run=True).removed] == [gone]
+    assert repo.gc(prune="now").as_data()["schema"] == 1
+    assert gone not in here(demo)
+
+
 def test_a_run_that_begins_meanwhile_gets_it_back(demo):
     gone = begun(demo, "late")
     found = collected(demo, dry_run=True)
@@ -296,6 +332,18 @@ def test_where_something_cannot_be_read_no_object_goes(demo, what):
         path for path in left if "repl" not in path.parts[-2] and "reproduced" not in path.parts
     }
     assert "cannot be read" in quiet.notes[0]
+
+
+def test_a_configuration_that_names_a_model_which_is_gone_may_need_anything(demo):
+    gone = unneeded(demo)
+    text = configuration("yoda").replace(
+        "  generators:", "  model_name: a/b/c_0123456789abcdef/1\n  generators:"
+    )
+    (demo.root / "input.yml").write_text(text, encoding="utf-8")
+    quiet = Quiet()
+    assert gc.gc(demo, prune="now", reporter=quiet).removed == ()
+    assert "input.yml in" in quiet.notes[0]
+    assert gone in here(demo)
 
 
 def test_a_configuration_that_is_none_needs_nothing(demo):

@@ -5,7 +5,6 @@ Nothing is changed. What this clone does not have is no damage: `bgit import` br
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bakery import json_file
-from bakery.app import fsck_jobs, fsck_requests, gc
+from bakery.app import fsck_beside, fsck_jobs, fsck_requests, gc
 from bakery.errors import BakeryError
 from bakery.identity import file_digest
-from bakery.json_file import DamagedError
 from bakery.plain import plain
 from bakery.repo.files.names import INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake
@@ -35,10 +33,9 @@ IMPORT = "`bgit import DIR` takes the recorded one from another clone or an expo
 ANEW = "delete it: it is written anew from the weights and recipe.yml when it is needed"
 
 _OF_A_BAKE = frozenset(
-    {INPUT, RESULT, DONE, METRICS, REQUEST, results.STEPS, "numerics.json", "start.json",
-     "checkpoints", "teacher.safetensors", "taught.safetensors"}
+    {INPUT, RESULT, DONE, METRICS, REQUEST, "numerics.json", "start.json",
+     *results.LEFT_BY_TRAINING}
 )  # fmt: skip
-_TRAINING = "a training left it behind: `bgit gc` removes it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +53,8 @@ class Checked:
     is_whole: bool
     """Whether every byte was read; else heads, sizes and what files say of one another."""
     read_bytes: int
+    read_s: float
+    """Seconds that it took to read them; the rest went into all else."""
     seconds: float
 
     @property
@@ -65,7 +64,16 @@ class Checked:
 
     def as_data(self) -> dict[str, Any]:
         """Return what `bgit fsck --json` prints."""
-        names = ("store", "findings", "models", "missing", "rows", "is_whole", "read_bytes")
+        names = (
+            "store",
+            "findings",
+            "models",
+            "missing",
+            "rows",
+            "is_whole",
+            "read_bytes",
+            "read_s",
+        )
         data = {name: plain(getattr(self, name)) for name in names}
         return {"schema": 1, "is_sound": self.is_sound, **data, "seconds": round(self.seconds, 3)}
 
@@ -100,6 +108,7 @@ def fsck(
         look.rows,
         whole,
         look.read,
+        look.read_s,
         time.monotonic() - began,
     )
 
@@ -119,19 +128,19 @@ class _Look:
     missing: int = 0
     rows: int = 0
     read: int = 0
+    read_s: float = 0.0
 
     def all(self) -> Iterator[Finding]:
         """Yield what is wrong: in recipes, then folder by folder."""
         yield from self._recipes()
         store = self.repo.store
         folders = [p for kind in STORE_FOLDERS for p in findings.entries(store.root / kind)]
-        began = told = time.monotonic()
+        told = time.monotonic()
         for number, folder in enumerate(folders, start=1):
             yield from self._folder(folder)
-            self.read += _size(folder) if self.whole else 0
             now = time.monotonic()
             if now - told >= TOLD_S or number == len(folders):
-                told, rate = now, self.read / 1e6 / max(now - began, 1e-6)
+                told, rate = now, self.read / 1e6 / max(self.read_s, 1e-6)
                 detail = f"{rate:,.0f} MB/s" if self.whole else ""
                 self.reporter.progress("fsck", number, len(folders), detail)
         yield from self._absent()
@@ -165,6 +174,14 @@ class _Look:
                 )
                 self.stims.setdefault(target["stim_id"], []).append(asked)
                 self.targets.setdefault(target["id"], []).append(answered)
+
+    def _digest(self, path: Path) -> str:
+        """Return the digest of a file; how much was read, and how fast, is counted."""
+        began = time.monotonic()
+        found = file_digest(path)
+        self.read_s += time.monotonic() - began
+        self.read += path.stat().st_size
+        return found
 
     def _folder(self, folder: Path) -> Iterator[Finding]:
         """Yield what is wrong in one folder of a stage; nothing while a process is at it."""
@@ -223,7 +240,7 @@ class _Look:
             if recorded:
                 yield self._whole_folder("missing", folder, DONE, "it is missing")
             elif (folder / name).exists() and (
-                wrong := findings.rows_problem(folder / name, None, None, whole=True)
+                wrong := findings.rows_problem(folder / name, None, None)
             ):
                 yield Finding(wrong[0], folder / name, self._called(folder), wrong[1],
                               "delete that line: the next run makes its row again")  # fmt: skip
@@ -242,7 +259,8 @@ class _Look:
         if said.get("count") != count or not json_file.is_whole(count):
             yield self._whole_folder("damaged", folder, DONE, "it has another count than recorded")
         count = count if json_file.is_whole(count) else None
-        if wrong := findings.rows_problem(folder / name, digest, count, whole=self.whole):
+        read = self._digest if self.whole else None
+        if wrong := findings.rows_problem(folder / name, digest, count, digest=read):
             yield self._whole_folder(wrong[0], folder, name, wrong[1])
 
     def _bake(self, folder: Path) -> Iterator[Finding]:
@@ -261,7 +279,7 @@ class _Look:
                 yield self._whole_folder("foreign", folder, RESULT, why)
         steps = _steps(bake, said)
         if not done and bake is None:
-            yield from _checkpoints(folder)
+            yield from fsck_beside.checkpoints(folder)
         if not done and bake is not None and (folder / str(bake.model.step) / WEIGHTS).exists():
             yield self._whole_folder("missing", folder, DONE, "it is missing")
         for step, digest in steps.items():
@@ -273,7 +291,8 @@ class _Look:
                 yield Finding("foreign", path, self._called(folder), "no recipe names it",
                               "move it elsewhere, or delete it")  # fmt: skip
         if done:
-            yield from self._beside(folder, bake)
+            name = self._called(folder)
+            yield from fsck_beside.problems(self.repo, folder, bake, name, whole=self.whole)
 
     def _weights(
         self, place: Path, bake: RecordedBake | None, digest: str | None
@@ -303,30 +322,9 @@ class _Look:
         for path in findings.strangers(place):
             yield Finding("foreign", path, name, "no bake writes such a file beside weights",
                           "move it elsewhere, or delete it")  # fmt: skip
-        if self.whole and sound and digest is not None and (is_ := file_digest(weights)) != digest:
+        if self.whole and sound and digest is not None and (is_ := self._digest(weights)) != digest:
             why = f"its digest is {is_[:16]}, and recorded is {digest[:16]}"
             yield Finding("damaged", weights, name, why, mend)
-
-    def _beside(self, folder: Path, bake: RecordedBake | None) -> Iterator[Finding]:
-        """Yield what is wrong with files of a bake that only people read."""
-        name, path = self._called(folder), folder / INPUT
-        if bake is not None and path.is_file() and not _is_blob(self.repo, path, bake.input_blob):
-            yield Finding("foreign", path, name, "it is not the input.yml that recipe.yml names",
-                          f"delete it: `bgit show {bake.name} --input` shows that")  # fmt: skip
-        metrics = folder / METRICS
-        if self.whole and metrics.is_file():
-            try:
-                for number, line in json_file.lines(metrics, most=json_file.LARGEST):
-                    try:
-                        json_file.as_object(json_file.parse(line, strict=False))
-                    except DamagedError as error:
-                        raise DamagedError(f"line {number}: {error}") from error
-            except (DamagedError, OSError) as error:
-                yield Finding("damaged", metrics, name, str(error),
-                              "delete it: only `bgit metrics` reads it")  # fmt: skip
-        for left in ("checkpoints", "teacher.safetensors", "taught.safetensors", results.STEPS):
-            if (folder / left).exists():
-                yield Finding("orphaned", folder / left, name, "its training is over", _TRAINING)
 
     def _absent(self) -> Iterator[Finding]:
         """Count the recorded models without a folder; yield answers whose questions are gone."""
@@ -367,30 +365,3 @@ def _steps(bake: RecordedBake | None, said: dict[str, Any] | None) -> dict[int, 
         for row in rows
         if isinstance(row, dict) and json_file.is_whole(row.get("step"))
     }
-
-
-def _checkpoints(folder: Path) -> Iterator[Finding]:
-    """Yield what an interrupted training cannot go on from."""
-    from bakery.engine.models import adapter_head
-
-    for path in sorted(folder.glob("checkpoints/**/*.safetensors")):
-        try:
-            adapter_head.tensors(path)
-        except (DamagedError, OSError) as error:
-            yield Finding(findings.weights_problem(path), path, f"bake {folder.name}", str(error),
-                          f"delete {path.parent}: the one before it is taken")  # fmt: skip
-
-
-def _is_blob(repo: ModelRepo, path: Path, blob: str) -> bool:
-    """Tell whether a file is the text of a blob, which git keeps with its own line ends."""
-    data = path.read_bytes()
-    kind = "sha256" if len(blob) == 64 else "sha1"
-    if hashlib.new(kind, b"blob %d\0" % len(data) + data).hexdigest() == blob:
-        return True
-    found = repo.git.blob(blob)
-    return found is None or found.text.encode() == data
-
-
-def _size(folder: Path) -> int:
-    """Return how many bytes of a folder are read."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -17,8 +17,6 @@ from bakery.store.store import Store
 
 _KINDS = {"stim": "questions", "target": "answers", "bake": "weights"}
 
-LEFT_BY_TRAINING = ("checkpoints", "teacher.safetensors", "taught.safetensors", results.STEPS)
-
 
 @dataclass(frozen=True, slots=True)
 class Left(Plain):
@@ -56,15 +54,18 @@ def left(store: Store, needed: Needed, *, sure: bool, before: float, paid: bool)
     # From what is made to what it is made of: what stays keeps the rest.
     for kind, ids in (("bake", needs.bakes), ("target", needs.targets), ("stim", needs.stims)):
         folders = {f.name: f for f in findings.entries(store.root / kind) if _is_ours(f)}
-        ones = {name: _of_stage(store, kind, f, before, paid) for name, f in folders.items()}
-        waiting = [name for name in ones if name in ids or not sure or ones[name].kept is not None]
+        # What is needed is not looked at: of a long history that is nearly everything.
+        spare = [name for name in folders if sure and name not in ids]
+        ones = {name: _of_stage(store, kind, folders[name], before, paid) for name in spare}
+        waiting = [name for name in folders if name not in ones or ones[name].kept is not None]
         seen: set[str] = set()
         while waiting:  # a bake that stays keeps the one that it was made on
             if (name := waiting.pop()) not in seen and name in folders:
                 seen.add(name)
-                _keep_inputs(folders[name], needs)
-                waiting += ids - seen
-        found += [one for name, one in ones.items() if name not in ids and sure]
+                if name not in needed.complete:
+                    _keep_inputs(folders[name], needs)
+                    waiting += ids - seen
+        found += [one for name, one in ones.items() if name not in ids]
     found += _leftovers(store, before)
     if sure:
         for kind in ("replaced", "reproduced"):
@@ -76,8 +77,12 @@ def left(store: Store, needed: Needed, *, sure: bool, before: float, paid: bool)
 
 def is_needed(one: Left, needed: Needed) -> bool:
     """Tell whether something is needed by now."""
-    ids = {"stim": needed.stims, "target": needed.targets, "bake": needed.bakes}
-    return one.path.name in ids.get(one.path.parent.name, set())
+    return one.path.name in needed_of(needed, one.path.parent.name)
+
+
+def needed_of(needed: Needed, kind: str) -> set[str]:
+    """Return the ids that are needed of one kind of folder."""
+    return {"stim": needed.stims, "target": needed.targets, "bake": needed.bakes}.get(kind, set())
 
 
 def _is_ours(folder: Path) -> bool:
@@ -141,7 +146,7 @@ def _leftovers(store: Store, before: float) -> Iterator[Left]:
             yield _aged(store, "left over", folder, before)
         if not _is_ours(folder) or not results.is_done(folder):
             continue
-        for name in LEFT_BY_TRAINING:
+        for name in results.LEFT_BY_TRAINING:
             if (folder / name).exists():
                 yield _aged(store, "left over", folder / name, before)
     for path in findings.drafts(store):

@@ -87,4 +87,5 @@ def _join(found: Needed, more: Needed) -> None:
     found.stims |= more.stims
     found.targets |= more.targets
     found.bakes |= more.bakes
+    found.complete |= more.complete
     found.unclear += more.unclear

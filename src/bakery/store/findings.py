@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from bakery import json_file
-from bakery.identity import file_digest
 from bakery.json_file import DamagedError
 from bakery.plain import Plain
 from bakery.store import results
@@ -68,19 +67,25 @@ def object_problem(path: Path) -> tuple[Kind, str] | None:
 
 
 def rows_problem(
-    path: Path, digest: str | None, count: int | None, *, whole: bool
+    path: Path,
+    recorded: str | None,
+    count: int | None,
+    *,
+    digest: Callable[[Path], str] | None = None,
 ) -> tuple[Kind, str] | None:
     """Return what is wrong with questions or answers; None: nothing.
 
-    `digest` is what was recorded of them; None: nobody has. Not `whole`: only how they end.
+    `recorded` is the digest that was written down of them; None: nobody has. `digest` reads it
+    from a file; without that only their end is looked at, where they are complete.
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):
         return "foreign", "it is a link, a folder or a device instead of a file"
     if not path.exists():
         return "missing", "it is missing"
-    if not whole:
+    if digest is None and recorded is not None:
         return _end_problem(path) if count else None
-    if digest is not None and file_digest(path) == digest:
+    found_digest = digest(path) if digest is not None else None
+    if recorded is not None and found_digest == recorded:
         return None
     try:
         found, last = _rows_read(path)
@@ -92,8 +97,8 @@ def rows_problem(
         return "cut", f"it has {found} of {count} rows"
     if count is not None and found > count:
         return "doubled", f"it has {found} rows, and {count} were written"
-    if digest is not None:
-        return "damaged", f"its digest is {file_digest(path)[:16]}, and was {digest[:16]}"
+    if recorded is not None and found_digest is not None:
+        return "damaged", f"its digest is {found_digest[:16]}, and was {recorded[:16]}"
     return None
 
 

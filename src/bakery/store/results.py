@@ -37,6 +37,9 @@ BESIDE = "beside.json"
 STEPS = "steps.json"
 """What a training writes of its phases: how many steps each has."""
 
+LEFT_BY_TRAINING = ("checkpoints", "teacher.safetensors", "taught.safetensors", STEPS)
+"""What a bake has only for a training that goes on: a finished one has none of it."""
+
 
 def is_done(folder: Path) -> bool:
     """Tell whether a stage has written all that it was asked for."""

@@ -31,9 +31,9 @@ def show_checked(found: Checked, *, as_json: bool = False) -> None:
     for kind, count in shown.items():
         if count > _SHOWN:
             note(f"{count - _SHOWN} more are {kind}: --json lists all")
-    rate = found.read_bytes / max(found.seconds, 1e-6)
+    rate = found.read_bytes / max(found.read_s, 1e-6)
     how = (
-        f"{size(found.read_bytes)} read, {size(int(rate))} a second"
+        f"{size(found.read_bytes)} read, at {size(int(rate))} a second"
         if found.is_whole
         else "heads and sizes alone: without --connectivity-only every byte is read"
     )

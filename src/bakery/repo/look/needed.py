@@ -34,6 +34,8 @@ class Needed:
     stims: set[str] = field(default_factory=set)
     targets: set[str] = field(default_factory=set)
     bakes: set[str] = field(default_factory=set)
+    complete: set[str] = field(default_factory=set)
+    """Of these, what they were made of is counted, too."""
     unclear: list[str] = field(default_factory=list)
     """What could not be read: it may need anything."""
 
@@ -45,6 +47,7 @@ class Needed:
         for target in bake.part("targets") or ():
             self.stims.add(target["stim_id"])
             self.targets.add(target["id"])
+            self.complete |= {bake.id, target["id"]}
 
     def add_model(self, model: ModelRef | None) -> None:
         """Add the bake of a model."""
@@ -56,6 +59,7 @@ class Needed:
         for target in plan.targets:
             self.stims.add(target.stim.id)
             self.targets.add(target.rollout.id)
+            self.complete.add(target.rollout.id)
             self.add_model(target.rollout.parent)
         if plan.bake is not None:
             self.bakes.add(plan.bake.id)
@@ -158,10 +162,17 @@ def _add_folder(found: Needed, tree: ModelRepo) -> None:
 
 
 def _add_plan(found: Needed, repo: ModelRepo, place: Place, where: str) -> None:
-    """Add a plan. What is no valid configuration could not be run, and needs nothing."""
+    """Add a plan. What is no valid configuration could not be run, and needs nothing.
+
+    Where it is only what it names that cannot be found, it could be run once.
+    """
+    if place == "index" and repo.at is None and not repo.git.run("ls-files", "-s", "--", INPUT):
+        return  # it is not added
     try:
         plan = repo.plan(place)
-    except ConfigError:
+    except ConfigError as error:
+        if isinstance(error.__cause__, BakeryError):
+            found.unclear.append(f"{where}: {error.message}")
         return
     except BakeryError as error:
         if (repo.root / INPUT).exists() or repo.at is not None:
