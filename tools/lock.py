@@ -22,6 +22,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LOCK, CPU, CUDA = (ROOT / f"requirements{of}.lock" for of in ("", "-cpu", "-cuda"))
 OF_CUDA = re.compile(r"(nvidia|cuda|triton)\b")
+EDITABLE = "editables>=0.5"
+"""What hatchling needs besides to install this folder as it lies."""
+
 HEAD = """\
 # Written by `make lock` from pyproject.toml and constraints.txt: not by hand.
 """
@@ -55,7 +58,7 @@ def main() -> None:
 def resolved() -> str:
     """Return what uv resolves for all platforms, with the hashes of all files of the index."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    builds = "\n".join(project["build-system"]["requires"])
+    builds = "\n".join([*project["build-system"]["requires"], EDITABLE])
     done = subprocess.run(
         [
             *(str(Path(sys.executable).with_name("uv")), "pip", "compile", "--quiet"),

@@ -47,7 +47,7 @@ def short() -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("campaign", ["mutations", "endpoints", "kills", "templates"])
 def test_a_short_attack_finds_nothing(short, campaign):
     assert short[campaign]["failures"] == []
-    assert short[campaign]["tried"] >= 8
+    assert short[campaign]["tried"] >= 4
 
 
 def test_the_campaigns_are_as_large_as_they_are_said_to_be():
@@ -57,7 +57,7 @@ def test_the_campaigns_are_as_large_as_they_are_said_to_be():
 
 
 def test_every_kind_of_spoilt_input_is_in_a_short_attack():
-    found = Counter(case.partition(":")[0] for case in mutations.cases(400))
+    found = Counter(case.partition(":")[0] for case in mutations.cases(120))
     assert found.keys() == mutations.KINDS.keys()
     for module, _ in mutations.KINDS.values():
         assert importlib.import_module(f"tools.attack.mutations.{module}").surface

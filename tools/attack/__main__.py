@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import sys
@@ -18,7 +19,7 @@ from tools.attack.verdicts import Outcome, Report, table
 
 NAMES = ("mutations", "endpoints", "kills", "templates")
 
-SHORT = {"mutations": 400, "endpoints": 12, "kills": 8, "templates": 60}
+SHORT = {"mutations": 120, "endpoints": 6, "kills": 4, "templates": 40}
 """How many cases a short form has, which takes seconds: what `make test` runs."""
 
 
@@ -49,10 +50,14 @@ def main() -> None:
     if wrong := [name for name in given.campaigns if name not in NAMES]:
         parser.error(f"no campaign is called {wrong[0]}: there are {', '.join(NAMES)}")
     asked = Asked(given.count, given.seed, tuple(given.only), given.case, given.jobs)
-    reports = [
-        reported(name, replace(asked, count=SHORT[name]) if given.short else asked)
-        for name in given.campaigns or NAMES
-    ]
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="bakery-attack-") as scratch:
+        workplace.isolate(Path(scratch) / "home")
+        reports = [
+            reported(name, replace(asked, count=SHORT[name]) if given.short else asked, scratch)
+            for name in given.campaigns or NAMES
+        ]
+        os.chdir(here)
     if given.as_json:
         print(json.dumps({"schema": 1, "campaigns": [report.as_data() for report in reports]}))
     else:
@@ -60,20 +65,16 @@ def main() -> None:
     sys.exit(any(report.failures for report in reports))
 
 
-def reported(name: str, asked: Asked) -> Report:
-    """Run a campaign in a place of its own; tell of each failure as it is found."""
+def reported(name: str, asked: Asked, scratch: str) -> Report:
+    """Run a campaign; tell of each failure as it is found."""
     began, found = time.monotonic(), []
-    here = Path.cwd()
-    with tempfile.TemporaryDirectory(prefix="bakery-attack-") as scratch:
-        workplace.isolate(Path(scratch) / "home")
-        for outcome in CAMPAIGNS[name](Path(scratch), asked):
-            found.append(outcome)
-            if outcome.has_failed:
-                again = Report.of(name, [outcome], 0.0).again(outcome)
-                print(f"{outcome.verdict}: {outcome.said}\n    {again}\n", file=sys.stderr)
-            elif asked.case is not None:
-                print(f"{outcome.verdict}: {outcome.said}", file=sys.stderr)
-    os.chdir(here)
+    for outcome in CAMPAIGNS[name](Path(scratch), asked):
+        found.append(outcome)
+        if outcome.has_failed:
+            again = Report.of(name, [outcome], 0.0).again(outcome)
+            print(f"{outcome.verdict}: {outcome.said}\n    {again}\n", file=sys.stderr)
+        elif asked.case is not None:
+            print(f"{outcome.verdict}: {outcome.said}", file=sys.stderr)
     return Report.of(name, found, time.monotonic() - began)
 
 
@@ -84,7 +85,7 @@ def _mutations(scratch: Path, asked: Asked) -> Iterable[Outcome]:
     _load_libraries()
     count = campaign.COUNT if asked.count is None else asked.count
     cases = [asked.case] if asked.case else campaign.cases(count, seed=asked.seed, only=asked.only)
-    found = workplace.material(scratch)
+    found = _material(scratch)
     return workers.outcomes(
         cases, lambda folder: campaign.prepare(found, folder), processes=asked.jobs
     )
@@ -96,7 +97,7 @@ def _endpoints(scratch: Path, asked: Asked) -> Iterable[Outcome]:
 
     _load_libraries()
     cases = [asked.case] if asked.case else campaign.cases(asked.count, only=asked.only)
-    found = workplace.material(scratch)
+    found = _material(scratch)
     return workers.outcomes(
         cases,
         lambda folder: campaign.prepare(found, folder),
@@ -110,7 +111,7 @@ def _kills(scratch: Path, asked: Asked) -> Iterable[Outcome]:
 
     _load_libraries()
     cases = campaign.cases(asked.count, seed=asked.seed, only=asked.only)
-    found = workplace.material(scratch)
+    found = _material(scratch)
     return workers.outcomes(
         [asked.case] if asked.case else cases,
         lambda folder: campaign.prepare(found, folder),
@@ -136,6 +137,13 @@ def _templates(_: Path, asked: Asked) -> Iterable[Outcome]:
     return workers.outcomes(cases, lambda _: tried, processes=asked.jobs)
 
 
+@functools.cache
+def _material(scratch: Path) -> workplace.Material:
+    """Make what the campaigns begin from, once for all of them."""
+    return workplace.material(scratch)
+
+
+@functools.cache
 def _load_libraries() -> None:
     """Load once what every process needs: those that are forked have it, too."""
     import peft
