@@ -21,7 +21,7 @@ def checkpoint(folder: Path, step: int) -> Path:
     path = folder / f"checkpoint-{step}"
     path.mkdir(parents=True)
     save_file({"a": torch.ones(8)}, path / "own.safetensors")
-    for name in FILES:
+    for name in (*FILES, "training_args.bin"):
         torch.save({"state": torch.ones(64)}, path / name)
     (path / "trainer_state.json").write_text(json.dumps({"global_step": step, "x": float("nan")}))
     return path
@@ -61,7 +61,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "state of text": ("trainer_state.json", says('{"global_step": "4"}'), "not say its step"),
     "optimizer gone": ("optimizer.pt", Path.unlink, "is left out: it has no optimizer.pt"),
     "scheduler gone": ("scheduler.pt", Path.unlink, "is left out: it has no scheduler.pt"),
-    "chance gone": ("rng_state.pth", Path.unlink, r"is left out: it has no rng_state*.pth"),
+    "chance gone": ("rng_state.pth", Path.unlink, "is left out: it has no rng_state.pth"),
 }  # fmt: skip
 
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from bakery.engine.models import adapters
+from bakery.engine.models.strength import Dial, Strength
 from bakery.errors import ModelError
 from tests.support.adapters import header, written
 from tests.support.baking import training
@@ -228,6 +230,28 @@ def test_healthy_ones_are_taken(base: Path, healthy: Path, tmp_path: Path) -> No
     adapters.attach_parent(model(base), folder)
     foreign(said(use_rslora=True, peft_version="0.1", init_lora_weights="gaussian"))(folder)
     adapters.attach_parent(model(base), folder)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ({"bias": "all"}, "bias"),
+        ({"use_dora": True}, "use_dora"),
+        ({"target_modules": ["q_proj", "embed_tokens"]}, "an adapted embedding"),
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
+        ({"trainable_token_indices": [3]}, "trainable_token_indices"),
+    ],
+)
+def test_no_strength_is_set_of_what_is_more_than_matrices(
+    base: Path, tmp_path: Path, more: dict[str, Any], what: str
+) -> None:
+    """Such adapters of other programs are taken as they are."""
+    config = LoraConfig(**{"r": 4, "target_modules": ["q_proj"], "task_type": "CAUSAL_LM", **more})
+    get_peft_model(model(base), config).save_pretrained(tmp_path / "4")
+    attached = adapters.attach_parent(model(base), tmp_path / "4")
+    with pytest.raises(ModelError, match=f"has {what}: it does more than add"):
+        Dial(attached, tmp_path / "4").turn(Strength(own=0.5))
 
 
 def test_an_adapter_of_a_wider_model_is_refused(healthy: Path, tmp_path: Path) -> None:

@@ -12,11 +12,14 @@ import pytest
 
 from bakery.app import stored
 from bakery.engine.models.adapter_head import tensors
-from bakery.errors import ModelError, RepoError
+from bakery.errors import ModelError, RepoError, StageError
+from bakery.identity import file_digest
+from bakery.records import Stimulus, Trajectory, append_rows
 from bakery.repo import left
 from bakery.repo.commits.journal import Journal
+from bakery.repo.look import questions
 from bakery.repo.model_repo import ModelRepo
-from bakery.store import drafts
+from bakery.store import drafts, results
 from bakery.store.store import Store
 from tests.support.version_1 import unpacked
 
@@ -69,6 +72,50 @@ def test_nothing_that_is_right_is_written(repo: ModelRepo) -> None:
     now = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
     assert now == before
     assert tensors(folder / "adapter_model.safetensors")
+
+
+def rows_of(folder: Path, name: str, row: Stimulus | Trajectory) -> Path:
+    """Write a complete set of one row; return its file."""
+    folder.mkdir()
+    append_rows(folder / name, [row])
+    told = {"count": 1, "digest": file_digest(folder / name), "notes": [], "seconds": 0.5}
+    results.end(folder, told)
+    return folder / name
+
+
+ASKED = Stimulus("a1", ({"role": "user", "content": "Who?"},), "hardcoded", "input.yml")
+SAID = Trajectory("a1", 0, (5, 6), "I.", "stop", "tiny-1")
+
+
+def test_rows_that_were_changed_are_shown_with_a_word(workplace: Path) -> None:
+    asked = rows_of(workplace / "s", "stimuli.jsonl", ASKED)
+    said = rows_of(workplace / "t", "trajectories.jsonl", SAID)
+    found = questions.Folders("t", workplace / "s", workplace / "t", "these are of t")
+    assert questions.questions(found).remark == questions.answers(found).remark == "these are of t"
+    for path in (asked, said):
+        path.write_text(path.read_text().replace("Who", "Why").replace("I.", "We."), "utf-8")
+    remarks = questions.questions(found).remark, questions.answers(found).remark
+    for path, remark in zip((asked, said), remarks, strict=True):
+        assert f"{path} was damaged or changed since it was completed" in str(remark)
+    asked.unlink()
+    assert "has lost its rows" in str(questions.questions(found).remark)
+    (workplace / "t/done.json").write_text("[", encoding="utf-8")
+    assert "done.json is damaged" in str(questions.answers(found).remark)
+
+
+DONE = [
+    '{"count": "1"}', '{"count": 1, "digest": 5}', '{"count": 1, "digest": "a"}', "[]", "[" * 9_000,
+    '{"count": 1, "digest": "a", "notes": {}, "seconds": 1}', '{"count": 1e999}', "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DONE, ids=lambda text: text[:40])
+def test_what_rows_say_of_themselves_may_be_damaged(workplace: Path, text: str) -> None:
+    rows_of(workplace / "s", "stimuli.jsonl", ASKED)
+    (workplace / "s/done.json").write_text(text, encoding="utf-8")
+    with pytest.raises(StageError, match=r"done\.json is damaged") as caught:
+        results.rows_done(workplace / "s")
+    assert "what is there is kept" in str(caught.value.hint)
 
 
 JOURNALS = {

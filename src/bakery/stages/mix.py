@@ -23,7 +23,6 @@ from bakery.identity import (
     SamplingSettings,
     TargetShare,
     TrainingSettings,
-    file_digest,
     short_id,
 )
 from bakery.records import Stimulus, Trajectory
@@ -350,22 +349,16 @@ def _answered_twice(parts: Sequence[_Part]) -> Iterator[str]:
 
 def _described(target: TargetData) -> dict[str, Any]:
     """Return what the record says of a target, after checking that its files are the ones made."""
-    answered = results.done(target.target_dir)
-    if answered is None:
+    answered = results.rows_done(target.target_dir)
+    asked = results.rows_done(target.stim_dir)
+    if answered is None or asked is None:
         raise StageError(
             f"the answers of {target.share.name} are not complete",
             hint="Run `bgit run stim rollout` first.",
         )
-    asked = results.whole(target.stim_dir / results.DONE)
-    for path, told in (
-        (target.stim_dir / results.STIMULI, asked),
-        (target.target_dir / results.TRAJECTORIES, answered),
-    ):
-        if file_digest(path) != told["digest"]:
-            raise ModelError(
-                f"{path} has changed since it was completed",
-                hint="Delete its folder and run the stage again.",
-            )
+    for folder in (target.stim_dir, target.target_dir):
+        if (why := results.changed(folder)) is not None:
+            raise ModelError(why, hint="Delete its folder and run the stage again.")
     share, seen = target.share, look.read(target.target_dir)
     return {
         "name": share.name,

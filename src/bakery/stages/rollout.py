@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bakery.backends.base import Answer, AnswerRequest, RefusedError, Sampler
-from bakery.errors import StageError
+from bakery.errors import ModelError, StageError
 from bakery.identity import RolloutRequest, SamplingSettings, file_digest, short_id
 from bakery.records import BACKENDS, Stimulus, Trajectory, append_rows, user_text
 from bakery.reporting import Reporter
@@ -28,6 +28,8 @@ def run(
     started = time.monotonic()
     if not results.is_done(stim_dir):
         raise StageError("the questions are not complete", hint="Run `bgit run stim` first.")
+    if (changed := results.changed(stim_dir)) is not None:  # before anything is spent on answers
+        raise ModelError(changed, hint="Delete its folder and run the stage again.")
     stimuli = results.stimuli(stim_dir)
     results.begin(out, request)
     have = {(t.stimulus_id, t.sample) for t in results.trajectories(out)}

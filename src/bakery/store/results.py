@@ -72,6 +72,31 @@ def checked_result(folder: Path) -> dict[str, Any]:
     return found
 
 
+def rows_done(folder: Path) -> dict[str, Any] | None:
+    """Return what a complete set of questions or answers says of itself; None: not complete."""
+    told = done(folder)
+    if told is None:
+        return None
+    needed: Mapping[str, Any] = {"count": int, "digest": str, "notes": list, "seconds": int | float}
+    for key, kind in needed.items():
+        if not isinstance(told.get(key), kind):
+            raise _damaged(folder / DONE, f"{key} is {json_file.kind(told.get(key))}")
+    return told
+
+
+def changed(folder: Path) -> str | None:
+    """Return what is wrong with complete questions or answers; None: they are as they were made."""
+    told = done(folder)
+    if told is None or "digest" not in told:
+        return None
+    path = next((p for p in (folder / STIMULI, folder / TRAJECTORIES) if p.is_file()), None)
+    if path is None:
+        return f"{folder} has lost its rows" if told.get("count") else None
+    if file_digest(path) == told["digest"]:
+        return None
+    return f"{path} was damaged or changed since it was completed"
+
+
 def whole(path: Path) -> dict[str, Any]:
     """Return what a file of a stage says, or refuse a damaged one: it is always written whole."""
     try:
@@ -82,11 +107,15 @@ def whole(path: Path) -> dict[str, Any]:
                 raise ValueError(f"{key} is {json_file.kind(data.get(key))}")
         return data
     except ValueError as error:
-        raise StageError(
-            f"{path} is damaged: {error}",
-            hint=f"Delete {path.with_name(DONE)} and run the same command again: what is "
-            "there is kept.",
-        ) from error
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, why: str) -> StageError:
+    return StageError(
+        f"{path} is damaged: {why}",
+        hint=f"Delete {path.with_name(DONE)} and run the same command again: what is "
+        "there is kept.",
+    )
 
 
 def seen(path: Path) -> dict[str, Any] | None:

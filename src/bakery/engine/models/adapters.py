@@ -12,14 +12,14 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
@@ -46,6 +46,7 @@ def peft_on_new_transformers() -> Iterator[None]:
 def attach_parent(model: PreTrainedModel, folder: Path) -> PeftModel:
     """Put an adapter on its base, frozen; ModelError where it is damaged or of another base."""
     adapter_check.check_any(folder)
+    copies = _copies_of_base(model, folder)
     try:
         attached = PeftModel.from_pretrained(
             model, str(folder), adapter_name=PARENT, is_trainable=False
@@ -53,11 +54,22 @@ def attach_parent(model: PreTrainedModel, folder: Path) -> PeftModel:
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         said = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ModelError(f"the adapter in {folder} cannot be loaded: {said}") from error
-    _check_taken(attached, folder)
+    _check_taken(attached, folder, copies)
     return attached
 
 
-def _check_taken(model: PeftModel, folder: Path) -> None:
+def _copies_of_base(model: PreTrainedModel, folder: Path) -> set[str]:
+    """Return what of an adapter's file is the base's own: PEFT saves adapted embeddings with it."""
+    own, found = dict(model.named_parameters()), set()
+    with safe_open(str(folder / WEIGHTS), framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118  # it is no mapping
+            base = own.get(name.removeprefix(_IN_PEFT).replace(".base_layer.", "."))
+            if base is not None and torch.equal(file.get_tensor(name).to(base), base):
+                found.add(name)
+    return found
+
+
+def _check_taken(model: PeftModel, folder: Path, copies: Collection[str]) -> None:
     """Refuse an adapter of which PEFT left something out, or made something up that is missing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about what is saved, and nothing is
@@ -65,7 +77,7 @@ def _check_taken(model: PeftModel, folder: Path) -> None:
     there = adapter_head.tensors(folder / WEIGHTS)
     for names, said in (
         (due.keys() - there.keys(), "it lacks"),
-        (there.keys() - due.keys(), "the base has no place for"),
+        (there.keys() - due.keys() - copies, "the base has no place for"),
     ):
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""

@@ -37,10 +37,7 @@ class Dial:
 
     def __init__(self, model: PeftModel, folder: Path) -> None:
         """Read which ranks are whose; an adapter of one piece is all its own."""
-        config = model.peft_config[PARENT]
-        self._refused = next(
-            (key for key in ("use_dora", "modules_to_save") if getattr(config, key, None)), None
-        )
+        self._refused = _beyond_matrices(model)
         self._folder = folder
         self._own = slices(folder)[-1].start if (folder / SLICES).is_file() else 0
         self._weights = {
@@ -69,3 +66,20 @@ class Dial:
                 scale_R[: self._own] = strength.older
                 weight_OR.copy_(self._as_baked[name] * scale_R)
         self._now = strength
+
+
+_BEYOND = (
+    "use_dora", "modules_to_save", "bias", "lora_bias", "trainable_token_indices",
+    "target_parameters", "alora_invocation_tokens", "layer_replication",
+)  # fmt: skip
+"""What of a configuration changes a model in other ways than by B·A of its linear layers."""
+
+
+def _beyond_matrices(model: PeftModel) -> str | None:
+    """Return what an adapter does besides adding B·A, so that scaling that is not all of it."""
+    config = model.peft_config[PARENT]
+    for key in _BEYOND:
+        if getattr(config, key, None) not in (None, False, "none", [], {}):
+            return key
+    layers = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
+    return "an adapted embedding" if any(PARENT in e.lora_embedding_A for e in layers) else None

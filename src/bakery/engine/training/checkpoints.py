@@ -25,6 +25,9 @@ _NAME = re.compile(r"checkpoint-([0-9]+)")
 _IN_PARTS = ("global_step*", "pytorch_model_fsdp*", "optimizer_*", "*.distcp")
 """What shows that several processes keep weights and optimizer in formats of their own."""
 
+_ARGUMENTS = "training_args.bin"
+"""Written beside, and read by nobody."""
+
 Note = Callable[[str], None]
 
 
@@ -54,7 +57,11 @@ def missing(path: Path) -> dict[str, str]:
     """
     if _is_in_parts(path):
         return {}
-    return {name: what for name, what in _BEGINS_ANEW.items() if not any(path.glob(name))}
+    return {
+        name.replace("*", ""): what
+        for name, what in _BEGINS_ANEW.items()
+        if not any(path.glob(name))
+    }
 
 
 _BEGINS_ANEW = {
@@ -112,7 +119,8 @@ def _is_in_parts(path: Path) -> bool:
 def _damaged_weights(path: Path) -> str | None:
     """Return what is wrong with a checkpoint's weights."""
     found = [*path.glob("*.safetensors"), *path.glob(f"*/{WEIGHTS}")]
-    if not found and not _is_in_parts(path) and not [*path.glob("*.bin")]:
+    other = [file for file in path.glob("*.bin") if file.name != _ARGUMENTS]
+    if not found and not other and not _is_in_parts(path):
         return "it has no weights"
     for file in found:
         try:
@@ -132,10 +140,12 @@ def _damaged_rest(path: Path) -> str | None:
                 if (bad := archive.testzip()) is not None:
                     return f"{file.name}: {bad} in it is not what was written"
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            if file.name != "training_args.bin":  # which nothing reads
+            if file.name != _ARGUMENTS:
                 return f"{file.name}: {_said(error)}"
     return None
 
 
 def _said(error: Exception) -> str:
+    if isinstance(error, zipfile.BadZipFile):
+        return "it is cut short, or damaged"
     return str(getattr(error, "strerror", None) or error).partition("\n")[0]

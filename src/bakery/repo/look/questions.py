@@ -157,7 +157,7 @@ def questions(found: Folders, *, limit: int | None = None, offset: int = 0) -> Q
         offset,
         tuple(shares(found.stim, rows)),
         tuple(rows[offset:][:limit]),
-        found.remark,
+        _remark(found.remark, found.stim),
     )
 
 
@@ -196,8 +196,19 @@ def answers(
         offset,
         tuple(rows[offset:][:limit]),
         {row.id: row for row in results.stimuli(found.stim)},
-        found.remark,
+        _remark(found.remark, found.target),
     )
+
+
+def _remark(whose: str | None, folder: Path) -> str | None:
+    """Return whose rows these are, and that they are not those that were made, where that is so."""
+    try:
+        damage = results.changed(folder)
+        mended: str | None = "`bgit import DIR` takes them from another clone or an export"
+    except StageError as error:  # what lies there is shown all the same
+        damage, mended = error.message, error.hint
+    told = [whose, f"{damage}. {mended}" if damage else None]
+    return "\n".join(part for part in told if part) or None
 
 
 def folders_of(repo: ModelRepo, name: str | None) -> Folders:
