@@ -57,7 +57,7 @@ def test_the_campaigns_are_as_large_as_they_are_said_to_be():
 
 
 def test_every_kind_of_spoilt_input_is_in_a_short_attack():
-    found = Counter(case.partition(":")[0] for case in mutations.cases(120))
+    found = Counter(case.partition(":")[0] for case in mutations.cases(80))
     assert found.keys() == mutations.KINDS.keys()
     for module, _ in mutations.KINDS.values():
         assert importlib.import_module(f"tools.attack.mutations.{module}").surface
@@ -66,6 +66,13 @@ def test_every_kind_of_spoilt_input_is_in_a_short_attack():
 def test_the_file_that_is_spoilt_is_valid():
     targets = input_yml.plan(input_yml.RICH).targets
     assert [target.name[:-17] for target in targets] == ["main", "anchor"]
+
+
+@pytest.mark.parametrize("start", [0, 100])
+def test_a_spoilt_input_yml_is_planned_or_refused_with_its_line(start):
+    trial = input_yml.InputYml()
+    found = [trial(f"input:{number}") for number in range(start, start + 100)]
+    assert [outcome for outcome in found if outcome.has_failed] == []
 
 
 def test_the_same_case_is_the_same_input():
