@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bakery.app import stored
-from bakery.engine.models.adapter_head import tensors
+from bakery.engine.bases import heads
 from bakery.errors import ModelError, RepoError, StageError
 from bakery.identity import file_digest
 from bakery.records import Stimulus, Trajectory, append_rows
@@ -71,7 +71,7 @@ def test_nothing_that_is_right_is_written(repo: ModelRepo) -> None:
     current(repo)
     now = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
     assert now == before
-    assert tensors(folder / "adapter_model.safetensors")
+    assert heads.read(folder / "adapter_model.safetensors")
 
 
 def rows_of(folder: Path, name: str, row: Stimulus | Trajectory) -> Path:

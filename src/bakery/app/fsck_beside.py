@@ -44,11 +44,11 @@ def problems(
 
 def checkpoints(folder: Path) -> Iterator[Finding]:
     """Yield what an interrupted training cannot go on from."""
-    from bakery.engine.models import adapter_head
+    from bakery.engine.bases import heads
 
     for path in sorted(folder.glob("checkpoints/**/*.safetensors")):
         try:
-            adapter_head.tensors(path)
+            heads.read(path)
         except (DamagedError, OSError) as error:
             yield Finding(findings.weights_problem(path), path, f"bake {folder.name}", str(error),
                           f"delete {path.parent}: the one before it is taken")  # fmt: skip

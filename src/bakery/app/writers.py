@@ -150,7 +150,7 @@ def _made_of(store: Store, stim_id: str) -> Iterator[Path]:
             yield folder
     for folder in sorted((store.root / "bake").glob("*")):
         shares = (results.seen(folder / results.REQUEST) or {}).get("shares")
-        if any(_id_of(share) in answers for share in shares or ()):
+        if isinstance(shares, list) and any(_id_of(share) in answers for share in shares):
             yield folder
 
 

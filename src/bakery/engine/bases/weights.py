@@ -1,30 +1,23 @@
 """Files of weights, told from their heads: whole, all of one model, and of numbers.
 
-Any size in a head may be a lie: nothing is read beyond the file or `HEADER_MAX`.
+Any size in a head may be a lie: nothing is read beyond the file or `heads.LONGEST`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import struct
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from math import prod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bakery import pointers
+from bakery.engine.bases import heads
+from bakery.engine.bases.heads import Tensor
 from bakery.errors import ModelError
+from bakery.json_file import DamagedError
 
 ONE, INDEX = "model.safetensors", "model.safetensors.index.json"
-HEADER_MAX = 100 << 20
-"""Bytes before the tensors: as many as safetensors itself reads."""
-BYTES = {
-    "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "F8_E8M0": 1, "U16": 2, "I16": 2,
-    "F16": 2, "BF16": 2, "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8, "C64": 8,
-}  # fmt: skip
-"""What a number takes in a file, as far as whole bytes."""
 AGAIN = "Was its download or copy stopped? Fetch it again."
 
 _IN_LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.(\d+)\.(.+)")
@@ -36,17 +29,6 @@ _ALIKE = frozenset(
 _EXPONENT = {"F16": ("<u2", 0x7C00), "BF16": ("<u2", 0x7F80)}
 _PIECE = 1 << 20
 """So many numbers are looked at once: they stay in the processor's own memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """One tensor: the file it lies in, how it is stored, its shape, and where in the file."""
-
-    path: Path
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-    stop: int
 
 
 def of_folder(place: Path) -> dict[str, Tensor]:
@@ -84,8 +66,8 @@ def files(place: Path) -> list[Path]:
 
 def _weight_map(index: Path) -> Mapping[str, str]:
     try:
-        if index.stat().st_size > HEADER_MAX:
-            raise ValueError(f"larger than {HEADER_MAX >> 20} MiB")
+        if index.stat().st_size > heads.LONGEST:
+            raise ValueError(f"larger than {heads.LONGEST >> 20} MiB")
         found = json.loads(index.read_bytes())["weight_map"]
         if not found or not all(isinstance(name, str) for name in found.values()):
             raise ValueError("its weight_map names no files")
@@ -109,44 +91,13 @@ def pointer(path: Path) -> ModelError:
 def read(path: Path) -> dict[str, Tensor]:
     """Return what a safetensors file holds; ModelError where it is not a whole one."""
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            start = file.read(8)
-            if pointers.START.startswith(start) and pointers.lies_at(path):
-                raise pointer(path)
-            if len(start) < 8:
-                raise ValueError("it ends within its own head")
-            (length,) = struct.unpack("<Q", start)
-            if length > min(HEADER_MAX, size - 8):
-                raise ValueError(f"its head claims to have {length:,} bytes, of {size:,} in all")
-            head = json.loads(file.read(length))
-        found = dict(_tensors(path, head, 8 + length))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, struct.error) as error:
+        return heads.read(path)
+    except (OSError, DamagedError) as error:
+        if pointers.lies_at(path):
+            raise pointer(path) from error
         raise ModelError(
             f"{path} is not a whole safetensors file: {_said(error)}", hint=AGAIN
         ) from error
-    end = max((tensor.stop for tensor in found.values()), default=8 + length)
-    if end != size:
-        raise ModelError(f"{path} is damaged: {size:,} of {end:,} bytes are there", hint=AGAIN)
-    return found
-
-
-def _tensors(path: Path, head: Any, first: int) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors that a head describes, and refuse a head that contradicts itself."""
-    if not isinstance(head, dict):
-        raise ValueError("its head is not an object")
-    entries = [(name, entry) for name, entry in head.items() if name != "__metadata__"]
-    at = 0
-    for name, entry in sorted(entries, key=lambda pair: pair[1]["data_offsets"]):
-        start, stop = entry["data_offsets"]
-        shape, dtype = tuple(entry["shape"]), str(entry["dtype"])
-        if not all(type(size) is int and size >= 0 for size in (*shape, start, stop)):
-            raise ValueError(f"the sizes of {name} are no numbers")
-        each = BYTES.get(dtype)
-        if start != at or stop < start or (each and prod(shape) * each != stop - start):
-            raise ValueError(f"the bytes of {name} do not fit its shape")
-        at = stop
-        yield name, Tensor(path, dtype, shape, first + start, first + stop)
 
 
 def check_complete(name: str, found: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
@@ -235,10 +186,11 @@ def check_finite(name: str, found: Mapping[str, Tensor]) -> None:
     import numpy as np  # here: heads alone need no arrays
 
     for key, tensor in found.items():
-        if tensor.dtype not in (*_EXPONENT, "F32", "F64") or tensor.start == tensor.stop:
+        if tensor.dtype not in heads.FLOATS or tensor.start == tensor.stop:
             continue
-        kind, mask = _EXPONENT.get(tensor.dtype, (f"<f{BYTES[tensor.dtype]}", 0))
-        count = (tensor.stop - tensor.start) // BYTES[tensor.dtype]
+        size = heads.BITS[tensor.dtype] // 8
+        kind, mask = _EXPONENT.get(tensor.dtype, (f"<f{size}", 0))
+        count = (tensor.stop - tensor.start) // size
         values = np.memmap(tensor.path, dtype=kind, mode="r", offset=tensor.start, shape=(count,))
         for at in range(0, count, _PIECE):
             piece = values[at : at + _PIECE]

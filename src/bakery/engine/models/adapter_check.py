@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bakery import json_file
+from bakery.engine.bases import heads
 from bakery.engine.models import adapter_head
 from bakery.engine.models.adapter_folder import CONFIG, SLICES, WEIGHTS, Slice, slices
 from bakery.engine.models.adapter_head import Head
@@ -123,7 +124,7 @@ def check_fits(found: Head, base: Path) -> None:
     """
     shapes: dict[str, list[int]] = {}
     for file in sorted(base.glob("*.safetensors")) if base.is_dir() else ():
-        shapes |= {name: t["shape"] for name, t in adapter_head.tensors(file).items()}
+        shapes |= {name: list(t.shape) for name, t in heads.read(file).items()}
     known = {name: shapes.get(f"{name}.weight") for name in found.layers}
     if not any(known.values()):
         return

@@ -24,8 +24,8 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from bakery import pointers
-from bakery.engine.bases import weights
-from bakery.engine.models import adapter_check, adapter_head
+from bakery.engine.bases import heads, weights
+from bakery.engine.models import adapter_check
 from bakery.engine.models.adapter_folder import CONFIG, WEIGHTS, Slice, digest, slices, write_slices
 from bakery.engine.models.chains import check_rank
 from bakery.engine.text import patterns
@@ -80,7 +80,7 @@ def _check_taken(model: PeftModel, folder: Path, copies: Collection[str]) -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about what is saved, and nothing is
         due = get_peft_model_state_dict(model, adapter_name=PARENT, save_embedding_layers=False)
-    there = adapter_head.tensors(folder / WEIGHTS)
+    there = heads.read(folder / WEIGHTS)
     for names, said in (
         (due.keys() - there.keys(), "it lacks"),
         (there.keys() - due.keys() - copies, "the base has no place for"),

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bakery import json_file
+from bakery.engine.bases import heads
 from bakery.engine.models import adapter_head
 from bakery.errors import ModelError
 from bakery.store.results import WEIGHTS
@@ -124,7 +125,7 @@ def _damaged_weights(path: Path) -> str | None:
         return "it has no weights"
     for file in found:
         try:
-            adapter_head.tensors(file)
+            heads.read(file)
             if file.name in (OWN_WEIGHTS, WEIGHTS):
                 adapter_head.check_numbers(file)
         except (OSError, ValueError) as error:

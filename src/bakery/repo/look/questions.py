@@ -249,13 +249,13 @@ def _shown(others: Sequence[str]) -> str:
 
 def shares(folder: Path, rows: Sequence[Stimulus]) -> list[Share]:
     """Return what each generator gave, in the order of input.yml."""
-    request = results.seen(folder / results.REQUEST)
-    if request is None:
-        return []
+    generators = (results.seen(folder / results.REQUEST) or {}).get("generators")
+    if not isinstance(generators, list) or not all(map(_is_generator, generators)):
+        return []  # not there, or damaged: fsck says so
     left_out = read_rows(folder / results.REJECTED, _LeftOut)
     judged = _judged(folder)
     found = []
-    for number, generator in enumerate(request["generators"]):
+    for number, generator in enumerate(generators):
         mine = [row for row in rows if row.source == number]
         found.append(
             Share(
@@ -276,8 +276,13 @@ def shares(folder: Path, rows: Sequence[Stimulus]) -> list[Share]:
 def _judged(folder: Path) -> dict[str, Any]:
     """Return how each model's replies were judged, so far or in the end."""
     told = results.seen(folder / results.DONE) or results.seen(folder / results.BESIDE) or {}
-    found: dict[str, Any] = told.get("judged", {})
-    return found
+    found = told.get("judged")
+    told_by = found.items() if isinstance(found, dict) else ()
+    return {key: one for key, one in told_by if isinstance(one, dict)}
+
+
+def _is_generator(told: Any) -> bool:
+    return isinstance(told, dict) and isinstance(told.get("type"), str)
 
 
 def _source(generator: Mapping[str, Any]) -> str:
