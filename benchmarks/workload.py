@@ -31,8 +31,8 @@ CHATML = (
 )
 SPECIALS = ("<|pad|>", "<|im_start|>", "<|im_end|>")
 SCAFFOLD = ("Ċ", "system", "user", "assistant")
-NEVER = "<|never|>"
-"""Ends a turn; the first id that the model has no output for."""
+NEVER = "<|image_never|>"
+"""Ends a turn; the first id that the model has no output for, as some have of pictures."""
 
 AROUND = 5
 """Tokens of the template around one message: start, role, line end; end, line end."""

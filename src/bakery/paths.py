@@ -16,6 +16,6 @@ def expanded(path: str | Path) -> Path:
     except RuntimeError as error:
         who = str(path).partition("/")[0]
         raise ConfigError(
-            f"{path} cannot be read: there is no home of {who} on this machine",
+            f"{path} is no path: there is no home of {who} on this machine",
             hint="Write the whole path, from / on.",
         ) from error

@@ -80,7 +80,6 @@ def test_frozen_weights_may_have_another_type(
 @pytest.mark.parametrize(
     ("modules", "said"),
     [
-        ("(", "missing \\), unterminated"),
         ("q_proj", "Target modules q_proj not found"),
         (("nope",), "Target modules {'nope'} not found"),
         (("q_proj", "nope"), "no layer is called 'nope'"),
@@ -94,6 +93,11 @@ def test_layers_that_are_not_there_are_refused(
     with pytest.raises(ConfigError, match=f"LoRA cannot be placed: {said}") as caught:
         adapters.attach_new(bench.base().model, training(target_modules=modules))
     assert "a list of layers' names" in str(caught.value.hint)
+
+
+def test_layers_by_what_is_no_pattern_are_refused(bench: Bench) -> None:
+    with pytest.raises(ConfigError, match=r"target_modules: '\(' is no regular expression"):
+        adapters.attach_new(bench.base().model, training(target_modules="("))
 
 
 def test_layers_may_be_named_by_any_end_of_their_name(bench: Bench) -> None:

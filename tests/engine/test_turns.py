@@ -87,7 +87,7 @@ def test_a_target_that_differs_is_found() -> None:
 class Served:
     """An endpoint that has answered already."""
 
-    model, is_own = "served", True
+    model, is_own, masked = "served", True, 0
     provider = SimpleNamespace(name="a server", limit="max_tokens")
 
     def __init__(self, **answer: Any) -> None:

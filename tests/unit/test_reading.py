@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -305,14 +304,15 @@ def test_a_configuration_that_a_filter_changes_is_refused_with_the_way_out(repo)
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes a pipe")
 @pytest.mark.parametrize("kind", ["pipe", "link to a device"])
 @pytest.mark.parametrize("name", ["input.yml", ".bread", "prompt.md"])
-def test_what_never_ends_is_not_read(tmp_path: Path, name: str, kind: str) -> None:
+def test_what_never_ends_is_not_read(repo, name: str, kind: str) -> None:
+    (repo.root / name).unlink(missing_ok=True)
     if kind == "pipe":
-        os.mkfifo(tmp_path / name)
+        os.mkfifo(repo.root / name)
     else:
-        (tmp_path / name).symlink_to("/dev/zero")
-    for read in (reading.in_folder, reading.folder_text):
+        (repo.root / name).symlink_to("/dev/zero")
+    for read, of in ((reading.in_folder, repo.git), (reading.folder_text, repo.root)):
         with pytest.raises(RepoError, match=r"a pipe or a device|a symbolic link"):
-            read(tmp_path, name)
+            read(of, name)
 
 
 @pytest.mark.parametrize("name", ["input.yml", ".bread"])
@@ -330,6 +330,6 @@ def test_a_named_file_is_refused_before_it_is_read(repo, monkeypatch) -> None:
     repo.git.run("add", "data.jsonl")
     monkeypatch.setattr(reading, "MOST_DATA", 100)
     with pytest.raises(RepoError, match=r"data\.jsonl has 200 bytes"):
-        reading.in_folder(repo.root, "data.jsonl")
+        reading.in_folder(repo.git, "data.jsonl")
     with pytest.raises(RepoError, match=r"data\.jsonl has 200 bytes"):
         reading.in_git(repo.git, "data.jsonl", at=None)

@@ -159,6 +159,7 @@ def _wrong(settings: parse.Settings, said: dict[str, Any]) -> str:
 
 
 def _same(taken: float, value: float) -> bool:
+    taken, value = float(taken), float(value)  # YAML tells 1e30 from its digits, numbers do not
     return taken == value or (taken != taken and value != value)
 
 

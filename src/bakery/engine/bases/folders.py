@@ -282,8 +282,8 @@ def refuse_beyond(name: str, tokens: Iterator[tuple[int, str]], rows: int) -> No
     for number, text in tokens:
         if number >= rows and not _MEDIA.search(text):
             raise ModelError(
-                f"the tokenizer of {name} has the token {text} (id {number}), and the model "
-                f"{rows} embeddings",
+                f"the tokenizer of {name or 'this model'} has the token {text} (id {number}), and "
+                f"the model {rows} embeddings",
                 hint="Give the model its own tokenizer, or resize the model's embeddings and save "
                 "both: model.resize_token_embeddings(len(tokenizer)).",
             )

@@ -25,7 +25,12 @@ def _bounded(
 ) -> list[list[int]]:
     try:
         return list(bounded.call(work, pattern, flags, text) or ())  # type: ignore[arg-type]
-    except (bounded.BeyondError, bounded.FailedError) as error:
+    except bounded.FailedError as error:
+        raise ConfigError(
+            f"{name}: {pattern!r:.200} is no regular expression: {error}",
+            hint="Python's `re` has to take it; names without signs of patterns may be a list.",
+        ) from error
+    except bounded.BeyondError as error:
         what = f"a text of {len(text)} characters" if isinstance(text, str) else "layers' names"
         raise ConfigError(
             f"{name}: {pattern!r:.200} is not through with {what}: {error}",
