@@ -19,12 +19,12 @@ from typing import Any
 
 import torch
 from peft import get_peft_model
-from transformers import AutoModelForCausalLM, GenerationConfig, Qwen3Config
+from transformers import AutoModelForCausalLM, Qwen3Config
 
 from bakery import BakeryConfig, ContextBakingTrainer, ContextConfig, create_dataset
 from benchmarks import results
 from benchmarks.results import FOLDER, ROOT
-from benchmarks.workload import Workload
+from benchmarks.workload import Workload, never_says
 
 WARM_UP = 2
 STEPS = 8
@@ -156,7 +156,7 @@ def _trainer(shape: Shape, device: str, folder: str) -> ContextBakingTrainer:
     workload = shape.workload
     torch.manual_seed(workload.seed)
     config = Qwen3Config(
-        vocab_size=workload.vocab,
+        vocab_size=workload.vocab + 1,
         hidden_size=shape.hidden,
         intermediate_size=shape.intermediate,
         num_hidden_layers=shape.layers,
@@ -169,7 +169,7 @@ def _trainer(shape: Shape, device: str, folder: str) -> ContextBakingTrainer:
     )
     with torch.device(device):
         base = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-    base.generation_config = GenerationConfig(eos_token_id=workload.vocab, pad_token_id=0)
+    never_says(base, workload.vocab)
     on_gpu = device == "cuda"
     args = BakeryConfig(
         **workload.training(folder) | {"use_cpu": not on_gpu, "bf16": on_gpu},

@@ -1,7 +1,7 @@
 """The one workload that every side gets: a random model, its tokenizer, prompts and a prefix.
 
 Everything is exact by construction: a word is a token, the prefix is P tokens, and no answer ends
-early, because the id that would end it lies outside the model's vocabulary.
+early, because the model never says the token that would end it.
 """
 
 from __future__ import annotations
@@ -31,13 +31,30 @@ CHATML = (
 )
 SPECIALS = ("<|pad|>", "<|im_start|>", "<|im_end|>")
 SCAFFOLD = ("Ċ", "system", "user", "assistant")
-NEVER = "<|image_never|>"
-"""Ends a turn; the first id that the model has no output for, as some have of pictures."""
+NEVER = "<|never|>"
+"""Ends a turn; the last id, which the model never says."""
 
 AROUND = 5
 """Tokens of the template around one message: start, role, line end; end, line end."""
 HEADER = 3
 """Tokens of the template before the answer: start, role, line end."""
+
+
+@torch.no_grad()
+def never_says(model: PreTrainedModel, token: int) -> None:
+    """Let a random model end its turns with a token, and never say it.
+
+    The first number of every state stays what the embeddings make it, which is positive; the row
+    of the token in the head is negative there.
+    """
+    for layer in model.base_model.layers:
+        layer.self_attn.o_proj.weight[0] = 0
+        layer.mlp.down_proj.weight[0] = 0
+    head = model.get_output_embeddings().weight
+    model.get_input_embeddings().weight[:, 0] = 0.05
+    head[token] = 0
+    head[token, 0] = -1e4
+    model.generation_config = GenerationConfig(eos_token_id=token, pad_token_id=0)
 
 
 @dataclass(frozen=True, slots=False)
@@ -75,7 +92,7 @@ class Workload:
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
-        """A tokenizer of exactly `vocab` words, and the end that never comes."""
+        """A tokenizer of exactly `vocab` words, and of the end that never comes."""
         letters = string.ascii_lowercase
         count = self.vocab - len(SPECIALS) - len(SCAFFOLD)
         words = ("Ġ" + "".join(four) for four in product(letters, repeat=4))
@@ -128,7 +145,7 @@ class Workload:
         """Return the random model: Qwen3, untied head, fp32; sharp enough that prompts matter."""
         torch.manual_seed(self.seed)
         config = Qwen3Config(
-            vocab_size=self.vocab,
+            vocab_size=self.vocab + 1,
             hidden_size=self.hidden,
             intermediate_size=3 * self.hidden,
             num_hidden_layers=self.layers,
@@ -141,7 +158,7 @@ class Workload:
             pad_token_id=0,
         )
         model = AutoModelForCausalLM.from_config(config)
-        model.generation_config = GenerationConfig(eos_token_id=self.vocab, pad_token_id=0)
+        never_says(model, self.vocab)
         return model
 
     def model(self) -> PeftModel:
