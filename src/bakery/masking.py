@@ -22,6 +22,9 @@ _KEY = re.compile(r"(?:^|_)(?:API_?KEY|TOKEN|SECRET|PASSWORD|PASSWD|ACCESS_KEY)$
 _ADDRESS = re.compile(r"(?:_URL|_PROXY|_ENDPOINT|_URI)$", re.IGNORECASE)
 """Names of variables that hold an address, which may have a password in it."""
 
+_NAMES_SECRET = re.compile(r"key|token|secret|sig|pass|pwd|auth|cred|code|session", re.IGNORECASE)
+"""Names of what an address asks with that is not for everybody."""
+
 _NO_SECRETS = frozenset({
     "none", "null", "empty", "dummy", "ollama", "vllm", "test", "token", "local", "true", "false",
     "not-needed", "no-key", "no-key-required", "sk-no-key-required", "anything", "unused",
@@ -77,8 +80,13 @@ def of_address(url: str) -> Iterator[str]:
     if parts.query and "=" not in parts.query:
         yield parts.query
     for name, value in parse_qsl(parts.query):
-        if "version" not in name.lower() and len(value) >= 8:
+        if len(value) >= 8 and (_NAMES_SECRET.search(name) or _is_random(value)):
             yield value
+
+
+def _is_random(value: str) -> bool:
+    """Tell whether a value may be a key: it is long, in one piece, and no word or number."""
+    return len(value) >= RUN and value.isalnum() and not (value.isalpha() or value.isdecimal())
 
 
 def any_known() -> bool:
@@ -139,18 +147,34 @@ def _needles(secrets: frozenset[str], data: bool) -> tuple[tuple[_Needle, ...], 
     """Return what finds some secrets, and the blocks without which none of it finds anything."""
     found: dict[str, _Needle] = {}
     for secret in secrets:
-        if data and (len(secret) < 8 or (secret.isalpha() and len(secret) < WORD)):
+        if data and _is_common(secret):
             continue
         for text, is_coded in _spellings(secret):
             if len(text) >= LEAST:
-                found.setdefault(text, _needle(text, is_coded))
+                found.setdefault(text, _needle(text, is_coded, data))
     blocks = dict.fromkeys(block for needle in found.values() for _, block in needle.blocks)
     return tuple(found.values()), tuple(blocks)
 
 
-def _needle(text: str, is_coded: bool) -> _Needle:
-    """Return what finds a spelling; of one that is not coded, any part of some length, too."""
-    least = len(text) if len(text) <= 8 else max(8, min(RUN, -(-len(text) * 3 // 5)))
+def _is_common(secret: str) -> bool:
+    """Tell whether data may hold a secret by chance: a short one, a word, or a number.
+
+    Rows of token ids are numbers, too, and what is written is masked as JSON.
+    """
+    return (
+        len(secret) < 8
+        or (secret.isalpha() and len(secret) < WORD)
+        or (secret.isdecimal() and len(secret) < 2 * WORD)
+    )
+
+
+def _needle(text: str, is_coded: bool, data: bool) -> _Needle:
+    """Return what finds a spelling; of one that is not coded, any part of some length, too.
+
+    In data that part is longer: in half a password there may be a word, as in mypassword1.
+    """
+    shortest = RUN if data else max(8, min(RUN, -(-len(text) * 3 // 5)))
+    least = min(len(text), shortest)
     size = least if is_coded or least == len(text) else (least + 1) // 2
     last = len(text) - size
     begins = (0, last) if is_coded else range(0, last + 1, size)

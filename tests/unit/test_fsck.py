@@ -112,6 +112,23 @@ def test_what_was_made_here_otherwise_than_recorded_is_told_from_damage(demo):
     assert "bgit import DIR" in found.mend
 
 
+@pytest.mark.parametrize(
+    ("key", "changes"),
+    [
+        ("base", {"base": {"name": "tiny-1", "revision": "", "digest": "0" * 64}}),
+        ("training", {"training": {"r": 16, "lora_alpha": 64}}),
+        ("targets", {"targets": []}),
+        ("parent", {"parent": {"model": "a/b/c_0123456789abcdef/1", "digest": "0"}}),
+    ],
+)
+def test_what_shapes_a_model_and_differs_from_the_recipe_is_found(demo, key, changes):
+    place = planted.places(ModelRepo.find(demo).store.root)[0]
+    planted._said(place.bake / "bake.json", seconds={}, started="now", **changes)
+    (found,) = checked(demo).findings
+    assert (found.kind, found.path) == ("damaged", place.bake / "bake.json")
+    assert f"its {key} is not what recipe.yml says" in found.why
+
+
 def test_an_interrupted_stage_is_no_damage_but_its_broken_row_is(demo):
     repo = ModelRepo.find(demo)
     folder = repo.store.stim("ab" * 8)

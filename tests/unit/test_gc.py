@@ -373,6 +373,30 @@ def test_a_store_of_several_repositories_is_tidied_only_where_all_are_named(
         collected(first, also=[workplace])
 
 
+@pytest.mark.parametrize("how", ["BGIT_STORE", "link"])
+def test_a_store_that_another_repository_has_used_is_not_taken_for_ones_own(
+    demo, workplace, monkeypatch, how
+):
+    git(workplace, "clone", "-q", "demo", "other")
+    if how == "link":
+        (workplace / "other" / ".git" / "bakery").symlink_to(demo.store.root)
+    else:
+        monkeypatch.setenv("BGIT_STORE", str(demo.store.root))
+    other = ModelRepo.find(workplace / "other")
+    configured(other.root, "in_other")
+    needed = begun(other, "in_other")
+    with other.store.lock(other.store.stim(needed), "bgit run"):
+        pass  # as its stage does while it writes
+    monkeypatch.delenv("BGIT_STORE", raising=False)
+    quiet = Quiet()
+    for repo in (ModelRepo.find(demo.root), ModelRepo.find(other.root)):
+        assert gc.gc(repo, prune="now", reporter=quiet).removed == ()
+    assert "--beside REPOSITORY" in quiet.notes[0]
+    unneeded(demo)
+    assert collected(ModelRepo.find(demo.root), also=[other.root]).removed
+    assert needed in here(demo)
+
+
 def test_another_repositorys_job_speaks_for_it(demo, workplace, monkeypatch):
     git(workplace, "clone", "-q", "demo", "other")
     monkeypatch.setenv("BGIT_STORE", str(demo.store.root))

@@ -115,6 +115,32 @@ def test_a_password_that_is_a_word_is_masked_in_messages_and_not_in_data(monkeyp
     assert masked("an orange", data=True) == "an orange"
 
 
+@pytest.mark.parametrize(
+    ("password", "text"),
+    [
+        ("mypassword1", "My password is a password, and mypassword"),
+        ("changeme-123", "changeme"),
+        ("12345678", "[1, 23, 45, 678] and 0.12345678"),
+        ("00000000", "[0, 0, 0, 0, 0, 0, 0, 0]"),
+        ("201234567890", "2012345678901"),
+    ],
+)
+def test_data_that_holds_a_part_of_a_password_or_its_digits_stays(monkeypatch, password, text):
+    monkeypatch.setenv("DATABASE_PASSWORD", password)
+    assert masked(text, data=True) == text
+    if not password.isdecimal():
+        assert masked(f"it is {password}!", data=True) == f"it is {MASK}!"
+
+
+def test_what_an_address_asks_for_is_no_secret(monkeypatch) -> None:
+    monkeypatch.setenv(
+        "DATABASE_URL", "postgres://h/x?sslmode=verify-full&application_name=support-bot"
+    )
+    assert masked("support-bot, verify-full") == "support-bot, verify-full"
+    monkeypatch.setenv("DATABASE_URL", "postgres://h/x?p=a1b2c3d4e5f6a7b8c9")
+    assert masked("a1b2c3d4e5f6a7b8c9") == MASK
+
+
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "ANTHROPIC_BASE_URL", "HF_ENDPOINT"])
 def test_the_password_of_every_address_is_known(monkeypatch, name: str) -> None:
     monkeypatch.setenv(name, "http://me:s3cret-of-it@host:80")

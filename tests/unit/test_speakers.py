@@ -83,6 +83,23 @@ def test_in_a_store_the_bake_says_on_which_base_an_adapter_is(workplace):
     assert chat.find(None, str(folder)).base.digest == "ab" * 32
 
 
+@pytest.mark.parametrize("text", ["{}", '{"base": []}', '{"base": {"name": 1}}', "[]"])
+def test_a_damaged_bake_json_is_an_error(workplace, text):
+    folder = adapter(workplace / "bake" / "30", base_model_name_or_path="tiny-1")
+    (workplace / "bake" / "bake.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ModelError, match=r"bake\.json is damaged"):
+        chat.find(None, str(folder))
+
+
+@pytest.mark.parametrize("targets", [[1], [{"name": "x"}], [{"teacher": {}, "student": {}}]])
+def test_damaged_targets_of_a_bake_json_are_an_error(workplace, targets):
+    folder = adapter(workplace / "bake" / "30", base_model_name_or_path="tiny-1")
+    base = {"name": "tiny-1", "revision": "", "digest": "0" * 64, "of_a_later_version": 1}
+    (workplace / "bake" / "bake.json").write_text(json.dumps({"base": base, "targets": targets}))
+    with pytest.raises(ModelError, match=r"bake\.json is damaged: its targets"):
+        chat.taught(chat.find(None, str(folder)))
+
+
 def test_the_base_of_an_adapter_may_be_given(workplace):
     folder = adapter(workplace / "mine", base_model_name_or_path="./moved/away")
     assert chat.find(None, str(folder), base="tiny").base.name == "tiny-1"
@@ -102,7 +119,7 @@ def test_an_adapter_is_read_from_safetensors_alone(workplace):
 def test_a_damaged_adapter_is_an_error(workplace, text):
     folder = adapter(workplace / "mine")
     (folder / "adapter_config.json").write_text(text, encoding="utf-8")
-    with pytest.raises(ModelError, match=r"adapter_config\.json is no"):
+    with pytest.raises(ModelError, match=r"adapter_config\.json is damaged"):
         chat.find(None, str(folder))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,9 +141,23 @@ def _targets(meant: Meant) -> Sequence[Mapping[str, Any]] | None:
         return targets
     for folder in (meant.folder, meant.folder.parent) if meant.folder else ():
         if (folder / RESULT).is_file():
-            found = _read(folder / RESULT).get("targets")
-            return found if isinstance(found, list) else None
+            return _recorded_targets(folder / RESULT)
     return None
+
+
+def _recorded_targets(path: Path) -> Sequence[Mapping[str, Any]] | None:
+    """Return the targets that a bake.json names; ModelError where no bake wrote them so."""
+    found = _read(path).get("targets")
+    if not isinstance(found, list):
+        return None
+    for entry in found:
+        prompts = [entry.get(key) for key in _PROMPTS] if isinstance(entry, dict) else [None]
+        if not all(isinstance(p, dict) and isinstance(p.get("messages"), list) for p in prompts):
+            raise ModelError(f"{path} is damaged: its targets are not what a bake writes")
+    return found
+
+
+_PROMPTS = ("teacher", "student")
 
 
 @dataclass(slots=True)
@@ -297,8 +311,13 @@ def _outside(folder: Path, base: str | None) -> Meant:
 
 def _base(folder: Path) -> BaseModelId:
     """Return the base that an adapter was made on: in a store its bake says so, else itself."""
-    if (folder.parent / RESULT).is_file():
-        return BaseModelId(**_read(folder.parent / RESULT)["base"])
+    if (path := folder.parent / RESULT).is_file():
+        base = _read(path).get("base")
+        said = base if isinstance(base, dict) else {}
+        if not all(isinstance(said.get(key), str) for key in ("name", "revision", "digest")):
+            raise ModelError(f"{path} is damaged: the base that it names is not what a bake writes")
+        known = {field.name for field in fields(BaseModelId)}
+        return BaseModelId(**{key: value for key, value in said.items() if key in known})
     config = _read(folder / ADAPTER_CONFIG)
     name = str(config.get("base_model_name_or_path") or "")
     if not name:

@@ -277,6 +277,13 @@ class _Look:
             elif bake is not None and said.get("digest", bake.digest) != bake.digest:
                 why = f"it says {str(said['digest'])[:16]}, and recipe.yml {bake.digest[:16]}"
                 yield self._whole_folder("foreign", folder, RESULT, why)
+            elif (
+                self.whole
+                and bake is not None
+                and said
+                and (wrong_key := fsck_beside.result_problem(said, bake)) is not None
+            ):
+                yield self._whole_folder("damaged", folder, RESULT, wrong_key)
         steps = _steps(bake, said)
         if not done and bake is None:
             yield from fsck_beside.checkpoints(folder)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from bakery import json_file
 from bakery.json_file import DamagedError
@@ -40,6 +41,30 @@ def problems(
     for left in LEFT_BY_TRAINING:
         if (folder / left).exists():
             yield Finding("orphaned", folder / left, name, "its training is over", _TRAINING)
+
+
+def result_problem(said: Mapping[str, Any], bake: RecordedBake) -> str | None:
+    """Return what a bake.json says otherwise than the recipe; None: nothing that shapes a model.
+
+    Times and names may differ: a training that was repeated writes its own.
+    """
+    for key, part in _SHAPING.items():
+        found, recorded = said.get(key), bake.data.get(key)
+        if part is not None:
+            found, recorded = _parts(found, part), _parts(recorded, part)
+        if found != recorded:
+            return f"its {key} is not what recipe.yml says"
+    return None
+
+
+_SHAPING = {"base": "digest", "parent": "digest", "training": None, "targets": "id"}
+"""What shapes a model, of what bake.json and recipe.yml both say; of some, a part of it."""
+
+
+def _parts(found: Any, part: str) -> Any:
+    if isinstance(found, list):
+        return [_parts(each, part) for each in found]
+    return found.get(part) if isinstance(found, dict) else found
 
 
 def checkpoints(folder: Path) -> Iterator[Finding]:

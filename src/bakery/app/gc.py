@@ -104,20 +104,16 @@ def unneeded(repo: ModelRepo) -> tuple[list[Left], bool]:
 
     Of a store that may be others', too, nothing is known.
     """
-    if _is_shared(repo):
+    if repo.store.is_shared:
         return [], True
     needed = gc_needs.of_store(repo, ())
     found = gc_left.left(repo.store, needed, sure=True, before=time.time(), paid=True)
     return [left for left in found if left.is_object], bool(needed.unclear)
 
 
-def _is_shared(repo: ModelRepo) -> bool:
-    return repo.store.root != repo.git.common_dir / "bakery"
-
-
 def _unsure(repo: ModelRepo, needed: Needed, also: Collection[Path]) -> str | None:
     """Return why only left-overs are removed; None: it is known what is needed."""
-    if _is_shared(repo) and not also:
+    if repo.store.is_shared and not also:
         return (
             f"{repo.store.root} may be the store of several repositories: only what dead processes "
             "left is removed. `--beside REPOSITORY` names each of the others (this one, where "

@@ -219,7 +219,7 @@ class Endpoint:
 
     def _without_secrets(self, said: Completion) -> Completion:
         """Return an answer without what this process alone should know: it would be learnt."""
-        text, refusal = masking.masked(said.text), masking.masked(said.refusal)
+        text, refusal = (masking.masked(part, data=True) for part in (said.text, said.refusal))
         calls = tuple(map(_masked, said.tool_calls))
         if (text, refusal, calls) == (said.text, said.refusal, said.tool_calls):
             return said
@@ -310,7 +310,7 @@ def endpoint_for(model: str, environment: Mapping[str, str] = os.environ) -> End
 def _masked(value: Any) -> Any:
     """Return what a call holds without secrets."""
     if isinstance(value, str):
-        return masking.masked(value)
+        return masking.masked(value, data=True)
     if isinstance(value, list):
         return [_masked(item) for item in value]
     if isinstance(value, dict):

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +22,9 @@ from bakery.store.processes import ProcessId
 SHORT_S = 1.0
 """A wait that nobody needs to be told of."""
 
+SHARED = "shared"
+"""A file in a store that more may use than the repository beside which it lies."""
+
 
 class BusyError(RepoError):
     """Another process holds a folder."""
@@ -32,6 +35,8 @@ class Store:
     """A folder of results. Worktrees of one repository share it; `git clean` cannot reach it."""
 
     root: Path
+    is_elsewhere: bool = field(default=False, kw_only=True)
+    """Whether it lies somewhere else than beside the data of the repository that uses it."""
 
     @classmethod
     def beside(cls, common_dir: Path, root: Path | None = None) -> Store:
@@ -41,11 +46,17 @@ class Store:
         worktree means the same. `root` is the working tree's own top, which is that one where
         git's folder is elsewhere, as a submodule's; None: git's folder lies in it.
         """
-        moved = os.environ.get("BGIT_STORE")
+        own, moved = common_dir / "bakery", os.environ.get("BGIT_STORE")
         if not moved:
-            return cls(common_dir / "bakery")
+            return cls(own, is_elsewhere=own.is_symlink())
         top = common_dir.parent if root is None or common_dir.name == ".git" else root
-        return cls(top / expanded(moved))
+        there = top / expanded(moved)
+        return cls(there, is_elsewhere=own.is_symlink() or there.resolve() != own.resolve())
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other repositories may use it, too: one that does has left a mark."""
+        return self.is_elsewhere or (self.root / SHARED).exists()
 
     def serves(self, repository: str, common_dir: Path) -> bool:
         """Tell whether what was written for `repository` is that of `common_dir`.
@@ -119,6 +130,8 @@ class Store:
         path = self._lock_path(folder)
         holder = path.with_suffix(".json")
         path.parent.mkdir(parents=True, exist_ok=True)
+        if self.is_elsewhere:
+            (self.root / SHARED).touch()
         held = filelock.FileLock(path)
         name = folder.relative_to(self.root) if folder.is_relative_to(self.root) else folder
         try:
