@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bakery.app import fsck
+from bakery.app import fsck, import_
 from bakery.app.fsck import Checked
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
+from bakery.store.results import DONE, REQUEST, RESULT, STIMULI
 from tests.support.commands import typed_here
 from tests.support.recorded import git
 from tests.support.version_1 import unpacked
@@ -86,6 +87,37 @@ def test_nothing_but_the_damages_is_found(damaged):
     copy = PATHS["answers lie under another id, too"].parent  # which nothing needs, besides
     assert {one.path for one in damaged[True].findings} == {*PATHS.values(), copy}
     assert all(one.mend and one.why and one.name for one in damaged[True].findings)
+
+
+def test_import_mends_what_it_is_said_to_mend(whole, demo):
+    repo = ModelRepo.find(demo)
+    one, other, third = planted.places(repo.store.root)[:3]
+    said = {
+        one.bake / RESULT: "[[",
+        one.stim / REQUEST: "[[",
+        one.target / DONE: "{",
+        other.bake / DONE: "{",
+        other.stim / STIMULI: "",
+        third.target / REQUEST: '{"teacher": 3}',
+    }
+    for path, text in said.items():
+        path.write_text(text, encoding="utf-8")
+    found = checked(demo).findings
+    assert {each.path for each in found} == said.keys()
+    assert all("bgit import" in each.mend for each in found)
+    import_.take(repo, whole, list(repo.lineage().bakes.values()), Quiet())
+    assert checked(demo).findings == ()
+
+
+@pytest.mark.parametrize(("text", "begins"), [(None, "it is written"), ("[[", "delete it")])
+def test_what_is_gone_is_not_to_be_deleted(demo, text, begins):
+    path = planted.places(ModelRepo.find(demo).store.root)[0].step / "adapter_config.json"
+    path.unlink()
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    (found,) = checked(demo).findings
+    assert found.path == path
+    assert found.mend.startswith(begins)
 
 
 def test_what_this_clone_does_not_have_is_no_damage(demo):

@@ -30,7 +30,7 @@ TOLD_S = 0.1
 """How often it is said how far it is."""
 
 IMPORT = "`bgit import DIR` takes the recorded one from another clone or an export"
-ANEW = "delete it: it is written anew from the weights and recipe.yml when it is needed"
+ANEW = "it is written anew from the weights and recipe.yml when it is needed"
 
 _OF_A_BAKE = frozenset(
     {INPUT, RESULT, DONE, METRICS, REQUEST, "numerics.json", "start.json",
@@ -325,7 +325,8 @@ class _Look:
             elif wrong.path.name == WEIGHTS:
                 kind = findings.weights_problem(wrong.path)
             sound = sound and wrong.path.name != WEIGHTS
-            yield Finding(kind, wrong.path, name, wrong.why, ANEW if wrong.is_derived else mend)
+            anew = ANEW if kind == "missing" else f"delete it: {ANEW}"
+            yield Finding(kind, wrong.path, name, wrong.why, anew if wrong.is_derived else mend)
         for path in findings.strangers(place):
             yield Finding("foreign", path, name, "no bake writes such a file beside weights",
                           "move it elsewhere, or delete it")  # fmt: skip

@@ -90,7 +90,7 @@ def take(
         exported = _exported(repo, found)
         needs = exported or [need for bake in bakes for need in _needs(repo, bake)]
         needs = list({need.folder: need for need in needs}.values())
-        here = [need for need in needs if _is_here(need)]
+        here = [need for need in needs if _is_here(need) and _is_told(need)]
         staged: list[tuple[Need, Path]] = []
         missing: list[Need] = []
         for need in needs:
@@ -98,12 +98,14 @@ def take(
                 continue
             path = elsewhere.match(need, found)
             if path is None:
-                missing.append(need)
+                (here if _is_here(need) else missing).append(need)
                 continue
             reporter.note(f"taking {need.kind} of {need.name}")
             staged.append((need, _staged(repo, need, path, staging / str(len(staged)))))
         for need, draft in staged:
             _move_in(repo, need, draft)
+        for need in here:
+            _tell_anew(repo, need, reporter)
     taken = [need for need, _ in staged]
     return Imported(source, _told(taken), _told(here), _told(missing))
 
@@ -175,6 +177,21 @@ def _is_here(need: Need) -> bool:
     path = need.folder / need.main
     complete = need.kind == "weights" or results.is_done(need.folder)
     return complete and path.is_file() and file_digest(path) == need.digest
+
+
+def _is_told(need: Need) -> bool:
+    """Tell whether rows that are here are what lies beside them; weights need nobody's word."""
+    return need.model is not None or stored.are_rows_told(need.folder, need.digest)
+
+
+def _tell_anew(repo: ModelRepo, need: Need, reporter: Reporter) -> None:
+    """Write anew what lies beside weights that are here, where it was damaged."""
+    if need.model is not None and need.digest == need.bake.digest:
+        if stored.is_bake_told(repo, need.bake):
+            return
+        reporter.note(f"{RESULT} of {need.name} is written anew from recipe.yml")
+        with repo.store.lock(need.folder.parent, "bgit import"):
+            _record_beside(repo, need.bake, need.model.step)
 
 
 def _staged(repo: ModelRepo, need: Need, path: Path, draft: Path) -> Path:
@@ -277,7 +294,7 @@ def _move_in(repo: ModelRepo, need: Need, draft: Path) -> None:
 def _record_beside(repo: ModelRepo, bake: RecordedBake, step: int) -> None:
     """Write bake.json and what else a finished bake leaves, as the recipe records it."""
     folder = repo.store.bake(bake.id)
-    if results.is_done(folder):
+    if stored.is_bake_told(repo, bake):
         return
     told = {
         k: v

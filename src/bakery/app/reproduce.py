@@ -16,7 +16,7 @@ from typing import Any
 
 from bakery.app.gates import WAIVERS
 from bakery.app.making import Making
-from bakery.app.stored import weights
+from bakery.app.stored import are_rows_told, is_bake_told, weights
 from bakery.app.workbench import InRepository
 from bakery.errors import BakeryError, ModelError, StageError
 from bakery.identity import file_digest
@@ -363,7 +363,7 @@ def _take(repo: ModelRepo, beside: Beside, again: Again) -> None:
         if made != place and made.is_dir() and not _is_whole(made, place, name):
             with main.lock(place, "bgit reproduce"):
                 main.put(made, place)
-    if again.is_same and not _has_all(main, again.bake):
+    if again.is_same and not (_has_all(main, again.bake) and is_bake_told(repo, again.bake)):
         place = main.bake(again.bake.id)
         with main.lock(place, "bgit reproduce"):
             main.put(beside.bake(again.bake.id), place)
@@ -372,7 +372,9 @@ def _take(repo: ModelRepo, beside: Beside, again: Again) -> None:
 def _is_whole(made: Path, place: Path, name: str) -> bool:
     """Tell whether a stage's folder of the store holds already what was made."""
     there, done = place / name, results.is_done(place)
-    return done and there.is_file() and file_digest(there) == file_digest(made / name)
+    digest = file_digest(made / name)
+    whole = done and there.is_file() and file_digest(there) == digest
+    return whole and are_rows_told(place, digest)
 
 
 def _has_all(store: Store, bake: RecordedBake) -> bool:

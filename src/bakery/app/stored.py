@@ -1,15 +1,18 @@
-"""The weights of a recorded bake in the store, with all beside them as it must be."""
+"""What recipes name, in the store, with all beside it as it must be."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from bakery.app import fsck_requests
 from bakery.errors import ModelError
 from bakery.records import ModelRef
 from bakery.repo.commits import checks
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo
+from bakery.store import findings, results
+from bakery.store.results import DONE, RESULT
 
 
 def weights(repo: ModelRepo, model: ModelRef) -> Path:
@@ -58,3 +61,20 @@ def write_beside(repo: ModelRepo, bake: RecordedBake, folder: Path) -> None:
     if not (folder / adapter_folder.SLICES).is_file():
         chain, _ = show.ranks(repo.lineage(), bake)
         adapter_folder.write_slices(folder, adapter_check.parts(chain))
+
+
+def is_bake_told(repo: ModelRepo, bake: RecordedBake) -> bool:
+    """Tell whether what a bake left beside its weights can be read, and is of that bake."""
+    folder = repo.store.bake(bake.id)
+    if any(findings.object_problem(folder / name) for name in (DONE, RESULT)):
+        return False
+    said = results.seen(folder / RESULT) or {}
+    named = said.get("bake_id", bake.id), said.get("digest", bake.digest)
+    return named == (bake.id, bake.digest)
+
+
+def are_rows_told(folder: Path, digest: str) -> bool:
+    """Tell whether what lies beside questions or answers can be read, and is of them."""
+    if findings.object_problem(folder / DONE) or fsck_requests.problem(folder):
+        return False
+    return (results.seen(folder / DONE) or {}).get("digest") == digest

@@ -39,7 +39,7 @@ def records(
                 raise StageError(
                     f"{name}:{reader.line_num + bool(excel)}: does not have as many columns as "
                     "the first line names",
-                    hint="A text with a comma or a line break needs quotes around it.",
+                    hint="A text with the mark between columns or a line break in it needs quotes.",
                 )
             found.append((number, _record(header, cells, f"{name}:{reader.line_num}")))
     except csv.Error as error:
