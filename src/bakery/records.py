@@ -236,7 +236,18 @@ def _to_row(data: Any, row_type: type[Row], path: Path, number: int) -> Row:
     if missing := [name for name in needed if name not in data]:
         lacks = ", ".join(f"`{name}`" for name in missing)
         raise _not_ours(f"{path}:{number} is not a row of this kind of file: it has no {lacks}")
+    for field in known:
+        kind = _KINDS.get(str(field.type))
+        if kind and field.name in data and not isinstance(data[field.name], kind):
+            said = json_file.kind(data[field.name])
+            raise _not_ours(f"{path}:{number} is damaged: `{field.name}` is {said}")
     return row_type(**{f.name: _frozen(data[f.name]) for f in known if f.name in data})
+
+
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "str": str, "str | None": (str, type(None)), "int": int, "int | None": (int, type(None)),
+}  # fmt: skip
+"""What rows hold, by how a field is annotated."""
 
 
 def _not_ours(message: str) -> StageError:

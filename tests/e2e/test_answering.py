@@ -78,6 +78,7 @@ def test_a_refused_key_ends_the_run_and_what_came_is_kept(typist: Typist) -> Non
     assert len(endpoint.requests) == 4
 
 
+@pytest.mark.slow
 # Windows has no signal that interrupts one process as Ctrl-C does.
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_ctrl_c_ends_at_once_and_the_next_run_asks_only_for_the_rest(typist: Typist) -> None:
@@ -144,6 +145,7 @@ def add_token(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+@pytest.mark.slow
 def test_answers_of_a_folder_that_holds_another_model_now_are_not_taken(typist: Typist) -> None:
     folder = typist.root.parent / "answering"
     make_model(folder, qwen3_config(), seed=7)

@@ -245,6 +245,7 @@ def test_a_base_that_is_gone_is_refused(own_base: Typist) -> None:
     assert hint
 
 
+@pytest.mark.slow
 def test_a_prompt_longer_than_the_context_is_refused_before_a_question_is_written(
     typist: Typist,
 ) -> None:

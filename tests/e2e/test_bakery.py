@@ -369,6 +369,7 @@ def test_gradient_checkpointing_gives_the_same_losses(config, capsys):
     assert losses(Path("saving")) == pytest.approx(losses(Path("plain")), abs=2e-4)
 
 
+@pytest.mark.slow
 def test_the_whole_bake_in_one_file_runs(base, workplace):
     program = [sys.executable, ROOT / "recipes/bake_loop.py", "--model", base]
     small = ["--samples", "1", "--epochs", "2", "--batch", "8", "--lr", "5e-3"]

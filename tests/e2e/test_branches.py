@@ -17,6 +17,7 @@ def tree(typist: Typist) -> list[str]:
     return [re.sub(r"_[0-9a-f]{16}/\d+", "", line) for line in lines]
 
 
+@pytest.mark.slow
 def test_branches_bake_apart_merge_and_go_on_from_either(baked: Typist, workplace: Path) -> None:
     baked.git("switch", "-q", "-c", "exp", "main~2")
     baked.commit(input_yml("Whisper!", "third"), "Configure third")

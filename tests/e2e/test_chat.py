@@ -43,6 +43,7 @@ def test_a_piped_line_gets_an_answer_of_one_line(talker: Typist) -> None:
     assert "hint: `/clear` forgets what was said so far, " in done.err
 
 
+@pytest.mark.slow
 def test_a_system_prompt_may_lie_in_a_file(talker: Typist, tmp_path: Path) -> None:
     (tmp_path / "pirate.txt").write_text("You are\na pirate.\n", encoding="utf-8")
     told = f"@{tmp_path / 'pirate.txt'}"

@@ -22,6 +22,7 @@ def poor(endpoint: Endpoint, typist: Typist) -> dict[str, str]:
     return {"OPENAI_BASE_URL": endpoint.url, "OPENAI_API_KEY": "none"}
 
 
+@pytest.mark.slow
 def test_a_run_stops_before_poor_questions_are_answered_and_goes_on_where_that_is_allowed(
     typist: Typist,
 ) -> None:

@@ -324,6 +324,7 @@ def test_the_other_bakes_are_made_again_too(
     check_again(made_again(short, tmp_path_factory.mktemp("again")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "other",
     [

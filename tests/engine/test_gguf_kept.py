@@ -157,6 +157,7 @@ def test_a_damaged_folder_is_named_and_made_anew_to_the_byte(base):
     assert not left.exists()
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_unpack_it_once(made, tmp_path, monkeypatch):
     monkeypatch.setenv("BAKERY_CACHE", str(tmp_path / "shared"))
     path, _ = made
@@ -172,6 +173,7 @@ def test_two_processes_at_once_unpack_it_once(made, tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_what_the_other_process_refuses_is_refused_here(tmp_path, monkeypatch):
     monkeypatch.setenv("BAKERY_CACHE", str(tmp_path / "cache"))
     more = {"blk.0.attn_q.bias": np.ones(32, np.float32)}

@@ -91,10 +91,21 @@ def gather(settings: Settings) -> Material:
     }
     seen = {_asked(row, settings) for row in rows} if held_out else set()
     shared = [row for row in held_out or () if _asked(row, settings) in seen]
-    data = digest([row.as_data() for row in rows])[:16]
+    data = _digest(rows)
     resume, left_out = folder.checkpoint(settings, data=data)
     told = tuple(dict.fromkeys((*notes, *left_out)))
     return Material(rows, held_out, len(shared), questions, data, resume, told)
+
+
+def _digest(rows: Sequence[Row]) -> str:
+    """Return what names these rows; StageError where a call holds what JSON has no word for."""
+    try:
+        return digest([row.as_data() for row in rows])[:16]
+    except ValueError as error:
+        raise StageError(
+            f"a row holds a number that is none (NaN or infinite): {error}",
+            hint="Look at the arguments of its calls, and at its tools.",
+        ) from error
 
 
 def _asked(row: Row, settings: Settings) -> str:

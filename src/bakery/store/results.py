@@ -129,6 +129,11 @@ def seen(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def is_unread(path: Path) -> bool:
+    """Tell whether a file lies there that cannot be read."""
+    return path.exists() and seen(path) is None
+
+
 _NEEDED: Mapping[str, type] = {"step": int, "digest": str}
 """What every bake.json says."""
 _MAY: Mapping[str, type] = {

@@ -76,6 +76,8 @@ def _outputs(places: tuple[Path, ...]) -> tuple[str, ...]:
     found: list[str] = []
     for place in places:
         files = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.is_file())
+        # What a run that begins anew puts aside of the one before is kept, and no result.
+        files = [path for path in files if not path.parent.name.startswith("earlier-")]
         for path in files:
             fixed = path.name not in NOT_COMPARED and path.suffix in (".safetensors", ".json")
             name = path.name if path == place else str(path.relative_to(place))

@@ -207,6 +207,8 @@ def _remark(whose: str | None, folder: Path) -> str | None:
         mended: str | None = "`bgit import DIR` takes them from another clone or an export"
     except StageError as error:  # what lies there is shown all the same
         damage, mended = error.message, error.hint
+    if damage is None and results.is_unread(folder / results.REQUEST):
+        damage, mended = f"{folder / results.REQUEST} is damaged", "`bgit fsck` says what mends it"
     told = [whose, f"{damage}. {mended}" if damage else None]
     return "\n".join(part for part in told if part) or None
 
