@@ -244,7 +244,7 @@ def _refreshed(git: Git, store: Store, journal: Journal, made: str, reporter: Re
     except RepoError as error:
         reporter.note(
             f"recorded, but index and folder could not follow yet: {error.message}. "
-            "The next bgit command does it."
+            f"{f'{error.hint} ' if error.hint else ''}The next bgit command does it."
         )
         return made
     store.pending(journal.key).unlink(missing_ok=True)
