@@ -112,7 +112,8 @@ LOCKED = $(PIP) --require-hashes --no-deps -r
 .venv/stamp: pyproject.toml requirements.lock requirements-cpu.lock requirements-cuda.lock
 	@echo "installing into .venv: about 1 GB, a few minutes the first time"
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	$(LOCKED) requirements-cpu.lock --no-index 2>/dev/null || echo "torch comes from the index"
+	$(LOCKED) requirements-cpu.lock --no-index 2>.venv/torch.log \
+		|| { tail -n 1 .venv/torch.log; echo "so torch comes from the index"; }
 	$(LOCKED) requirements.lock
 	if .venv/bin/python -c "import importlib.metadata as m, sys; sys.exit('+' in m.version('torch'))"; \
 		then $(LOCKED) requirements-cuda.lock; fi
