@@ -30,7 +30,7 @@ ODD = [
     ("huge", "huge is larger than 16 MiB"),
     ("gone", "no such file: gone"),
     ("pipe/x", "pipe/x cannot be read: Not a directory"),
-    ("~nobody-at-all/x", "~nobody-at-all/x cannot be read: "),
+    ("~nobody-at-all/x", "~nobody-at-all/x is no path: "),
 ]
 
 

@@ -133,7 +133,7 @@ def test_a_git_that_is_too_old_is_named(repo, workplace, monkeypatch):
     bin_.mkdir()
     old = bin_ / "git"
     script = (
-        '#!/bin/sh\n[ "$1" = --version ] && echo git version 2.20.1 || printf "%s\\n" a b c d\n'
+        '#!/bin/sh\n[ "$1" = --version ] && echo git version 2.20.1 || printf "%s\\n" --x a b c\n'
     )
     old.write_text(script, encoding="utf-8")
     old.chmod(0o755)

@@ -10,6 +10,7 @@ import pytest
 from bakery.app.reproduce import _same_ways, reproduce
 from bakery.errors import ModelError, StageError
 from bakery.identity import file_digest
+from bakery.records import Stimulus, append_rows
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from bakery.store.store import Beside, Store
@@ -43,7 +44,8 @@ def repo(workplace: Path) -> ModelRepo:
     result = recorded.result_of(plan)
     (target,) = result["targets"]
     questions = workplace / "stimuli.jsonl"
-    questions.write_text('{"id": "1"}\n', encoding="utf-8")
+    asked = Stimulus("1", ({"role": "user", "content": "Who?"},), "oneshot_qs", "claude-sonnet-4-5")
+    append_rows(questions, [asked])
     target |= {
         "stim_id": plan.targets[0].stim.id,
         "writers": {"claude-sonnet-4-5": 2},
