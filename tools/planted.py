@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,6 +101,11 @@ def _linked(place: Place) -> Path:
 def _written(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _long_ago(path: Path) -> Path:
+    os.utime(path, (1e9, 1e9))
     return path
 
 
@@ -205,8 +211,15 @@ DAMAGES = (
     Damage("answers have lost their questions", "missing", _without_questions),
     Damage(
         "a request is no JSON",
-        "foreign",
+        "damaged",
         lambda p: _edited(p.target / REQUEST, lambda data: data[:-4]),
+    ),
+    Damage(
+        "what a bake was asked for is changed",
+        "foreign",
+        lambda p: _edited(
+            p.bake / REQUEST, lambda data: data.replace(b'"epochs": ', b'"epochs": 1')
+        ),
     ),
     Damage("a folder is no bake's", "foreign", lambda p: _written(p.store / "bake" / "old", "")),
     Damage(
@@ -222,7 +235,7 @@ DAMAGES = (
     Damage(
         "a writer that was killed left its draft",
         "orphaned",
-        lambda p: _written(p.bake / f".bake.json.{NOBODY}.tmp", "{"),
+        lambda p: _long_ago(_written(p.bake / ".bake.json.0a1b2c3d.tmp", "{")),
     ),
     Damage("nothing needs some questions", "orphaned", _unneeded),
 )

@@ -156,7 +156,8 @@ def test_what_another_model_writes_takes_no_time_of_the_base(
 def test_questions_by_who_was_asked_are_left_alone(repo: ModelRepo, served: Endpoint) -> None:
     folder, quiet = written(repo, by="gpt-5-mini"), Quiet()
     assert told(check.check(repo)) == ("gpt-5-mini", None, None, [])
-    run.put_aside(repo, ["stim"], reporter=quiet)
+    with run.asked_again(repo, ["stim"], reporter=quiet):
+        pass
     assert results.is_done(folder)
     assert quiet.notes == ["every question is by who was asked for it: none is written again"]
 
@@ -173,16 +174,32 @@ def test_again_has_who_was_asked_write_them(repo: ModelRepo, served: Endpoint) -
     assert told(check.check(repo)) == ("gpt-5-mini", None, None, [])
 
 
+def test_where_nobody_answers_again_leaves_all_as_it_was(
+    repo: ModelRepo, served: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")  # nobody is there
+    folder, old = written(repo), answered(repo)
+    before = {path: path.read_bytes() for place in (folder, old) for path in place.iterdir()}
+    done = CliRunner().invoke(run_command, ["stim", "--again"])
+    assert done.exit_code != 0
+    assert "no question of main was written: the earlier ones are back" in done.output
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_again_without_the_key_is_an_error_and_moves_nothing(repo: ModelRepo) -> None:
     folder = written(repo)
-    with pytest.raises(ConfigError, match="gpt-5-mini cannot write the questions: no OPENAI_API"):
-        run.put_aside(repo, ["stim"], reporter=Quiet())
+    again = run.asked_again(repo, ["stim"], reporter=Quiet())
+    with (
+        pytest.raises(ConfigError, match="gpt-5-mini cannot write the questions: no OPENAI_API"),
+        again,
+    ):
+        raise AssertionError("nothing is run")
     assert results.is_done(folder)
 
 
 def test_again_goes_with_the_questions(repo: ModelRepo) -> None:
     with pytest.raises(ConfigError, match=r"--again .* goes with stim"):
-        run.put_aside(repo, ["bake"], reporter=Quiet())
+        run.asked_again(repo, ["bake"], reporter=Quiet())
 
 
 def test_questions_of_a_recorded_bake_stay(workplace: Path, served: Endpoint) -> None:
@@ -197,8 +214,9 @@ def test_questions_of_a_recorded_bake_stay(workplace: Path, served: Endpoint) ->
     write(repo, text())
     now = repo.plan()
     models = Models(InRepository(repo), now.head.base, now.head.parent, Quiet())
-    with pytest.raises(ConfigError, match=r"are those of .*, which is recorded: they stay"):
-        writers.put_aside(repo, models, now, Quiet())
+    again = writers.asked_again(repo, models, now, Quiet())
+    with pytest.raises(ConfigError, match=r"are those of .*, which is recorded: they stay"), again:
+        raise AssertionError("nothing is run")
     assert results.is_done(folder)
 
 

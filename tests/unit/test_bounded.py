@@ -11,6 +11,7 @@ import pytest
 from bakery import bounded
 from bakery.bounded import BeyondError, FailedError, call
 
+# Windows has no fork: there templates and patterns run in the process itself, without limits.
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a process that is forked")
 
 ENDLESS = re.fullmatch, "(a+)+$", "a" * 40 + "b"

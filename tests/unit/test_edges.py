@@ -69,6 +69,7 @@ def test_json_that_is_nested_without_end_is_refused_wherever_it_stands(tmp_path:
             reader.rows_of_table(table)
 
 
+# Windows has no pipes among its files.
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes a pipe")
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "nowhere"])
 def test_weights_that_are_no_file_are_refused(tmp_path: Path, kind: str) -> None:
@@ -85,6 +86,7 @@ def test_weights_that_are_no_file_are_refused(tmp_path: Path, kind: str) -> None
         bases.content_digest(tmp_path)
 
 
+# Windows has no pipes among its files.
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="makes a pipe")
 @pytest.mark.parametrize("name", ["x.jsonl", "x.json", "x.csv", "x.parquet"])
 def test_data_that_never_ends_is_not_read(tmp_path: Path, name: str) -> None:

@@ -197,7 +197,7 @@ class _Look:
                           "move it elsewhere, or delete it")  # fmt: skip
             return
         if why := fsck_requests.problem(folder):
-            yield self._whole_folder("foreign", folder, REQUEST, why)
+            yield self._whole_folder(why[0], folder, REQUEST, why[1])
             return
         if kind == "bake":
             yield from self._bake(folder)

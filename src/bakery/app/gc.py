@@ -186,10 +186,7 @@ def _remove_some(
 
 def _put_back(store: Store, aside: Path, place: Path) -> None:
     """Move something to its place again; where that is taken, it is kept among the replaced."""
-    if place.exists():
-        name, number = "-".join(place.relative_to(store.root).parts), 1
-        while (place := store.root / "replaced" / f"{name}-{number}").exists():
-            number += 1
+    place = store.place_aside(place) if place.exists() else place
     place.parent.mkdir(parents=True, exist_ok=True)
     aside.rename(place)
 

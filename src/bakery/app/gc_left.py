@@ -137,9 +137,6 @@ def _keep_inputs(folder: Path, needs: Needed) -> None:
 def _leftovers(store: Store, before: float) -> Iterator[Left]:
     """Yield what processes that are gone have left."""
     for path in [*store.root.glob("import-*"), *store.root.glob("reproducing/*")]:
-        pid = path.name.removeprefix("import-")
-        if pid.isdigit() and len(pid) < 16 and findings.is_alive(int(pid)):
-            continue
         yield _aged(store, "left over", path, before)
     for folder in findings.entries(store.root / "bake"):
         if findings.AGAIN.fullmatch(folder.name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -134,13 +135,15 @@ def run(
     return replace(made, commit=commit, is_current=repo.state().parent == made.model)
 
 
-def put_aside(repo: ModelRepo, stages: Sequence[str], *, reporter: Reporter) -> None:
-    """Put aside what another wrote than was asked for, so that a run has it written anew."""
+def asked_again(
+    repo: ModelRepo, stages: Sequence[str], *, reporter: Reporter
+) -> AbstractContextManager[None]:
+    """Put aside what another wrote than was asked for, so that the run within writes it anew."""
     if "stim" not in stages:
         raise ConfigError("--again has questions written anew: it goes with stim")
     plan = planned(repo, stages)
     models = Models(InRepository(repo), plan.head.base, plan.head.parent, reporter)
-    writers.put_aside(repo, models, plan, reporter)
+    return writers.asked_again(repo, models, plan, reporter)
 
 
 def compare(

@@ -6,7 +6,8 @@ Without its key the base writes in its place: said before and after, and made an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,10 +119,12 @@ def asked_for(models: Models, store: Store, plan: Plan) -> list[Asked]:
     return found
 
 
-def put_aside(repo: ModelRepo, models: Models, plan: Plan, reporter: Reporter) -> None:
+@contextmanager
+def asked_again(repo: ModelRepo, models: Models, plan: Plan, reporter: Reporter) -> Iterator[None]:
     """Put aside questions that the base wrote in the place of who was asked, and what came of them.
 
-    The run that follows has them written anew. What a recorded bake learnt stays.
+    The run within has them written anew; where it gets none, all lies as it did before. What a
+    recorded bake learnt stays.
     """
     mine = [one for one in asked_for(models, repo.store, plan) if one.in_place]
     if not mine:
@@ -129,15 +132,34 @@ def put_aside(repo: ModelRepo, models: Models, plan: Plan, reporter: Reporter) -
     for one in mine:
         if one.why_not:
             raise refusal(one.model, one.why_not)
-    for stim_id, name in {one.target.stim.id: one.target.base_name for one in mine}.items():
-        folders = list(_made_of(repo.store, stim_id))
-        _check_unrecorded(repo, folders, name)
-        for folder in [repo.store.stim(stim_id), *folders]:
-            with repo.store.lock(folder, "bgit run stim --again"):
-                repo.store.put_aside(folder)
-        reporter.note(
-            f"the questions of {name}, and what came of them, are in {repo.store.root / 'replaced'}"
-        )
+    names = {one.target.stim.id: one.target.base_name for one in mine}
+    made = {stim_id: list(_made_of(repo.store, stim_id)) for stim_id in names}
+    for stim_id, name in names.items():
+        _check_unrecorded(repo, made[stim_id], name)
+    moved: dict[str, dict[Path, Path]] = {stim_id: {} for stim_id in names}
+    try:
+        for stim_id, name in names.items():
+            for folder in [repo.store.stim(stim_id), *made[stim_id]]:
+                with repo.store.lock(folder, "bgit run stim --again"):
+                    if (aside := repo.store.put_aside(folder)) is not None:
+                        moved[stim_id][folder] = aside
+            reporter.note(
+                f"the questions of {name}, and what came of them, are in "
+                f"{repo.store.root / 'replaced'}"
+            )
+        yield
+    except BaseException:
+        for stim_id, name in names.items():
+            if moved[stim_id] and not results.stimuli(repo.store.stim(stim_id)):
+                _put_back(repo.store, moved[stim_id])
+                reporter.note(f"no question of {name} was written: the earlier ones are back")
+        raise
+
+
+def _put_back(store: Store, moved: Mapping[Path, Path]) -> None:
+    for place, aside in moved.items():
+        store.put_aside(place)  # what was begun in the meantime
+        aside.rename(place)
 
 
 def _made_of(store: Store, stim_id: str) -> Iterator[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import click
 
 from bakery.app import check, jobs
@@ -95,9 +97,9 @@ def run(
     if dry_run:
         show_check(check.dry_run(repo, chosen), as_json=as_json)
         return
-    with reporter() as notes:
+    with reporter() as notes, ExitStack() as within:
         if again:
-            app.put_aside(repo, chosen, reporter=notes)
+            within.enter_context(app.asked_again(repo, chosen, reporter=notes))
         if detach:
             begun = jobs.launch(repo, chosen, force=force, at_once=now, allow=allow, reporter=notes)
         else:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
 
 from bakery.errors import RepoError
+from bakery.store.drafts import is_old
 
 _LOCKED = re.compile(r"Unable to create '([^'\n]+\.lock)': File exists")
-OLD_S = 60.0
-"""Seconds after which nothing that works is behind a lock of git's: it holds one for moments."""
 
 
 def refuse_locked(words: str) -> None:
@@ -28,20 +26,13 @@ def refuse_locked(words: str) -> None:
 def told(root: Path, git_dir: Path) -> Iterator[str]:
     """Yield a sentence for each thing that was left in a working tree, and does harm there."""
     lock = git_dir / "index.lock"
-    if _is_old(lock):
+    if is_old(lock):
         yield f"{lock} is left of a git that was killed: `rm {quote(str(lock))}` lets git go on"
     drafts = [*root.glob(".merge_file_*"), *root.glob(".*.tmp")]
-    if drafts := sorted(path for path in drafts if path.is_file() and _is_old(path)):
+    if drafts := sorted(path for path in drafts if path.is_file() and is_old(path)):
         names = [quote(path.name) for path in drafts]
         shown = " ".join(names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")
         yield f"left of a process that was killed, to be deleted: `rm {shown}`"
 
 
 _NAMED = 5
-
-
-def _is_old(path: Path) -> bool:
-    try:
-        return time.time() - path.lstat().st_mtime > OLD_S
-    except OSError:
-        return False

@@ -17,6 +17,8 @@ from pathlib import Path
 _LOCK = ".lock"
 _UNLOCKED_S = 5.0
 """For how long a draft may be there before its process holds it."""
+_WRITTEN_S = 60.0
+"""Seconds after which nobody is at a file any more that is written in moments."""
 
 
 @contextmanager
@@ -50,4 +52,12 @@ def is_left(folder: Path) -> bool:
         with filelock.FileLock(lock, timeout=0):
             return True
     except (filelock.Timeout, OSError):
+        return False
+
+
+def is_old(path: Path) -> bool:
+    """Tell whether a file that is written in moments, and then renamed or removed, was left."""
+    try:
+        return time.time() - path.lstat().st_mtime > _WRITTEN_S
+    except OSError:
         return False

@@ -13,13 +13,10 @@ from bakery import json_file
 from bakery.json_file import DamagedError
 from bakery.plain import Plain
 from bakery.store import results
-from bakery.store.drafts import is_left
+from bakery.store.drafts import is_left, is_old
 from bakery.store.store import Store
 
 Kind = Literal["missing", "cut", "doubled", "foreign", "damaged", "orphaned"]
-
-DRAFT = re.compile(r"\..+\.(\d+)\.tmp")
-"""What `write_atomic` writes before it renames, with the process that does."""
 
 STORE_FOLDERS = ("stim", "target", "bake")
 ID = re.compile(r"[0-9a-f]{16}")
@@ -163,17 +160,10 @@ def drafts(store: Store) -> Iterator[Path]:
     """Yield what writers left anywhere in a store, whose processes are gone."""
     for folder, inside, names in os.walk(store.root):
         for name in sorted(inside):
-            if name.startswith(".") and name.endswith(".tmp"):
+            if is_draft(path := Path(folder) / name):
                 inside.remove(name)
-                if is_left(Path(folder) / name):
-                    yield Path(folder) / name
+                if is_left(path):
+                    yield path
         for name in sorted(names):
-            if (found := DRAFT.fullmatch(name)) and not is_alive(int(found[1])):
-                yield Path(folder) / name
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether a process of this number runs here, whoever it is."""
-    import psutil
-
-    return bool(psutil.pid_exists(pid))
+            if is_draft(path := Path(folder) / name) and is_old(path):
+                yield path

@@ -101,15 +101,21 @@ class Store:
         draft.rename(folder)
         sync_folder(folder.parent)
 
-    def put_aside(self, folder: Path) -> None:
-        """Keep a folder out of its place, where nothing looks for it."""
-        if folder.exists():
-            name, number = "-".join(folder.relative_to(self.root).parts), 1
-            while (aside := self.root / "replaced" / f"{name}-{number}").exists():
-                number += 1
-            aside.parent.mkdir(parents=True, exist_ok=True)
-            folder.rename(aside)
-            sync_folder(folder.parent)
+    def put_aside(self, folder: Path) -> Path | None:
+        """Keep a folder out of its place, where nothing looks for it; return where it is now."""
+        if not folder.exists():
+            return None
+        aside = folder.rename(self.place_aside(folder))
+        sync_folder(folder.parent)
+        return aside
+
+    def place_aside(self, folder: Path) -> Path:
+        """Return a free place among the replaced, named after where a folder lies."""
+        name, number = "-".join(folder.relative_to(self.root).parts), 1
+        while (aside := self.root / "replaced" / f"{name}-{number}").exists():
+            number += 1
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        return aside
 
     @contextmanager
     def lock(

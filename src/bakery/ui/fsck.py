@@ -41,8 +41,13 @@ def show_checked(found: Checked, *, as_json: bool = False) -> None:
     verdict = "nothing is wrong" if found.is_sound else f"{damages} things are wrong"
     if damages == 1:
         verdict = "one thing is wrong"
-    say(f"{verdict} with the weights of {found.models} models, and {found.rows} sets of questions "
-        f"or answers ({how})")  # fmt: skip
+    models, sets, missing = (
+        f"{count} {unit}{'s' * (count != 1)}"
+        for count, unit in (
+            (found.models, "model"), (found.rows, "set"), (found.missing, "recorded model"),
+        )
+    )  # fmt: skip
+    say(f"{verdict} with the weights of {models}, and {sets} of questions or answers ({how})")
     if found.missing:
-        note(f"the weights of {found.missing} recorded models are not here: `bgit import DIR` "
-             "copies them, `bgit reproduce` makes them again")  # fmt: skip
+        note(f"the weights of {missing} are not here: `bgit import DIR` copies them, "
+             "`bgit reproduce` makes them again")  # fmt: skip

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bakery.app.gc import Collected
 
 _REASONS = {
-    "too young": "younger than --prune=DATE asks for",
+    "too young": "touched not long ago: --prune=now removes it, too",
     "paid for": "of an endpoint, which was paid: --paid removes it",
     "in use": "in use by a process",
     "needed by now": "needed by what began in between",
@@ -32,4 +32,4 @@ def show_collected(found: Collected, *, as_json: bool = False) -> None:
     say(f"{what} that nothing needs {did} from the store: {size(found.bytes)}"
         if found.removed else "nothing is in the store that can go")  # fmt: skip
     for why, count in Counter(one.kept or "" for one in found.kept).items():
-        note(f"{count} more stay: {_REASONS.get(why, why)}")
+        note(f"{count} more {'stays' if count == 1 else 'stay'}: {_REASONS.get(why, why)}")

@@ -74,7 +74,7 @@ def needed(repo: ModelRepo) -> Needed:
     found = Needed()
     commits = _commits(repo.git)
     _add_commits(found, repo, commits)
-    for git in _worktrees(repo.git):
+    for git in _worktrees(repo.git, found):
         tree = ModelRepo(git)
         _add_folder(found, tree)
         for place in ("index", "worktree"):
@@ -98,13 +98,20 @@ def _commits(git: Git) -> list[str]:
     return [commit for commit in dict.fromkeys(found) if commit.strip("0")]
 
 
-def _worktrees(git: Git) -> Iterator[Git]:
-    """Yield the working trees that are there."""
+def _worktrees(git: Git, found: Needed) -> Iterator[Git]:
+    """Yield the working trees that are there; of one that is not, what it needs is unclear."""
     for line in git.run("worktree", "list", "--porcelain").splitlines():
         path = Path(line.removeprefix("worktree "))
-        if line.startswith("worktree ") and path.is_dir():
-            with suppress(RepoError):  # git's own folder, of a bare repository
-                yield Git.find(path)
+        if not line.startswith("worktree "):
+            continue
+        if not path.is_dir():
+            found.unclear.append(
+                f"the working tree {path} is not there (`git worktree prune` forgets it, "
+                "`git worktree repair` finds it where it was moved to)"
+            )
+            continue
+        with suppress(RepoError):  # git's own folder, of a bare repository
+            yield Git.find(path)
 
 
 def _add_commits(found: Needed, repo: ModelRepo, commits: Collection[str]) -> None:
