@@ -125,9 +125,18 @@ _there: _Worker | None = None
 
 
 def _begin() -> _Worker:
+    """Begin the other process; OSError where the system has no room for it."""
     global _there
-    (asked, to), (back, told) = os.pipe(), os.pipe()
-    pid = os.fork()
+    pipes: list[int] = []
+    try:
+        for _ in range(2):
+            pipes += os.pipe()
+        pid = os.fork()
+    except OSError:
+        for pipe in pipes:
+            os.close(pipe)
+        raise
+    asked, to, back, told = pipes
     if not pid:
         _serve(asked, told)
     os.close(asked)

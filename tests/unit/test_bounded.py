@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -106,3 +108,22 @@ def test_a_child_has_a_process_of_its_own() -> None:
 
 def test_what_cannot_be_handed_over_is_done_here() -> None:
     assert call(lambda: 3) == 3
+
+
+def test_where_there_is_no_room_for_a_process_no_pipe_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full() -> int:
+        raise OSError(errno.EAGAIN, "no room")
+
+    def opened() -> int:
+        return len(list(Path("/dev/fd").iterdir()))
+
+    before = opened()
+    monkeypatch.setattr(os, "fork", full)
+    for _ in range(3):
+        with pytest.raises(OSError, match="no room"):
+            call(doubled, "x")
+    assert opened() == before
+    monkeypatch.undo()
+    assert call(doubled, "x") == "xx"

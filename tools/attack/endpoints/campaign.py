@@ -38,6 +38,9 @@ QUICK = frozenset({
 
 ANSWERED, WRITTEN = "answers", "questions"
 
+WANTED, FEWER = 3, "wrote only"
+"""Of rows; and what a run says that got other questions than it asked for, or the same again."""
+
 INPUT = """\
 PROMPT:
   teacher:
@@ -99,7 +102,8 @@ def _tried(case: str, side: str, kind: Kind, root: Path) -> Outcome:
     kept = _rows(root, side)
     with serve(_rightly) as right, deadline(wait_s=MOST_WAIT_S):
         again = _asked(right, *stages)
-    return _went_on(outcome, again, kept, _rows(root, side), right)
+    told = FEWER in done.said or FEWER in again.said
+    return _went_on(outcome, again, kept, _rows(root, side), right, told)
 
 
 def _rightly(request: Request, to: object) -> None:
@@ -160,9 +164,9 @@ def _other_text(kind: Kind, server: Server, root: Path) -> str:
 
 def _went_on(
     first: Outcome, again: Typed, kept: list[dict[str, str]], rows: list[dict[str, str]],
-    right: Server,
+    right: Server, told: bool,
 ) -> Outcome:  # fmt: skip
-    """Judge the same command at a server that is right."""
+    """Judge the same command at a server that is right; `told`: a run said that it has fewer."""
     verdict, said = ended(again)
     if verdict not in ("accepted", "refused"):
         return Outcome(first.case, verdict, f"the second time: {said}")
@@ -173,8 +177,10 @@ def _went_on(
     names = [row["key"] for row in rows]
     if len(names) != len(set(names)):
         return Outcome(first.case, "doubled", f"some are there twice: {names}")
-    if len(rows) < 3 and first.verdict != "accepted":
-        return Outcome(first.case, "lost", f"there are {len(rows)} rows, not 3")
+    if len(rows) < WANTED and not told:
+        return Outcome(
+            first.case, "lost", f"there are {len(rows)} rows, not {WANTED}, and no run said so"
+        )
     if first.verdict == "accepted" and right.requests:
         return Outcome(first.case, "doubled", "what was complete was asked again")
     return first

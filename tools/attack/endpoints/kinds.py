@@ -232,9 +232,11 @@ KINDS["many-cookies"] = Kind(_endless(b"", b"Set-Cookie: a=b\r\n", 1_000_000), "
 @kind("refused")
 def gzip_bomb(request: Request, to: socket.socket) -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    megabytes, zeros = 3000, b" " * (1 << 20)
-    body = b"".join(packer.compress(zeros) for _ in range(megabytes)) + packer.flush()
-    send(to, body, headers=("Content-Encoding: gzip",))
+    # Flushed, a megabyte is packed by itself: packed once, it can be said three thousand times.
+    head, megabyte = packer.compress(b" "), b" " * (1 << 20)
+    head += packer.flush(zlib.Z_FULL_FLUSH)
+    body = head + 3000 * (packer.compress(megabyte) + packer.flush(zlib.Z_FULL_FLUSH))
+    send(to, body + packer.flush(), headers=("Content-Encoding: gzip",))
 
 
 @kind("refused")

@@ -9,6 +9,7 @@ import os
 import random
 import re
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,8 +132,11 @@ def _killed(
 
 def _gone_on(words: list[str], cwd: Path) -> processes.Ended:
     """Type the command again; where git's own lock was left, do first what the message says."""
-    for _ in range(3):
+    for _ in range(5):
         ended = processes.run(words, cwd)
+        if "gc is already running" in ended.said:  # git's own, which nobody killed with bgit
+            time.sleep(0.5)
+            continue
         locks = [path for path in re.findall(r"/\S+?\.lock\b", ended.said) if Path(path).exists()]
         if ended.code == 0 or not locks:
             return ended

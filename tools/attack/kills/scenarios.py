@@ -7,7 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bakery.identity import StimRequest
+from bakery.records import Prompt
 from tools.attack.workplace import Material, commit, git, input_yml
+from tools.made_store import questions_into
 
 OUT = "out"
 """What a command writes outside the store lies beside the repository, under this name."""
@@ -55,6 +58,18 @@ def reverted(found: Material, folder: Path) -> None:
     """The last bake is taken back and configured again: its weights are in the store."""
     root = _repository(found, folder)
     git(root, "revert", "--no-edit", "HEAD")
+
+
+def unneeded(found: Material, folder: Path) -> None:
+    """Questions that nothing needs lie beside two bakes, and a bake whose branch is gone."""
+    root = _repository(found, folder)
+    for number in range(3):
+        asked = [f"q{number} why?"]
+        request = StimRequest(Prompt(), ({"type": "hardcoded", "questions": asked},), {})
+        questions_into(root / ".git/bakery/stim" / request.id, request, asked)
+    git(root, "reset", "-q", "--hard", "HEAD~1")
+    git(root, "reflog", "expire", "--expire=now", "--expire-unreachable=now", "--all")
+    git(root, "update-ref", "-d", "ORIG_HEAD")
 
 
 def without_store(found: Material, folder: Path) -> None:
@@ -106,6 +121,7 @@ SCENARIOS = {
     "adopt": Scenario(("bgit", "adopt", "first"), baked, 24),
     "revert": Scenario(("bgit", "revert", "second"), baked, 28),
     "reproduce": Scenario(("bgit", "reproduce", "first"), baked, 12),
+    "gc": Scenario(("bgit", "gc", "--prune=now"), unneeded, 24),
     "bakery": Scenario(
         _FLAT, flat, 20, (OUT,), (*_FLAT, "--resume_from_checkpoint", "true")
     ),

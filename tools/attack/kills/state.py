@@ -15,6 +15,9 @@ from tools.attack.workplace import git
 NOT_COMPARED = ("README.md", "results.json", "trainer_state.json", "bake.json", "recipe.yml")
 """Files of an output that hold times."""
 
+BEGUN = ("config.yaml", "metrics.jsonl", "numerics.json")
+"""What a run of `bakery` writes before its first checkpoint."""
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -76,8 +79,8 @@ def _outputs(places: tuple[Path, ...]) -> tuple[str, ...]:
     found: list[str] = []
     for place in places:
         files = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.is_file())
-        # What a run that begins anew puts aside of the one before is kept, and no result.
-        files = [path for path in files if not path.parent.name.startswith("earlier-")]
+        # A run that begins anew keeps what the one before had begun: a result is never among it.
+        files = [p for p in files if not (p.parent.name[:8] == "earlier-" and p.name in BEGUN)]
         for path in files:
             fixed = path.name not in NOT_COMPARED and path.suffix in (".safetensors", ".json")
             name = path.name if path == place else str(path.relative_to(place))

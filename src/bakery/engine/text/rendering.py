@@ -56,6 +56,8 @@ def text_of(
         raise RefusedByTemplateError(str(error) or error.kind) from error
     except RecursionError as error:
         raise _too_deep() from error
+    except OSError:  # no room for the other process: that is not the template's doing
+        raise
     except Exception as error:  # a template can raise anything
         raise RefusedByTemplateError(str(error) or type(error).__name__) from error
 
