@@ -50,8 +50,8 @@ class BaseModelId:
     """The root of a lineage: name, revision ("" where there is none) and content digest.
 
     The digest covers configuration, weights, tokenizer and chat template (`engine.bases.bases`).
-    `family` is the configuration's model type and `hidden_size` how wide its layers are: what
-    laws for defaults go by ("" and 0 where nobody has looked).
+    `family` and `hidden_size` are what laws for defaults go by. `beside`, of the ends of turns and
+    tokens that other files name, came later: it is compared, in no id. "", 0: nobody has looked.
     """
 
     name: str
@@ -59,6 +59,7 @@ class BaseModelId:
     digest: str
     family: str = ""
     hidden_size: int = 0
+    beside: str = ""
 
     def as_data(self) -> dict[str, str]:
         """Return what is hashed: a base is what it contains, whatever it is called."""

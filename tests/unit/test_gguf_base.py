@@ -125,7 +125,7 @@ def test_init_says_what_will_be_unpacked_and_where(path, monkeypatch, tmp_path):
     assert done.returncode == 0, done.stderr
     base = json.loads(done.stdout)["repository"]["base"]
     known = {"name": str(path), "revision": "", "digest": file_digest(path)}
-    assert base == {**known, "family": "llama", "hidden_size": 32}
+    assert base == {**known, "family": "llama", "hidden_size": 32, "beside": ""}
     assert "note: small.gguf (F32) is unpacked to float32 when it is first loaded: " in done.stderr
     assert f"GB in {tmp_path / 'cache/gguf' / file_digest(path)[:16]}" in done.stderr
     assert not (tmp_path / "cache").exists()

@@ -305,6 +305,40 @@ def test_a_pipe_in_a_folder_is_not_waited_for(folder, name):
         bases.identify(str(folder))
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("generation_config.json", '{"eos_token_id": 2}', '{"eos_token_id": [2, 3]}'),
+        ("generation_config.json", '{"eos_token_id": 2}', None),
+        ("generation_config.json", None, '{"eos_token_id": 3}'),
+        ("added_tokens.json", None, '{"<|end|>": 3}'),
+    ],
+)
+def test_what_decides_where_turns_end_is_part_of_a_base(folder, name, before, after):
+    def write(content: str | None) -> None:
+        (folder / name).unlink(missing_ok=True)
+        if content is not None:
+            (folder / name).write_text(content)
+
+    write(before)
+    base = bases.identify(str(folder))
+    write(after)
+    with pytest.raises(ModelError, match=rf"has changed: .*{name}.* is not what it was") as caught:
+        bases.check(base)
+    assert caught.value.exit_code == 5
+    bases.check(replace(base, beside=""))  # one that was recorded before anybody looked
+    write(before)
+    bases.check(base)
+
+
+def test_settings_that_decide_nothing_may_change(folder):
+    path = folder / "generation_config.json"
+    base = bases.identify(str(folder))
+    said = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps({**said, "transformers_version": "9.0", "temperature": 0.3}))
+    bases.check(base)
+
+
 @pytest.fixture
 def blob(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Put a folder's weights where the hub's cache has them: under their digest."""

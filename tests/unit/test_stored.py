@@ -21,6 +21,7 @@ from bakery.repo.look import questions
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import drafts, results
 from bakery.store.store import Store
+from tests.support.commands import typed
 from tests.support.version_1 import unpacked
 
 
@@ -165,6 +166,22 @@ def test_a_lock_that_git_left_is_said_with_the_command(repo: ModelRepo) -> None:
     first, second = left.told(repo.root, repo.git.git_dir)
     assert f"`rm {lock}` lets git go on" in first
     assert "`rm .merge_file_Ab12cd`" in second
+
+
+def test_a_lock_is_named_where_a_verb_of_git_does_not(
+    repo: ModelRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repo.root)
+    lock = repo.git.git_dir / "index.lock"
+    lock.touch()
+    merged = typed("merge", "--no-ff", "--no-edit", "HEAD")
+    assert merged.returncode == 0  # there was nothing to do
+    assert "lock" not in merged.stderr
+    refused = typed("rm", "-q", "--cached", "input.yml")
+    assert refused.returncode == 128
+    assert f"hint: {lock} is there. Where no git works" in refused.stderr
+    lock.unlink()
+    assert "lock" not in typed("rm", "-q", "--cached", "no-such-file").stderr
 
 
 def test_a_draft_is_left_when_its_process_is_gone_whatever_its_number(workplace: Path) -> None:

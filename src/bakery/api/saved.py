@@ -50,9 +50,11 @@ def older(folder: Path, base: BaseModelId) -> Older:
             hint="Give a Bake, its `adapter`, or a folder that `save` or `bgit download` wrote.",
         )
     found = _record(record)
-    if found["base"]["digest"] != base.digest:
+    on = found["base"]
+    ends = on.get("beside") or base.beside  # records of old do not say it
+    if (on["digest"], ends) != (base.digest, base.beside or ends):
         raise ModelError(
-            f"{folder} was baked on {found['base'].get('name')}, whose content is not that of "
+            f"{folder} was baked on {on.get('name')}, whose content is not that of "
             f"{base.name} as it is given",
             hint="A bake fits only the base it was made on, given in the same way: by its name or "
             "folder, or loaded.",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
+from bakery.cli import rim
 from bakery.errors import RepoError
 
 STDERR = 2
@@ -26,7 +28,22 @@ def hand_to_git(arguments: Sequence[str], *, out: int | None = None) -> int:
             code = process.wait()
         except KeyboardInterrupt:
             continue  # Git got the same signal, and decides itself what it means.
+        if code:
+            _show_lock()
         return code if code >= 0 else 128 - code
+
+
+def _show_lock() -> None:
+    """Name the lock that a git has failed at: not every verb of it says that it was that."""
+    from bakery.repo import left
+
+    told = subprocess.run(
+        ["git", "rev-parse", "--path-format=absolute", "--git-path", "index.lock"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    lock = Path(told.stdout.strip())
+    if told.returncode == 0 and lock.exists():
+        rim.show_hint(left.locked(lock))
 
 
 def is_known(verb: str) -> bool:

@@ -16,11 +16,16 @@ _LOCKED = re.compile(r"Unable to create '([^'\n]+\.lock)': File exists")
 def refuse_locked(words: str) -> None:
     """Raise RepoError where git says that it stands before a lock of its own."""
     if found := _LOCKED.search(words):
-        raise RepoError(
-            f"git is at work here, or was killed: {found[1]} is there",
-            hint="Where no git works in this repository (an editor's counts, too): "
-            f"`rm {quote(found[1])}`. Nothing is lost by that.",
-        )
+        lock = Path(found[1])
+        raise RepoError(f"git is at work here, or was killed: {lock} is there", hint=locked(lock))
+
+
+def locked(lock: Path) -> str:
+    """Return what to do about a lock of git."""
+    return (
+        f"{lock} is there. Where no git works in this repository (an editor's counts, too): "
+        f"`rm {quote(str(lock))}`. Nothing is lost by that."
+    )
 
 
 def told(root: Path, git_dir: Path) -> Iterator[str]:

@@ -10,10 +10,12 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.attack.endpoints.server import completion, meant, send, serve
 from tools.attack.kills import processes
 from tools.attack.kills.scenarios import SCENARIOS, Scenario
 from tools.attack.kills.state import State, of_repository
@@ -24,6 +26,9 @@ COUNT = sum(scenario.kills for scenario in SCENARIOS.values())
 
 QUICK = ("adopt", "revert", "import", "download")
 """Commands that train nothing: a few kills are of these."""
+
+KEY = "sk-attack"
+"""What a hosted model is asked with."""
 
 TIMES_TWICE = 0.25
 """The share of cases in which what goes on is killed once more: a case is one kill or two."""
@@ -62,7 +67,8 @@ def prepare(material: Material, folder: Path) -> Callable[[str], Outcome]:
         if name not in known:
             known[name] = _whole(scenario, material, folder / f"{name}-ready", folder / "place")
         place = _placed(folder / f"{name}-ready", folder / "place")
-        return _killed(case, scenario, material, place, known[name])
+        with _served(scenario):
+            return _killed(case, scenario, material, place, known[name])
 
     return trial
 
@@ -70,15 +76,41 @@ def prepare(material: Material, folder: Path) -> Callable[[str], Outcome]:
 def _whole(scenario: Scenario, material: Material, ready: Path, place: Path) -> Whole:
     """Prepare what every case begins from, and run the command on a copy, twice."""
     ready.mkdir()
-    scenario.prepare(material, ready)
-    _placed(ready, place)
-    cwd = _cwd(place)
-    first = processes.run(_words(scenario.words, material), cwd)
-    if first.code:
-        raise RuntimeError(f"{scenario.words} fails where nobody kills it: {first.said}")
-    state = _state(scenario, place)
-    second = processes.run(_words(scenario.again or scenario.words, material), cwd)
+    with _served(scenario):
+        scenario.prepare(material, ready)
+        _placed(ready, place)
+        cwd = _cwd(place)
+        _typed(scenario.before, cwd)
+        first = processes.run(_words(scenario.words, material), cwd)
+        if first.code:
+            raise RuntimeError(f"{scenario.words} fails where nobody kills it: {first.said}")
+        state = _state(scenario, place)
+        second = processes.run(_words(scenario.again or scenario.words, material), cwd)
+        _typed(scenario.then, cwd)
+    if scenario.then:
+        state = _state(scenario, place)
     return Whole(first.seconds, state, (first.code, second.code))
+
+
+@contextmanager
+def _served(scenario: Scenario) -> Iterator[None]:
+    """Let there be a hosted model, where a command asks one."""
+    if not scenario.asks:
+        yield
+        return
+    with serve(lambda request, to: send(to, completion(meant(request)))) as server:
+        os.environ.update(OPENAI_BASE_URL=server.url, OPENAI_API_KEY=KEY)
+        try:
+            yield
+        finally:
+            del os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"]
+
+
+def _typed(commands: Sequence[tuple[str, ...]], cwd: Path) -> None:
+    for words in commands:
+        ended = processes.run(words, cwd)
+        if ended.code:
+            raise RuntimeError(f"{words} fails: {ended.said}")
 
 
 def _placed(ready: Path, place: Path) -> Path:
@@ -109,6 +141,7 @@ def _killed(
     rng = random.Random(case)
     cwd = _cwd(place)
     words, at = _words(scenario.words, material), []
+    _typed(scenario.before, cwd)
     for _ in range(1 + (rng.random() < TIMES_TWICE)):
         moment = rng.uniform(0.0, whole.seconds * 1.05)
         killed = processes.run(words, cwd, kill_after_s=moment, group=rng.random() < 0.3)
@@ -124,6 +157,7 @@ def _killed(
         return Outcome(case, "lost", f"{moments}; then it does not go on: {ended.said[-700:]}")
     if problem := _said_badly(ended):
         return Outcome(case, "traceback", f"{moments}; {problem}")
+    _typed(scenario.then, cwd)
     difference = _state(scenario, place).difference(whole.state)
     if difference is not None:
         return Outcome(case, difference[0], f"{moments}; {difference[1]}; {ended.said[-400:]}")
@@ -137,11 +171,13 @@ def _gone_on(words: list[str], cwd: Path) -> processes.Ended:
         if "gc is already running" in ended.said:  # git's own, which nobody killed with bgit
             time.sleep(0.5)
             continue
-        locks = [path for path in re.findall(r"/\S+?\.lock\b", ended.said) if Path(path).exists()]
-        if ended.code == 0 or not locks:
+        locks = {Path(path) for path in re.findall(r"/\S+?\.lock\b", ended.said)}
+        for lock in locks:  # the very words of the advice
+            lock.unlink(missing_ok=True)
+        if is_merging := "MERGE_HEAD exists" in ended.said:  # nothing is lost: git waits
+            processes.run(["bgit", "merge", "--abort"], cwd)
+        if ended.code == 0 or not (locks or is_merging):
             return ended
-        for path in locks:
-            os.unlink(path)  # noqa: PTH108  (the very words of git's advice)
     return ended
 
 

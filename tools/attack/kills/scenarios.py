@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bakery.identity import StimRequest
+from bakery.identity import StimRequest, file_digest
 from bakery.records import Prompt
+from tools.attack.kills import processes
 from tools.attack.workplace import Material, commit, git, input_yml
 from tools.made_store import questions_into
 
@@ -21,7 +24,8 @@ class Scenario:
     """One command. `prepare` makes `folder/demo` (and what lies beside it) from the material.
 
     `kills` is its share of a whole campaign; `again` is what is typed after a kill, where that is
-    not the same command.
+    not the same command. `before` is typed in the place where everything happens and `then` when
+    all has ended: nobody kills those. `asks`: there is a hosted model, `served`.
     """
 
     words: tuple[str, ...]
@@ -29,6 +33,9 @@ class Scenario:
     kills: int
     outputs: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
+    before: tuple[tuple[str, ...], ...] = ()
+    then: tuple[tuple[str, ...], ...] = ()
+    asks: bool = False
 
 
 def _repository(found: Material, folder: Path) -> Path:
@@ -70,6 +77,37 @@ def unneeded(found: Material, folder: Path) -> None:
     git(root, "reset", "-q", "--hard", "HEAD~1")
     git(root, "reflog", "expire", "--expire=now", "--expire-unreachable=now", "--all")
     git(root, "update-ref", "-d", "ORIG_HEAD")
+
+
+def branched(found: Material, folder: Path) -> None:
+    """Another branch has a bake on top of the first one, and this one has another."""
+    root = _repository(found, folder)
+    git(root, "switch", "-q", "-c", "other", "HEAD~2")
+    commit(root, input_yml("Sing it.", "third"))
+    _typed(root, "run")
+    git(root, "switch", "-q", "main")
+
+
+def written_by_the_base(found: Material, folder: Path) -> None:
+    """The base is said to have written the questions, in the place of who was asked for them."""
+    root = _repository(found, folder)
+    asked = "    - {type: oneshot_qs, model: served, numq: 3}\n"
+    text = input_yml("Sing it.", "third", tokens=12)
+    commit(root, re.sub(r"    - type: hardcoded\n.*\n", asked, text))
+    _typed(root, "run", "stim")
+    for path in root.glob(".git/bakery/stim/*/stimuli.jsonl"):
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        own = [{**row, "writer": "base"} if row["writer"] else row for row in rows]
+        path.write_text("".join(json.dumps(row) + "\n" for row in own), encoding="utf-8")
+        done = path.with_name("done.json")
+        said = json.loads(done.read_text(encoding="utf-8"))
+        done.write_text(json.dumps({**said, "digest": file_digest(path)}), encoding="utf-8")
+
+
+def _typed(root: Path, *words: str) -> None:
+    ended = processes.run(["bgit", *words], root)
+    if ended.code:
+        raise RuntimeError(f"bgit {' '.join(words)}: {ended.said}")
 
 
 def without_store(found: Material, folder: Path) -> None:
@@ -121,6 +159,20 @@ SCENARIOS = {
     "adopt": Scenario(("bgit", "adopt", "first"), baked, 24),
     "revert": Scenario(("bgit", "revert", "second"), baked, 28),
     "reproduce": Scenario(("bgit", "reproduce", "first"), baked, 12),
+    "merge": Scenario(("bgit", "merge", "--no-edit", "other"), branched, 12),
+    "detach": Scenario(
+        ("bgit", "run", "--detach"), configured, 24, then=(("bgit", "fetch", "--wait"),)
+    ),
+    "fetch": Scenario(
+        ("bgit", "fetch", "--wait"), configured, 24, before=(("bgit", "run", "--detach"),)
+    ),
+    "cancel": Scenario(
+        ("bgit", "cancel", "--all"), configured, 12,
+        before=(("bgit", "run", "--detach"),), then=(("bgit", "run"),),
+    ),
+    "stim-again": Scenario(
+        ("bgit", "run", "stim", "--again"), written_by_the_base, 24, asks=True
+    ),
     "gc": Scenario(("bgit", "gc", "--prune=now"), unneeded, 24),
     "bakery": Scenario(
         _FLAT, flat, 20, (OUT,), (*_FLAT, "--resume_from_checkpoint", "true")

@@ -63,7 +63,8 @@ def of_repository(root: Path, outputs: tuple[Path, ...] = ()) -> State:
         bread.rpartition("PARENT_MODEL =")[2].strip(),
         (*ids, *digests),
         tuple(subject.partition(" (KL")[0] for subject in subjects),
-        git(root, "status", "--porcelain"),
+        # What a killed git leaves of its own, `bgit status` names.
+        re.sub(r"(?m)^\?\? \.merge_file_\w+\n", "", git(root, "status", "--porcelain")),
         tuple(_rows(store, "stim/*/stimuli.jsonl", "id")),
         tuple(_rows(store, "target/*/trajectories.jsonl", "stimulus_id", "sample", "text")),
         tuple(

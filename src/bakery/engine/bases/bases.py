@@ -56,7 +56,9 @@ def identify(reference: str, revision: str = "") -> BaseModelId:
     elif _files(place) and name != EMBEDDED:  # what comes with bakery is tested with it
         folders.check_all(place)
     family, hidden_size = shape(place)
-    return BaseModelId(name, found, content_digest(place), family, hidden_size)
+    return BaseModelId(
+        name, found, content_digest(place), family, hidden_size, folders.beside(place)
+    )
 
 
 def check_file(path: Path) -> header.Header:
@@ -162,7 +164,18 @@ def check(base: BaseModelId) -> Path:
         )
     if place.is_dir():
         folders.check(place)
+        _check_beside(place, base)
     return place
+
+
+def _check_beside(place: Path, base: BaseModelId) -> None:
+    if base.beside and folders.beside(place) != base.beside:
+        raise ModelError(
+            f"base model {base.name} has changed: {' or '.join(folders.BESIDE)} is not what it was "
+            "when the repository was made",
+            hint="Bakes learnt where turns end from the old one. Restore the file, or `bgit init` "
+            "a new repository.",
+        )
 
 
 def _files(place: Path) -> list[Path]:

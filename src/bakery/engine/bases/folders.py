@@ -16,9 +16,12 @@ from typing import Any
 from bakery import pointers
 from bakery.engine.bases import weights
 from bakery.errors import ModelError
+from bakery.identity import digest
 
 CONFIG, ADAPTER = "config.json", "adapter_config.json"
 CONFIG_BYTES, TOKENIZER_BYTES = 16 << 20, 256 << 20
+BESIDE = ("generation_config.json", "added_tokens.json")
+"""Files that say how a model speaks, and that no base's own digest is over."""
 DEPTH = 64
 """So deep may lists and objects of a configuration lie in one another."""
 READ = (
@@ -94,6 +97,14 @@ def described(place: Path) -> Mapping[str, Any]:
             f"{place / CONFIG} takes its weights from {weighed!r:.80}: that is not read"
         )
     return config
+
+
+def beside(place: Path) -> str:
+    """Return a digest of the ends of turns and the tokens that `BESIDE` name; "": of a file."""
+    if not place.is_dir():  # it holds all, and its own digest is over all
+        return ""
+    ends, tokens = ((read(place / name) if (place / name).is_file() else {}) for name in BESIDE)
+    return digest({"ends": ends.get("eos_token_id"), "tokens": tokens})
 
 
 def adapter(place: Path) -> ModelError:

@@ -40,7 +40,8 @@ def base_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> BaseM
     chat = Chat(tokenizer, end_ids(model, tokenizer.eos_token_id), rows=embedded(model))
     size = getattr(model.config.get_text_config(), "hidden_size", 0)
     family = str(model.config.model_type or "")
-    found = BaseModelId(name, "", _digest(model, tokenizer), family, int(size or 0))
+    beside = digest({"ends": sorted(chat.end_ids)})
+    found = BaseModelId(name, "", _digest(model, tokenizer), family, int(size or 0), beside)
     return BaseModel(found, model, chat)
 
 

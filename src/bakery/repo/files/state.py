@@ -53,6 +53,7 @@ class State:
 
 def new(state: State) -> str:
     """Return the text of a new .bread."""
+    beside = f"beside = {state.base.beside}\n" if state.base.beside else ""
     return f"""\
 # The state of this model repository. bgit writes this file.
 
@@ -66,7 +67,7 @@ revision = {state.base.revision}
 digest = {state.base.digest}
 family = {state.base.family}
 hidden_size = {state.base.hidden_size}
-
+{beside}
 defaults = {state.defaults}
 
 schema = {SCHEMA}
@@ -130,6 +131,7 @@ def _parsed(text: str, source: str) -> State:
             repo.get("digest", ""),
             repo.get("family", ""),
             _number(repo, "hidden_size", 0, source),
+            repo.get("beside", ""),
         )
         defaults = _number(repo, "defaults", 1, source)
         model = ModelRef.parse(parent) if parent else None
