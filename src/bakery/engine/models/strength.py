@@ -48,6 +48,11 @@ class Dial:
         self._as_baked: dict[str, torch.Tensor] = {}
         self._now = AS_BAKED
 
+    @property
+    def now(self) -> Strength:
+        """How much of the bakes is there."""
+        return self._now
+
     def turn(self, strength: Strength) -> None:
         """Set how much of the bakes is there, always from the weights as they were loaded."""
         if strength == self._now:

@@ -1,0 +1,54 @@
+"""The four sides of a bake are one model, and each says what it says by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bakery.backends.local import LocalModel
+from bakery.engine.models.strength import Dial
+from bakery.errors import ConfigError
+from bakery.evals.sides import SIDES, Said, Side, of_bake
+from bakery.records import Message, Prompt
+from tests.support.baking import NOTHING, SHOUT, Bench
+
+QUESTIONS: list[tuple[Message, ...]] = [
+    ({"role": "user", "content": text},) for text in ("q1 what?", "q2 why?", "q3 who?")
+]
+
+
+@pytest.fixture
+def chain(bench: Bench) -> tuple[Path, Path]:
+    """The folders of two bakes, the second on top of the first."""
+    first = bench.bake(epochs=6)
+    second = bench.bake(teacher=Prompt(({"role": "system", "content": "Sing."},)), parent=first)
+    return Path(first["folder"]), Path(second["folder"])
+
+
+def said_by(bench: Bench, folder: Path | None, prompt: Prompt) -> list[Said]:
+    local = LocalModel(bench.base(), parent=folder)
+    return of_bake(local, None, prompt, prompt).say("baked", QUESTIONS, 8)
+
+
+def test_each_side_says_what_it_says_by_itself(bench: Bench, chain: tuple[Path, Path]) -> None:
+    first, second = chain
+    local = LocalModel(bench.base(), parent=second)
+    sides = of_bake(local, Dial(local.model, second), SHOUT, NOTHING)
+    found = {side: sides.say(side, QUESTIONS, 8) for side in SIDES}
+    alone: dict[Side, list[Said]] = {
+        "base": said_by(bench, None, NOTHING),
+        "prompted": said_by(bench, first, SHOUT),
+        "parent": said_by(bench, first, NOTHING),
+        "baked": said_by(bench, second, NOTHING),
+    }
+    assert found == alone
+    assert len({tuple(one.ids for one in answers) for answers in found.values()}) > 1
+    assert all(len(one.ids) <= 8 for answers in found.values() for one in answers)
+    assert sides.say("baked", QUESTIONS, 8) == found["baked"]  # turned back
+
+
+def test_what_does_not_fit_the_context_is_refused(bench: Bench) -> None:
+    local = LocalModel(bench.base())
+    with pytest.raises(ConfigError, match="has a context of"):
+        of_bake(local, None, SHOUT, NOTHING).say("baked", QUESTIONS, 1 << 20)
