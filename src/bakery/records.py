@@ -9,7 +9,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -237,16 +237,36 @@ def _to_row(data: Any, row_type: type[Row], path: Path, number: int) -> Row:
         lacks = ", ".join(f"`{name}`" for name in missing)
         raise _not_ours(f"{path}:{number} is not a row of this kind of file: it has no {lacks}")
     for field in known:
-        kind = _KINDS.get(str(field.type))
-        if kind and field.name in data and not isinstance(data[field.name], kind):
+        is_whole = _WHOLE.get(str(field.type))
+        if is_whole and field.name in data and not is_whole(data[field.name]):
             said = json_file.kind(data[field.name])
+            said = "a list of other things than it has to hold" if said == "a list" else said
             raise _not_ours(f"{path}:{number} is damaged: `{field.name}` is {said}")
     return row_type(**{f.name: _frozen(data[f.name]) for f in known if f.name in data})
 
 
-_KINDS: Mapping[str, type | tuple[type, ...]] = {
-    "str": str, "str | None": (str, type(None)), "int": int, "int | None": (int, type(None)),
-}  # fmt: skip
+def _is_token_ids(value: Any) -> bool:
+    return isinstance(value, list) and set(map(type, value)) <= {int} and min(value, default=0) >= 0
+
+
+def _are_messages(value: Any) -> bool:
+    return isinstance(value, list) and all(_is_message(one) for one in value)
+
+
+def _is_message(value: Any) -> bool:
+    """Tell whether somebody speaks in it; what a user says is always there."""
+    role = value.get("role") if isinstance(value, dict) else None
+    return isinstance(role, str) and (role != "user" or "content" in value)
+
+
+_WHOLE: Mapping[str, Callable[[Any], bool]] = {
+    "str": lambda value: isinstance(value, str),
+    "str | None": lambda value: value is None or isinstance(value, str),
+    "int": lambda value: isinstance(value, int),
+    "int | None": lambda value: value is None or isinstance(value, int),
+    "tuple[int, ...]": _is_token_ids,
+    "tuple[Message, ...]": _are_messages,
+}
 """What rows hold, by how a field is annotated."""
 
 

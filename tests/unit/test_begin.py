@@ -170,6 +170,46 @@ def test_a_folder_where_git_s_own_file_should_be_is_refused(workplace):
     assert names(workplace / "x") == {".gitignore"}
 
 
+@pytest.mark.parametrize("killed", ["before add", "before the draft", "before the commit"])
+@pytest.mark.parametrize("had", ["nothing", "a commit"])
+def test_what_was_killed_on_the_way_goes_on(workplace, killed, had):
+    root = workplace / "x"
+    git(workplace, "init", "-q", str(root))
+    (root / ".gitignore").write_text("*.log\n", encoding="utf-8")
+    if had == "a commit":
+        git(root, "add", ".gitignore")
+        git(root, "commit", "-q", "-m", "Mine")
+    first = git(root, "rev-parse", "HEAD") if had == "a commit" else ""
+    whole = made(root)
+    texts = {name: whole.git.run("cat-file", "blob", f"HEAD:{name}") for name in (".gitignore",)}
+    draft, subject = (root / "input.yml").read_bytes(), git(root, "log", "-1", "--format=%s")
+    skeleton = git(root, "show", "HEAD:input.yml")
+    if first:
+        git(root, "reset", "-q", "--soft", first)
+    else:
+        git(root, "update-ref", "-d", "HEAD")
+    if killed == "before add":
+        git(root, "rm", "-rqf", "--cached", ".")
+        if first:
+            git(root, "reset", "-q", "--", ".gitignore")
+    if killed != "before the commit":
+        (root / "input.yml").write_text(skeleton + "\n", encoding="utf-8")
+    again = made(root)
+    assert (root / "input.yml").read_bytes() == draft
+    assert git(root, "log", "-1", "--format=%s") == subject
+    assert again.git.run("cat-file", "blob", "HEAD:.gitignore") == texts[".gitignore"]
+    assert git(root, "status", "--porcelain") == " M input.yml"
+
+
+def test_an_input_that_somebody_wrote_meanwhile_stays(workplace):
+    root = made(workplace / "x").root
+    git(root, "update-ref", "-d", "HEAD")
+    (root / "input.yml").write_text("mine", encoding="utf-8")
+    with pytest.raises(RepoError, match=r"holds input\.yml, which bgit would write"):
+        made(root)
+    assert (root / "input.yml").read_text(encoding="utf-8") == "mine"
+
+
 def test_a_model_repository_is_not_made_twice(workplace):
     root = made(workplace / "x").root
     before = git(root, "rev-parse", "HEAD")

@@ -14,7 +14,7 @@ from bakery.app import stored
 from bakery.engine.bases import heads
 from bakery.errors import ModelError, RepoError, StageError
 from bakery.identity import file_digest
-from bakery.records import Stimulus, Trajectory, append_rows
+from bakery.records import Stimulus, Trajectory, append_rows, read_rows
 from bakery.repo import left
 from bakery.repo.commits.journal import Journal
 from bakery.repo.look import questions
@@ -102,6 +102,26 @@ def test_rows_that_were_changed_are_shown_with_a_word(workplace: Path) -> None:
     assert "has lost its rows" in str(questions.questions(found).remark)
     (workplace / "t/done.json").write_text("[", encoding="utf-8")
     assert "done.json is damaged" in str(questions.answers(found).remark)
+
+
+@pytest.mark.parametrize(
+    "messages", ['"hi"', "[1]", "[{}]", '[{"content": "x"}]', '[{"role": 1}]', '[{"role": "user"}]']
+)
+def test_a_question_in_which_nobody_speaks_is_damaged(workplace: Path, messages: str) -> None:
+    row = f'{{"id": "a", "messages": {messages}, "generator": "hardcoded", "writer": ""}}\n'
+    (workplace / "stimuli.jsonl").write_text(row, encoding="utf-8")
+    with pytest.raises(StageError, match=r"stimuli\.jsonl:1 is damaged: `messages` is "):
+        read_rows(workplace / "stimuli.jsonl", Stimulus)
+
+
+@pytest.mark.parametrize("ids", ['"7"', "[1.5]", "[true]", "[-1]", "[null]", '["7"]', "{}"])
+def test_ids_that_are_none_are_damaged(workplace: Path, ids: str) -> None:
+    row = (
+        f'{{"stimulus_id": "a", "sample": 0, "response_ids": {ids}, "text": "", "finish": "stop"}}'
+    )
+    (workplace / "trajectories.jsonl").write_text(row + "\n", encoding="utf-8")
+    with pytest.raises(StageError, match=r"trajectories\.jsonl:1 is damaged: `response_ids` is "):
+        read_rows(workplace / "trajectories.jsonl", Trajectory)
 
 
 DONE = [

@@ -19,6 +19,7 @@ from bakery.identity import BaseModelId
 from bakery.repo import reading
 from bakery.repo.commits import checks, merging
 from bakery.repo.files import starter
+from bakery.repo.files.emptied import emptied
 from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.files.state import State
 from bakery.repo.git import Git
@@ -51,18 +52,31 @@ def begin(
     with _or_as_before(folder, draft):
         folder.mkdir(parents=True, exist_ok=True)
         git = Git.find(folder) if (folder / ".git").exists() else Git.init(folder)
-        _check_ready(git)
+        if not is_begun(folder):
+            _check_ready(git)
         merging.install(git)
         new = State(owner or _slug(git.ask("config", "user.name")), name, base)
         texts = _texts(git, folder, new, draft[INPUT].decode())
         for path, text in texts.items():
             (folder / path).write_bytes(text.encode("utf-8", "surrogateescape"))
         git.run("add", "--force", "--", *texts)
-        git.commit(f"init: {name}")
-        # Not committed: what is baked, and why, is for the user's own first commit to say.
+        # Not committed: what is baked, and why, is for the user's own first commit to say. It lies
+        # there before the commit is made, behind which the repository counts as whole.
         for path, content in draft.items():
             (folder / path).write_bytes(content)
+        git.commit(f"init: {name}")
     return git
+
+
+def is_begun(folder: Path) -> bool:
+    """Tell whether an `init` was killed before its commit: what it had written is its own."""
+    if not (folder / BREAD).is_file() or not Git.keeps(folder):
+        return False
+    recipe = folder / RECIPE
+    if recipe.is_file() and b">>> bake" in recipe.read_bytes():
+        return False
+    git = Git.find(folder)
+    return git.head() is None or git.blob(f"HEAD:{BREAD}") is None
 
 
 def check(
@@ -98,12 +112,16 @@ def _check_free(folder: Path, draft: Mapping[str, bytes]) -> None:
         )
     _refuse_odd(folder, (BREAD, RECIPE, INPUT, *_GROWN, *draft))
     taken = [path for path in (BREAD, RECIPE, INPUT) if (folder / path).exists()]
-    if BREAD in taken:
+    if BREAD in taken and is_begun(folder):
+        bare = emptied(draft[INPUT].decode()).encode()
+        taken = [INPUT] if _is_other(folder / INPUT, draft[INPUT], bare) else []
+    elif BREAD in taken:
         raise RepoError(
             f"{folder} is a model repository already",
             hint="`bgit status` shows it; one repository holds one model.",
         )
-    taken += [path for path, content in draft.items() if _is_other(folder / path, content)]
+    others = ((path, content) for path, content in draft.items() if path != INPUT)
+    taken += [path for path, content in others if _is_other(folder / path, content)]
     if taken := list(dict.fromkeys(taken)):
         raise RepoError(
             f"{folder} holds {' and '.join(taken)}, which bgit would write",
@@ -128,9 +146,9 @@ def _refuse_odd(folder: Path, paths: Iterable[str]) -> None:
             )
 
 
-def _is_other(path: Path, content: bytes) -> bool:
+def _is_other(path: Path, *contents: bytes) -> bool:
     """Tell whether something lies there that would be written over."""
-    return path.exists() and not (path.is_file() and path.read_bytes() == content)
+    return path.exists() and not (path.is_file() and path.read_bytes() in contents)
 
 
 def _check_ready(git: Git) -> None:
@@ -154,7 +172,10 @@ def _texts(git: Git, folder: Path, new: State, example: str) -> Mapping[str, str
         if (folder / path).exists():
             before = reading.in_folder(git, path).decode("utf-8", "surrogateescape")
             before = before.replace("\r\n", "\n").rstrip("\n")
-            texts[path] = f"{before}\n\n{texts[path]}" if before else texts[path]
+            if texts[path].rstrip("\n") not in before:
+                texts[path] = f"{before}\n\n{texts[path]}" if before else texts[path]
+            else:
+                texts[path] = f"{before}\n"
     if os.path.lexists(folder / _README):  # a link, too, wherever it leads
         del texts[_README]
     return texts
