@@ -176,7 +176,8 @@ def _texts(git: Git, folder: Path, new: State, example: str) -> Mapping[str, str
                 texts[path] = f"{before}\n\n{texts[path]}" if before else texts[path]
             else:
                 texts[path] = f"{before}\n"
-    if os.path.lexists(folder / _README):  # a link, too, wherever it leads
+    readme = folder / _README  # a link, too, wherever it leads
+    if readme.is_symlink() or _is_other(readme, texts[_README].encode()):
         del texts[_README]
     return texts
 
