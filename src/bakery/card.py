@@ -6,9 +6,13 @@ Where several targets are mixed there is a card of each, too: an anchor's says w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
+
+from bakery.verdict import Covered, SideBySide, Verdict
+
+Row = TypeVar("Row", SideBySide, Covered)
 
 FEWEST_STIMULI = 20
 """Held-out stimuli under which no percentages are given."""
@@ -70,6 +74,12 @@ class Card:
     """The card of each target by its full name, where several are mixed."""
     anchor: bool = False
     """Whether this is of a target that should stay as it was."""
+    verdict: Verdict | None = None
+    """Whether the prompt survived; None: nobody has looked."""
+    side_by_side: tuple[SideBySide, ...] = ()
+    """The questions that are answered worst, the worst first."""
+    coverage: tuple[Covered, ...] = ()
+    """The sentences of the prompt, in their order."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """What a newer version writes beside: kept as it is."""
 
@@ -122,6 +132,11 @@ class Card:
             data["targets"] = {name: card.as_data() for name, card in self.targets.items()}
         if self.anchor:
             data["anchor"] = True
+        if self.verdict is not None:
+            data["verdict"] = self.verdict.as_data()
+        for name in ("side_by_side", "coverage"):
+            if rows := getattr(self, name):
+                data[name] = [row.as_data() for row in rows]
         return {**data, **self.more}
 
     @classmethod
@@ -142,8 +157,18 @@ class Card:
             tuple(Asked(**{key: asked[key] for key in _ASKED}) for asked in furthest),
             {name: cls.from_data(part) for name, part in targets.items()},
             bool(data.get("anchor")),
+            Verdict.from_data(data.get("verdict")),
+            tuple(_rows(SideBySide, data.get("side_by_side"))),
+            tuple(_rows(Covered, data.get("coverage"))),
             {key: value for key, value in data.items() if key not in _NAMES},
         )
+
+
+def _rows(kind: type[Row], data: Any) -> Iterator[Row]:
+    """Yield the rows of a list, without keys that a newer version writes beside."""
+    names = {one.name for one in fields(kind)}
+    for row in data or ():
+        yield kind(**{key: value for key, value in row.items() if key in names})
 
 
 _ALWAYS = (
