@@ -113,21 +113,21 @@ AT_LOADING: dict[str, tuple[Harm, str]] = {
     "config that is a pointer": (text("config.json", POINTER), "config.json is a git-lfs pointer"),
     "template that is a pointer": (text("chat_template.jinja", POINTER), "jinja is a git-lfs"),
     "ends that are a pointer": (text("generation_config.json", POINTER), "json is a git-lfs"),
-    "config that is no JSON": (text("config.json", "{"), r"config.json is not JSON: Expecting"),
-    "config that is a list": (text("config.json", "[]"), "not a JSON object, but a list"),
+    "config that is no JSON": (text("config.json", "{"), "config.json is damaged: it is no"),
+    "config that is a list": (text("config.json", "[]"), "it is a list, not an object"),
     "config that is deep": (text("config.json", f'{{"a": {DEEP}}}'), "deeper than 64"),
     "config without an end": (text("config.json", "[" * 200_000), "deeper than 64"),
-    "config that is not UTF-8": (text("config.json", b'{"a": "\xff"}'), "not text in UTF-8"),
-    "config with NaN": (text("config.json", '{"a": NaN}'), "not JSON: it holds NaN"),
-    "config that is too large": (text("config.json", b" " * (17 << 20)), "larger than 16 MiB"),
+    "config that is not UTF-8": (text("config.json", b'{"a": "\xff"}'), "it is not UTF-8"),
+    "config with NaN": (text("config.json", '{"a": NaN}'), "it has NaN for a number"),
+    "config that is too large": (text("config.json", b" " * (17 << 20)), "has 17 MB, over 16 MB"),
     "no model_type": (config(model_type=None), "names no model_type"),
     "a model_type of numbers": (config(model_type=3), "names no model_type"),
     "a negative size": (config(hidden_size=-8), "says hidden_size -8: a number up to"),
     "a size that is text": (config(num_hidden_layers="2"), "says num_hidden_layers '2'"),
     "layers without end": (config(num_hidden_layers=10**9), "layers 1000000000: a number"),
     "a large vocabulary": (config(model_type="jamba", vocab_size=1 << 24), "16,777,216 and h"),
-    "ends that are no JSON": (text("generation_config.json", "eos"), "n_config.json is not JSON"),
-    "settings that are a list": (text("tokenizer_config.json", "[]"), "not a JSON object"),
+    "ends that are no JSON": (text("generation_config.json", "eos"), "n_config.json is damaged"),
+    "settings that are a list": (text("tokenizer_config.json", "[]"), "not an object"),
     "a template that is not UTF-8": (text("chat_template.jinja", b"\xff"), "is not text in UTF-8"),
     "code of its own": (
         config(model_type="mine", auto_map={"AutoModelForCausalLM": "modeling_mine.Mine"}),
@@ -329,6 +329,12 @@ def test_what_decides_where_turns_end_is_part_of_a_base(folder, name, before, af
     bases.check(replace(base, beside=""))  # one that was recorded before anybody looked
     write(before)
     bases.check(base)
+
+
+def test_a_configuration_may_have_an_endless_time_step(folder):
+    change(folder / "config.json", time_step_limit=[0.0, float("inf")])
+    assert "Infinity" in (folder / "config.json").read_text()
+    bases.identify(str(folder))
 
 
 def test_settings_that_decide_nothing_may_change(folder):

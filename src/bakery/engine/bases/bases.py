@@ -6,9 +6,11 @@ torch.
 
 from __future__ import annotations
 
+import math
 import re
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from bakery import pointers
 from bakery.engine.bases import folders, hashed, weights
@@ -226,11 +228,19 @@ def _content(path: Path) -> str:
         # Which library version wrote the file does not change the model.
         data = folders.read(path)
         data.pop("transformers_version", None)
-        try:
-            return digest(data)
-        except ValueError as error:  # half a character
-            raise ModelError(f"{path} is not JSON that can be written again: {error}") from error
+        return digest(_finite(data))
     return file_digest(path)
+
+
+def _finite(value: Any) -> Any:
+    """Return a value of JSON with infinity spelt as newer transformers write it."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    if isinstance(value, float) and math.isinf(value):
+        return {"__float__": "Infinity" if value > 0 else "-Infinity"}
+    return value
 
 
 def _from_hub(name: str, revision: str) -> tuple[Path, str]:

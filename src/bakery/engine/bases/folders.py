@@ -7,13 +7,12 @@ transformers would take for another model, or fetch as code, is refused by name.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bakery import pointers
+from bakery import json_file, pointers
 from bakery.engine.bases import weights
 from bakery.errors import ModelError
 from bakery.identity import digest
@@ -22,8 +21,6 @@ CONFIG, ADAPTER = "config.json", "adapter_config.json"
 CONFIG_BYTES, TOKENIZER_BYTES = 16 << 20, 256 << 20
 BESIDE = ("generation_config.json", "added_tokens.json")
 """Files that say how a model speaks, and that no base's own digest is over."""
-DEPTH = 64
-"""So deep may lists and objects of a configuration lie in one another."""
 READ = (
     CONFIG, "generation_config.json", "tokenizer_config.json", "special_tokens_map.json",
     "tokenizer.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model",
@@ -127,25 +124,26 @@ def adapter(place: Path) -> ModelError:
 def read(path: Path) -> dict[str, Any]:
     """Return the JSON object of a model's file, or say what the file is instead."""
     try:
-        if path.stat().st_size > CONFIG_BYTES:
-            raise ValueError(f"it is larger than {CONFIG_BYTES >> 20} MiB")
-        data = path.read_bytes()
+        data = json_file.read_bytes(path, most=CONFIG_BYTES)
         if pointers.is_pointer(data):
             raise weights.pointer(path)
-        found = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise ModelError(f"{path} is not text in UTF-8 (byte {error.start})") from error
-    except RecursionError as error:
-        raise _too_deep(path) from error
-    except (OSError, ValueError) as error:
+        # Not strict: a state space model may have Infinity for its largest time step.
+        found = json_file.as_object(json_file.parse(data, strict=False))
+        if b"NaN" in data and _has_nan(found):
+            raise json_file.DamagedError("it has NaN for a number")
+    except json_file.DamagedError as error:
         raise ModelError(
-            f"{path} is not JSON: {error}", hint="Fetch the file of the model again."
+            f"{path} is damaged: {error}", hint="Fetch the file of the model again."
         ) from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{path} is not a JSON object, but a {type(found).__name__}")
-    if _is_deep(found):
-        raise _too_deep(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
     return found
+
+
+def _has_nan(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_has_nan, value.values() if isinstance(value, dict) else value))
+    return bool(value != value)
 
 
 def _refuse_no_text(path: Path) -> None:
@@ -155,29 +153,6 @@ def _refuse_no_text(path: Path) -> None:
         path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ModelError(f"{path} is not text in UTF-8 (byte {error.start})") from error
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"it holds {name}")
-
-
-def _too_deep(path: Path) -> ModelError:
-    return ModelError(f"{path} nests lists and objects deeper than {DEPTH}")
-
-
-def _is_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(DEPTH):
-        level = [inner for outer in level for inner in _parts(outer)]
-        if not level:
-            return False
-    return True
-
-
-def _parts(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
 
 
 def _inner(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bakery import json_file
 from bakery.errors import ModelError
 from bakery.identity import file_digest
 from bakery.records import write_atomic
@@ -51,12 +52,9 @@ def _place() -> Path:
 def _read() -> dict[str, Any]:
     """Return what is known; an index that cannot be read knows nothing."""
     try:
-        if _place().stat().st_size > INDEX_BYTES:
-            return {}
-        found = json.loads(_place().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, RuntimeError):
+        return json_file.load_object(_place(), most=INDEX_BYTES)
+    except (OSError, ValueError, RuntimeError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _write(index: dict[str, Any]) -> None:

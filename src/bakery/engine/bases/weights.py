@@ -5,13 +5,12 @@ Any size in a head may be a lie: nothing is read beyond the file or `heads.LONGE
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bakery import pointers
+from bakery import json_file, pointers
 from bakery.engine.bases import heads
 from bakery.engine.bases.heads import Tensor
 from bakery.errors import ModelError
@@ -66,9 +65,7 @@ def files(place: Path) -> list[Path]:
 
 def _weight_map(index: Path) -> Mapping[str, str]:
     try:
-        if index.stat().st_size > heads.LONGEST:
-            raise ValueError(f"larger than {heads.LONGEST >> 20} MiB")
-        found = json.loads(index.read_bytes())["weight_map"]
+        found = json_file.load(index, most=heads.LONGEST, strict=False)["weight_map"]
         if not found or not all(isinstance(name, str) for name in found.values()):
             raise ValueError("its weight_map names no files")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

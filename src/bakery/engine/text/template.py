@@ -19,7 +19,7 @@ from jinja2.exceptions import TemplateError
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from bakery import bounded
+from bakery import bounded, json_file
 from bakery.engine.bases import bases, folders
 from bakery.engine.bases.gguf import header, kept
 from bakery.engine.text import ends
@@ -167,7 +167,7 @@ def _count(folder: Path, text: str) -> int | None:
 
 
 def _json(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        return {}
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = (
+        json_file.load(path, most=folders.TOKENIZER_BYTES, strict=False) if path.is_file() else None
+    )
     return found if isinstance(found, Mapping) else {}
