@@ -185,8 +185,10 @@ class Bake:
 
     def __repr__(self) -> str:
         base = self._result["base"]["name"]
+        verdict = self.card.verdict
+        first = f"{verdict.word}: {verdict.reason}\n" if verdict is not None else ""
         figures = ", ".join(f"{name} {value}" for name, value in _figures(self.card))
-        return f"bakery.Bake({self.id}, on {base}: {figures})"
+        return f"{first}bakery.Bake({self.id}, on {base}: {figures})"
 
     def _repr_html_(self) -> str:
         prompt = self._result["targets"][0]["teacher"]["messages"]
@@ -201,6 +203,8 @@ class Bake:
 
 def _figures(card: Card) -> Iterator[tuple[str, str]]:
     """Yield what a card says, as far as it says anything."""
+    if card.verdict is not None:
+        yield "verdict", card.verdict.word
     if card.gap_closed is not None:
         yield "gap closed", f"{100 * card.gap_closed:.1f} %"
     if card.kl_before is not None and card.kl_after is not None:

@@ -10,6 +10,7 @@ from rich.text import Text
 from bakery.card import Card
 from bakery.repo.look.progress import StageStatus
 from bakery.repo.look.status import ADDED, Status
+from bakery.ui import verdict
 from bakery.ui.chart import number
 from bakery.ui.console import arrow, lay, open_console, pairs, say, say_at_length, show_json
 from bakery.ui.progress import duration
@@ -98,16 +99,18 @@ def _repository(status: Status, sign: str) -> Table:
     return table
 
 
-def _result(status: Status, sign: str) -> list[str]:
+def _result(status: Status, sign: str) -> list[Text]:
     data = status.last.data if status.last else {}
     card, loss = Card.from_data(data.get("card") or {}), data.get("loss") or {}
     lines = []
+    if card.verdict is not None:
+        lines.append(verdict.line(card.verdict))
     if card.kl_after is not None:
         line = f"KL {number(card.kl_before)} {sign} {number(card.kl_after)} nats per token"
         closed = card.gap_closed
-        lines.append(line if closed is None else f"{line}, gap closed {100 * closed:.1f} %")
+        lines.append(Text(line if closed is None else f"{line}, gap closed {100 * closed:.1f} %"))
     if loss.get("last") is not None and loss.get("first") is not None:
-        lines.append(f"loss {number(loss['first'])} {sign} {number(loss['last'])}")
+        lines.append(Text(f"loss {number(loss['first'])} {sign} {number(loss['last'])}"))
     return lines
 
 
