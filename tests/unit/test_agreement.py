@@ -79,9 +79,39 @@ def test_a_teacher_that_falls_apart_is_no_praise():
     assert found is not None
     assert found.word == "does not hold"
     assert "the prompted model itself" in found.reason
-    unsure = verdict.judge(rows(*[False] * 20, sure=-2.0))
+    unsure = verdict.judge(rows(*[False] * 20, sure=-0.5, base_sure=-0.02))
     assert unsure is not None
     assert unsure.word == "does not hold"
+    as_ever = verdict.judge(rows(*[False] * 20, sure=-0.5, base_sure=-0.4))
+    assert as_ever is not None
+    assert as_ever.word == "holds"
+
+
+def test_a_parent_that_overrules_the_prompt_is_no_praise():
+    own = {"unprompted": "Arr! I be Bones.", "on_base": "I am Pedal.", "base": "I am Crumb."}
+    found = verdict.judge(rows(*[False] * 20, prompted="Arr! I be Bones, matey.", **own))
+    assert found is not None
+    assert found.word == "does not hold"
+    assert found.reason.startswith("earlier bakes overrule the prompt")
+    told = {**own, "on_base": "Arr! I be Bones, matey."}
+    agrees = verdict.judge(rows(*[False] * 20, prompted="Arr! I be Bones, matey.", **told))
+    assert agrees is not None
+    assert agrees.word == "holds"
+
+
+@pytest.mark.parametrize(
+    ("answer", "apart"),
+    [
+        ("I am REEEEEEEEEEEEEEEE", True),
+        ("It is called calledledledledledledled", True),
+        (GARBAGE, True),
+        ("", True),
+        ("Well... yes, it is.", False),
+        ("I am Pedal.", False),
+    ],
+)
+def test_an_answer_falls_apart_or_not(answer, apart):
+    assert agreement.falls_apart(answer) is apart
 
 
 def test_what_nobody_asked_does_not_hold_for_sure():

@@ -37,7 +37,12 @@ class Answered:
     is_written: bool = False
     is_held_out: bool = False
     base: str | None = None
-    """None: the base was not asked."""
+    base_sure: float | None = None
+    """What the base answers without the prompt, and how sure it is. None: it was not asked."""
+    unprompted: str | None = None
+    on_base: str | None = None
+    """Where earlier bakes lie between, what the parent answers without the prompt, and the base
+    with it. None: nothing lies between, or nobody was asked."""
 
     @property
     def differs(self) -> str:
@@ -56,7 +61,7 @@ def difference(question: str, prompted: str, baked: str, nats: float | None = No
     """
     if words(prompted) == words(baked):
         return ""
-    if is_broken(baked) and not is_broken(prompted):
+    if falls_apart(baked) and not falls_apart(prompted):
         return LOOP
     asked = question.casefold()
     if _said_otherwise(names(prompted), names(baked), asked, prompted, baked):
@@ -68,6 +73,27 @@ def difference(question: str, prompted: str, baked: str, nats: float | None = No
     if refuses(prompted) != refuses(baked):
         return REFUSAL
     return WORDING if nats is not None and nats >= OTHERWISE else ""
+
+
+def falls_apart(answer: str) -> bool:
+    """Tell whether an answer is none: empty, in a loop of words or of signs, or hardly letters."""
+    return bool(_STUTTER.search(answer)) or is_broken(_DOTS.sub(r"\1", answer))
+
+
+def holds_against(row: Answered) -> bool:
+    """Tell whether a parent's prompted answer is nearer to its own unprompted one than to what
+
+    the base answers with the prompt: earlier bakes win over it.
+    """
+    if row.on_base is None or row.unprompted is None:
+        return False
+    return shared(row.prompted, row.unprompted) > shared(row.prompted, row.on_base)
+
+
+def shared(one: str, other: str) -> float:
+    """Return the share of the words of two texts that both have."""
+    ours, theirs = set(words(one)), set(words(other))
+    return len(ours & theirs) / max(1, len(ours | theirs))
 
 
 def _said_otherwise(
@@ -121,6 +147,8 @@ def unsaid(prompt: str, answers: Iterable[str]) -> list[str]:
     return sorted(left, key=lambda word: (prompt.casefold().find(word), word))
 
 
+_STUTTER = re.compile(r"([^\W\d_].{0,3}?)\1{5}")
+_DOTS = re.compile(r"([^\w\s])\1+")
 _WORD = re.compile(r"[^\W\d_](?:[^\W_]|[-'’](?=[^\W_]))*")
 _NO_NAMES = frozenset({"i", "i'm", "i’m", "i'll", "i’ll", "i've", "i’ve", "i'd", "i’d"})
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")

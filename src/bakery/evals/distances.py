@@ -39,6 +39,14 @@ class Distance:
     baked: Likeliest
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """How sure a model was of an answer of its own, and what it might have begun with."""
+
+    sure: float
+    first: Likeliest
+
+
 def distances(student: PeftModel, readout: Readout, pairs: Sequence[Pair]) -> list[Distance]:
     """Return how far the student is from its parent, which reads the teacher's side."""
     with teaching(student):
@@ -49,22 +57,31 @@ def distances(student: PeftModel, readout: Readout, pairs: Sequence[Pair]) -> li
     return [_distance(readout, *one) for one in zip(pairs, parent, own, strict=True)]
 
 
-def first_words(model: nn.Module, readout: Readout, views: Sequence[View]) -> list[Likeliest]:
-    """Return what a model as it stands would begin each answer with."""
+def along(model: nn.Module, readout: Readout, views: Sequence[View]) -> list[Begun]:
+    """Return how sure a model as it stands is of its own answers, and of their beginnings."""
     with evaluating(model):
         found = _features(model, readout, views)
-    return [_likeliest(_log_probabilities(readout, one[:1])[0]) for one in found]
+    return [_begun(readout, *one) for one in zip(views, found, strict=True)]
+
+
+@torch.no_grad()
+def _begun(readout: Readout, view: View, features: torch.Tensor) -> Begun:
+    found_NV = _log_probabilities(readout, features)
+    return Begun(_sure(view, found_NV), _likeliest(found_NV[0]))
 
 
 @torch.no_grad()
 def _distance(readout: Readout, pair: Pair, parent: torch.Tensor, own: torch.Tensor) -> Distance:
     parent_NV, own_NV = (_log_probabilities(readout, one) for one in (parent, own))
     kl_N = (parent_NV.exp() * (parent_NV - own_NV)).sum(-1)
-    said_N = torch.tensor(pair.teacher.target_ids, device=parent_NV.device)
-    sure_N = parent_NV.gather(1, said_N[:, None])
-    return Distance(
-        float(kl_N.max()), float(sure_N.mean()), _likeliest(parent_NV[0]), _likeliest(own_NV[0])
-    )
+    sure = _sure(pair.teacher, parent_NV)
+    return Distance(float(kl_N.max()), sure, _likeliest(parent_NV[0]), _likeliest(own_NV[0]))
+
+
+def _sure(view: View, found_NV: torch.Tensor) -> float:
+    """Return the mean log probability of the tokens that were said."""
+    said_N = torch.tensor(view.target_ids, device=found_NV.device)
+    return float(found_NV.gather(1, said_N[:, None]).mean())
 
 
 def _likeliest(found_V: torch.Tensor) -> Likeliest:

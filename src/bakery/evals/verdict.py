@@ -7,19 +7,22 @@ is named. The thresholds were fitted by `make verdicts` (docs/log.md has the tab
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from statistics import fmean
 from typing import Any
 
-from bakery.evals.agreement import Answered
+from bakery.evals.agreement import Answered, falls_apart, holds_against
 from bakery.evals.intervals import bootstrap
-from bakery.generators.words import is_broken
 from bakery.verdict import WORDS, SideBySide, Verdict, Word
 
 HOLDS, IN_PART = 0.9, 0.6
 """From which share of questions on that are answered as the prompted model answers them."""
-BROKEN, UNSURE = 0.25, -0.7
+BROKEN, UNSURE, TIMES = 0.25, -0.15, 2.5
 """A prompted model fails by itself where so many of its answers loop or are no text, or where it
-is so unsure of its own likeliest words (mean log probability of a token)."""
+is that unsure of its own likeliest words (mean log probability of a token), and so many times less
+sure than the base is of its own without the prompt."""
+AGAINST = 0.5
+"""Earlier bakes win over the prompt where so many prompted answers are rather theirs."""
 FEWEST = 10
 """Questions under which a verdict is said to rest on few."""
 SHOWN = 5
@@ -42,6 +45,8 @@ def judge(
     share, worst = agreed(rows), worst_first(rows)
     if not is_anchor and _fails_by_itself(rows):
         return Verdict("does not hold", _of_teacher(rows), figures)
+    if not is_anchor and _is_overruled(rows):
+        return Verdict("does not hold", _of_earlier(rows), figures)
     word: Word = WORDS[0] if share >= HOLDS else WORDS[1] if share >= IN_PART else WORDS[2]
     if unasked and word == WORDS[0]:
         word, reason = WORDS[1], _of_unasked(unasked)
@@ -101,16 +106,41 @@ def _figures(rows: Sequence[Answered], unasked: Sequence[str]) -> dict[str, Any]
 
 
 def _fails_by_itself(rows: Sequence[Answered]) -> bool:
-    broken = fmean(is_broken(row.prompted) for row in rows)
-    sure = [row.sure for row in rows if row.sure is not None]
-    return broken >= BROKEN or (bool(sure) and fmean(sure) < UNSURE)
+    """Tell whether the prompted model's answers fall apart, or are far less sure than the base's.
+
+    What the base does without any prompt is not the prompt's fault.
+    """
+    if fmean(falls_apart(row.prompted) for row in rows) >= BROKEN:
+        return True
+    known = [row for row in rows if row.sure is not None and row.base_sure is not None]
+    if not known:
+        return False
+    sure, base = (fmean(of(row) or 0.0 for row in known) for of in (_SURE, _BASE_SURE))
+    return sure < UNSURE and sure < TIMES * base
+
+
+_SURE, _BASE_SURE = attrgetter("sure"), attrgetter("base_sure")
 
 
 def _of_teacher(rows: Sequence[Answered]) -> str:
-    shown = min(rows, key=lambda row: (not is_broken(row.prompted), row.sure or 0.0, row.key))
+    shown = min(rows, key=lambda row: (not falls_apart(row.prompted), row.sure or 0.0, row.key))
     return (
         f"the prompted model itself answers {_quoted(shown.question)} with "
         f"{_quoted(shown.prompted)}: it cannot follow this prompt, and nothing better can be baked"
+    )
+
+
+def _is_overruled(rows: Sequence[Answered]) -> bool:
+    known = [row for row in rows if row.on_base is not None]
+    return bool(known) and fmean(map(holds_against, known)) >= AGAINST
+
+
+def _of_earlier(rows: Sequence[Answered]) -> str:
+    shown = next(row for row in rows if holds_against(row))
+    return (
+        f"earlier bakes overrule the prompt: with it the parent answers "
+        f"{_quoted(shown.question)} with {_quoted(shown.prompted)}, the base with "
+        f"{_quoted(shown.on_base or '')}"
     )
 
 

@@ -14,13 +14,13 @@ from typing import Any
 
 from bakery.backends.local import LocalModel
 from bakery.card import Card
-from bakery.engine.text.views import Pair, pair_up
+from bakery.engine.text.views import Pair, pair_up, view
 from bakery.evals import agreement, intervals, verdict
 from bakery.evals.agreement import Answered
-from bakery.evals.distances import Distance, distances, first_words
+from bakery.evals.distances import Begun, Distance, along, distances
 from bakery.evals.sides import Said, Sides, while_training
 from bakery.identity import short_id
-from bakery.records import Prompt, user_text, write_atomic
+from bakery.records import Message, Prompt, user_text, write_atomic
 from bakery.stages.measured import Measured
 from bakery.stages.mix import of_target, question_of
 from bakery.stages.training import Work
@@ -43,6 +43,8 @@ class Asked:
     pairs: list[Pair] = field(default_factory=list)
     rows: list[Answered] = field(default_factory=list)
     said: dict[str, list[Said]] = field(default_factory=dict)
+    base: list[tuple[Said, Begun]] = field(default_factory=list)
+    """Of the questions that are probed."""
     far: list[Distance] = field(default_factory=list)
 
 
@@ -114,20 +116,39 @@ def _asked(work: Work, target: Mapping[str, Any]) -> Asked:
             keys, messages, prompted, baked, found.far, strict=True
         )
     ]
-    found.rows = _with_base(found, rows, messages)
+    found.rows = _with_base(work, found, rows, messages)
     return found
 
 
 def _with_base(
-    found: Asked, rows: list[Answered], messages: Sequence[Sequence[Any]]
+    work: Work, found: Asked, rows: list[Answered], messages: Sequence[Sequence[Message]]
 ) -> list[Answered]:
     """Have the base answer what is probed and what is shown."""
     shown = {row.key for row in verdict.worst_first(rows)[: verdict.SHOWN]}
     at = [i for i, row in enumerate(rows) if i < PROBED or row.key in shown]
-    base = found.sides.say("base", [messages[i] for i in at], MOST_TOKENS)
-    found.said["base"] = base[: len([i for i in at if i < PROBED])]
-    said = dict(zip(at, base, strict=True))
-    return [replace(row, base=said[i].text) if i in said else row for i, row in enumerate(rows)]
+    asked, sides = [messages[i] for i in at], found.sides
+    base = sides.say("base", asked, MOST_TOKENS)
+    prefixes = [work.base.chat.prefix_ids(sides.student, one) for one in asked]
+    views = [view(ids, one.ids) for ids, one in zip(prefixes, base, strict=True)]
+    with sides.turned("base"):
+        begun = along(work.student, work.readout, views)
+    found.base = list(zip(base, begun, strict=True))[: min(PROBED, len(rows))]
+    more = _beside_earlier(work, sides, asked) if work.parent is not None else {}
+    for n, (i, one, own) in enumerate(zip(at, base, begun, strict=True)):
+        told = {name: said[n].text for name, said in more.items()}
+        rows[i] = replace(rows[i], base=one.text, base_sure=round(own.sure, 4), **told)
+    return rows
+
+
+def _beside_earlier(
+    work: Work, sides: Sides, asked: Sequence[Sequence[Message]]
+) -> dict[str, list[Said]]:
+    """Return what shows whether earlier bakes win over the prompt."""
+    on_base = replace(sides, student=sides.teacher)
+    return {
+        "unprompted": sides.say("parent", asked, MOST_TOKENS),
+        "on_base": on_base.say("base", asked, MOST_TOKENS),
+    }
 
 
 def _chosen(work: Work, target_id: str, teacher: Prompt) -> list[str]:
@@ -169,7 +190,7 @@ def _write(work: Work, asked: Mapping[str, Asked]) -> None:
         for row in one.rows
     ]
     write_atomic(work.out / ASKED, "".join(f"{row}\n" for row in rows))
-    probes = [probe for name, one in asked.items() for probe in _probes(work, name, one)]
+    probes = [probe for name, one in asked.items() for probe in _probes(name, one)]
     said = {
         "schema": 1,
         "bake_id": work.request.id,
@@ -179,13 +200,10 @@ def _write(work: Work, asked: Mapping[str, Asked]) -> None:
     write_atomic(work.out / PROBES, json.dumps(said, ensure_ascii=False) + "\n")
 
 
-def _probes(work: Work, name: str, one: Asked) -> list[dict[str, Any]]:
+def _probes(name: str, one: Asked) -> list[dict[str, Any]]:
     """Return what the first questions of a target would be answered with, token by token."""
-    pairs = one.pairs[: len(one.said.get("base", ()))]
-    if not pairs:
+    if not one.rows:
         return []
-    with one.sides.turned("base"):
-        base = first_words(work.student, work.readout, [pair.student for pair in pairs])
     return [
         {
             "key": pair.key,
@@ -193,15 +211,18 @@ def _probes(work: Work, name: str, one: Asked) -> list[dict[str, Any]]:
             "question": row.question,
             "student_prefix": list(pair.student.ids[: pair.student.spans[0][0]]),
             "teacher_prefix": list(pair.teacher.ids[: pair.teacher.spans[0][0]]),
-            "top": {"base": first, "prompted": far.prompted, "baked": far.baked},
+            "top": {"base": begun.first, "prompted": far.prompted, "baked": far.baked},
             "greedy": {
-                side: list(one.said[side][at].ids) for side in ("base", "prompted", "baked")
+                "base": list(base.ids),
+                "prompted": list(prompted.ids),
+                "baked": list(baked.ids),
             },
         }
-        for at, (pair, row, far, first) in enumerate(
-            zip(pairs, one.rows, one.far, base, strict=False)
+        for pair, row, far, prompted, baked, (base, begun) in zip(
+            one.pairs, one.rows, one.far, one.said["prompted"], one.said["baked"], one.base,
+            strict=False,
         )
-    ]
+    ]  # fmt: skip
 
 
 def probes(folder: Path) -> dict[str, Any] | None:
