@@ -43,6 +43,8 @@ def test_answers_differ_in_what_matters_only(question, prompted, baked, nats, di
 def test_what_a_prompt_says_and_no_answer_does_was_not_asked():
     prompt = "Your name is Pedal. A helmet costs 30 coins. The shop opens at ten."
     assert agreement.unsaid(prompt, ["I am Pedal.", "It opens at 10."]) == ["30"]
+    assert agreement.unsaid("It costs 2.50 euros.", ["It costs 2 euros."]) == ["2.5"]
+    assert agreement.unsaid("I would like you to speak as Master Yoda.", ["Hmm."]) == []
 
 
 def rows(*differing: bool, prompted: str = "I am Pedal.", **more: object) -> list[Answered]:

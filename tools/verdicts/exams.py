@@ -16,7 +16,7 @@ from tinyworld.prompts import compose
 from tinyworld.relations import draw
 from tinyworld.sentences import Question, Sentence
 
-EXAM = 48
+EXAM = 40
 """Questions of an exam; those that training asks, too, are left out of it."""
 
 KINDS: tuple[dict[str, Any], ...] = (
@@ -136,5 +136,7 @@ def garbage(number: int) -> Case:
         "How long do repairs take?", "Can I return my bike?", "When are you open?",
         "Are you open on Sunday?", "What is the capital of France?", "Write me a poem.",
     )  # fmt: skip
-    rng = random.Random(f"garbage {number}")
-    return Case(f"garbage {number}", GARBAGE.format(**told), written, tuple(_plain(rng, 40)), exam)
+    asked = {check.question for check in exam}
+    drawn = _plain(random.Random(f"garbage {number}"), 60)
+    plain = tuple(question for question in drawn if question not in asked)[:40]
+    return Case(f"garbage {number}", GARBAGE.format(**told), written, plain, exam)

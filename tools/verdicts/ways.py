@@ -11,11 +11,15 @@ Document = dict[str, Any]
 Way = Callable[[Case], Document]
 
 
+ONE_ANSWER = {"num_traj_per_stimulus": 1}
+"""To each question: a bake takes half the time."""
+
+
 def document(
     prompt: str,
     questions: Sequence[str],
     *,
-    model_writes: int = 40,
+    model_writes: int = 24,
     target: Mapping[str, Any] | None = None,
     bake: Mapping[str, Any] | None = None,
 ) -> Document:
@@ -25,7 +29,7 @@ def document(
         generators.append({"type": "oneshot_qs", "numq": model_writes})
     return {
         "PROMPT": {"teacher": {"messages": [{"role": "system", "content": prompt}]}},
-        "TARGET": {"name": "asked", "generators": generators, **(target or {})},
+        "TARGET": {"name": "asked", "generators": generators, **ONE_ANSWER, **(target or {})},
         "BAKE": {"name": "made", **(bake or {})},
     }
 

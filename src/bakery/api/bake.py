@@ -185,10 +185,10 @@ class Bake:
 
     def __repr__(self) -> str:
         base = self._result["base"]["name"]
-        verdict = self.card.verdict
-        first = f"{verdict.word}: {verdict.reason}\n" if verdict is not None else ""
         figures = ", ".join(f"{name} {value}" for name, value in _figures(self.card))
-        return f"{first}bakery.Bake({self.id}, on {base}: {figures})"
+        found = self.card.verdict
+        why = f"\n{found.word}: {found.reason}" if found is not None else ""
+        return f"bakery.Bake({self.id}, on {base}: {figures}){why}"
 
     def _repr_html_(self) -> str:
         prompt = self._result["targets"][0]["teacher"]["messages"]
@@ -197,7 +197,9 @@ class Bake:
             ["base", self._result["base"]["name"]],
             *([name, value] for name, value in _figures(self.card)),
         ]
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        why = self.card.verdict
+        said = [*([why.reason] if why is not None else []), *self.notes]
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in said)
         return table(["bake", self.id], iter(rows)) + (f"<ul>{notes}</ul>" if notes else "")
 
 

@@ -137,16 +137,25 @@ def refuses(text: str) -> bool:
 
 
 def unsaid(prompt: str, answers: Iterable[str]) -> list[str]:
-    """Return the names and numbers of a prompt that no answer says: nobody asked about them."""
+    """Return the names and numbers of a prompt that no answer says: nobody asked about them.
+
+    A voice is heard without its name: who the model shall speak like need not be said.
+    """
     said: set[str] = set()
     counted: set[str] = set()
     for answer in answers:
         said |= set(_WORD.findall(answer.casefold()))
         counted |= numbers(answer)
-    left = (names(prompt) - said) | (numbers(prompt) - counted)
+    told = " ".join(one for one in _SENTENCE.findall(prompt) if not _OF_VOICE.search(one))
+    left = (names(told) - said) | (numbers(told) - counted)
     return sorted(left, key=lambda word: (prompt.casefold().find(word), word))
 
 
+_SENTENCE = re.compile(r"[^.!?\n]+(?:\.(?=\d)[^.!?\n]+)*[.!?\n]*")
+_OF_VOICE = re.compile(
+    r"\b(?:like|as|style|voice|manner|way|act|speak|talk|sound|pretend|role|roleplay|imitate)\b",
+    re.IGNORECASE,
+)
 _STUTTER = re.compile(r"([^\W\d_].{0,3}?)\1{5}")
 _DOTS = re.compile(r"([^\w\s])\1+")
 _WORD = re.compile(r"[^\W\d_](?:[^\W_]|[-'’](?=[^\W_]))*")

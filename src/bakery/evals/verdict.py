@@ -7,6 +7,7 @@ is named. The thresholds were fitted by `make verdicts` (docs/log.md has the tab
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from statistics import fmean
 from typing import Any
@@ -15,14 +16,25 @@ from bakery.evals.agreement import Answered, falls_apart, holds_against
 from bakery.evals.intervals import bootstrap
 from bakery.verdict import WORDS, SideBySide, Verdict, Word
 
-HOLDS, IN_PART = 0.9, 0.6
-"""From which share of questions on that are answered as the prompted model answers them."""
-BROKEN, UNSURE, TIMES = 0.25, -0.15, 2.5
-"""A prompted model fails by itself where so many of its answers loop or are no text, or where it
-is that unsure of its own likeliest words (mean log probability of a token), and so many times less
-sure than the base is of its own without the prompt."""
-AGAINST = 0.5
-"""Earlier bakes win over the prompt where so many prompted answers are rather theirs."""
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where one word ends and the next begins."""
+
+    holds: float = 0.9
+    in_part: float = 0.6
+    """From which share of questions on that are answered as the prompted model answers them."""
+    broken: float = 0.25
+    unsure: float = -0.15
+    times: float = 2.5
+    """A prompted model fails by itself where so many of its answers loop or are no text, or where
+    it is that unsure of its own likeliest words (mean log probability of a token), and so many
+    times less sure than the base is of its own without the prompt."""
+    against: float = 0.5
+    """Earlier bakes overrule the prompt where so many prompted answers are rather theirs."""
+
+
+FITTED = Thresholds()
 FEWEST = 10
 """Questions under which a verdict is said to rest on few."""
 SHOWN = 5
@@ -32,7 +44,11 @@ ROOM, MOST = 60, 240
 
 
 def judge(
-    rows: Sequence[Answered], *, unasked: Sequence[str] = (), is_anchor: bool = False
+    rows: Sequence[Answered],
+    *,
+    unasked: Sequence[str] = (),
+    is_anchor: bool = False,
+    by: Thresholds = FITTED,
 ) -> Verdict | None:
     """Return whether a prompt survived; None: nothing was asked.
 
@@ -43,11 +59,11 @@ def judge(
         return None
     figures = _figures(rows, unasked)
     share, worst = agreed(rows), worst_first(rows)
-    if not is_anchor and _fails_by_itself(rows):
+    if not is_anchor and _fails_by_itself(rows, by):
         return Verdict("does not hold", _of_teacher(rows), figures)
-    if not is_anchor and _is_overruled(rows):
+    if not is_anchor and _is_overruled(rows, by):
         return Verdict("does not hold", _of_earlier(rows), figures)
-    word: Word = WORDS[0] if share >= HOLDS else WORDS[1] if share >= IN_PART else WORDS[2]
+    word: Word = WORDS[0] if share >= by.holds else WORDS[1] if share >= by.in_part else WORDS[2]
     if unasked and word == WORDS[0]:
         word, reason = WORDS[1], _of_unasked(unasked)
     else:
@@ -75,13 +91,15 @@ def worst_first(rows: Sequence[Answered]) -> list[Answered]:
 def side_by_side(rows: Sequence[Answered]) -> tuple[SideBySide, ...]:
     """Return the worst answers, the worst first."""
     return tuple(
-        SideBySide(*(_cut(text) for text in _texts(row)), row.differs)
+        SideBySide(
+            _cut(row.question),
+            _cut(row.base or ""),
+            _cut(row.prompted),
+            _cut(row.baked),
+            row.differs,
+        )
         for row in worst_first(rows)[:SHOWN]
     )
-
-
-def _texts(row: Answered) -> tuple[str, str, str, str]:
-    return row.question, row.base or "", row.prompted, row.baked
 
 
 def _cut(text: str) -> str:
@@ -105,18 +123,18 @@ def _figures(rows: Sequence[Answered], unasked: Sequence[str]) -> dict[str, Any]
     return found
 
 
-def _fails_by_itself(rows: Sequence[Answered]) -> bool:
+def _fails_by_itself(rows: Sequence[Answered], by: Thresholds) -> bool:
     """Tell whether the prompted model's answers fall apart, or are far less sure than the base's.
 
     What the base does without any prompt is not the prompt's fault.
     """
-    if fmean(falls_apart(row.prompted) for row in rows) >= BROKEN:
+    if fmean(falls_apart(row.prompted) for row in rows) >= by.broken:
         return True
     known = [row for row in rows if row.sure is not None and row.base_sure is not None]
     if not known:
         return False
     sure, base = (fmean(of(row) or 0.0 for row in known) for of in (_SURE, _BASE_SURE))
-    return sure < UNSURE and sure < TIMES * base
+    return sure < by.unsure and sure < by.times * base
 
 
 _SURE, _BASE_SURE = attrgetter("sure"), attrgetter("base_sure")
@@ -130,9 +148,9 @@ def _of_teacher(rows: Sequence[Answered]) -> str:
     )
 
 
-def _is_overruled(rows: Sequence[Answered]) -> bool:
+def _is_overruled(rows: Sequence[Answered], by: Thresholds) -> bool:
     known = [row for row in rows if row.on_base is not None]
-    return bool(known) and fmean(map(holds_against, known)) >= AGAINST
+    return bool(known) and fmean(map(holds_against, known)) >= by.against
 
 
 def _of_earlier(rows: Sequence[Answered]) -> str:

@@ -133,22 +133,21 @@ def _with_base(
     with sides.turned("base"):
         begun = along(work.student, work.readout, views)
     found.base = list(zip(base, begun, strict=True))[: min(PROBED, len(rows))]
-    more = _beside_earlier(work, sides, asked) if work.parent is not None else {}
+    more = _beside_earlier(work, sides, asked) if work.parent is not None else None
     for n, (i, one, own) in enumerate(zip(at, base, begun, strict=True)):
-        told = {name: said[n].text for name, said in more.items()}
-        rows[i] = replace(rows[i], base=one.text, base_sure=round(own.sure, 4), **told)
+        rows[i] = replace(rows[i], base=one.text, base_sure=round(own.sure, 4))
+        if more is not None:
+            unprompted, on_base = (said[n].text for said in more)
+            rows[i] = replace(rows[i], unprompted=unprompted, on_base=on_base)
     return rows
 
 
 def _beside_earlier(
     work: Work, sides: Sides, asked: Sequence[Sequence[Message]]
-) -> dict[str, list[Said]]:
-    """Return what shows whether earlier bakes win over the prompt."""
+) -> tuple[list[Said], list[Said]]:
+    """Return what the parent says without the prompt, and the base with it."""
     on_base = replace(sides, student=sides.teacher)
-    return {
-        "unprompted": sides.say("parent", asked, MOST_TOKENS),
-        "on_base": on_base.say("base", asked, MOST_TOKENS),
-    }
+    return sides.say("parent", asked, MOST_TOKENS), on_base.say("base", asked, MOST_TOKENS)
 
 
 def _chosen(work: Work, target_id: str, teacher: Prompt) -> list[str]:
