@@ -84,10 +84,11 @@ def test_a_card_begins_with_its_verdict_and_shows_the_worst_answers(capsys):
 )
 def test_a_verdict_has_a_colour_and_its_word_and_differences_are_marked(found):
     said, color = found
-    out = Console(file=io.StringIO(), force_terminal=True, width=80, color_system="standard")
+    file = io.StringIO()
+    out = Console(file=file, force_terminal=True, width=80, color_system="standard")
     out.print(verdict.line(Verdict(said, "because")))
     out.print(verdict.answers([SideBySide(**SIDES[0])]))
-    shown = out.file.getvalue()
+    shown = file.getvalue()
     assert f"\x1b[1;{color}m{said}\x1b[0m: because" in shown
     assert "\x1b[1;4m Crumb.\x1b[0m" in shown
     assert "\x1b[1;4m Pedal.\x1b[0m" in shown

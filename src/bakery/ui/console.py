@@ -194,8 +194,8 @@ def card_rows(
     """Return a card as (label, text) pairs; percentages only where enough was held out."""
     rows = []
     figures = card.verdict.figures if card.verdict is not None else {}
-    if "agreed" in figures:
-        rows.append(("answered as prompted", _agreed(figures)))
+    if alike := verdict.alike(figures):
+        rows.append(("answered as prompted", alike))
     if card.kl_after is not None:
         change = f"{number(card.kl_before)} {arrow_sign} {number(card.kl_after)} nats per token"
         rows.append(("KL to the prompted teacher", change))
@@ -221,12 +221,6 @@ def card_rows(
     if seconds:
         rows.append(("time", ", ".join(f"{stage} {duration(s)}" for stage, s in seconds.items())))
     return rows
-
-
-def _agreed(figures: Mapping[str, Any]) -> str:
-    """Return the share of questions that are answered alike, with its 95 % interval and n."""
-    between = verdict.interval(figures, "agreed")
-    return f"{100 * figures['agreed']:.1f} %{between}, of {figures['questions']} questions"
 
 
 def _saved(card: Card) -> str:

@@ -91,6 +91,8 @@ def _repository(status: Status, sign: str) -> Table:
         names = [bake.base_name for bake in status.chain[-CHAIN_SHOWN:]]
         more = ["..."] if len(status.chain) > CHAIN_SHOWN else []
         table.add_row("baked from", f" {sign} ".join([status.base.name, *more, *names]))
+    if (found := _card(status).verdict) is not None:
+        table.add_row("verdict", verdict.line(found))
     for at, line in enumerate(_result(status, sign)):
         table.add_row("" if at else "its card", line)
     if status.commented:
@@ -99,18 +101,20 @@ def _repository(status: Status, sign: str) -> Table:
     return table
 
 
-def _result(status: Status, sign: str) -> list[Text]:
+def _card(status: Status) -> Card:
+    return Card.from_data((status.last.data.get("card") if status.last else None) or {})
+
+
+def _result(status: Status, sign: str) -> list[str]:
     data = status.last.data if status.last else {}
-    card, loss = Card.from_data(data.get("card") or {}), data.get("loss") or {}
+    card, loss = _card(status), data.get("loss") or {}
     lines = []
-    if card.verdict is not None:
-        lines.append(verdict.line(card.verdict))
     if card.kl_after is not None:
         line = f"KL {number(card.kl_before)} {sign} {number(card.kl_after)} nats per token"
         closed = card.gap_closed
-        lines.append(Text(line if closed is None else f"{line}, gap closed {100 * closed:.1f} %"))
+        lines.append(line if closed is None else f"{line}, gap closed {100 * closed:.1f} %")
     if loss.get("last") is not None and loss.get("first") is not None:
-        lines.append(Text(f"loss {number(loss['first'])} {sign} {number(loss['last'])}"))
+        lines.append(f"loss {number(loss['first'])} {sign} {number(loss['last'])}")
     return lines
 
 

@@ -46,13 +46,20 @@ def answers(rows: Sequence[SideBySide]) -> Table:
     return table
 
 
-def interval(figures: Mapping[str, Any], name: str, scale: float = 100.0) -> str:
-    """Return a 95 % interval behind a figure, or nothing where none was taken."""
-    found = figures.get(f"{name}_interval")
-    if not found:
+def alike(figures: Mapping[str, Any]) -> str:
+    """Return the share of questions that are answered alike, with its 95 % interval and n."""
+    share, count = figures.get("agreed"), figures.get("questions")
+    if not isinstance(share, int | float) or not isinstance(count, int):
         return ""
-    low, high = (scale * value for value in found)
-    return f" ({low:.1f} to {high:.1f})"
+    return f"{100 * share:.1f} %{interval(figures, 'agreed')}, of {count} questions"
+
+
+def interval(figures: Mapping[str, Any], name: str) -> str:
+    """Return a 95 % interval in percent behind a figure, or nothing where none was taken."""
+    found = figures.get(f"{name}_interval")
+    if not isinstance(found, list) or not all(isinstance(one, int | float) for one in found):
+        return ""
+    return f" ({' to '.join(f'{100 * value:.1f}' for value in found)})"
 
 
 def _marked(reference: str, text: str) -> Text:
