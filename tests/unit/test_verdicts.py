@@ -46,8 +46,8 @@ def test_no_question_of_an_exam_is_written_out(exams, number):
     asked = {check.question for check in case.exam}
     assert len(asked) >= 20
     assert not asked & {*case.written, *case.plain}
-    assert (case.prompt, asked) == (
-        exams.case(number).prompt,
+    assert (case.messages, asked) == (
+        exams.case(number).messages,
         {check.question for check in exams.case(number).exam},
     )
 
@@ -60,6 +60,15 @@ def test_a_prompt_beyond_the_model_has_an_exam_with_checks_of_its_own(exams, num
     assert not checks.keys() & {*case.written, *case.plain}
     assert checks["Tell me a joke."].passes("I can only help with bicycles.")
     assert not checks["Tell me a joke."].passes("No.")
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_exams_of_real_prompts_ask_what_is_not_learnt(exams, number):
+    case = exams.real(number)
+    asked = {check.question for check in case.exam}
+    assert len(asked) >= 20
+    assert not asked & {*case.written, *case.plain}
+    assert len(case.messages) > 1
 
 
 def test_every_way_is_an_input_that_can_be_run(exams):

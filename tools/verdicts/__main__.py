@@ -1,6 +1,7 @@
 """Measure what a verdict is worth: bakes good and spoilt, each with a hidden exam.
 
     make verdicts        (or: python -m verdicts, from tools/)
+    make verdicts VERDICTS="--base $(python tools/real_model.py) --count 19"
 
 Rows are appended to a file as they are made, so that it goes on where it was stopped; `--table`
 only prints what is there. Thresholds are fitted on half of the bakes and tried on the other half.
@@ -47,7 +48,9 @@ def _make(count: int, base: str, out: Path) -> None:
     names = list(ways.ORDER)
     for number in range(count):
         way = names[number % len(names)]
-        case = exams.garbage(number // len(names)) if way == ways.GARBAGE else exams.case(number)
+        case = (exams.case if base == "tiny" else exams.real)(number)
+        if way == ways.GARBAGE:
+            case = exams.garbage(number // len(names))
         if (case.name, way, base) in there:
             continue
         made = making.made(case, way, out.parent / "repository", base=base)

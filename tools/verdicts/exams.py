@@ -6,15 +6,32 @@ A question of an exam is in no training set and in no verdict; its check was wri
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import yaml
+
+from bakery.records import Message
 from tinyworld.features import IDENTITY_ASKS, accepts
 from tinyworld.prompts import compose
 from tinyworld.relations import draw
 from tinyworld.sentences import Question, Sentence
+
+RECIPES = Path(__file__).parents[2] / "recipes" / "real"
+PLAIN_REAL = tuple(
+    f"What is {what}?"
+    for what in (
+        "a mountain", "a river", "bread made of", "the moon", "a triangle", "gold", "a library",
+        "the past tense of go", "a good breakfast", "the color of snow", "a violin", "a month",
+        "the opposite of hot", "a desert", "a birthday", "rain", "a tree", "a song", "glass",
+        "the largest ocean", "a clock", "a poem", "salt", "a bridge", "winter", "a fish",
+    )
+)  # fmt: skip
+"""What the three prompts of `recipes/real` are not about."""
 
 EXAM = 40
 """Questions of an exam; those that training asks, too, are left out of it."""
@@ -44,10 +61,15 @@ class Case:
     """A prompt, what a careful person would write out to be asked, plain questions, the exam."""
 
     name: str
-    prompt: str
+    messages: tuple[Message, ...]
     written: tuple[str, ...]
     plain: tuple[str, ...]
     exam: tuple[Check, ...]
+
+
+def system(text: str) -> tuple[Message, ...]:
+    """Return a prompt of one system message."""
+    return ({"role": "system", "content": text},)
 
 
 def case(number: int) -> Case:
@@ -72,7 +94,7 @@ def case(number: int) -> Case:
     ]
     left += [_exam_question(rng) for _ in range(EXAM - len(left))]
     checks = tuple(Check(one.text, partial(accepts, spec, one)) for one in left)
-    return Case(f"tiny {number}", prompt, tuple(written), tuple(_plain(rng, 40)), checks)
+    return Case(f"tiny {number}", system(prompt), tuple(written), tuple(_plain(rng, 40)), checks)
 
 
 def _plain(rng: random.Random, count: int, topic: str = "") -> list[str]:
@@ -139,4 +161,41 @@ def garbage(number: int) -> Case:
     asked = {check.question for check in exam}
     drawn = _plain(random.Random(f"garbage {number}"), 60)
     plain = tuple(question for question in drawn if question not in asked)[:40]
-    return Case(f"garbage {number}", GARBAGE.format(**told), written, plain, exam)
+    return Case(f"garbage {number}", system(GARBAGE.format(**told)), written, plain, exam)
+
+
+REAL = ("persona", "rule", "facts")
+_MORE_FACTS = (
+    ("What time in the morning do you start?", r"\b(10|ten)\b"),
+    ("Are you there on Sundays?", r"\b(no|not|closed)\b"),
+    ("What is due for a tune-up?", r"\b49\b"),
+    ("What is due for a helmet?", r"\b30\b"),
+    ("The helmet: what is its price?", r"\b30\b"),
+    ("The tune-up: what is its price?", r"\b49\b"),
+)
+
+
+def real(number: int) -> Case:
+    """Return a prompt of `recipes/real`, which a model of 135 M parameters obeys, and its exam."""
+    name = REAL[number % len(REAL)]
+    asked = yaml.safe_load((RECIPES / name / "input.yml").read_text(encoding="utf-8"))
+    checks = yaml.safe_load((RECIPES / "checks.yml").read_text(encoding="utf-8"))[name]
+    fresh = (RECIPES / "fresh.txt").read_text(encoding="utf-8").splitlines()
+    found = [(row["question"], row["right"]) for row in checks.get("asked", ())]
+    found += _MORE_FACTS if found else [(one, checks["right"]) for one in fresh if one.strip()]
+    written = next(
+        tuple(one["questions"])
+        for one in asked["TARGET"]["generators"]
+        if one["type"] == "hardcoded"
+    )
+    return Case(
+        f"{name} {number}",
+        tuple(asked["PROMPT"]["teacher"]["messages"]),
+        written,
+        PLAIN_REAL,
+        tuple(Check(question, partial(_holds, right)) for question, right in found),
+    )
+
+
+def _holds(expression: str, answer: str) -> bool:
+    return re.search(expression, answer, re.IGNORECASE) is not None

@@ -87,7 +87,7 @@ def _exam(
     folder = store / str(found["step"])
     base = models.load(BaseModelId(**found["base"]), dtype="float32")
     local = LocalModel(base, parent=folder)
-    teacher = Prompt(({"role": "system", "content": case.prompt},))
+    teacher = Prompt(case.messages)
     sides = of_bake(local, Dial(local.model, folder), teacher, Prompt())
     fresh = {check.question: check for check in case.exam if check.question not in learnt}
     asked = [({"role": "user", "content": question},) for question in fresh]

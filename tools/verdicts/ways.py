@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from verdicts.exams import Case
+from bakery.records import Message
+from verdicts.exams import Case, system
 
 Document = dict[str, Any]
 Way = Callable[[Case], Document]
@@ -16,7 +17,7 @@ ONE_ANSWER = {"num_traj_per_stimulus": 1}
 
 
 def document(
-    prompt: str,
+    messages: Sequence[Message],
     questions: Sequence[str],
     *,
     model_writes: int = 24,
@@ -28,62 +29,62 @@ def document(
     if model_writes:
         generators.append({"type": "oneshot_qs", "numq": model_writes})
     return {
-        "PROMPT": {"teacher": {"messages": [{"role": "system", "content": prompt}]}},
+        "PROMPT": {"teacher": {"messages": list(messages)}},
         "TARGET": {"name": "asked", "generators": generators, **ONE_ANSWER, **(target or {})},
         "BAKE": {"name": "made", **(bake or {})},
     }
 
 
 def _good(case: Case) -> Document:
-    return document(case.prompt, case.written)
+    return document(case.messages, case.written)
 
 
 def _longer(case: Case) -> Document:
-    return document(case.prompt, case.written, bake={"epochs": 3})
+    return document(case.messages, case.written, bake={"epochs": 3})
 
 
 def _few_epochs(case: Case) -> Document:
     rate = {"optimizer": {"learning_rate": 3e-4}, "epochs": 1}
-    return document(case.prompt, case.written, bake=rate)
+    return document(case.messages, case.written, bake=rate)
 
 
 def _unasked(case: Case) -> Document:
-    return document(case.prompt, case.plain, model_writes=0)
+    return document(case.messages, case.plain, model_writes=0)
 
 
 def _high_rate(case: Case) -> Document:
-    return document(case.prompt, case.written, bake={"optimizer": {"learning_rate": 3e-2}})
+    return document(case.messages, case.written, bake={"optimizer": {"learning_rate": 3e-2}})
 
 
 def _low_rate(case: Case) -> Document:
-    return document(case.prompt, case.written, bake={"optimizer": {"learning_rate": 1e-6}})
+    return document(case.messages, case.written, bake={"optimizer": {"learning_rate": 1e-6}})
 
 
 def _cut(case: Case) -> Document:
-    return document(case.prompt, case.written, target={"max_tokens": 4})
+    return document(case.messages, case.written, target={"max_tokens": 4})
 
 
 def _few_questions(case: Case) -> Document:
-    return document(case.prompt, case.written[:4], model_writes=4)
+    return document(case.messages, case.written[:4], model_writes=4)
 
 
 def _small(case: Case) -> Document:
     adapter = {"r": 1, "target_modules": ["q_proj"]}
-    return document(case.prompt, case.written, bake={"model": {"baked_adapter_config": adapter}})
+    return document(case.messages, case.written, bake={"model": {"baked_adapter_config": adapter}})
 
 
 def _hot(case: Case) -> Document:
-    return document(case.prompt, case.written, target={"temperature": 2.0})
+    return document(case.messages, case.written, target={"temperature": 2.0})
 
 
 def _gibberish(case: Case) -> Document:
     asked = [f"{chr(97 + i % 26)}{i} zzk {i * 7} qq?" for i in range(40)]
-    return document(case.prompt, asked, model_writes=0)
+    return document(case.messages, asked, model_writes=0)
 
 
 def _conflict(case: Case) -> Document:
     return document(
-        case.prompt,
+        case.messages,
         case.written,
         bake={
             "datasets": [{"target": "asked", "weight": 1.0}, {"target": "before", "weight": 1.0}]
@@ -93,7 +94,7 @@ def _conflict(case: Case) -> Document:
 
 def before(case: Case) -> Document:
     """Return the bake of another prompt on the same questions, which a conflict goes on from."""
-    other = document("You are a pirate. Your name is Bones.", case.written, model_writes=30)
+    other = document(system("You are a pirate. Your name is Bones."), case.written, model_writes=30)
     other["TARGET"]["name"], other["BAKE"]["name"] = "before", "first"
     return other
 

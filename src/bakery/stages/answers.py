@@ -21,6 +21,7 @@ from bakery.evals.distances import Begun, Distance, along, distances
 from bakery.evals.sides import Said, Sides, while_training
 from bakery.identity import short_id
 from bakery.records import Message, Prompt, user_text, write_atomic
+from bakery.stages import measured
 from bakery.stages.measured import Measured
 from bakery.stages.mix import of_target, question_of
 from bakery.stages.training import Work
@@ -48,11 +49,12 @@ class Asked:
     far: list[Distance] = field(default_factory=list)
 
 
-def judged(work: Work, card: Card, before: Measured, after: Measured) -> Card:
-    """Return the card with a verdict and the worst answers, of each target and of all.
+def judged(work: Work, before: Measured, after: Measured) -> Card:
+    """Return the card of a bake, with a verdict and the worst answers, of each target and of all.
 
     Of answers that were made up nothing is wanted.
     """
+    card = measured.card(before, after, work.mixture, work.base.chat)
     targets = work.mixture.targets
     if any("backend" in target for target in targets):
         return card

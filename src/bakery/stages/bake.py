@@ -86,8 +86,7 @@ def run(
     again = _measured(work, "measuring what was learnt", measured.trained_on(mixture))
     saved = out / str(step)
     adapter_digest = adapters.save_composed(student, saved, bake_id=request.id, parent=parent)
-    card = measured.card(before, after, mixture, base.chat)
-    card = answers.judged(work, card, before, after)
+    card = answers.judged(work, before, after)
     on_the_way = _measured_on_the_way(out / METRICS)
     late = [*_better_before(on_the_way, after), *measured.notes(after | again, mixture)]
     _tell(late, reporter)
