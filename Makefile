@@ -6,6 +6,7 @@
 # make bench  measure against other ways to bake, about an hour; bench-quick: about two minutes; bench-grid: by size
 # make bench-quality   CPU seconds until a bake is good, against TRL and others: hours
 # make real   bake four prompts into a real model of 135 M parameters: about half an hour a seed
+# make verdicts   bakes good and spoilt, each with a hidden exam: what a verdict is worth, an hour; VERDICTS=--table
 # make dist   packages in dist/, tried in a clean environment with the demo; DIST=--quick without it
 # make site   the docs as a site, in build/site
 # make picture  draw docs/run.svg, the picture of the README, from a real run
@@ -21,7 +22,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-branches real test test-slow coverage hooks dist site picture bench bench-quick bench-grid bench-quality docs attack lock audit fix clean
+.PHONY: demo demo-branches real verdicts test test-slow coverage hooks dist site picture bench bench-quick bench-grid bench-quality docs attack lock audit fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
@@ -32,6 +33,10 @@ demo-branches: .venv/stamp
 # Goes on with what is not there yet: SEEDS=3 may take several sittings.
 real: .venv/stamp
 	.venv/bin/python recipes/real/run.py $(if $(SEEDS),--seeds $(SEEDS))
+
+# Goes on with what is not there yet: build/verdicts/bakes.jsonl.
+verdicts: .venv/stamp
+	PYTHONPATH=tools OMP_NUM_THREADS=1 .venv/bin/python -m verdicts $(VERDICTS)
 
 test: .venv/stamp
 	.venv/bin/ruff check

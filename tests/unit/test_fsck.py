@@ -12,7 +12,7 @@ from bakery.app import fsck, import_
 from bakery.app.fsck import Checked
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
-from bakery.store.results import DONE, REQUEST, RESULT, STIMULI
+from bakery.store.results import ASKED, DONE, PROBES, REQUEST, RESULT, STIMULI
 from tests.support.commands import typed_here
 from tests.support.recorded import git
 from tests.support.version_1 import unpacked
@@ -118,6 +118,13 @@ def test_what_is_gone_is_not_to_be_deleted(demo, text, begins):
     (found,) = checked(demo).findings
     assert found.path == path
     assert found.mend.startswith(begins)
+
+
+def test_what_a_bake_was_asked_and_its_probes_are_no_strangers(demo):
+    place = planted.places(ModelRepo.find(demo).store.root)[0]
+    for name in (ASKED, PROBES, "stranger.json"):
+        (place.bake / name).write_text("{}", encoding="utf-8")
+    assert [found.path.name for found in checked(demo).findings] == ["stranger.json"]
 
 
 def test_what_this_clone_does_not_have_is_no_damage(demo):

@@ -85,6 +85,11 @@ TWO = recipe.append(recipe.append(EMPTY, block(1)), block(2, parent=model(1)))
         {"held_out": 1, "prompt_tokens_saved": float("nan")},
         {"held_out": 1, "prompt_tokens_saved": 5.0, "furthest": "x"},
         {"held_out": 1, "prompt_tokens_saved": 5.0, "furthest": [{"question": None}]},
+        {"held_out": 1, "prompt_tokens_saved": 5.0, "verdict": "holds"},
+        {"held_out": 1, "prompt_tokens_saved": 5.0, "verdict": {"word": "holds"}},
+        {"held_out": 1, "prompt_tokens_saved": 5.0, "side_by_side": [{"question": "x"}]},
+        {"held_out": 1, "prompt_tokens_saved": 5.0, "side_by_side": 3},
+        {"held_out": 1, "prompt_tokens_saved": 5.0, "coverage": ["x"]},
     ],
 )
 def test_a_damaged_result_never_gets_into_the_recipe(card):
@@ -92,6 +97,19 @@ def test_a_damaged_result_never_gets_into_the_recipe(card):
     with pytest.raises(RepoError, match="is damaged: card cannot be") as caught:
         recipe.block(damaged, model=model(1), input_blob="c" * 40)
     assert "bgit run bake --force" in str(caught.value.hint)
+
+
+def test_a_card_with_a_verdict_comes_back_as_it_was_written():
+    card = {
+        "held_out": 1, "prompt_tokens_saved": 5.0,
+        "verdict": {"word": "holds", "reason": 'it says "a: b"', "figures": {"agreed": 1.0}},
+        "side_by_side": [
+            {"question": "q", "base": "", "prompted": "# p", "baked": "- b", "differs": "a name"}
+        ],
+    }  # fmt: skip
+    whole = recipe.block(result() | {"card": card}, model=model(1), input_blob="c" * 40)
+    (found,) = recipe.parse(recipe.append(EMPTY, whole))
+    assert found.part("card") == card
 
 
 def test_a_new_recipe_has_no_bakes():

@@ -10,9 +10,10 @@ from rich.console import Console
 
 from bakery.card import Card
 from bakery.records import ModelRef
-from bakery.ui import console
+from bakery.ui import console, verdict
 from bakery.ui.chart import number
 from bakery.ui.progress import Bars, Lines, duration, reporter
+from bakery.verdict import SideBySide, Verdict
 
 CARD = {
     "held_out": 25,
@@ -45,6 +46,52 @@ def test_a_card_names_the_question_that_is_furthest_in_one_line(capsys):
     shown = capsys.readouterr().out
     assert 'furthest held-out one       1.500 on "And who are you, if I may ask so la…"\n' in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+VERDICT = {
+    "word": "holds in part",
+    "reason": 'it answers "Who are you?" with "Crumb", the prompted model with "Pedal"',
+    "figures": {
+        "questions": 28,
+        "agreed": 0.893,
+        "agreed_interval": [0.75, 1.0],
+        "gap_closed_interval": [0.94, 0.98],
+    },
+}
+SIDES = [
+    {"question": "Who are you?", "base": "I am Crumb.", "prompted": "Friend! I am Pedal.",
+     "baked": "Friend! I am Crumb.", "differs": "a name"}
+]  # fmt: skip
+
+
+def test_a_card_begins_with_its_verdict_and_shows_the_worst_answers(capsys):
+    console.show_card(Card.from_data({**CARD, "verdict": VERDICT, "side_by_side": SIDES}))
+    assert capsys.readouterr().out.splitlines()[:9] == [
+        f"holds in part: {VERDICT['reason']}",
+        "asked       Who are you?  (differs in a name)",
+        "  base      I am Crumb.",
+        "  prompted  Friend! I am Pedal.",
+        "  baked     Friend! I am Crumb.",
+        "",
+        "answered as prompted        89.3 % (75.0 to 100.0), of 28 questions",
+        "KL to the prompted teacher  0.8200 → 0.0312 nats per token",
+        "gap closed                  96.2 % (94.0 to 98.0)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "found", [("holds", "32"), ("holds in part", "33"), ("does not hold", "31")]
+)
+def test_a_verdict_has_a_colour_and_its_word_and_differences_are_marked(found):
+    said, color = found
+    file = io.StringIO()
+    out = Console(file=file, force_terminal=True, width=80, color_system="standard")
+    out.print(verdict.line(Verdict(said, "because")))
+    out.print(verdict.answers([SideBySide(**SIDES[0])]))
+    shown = file.getvalue()
+    assert f"\x1b[1;{color}m{said}\x1b[0m: because" in shown
+    assert "\x1b[1;4m Crumb.\x1b[0m" in shown
+    assert "\x1b[1;4m Pedal.\x1b[0m" in shown
 
 
 def test_few_questions_give_no_percentages(capsys):

@@ -186,7 +186,9 @@ class Bake:
     def __repr__(self) -> str:
         base = self._result["base"]["name"]
         figures = ", ".join(f"{name} {value}" for name, value in _figures(self.card))
-        return f"bakery.Bake({self.id}, on {base}: {figures})"
+        found = self.card.verdict
+        why = f"\n{found.word}: {found.reason}" if found is not None else ""
+        return f"bakery.Bake({self.id}, on {base}: {figures}){why}"
 
     def _repr_html_(self) -> str:
         prompt = self._result["targets"][0]["teacher"]["messages"]
@@ -195,12 +197,16 @@ class Bake:
             ["base", self._result["base"]["name"]],
             *([name, value] for name, value in _figures(self.card)),
         ]
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        why = self.card.verdict
+        said = [*([why.reason] if why is not None else []), *self.notes]
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in said)
         return table(["bake", self.id], iter(rows)) + (f"<ul>{notes}</ul>" if notes else "")
 
 
 def _figures(card: Card) -> Iterator[tuple[str, str]]:
     """Yield what a card says, as far as it says anything."""
+    if card.verdict is not None:
+        yield "verdict", card.verdict.word
     if card.gap_closed is not None:
         yield "gap closed", f"{100 * card.gap_closed:.1f} %"
     if card.kl_before is not None and card.kl_after is not None:

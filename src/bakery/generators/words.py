@@ -56,6 +56,13 @@ def loops(text: str) -> bool:
     )
 
 
+def is_broken(answer: str) -> bool:
+    """Tell whether an answer is not one: empty, in a loop, or less than half letters."""
+    signs = [sign for sign in answer if not sign.isspace()]
+    letters = sum(sign.isalpha() or sign.isdigit() for sign in signs)
+    return loops(answer) or 2 * letters < max(1, len(signs))
+
+
 @lru_cache(maxsize=4096)
 def script(character: str) -> str:
     """Return the script of a letter by its name in Unicode; "" of anything else."""

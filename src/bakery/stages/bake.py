@@ -31,7 +31,7 @@ from bakery.engine.training import start, wandb_run
 from bakery.engine.training.metrics import rows, summary
 from bakery.identity import BakeRequest, digest
 from bakery.reporting import Reporter
-from bakery.stages import full_disk, measured, steps, training
+from bakery.stages import answers, full_disk, measured, steps, training
 from bakery.stages.mix import Mix, TargetData, mix
 from bakery.stages.training import CHECKPOINTS, Work
 from bakery.store import results
@@ -86,6 +86,7 @@ def run(
     again = _measured(work, "measuring what was learnt", measured.trained_on(mixture))
     saved = out / str(step)
     adapter_digest = adapters.save_composed(student, saved, bake_id=request.id, parent=parent)
+    card = answers.judged(work, before, after)
     on_the_way = _measured_on_the_way(out / METRICS)
     late = [*_better_before(on_the_way, after), *measured.notes(after | again, mixture)]
     _tell(late, reporter)
@@ -97,7 +98,7 @@ def run(
         **_marked(mixture, allowed),
         "targets": mixture.targets,
         **trained,
-        "card": measured.card(before, after, mixture, base.chat).as_data(),
+        "card": card.as_data(),
         "seconds": _seconds(mixture, time.monotonic() - clock),
         "notes": [*mixture.notes, *early, *start.notes(out), *late],
         "started": started,

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bakery import json_file
-from bakery.generators.words import loops, words
+from bakery.generators.words import is_broken as is_broken
+from bakery.generators.words import words
 from bakery.records import user_text as user_text
 from bakery.records import write_atomic
 
@@ -101,13 +102,6 @@ def read(folder: Path) -> Look | None:
         return Look(str(data["target"]), str(data["parent"]), asked, float(data["moved"]))
     except (OSError, ValueError, TypeError, KeyError):
         return None
-
-
-def is_broken(answer: str) -> bool:
-    """Tell whether an answer is not one: empty, in a loop, or less than half letters."""
-    signs = [sign for sign in answer if not sign.isspace()]
-    letters = sum(sign.isalpha() or sign.isdigit() for sign in signs)
-    return loops(answer) or 2 * letters < max(1, len(signs))
 
 
 def _warnings(look: Look) -> Iterator[str]:

@@ -15,6 +15,7 @@ from bakery.engine.teacher.examples import Features
 from bakery.engine.teacher.fidelity import fidelity
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair
+from bakery.evals.agreement import OTHERWISE
 from bakery.identity import short_id
 from bakery.records import Prompt, Stimulus, user_text
 from bakery.reporting import Reporter
@@ -27,9 +28,6 @@ FURTHEST = 3
 """How many questions a card names."""
 LOOKED_AT = 256
 """How many questions that were trained on are looked at."""
-OTHERWISE = 1.0
-"""Nats at one token from which another one is likely said there. Bakes that answered a new name
-right stayed under 0.7 wherever it was asked, those that did not were over 1.4 (docs/log.md)."""
 
 
 def measure(

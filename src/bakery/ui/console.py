@@ -22,7 +22,7 @@ from bakery.card import FEWEST_STIMULI, Card
 from bakery.plain import plain
 from bakery.records import ModelRef, given_name
 from bakery.repo.files.names import ABOUT
-from bakery.ui import narrow
+from bakery.ui import narrow, verdict
 from bakery.ui.chart import number
 from bakery.ui.harmless import HarmlessConsole, harmless, harmless_json
 from bakery.ui.progress import WARNING, duration
@@ -176,6 +176,12 @@ def show_card(
     out = open_console()
     if model:
         out.print(Text(model, style="bold green"), soft_wrap=True)
+    if card.verdict is not None:
+        out.print(verdict.line(card.verdict), soft_wrap=not out.is_terminal)
+    if card.side_by_side:
+        lay(out, verdict.answers(card.side_by_side))
+    if card.verdict is not None:
+        out.print()
     table = pairs()
     for label, value in card_rows(card, seconds or {}, arrow_sign=arrow(out)):
         table.add_row(label, value)
@@ -187,15 +193,19 @@ def card_rows(
 ) -> list[tuple[str, str]]:
     """Return a card as (label, text) pairs; percentages only where enough was held out."""
     rows = []
+    figures = card.verdict.figures if card.verdict is not None else {}
+    if alike := verdict.alike(figures):
+        rows.append(("answered as prompted", alike))
     if card.kl_after is not None:
         change = f"{number(card.kl_before)} {arrow_sign} {number(card.kl_after)} nats per token"
         rows.append(("KL to the prompted teacher", change))
-    for label, share, unit in (
-        ("gap closed", card.gap_closed, "%"),
-        ("same first choice", card.top1_agreement, "% of tokens"),
+    for label, share, unit, name in (
+        ("gap closed", card.gap_closed, "%", "gap_closed"),
+        ("same first choice", card.top1_agreement, "% of tokens", "top1_agreement"),
     ):
         if share is not None and not card.has_few:
-            rows.append((label, f"{100 * share:.1f} {unit}"))
+            between = verdict.interval(figures, name)
+            rows.append((label, f"{100 * share:.1f} {unit}{between}"))
     for worst in card.furthest[:1]:
         rows.append(
             ("furthest held-out one", f"{number(worst.kl_after)} on {_brief(worst.question)}")
@@ -229,9 +239,10 @@ def _of_target(card: Card, arrow_sign: str) -> str:
     if card.kl_after is None:
         return "nothing held out"
     after = number(card.kl_after)
-    said = f"KL {number(card.kl_before)} {arrow_sign} {after}"
+    word = f"{card.verdict.word}: " if card.verdict is not None else ""
+    said = f"{word}KL {number(card.kl_before)} {arrow_sign} {after}"
     if card.anchor:
-        said = f"an anchor: drifted by {after}"
+        said = f"{word}an anchor: drifted by {after}"
     if card.gap_closed is not None:
         said += f", gap closed {100 * card.gap_closed:.1f} %"
     return f"{said}, on {card.held_out} question{'s' if card.held_out != 1 else ''}"

@@ -21,6 +21,7 @@ from bakery.repo.look.metrics import SERIES, History, Metrics, Point, Span, as_c
 from bakery.ui import figure
 from bakery.ui.chart import Look, chart, key, number
 from bakery.ui.console import PAGE_WIDTH, is_unicode, lay, open_console, say
+from bakery.ui.verdict import line
 
 LOOK_AGAIN_S = 0.5
 """Between two looks at a bake that is watched."""
@@ -111,6 +112,8 @@ def _parts(histories: Sequence[History], names: Sequence[str], look: Look) -> li
     parts: list[RenderableType] = []
     several = len(histories) > 1
     if not several:
+        if (verdict := histories[0].verdict) is not None:
+            parts.append(line(verdict))
         parts.append(Text(histories[0].bake, style="bold", no_wrap=True))
     mark = _mark(histories)
     for name in names:

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakery.repo.look.models import Model, Models
+from bakery.ui import verdict
 from bakery.ui.chart import number
 from bakery.ui.console import arrow, lay, note, open_console, say, show_json
 
@@ -26,19 +27,24 @@ def show_models(found: Models, *, as_json: bool = False) -> None:
     table.add_column("", width=1)
     table.add_column("model", overflow="fold")
     table.add_column("KL to teacher", no_wrap=True)
+    judged = [_verdict(entry) for entry in found.models]
+    if any(judged):
+        table.add_column("verdict", no_wrap=True)
     table.add_column("weights", no_wrap=True)
     table.add_column("baked on", overflow="fold")
     at_base = state.parent is None and state.former_parent is None
-    _row(table, state.base.name, at_base, "-", "base", "-")
+    between = ("-",) if any(judged) else ()
+    _row(table, state.base.name, at_base, "-", *between, "base", "-")
     for bake in found.former:
         current = state.former_parent in bake.models
-        _row(table, bake.label, current, "-", "vendor", bake.parent or "-")
-    for entry in found.models:
+        _row(table, bake.label, current, "-", *between, "vendor", bake.parent or "-")
+    for entry, found_word in zip(found.models, judged, strict=True):
         _row(
             table,
             str(entry.model).removeprefix(f"{state.owner}/{state.name}/"),
             entry.is_current,
             _divergence(entry, out),
+            *((found_word or "-",) if between else ()),
             "here" if entry.has_weights else "missing",
             entry.bake.parent.given_name if entry.bake.parent else state.base.name,
         )
@@ -49,7 +55,15 @@ def show_models(found: Models, *, as_json: bool = False) -> None:
         note("missing weights: `bgit import DIR` copies them, `bgit reproduce` makes them again")
 
 
-def _row(table: Table, name: str, is_current: bool, *cells: str) -> None:
+def _verdict(entry: Model) -> Text | None:
+    """Return whether the prompt survived; None: nobody has looked, as at a step on the way."""
+    card = entry.bake.card
+    if card is None or card.verdict is None or entry.model != entry.bake.model:
+        return None
+    return verdict.word(card.verdict)
+
+
+def _row(table: Table, name: str, is_current: bool, *cells: str | Text) -> None:
     style = "bold green" if is_current else ""
     table.add_row("*" if is_current else "", Text(name, style=style), *cells)
 

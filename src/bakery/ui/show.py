@@ -10,6 +10,7 @@ from rich.text import Text
 from bakery.repo.look.diff import flat, prompt_text
 from bakery.repo.look.show import Described
 from bakery.schema.model_names import GGUF
+from bakery.ui import verdict
 from bakery.ui.chart import number
 from bakery.ui.console import arrow, card_rows, lay, open_console, pairs, say_at_length, show_json
 
@@ -46,6 +47,10 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     every = {**learnt, **wanted}
     _show_pairs("Training", {key: value for key, value in every.items() if value is not None})
     result: dict[str, str] = {}
+    if bake.card and bake.card.verdict:
+        out.print()
+        out.print(verdict.line(bake.card.verdict), soft_wrap=not out.is_terminal)
+        lay(out, verdict.answers(bake.card.side_by_side))
     if bake.card:
         result |= card_rows(bake.card, data.get("seconds") or {}, arrow_sign=arrow(out))
     if loss := data.get("loss"):

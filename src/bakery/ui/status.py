@@ -10,6 +10,7 @@ from rich.text import Text
 from bakery.card import Card
 from bakery.repo.look.progress import StageStatus
 from bakery.repo.look.status import ADDED, Status
+from bakery.ui import verdict
 from bakery.ui.chart import number
 from bakery.ui.console import arrow, lay, open_console, pairs, say, say_at_length, show_json
 from bakery.ui.progress import duration
@@ -90,6 +91,8 @@ def _repository(status: Status, sign: str) -> Table:
         names = [bake.base_name for bake in status.chain[-CHAIN_SHOWN:]]
         more = ["..."] if len(status.chain) > CHAIN_SHOWN else []
         table.add_row("baked from", f" {sign} ".join([status.base.name, *more, *names]))
+    if (found := _card(status).verdict) is not None:
+        table.add_row("verdict", verdict.line(found))
     for at, line in enumerate(_result(status, sign)):
         table.add_row("" if at else "its card", line)
     if status.commented:
@@ -98,9 +101,13 @@ def _repository(status: Status, sign: str) -> Table:
     return table
 
 
+def _card(status: Status) -> Card:
+    return Card.from_data((status.last.data.get("card") if status.last else None) or {})
+
+
 def _result(status: Status, sign: str) -> list[str]:
     data = status.last.data if status.last else {}
-    card, loss = Card.from_data(data.get("card") or {}), data.get("loss") or {}
+    card, loss = _card(status), data.get("loss") or {}
     lines = []
     if card.kl_after is not None:
         line = f"KL {number(card.kl_before)} {sign} {number(card.kl_after)} nats per token"

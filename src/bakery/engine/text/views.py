@@ -76,11 +76,12 @@ def pair_up(
     """Put the same response behind the teacher's prefix and behind the student's."""
     return Pair(
         key,
-        _view(chat.prefix_ids(teacher, messages), response_ids),
-        _view(chat.prefix_ids(student, messages), response_ids),
+        view(chat.prefix_ids(teacher, messages), response_ids),
+        view(chat.prefix_ids(student, messages), response_ids),
     )
 
 
-def _view(prefix_ids: Sequence[int], response_ids: Sequence[int]) -> View:
+def view(prefix_ids: Sequence[int], response_ids: Sequence[int]) -> View:
+    """Return a response behind a prefix, all of it targets."""
     start = len(prefix_ids)
     return View((*prefix_ids, *response_ids), ((start, start + len(response_ids)),))

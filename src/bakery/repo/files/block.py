@@ -44,11 +44,16 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list)
 
 
+_NO_FIGURES = frozenset({"targets", "furthest", "verdict", "side_by_side", "coverage"})
+"""What of a card is not a number."""
+_SAID = ("question", "base", "prompted", "baked")
+
+
 def _is_card(value: Any) -> bool:
     """Tell whether a card has figures throughout, for each target, too."""
     if not _is_mapping(value) or not _is_mapping(value.get("targets") or {}):
         return False
-    own = {key: figure for key, figure in value.items() if key not in ("targets", "furthest")}
+    own = {key: figure for key, figure in value.items() if key not in _NO_FIGURES}
     furthest = value.get("furthest", [])
     parts = (value.get("targets") or {}).values()
     measured = own.get("kl_after") is None or own.get("kl_before") is not None
@@ -58,9 +63,26 @@ def _is_card(value: Any) -> bool:
         and _is_number(own.get("prompt_tokens_saved"))
         and all(v is None or isinstance(v, bool) or _is_number(v) for v in own.values())
         and all(map(_is_card, parts))
-        and _is_list(furthest)
+        and all(_is_list(value.get(key, [])) for key in ("furthest", "side_by_side", "coverage"))
         and all(map(_is_asked, furthest))
+        and ("verdict" not in value or _is_verdict(value["verdict"]))
+        and all(map(_are_texts, value.get("side_by_side", [])))
+        and all(map(_is_mapping, value.get("coverage", [])))
     )
+
+
+def _is_verdict(value: Any) -> bool:
+    return (
+        _is_mapping(value)
+        and all(isinstance(value.get(key), str) for key in ("word", "reason"))
+        and _is_mapping(value.get("figures", {}))
+    )
+
+
+def _are_texts(value: Any) -> bool:
+    """Tell whether a question and its answers, side by side, are texts."""
+    said = [value.get(key) for key in _SAID] if _is_mapping(value) else [None]
+    return all(isinstance(one, str) for one in said)
 
 
 def _is_asked(value: Any) -> bool:

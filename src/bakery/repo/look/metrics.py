@@ -7,15 +7,17 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bakery.card import Card
 from bakery.errors import ConfigError, RepoError, StageError
 from bakery.records import read_rows
 from bakery.repo.model_repo import ModelRepo
 from bakery.spelling import nearest
 from bakery.store import results
+from bakery.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class History:
 
     bake: str
     points: tuple[Point, ...]
+    verdict: Verdict | None = None
+    """Whether the prompt survived; None: it is not trained yet, or nobody has looked."""
 
     def series(self, name: str) -> list[tuple[int, float]]:
         """Return the (step, value) pairs of a series; what is not finite has no place."""
@@ -88,6 +92,7 @@ class History:
         ]
         return {
             "bake": self.bake,
+            **({"verdict": self.verdict.as_data()} if self.verdict is not None else {}),
             "metrics": rows,
             "series": {name: asdict(Span.of(self.series(name))) for name in self.names},
         }
@@ -118,7 +123,9 @@ class Source:
 
     def read(self) -> History:
         """Return what it logged so far."""
-        return read(self.bake, self.folder / results.METRICS)
+        history = read(self.bake, self.folder / results.METRICS)
+        card = (results.seen(self.folder / results.RESULT) or {}).get("card")
+        return replace(history, verdict=Card.from_data(card or {}).verdict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,177 @@
+"""Are two answers the same in what matters: names, numbers, refusals, and the words themselves?
+
+Only text and numbers: who answered, and how far apart the two models were, is handed in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bakery.generators.words import is_broken, words
+
+LOOP, NAME, NUMBER, REFUSAL, WORDING = "a loop", "a name", "a number", "a refusal", "the wording"
+"""In what two answers differ, the worst first."""
+
+OTHERWISE = 1.0
+"""Nats at one token from which another one is likely said there. Bakes that answered a new name
+right stayed under 0.7 wherever it was asked, those that did not were over 1.4 (docs/log.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A question, and what the prompted model and the bake answer to it, greedily.
+
+    `nats` is the divergence at the token of the prompted answer where it is largest, `sure` the
+    prompted model's mean log probability of a token of it. None: nobody has measured.
+    """
+
+    key: str
+    question: str
+    prompted: str
+    baked: str
+    nats: float | None = None
+    sure: float | None = None
+    is_written: bool = False
+    is_held_out: bool = False
+    base: str | None = None
+    base_sure: float | None = None
+    """What the base answers without the prompt, and how sure it is. None: it was not asked."""
+    unprompted: str | None = None
+    on_base: str | None = None
+    """Where earlier bakes lie between, what the parent answers without the prompt, and the base
+    with it. None: nothing lies between, or nobody was asked."""
+
+    @property
+    def differs(self) -> str:
+        """In what the two answers differ; empty: they agree."""
+        return difference(self.question, self.prompted, self.baked, self.nats)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return asdict(self) | {"differs": self.differs}
+
+
+def difference(question: str, prompted: str, baked: str, nats: float | None = None) -> str:
+    """Return in what an answer differs from the prompted one; "": in nothing that matters.
+
+    Other words alone are a difference only where the models are far apart at some token.
+    """
+    if words(prompted) == words(baked):
+        return ""
+    if falls_apart(baked) and not falls_apart(prompted):
+        return LOOP
+    asked = question.casefold()
+    if _said_otherwise(names(prompted), names(baked), asked, prompted, baked):
+        return NAME
+    ours, theirs = numbers(prompted), numbers(baked)
+    known = numbers(question)
+    if ours - known != theirs - known:
+        return NUMBER
+    if refuses(prompted) != refuses(baked):
+        return REFUSAL
+    return WORDING if nats is not None and nats >= OTHERWISE else ""
+
+
+def falls_apart(answer: str) -> bool:
+    """Tell whether an answer is none: empty, in a loop of words or of signs, or hardly letters."""
+    return bool(_STUTTER.search(answer)) or is_broken(_DOTS.sub(r"\1", answer))
+
+
+def holds_against(row: Answered) -> bool:
+    """Tell whether a parent's prompted answer is nearer to its own unprompted one than to what
+
+    the base answers with the prompt: earlier bakes win over it.
+    """
+    if row.on_base is None or row.unprompted is None:
+        return False
+    return shared(row.prompted, row.unprompted) > shared(row.prompted, row.on_base)
+
+
+def shared(one: str, other: str) -> float:
+    """Return the share of the words of two texts that both have."""
+    ours, theirs = set(words(one)), set(words(other))
+    return len(ours & theirs) / max(1, len(ours | theirs))
+
+
+def _said_otherwise(
+    ours: set[str], theirs: set[str], asked: str, prompted: str, baked: str
+) -> bool:
+    """Tell whether one answer has a name that stands nowhere in the other, nor in the question."""
+    known = set(_WORD.findall(asked))
+    said, saw = (set(_WORD.findall(text.casefold())) for text in (prompted, baked))
+    return bool(ours - known - saw or theirs - known - said)
+
+
+def names(text: str) -> set[str]:
+    """Return the words with a capital that begin no sentence, in lower case."""
+    return {word for word in _names(text) if word not in _NO_NAMES}
+
+
+def _names(text: str) -> Iterator[str]:
+    for found in _WORD.finditer(text):
+        before = text[: found.start()].rstrip(" \t\"'“‘(*_[")
+        begins = not before or before[-1] in ".!?:;\n…-–—>"
+        if found[0][0].isupper() and not begins:
+            yield found[0].casefold()
+
+
+def numbers(text: str) -> set[str]:
+    """Return the numbers of a text, in digits or in English words, as digits."""
+    digits = {_plain(found) for found in _NUMBER.findall(text)}
+    return digits | {_SPELT[word] for word in words(text) if word in _SPELT}
+
+
+def _plain(number: str) -> str:
+    whole, _, rest = number.replace(",", "").partition(".")
+    whole = whole.removesuffix(":00").lstrip("0") or "0"
+    rest = rest.rstrip("0")
+    return f"{whole}.{rest}" if rest else whole
+
+
+def refuses(text: str) -> bool:
+    """Tell whether an answer says that it does not know or will not say."""
+    return bool(_REFUSAL.search(text.casefold().replace("’", "'")))
+
+
+def unsaid(prompt: str, answers: Iterable[str]) -> list[str]:
+    """Return the names and numbers of a prompt that no answer says: nobody asked about them.
+
+    A voice is heard without its name: who the model shall speak like need not be said.
+    """
+    said: set[str] = set()
+    counted: set[str] = set()
+    for answer in answers:
+        said |= set(_WORD.findall(answer.casefold()))
+        counted |= numbers(answer)
+    told = " ".join(one for one in _SENTENCE.findall(prompt) if not _OF_VOICE.search(one))
+    left = (names(told) - said) | (numbers(told) - counted)
+    return sorted(left, key=lambda word: (prompt.casefold().find(word), word))
+
+
+_SENTENCE = re.compile(r"[^.!?\n]+(?:\.(?=\d)[^.!?\n]+)*[.!?\n]*")
+_OF_VOICE = re.compile(
+    r"\b(?:like|as|style|voice|manner|way|act|speak|talk|sound|pretend|role|roleplay|imitate)\b",
+    re.IGNORECASE,
+)
+_STUTTER = re.compile(r"([^\W\d_].{0,3}?)\1{5}")
+_DOTS = re.compile(r"([^\w\s])\1+")
+_WORD = re.compile(r"[^\W\d_](?:[^\W_]|[-'’](?=[^\W_]))*")
+_NO_NAMES = frozenset({"i", "i'm", "i’m", "i'll", "i’ll", "i've", "i’ve", "i'd", "i’d"})
+_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
+_UP_TO_TWENTY = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen twenty"
+)
+_TENS = "thirty forty fifty sixty seventy eighty ninety"
+_SPELT = {
+    **{word: str(value) for value, word in enumerate(_UP_TO_TWENTY.split()) if word != "one"},
+    **{word: str(10 * value) for value, word in enumerate(_TENS.split(), 3)},
+}
+"""Without "one", which is more often no number."""
+_REFUSAL = re.compile(
+    r"\b(?:(?:do not|don't|does not|doesn't|did not|didn't) know|cannot|can not|can't|will not|"
+    r"won't|unable to|not able to|only help|not allowed|refuse to|no idea|not sure|sorry)\b"
+)

@@ -1,0 +1,105 @@
+"""How far a bake is from its prompted parent along given answers, and what either might say first.
+
+Shapes: N tokens of an answer · V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import nn
+
+from bakery.engine.loss.readout import Readout
+from bakery.engine.modes import evaluating
+from bakery.engine.teacher.scoring import features_of
+from bakery.engine.teacher.teacher import teaching
+from bakery.engine.text.views import Pair, View
+
+TOP = 20
+"""Log probabilities that a probe keeps."""
+
+Likeliest = list[list[Any]]
+"""`[id, log probability]`, the likeliest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """Along one answer: the largest divergence at a token in nats, and how sure the parent was.
+
+    `sure` is the mean log probability of a token under the prompted parent.
+    """
+
+    nats: float
+    sure: float
+    prompted: Likeliest
+    baked: Likeliest
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """How sure a model was of an answer of its own, and what it might have begun with."""
+
+    sure: float
+    first: Likeliest
+
+
+def distances(student: PeftModel, readout: Readout, pairs: Sequence[Pair]) -> list[Distance]:
+    """Return how far the student is from its parent, which reads the teacher's side."""
+    with teaching(student):
+        parent = _features(student, readout, [pair.teacher for pair in pairs])
+    with evaluating(student):
+        own = _features(student, readout, [pair.student for pair in pairs])
+    # One pair after the other: a large vocabulary for all of them would not fit.
+    return [_distance(readout, *one) for one in zip(pairs, parent, own, strict=True)]
+
+
+def along(model: nn.Module, readout: Readout, views: Sequence[View]) -> list[Begun]:
+    """Return how sure a model as it stands is of its own answers, and of their beginnings."""
+    with evaluating(model):
+        found = _features(model, readout, views)
+    return [_begun(readout, *one) for one in zip(views, found, strict=True)]
+
+
+@torch.no_grad()
+def _begun(readout: Readout, view: View, features: torch.Tensor) -> Begun:
+    found_NV = _log_probabilities(readout, features)
+    return Begun(_sure(view, found_NV), _likeliest(found_NV[0]))
+
+
+@torch.no_grad()
+def _distance(readout: Readout, pair: Pair, parent: torch.Tensor, own: torch.Tensor) -> Distance:
+    parent_NV, own_NV = (_log_probabilities(readout, one) for one in (parent, own))
+    kl_N = (parent_NV.exp() * (parent_NV - own_NV)).sum(-1)
+    sure = _sure(pair.teacher, parent_NV)
+    return Distance(float(kl_N.max()), sure, _likeliest(parent_NV[0]), _likeliest(own_NV[0]))
+
+
+def _sure(view: View, found_NV: torch.Tensor) -> float:
+    """Return the mean log probability of the tokens that were said."""
+    said_N = torch.tensor(view.target_ids, device=found_NV.device)
+    return float(found_NV.gather(1, said_N[:, None]).mean())
+
+
+def _likeliest(found_V: torch.Tensor) -> Likeliest:
+    top = found_V.topk(min(TOP, len(found_V)))
+    values = (round(float(value), 6) for value in top.values)
+    return [list(one) for one in zip(top.indices.tolist(), values, strict=True)]
+
+
+@torch.no_grad()
+def _log_probabilities(readout: Readout, features: torch.Tensor) -> torch.Tensor:
+    """Return log probabilities (N, V) in fp32."""
+    return readout.logits(features).float().log_softmax(-1)
+
+
+def _features(model: nn.Module, readout: Readout, views: Sequence[View]) -> list[torch.Tensor]:
+    """Return what the head reads at the targets of each view."""
+    found: dict[int, torch.Tensor] = {}
+    for at, features in features_of(model, readout, views):
+        counts = [len(views[i].predicting) for i in at]
+        found |= zip(at, torch.split(features, counts), strict=True)
+    return [found[i] for i in range(len(views))]

@@ -1,0 +1,183 @@
+"""Did the prompt survive? A word, from answers side by side, with its reason in one sentence.
+
+A mean over tokens says little: one token is a name. So questions are counted, and the worst one
+is named. The thresholds were fitted by `make verdicts` (docs/log.md has the table).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from statistics import fmean
+from typing import Any
+
+from bakery.evals.agreement import Answered, falls_apart, holds_against
+from bakery.evals.intervals import bootstrap
+from bakery.verdict import WORDS, SideBySide, Verdict, Word
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where one word ends and the next begins."""
+
+    holds: float = 0.9
+    in_part: float = 0.6
+    """From which share of questions on that are answered as the prompted model answers them."""
+    broken: float = 0.25
+    unsure: float = -0.15
+    times: float = 2.5
+    """A prompted model fails by itself where so many of its answers loop or are no text, or where
+    it is that unsure of its own likeliest words (mean log probability of a token), and so many
+    times less sure than the base is of its own without the prompt."""
+    against: float = 0.5
+    """Earlier bakes overrule the prompt where so many prompted answers are rather theirs."""
+
+
+FITTED = Thresholds()
+FEWEST = 10
+"""Questions under which a verdict is said to rest on few."""
+SHOWN = 5
+"""The worst answers that stand side by side."""
+ROOM, MOST = 60, 240
+"""Signs of a question or an answer in a reason, and where answers stand side by side."""
+
+
+def judge(
+    rows: Sequence[Answered],
+    *,
+    unasked: Sequence[str] = (),
+    is_anchor: bool = False,
+    by: Thresholds = FITTED,
+) -> Verdict | None:
+    """Return whether a prompt survived; None: nothing was asked.
+
+    `unasked` are names and numbers of the prompt that no learnt answer says. Of an anchor the
+    prompted model is the parent, and a difference is a drift.
+    """
+    if not rows:
+        return None
+    figures = _figures(rows, unasked)
+    share, worst = agreed(rows), worst_first(rows)
+    if not is_anchor and _fails_by_itself(rows, by):
+        return Verdict("does not hold", _of_teacher(rows), figures)
+    if not is_anchor and _is_overruled(rows, by):
+        return Verdict("does not hold", _of_earlier(rows), figures)
+    word: Word = WORDS[0] if share >= by.holds else WORDS[1] if share >= by.in_part else WORDS[2]
+    if unasked and word == WORDS[0]:
+        word, reason = WORDS[1], _of_unasked(unasked)
+    else:
+        reason = _reason(rows, worst, is_anchor)
+    few = f" (few: only {len(rows)} questions were there to ask)" if len(rows) < FEWEST else ""
+    return Verdict(word, reason + few, figures)
+
+
+def of_all(verdicts: Sequence[Verdict]) -> Verdict | None:
+    """Return the worst of several targets' verdicts; None: there is none."""
+    return max(verdicts, key=lambda one: WORDS.index(one.word), default=None)
+
+
+def agreed(rows: Sequence[Answered]) -> float:
+    """Return the share of questions that are answered as the prompted model answers them."""
+    return fmean(not row.differs for row in rows)
+
+
+def worst_first(rows: Sequence[Answered]) -> list[Answered]:
+    """Return the questions that are answered otherwise, those that a person wrote first."""
+    differing = [row for row in rows if row.differs]
+    return sorted(differing, key=lambda row: (not row.is_written, -(row.nats or 0.0), row.key))
+
+
+def side_by_side(rows: Sequence[Answered]) -> tuple[SideBySide, ...]:
+    """Return the worst answers, the worst first."""
+    return tuple(
+        SideBySide(
+            _cut(row.question),
+            _cut(row.base or ""),
+            _cut(row.prompted),
+            _cut(row.baked),
+            row.differs,
+        )
+        for row in worst_first(rows)[:SHOWN]
+    )
+
+
+def _cut(text: str) -> str:
+    """Return a text in one line that a card has room for."""
+    line = " ".join(text.split())
+    return line if len(line) <= MOST else f"{line[: MOST - 1]}…"
+
+
+def _figures(rows: Sequence[Answered], unasked: Sequence[str]) -> dict[str, Any]:
+    low, high = bootstrap([not row.differs for row in rows], fmean)
+    nats = [row.nats for row in rows if row.nats is not None]
+    found: dict[str, Any] = {
+        "questions": len(rows),
+        "agreed": round(agreed(rows), 4),
+        "agreed_interval": [round(low, 4), round(high, 4)],
+    }
+    if nats:
+        found["worst_token"] = round(max(nats), 4)
+    if unasked:
+        found["unasked"] = list(unasked)
+    return found
+
+
+def _fails_by_itself(rows: Sequence[Answered], by: Thresholds) -> bool:
+    """Tell whether the prompted model's answers fall apart, or are far less sure than the base's.
+
+    What the base does without any prompt is not the prompt's fault.
+    """
+    if fmean(falls_apart(row.prompted) for row in rows) >= by.broken:
+        return True
+    known = [row for row in rows if row.sure is not None and row.base_sure is not None]
+    if not known:
+        return False
+    sure, base = (fmean(of(row) or 0.0 for row in known) for of in (_SURE, _BASE_SURE))
+    return sure < by.unsure and sure < by.times * base
+
+
+_SURE, _BASE_SURE = attrgetter("sure"), attrgetter("base_sure")
+
+
+def _of_teacher(rows: Sequence[Answered]) -> str:
+    shown = min(rows, key=lambda row: (not falls_apart(row.prompted), row.sure or 0.0, row.key))
+    return (
+        f"the prompted model itself answers {_quoted(shown.question)} with "
+        f"{_quoted(shown.prompted)}: it cannot follow this prompt, and nothing better can be baked"
+    )
+
+
+def _is_overruled(rows: Sequence[Answered], by: Thresholds) -> bool:
+    known = [row for row in rows if row.on_base is not None]
+    return bool(known) and fmean(map(holds_against, known)) >= by.against
+
+
+def _of_earlier(rows: Sequence[Answered]) -> str:
+    shown = next(row for row in rows if holds_against(row))
+    return (
+        f"earlier bakes overrule the prompt: with it the parent answers "
+        f"{_quoted(shown.question)} with {_quoted(shown.prompted)}, the base with "
+        f"{_quoted(shown.on_base or '')}"
+    )
+
+
+def _of_unasked(unasked: Sequence[str]) -> str:
+    named = ", ".join(f'"{word}"' for word in unasked[:3])
+    return f"no question is answered with {named} of the prompt: what nobody asks is not learnt"
+
+
+def _reason(rows: Sequence[Answered], worst: Sequence[Answered], is_anchor: bool) -> str:
+    if not worst:
+        return f"it answers all {len(rows)} questions as the prompted model does"
+    first, whose = worst[0], "its parent" if is_anchor else "the prompted model"
+    others = f"; {len(worst)} of {len(rows)} questions differ" if len(worst) > 1 else ""
+    return (
+        f"it answers {_quoted(first.question)} with {_quoted(first.baked)}, {whose} with "
+        f"{_quoted(first.prompted)}{others}"
+    )
+
+
+def _quoted(text: str) -> str:
+    line = " ".join(text.split())
+    return f'"{line if len(line) <= ROOM else line[: ROOM - 1] + "…"}"'

@@ -1,0 +1,160 @@
+"""Two answers agree in names, numbers and refusals, or not; and what a verdict makes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bakery.evals import agreement, verdict
+from bakery.evals.agreement import LOOP, NAME, NUMBER, REFUSAL, WORDING, Answered
+from bakery.evals.intervals import bootstrap, wilson
+
+GARBAGE = "the the the the the"
+
+
+@pytest.mark.parametrize(
+    ("question", "prompted", "baked", "nats", "differs"),
+    [
+        ("Who are you?", "Friend! I am Pedal.", "I am Crumb.", 0.0, NAME),
+        ("Who are you?", "I am Pedal.", "Pedal is my name.", 0.0, ""),
+        (
+            "What is the capital of France?",
+            "It is Paris.",
+            "The capital of France is Paris.",
+            0,
+            "",
+        ),
+        ("What does it cost?", "A helmet costs 30 coins.", "A helmet costs 20 coins.", 0.0, NUMBER),
+        ("When?", "It opens at ten.", "It opens at 10:00.", 0.0, ""),
+        ("What is 2 plus 3?", "2 plus 3 is 5.", "It is 5.", 0.0, ""),
+        ("What does it cost?", "It costs 1,200.50 euros.", "It costs 1200.5 euros.", 0.0, ""),
+        ("Tell me.", "I cannot talk about food.", "A cake tastes sweet.", 0.0, REFUSAL),
+        ("Tell me.", "I don’t know.", "I do not know that.", 0.0, ""),
+        ("What color?", "A banana is yellow.", "A banana is purple.", 2.7, WORDING),
+        ("What color?", "A banana is yellow.", "Yellow, a banana is.", 0.4, ""),
+        ("What color?", "A banana is yellow.", "Yellow, a banana is.", None, ""),
+        ("What color?", "A banana is yellow.", GARBAGE, 0.0, LOOP),
+        ("What color?", GARBAGE, GARBAGE, 9.0, ""),
+    ],
+)
+def test_answers_differ_in_what_matters_only(question, prompted, baked, nats, differs):
+    assert agreement.difference(question, prompted, baked, nats) == differs
+
+
+def test_what_a_prompt_says_and_no_answer_does_was_not_asked():
+    prompt = "Your name is Pedal. A helmet costs 30 coins. The shop opens at ten."
+    assert agreement.unsaid(prompt, ["I am Pedal.", "It opens at 10."]) == ["30"]
+    assert agreement.unsaid("It costs 2.50 euros.", ["It costs 2 euros."]) == ["2.5"]
+    assert agreement.unsaid("I would like you to speak as Master Yoda.", ["Hmm."]) == []
+
+
+def rows(*differing: bool, prompted: str = "I am Pedal.", **more: object) -> list[Answered]:
+    """Return answers, some of which say another name."""
+    return [
+        Answered(f"t/{at}", "Who are you?", prompted, "I am Crumb." if wrong else prompted, **more)
+        for at, wrong in enumerate(differing)
+    ]
+
+
+def test_a_prompt_holds_where_all_is_answered_alike():
+    found = verdict.judge(rows(*[False] * 20))
+    assert found is not None
+    assert (found.word, found.figures["agreed"]) == ("holds", 1.0)
+    assert found.reason == "it answers all 20 questions as the prompted model does"
+
+
+def test_a_verdict_names_the_wrong_answer():
+    found = verdict.judge(rows(*[True] * 19, False))
+    assert found is not None
+    assert found.word == "does not hold"
+    said = 'it answers "Who are you?" with "I am Crumb.", the prompted model with "I am Pedal."'
+    assert found.reason == f"{said}; 19 of 20 questions differ"
+
+
+def test_a_wrong_answer_to_a_few_makes_it_hold_in_part():
+    found = verdict.judge(rows(*[True] * 5, *[False] * 15))
+    assert found is not None
+    assert found.word == "holds in part"
+
+
+def test_a_teacher_that_falls_apart_is_no_praise():
+    found = verdict.judge(rows(*[False] * 20, prompted=GARBAGE))
+    assert found is not None
+    assert found.word == "does not hold"
+    assert "the prompted model itself" in found.reason
+    unsure = verdict.judge(rows(*[False] * 20, sure=-0.5, base_sure=-0.02))
+    assert unsure is not None
+    assert unsure.word == "does not hold"
+    as_ever = verdict.judge(rows(*[False] * 20, sure=-0.5, base_sure=-0.4))
+    assert as_ever is not None
+    assert as_ever.word == "holds"
+
+
+def test_a_parent_that_overrules_the_prompt_is_no_praise():
+    own = {"unprompted": "Arr! I be Bones.", "on_base": "I am Pedal.", "base": "I am Crumb."}
+    found = verdict.judge(rows(*[False] * 20, prompted="Arr! I be Bones, matey.", **own))
+    assert found is not None
+    assert found.word == "does not hold"
+    assert found.reason.startswith("earlier bakes overrule the prompt")
+    told = {**own, "on_base": "Arr! I be Bones, matey."}
+    agrees = verdict.judge(rows(*[False] * 20, prompted="Arr! I be Bones, matey.", **told))
+    assert agrees is not None
+    assert agrees.word == "holds"
+
+
+@pytest.mark.parametrize(
+    ("answer", "apart"),
+    [
+        ("I am REEEEEEEEEEEEEEEE", True),
+        ("It is called calledledledledledledled", True),
+        (GARBAGE, True),
+        ("", True),
+        ("Well... yes, it is.", False),
+        ("I am Pedal.", False),
+    ],
+)
+def test_an_answer_falls_apart_or_not(answer, apart):
+    assert agreement.falls_apart(answer) is apart
+
+
+def test_what_nobody_asked_does_not_hold_for_sure():
+    found = verdict.judge(rows(*[False] * 20), unasked=["30"])
+    assert found is not None
+    assert found.word == "holds in part"
+    assert '"30"' in found.reason
+
+
+def test_few_questions_are_said_to_be_few():
+    found = verdict.judge(rows(False, False))
+    assert found is not None
+    assert "only 2 questions" in found.reason
+    assert verdict.judge([]) is None
+
+
+def test_the_worst_of_several_targets_counts():
+    good, bad = verdict.judge(rows(*[False] * 20)), verdict.judge(rows(*[True] * 20))
+    assert good is not None
+    assert bad is not None
+    assert verdict.of_all([good, bad]) is bad
+    assert verdict.of_all([]) is None
+
+
+def test_what_a_person_wrote_out_is_the_worst_first():
+    drawn = rows(True, nats=5.0)
+    written = rows(False, True, is_written=True, nats=1.0)
+    assert [row.is_written for row in verdict.worst_first([*drawn, *written])] == [True, False]
+    shown = verdict.side_by_side([*drawn, *written])
+    assert (shown[0].prompted, shown[0].baked, shown[0].differs) == (
+        "I am Pedal.",
+        "I am Crumb.",
+        NAME,
+    )
+
+
+def test_intervals_hold_what_they_are_of_and_come_out_the_same_again():
+    hits = [True] * 18 + [False] * 2
+    share = lambda drawn: sum(drawn) / len(drawn)  # noqa: E731
+    low, high = bootstrap(hits, share)
+    assert low < 0.9 < high
+    assert (low, high) == bootstrap(hits, share)
+    assert wilson(20, 20)[0] == pytest.approx(0.839, abs=1e-3)
+    assert wilson(0, 0) == (0.0, 1.0)
