@@ -33,7 +33,7 @@ IMPORT = "`bgit import DIR` takes the recorded one from another clone or an expo
 ANEW = "it is written anew from the weights and recipe.yml when it is needed"
 
 _OF_A_BAKE = frozenset(
-    {INPUT, RESULT, DONE, METRICS, REQUEST, "numerics.json", "start.json",
+    {INPUT, RESULT, DONE, METRICS, REQUEST, results.EVALS, "numerics.json", "start.json",
      *results.LEFT_BY_TRAINING}
 )  # fmt: skip
 

@@ -27,6 +27,9 @@ WEIGHTS = "adapter_model.safetensors"
 
 REQUEST, RESULT, DONE = "request.json", "bake.json", "done.json"
 
+EVALS = "eval.json"
+"""In the folder of a bake: what `bgit eval` found of its models."""
+
 CUT_PROMPT = "cut_prompt"
 """In the done.json of a target: to how many answers the server did not read the whole prompt."""
 
