@@ -22,8 +22,6 @@ from bakery.identity import digest
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 
-UNITS_OF_TIME = "seconds"
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -108,7 +106,9 @@ def _now(
     opened = chat.opened(meant, reporter=reporter)
     began = time.process_time()
 
+    from bakery.engine.models.adapter_folder import SLICES
     from bakery.engine.models.versions import versions
+    from bakery.evals.chain import Chain
     from bakery.evals.evaluation import measure
     from bakery.evals.sides import of_bake
 
@@ -116,7 +116,9 @@ def _now(
     first = subjects[0]
     sides = of_bake(opened.local, opened.dial, first.teacher, first.student)
     material = eval_material.material(repo, meant, subjects, given)
-    axes = measure(sides, material, chosen, reporter=reporter)
+    sliced = meant.folder is not None and (meant.folder / SLICES).is_file()
+    chain = Chain(opened.local, meant.folder) if sliced and meant.folder else None
+    axes = measure(sides, chain, material, chosen, reporter=reporter)
     return EvalReport(
         meant.name,
         chosen.name,

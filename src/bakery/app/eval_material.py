@@ -7,21 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery import held_out
 from bakery.app import chat
 from bakery.app.chat import Meant
 from bakery.errors import ConfigError
+from bakery.evals.ifeval.score import Instruction
 from bakery.evals.neutral import NEUTRAL
 from bakery.evals.subject import Asked, Subject
 from bakery.records import Message, Prompt, Stimulus, Trajectory
+from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import results
 from bakery.store.store import Store
 
 if TYPE_CHECKING:
     from bakery.evals.evaluation import Material
+    from bakery.evals.forgetting import Link
 
 BUILT_IN = "built-in"
 
@@ -32,7 +36,7 @@ class Given:
 
     neutral: tuple[str, ...] = NEUTRAL
     neutral_name: str = BUILT_IN
-    ifeval: tuple[Mapping[str, Any], ...] = ()
+    ifeval: tuple[Instruction, ...] = ()
     ifeval_name: str = ""
     canary: str = ""
 
@@ -40,7 +44,8 @@ class Given:
 def given(neutral: str | None, ifeval: str | None, canary: str | None) -> Given:
     """Read what is given, or refuse it."""
     questions = NEUTRAL if neutral is None else tuple(_questions(neutral))
-    return Given(questions, neutral or BUILT_IN, (), ifeval or "", (canary or "").strip())
+    rows = () if ifeval is None else tuple(_instructions(ifeval))
+    return Given(questions, neutral or BUILT_IN, rows, ifeval or "", (canary or "").strip())
 
 
 def check(meant: Meant, given: Given) -> None:
@@ -95,9 +100,48 @@ def material(
     repo: ModelRepo | None, meant: Meant, subjects: tuple[Subject, ...], given: Given
 ) -> Material:
     """Return all that the axes of a suite need."""
+    from bakery.evals.cost import Spent
     from bakery.evals.evaluation import Material
 
-    return Material(subjects)
+    said = meant.bake.data if meant.bake else {}
+    seconds = said.get("seconds") or {}
+    adapter = meant.folder / results.WEIGHTS if meant.folder else None
+    name = given.neutral_name
+    return Material(
+        subjects,
+        given.neutral,
+        "general questions" if name == BUILT_IN else f"questions of {name}",
+        given.ifeval,
+        Path(given.ifeval_name).name,
+        given.canary,
+        _links(repo, meant, given),
+        Spent(float(sum(seconds.values())), adapter),
+    )
+
+
+def _links(repo: ModelRepo | None, meant: Meant, given: Given) -> tuple[Link, ...]:
+    """Return the bakes of a chain with what each was taught, as far as a branch knows them.
+
+    A target that a later bake mixes in again is measured once, as of its own bake.
+    """
+    from bakery.evals.forgetting import Link
+
+    if repo is None or meant.bake is None:
+        return ()
+    chain, _ = show.ancestry(repo.lineage(), meant.bake)
+    seen: set[str] = set()
+    found = []
+    for bake in chain:
+        new = [
+            entry
+            for entry in bake.data["targets"]
+            if entry["teacher"] != entry["student"] and entry["id"] not in seen
+        ]
+        seen |= {entry["id"] for entry in new}
+        training = bake.data.get("training") or {}
+        own = tuple(subject(repo.store, entry, training, given) for entry in new)
+        found.append(Link(bake.id, bake.name, own))
+    return tuple(found)
 
 
 def _training(meant: Meant) -> Mapping[str, Any]:
@@ -134,3 +178,12 @@ def _questions(source: str) -> Iterator[str]:
     from bakery.data import datasets
 
     yield from datasets.load_data(source)
+
+
+def _instructions(source: str) -> Iterator[Instruction]:
+    """Yield the instructions of a file or a set of the hub."""
+    from bakery.data import sources
+    from bakery.evals.ifeval import score
+
+    table = sources.read(source)
+    yield from score.read(table.records, table.name)

@@ -59,6 +59,8 @@ class Axis:
     target: str = ""
     """Whose prompt it is about; empty: no single one's."""
     why: str = ""
+    cpu_s: float = 0.0
+    """Processor seconds that it took."""
 
     @property
     def key(self) -> str:
@@ -74,6 +76,7 @@ class Axis:
         data: dict[str, Any] = {"name": self.name, "target": self.target, "on": self.on}
         if self.why:
             data["why"] = self.why
+        data["cpu_s"] = self.cpu_s
         data["figures"] = {one.name: one.as_data() for one in self.figures}
         return {**data, "rows": [dict(row) for row in self.rows]}
 
@@ -88,6 +91,7 @@ class Axis:
             tuple(data.get("rows") or ()),
             str(data.get("target", "")),
             str(data.get("why", "")),
+            float(data.get("cpu_s") or 0.0),
         )
 
 

@@ -76,19 +76,20 @@ class Lab:
         conversations: Sequence[Conversation],
         *,
         tokens: int | None = None,
-        prompt: Prompt | None = None,
+        behind: Sequence[Prompt] | None = None,
         temperature: float = 0.0,
     ) -> list[Said]:
-        """Return what a side answers to each conversation; `prompt`: in place of its own.
+        """Return what a side answers to each conversation; `behind`: these prompts, not its own.
 
         Sampled answers come from the number of the conversation alone.
         """
         settings = SamplingSettings(1, tokens or self.suite.tokens, temperature)
         local = self.sides.local
         with self.sides.turned(side) as own:
+            prompts = behind or [own] * len(conversations)
             asked = [
-                SampleRequest(str(at), tuple(local.prefix(prompt or own, messages, settings)))
-                for at, messages in enumerate(conversations)
+                SampleRequest(str(at), tuple(local.prefix(prompt, messages, settings)))
+                for at, (prompt, messages) in enumerate(zip(prompts, conversations, strict=True))
             ]
             found = Speaker(local.model, local.base.chat, local.watch).all(asked, settings)
         answers = [found[request.key] for request in asked]
@@ -100,18 +101,21 @@ class Lab:
         self, side: Side, cases: Sequence[Case], *, prompt: Prompt | None = None
     ) -> list[torch.Tensor]:
         """Return what a side says at every token of each answer: features (N, D)."""
+        with self.sides.turned(side) as own:
+            return self.scored(prompt or own, cases)
+
+    def scored(self, prompt: Prompt, cases: Sequence[Case]) -> list[torch.Tensor]:
+        """Return what the model as it stands says behind a prompt: features (N, D) an answer."""
         local = self.sides.local
         settings = SamplingSettings(1, max((len(case.ids) for case in cases), default=1), 0.0)
-        with self.sides.turned(side) as own:
-            views = []
-            for case in cases:
-                before = local.prefix(prompt or own, case.messages, settings)
-                ends = len(before), len(before) + len(case.ids)
-                views.append(View((*before, *case.ids), (ends,)))
-            parts: dict[int, torch.Tensor] = {}
-            for at, features in features_of(local.model, self.readout, views):
-                counts = [len(views[i].predicting) for i in at]
-                parts |= zip(at, torch.split(features, counts), strict=True)
+        views = []
+        for case in cases:
+            before = local.prefix(prompt, case.messages, settings)
+            views.append(View((*before, *case.ids), ((len(before), len(before) + len(case.ids)),)))
+        parts: dict[int, torch.Tensor] = {}
+        for at, features in features_of(local.model, self.readout, views):
+            counts = [len(views[i].predicting) for i in at]
+            parts |= zip(at, torch.split(features, counts), strict=True)
         return [parts[i] for i in range(len(views))]
 
     @torch.no_grad()

@@ -21,10 +21,16 @@ class Suite:
     """Questions where the prompt should not matter."""
     tokens: int
     """How long an answer may become that is given here."""
+    turn_tokens: int
+    """How long those of a conversation may."""
+    repeated: int
+    """Questions that are asked again: at each turn, and under each new prompt."""
     turns: tuple[int, ...] = (1, 2, 4, 8)
     """At which turns of a conversation its memory of the prompt is measured."""
     conversations: int = 2
     """How many conversations lead up to these turns."""
+    contrary: int = 2
+    """How many new prompts it is asked under."""
     timings: int = 5
     instructions: int | None = None
     """How many of IFEval; None: all that there are."""
@@ -32,8 +38,8 @@ class Suite:
 
 
 SUITES = {
-    "quick": Suite("quick", tuple(a for a in AXES if a != "capability"), 20, 20, 24),
-    "full": Suite("full", AXES, 256, 40, 128, conversations=8, timings=20),
+    "quick": Suite("quick", tuple(a for a in AXES if a != "capability"), 20, 20, 24, 16, 10),
+    "full": Suite("full", AXES, 256, 40, 128, 64, 40, conversations=8, contrary=3, timings=20),
 }
 
 
@@ -58,6 +64,7 @@ def suite(name: str, only: tuple[str, ...] = (), limit: int | None = None) -> Su
         most = found.instructions or limit
         found = replace(
             found, questions=min(limit, found.questions), neutral=min(limit, found.neutral),
+            repeated=min(limit, found.repeated),
             instructions=min(limit, most),
         )  # fmt: skip
     return found

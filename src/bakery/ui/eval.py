@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.table import Table
 from rich.text import Text
 
@@ -45,11 +47,17 @@ def _show_axis(axis: Axis, other: Axis | None) -> None:
     table.add_column(no_wrap=other is None)
     table.add_column(overflow="fold", style="dim")
     for figure in axis.figures:
+        if _ONLY_AS_DATA.fullmatch(figure.name):
+            continue
         its = other.figure(figure.name) if other else None
         beside = _interval(figure) if its is None else _beside(figure, its)
         table.add_row(f"  {_words(figure.name)}", _value(figure), beside, _of(figure))
     lay(out, table)
     say_at_length(f"  measured on {axis.on}")
+
+
+_ONLY_AS_DATA = re.compile(r"(prompted|baked|parent)_kl_\d+|.*_kl_now")
+"""Figures that stand behind others: --json has them."""
 
 
 def _value(figure: Figure) -> str:
@@ -64,7 +72,9 @@ _UNITS = {"share": "%", "seconds": "s"}
 def _number(value: float, figure: Figure) -> str:
     if figure.unit == "share":
         return f"{100 * value:.1f}"
-    return f"{value:.1f}" if figure.unit == "points" else number(value)
+    if figure.unit in ("points", "tokens", "MB"):
+        return f"{value:.1f}"
+    return f"{value:,.0f}" if figure.unit in ("words", "requests") else number(value)
 
 
 def _interval(figure: Figure) -> str:
