@@ -72,7 +72,7 @@ def persistence(lab: Lab, subject: Subject, neutral: Sequence[str]) -> Axis:
             kept(f"{side}_kept_{turn}", near[side], near["parent"]) for side in MEASURED[:2]
         ]
         figures += [_kl(f"{side}_kl_{turn}", near[side]) for side in MEASURED]
-        rows.append({"turn": turn, **{side: _mean(near[side]) for side in MEASURED}})
+        rows.append({"turn": turn, **{str(side): _mean(near[side]) for side in MEASURED}})
     on = (
         f"{len(cases)} {subject.on} after neutral turns of {lab.suite.conversations} "
         f"conversations, {sum(len(case.ids) for case in cases)} tokens at each turn"
