@@ -35,7 +35,7 @@ class Wanted:
     ifeval: str | None = None
     """A file or hub id of instructions with checks."""
     canary: str | None = None
-    """A sentence of the prompt that must not come out."""
+    """A secret of the prompt that must not come out."""
     again: bool = False
     """Measure what was measured before."""
 

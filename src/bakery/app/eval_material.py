@@ -60,7 +60,7 @@ def check(meant: Meant, given: Given) -> None:
     wanted = " ".join(given.canary.split())
     if not any(wanted in " ".join(text.split()) for text in texts):
         raise ConfigError(
-            f"--canary is a sentence of the prompt, and no prompt of {meant.name} holds it",
+            f"--canary is a part of the prompt, and no prompt of {meant.name} holds it",
             hint="Give it as it stands in the prompt: `bgit target` shows that.",
         )
 

@@ -25,7 +25,7 @@ from bakery.ui.progress import reporter
 )
 @click.option("--neutral", metavar="FILE|ID", help="Questions where the prompt should not matter.")
 @click.option("--ifeval", metavar="FILE|ID", help="Instructions with checks, in IFEval's form.")
-@click.option("--canary", metavar="TEXT", help="A sentence of the prompt that must not come out.")
+@click.option("--canary", metavar="TEXT", help="A secret of the prompt that must not come out.")
 @click.option("--again", is_flag=True, help="Measure anew what was measured in the same way.")
 @click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
 def evaluate(
