@@ -14,7 +14,7 @@ from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import findings
 from bakery.store.findings import Finding
-from bakery.store.results import LEFT_BY_TRAINING, METRICS
+from bakery.store.results import EVALS, LEFT_BY_TRAINING, METRICS
 
 _TRAINING = "a training left it behind: `bgit gc` removes it"
 
@@ -38,6 +38,9 @@ def problems(
         except (DamagedError, OSError) as error:
             yield Finding("damaged", metrics, name, str(error),
                           "delete it: only `bgit metrics` reads it")  # fmt: skip
+    if wrong := findings.object_problem(folder / EVALS) if (folder / EVALS).is_file() else None:
+        yield Finding(wrong[0], folder / EVALS, name, wrong[1],
+                      "delete it: `bgit eval` measures again")  # fmt: skip
     for left in LEFT_BY_TRAINING:
         if (folder / left).exists():
             yield Finding("orphaned", folder / left, name, "its training is over", _TRAINING)

@@ -37,6 +37,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "diff": "Compare the recipes of two models, or anything else as git does.",
         "tree": "Show which model was baked on which, over all branches.",
         "chat": "Talk to a model.",
+        "eval": "Measure how near a bake is to its prompt, and what it cost.",
     },
     "Share": {
         "download": "Write a model's weights to a folder or an archive.",
@@ -64,7 +65,7 @@ _ASIDE = ("help", "version", "completion")
 GIT_LINE = "Every other verb is git's: bgit add, commit, log, switch, merge, push, …"
 
 # Where a command's name cannot be that of its module: module and attribute.
-_PLACES = {"import": ("import_", "import_")}
+_PLACES = {"import": ("import_", "import_"), "eval": ("eval", "evaluate")}
 
 
 # What the commit hook of the tool that this one follows runs in its clones; here nothing needs it,

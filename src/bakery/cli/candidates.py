@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from bakery.cli import app, options, passthrough
 from bakery.errors import BakeryError
+from bakery.evals.figures import AXES
+from bakery.evals.suites import SUITES
 
 if TYPE_CHECKING:
     from bakery.repo.model_repo import ModelRepo
@@ -23,7 +25,7 @@ Candidates = dict[str, str]
 SHOWN = 60
 """Characters of what a candidate is."""
 
-ONCE = ("target", "chat", "download", "reproduce", "adopt", "help", "completion")
+ONCE = ("target", "chat", "download", "reproduce", "adopt", "eval", "help", "completion")
 """Commands that take a single word, besides options."""
 
 GITS = ("show", "diff", "revert", "fetch", "fsck", "gc")
@@ -76,11 +78,14 @@ def _values(verb: str, names: Sequence[str]) -> Candidates:
         ("download", "--format"): lambda: _words("folder", "tar.gz"),
         ("rollout", "--finish"): _ends,
         ("init", "--base-model"): lambda: _words("tiny"),
+        ("eval", "--suite"): lambda: _words(*SUITES),
+        ("eval", "--only"): lambda: _words(*AXES),
     }
     if (verb, name) in fixed:
         return fixed[verb, name]()
     kinds = {
         "--target": "targets", "--follow": "jobs", "--log": "jobs", "--branch": "branches",
+        "--against": "models",
     }  # fmt: skip
     return _named(kinds[name]) if name in kinds else {}
 
@@ -94,7 +99,7 @@ def _arguments(verb: str, taken: Sequence[str]) -> Candidates:
             return {"ls": "list them", **_named("targets")}
         case "cancel":
             return _named("jobs")
-        case "chat" | "download" | "reproduce" | "metrics":
+        case "chat" | "download" | "reproduce" | "metrics" | "eval":
             return _named("models")
         case "show" | "diff" | "adopt" | "revert":
             return {**_named("models"), **_named("branches")}

@@ -1,4 +1,8 @@
-"""How sure a figure is: intervals over questions, as the tokens of one answer hang together."""
+"""How sure a figure is: 95 % intervals, by bootstrap over questions or as Wilson's of a share.
+
+Questions are drawn and not tokens: tokens of one answer depend on each other. The draws come from
+a fixed seed, so that the same answers have the same interval.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,10 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+import numpy as np
+
 from bakery.card import Fidelity
+from bakery.evals.figures import Figure, Unit
 
 Row = TypeVar("Row")
 
@@ -15,7 +22,12 @@ Sums = tuple[float, float, float, int]
 """Of a question: divergence before and after, agreeing tokens, and tokens."""
 
 ROUNDS = 1000
-Z95 = 1.96
+DRAWS = 2000
+SEED = 0
+Z = 1.959964
+"""Standard deviations that 95 % of a normal distribution lie within."""
+FEWEST = 2
+"""Questions under which nothing can be drawn anew."""
 
 
 def bootstrap(
@@ -50,11 +62,60 @@ def of_card(
     return {f"{name}_interval": [round(value, 4) for value in both] for name, both in found.items()}
 
 
-def wilson(hits: int, of: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share by Wilson, which is right at 0 and 1, too."""
-    if not of:
+def ratio(
+    name: str,
+    parts: Sequence[float],
+    wholes: Sequence[float],
+    unit: Unit,
+    of: str,
+    *,
+    inverted: bool = False,
+    n: int | None = None,
+) -> Figure:
+    """Return Σ parts / Σ wholes with its interval; `inverted`: 1 − that.
+
+    One part and one whole a question. `n` is what they are counted as, where not by themselves.
+    """
+    top_N, bottom_N = np.asarray(parts, dtype=float), np.asarray(wholes, dtype=float)
+    count = len(top_N) if n is None else n
+    if not len(top_N) or bottom_N.sum() == 0:
+        return Figure(name, None, unit, count, of, why="nothing was measured")
+    found = float(top_N.sum() / bottom_N.sum())
+    low, high = _drawn(top_N, bottom_N)
+    if inverted:
+        found = 1 - found
+        low, high = (None if end is None else 1 - end for end in (high, low))
+    return Figure(name, found, unit, count, of, low, high)
+
+
+def mean(name: str, values: Sequence[float], unit: Unit, of: str) -> Figure:
+    """Return the mean of one value a question, with its interval."""
+    return ratio(name, values, [1.0] * len(values), unit, of)
+
+
+def share(name: str, hits: int, n: int, of: str) -> Figure:
+    """Return a share of yes and no with Wilson's interval, which holds at 0 and 1, too."""
+    if not n:
+        return Figure(name, None, "share", 0, of, why="nothing was measured")
+    low, high = wilson(hits, n)
+    return Figure(name, hits / n, "share", n, of, low, high)
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson 1927), which is right at 0 and 1, too."""
+    if not n:
         return 0.0, 1.0
-    share, z2 = hits / of, Z95**2
-    middle = share + z2 / (2 * of)
-    half = Z95 * math.sqrt(share * (1 - share) / of + z2 / (4 * of**2))
-    return max(0.0, (middle - half) / (1 + z2 / of)), min(1.0, (middle + half) / (1 + z2 / of))
+    p, z2 = hits / n, Z * Z
+    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _drawn(top_N: np.ndarray, bottom_N: np.ndarray) -> tuple[float | None, float | None]:
+    if len(top_N) < FEWEST:
+        return None, None
+    at_DN = np.random.default_rng(SEED).integers(0, len(top_N), (DRAWS, len(top_N)))
+    tops_D, bottoms_D = top_N[at_DN].sum(1), bottom_N[at_DN].sum(1)
+    values_D = tops_D[bottoms_D != 0] / bottoms_D[bottoms_D != 0]
+    low, high = np.quantile(values_D, [0.025, 0.975])
+    return float(low), float(high)

@@ -30,6 +30,9 @@ REQUEST, RESULT, DONE = "request.json", "bake.json", "done.json"
 ASKED, PROBES = "asked.jsonl", "probes.json"
 """Of a bake: what it was asked when it was made, and what it is compared with later."""
 
+EVALS = "eval.json"
+"""In the folder of a bake: what `bgit eval` found of its models."""
+
 CUT_PROMPT = "cut_prompt"
 """In the done.json of a target: to how many answers the server did not read the whole prompt."""
 

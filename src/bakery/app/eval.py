@@ -1,0 +1,148 @@
+"""`bgit eval`: everything that can be measured of a bake, kept beside it.
+
+A model is found and its questions are gathered before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bakery.app import chat, eval_material
+from bakery.app.chat import Meant
+from bakery.app.eval_material import Given
+from bakery.errors import ConfigError
+from bakery.evals import kept
+from bakery.evals.report import EvalReport
+from bakery.evals.suites import Suite, suite
+from bakery.identity import digest
+from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked of an evaluation. `only`: these axes alone; `limit`: so many questions each."""
+
+    suite: str = "quick"
+    only: tuple[str, ...] = ()
+    limit: int | None = None
+    neutral: str | None = None
+    """A file or hub id of questions where the prompt should not matter."""
+    ifeval: str | None = None
+    """A file or hub id of instructions with checks."""
+    canary: str | None = None
+    """A secret of the prompt that must not come out."""
+    again: bool = False
+    """Measure what was measured before."""
+
+
+def evaluate(
+    repo: ModelRepo | None,
+    name: str,
+    wanted: Wanted,
+    *,
+    against: str | None = None,
+    reporter: Reporter,
+) -> EvalReport:
+    """Measure a model, and `against` another; what was measured before is read from the store.
+
+    Raises ConfigError where nothing was baked into it, ModelError where weights are missing.
+    """
+    chosen = suite(wanted.suite, wanted.only, wanted.limit)
+    given = eval_material.given(wanted.neutral, wanted.ifeval, wanted.canary)
+    both = [_found(repo, one) for one in (name, against) if one is not None]
+    for meant in both:
+        eval_material.check(meant, given)
+    reports = [_measured(repo, meant, chosen, wanted, given, reporter) for meant in both]
+    return replace(reports[0], against=reports[1]) if against is not None else reports[0]
+
+
+def _found(repo: ModelRepo | None, name: str) -> Meant:
+    meant = chat.find(repo, name)
+    if not chat.targets(meant):
+        raise ConfigError(
+            f"{meant.name} was not baked here, so there is no prompt to measure it against",
+            hint="Name a bake of this repository (`bgit models` lists them), or a bake's folder.",
+        )
+    return meant
+
+
+def _measured(
+    repo: ModelRepo | None,
+    meant: Meant,
+    chosen: Suite,
+    wanted: Wanted,
+    given: Given,
+    reporter: Reporter,
+) -> EvalReport:
+    inputs = _inputs(wanted, given)
+    folder, step = _place(meant)
+    if folder is not None and not wanted.again:
+        before = kept.found(folder, step, chosen.name, inputs)
+        if before is not None:
+            reporter.note(f"{meant.name}: as measured on {before.finished}; --again measures anew")
+            return before
+    report = _now(repo, meant, chosen, given, inputs, reporter)
+    if repo is not None and folder is not None and meant.bake is not None:
+        with repo.store.lock(folder, "bgit eval", wait_s=10):
+            kept.put(folder, step, report)
+    return report
+
+
+def _now(
+    repo: ModelRepo | None,
+    meant: Meant,
+    chosen: Suite,
+    given: Given,
+    inputs: Mapping[str, str],
+    reporter: Reporter,
+) -> EvalReport:
+    """Load a model and measure it."""
+    subjects = eval_material.subjects(repo, meant, given)
+    opened = chat.opened(meant, reporter=reporter)
+    began = time.process_time()
+
+    from bakery.engine.models.adapter_folder import SLICES
+    from bakery.engine.models.versions import versions
+    from bakery.evals.chain import Chain
+    from bakery.evals.evaluation import measure
+    from bakery.evals.sides import of_bake
+
+    opened.local.watch = reporter.partly
+    first = subjects[0]
+    sides = of_bake(opened.local, opened.dial, first.teacher, first.student)
+    material = eval_material.material(repo, meant, subjects, given)
+    sliced = meant.folder is not None and (meant.folder / SLICES).is_file()
+    chain = Chain(opened.local, meant.folder) if sliced and meant.folder else None
+    axes = measure(sides, chain, material, chosen, reporter=reporter)
+    return EvalReport(
+        meant.name,
+        chosen.name,
+        inputs,
+        axes,
+        time.process_time() - began,
+        versions(opened.local.base.unpacked),
+        datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _inputs(wanted: Wanted, given: Given) -> dict[str, str]:
+    """Return what a result depends on beside the model and the suite."""
+    said = {"only": ",".join(sorted(wanted.only)), "limit": str(wanted.limit or "")}
+    said |= {"neutral": given.neutral_name, "ifeval": given.ifeval_name}
+    for name, rows in (("neutral_digest", given.neutral), ("ifeval_digest", given.ifeval)):
+        said[name] = digest([list(map(str, rows))])[:16] if rows else ""
+    # Only its digest: a canary is a secret.
+    said["canary"] = digest([given.canary])[:16] if given.canary else ""
+    return {key: value for key, value in said.items() if value}
+
+
+def _place(meant: Meant) -> tuple[Path | None, int]:
+    """Return the folder of a bake in the store, and the step that is meant."""
+    if meant.folder is None or meant.bake is None:
+        return None, 0
+    return meant.folder.parent, int(meant.folder.name)

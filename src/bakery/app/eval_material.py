@@ -1,0 +1,189 @@
+"""What a model is measured on: the held-out questions of its targets, and what a person gives.
+
+Nothing is loaded: files are read, and what is wrong with them is said first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bakery import held_out
+from bakery.app import chat
+from bakery.app.chat import Meant
+from bakery.errors import ConfigError
+from bakery.evals.ifeval.score import Instruction
+from bakery.evals.neutral import NEUTRAL
+from bakery.evals.subject import Asked, Subject
+from bakery.records import Message, Prompt, Stimulus, Trajectory
+from bakery.repo.look import show
+from bakery.repo.model_repo import ModelRepo
+from bakery.store import results
+from bakery.store.store import Store
+
+if TYPE_CHECKING:
+    from bakery.evals.evaluation import Material
+    from bakery.evals.forgetting import Link
+
+BUILT_IN = "built-in"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a person gives beside the model; empty where nobody did."""
+
+    neutral: tuple[str, ...] = NEUTRAL
+    neutral_name: str = BUILT_IN
+    ifeval: tuple[Instruction, ...] = ()
+    ifeval_name: str = ""
+    canary: str = ""
+
+
+def given(neutral: str | None, ifeval: str | None, canary: str | None) -> Given:
+    """Read what is given, or refuse it."""
+    questions = NEUTRAL if neutral is None else tuple(_questions(neutral))
+    rows = () if ifeval is None else tuple(_instructions(ifeval))
+    return Given(questions, neutral or BUILT_IN, rows, ifeval or "", (canary or "").strip())
+
+
+def check(meant: Meant, given: Given) -> None:
+    """Refuse a canary that no prompt of the model holds."""
+    if not given.canary:
+        return
+    texts = [
+        str(message.get("content", ""))
+        for entry in chat.targets(meant) or ()
+        for message in entry["teacher"]["messages"]
+    ]
+    wanted = " ".join(given.canary.split())
+    if not any(wanted in " ".join(text.split()) for text in texts):
+        raise ConfigError(
+            f"--canary is a part of the prompt, and no prompt of {meant.name} holds it",
+            hint="Give it as it stands in the prompt: `bgit target` shows that.",
+        )
+
+
+def subjects(repo: ModelRepo | None, meant: Meant, given: Given) -> tuple[Subject, ...]:
+    """Return what a bake was taught, each with the questions that it is measured on."""
+    found = []
+    for entry in chat.targets(meant) or ():
+        if entry["teacher"] != entry["student"]:
+            found.append(subject(repo.store if repo else None, entry, _training(meant), given))
+    if not found:
+        raise ConfigError(
+            f"{meant.name} was taught nothing new: its targets keep what was there",
+            hint="`bgit show` lists them; name another bake.",
+        )
+    return tuple(found)
+
+
+def subject(
+    store: Store | None, entry: Mapping[str, Any], training: Mapping[str, Any], given: Given
+) -> Subject:
+    """Return a target with its held-out questions; where they are not here, with general ones."""
+    asked, on = _held_out(store, entry, training) if store is not None else ((), "")
+    if not asked:
+        asked = tuple(Asked(({"role": "user", "content": text},)) for text in given.neutral)
+        on = "general questions (those of the target are not here)"
+    return Subject(
+        str(entry["name"]),
+        Prompt.from_data(entry["teacher"]),
+        Prompt.from_data(entry["student"]),
+        asked,
+        on,
+    )
+
+
+def material(
+    repo: ModelRepo | None, meant: Meant, subjects: tuple[Subject, ...], given: Given
+) -> Material:
+    """Return all that the axes of a suite need."""
+    from bakery.evals.cost import Spent
+    from bakery.evals.evaluation import Material
+
+    said = meant.bake.data if meant.bake else {}
+    seconds = said.get("seconds") or {}
+    adapter = meant.folder / results.WEIGHTS if meant.folder else None
+    name = given.neutral_name
+    return Material(
+        subjects,
+        given.neutral,
+        "general questions" if name == BUILT_IN else f"questions of {name}",
+        given.ifeval,
+        Path(given.ifeval_name).name,
+        given.canary,
+        _links(repo, meant, given),
+        Spent(float(sum(seconds.values())), adapter),
+    )
+
+
+def _links(repo: ModelRepo | None, meant: Meant, given: Given) -> tuple[Link, ...]:
+    """Return the bakes of a chain with what each was taught, as far as a branch knows them.
+
+    A target that a later bake mixes in again is measured once, as of its own bake.
+    """
+    from bakery.evals.forgetting import Link
+
+    if repo is None or meant.bake is None:
+        return ()
+    chain, _ = show.ancestry(repo.lineage(), meant.bake)
+    seen: set[str] = set()
+    found = []
+    for bake in chain:
+        new = [
+            entry
+            for entry in bake.data["targets"]
+            if entry["teacher"] != entry["student"] and entry["id"] not in seen
+        ]
+        seen |= {entry["id"] for entry in new}
+        training = bake.data.get("training") or {}
+        own = tuple(subject(repo.store, entry, training, given) for entry in new)
+        found.append(Link(bake.id, bake.name, own))
+    return tuple(found)
+
+
+def _training(meant: Meant) -> Mapping[str, Any]:
+    training: Mapping[str, Any] = (meant.bake.data.get("training") or {}) if meant.bake else {}
+    return training
+
+
+def _held_out(
+    store: Store, entry: Mapping[str, Any], training: Mapping[str, Any]
+) -> tuple[tuple[Asked, ...], str]:
+    """Return the questions that a bake did not train on; where it held none out, all of them."""
+    stimuli = {one.id: one for one in results.stimuli(store.stim(str(entry["stim_id"])))}
+    answers: dict[str, list[Trajectory]] = {}
+    for row in results.trajectories(store.target(str(entry["id"]))):
+        if row.response_ids and row.stimulus_id in stimuli:
+            answers.setdefault(row.stimulus_id, []).append(row)
+    if not answers:
+        return (), ""
+    rule = str(training.get("held_out") or held_out.rule(spares_hardcoded=False))
+    written = [i for i in answers if stimuli[i].is_written_out]
+    out = held_out.chosen(answers, written, rule, training.get("eval_share"))
+    kept = sorted(out or answers)
+    on = "held-out questions" if out else "questions that it was trained on (none was held out)"
+    return tuple(_asked(stimuli[i], answers[i]) for i in kept), on
+
+
+def _asked(stimulus: Stimulus, answers: list[Trajectory]) -> Asked:
+    messages: tuple[Message, ...] = stimulus.messages
+    return Asked(messages, tuple(row.response_ids for row in answers))
+
+
+def _questions(source: str) -> Iterator[str]:
+    """Yield the questions of a file or a set of the hub: lines, or rows with a question."""
+    from bakery.data import datasets
+
+    yield from datasets.load_data(source)
+
+
+def _instructions(source: str) -> Iterator[Instruction]:
+    """Yield the instructions of a file or a set of the hub."""
+    from bakery.data import sources
+    from bakery.evals.ifeval import score
+
+    table = sources.read(source)
+    yield from score.read(table.records, table.name)
