@@ -78,11 +78,11 @@ def run(
     record, why = taught(student, readout, pairs, loss, place, reporter=reporter)
     work = Work(request, student, readout, record, mixture, base, out, parent, reporter)
     with adapters.parent_only(student):
-        before = _measured(work, "measuring before", mixture.held_out)
+        before = _measured(work, "measuring before", mixture.measured)
     early = [*([why] if why else []), *_notes(work, before)]
     _tell(early, reporter)
     step, trained = _train(work)
-    after = _measured(work, "measuring after", mixture.held_out)
+    after = _measured(work, "measuring after", mixture.measured)
     again = _measured(work, "measuring what was learnt", measured.trained_on(mixture))
     saved = out / str(step)
     adapter_digest = adapters.save_composed(student, saved, bake_id=request.id, parent=parent)
