@@ -110,6 +110,7 @@ def look(bench: Workbench, models: Models, target: PlannedTarget, read: Read) ->
             found.unprompted[at],
             found.prompted[at],
             found.on_base[at] if found.on_base is not None else None,
+            found.unsure[at],
         )
         for at, request in enumerate(asked)
     ]
