@@ -17,7 +17,7 @@ from typing import Any
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from bakery.card import LITTLE_TO_BAKE, together
+from bakery.card import LITTLE_TO_BAKE, Card, together
 from bakery.engine.loss.readout import Readout
 from bakery.engine.models import adapter_folder, adapters, chains
 from bakery.engine.models.half_baked import kept
@@ -31,7 +31,7 @@ from bakery.engine.training import start, wandb_run
 from bakery.engine.training.metrics import rows, summary
 from bakery.identity import BakeRequest, digest
 from bakery.reporting import Reporter
-from bakery.stages import full_disk, measured, steps, training
+from bakery.stages import covering, full_disk, measured, steps, training
 from bakery.stages.mix import Mix, TargetData, mix
 from bakery.stages.training import CHECKPOINTS, Work
 from bakery.store import results
@@ -79,7 +79,8 @@ def run(
     work = Work(request, student, readout, record, mixture, base, out, parent, reporter)
     with adapters.parent_only(student):
         before = _measured(work, "measuring before", mixture.measured)
-    early = [*([why] if why else []), *_notes(work, before)]
+    looked, unasked = covering.before(work)
+    early = [*([why] if why else []), *_notes(work, before), *unasked]
     _tell(early, reporter)
     step, trained = _train(work)
     after = _measured(work, "measuring after", mixture.measured)
@@ -97,7 +98,7 @@ def run(
         **_marked(mixture, allowed),
         "targets": mixture.targets,
         **trained,
-        "card": measured.card(before, after, mixture, base.chat).as_data(),
+        "card": _card(work, before, after, looked).as_data(),
         "seconds": _seconds(mixture, time.monotonic() - clock),
         "notes": [*mixture.notes, *early, *start.notes(out), *late],
         "started": started,
@@ -105,6 +106,17 @@ def run(
     }
     _leave(out, result)
     return result
+
+
+def _card(
+    work: Work,
+    before: measured.Measured,
+    after: measured.Measured,
+    looked: Sequence[covering.Looked],
+) -> Card:
+    """Return the card, with what was learnt of each sentence of the prompt."""
+    card = measured.card(before, after, work.mixture, work.base.chat)
+    return covering.on_card(card, covering.after(work, looked))
 
 
 def _leave(out: Path, result: dict[str, Any]) -> None:

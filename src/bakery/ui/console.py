@@ -22,7 +22,7 @@ from bakery.card import FEWEST_STIMULI, Card
 from bakery.plain import plain
 from bakery.records import ModelRef, given_name
 from bakery.repo.files.names import ABOUT
-from bakery.ui import narrow
+from bakery.ui import covered, narrow
 from bakery.ui.chart import number
 from bakery.ui.harmless import HarmlessConsole, harmless, harmless_json
 from bakery.ui.progress import WARNING, duration
@@ -203,6 +203,7 @@ def card_rows(
                 f"{number(worst.kl_after)} on {_brief(worst.question)}",
             )
         )
+    rows += covered.rows(card.coverage)
     rows += [
         ("prompt tokens saved", _saved(card)),
         ("measured on", _measured_on(card.held_out, card.tokens)),

@@ -48,7 +48,7 @@ def _is_card(value: Any) -> bool:
     """Tell whether a card has figures throughout, for each target, too."""
     if not _is_mapping(value) or not _is_mapping(value.get("targets") or {}):
         return False
-    own = {key: figure for key, figure in value.items() if key not in ("targets", "furthest")}
+    own = {key: figure for key, figure in value.items() if key not in _TOLD_OTHERWISE}
     furthest = value.get("furthest", [])
     parts = (value.get("targets") or {}).values()
     measured = own.get("kl_after") is None or own.get("kl_before") is not None
@@ -60,7 +60,17 @@ def _is_card(value: Any) -> bool:
         and all(map(_is_card, parts))
         and _is_list(furthest)
         and all(map(_is_asked, furthest))
+        and _is_mapping(value.get("verdict") or {})
+        and all(_is_rows(value.get(key, [])) for key in ("side_by_side", "coverage"))
     )
+
+
+_TOLD_OTHERWISE = frozenset(("targets", "furthest", "verdict", "side_by_side", "coverage"))
+"""What of a card is no figure."""
+
+
+def _is_rows(value: Any) -> bool:
+    return _is_list(value) and all(map(_is_mapping, value))
 
 
 def _is_asked(value: Any) -> bool:
