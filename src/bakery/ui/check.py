@@ -56,6 +56,8 @@ def show_check(checked: Checked, *, as_json: bool = False) -> None:
             say(f"warning: {warning}")
         if look.obeys_in_nothing:
             say("A run would stop here: `bgit run --allow teacher` goes on.")
+    for conflict in checked.conflicts:
+        say(f"\nwarning: {conflict.warning}")
     for why in checked.others:
         say(f"\nnot looked at: {why}")
 
