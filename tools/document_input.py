@@ -119,6 +119,8 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
                          "max_tokens": "200"},
     "PersonaQuestions": {"type": "persona", "numq": "40", "max_tokens": "200",
                          "temperature": "1.0", "model": "base"},
+    "FactsQuestions": {"type": "facts", "numq": "40", "model": "base", "temperature": "0.6",
+                       "max_tokens": "200"},
     "SamplingExtras": {"stop": '["\\n\\n"]', "seed": "7", "top_p": "0.95", "top_k": "40"},
     "Bake": {"name": "yoda_bake", "template": "yoda_bake", "model_name": "base",
              "datasets": "[{target: main_target, weight: 0.8}]", "epochs": "2",

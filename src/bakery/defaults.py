@@ -13,7 +13,7 @@ from typing import Protocol
 
 from bakery.errors import ConfigError
 
-LATEST = 2
+LATEST = 3
 """The version that new repositories plan by. It is part of every id: old names keep their meaning.
 """
 
@@ -81,7 +81,9 @@ class Defaults:
     ridge: float | None = None
     """Of first weights that are fitted. None: they are drawn at random."""
     spares_hardcoded: bool = False
-    """Whether what is written out in input.yml is learnt in any case, and not held out."""
+    """Whether what is written out in input.yml is not held out where there is enough else."""
+    learns_hardcoded: bool = False
+    """Whether it never is, and is what is taken of a target first."""
     leaves_out_endless: bool = False
     """Whether answers that run on until they are cut, as few do, are not learnt."""
     drawn_rate: float | None = None
@@ -133,6 +135,7 @@ def defaults_for(base: Base, version: int = LATEST) -> Defaults:
         learning_rate=1e-3 if embedded else _two_digits(FITTED * rate_for(base)),
         warmup="from 1/n",
         spares_hardcoded=True,
+        learns_hardcoded=version > 2,
         leaves_out_endless=True,
         ridge=0.5,
         drawn_rate=first.learning_rate if embedded else rate_for(base),

@@ -1,27 +1,40 @@
 """Which questions are kept from training, to measure on.
 
 Chosen by the id of each: bakes of the same questions keep the same ones. What a person wrote out
-in input.yml has to be learnt in any case; it is kept only where there is too little else.
+in input.yml has to be learnt in any case, unless it says `hold_out: true`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from bakery.identity import short_id
+from bakery.identity import TrainingSettings, short_id
+from bakery.records import Stimulus
 
 AS_SAID, USUAL = "stimuli: ", "10 %, at least 20 where that is at most a fifth"
 SPARING = "stimuli that are not hardcoded: "
-"""How a rule begins, as settings say it: version 1 of the defaults kept hardcoded ones, too."""
+NEVER = "stimuli, hardcoded ones never: "
+"""How a rule begins, as settings say it: version 1 of the defaults kept hardcoded ones, too, and
+version 2 where there was too little else."""
 
 FEWEST_TO_HOLD_OUT = 5
 HELD_OUT_SHARE, FEWEST_HELD_OUT, MOST_SHARE = 0.1, 20, 0.2
 
 
-def rule(*, spares_hardcoded: bool, share: float | None = None) -> str:
+def of(asked: Mapping[str, Stimulus], settings: TrainingSettings) -> set[str]:
+    """Return which of a target's questions are held out, by their ids."""
+    written = {i for i, one in asked.items() if one.is_written_out}
+    wanted = {i for i, one in asked.items() if one.hold_out}
+    return chosen(asked, written, settings.held_out, settings.eval_share, wanted)
+
+
+def rule(
+    *, spares_hardcoded: bool, share: float | None = None, learns_hardcoded: bool = False
+) -> str:
     """Return a rule in the words of the settings; `share` where one was asked for."""
     said = USUAL if share is None else f"{100 * share:g} %"
-    return f"{SPARING if spares_hardcoded else AS_SAID}{said}"
+    begins = NEVER if learns_hardcoded else SPARING if spares_hardcoded else AS_SAID
+    return f"{begins}{said}"
 
 
 def count(stimuli: int, share: float | None) -> int:
@@ -37,15 +50,34 @@ def count(stimuli: int, share: float | None) -> int:
     return max(wanted, FEWEST_HELD_OUT) if stimuli * MOST_SHARE >= FEWEST_HELD_OUT else wanted
 
 
-def chosen(
-    stimuli: Collection[str], hardcoded: Collection[str], rule: str, share: float | None
-) -> set[str]:
-    """Return the ids of the stimuli that are held out.
+def number(stimuli: int, hardcoded: int, asked: int, rule: str, share: float | None) -> int:
+    """Return how many are held out of so many stimuli, those `asked` for among them.
 
-    Hardcoded ones are spared where the rule says so, and half of the others are enough.
+    Where hardcoded ones never are, half of the others is the most, or all where a share is said.
     """
-    wanted = count(len(stimuli), share)
-    others = set(stimuli) - set(hardcoded)
-    spared = rule.startswith(SPARING) and wanted <= len(others) / 2
-    ordered = sorted(others if spared else stimuli, key=lambda i: short_id(["held-out", i]))
-    return set(ordered[:wanted])
+    wanted = max(0, count(stimuli, share) - asked)
+    if rule.startswith(NEVER):
+        others = stimuli - hardcoded - asked
+        wanted = min(wanted, others // 2 if share is None else others - (not hardcoded))
+    return asked + min(max(0, wanted), stimuli - asked)
+
+
+def chosen(
+    stimuli: Collection[str],
+    hardcoded: Collection[str],
+    rule: str,
+    share: float | None,
+    asked: Collection[str] = (),
+) -> set[str]:
+    """Return the ids of the stimuli that are held out, those `asked` for among them.
+
+    Hardcoded ones are spared where the rule says so: always, or where half of the others are
+    enough.
+    """
+    kept = set(asked) & set(stimuli)
+    free = set(stimuli) - kept
+    others = free - set(hardcoded)
+    wanted = number(len(stimuli), len(free) - len(others), len(kept), rule, share) - len(kept)
+    is_spared = rule.startswith(NEVER) or (rule.startswith(SPARING) and wanted <= len(others) / 2)
+    ordered = sorted(others if is_spared else free, key=lambda i: short_id(["held-out", i]))
+    return kept | set(ordered[:wanted])

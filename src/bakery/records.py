@@ -53,7 +53,7 @@ class Stimulus:
 
     `generator` is its `type:` and `source` its place in the list of generators; `writer` is who
     really wrote it, in which `round` of asking. `rollout_with` is `student` where the answer is
-    sampled behind the student prompt.
+    sampled behind the student prompt; `hold_out` where it is to be measured on, not learnt.
     """
 
     id: str
@@ -63,12 +63,16 @@ class Stimulus:
     source: int = 0
     round: int = 0
     rollout_with: str | None = None
+    hold_out: bool | None = None
 
     @property
     def is_written_out(self) -> bool:
-        """Whether it stands in input.yml itself."""
-        return self.generator == "hardcoded"
+        """Whether input.yml wants it learnt in any case: it stands there, or in the prompt."""
+        return self.generator in WRITTEN_OUT
 
+
+WRITTEN_OUT = frozenset({"hardcoded", "facts"})
+"""The types of generators whose questions are what the prompt is for: learnt in any case."""
 
 ASK_A_MODEL = frozenset({"oneshot_qs", "custom"})
 """The types of generators whose questions a language model writes."""
@@ -264,6 +268,7 @@ _WHOLE: Mapping[str, Callable[[Any], bool]] = {
     "str | None": lambda value: value is None or isinstance(value, str),
     "int": lambda value: isinstance(value, int),
     "int | None": lambda value: value is None or isinstance(value, int),
+    "bool | None": lambda value: value is None or isinstance(value, bool),
     "tuple[int, ...]": _is_token_ids,
     "tuple[Message, ...]": _are_messages,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import datasets
 import pyarrow
@@ -14,10 +14,10 @@ from pyarrow import parquet
 
 from bakery.backends.base import Reply, Wish
 from bakery.errors import BakeryError
-from bakery.generators import persona
+from bakery.generators import facts, persona
 from bakery.generators.base import normal
 from bakery.identity import StimRequest
-from bakery.records import Stimulus, read_rows, user_text
+from bakery.records import Prompt, Stimulus, read_rows, user_text
 from bakery.reporting import Quiet
 from bakery.schema.generators import PERSONA_QUESTIONS
 from bakery.stages import stim
@@ -321,6 +321,58 @@ def test_only_questions_that_ask_for_it_are_answered_behind_the_student(drawn: D
     first, second = (drawn.folder / results.STIMULI).read_text().splitlines()
     assert "rollout_with" not in first
     assert json.loads(second)["rollout_with"] == "student"
+
+
+def test_only_questions_that_are_to_be_held_out_say_so(drawn: Drawn) -> None:
+    drawn(
+        {"type": "hardcoded", "questions": ["a?"]},
+        {"type": "hardcoded", "questions": ["b?"], "hold_out": True},
+    )
+    assert [row.hold_out for row in drawn.rows()] == [None, True]
+    assert "hold_out" not in (drawn.folder / results.STIMULI).read_text().splitlines()[0]
+
+
+FACTS = {"type": "facts", "per_statement": 8, "seed": 42}
+SHOP = Prompt(({"role": "system", "content": "Your name is Pedal. A helmet costs 30 coins."},))
+
+
+def test_each_statement_of_a_prompt_is_asked_for(drawn: Drawn) -> None:
+    request = StimRequest(SHOP, (FACTS,), {})
+    stim.run(request, drawn.folder, open_writer=_nobody, reporter=Quiet())
+    rows = results.stimuli(drawn.folder)
+    texts = [user_text(row.messages) for row in rows]
+    assert texts[:2] == ["What is your name?", "Who are you?"]
+    assert {"How much does a helmet cost?", "What costs 30 coins?"} <= set(texts)
+    assert len(texts) == facts.count(SHOP, FACTS)
+    assert {row.writer for row in rows} == {"bakery"}
+    assert all(row.is_written_out for row in rows)
+    assert [row.round for row in rows] == sorted(row.round for row in rows)
+
+
+def test_a_model_is_asked_about_each_statement_and_rules_stand_in(tmp_path: Path) -> None:
+    class Writer:
+        name, speaks_as_user, longest_list, voice = "writer", False, None, None
+        asked: ClassVar[list[str]] = []
+
+        def write(self, wish: Wish) -> list[Reply]:
+            self.asked.append(wish.instruction)
+            said = (
+                "1. Is a helmet dear?\n2. What is it for?" if "helmet" in wish.instruction else ""
+            )
+            return [Reply(said, finished=True)]
+
+    request = StimRequest(SHOP, ({**FACTS, "model": "base", "per_statement": 3},), {})
+    stim.run(request, tmp_path, open_writer=lambda _: (Writer(), None), reporter=Quiet())
+    found = [(user_text(row.messages), row.writer) for row in results.stimuli(tmp_path)]
+    assert found == [
+        ("What is your name?", "bakery"),
+        ("Who are you?", "bakery"),
+        ("Who is Pedal?", "bakery"),
+        ("Is a helmet dear?", "writer"),
+        ("What is it for?", "writer"),
+    ]
+    assert len(Writer.asked) == 2
+    assert "Your name is Pedal." in Writer.asked[0]
 
 
 @pytest.mark.parametrize("name", ["q.json", "q.jsonl"])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bakery import held_out
 from bakery.card import Card, Fidelity, together
 from bakery.defaults import times_for
 from bakery.engine.text.views import Pair
@@ -277,3 +278,32 @@ def test_the_one_answer_in_ten_that_does_not_end_is_left_out(answered: Callable[
     # What a person asks for may be long.
     assert learnt(answered(1, on_and_on, tokens=20, generator="hardcoded")) == 12
     assert learnt(answered(1, "aye, " * 12, tokens=40, generator="hardcoded")) == 11
+
+
+def test_what_is_written_out_is_learnt_and_measured_where_nothing_is_held_out(bench: Bench) -> None:
+    never = held_out.rule(spares_hardcoded=True, learns_hardcoded=True)
+    targets = (SHOUT, NOTHING, 40, 1.0), (WISE, NOTHING, 40, 1.0)
+    made, counts = mixed(bench, *targets, held_out=never)
+    assert counts == [40, 40]
+    assert made.held_out == []
+    assert sorted(p.key for p in made.measured) == sorted(p.key for p in made.train)
+    assert sum("measured on what is learnt" in note for note in made.notes) == 2
+
+
+def test_what_is_to_be_held_out_is_by_no_target_learnt(bench: Bench) -> None:
+    request, data = prepared(bench, [(SHOUT, NOTHING, 6, 1.0), (WISE, NOTHING, 6, 1.0)])
+    rows = data[0].stim_dir / results.STIMULI
+    lines = [json.loads(line) for line in rows.read_text().splitlines()]
+    lines[0]["hold_out"] = True
+    rows.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = data[0].stim_dir / results.DONE
+    said = json.loads(done.read_text()) | {"digest": file_digest(rows)}
+    done.write_text(json.dumps(said))
+    base = bench.base()
+    settings = replace(
+        request.training,
+        held_out=held_out.rule(spares_hardcoded=True, learns_hardcoded=True),
+    )
+    made = mix(data, base.chat, settings, context=base.context)
+    assert {question(pair) for pair in made.held_out} == {lines[0]["id"]}
+    assert lines[0]["id"] not in {question(pair) for pair in made.train}

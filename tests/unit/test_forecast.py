@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from bakery.app.check import Checked
 from bakery.cli.check import check
 from bakery.cli.status import status as status_command
-from bakery.errors import BakeryError
+from bakery.errors import BakeryError, ConfigError
 from bakery.repo.look.check import forecast
 from bakery.repo.look.progress import stages
 from bakery.repo.look.status import status
@@ -73,6 +73,42 @@ def test_a_bake_says_on_how_many_questions_it_is_measured(repo, capsys):
         (line,) = [row for row in capsys.readouterr().out.splitlines() if "measured on" in row]
         assert line.removeprefix("measured on").strip() == said
     assert forecast(repo, planned(repo, SEVERAL)).bake.held_out is None
+
+
+KEPT = """\
+PROMPT:
+  teacher:
+    messages: [{role: system, content: Your name is Pedal. A helmet costs 30 coins.}]
+TARGET:
+  name: shop
+  generators:
+    - {type: hardcoded, questions: [Who?]}
+    - {type: hardcoded, questions: [Why?, Where?], hold_out: true}
+    - {type: facts}
+    - {type: persona, numq: 60}
+BAKE:
+  name: shop
+"""
+
+
+def test_what_is_held_out_is_listed_as_far_as_it_is_known(repo, capsys):
+    plan = planned(repo, KEPT)
+    found = forecast(repo, plan, counts={(plan.targets[0].name, 2): 15})
+    assert (found.targets[0].questions, found.bake.held_out) == (78, 8)
+    assert found.bake.kept == ("Why?", "Where?")
+    assert found.targets[0].generators[2].writer == "the prompt, by rules"
+    show_check(Checked("input.yml", found))
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[lines.index("Why?") + 1] == "Where?"
+
+
+def test_a_target_whose_questions_are_all_held_out_is_refused(repo):
+    learnt = "{type: hardcoded, questions: [Who?]}", "{type: facts}", "{type: persona, numq: 60}"
+    text = KEPT
+    for generator in learnt:
+        text = text.replace(f"    - {generator}\n", "")
+    with pytest.raises(ConfigError, match="all its questions are held out"):
+        planned(repo, text)
 
 
 def test_every_target_says_what_it_asks_and_in_which_shares(repo):

@@ -55,6 +55,41 @@ def test_what_a_person_should_know_is_warned_of(found: Look, words: list[str]) -
         assert "example turns in the prompt" in warning
 
 
+GARBLED = "I can answer small questions, silence holds. In theycert 10 to 18, user"
+SURE, LOST = (0.02, 0.3), (0.02, 0.9)
+
+
+def unsure(*each: tuple[float, float], prompted: str = GARBLED) -> Look:
+    """Return a look at answers that are as unsure as is said, without the prompt and with it."""
+    return Look("main", "base", tuple(Answers("q?", PLAIN, prompted, None, u) for u in each), 2.0)
+
+
+@pytest.mark.parametrize(
+    ("found", "lost", "stops"),
+    [
+        (unsure(LOST, LOST, LOST), 3, True),
+        (unsure(LOST, LOST, SURE), 2, True),
+        (unsure(LOST, SURE, SURE), 1, False),
+        (unsure(SURE, SURE, SURE), 0, False),
+        (unsure((0.4, 0.9), (0.4, 0.9), (0.4, 0.9)), 0, False),  # a model that is never sure
+        (unsure((0.4, 1.3), (0.4, 1.3), (0.4, 1.3)), 3, True),
+        (unsure(LOST, LOST, LOST, prompted=PLAIN), 0, False),  # the prompt does not change them
+    ],
+)
+def test_words_that_the_model_is_lost_in_stop_a_run(found: Look, lost: int, stops: bool) -> None:
+    assert len(found.lost) == lost
+    assert found.obeys_in_nothing is stops
+    assert ("is lost in (0.9" in " ".join(found.warnings)) is (
+        lost > 1 and found.lost[0].unsure == LOST
+    )
+
+
+def test_a_look_is_read_as_it_was_written(tmp_path: Path) -> None:
+    for one in (unsure(LOST, SURE), seen((PLAIN, ARR))):
+        look.write(tmp_path, one)
+        assert look.read(tmp_path) == one
+
+
 @pytest.mark.parametrize(
     ("found", "stops"),
     [

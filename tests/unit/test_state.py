@@ -47,8 +47,8 @@ def test_windows_line_ends_read_the_same():
         (TEXT.replace("owner = ann", "owner ="), "cannot be part of a model's name"),
         (TEXT.replace("owner = ann", "owner = a/../b"), "cannot be part of a model's name"),
         ("", "REPO is missing"),
-        (DEFAULTS.format(0), r"\.bread: there are no defaults of version 0, only 1 to 2"),
-        (DEFAULTS.format(99), r"\.bread: there are no defaults of version 99, only 1 to 2"),
+        (DEFAULTS.format(0), r"\.bread: there are no defaults of version 0, only 1 to 3"),
+        (DEFAULTS.format(99), r"\.bread: there are no defaults of version 99, only 1 to 3"),
         (DEFAULTS.format("two"), "is not a number"),
     ],
 )

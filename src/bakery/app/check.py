@@ -24,6 +24,7 @@ from bakery.settings import prefix
 from bakery.store import results
 
 if TYPE_CHECKING:
+    from bakery.evals.conflict import Conflict
     from bakery.repo.plan.planned import Plan
     from bakery.stages.look import Look
 
@@ -44,6 +45,8 @@ class Checked:
     """Three answers of each target's parent. None: nobody looked."""
     others: tuple[str, ...] = ()
     """Where that was not done, and why."""
+    conflicts: tuple[Conflict, ...] = ()
+    """Earlier targets of the mix that contradict the new prompt."""
 
     def as_data(self) -> dict[str, Any]:
         """Return what `bgit check --json` prints."""
@@ -57,6 +60,7 @@ class Checked:
         }
         if self.looks is not None:
             data["looks"] = [plain(look.as_data()) for look in self.looks]
+            data["conflicts"] = [plain(one.as_data()) for one in self.conflicts]
         return data
 
 
@@ -79,8 +83,8 @@ def check(repo: ModelRepo, file: Path | None = None, *, sample: Reporter | None 
         return Checked(source, None, CheckError(error.message, hint=error.hint))
     if sample is None:
         return Checked(source, found)
-    looks, others = run.looked_at(repo, plan, sample)
-    return Checked(source, found, None, tuple(looks), tuple(others))
+    looks, others, conflicts = run.looked_at(repo, plan, sample)
+    return Checked(source, found, None, tuple(looks), tuple(others), tuple(conflicts))
 
 
 def dry_run(repo: ModelRepo, stages: Sequence[str]) -> Checked:
@@ -96,12 +100,22 @@ def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
     for one in asked:
         one.refuse()
     real = {(one.target.name, one.source): one.writer for one in asked}
-    found = forecast(repo, plan, run.machine(plan), real)
+    found = forecast(repo, plan, run.machine(plan), real, dict(_counted(plan)))
     said = dict.fromkeys(text for one in asked for text in one.warnings())
     unnamed = run.unnamed_end(plan.head.base) if plan.targets else None
     large = map(beyond, plan.targets)
     warnings = (*found.warnings, *said, *filter(None, (*large, unnamed)))
     return replace(found, warnings=warnings, targets=tuple(_with_own_prompt(found, plan)))
+
+
+def _counted(plan: Plan) -> Iterator[tuple[tuple[str, int], int]]:
+    """Yield about how many questions each generator writes that takes the prompt apart."""
+    from bakery.generators import facts
+
+    for target in plan.targets:
+        for at, generator in enumerate(target.stim.generators):
+            if generator["type"] == "facts":
+                yield (target.name, at), facts.count(target.stim.teacher, generator)
 
 
 def _check_answering(repo: ModelRepo, plan: Plan, models: Models) -> None:

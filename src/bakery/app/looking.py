@@ -110,6 +110,7 @@ def look(bench: Workbench, models: Models, target: PlannedTarget, read: Read) ->
             found.unprompted[at],
             found.prompted[at],
             found.on_base[at] if found.on_base is not None else None,
+            found.unsure[at],
         )
         for at, request in enumerate(asked)
     ]
@@ -137,13 +138,14 @@ def questions(bench: Workbench, request: StimRequest, read: Read) -> list[tuple[
 
 def _written(request: StimRequest, read: Read) -> Iterator[str]:
     """Yield what is asked of a target without any model's help, before anything has run."""
-    from bakery.generators import dataset, hardcoded, persona
+    from bakery.generators import dataset, facts, hardcoded, persona
     from bakery.generators.base import Task
 
     ways: dict[str, Any] = {
         "hardcoded": hardcoded.write,
         "from_dataset": dataset.write,
         "persona": persona.write,
+        "facts": facts.write,
     }
     for kind, write in ways.items():
         for generator in request.generators:
@@ -159,6 +161,8 @@ def _written(request: StimRequest, read: Read) -> Iterator[str]:
 
 def _is_far(generator: Any, request: StimRequest) -> bool:
     """Tell whether questions have to come over a network."""
+    if generator["type"] == "facts":
+        return "model" in generator
     return "dataset" in generator and generator["dataset"] not in request.files
 
 

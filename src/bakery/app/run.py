@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import looking, writers
+from bakery.app import conflicts, looking, writers
 from bakery.app.gates import WAIVERS as WAIVERS
 from bakery.app.making import Making
 from bakery.app.opening import Models
@@ -24,6 +24,7 @@ from bakery.repo.plan.planned import Plan
 from bakery.reporting import Reporter
 
 if TYPE_CHECKING:
+    from bakery.evals.conflict import Conflict
     from bakery.stages.look import Look
 
 STAGES = ("stim", "rollout", "bake")
@@ -41,6 +42,8 @@ class RunReport:
     result: dict[str, Any] | None = None
     looks: tuple[Look, ...] = ()
     """What was seen of targets that were yet to be answered."""
+    conflicts: tuple[Conflict, ...] = ()
+    """Earlier targets of the mix that contradict the new prompt."""
     is_current: bool = False
     """Whether the model is the current one now."""
 
@@ -63,6 +66,7 @@ class RunReport:
             "bake_id": plan.bake.id if plan.bake else None,
             "warnings": plan.warnings,
             "looks": [look.as_data() for look in self.looks],
+            "conflicts": [one.as_data() for one in self.conflicts],
             "stimuli": self.stimuli,
             "trajectories": self.trajectories,
             "model": self.model,
@@ -184,13 +188,17 @@ def _leads_to(repo: ModelRepo, model: ModelRef) -> bool:
     return link is not None
 
 
-def looked_at(repo: ModelRepo, plan: Plan, reporter: Reporter) -> tuple[list[Look], list[str]]:
+def looked_at(
+    repo: ModelRepo, plan: Plan, reporter: Reporter
+) -> tuple[list[Look], list[str], list[Conflict]]:
     """Return three answers of each target's parent, and a sentence for each that has none.
 
-    Nothing is kept of it, so it may be a plan of a file that is being written.
+    And what of the mix contradicts the new prompts. Nothing is kept of it, so it may be a plan of
+    a file that is being written.
     """
     bench = InRepository(repo)
-    return looking.all_of(bench, Making(bench, plan, reporter).models, plan)
+    models = Making(bench, plan, reporter).models
+    return *looking.all_of(bench, models, plan), conflicts.all_of(bench, models, plan)
 
 
 def planned(repo: ModelRepo, stages: Sequence[str]) -> Plan:
@@ -243,7 +251,10 @@ def make(
     """
     making = Making(bench, plan, reporter, wait=wait, holder=holder, allow=allow, models=models)
     making.check(stages)
-    looks = []
+    looks, contradicting = [], []
+    if "bake" in stages:
+        contradicting = conflicts.before_training(bench, making.models, plan, reporter)
+        making.models.take_off()
     if "rollout" in stages:
         looks = looking.before_answers(bench, making.models, plan, allow, reporter)
     stimuli = making.stim() if "stim" in stages else None
@@ -252,7 +263,8 @@ def make(
         return RunReport(plan, stimuli, trajectories, looks=tuple(looks))
     result = making.bake(force=force)
     model = plan.model_ref(result["step"])
-    return RunReport(plan, stimuli, trajectories, model, None, result, tuple(looks))
+    seen = tuple(looks), tuple(contradicting)
+    return RunReport(plan, stimuli, trajectories, model, None, result, *seen)
 
 
 def _check_configured(plan: Plan, stages: Sequence[str]) -> None:

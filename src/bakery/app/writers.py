@@ -101,7 +101,8 @@ def asked_for(models: Models, store: Store, plan: Plan) -> list[Asked]:
         folder = store.stim(target.stim.id)
         for source, generator in enumerate(target.stim.generators):
             model = generator.get("model")
-            if generator["type"] not in ASK_A_MODEL or not models.is_hosted(model):
+            asks = generator["type"] in {*ASK_A_MODEL, "facts"} and model is not None
+            if not asks or not models.is_hosted(model):
                 continue
             rows = results.stimuli(folder)
             found.append(

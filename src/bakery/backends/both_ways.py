@@ -18,7 +18,7 @@ from bakery.engine.loss.readout import Readout
 from bakery.engine.sampling.sampling import Captured, Sample, SampleRequest
 from bakery.engine.sampling.speaker import Speaker
 from bakery.engine.teacher.scoring import in_order
-from bakery.engine.text.views import Pair, pair_up
+from bakery.engine.text.views import Pair, View, pair_up
 from bakery.identity import SamplingSettings
 from bakery.records import Prompt
 
@@ -32,6 +32,9 @@ class BothWays:
     on_base: list[str] | None
     moved: float
     """Mean KL(prompted ‖ unprompted) over the tokens of the prompted answers, in nats."""
+    unsure: list[tuple[float, float]]
+    """How unsure it was of each answer, unprompted and prompted: mean entropy of its tokens, in
+    nats; 0 where it said nothing."""
 
 
 def ask(
@@ -62,7 +65,34 @@ def ask(
         if one.ids
     ]
     texts = [[_text(local, one) for one in side] for side in (without, behind)]
-    return BothWays(texts[0], texts[1], on_base, _moved(local, pairs, readout, seen))
+    unsure = [
+        (
+            _unsure(local, readout, seen, views[at], found[at]),
+            _unsure(local, readout, seen, views[at + len(requests)], found[at + len(requests)]),
+        )
+        for at in range(len(requests))
+    ]
+    return BothWays(texts[0], texts[1], on_base, _moved(local, pairs, readout, seen), unsure)
+
+
+@torch.no_grad()
+def _unsure(
+    local: LocalModel,
+    readout: Readout,
+    seen: Captured | None,
+    asked: tuple[str, tuple[int, ...]],
+    said: Sample,
+) -> float:
+    """Return the mean entropy of what could have been said at each token of an answer."""
+    if not said.ids:
+        return 0.0
+    key, prefix = asked
+    view = View((*prefix, *said.ids), ((len(prefix), len(prefix) + len(said.ids)),))
+    features = seen.features(key, view.predicting) if seen else None
+    if features is None:
+        features = in_order(local.model, readout, [view])
+    log_p_NV = readout.logits(features).float().log_softmax(-1)
+    return float(-(log_p_NV.exp() * log_p_NV).sum(-1).mean())
 
 
 def _moved(

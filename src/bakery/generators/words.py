@@ -60,7 +60,8 @@ def is_broken(answer: str) -> bool:
     """Tell whether an answer is not one: empty, in a loop, or less than half letters."""
     signs = [sign for sign in answer if not sign.isspace()]
     letters = sum(sign.isalpha() or sign.isdigit() for sign in signs)
-    return loops(answer) or 2 * letters < max(1, len(signs))
+    is_text = 2 * letters >= max(1, len(signs)) and "\ufffd" not in answer
+    return loops(answer) or not is_text
 
 
 @lru_cache(maxsize=4096)

@@ -28,7 +28,20 @@ Conditioned = Annotated[
     bool,
     Field(description="Its questions are answered behind the student prompt, not the teacher's."),
 ]
+Fallback = Annotated[
+    bool,
+    Field(
+        description="Whether the base writes in the place of a hosted `model` that cannot be "
+        "asked here. `false` makes that an error. Not part of the id."
+    ),
+]
 MaxTokens = Annotated[Count | None, Field(description="Most tokens of one reply of the writer.")]
+
+
+HoldOut = Annotated[
+    bool,
+    Field(description="Its questions are measured on, and not learnt."),
+]
 
 
 class _Fixed(Section):
@@ -62,13 +75,7 @@ class _Asked(Section):
     ] = None
     max_tokens: MaxTokens = None
     rollout_with_conditioned: Conditioned = False
-    fallback: Annotated[
-        bool,
-        Field(
-            description="Whether the base writes in the place of a hosted `model` that cannot be "
-            "asked here. `false` makes that an error. Not part of the id."
-        ),
-    ] = True
+    fallback: Fallback = True
 
 
 class OneshotQuestions(_Asked):
@@ -112,6 +119,7 @@ class HardcodedQuestions(_Fixed):
         tuple[Annotated[str, Field(min_length=1)], ...],
         Field(min_length=1, description="The questions, as they are asked."),
     ]
+    hold_out: HoldOut = False
     numq: Annotated[Count | None, Field(description="Must be their number.")] = None
 
     @model_validator(mode="after")
@@ -193,8 +201,42 @@ class PersonaQuestions(_Fixed):
         return numq
 
 
+class FactsQuestions(Section):
+    """Questions that each statement of the teacher prompt answers: by rules, or by a model."""
+
+    type: Annotated[Literal["facts"], Field(description="The prompt is taken apart.")]
+    per_statement: Annotated[
+        Count, Field(description="Most questions for each statement; rules have up to ten.")
+    ] = 8
+    numq: Annotated[Count | None, Field(description="Most of all. None: as they come.")] = None
+    seed: Annotated[Seed, Field(description="Another number, other things unsaid.")] = 42
+    model: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="Who writes, as for `oneshot_qs`. None: rules for English, no model.",
+        ),
+    ] = None
+    temperature: Temperature = None
+    max_tokens: MaxTokens = None
+    rollout_with_conditioned: Conditioned = False
+    hold_out: HoldOut = False
+    fallback: Fallback = True
+
+    def remarks(self) -> Iterator[tuple[Path, str]]:
+        """Name what would only matter to a model that writes."""
+        for key in ("max_tokens", "temperature"):
+            if self.model is None and getattr(self, key) is not None:
+                yield (key,), f"`{key}` changes nothing here: rules write these questions"
+
+
 Generator = Annotated[
-    OneshotQuestions | HardcodedQuestions | DatasetQuestions | PersonaQuestions | CustomQuestions,
+    OneshotQuestions
+    | HardcodedQuestions
+    | DatasetQuestions
+    | PersonaQuestions
+    | FactsQuestions
+    | CustomQuestions,
     Field(discriminator="type"),
 ]
 

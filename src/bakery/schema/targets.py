@@ -150,6 +150,12 @@ class Target(Section):
         return extras
 
     @model_validator(mode="after")
+    def _learns_something(self) -> Target:
+        if all(getattr(generator, "hold_out", False) for generator in self.generators):
+            raise ValueError("all its questions are held out: nothing would be learnt")
+        return self
+
+    @model_validator(mode="after")
     def _one_name_each(self) -> Target:
         for former, now in (("u", "teacher_prompt"), ("v", "student_prompt")):
             old, new = getattr(self, former), getattr(self, now)

@@ -31,7 +31,7 @@ from bakery.engine.training import start, wandb_run
 from bakery.engine.training.metrics import rows, summary
 from bakery.identity import BakeRequest, digest
 from bakery.reporting import Reporter
-from bakery.stages import answers, full_disk, measured, steps, training
+from bakery.stages import answers, covering, full_disk, measured, steps, training
 from bakery.stages.mix import Mix, TargetData, mix
 from bakery.stages.training import CHECKPOINTS, Work
 from bakery.store import results
@@ -78,15 +78,16 @@ def run(
     record, why = taught(student, readout, pairs, loss, place, reporter=reporter)
     work = Work(request, student, readout, record, mixture, base, out, parent, reporter)
     with adapters.parent_only(student):
-        before = _measured(work, "measuring before", mixture.held_out)
-    early = [*([why] if why else []), *_notes(work, before)]
+        before = _measured(work, "measuring before", mixture.measured)
+    looked, unasked = covering.before(work)
+    early = [*([why] if why else []), *_notes(work, before), *unasked]
     _tell(early, reporter)
     step, trained = _train(work)
-    after = _measured(work, "measuring after", mixture.held_out)
+    after = _measured(work, "measuring after", mixture.measured)
     again = _measured(work, "measuring what was learnt", measured.trained_on(mixture))
     saved = out / str(step)
     adapter_digest = adapters.save_composed(student, saved, bake_id=request.id, parent=parent)
-    card = answers.judged(work, before, after)
+    card = covering.on_card(answers.judged(work, before, after), covering.after(work, looked))
     on_the_way = _measured_on_the_way(out / METRICS)
     late = [*_better_before(on_the_way, after), *measured.notes(after | again, mixture)]
     _tell(late, reporter)

@@ -28,6 +28,10 @@ MOST_TOKENS = 32
 NOTHING, LITTLE = 0.001, 0.35
 """Nats per token of the prompted answers. Example turns moved SmolLM2-135M by 1 to 4, a system
 sentence that it hardly followed by 0.07 to 0.24 (docs/log.md)."""
+UNSURE, TIMES = 0.5, 3
+"""Nats per token of a prompted answer, and how often those of the unprompted ones, from which the
+words are no longer the model's own. Prompts that `tiny` follows leave it at 0.4 at most, those that
+it cannot read put it to 0.65 and more (docs/log.md)."""
 MANY = 2
 """Of the three answers: so many make a warning."""
 WIDTH, LINES = 78, 3
@@ -43,6 +47,8 @@ class Answers:
     unprompted: str
     prompted: str
     on_base: str | None = None
+    unsure: tuple[float, float] | None = None
+    """Without the prompt and with it: nats per token. None: nobody looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +67,30 @@ class Look:
 
     @property
     def obeys_in_nothing(self) -> bool:
-        """Whether the prompt moves no answer at all, or makes all of them fall apart.
+        """Whether the prompt moves no answer at all, or makes them fall apart.
 
-        A model that falls apart without the prompt, too, is warned of only: it is not the prompt.
+        All of them, or most into words that the model is lost in. Where it does so without the
+        prompt, too, it is warned of only.
         """
         same = all(one.prompted == one.unprompted for one in self.asked)
-        broken = all(
-            is_broken(one.prompted) and not is_broken(one.unprompted) for one in self.asked
-        )
-        return broken or (same and self.moved < NOTHING)
+        broken = [is_broken(one.prompted) and not is_broken(one.unprompted) for one in self.asked]
+        lost = [one in self.lost and not is_broken(one.unprompted) for one in self.asked]
+        apart = sum(one or other for one, other in zip(broken, lost, strict=True))
+        most = any(lost) and 2 * apart > len(self.asked)
+        return all(broken) or most or (same and self.moved < NOTHING)
+
+    @property
+    def lost(self) -> list[Answers]:
+        """The prompted answers that the model is far more unsure of than of its own."""
+        known = [one.unsure for one in self.asked if one.unsure is not None]
+        if not known:
+            return []
+        least = max(UNSURE, TIMES * sum(own for own, _ in known) / len(known))
+        return [
+            one
+            for one in self.asked
+            if one.unsure is not None and one.unsure[1] >= least and one.prompted != one.unprompted
+        ]
 
     def text(self) -> str:
         """Return the answers one above the other, in lines of at most `WIDTH` signs."""
@@ -98,10 +119,15 @@ def read(folder: Path) -> Look | None:
     """Return the look that was taken for a target; None: there was none, or it is damaged."""
     try:
         data = json_file.load_object(folder / SEEN)
-        asked = tuple(Answers(**one) for one in data["asked"])
+        asked = tuple(_answers(one) for one in data["asked"])
         return Look(str(data["target"]), str(data["parent"]), asked, float(data["moved"]))
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def _answers(data: dict[str, Any]) -> Answers:
+    unsure = data.pop("unsure", None)
+    return Answers(**data, unsure=None if unsure is None else (float(unsure[0]), float(unsure[1])))
 
 
 def _warnings(look: Look) -> Iterator[str]:
@@ -116,6 +142,14 @@ def _warnings(look: Look) -> Iterator[str]:
         yield (
             f"{broken} of {len(look.asked)} prompted answers of {look.parent} loop or are no text, "
             f"and that is what would be learnt: a shorter prompt, {HELPS}"
+        )
+    lost = [one for one in look.lost if not is_broken(one.prompted)]
+    if len(lost) >= MANY:
+        nats = [one.unsure[1] for one in lost if one.unsure is not None]
+        yield (
+            f"{len(lost)} of {len(look.asked)} prompted answers are words that {look.parent} is "
+            f"lost in ({min(nats):.2g} to {max(nats):.2g} nats per token), and that is what would "
+            f"be learnt: a shorter prompt, {HELPS}"
         )
     held = sum(_holds_against(one) for one in look.asked)
     if held >= MANY:

@@ -58,7 +58,7 @@ def card(before: Measured, after: Measured, mixture: Mix, chat: Chat) -> Card:
     left, is_of_template = _left(mixture, chat)
     targets = mixture.targets if len(mixture.targets) > 1 else ()
     return replace(
-        _card(before, after, mixture.train, is_cut=bool(mixture.cut)),
+        _card(before, after, mixture, mixture.train, is_cut=bool(mixture.cut)),
         prompt_tokens_left=left,
         left_by_template=is_of_template,
         furthest=_furthest(before, after, mixture),
@@ -67,6 +67,7 @@ def card(before: Measured, after: Measured, mixture: Mix, chat: Chat) -> Card:
                 _card(
                     _own(before, target["id"]),
                     _own(after, target["id"]),
+                    mixture,
                     of_target(mixture.train, target["id"]),
                     is_cut=target["id"] in mixture.cut,
                 ),
@@ -118,11 +119,14 @@ def _brief(stimulus: Stimulus) -> str:
     return f"{' '.join(user_text(stimulus.messages).split()):.60}"
 
 
-def _card(before: Measured, after: Measured, trained: Sequence[Pair], *, is_cut: bool) -> Card:
+def _card(
+    before: Measured, after: Measured, mixture: Mix, trained: Sequence[Pair], *, is_cut: bool
+) -> Card:
     """Return a card; where the prompt `is_cut`, nobody knows what is saved of it."""
+    held = len(after.keys() & {question_of(pair) for pair in mixture.held_out})
     both = together(list(before.values())), together(list(after.values()))
     saved = fmean(len(pair.teacher.ids) - len(pair.student.ids) for pair in trained)
-    return replace(Card.made(*both, len(after), 0.0 if is_cut else saved), cut_prompt=is_cut)
+    return replace(Card.made(*both, held, 0.0 if is_cut else saved), cut_prompt=is_cut)
 
 
 def _left(mixture: Mix, chat: Chat) -> tuple[float, bool]:

@@ -18,7 +18,6 @@ from bakery.defaults import times_for
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair, pair_up
 from bakery.errors import ModelError, StageError
-from bakery.generators.words import loops
 from bakery.identity import (
     SamplingSettings,
     TargetShare,
@@ -27,6 +26,7 @@ from bakery.identity import (
 )
 from bakery.records import Stimulus, Trajectory
 from bakery.stages import look, rollout
+from bakery.stages.endless import endless_of
 from bakery.store import results
 
 
@@ -55,6 +55,13 @@ class Mix:
     """How the answers of each target were sampled, by its id; empty where no more are."""
     cut: frozenset[str] = frozenset()
     """The ids of targets with answers of a server that did not read the whole prompt."""
+    instead: tuple[Pair, ...] = ()
+    """What is learnt of targets of which nothing is held out: measured in its place."""
+
+    @property
+    def measured(self) -> list[Pair]:
+        """What the card is of."""
+        return [*self.held_out, *self.instead]
 
 
 @dataclass(slots=True)
@@ -76,6 +83,10 @@ class _Part:
     @property
     def name(self) -> str:
         return self.target.share.name
+
+    def writes(self, pair: Pair) -> bool:
+        """Tell whether input.yml writes the question of a pair out."""
+        return self.stimuli[question_of(pair)].is_written_out
 
     @property
     def is_anchor(self) -> bool:
@@ -112,7 +123,7 @@ def mix(data: Sequence[TargetData], chat: Chat, settings: TrainingSettings, *, c
     limit = limit_of(settings, context)
     described = [_described(target) for target in data]
     parts = [_part(target, chat, settings, limit) for target in data]
-    _keep_apart(parts)
+    _keep_apart(parts, settings)
     for said, part in zip(described, parts, strict=True):
         if part.is_anchor:
             said["anchor"] = True
@@ -127,7 +138,19 @@ def mix(data: Sequence[TargetData], chat: Chat, settings: TrainingSettings, *, c
     sampling = {target.share.id: rollout.sampled_as(target.target_dir) for target in again}
     answered = {t.share.id: results.whole(t.target_dir / results.DONE) for t in data}
     cut = frozenset(name for name, done in answered.items() if done.get(results.CUT_PROMPT))
-    return Mix(chosen, learnt, held, asked, described, notes, sampling, cut)
+    instead = tuple(_instead(parts, chosen, settings))
+    return Mix(chosen, learnt, held, asked, described, notes, sampling, cut, instead)
+
+
+def _instead(
+    parts: Sequence[_Part], chosen: Sequence[Pair], settings: TrainingSettings
+) -> Iterator[Pair]:
+    """Yield an answer to each question of a target whose questions are all learnt, by its rule."""
+    if settings.eval_share == 0 or not settings.held_out.startswith(held_out.NEVER):
+        return
+    for part in parts:
+        own = of_target(chosen, part.target.share.id) if not part.held else ()
+        yield from {question_of(pair): pair for pair in reversed(own)}.values()
 
 
 def _made_up(described: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -158,8 +181,15 @@ def question_of(pair: Pair) -> str:
     return pair.key.rpartition("/")[0]
 
 
-def _keep_apart(parts: Sequence[_Part]) -> None:
-    """Have no target train on what another holds out."""
+def _keep_apart(parts: Sequence[_Part], settings: TrainingSettings) -> None:
+    """Have no target train on what another holds out.
+
+    What input.yml writes out in one of them is learnt there, and then measured in none.
+    """
+    if settings.held_out.startswith(held_out.NEVER):
+        wanted = {_stimulus(pair) for part in parts for pair in part.train if part.writes(pair)}
+        for part in parts:
+            part.held = [p for p in part.held if _stimulus(p) not in wanted or part.writes(p)]
     held = {_stimulus(pair) for part in parts for pair in part.held}
     for part in parts:
         kept = [pair for pair in part.train if _stimulus(pair) not in held]
@@ -169,41 +199,15 @@ def _keep_apart(parts: Sequence[_Part]) -> None:
 def _part(target: TargetData, chat: Chat, settings: TrainingSettings, limit: Limit) -> _Part:
     asked = {s.id: s for s in results.stimuli(target.stim_dir)}
     pairs, empty, cut = _pairs(target, chat, asked)
-    endless = _endless(cut, asked, len(pairs)) if settings.leaves_out_endless else set()
+    endless = endless_of(cut, asked, len(pairs)) if settings.leaves_out_endless else set()
     pairs = [pair for pair in pairs if pair.key not in endless]
     long = [length(pair) for pair in pairs if length(pair) > limit.tokens]
     pairs = [pair for pair in pairs if length(pair) <= limit.tokens]
-    known = {_stimulus(pair) for pair in pairs}
-    written = {i for i in known if asked[i].is_written_out}
-    out = held_out.chosen(known, written, settings.held_out, settings.eval_share)
+    out = held_out.of({_stimulus(pair): asked[_stimulus(pair)] for pair in pairs}, settings)
     train = [pair for pair in pairs if _stimulus(pair) not in out]
     held = [pair for pair in pairs if _stimulus(pair) in out]
     stimuli = {question_of(pair): asked[_stimulus(pair)] for pair in pairs}
     return _Part(target, train, held, stimuli, empty, long, len(endless))
-
-
-FEWEST_OF_LOOP = 32
-"""Tokens of an answer that is long enough to tell that it goes round in circles."""
-
-
-def _endless(
-    cut: Mapping[str, Trajectory], asked: Mapping[str, Stimulus], answers: int
-) -> set[str]:
-    """Return which of the answers that were cut teach running on, by their keys.
-
-    Those that go round in circles. Where nine of ten answers end before, the others, too: those of
-    a weak model are no answers, and would be most of what is learnt, token by token. What is asked
-    in input.yml is kept: it may want a long answer.
-    """
-    looping = {
-        key
-        for key, row in cut.items()
-        if len(row.response_ids) >= FEWEST_OF_LOOP and loops(row.text)
-    }
-    if len(cut) <= rollout.MANY_CUT * answers:
-        return looping | {k for k, row in cut.items() if not asked[row.stimulus_id].is_written_out}
-    # More than half: it is how this model speaks.
-    return looping if 2 * len(looping) <= answers else set()
 
 
 def length(pair: Pair) -> int:
@@ -276,6 +280,8 @@ def _by_weight(parts: Sequence[_Part], settings: TrainingSettings, limit: Limit)
             )
         seed = settings.order_seed
         drawn = sorted(part.train, key=lambda p: short_id(["mix", seed, p.key]))
+        if settings.held_out.startswith(held_out.NEVER):
+            drawn.sort(key=part.writes, reverse=True)
         chosen += sorted(drawn[:count], key=lambda p: p.key)
     return chosen
 
@@ -329,6 +335,9 @@ def _notes(parts: Sequence[_Part], settings: TrainingSettings, limit: Limit) -> 
     yield from _answered_twice(parts)
     if settings.eval_share == 0:
         yield "nothing is held out (train_eval_split): the card can say nothing"
+    for part in parts if settings.held_out.startswith(held_out.NEVER) else ():
+        if not part.held and settings.eval_share != 0:
+            yield f"{part.name}: nothing is held out, so it is measured on what is learnt"
 
 
 MUCH = 0.1

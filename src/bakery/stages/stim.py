@@ -15,7 +15,7 @@ from typing import Any
 
 from bakery import json_file
 from bakery.errors import StageError
-from bakery.generators import dataset, hardcoded, oneshot, persona, writing
+from bakery.generators import dataset, facts, hardcoded, oneshot, persona, writing
 from bakery.generators.base import ACCEPTED, Generator, OpenWriter, Round, Task, normal
 from bakery.identity import StimRequest, file_digest, short_id
 from bakery.records import (
@@ -37,6 +37,7 @@ GENERATORS: dict[str, Generator] = {
     "hardcoded": hardcoded.write,
     "from_dataset": dataset.write,
     "persona": persona.write,
+    "facts": facts.write,
 }
 
 SECOND = 2
@@ -323,6 +324,7 @@ def _write(out: Path, source: int, request: StimRequest, round_: Round) -> int:
                if again and (r.source, r.round) == (source, number)]  # fmt: skip
     known = _known(written)
     behind = "student" if generator.get("rollout_with_conditioned") else None
+    is_kept = generator.get("hold_out")
     rows = []
     for text in round_.questions:
         if normal(text) in known:
@@ -330,7 +332,9 @@ def _write(out: Path, source: int, request: StimRequest, round_: Round) -> int:
         messages = ({"role": "user", "content": text},)
         kind = generator["type"]
         rows.append(
-            Stimulus(short_id(messages), messages, kind, round_.writer, source, number, behind)
+            Stimulus(
+                short_id(messages), messages, kind, round_.writer, source, number, behind, is_kept
+            )
         )
     append_rows(out / results.STIMULI, rows)
     return len(rows)

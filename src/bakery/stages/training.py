@@ -282,7 +282,7 @@ def watch(
     phase: str | None = None,
 ) -> None:
     """Have every step logged, measured and kept as it was asked for."""
-    held_out = work.mixture.held_out
+    held_out = work.mixture.measured
 
     def measure() -> float | None:
         with evaluating(work.student):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -54,6 +56,8 @@ def show_check(checked: Checked, *, as_json: bool = False) -> None:
             say(f"warning: {warning}")
         if look.obeys_in_nothing:
             say("A run would stop here: `bgit run --allow teacher` goes on.")
+    for conflict in checked.conflicts:
+        say(f"\nwarning: {conflict.warning}")
     for why in checked.others:
         say(f"\nnot looked at: {why}")
 
@@ -100,7 +104,20 @@ def _bake(bake: BakeForecast, sign: str) -> Table:
     if bake.held_out is not None:
         few = f": fewer than {FEWEST_STIMULI}, so no percentages" * (bake.held_out < FEWEST_STIMULI)
         table.add_row("measured on", f"{_many(bake.held_out, 'held-out question')}{few}")
+        for text in _few(bake.kept):
+            table.add_row("", Text(text, style="dim"))
     return table
+
+
+SHOWN, ROOM = 5, 60
+"""Held-out questions that are shown, and the signs that each may take."""
+
+
+def _few(questions: Sequence[str]) -> list[str]:
+    """Return the first of some questions, each as a line."""
+    lines = [textwrap.shorten(question, ROOM, placeholder=" …") for question in questions[:SHOWN]]
+    left = len(questions) - len(lines)
+    return [*lines, f"and {left} more: --json names all"] if left else lines
 
 
 def _cost(cost: Cost) -> Table:

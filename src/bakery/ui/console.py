@@ -22,7 +22,7 @@ from bakery.card import FEWEST_STIMULI, Card
 from bakery.plain import plain
 from bakery.records import ModelRef, given_name
 from bakery.repo.files.names import ABOUT
-from bakery.ui import narrow, verdict
+from bakery.ui import covered, narrow, verdict
 from bakery.ui.chart import number
 from bakery.ui.harmless import HarmlessConsole, harmless, harmless_json
 from bakery.ui.progress import WARNING, duration
@@ -208,8 +208,12 @@ def card_rows(
             rows.append((label, f"{100 * share:.1f} {unit}{between}"))
     for worst in card.furthest[:1]:
         rows.append(
-            ("furthest held-out one", f"{number(worst.kl_after)} on {_brief(worst.question)}")
+            (
+                "furthest held-out one" if card.held_out else "furthest",
+                f"{number(worst.kl_after)} on {_brief(worst.question)}",
+            )
         )
+    rows += covered.rows(card.coverage)
     rows += [
         ("prompt tokens saved", _saved(card)),
         ("measured on", _measured_on(card.held_out, card.tokens)),
@@ -245,6 +249,8 @@ def _of_target(card: Card, arrow_sign: str) -> str:
         said = f"{word}an anchor: drifted by {after}"
     if card.gap_closed is not None:
         said += f", gap closed {100 * card.gap_closed:.1f} %"
+    if not card.held_out:
+        return f"{said}, on what was learnt"
     return f"{said}, on {card.held_out} question{'s' if card.held_out != 1 else ''}"
 
 
@@ -255,6 +261,8 @@ def _brief(question: str) -> str:
 
 
 def _measured_on(held_out: int, tokens: int) -> str:
+    if tokens and not held_out:
+        return f"what was learnt, {tokens} tokens: nothing is held out"
     return f"{held_out} held-out question{'s' if held_out != 1 else ''}" + (
         f", {tokens} tokens" if tokens else ""
     )

@@ -11,11 +11,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from bakery import held_out
 from bakery.defaults import times_for
 from bakery.identity import BakeRequest
-from bakery.records import Prompt, questions_of
-from bakery.repo.look import estimates, progress
+from bakery.records import WRITTEN_OUT, Prompt, questions_of
+from bakery.repo.look import estimates, kept, progress
 from bakery.repo.look.estimates import Machine
 from bakery.repo.look.forecasts import (
     BakeForecast,
@@ -39,6 +38,8 @@ States = Mapping[tuple[str, str], StageStatus]
 
 Writers = Mapping[tuple[str, int], Writer]
 """Who writes for the generators that ask another, by their target's name and their place."""
+Numbers = Mapping[tuple[str, int], int]
+"""How many questions a generator writes, by its target's name and its place."""
 
 
 def forecast(
@@ -46,8 +47,11 @@ def forecast(
     plan: Plan,
     machine: Machine | None = None,
     writers: Writers = MappingProxyType({}),
+    counts: Numbers = MappingProxyType({}),
 ) -> Forecast:
     """Return what a plan would make and take. `writers` are those that are not of this machine.
+
+    `counts` are how many questions generators write that do not say it themselves.
 
     Where nothing was measured yet, times go by `machine`, and memory always does; None: it is not
     known.
@@ -56,7 +60,7 @@ def forecast(
     found = progress.stages(repo.store, plan, jobs)
     states: States = {(stage.stage, stage.name): stage for stage in found}
     rates = Rates.measured(repo.store)
-    targets = tuple(_target(t, plan, states, writers) for t in plan.targets)
+    targets = tuple(_target(t, plan, states, writers, counts) for t in plan.targets)
     bake = _bake(plan, targets, repo.store, states) if plan.bake else None
     head, cost = plan.head, _cost(targets, bake, plan.bake, rates)
     if machine is not None:
@@ -86,12 +90,16 @@ def _missing(store: Store, plan: Plan) -> Iterator[str]:
             yield f"the answers of {share.name} are not in this clone's store: `bgit import DIR`"
 
 
-def _target(target: PlannedTarget, plan: Plan, states: States, writers: Writers) -> TargetForecast:
+def _target(
+    target: PlannedTarget, plan: Plan, states: States, writers: Writers, counts: Numbers
+) -> TargetForecast:
     generators = target.stim.generators
-    wanted = [questions_of(generator) for generator in generators]
+    wanted = [
+        counts.get((target.name, at), questions_of(generator))
+        for at, generator in enumerate(generators)
+    ]
     stim, rollout = states["stim", target.name], states["rollout", target.name]
-    counts = [count for count in wanted if count is not None]
-    total = sum(counts) if len(counts) == len(wanted) else None
+    total = _sum_or_none(wanted)
     questions = stim.done if stim.state == "complete" else total
     sampling = target.rollout.sampling
     each = sampling.num_traj_per_stimulus
@@ -128,6 +136,8 @@ def _writer(generator: Mapping[str, Any], plan: Plan, stim: StageStatus) -> Writ
             return Writer("input.yml")
         case "persona":
             return Writer("the set of personas")
+        case "facts" if "model" not in generator:
+            return Writer("the prompt, by rules")
         case "from_dataset":
             return Writer(str(generator["dataset"]))
         case _:
@@ -157,10 +167,10 @@ def _bake(
     assert plan.bake_name is not None
     training, shares = plan.bake.training, plan.bake.shares
     whole = sum(share.weight for share in shares)
-    counts = {t.name: (t.questions, t.answers) for t in targets}
-    mixed = [(s.weight, counts.get(s.name) or _counts_of(store, s.id)) for s in shares]
+    mixed = kept.counts(store, plan, targets, training)
+    weights = [share.weight / whole for share in shares]
     state = states["bake", plan.bake_name]
-    pairs = _pairs(mixed, training.total_trajectories, training.eval_share)
+    pairs = _pairs(mixed, weights, training.total_trajectories)
     if pairs is not None:
         written = min(pairs, sum(map(_written_out, targets)))
         pairs += written * (times_for(written, pairs - written, training.hardcoded_times) - 1)
@@ -174,9 +184,10 @@ def _bake(
         steps = training.epochs * math.ceil(pairs / batch) + own
     return BakeForecast(
         name=plan.bake_name,
-        mix=tuple((share.name, share.weight / whole) for share in shares),
+        mix=tuple(zip((share.name for share in shares), weights, strict=True)),
         pairs=pairs,
-        held_out=_held_out([asked for _, (asked, _) in mixed], training.eval_share),
+        held_out=_sum_or_none([one.kept for one in mixed]),
+        kept=tuple(text for one in mixed for text in one.named),
         epochs=training.epochs,
         steps=steps,
         global_batch=batch,
@@ -190,42 +201,26 @@ def _bake(
     )
 
 
-Counts = tuple[int | None, int | None]
-"""Questions and answers of a target. None: not known yet."""
-
-
-def _pairs(
-    mixed: Sequence[tuple[float, Counts]], most: int | None, eval_share: float | None
-) -> int | None:
+def _pairs(mixed: Sequence[kept.Counts], weights: Sequence[float], most: int | None) -> int | None:
     """Return about how many answers an epoch has: as many as the scarcest target allows."""
-    whole = sum(weight for weight, _ in mixed)
-    allowed: list[float] = []
-    for weight, (questions, answers) in mixed:
-        if not questions or answers is None:
-            return None
-        learnt = 1 - held_out.count(questions, eval_share) / questions
-        allowed.append(answers * learnt * whole / weight)
-    pairs = min(allowed)
+    learnt = [one.learnt for one in mixed]
+    known = [count for count in learnt if count is not None]
+    if len(known) < len(learnt):
+        return None
+    pairs = min(count / weight for count, weight in zip(known, weights, strict=True))
     return max(1, round(min(pairs, most) if most else pairs))
 
 
 def _written_out(target: TargetForecast) -> int:
     """Return about how many answers there are to questions that input.yml writes out."""
-    counts = [w.wanted or 0 for w in target.generators if w.type == "hardcoded"]
+    counts = [w.wanted or 0 for w in target.generators if w.type in WRITTEN_OUT]
     return sum(counts) * target.per_question
 
 
-def _held_out(questions: Sequence[int | None], eval_share: float | None) -> int | None:
-    """Return about how many questions are held out of all targets; None: not known yet."""
-    known = [asked for asked in questions if asked is not None]
-    if len(known) < len(questions):
-        return None
-    return sum(held_out.count(asked, eval_share) for asked in known)
-
-
-def _counts_of(store: Store, target_id: str) -> Counts:
-    done = results.seen(store.target(target_id) / results.DONE) or {}
-    return done.get("stimuli"), done.get("count")
+def _sum_or_none(counts: Sequence[int | None]) -> int | None:
+    """Return a sum; None where a part of it is not known yet."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def _cost(

@@ -67,6 +67,8 @@ class BakeForecast:
     """About how many answers are learnt in an epoch."""
     held_out: int | None
     """About how many questions the bake is measured on."""
+    kept: tuple[str, ...]
+    """Those of them that are known by now."""
     epochs: int
     steps: int | None
     global_batch: int | None

@@ -88,7 +88,11 @@ def training_settings(bake: schema.Bake, defaults: Defaults) -> TrainingSettings
         save_every_epochs=_every(entry.save_every_n_epochs for entry in kept),
     )
     share = data.train_eval_split[1] if data.train_eval_split is not None else None
-    rule = held_out.rule(spares_hardcoded=defaults.spares_hardcoded, share=share)
+    rule = held_out.rule(
+        spares_hardcoded=defaults.spares_hardcoded,
+        learns_hardcoded=defaults.learns_hardcoded,
+        share=share,
+    )
     return replace(settings, eval_share=share, held_out=rule)
 
 

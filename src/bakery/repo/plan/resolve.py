@@ -67,9 +67,11 @@ def _generator_data(generator: schema.Generator, head: Head, defaults: Defaults)
     writer = head.models.get(data.get("model", ""))
     if data.get("fallback"):
         del data["fallback"]
-    if not data["rollout_with_conditioned"]:
-        del data["rollout_with_conditioned"]
-    if generator.type in ("hardcoded", "from_dataset", "persona"):
+    for key in ("rollout_with_conditioned", "hold_out"):
+        if not data.get(key):
+            data.pop(key, None)
+    by_rules = generator.type == "facts" and generator.model is None
+    if by_rules or generator.type in ("hardcoded", "from_dataset", "persona"):
         for key in ("max_tokens", "temperature", "model"):
             data.pop(key, None)
     else:

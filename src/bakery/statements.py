@@ -1,0 +1,145 @@
+"""A prompt taken apart into what it says: sentences, items of lists, example turns.
+
+By its signs alone, so that it is the same everywhere. What is left of a prompt without one of
+them is a prompt again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bakery.records import Message, Prompt
+
+EXAMPLE = "example: "
+"""How the text of example turns begins."""
+
+_BULLET = re.compile(r"[ \t]*(?:[-*•+]|\d{1,3}[.)]|#{1,6})[ \t]+")
+_ENDS = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s+[\"'“‘(\[]?[^\Wa-z_]|\s*$)|[。！？]+[」』”]*")
+"""Where a sentence ends: a capital or a digit comes next, or nothing."""
+_SHORT = re.compile(
+    r"(?:^|[\s(])(?:Mr|Mrs|Ms|Dr|Prof|St|No|Nr|vs|etc|approx|e\.g|i\.e|[A-Z])\.$", re.I
+)
+_WRAPPED = 60
+"""Signs of a line from which on the next one goes on with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One thing that a prompt says: where it stands, and its text on one line."""
+
+    text: str
+    first: int
+    """The message that it begins in."""
+    last: int
+    """The one that it ends in: another one for example turns, which go together."""
+    start: int = 0
+    stop: int | None = None
+    """Of the message's text, the signs it takes. None: it is the whole message, or all of them."""
+
+
+def statements(prompt: Prompt) -> list[Statement]:
+    """Return what a prompt says, in its order; what is said twice is there twice."""
+    found: list[Statement] = []
+    at = 0
+    while at < len(prompt.messages):
+        message = prompt.messages[at]
+        if message.get("role") == "user":
+            last = _end_of_exchange(prompt.messages, at)
+            said = " / ".join(_line(_text(m)) for m in prompt.messages[at : last + 1])
+            found.append(Statement(EXAMPLE + said, at, last))
+            at = last + 1
+            continue
+        text = _text(message)
+        found += [Statement(_line(text[a:b]), at, at, a, b) for a, b in _spans(text)]
+        at += 1
+    return [one for one in found if one.text]
+
+
+def without(prompt: Prompt, statement: Statement) -> Prompt:
+    """Return a prompt that says all but one statement."""
+    messages = list(prompt.messages)
+    if statement.stop is None:
+        del messages[statement.first : statement.last + 1]
+        return Prompt(tuple(messages), prompt.tools)
+    message = messages[statement.first]
+    left = _cut(_text(message), statement.start, statement.stop)
+    if left:
+        messages[statement.first] = {**message, "content": left}
+    else:
+        del messages[statement.first]
+    return Prompt(tuple(messages), prompt.tools)
+
+
+def _text(message: Message) -> str:
+    content = message.get("content")
+    return content if isinstance(content, str) else ""
+
+
+def _line(text: str) -> str:
+    return " ".join(_BULLET.sub("", text, count=1).split())
+
+
+def _end_of_exchange(messages: tuple[Message, ...], at: int) -> int:
+    """Return the last message of what one user turn begins: the turns up to the next one."""
+    last = at
+    while last + 1 < len(messages) and messages[last + 1].get("role") in ("assistant", "tool"):
+        last += 1
+    return last
+
+
+def _spans(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the signs that each sentence takes; headings, which only name what follows, do not."""
+    for start, stop in _blocks(text):
+        is_item = _BULLET.match(text, start)
+        if not is_item and _BULLET.match(text, stop) and text[start:stop].strip()[-1].isalnum():
+            continue  # the heading of a list
+        at = start
+        for match in _ENDS.finditer(text, start, stop):
+            said = text[at : match.end()]
+            if match.start() < at or _SHORT.search(said) or said.count('"') % 2:
+                continue
+            yield from _said(text, at, match.end())
+            at = match.end()
+        yield from _said(text, at, stop)
+
+
+def _said(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    said = text[start:stop]
+    if not any(sign.isalnum() for sign in _BULLET.sub("", said, count=1)):
+        return
+    is_heading = said.rstrip().endswith(":") or said.lstrip().startswith("#")
+    if not is_heading:
+        yield start + len(said) - len(said.lstrip()), start + len(said.rstrip())
+
+
+def _blocks(text: str) -> Iterator[tuple[int, int]]:
+    """Yield runs of lines that belong together: a list's item, or a paragraph that is wrapped."""
+    begun: int | None = None
+    at, before = 0, ""
+    for line in text.splitlines(keepends=True):
+        goes_on = (
+            begun is not None
+            and line.strip()
+            and not _BULLET.match(line)
+            and (len(before) >= _WRAPPED or line.strip()[0].islower())
+            and not before.endswith(":")
+        )
+        if not goes_on:
+            if begun is not None:
+                yield begun, at
+            begun = at if line.strip() else None
+        before, at = line.strip(), at + len(line)
+    if begun is not None:
+        yield begun, at
+
+
+def _cut(text: str, start: int, stop: int) -> str:
+    """Return a text without some of its signs, and without the line that they leave empty."""
+    head, tail = text[:start], text[stop:]
+    line = head.rpartition("\n")[2]
+    if not _BULLET.sub("", line, count=1).strip() and (not tail or tail.lstrip(" \t")[:1] in "\n"):
+        return (head[: len(head) - len(line)] + tail.lstrip(" \t")[1:]).strip()
+    tail = tail.lstrip(" ")
+    return (head.rstrip(" ") + " " * bool(line.strip() and tail[:1] != "\n") + tail).strip()
