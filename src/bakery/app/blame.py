@@ -1,0 +1,191 @@
+"""Which bake of a chain moves an answer: each is left out of the weights in turn.
+
+What is left is what the others do together, exactly: no other model is trained. It is not what
+would have come of a chain without that bake, as the later ones were trained on top of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bakery.app import chat
+from bakery.errors import ConfigError
+from bakery.plain import plain
+from bakery.records import Message, Prompt
+from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Reporter
+
+if TYPE_CHECKING:
+    from bakery.engine.models.strength import Dial
+    from bakery.evals.moved import Heard, Moved
+    from bakery.evals.sides import Said
+
+MOST_TOKENS = 64
+"""Of an answer, where nobody says how long."""
+
+NOTHING = 0.001
+"""Nats per token: who moves an answer by less does not move it."""
+
+AT_ONCE = 8
+"""Questions whose answers are kept as what the head read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """One answer where a bake, or all of them, is left out."""
+
+    bake: str
+    answer: str
+    is_cut: bool
+    kl: float
+    """KL(as baked ‖ without), in nats: the mean over the tokens of the answer as baked."""
+    worst: float
+    """The same at the token where it is most."""
+    is_same: bool
+    """Whether the answer is the same, token for token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """One question: the answer, and what it would be without each bake, the oldest first."""
+
+    question: str
+    answer: str
+    is_cut: bool
+    tokens: int
+    without: tuple[Without, ...]
+    without_all: Without
+    """What the base says."""
+
+    @property
+    def by(self) -> Without | None:
+        """The bake that moves it most; None: no single one moves it."""
+        most = max(self.without, key=lambda row: row.kl)
+        return most if most.kl >= NOTHING else None
+
+    @property
+    def is_of_base(self) -> bool:
+        """Whether all bakes together move it as little as none."""
+        return self.without_all.kl < NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """What was asked, and which bake of the model is behind the answers."""
+
+    model: str
+    bakes: tuple[str, ...]
+    traced: tuple[Traced, ...]
+
+    @property
+    def moved(self) -> dict[str, float]:
+        """By how much each bake moves the answers, in nats per token: the mean of the questions."""
+        count = len(self.traced)
+        found = dict.fromkeys(self.bakes, 0.0)
+        for one in self.traced:
+            for row in one.without:
+                found[row.bake] += row.kl / count
+        return found
+
+    @property
+    def culprit(self) -> str | None:
+        """The bake that moves the answers most; None: no single one moves them."""
+        bake, kl = max(self.moved.items(), key=lambda item: item[1])
+        return bake if kl >= NOTHING else None
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit blame --weights --json` prints."""
+        rows = [{**plain(one), "culprit": one.by.bake if one.by else None} for one in self.traced]
+        return {
+            "schema": 1,
+            "model": self.model,
+            "culprit": self.culprit,
+            "moved": self.moved,
+            "questions": rows,
+        }
+
+
+def blame(
+    repo: ModelRepo | None,
+    model: str,
+    questions: Sequence[str],
+    *,
+    system: str | None = None,
+    max_tokens: int | None = None,
+    reporter: Reporter,
+) -> Blame:
+    """Ask a model with all of its bakes, and without each.
+
+    Raises ConfigError where it carries none, or is not of bakes that are told apart.
+    """
+    meant = chat.find(repo, model)
+    found = chat.opened(meant, reporter=reporter)
+    names = bakes_of(repo, meant, found.dial)
+    prompt = Prompt(({"role": "system", "content": system},)) if system else Prompt()
+    rows = [(prompt, asked(text)) for text in questions]
+    traced: list[Traced] = []
+    for start in range(0, len(rows), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        looked = _Look(found, names, max_tokens or MOST_TOKENS, reporter)
+        traced += looked.at(questions[part], rows[part])
+    return Blame(meant.name, tuple(names.values()), tuple(traced))
+
+
+def asked(text: str) -> tuple[Message, ...]:
+    """Return a question as a conversation begins with it."""
+    return ({"role": "user", "content": text},)
+
+
+def bakes_of(repo: ModelRepo | None, meant: chat.Meant, dial: Dial | None) -> dict[str, str]:
+    """Return the bakes that a model is made of, oldest first: ids, and what they are called."""
+    if dial is None or not dial.bakes:
+        what = "carries no bake" if dial is None else "does not say whose its ranks are"
+        raise ConfigError(
+            f"{meant.name} {what}, so there is none to leave out",
+            hint="Name a model that was baked here: `bgit models` lists them.",
+        )
+    known = repo.lineage().bakes if repo else {}
+    return {one: known[one].name if one in known else one for one in dial.bakes}
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A model in memory, whose bakes are left out one after the other."""
+
+    model: chat.Opened
+    names: dict[str, str]
+    max_tokens: int
+    reporter: Reporter
+
+    def at(self, questions: Sequence[str], rows: Any) -> Iterator[Traced]:
+        """Yield what became of each question."""
+        from bakery.engine.models.strength import AS_BAKED, AS_BASE, Strength
+        from bakery.evals import moved
+
+        dial, local = self.model.dial, self.model.local
+        assert dial is not None
+        ways = [(name, Strength(without=frozenset({one}))) for one, name in self.names.items()]
+        prefixes = moved.read(local, rows, self.max_tokens)
+        dial.turn(AS_BAKED)
+        heard = moved.hear(local, prefixes, self.max_tokens)
+        found: list[list[Without]] = []
+        for name, strength in [*ways, (self.model.local.base.id.name, AS_BASE)]:
+            self.reporter.progress("leaving out", len(found), len(ways) + 1, name)
+            dial.turn(strength)
+            said = moved.answers(local, prefixes, self.max_tokens)
+            found.append(_rows(name, heard, said, moved.moved(local, heard)))
+        dial.turn(AS_BAKED)
+        self.reporter.progress("leaving out", len(found), len(ways) + 1)
+        for at, (question, said_) in enumerate(zip(questions, heard.said, strict=True)):
+            *without, base = [rows[at] for rows in found]
+            count = len(said_.ids)
+            yield Traced(question, said_.text, said_.is_cut, count, tuple(without), base)
+
+
+def _rows(bake: str, heard: Heard, said: Sequence[Said], found: Sequence[Moved]) -> list[Without]:
+    return [
+        Without(bake, now.text, now.is_cut, by.kl, by.worst, now.ids == before.ids)
+        for before, now, by in zip(heard.said, said, found, strict=True)
+    ]
