@@ -1,13 +1,16 @@
 """Which bake of a chain moves an answer: each is left out of the weights in turn.
 
 What is left is what the others do together, exactly: no other model is trained. It is not what
-would have come of a chain without that bake, as the later ones were trained on top of it.
+would have come of a chain without that bake, as the later ones were trained on top of it, and may
+lean on a bake that taught something else. So the chain as it grew is looked at, too: who taught an
+answer brought the chain nearer to it when it came, and takes it away when it goes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from bakery.app import chat
@@ -19,7 +22,7 @@ from bakery.reporting import Reporter
 
 if TYPE_CHECKING:
     from bakery.engine.models.strength import Dial
-    from bakery.evals.moved import Heard, Moved
+    from bakery.evals.moved import Moved
     from bakery.evals.sides import Said
 
 MOST_TOKENS = 64
@@ -34,17 +37,27 @@ AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class Without:
-    """One answer where a bake, or all of them, is left out."""
+    """One answer where a bake, or all of them, is left out.
+
+    The divergence is KL(as baked ‖ without), in nats, over the tokens of the answer as baked.
+    """
 
     bake: str
     answer: str
     is_cut: bool
     kl: float
-    """KL(as baked ‖ without), in nats: the mean over the tokens of the answer as baked."""
+    """The mean over the tokens."""
     worst: float
-    """The same at the token where it is most."""
+    """At the token where it is most."""
+    brought: float
+    """By how much the chain, as it grew, came nearer to the answer with this bake."""
     is_same: bool
     """Whether the answer is the same, token for token."""
+
+    @property
+    def share(self) -> float:
+        """What of the answer is this bake's: of what it took to come, and what it takes to go."""
+        return (self.kl + self.brought) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +74,9 @@ class Traced:
 
     @property
     def by(self) -> Without | None:
-        """The bake that moves it most; None: no single one moves it."""
-        most = max(self.without, key=lambda row: row.kl)
-        return most if most.kl >= NOTHING else None
-
-    @property
-    def is_of_base(self) -> bool:
-        """Whether all bakes together move it as little as none."""
-        return self.without_all.kl < NOTHING
+        """The bake behind it; None: it is the base's own."""
+        most = max(self.without, key=lambda row: row.share)
+        return most if most.share >= NOTHING else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +88,20 @@ class Blame:
     traced: tuple[Traced, ...]
 
     @property
-    def moved(self) -> dict[str, float]:
-        """By how much each bake moves the answers, in nats per token: the mean of the questions."""
+    def shares(self) -> dict[str, float]:
+        """What of the answers is each bake's, in nats per token: the mean of the questions."""
         count = len(self.traced)
         found = dict.fromkeys(self.bakes, 0.0)
         for one in self.traced:
             for row in one.without:
-                found[row.bake] += row.kl / count
+                found[row.bake] += row.share / count
         return found
 
     @property
     def culprit(self) -> str | None:
-        """The bake that moves the answers most; None: no single one moves them."""
-        bake, kl = max(self.moved.items(), key=lambda item: item[1])
-        return bake if kl >= NOTHING else None
+        """The bake behind most of the answers; None: they are the base's own."""
+        bake, share = max(self.shares.items(), key=lambda item: item[1])
+        return bake if share >= NOTHING else None
 
     def as_data(self) -> dict[str, Any]:
         """Return what `bgit blame --weights --json` prints."""
@@ -102,7 +110,7 @@ class Blame:
             "schema": 1,
             "model": self.model,
             "culprit": self.culprit,
-            "moved": self.moved,
+            "shares": self.shares,
             "questions": rows,
         }
 
@@ -161,31 +169,47 @@ class _Look:
 
     def at(self, questions: Sequence[str], rows: Any) -> Iterator[Traced]:
         """Yield what became of each question."""
-        from bakery.engine.models.strength import AS_BAKED, AS_BASE, Strength
+        from bakery.engine.models.strength import AS_BAKED, Strength
         from bakery.evals import moved
 
         dial, local = self.model.dial, self.model.local
         assert dial is not None
-        ways = [(name, Strength(without=frozenset({one}))) for one, name in self.names.items()]
+        ids = list(self.names)
+        ways = [frozenset({one}) for one in ids]
+        grown = [frozenset(ids[count:]) for count in range(len(ids))]  # from the base on
         prefixes = moved.read(local, rows, self.max_tokens)
         dial.turn(AS_BAKED)
         heard = moved.hear(local, prefixes, self.max_tokens)
-        found: list[list[Without]] = []
-        for name, strength in [*ways, (self.model.local.base.id.name, AS_BASE)]:
-            self.reporter.progress("leaving out", len(found), len(ways) + 1, name)
-            dial.turn(strength)
-            said = moved.answers(local, prefixes, self.max_tokens)
-            found.append(_rows(name, heard, said, moved.moved(local, heard)))
+        apart: dict[frozenset[str], list[Moved]] = {}
+        said: dict[frozenset[str], list[Said]] = {}
+        todo = list(dict.fromkeys([*ways, *grown]))
+        for done, without in enumerate(todo):
+            self.reporter.progress("leaving out", done, len(todo))
+            dial.turn(Strength(without=without))
+            apart[without] = moved.moved(local, heard)
+            if without in ways or without == grown[0]:
+                said[without] = moved.answers(local, prefixes, self.max_tokens)
         dial.turn(AS_BAKED)
-        self.reporter.progress("leaving out", len(found), len(ways) + 1)
-        for at, (question, said_) in enumerate(zip(questions, heard.said, strict=True)):
-            *without, base = [rows[at] for rows in found]
-            count = len(said_.ids)
-            yield Traced(question, said_.text, said_.is_cut, count, tuple(without), base)
+        self.reporter.progress("leaving out", len(todo), len(todo))
+        for at, (question, whole) in enumerate(zip(questions, heard.said, strict=True)):
+            left = [*(apart[one][at].kl for one in grown), 0.0]
+            brought = [before - after for before, after in pairwise(left)]
+
+            def row(
+                name: str, one: frozenset[str], by: float, at: int = at, ids: Ids = whole.ids
+            ) -> Without:
+                now, far = said[one][at], apart[one][at]
+                return Without(name, now.text, now.is_cut, far.kl, far.worst, by, now.ids == ids)
+
+            each = zip(self.names.values(), ways, brought, strict=True)
+            yield Traced(
+                question,
+                whole.text,
+                whole.is_cut,
+                len(whole.ids),
+                tuple(row(*one) for one in each),
+                row(local.base.id.name, grown[0], left[0]),
+            )
 
 
-def _rows(bake: str, heard: Heard, said: Sequence[Said], found: Sequence[Moved]) -> list[Without]:
-    return [
-        Without(bake, now.text, now.is_cut, by.kl, by.worst, now.ids == before.ids)
-        for before, now, by in zip(heard.said, said, found, strict=True)
-    ]
+Ids = tuple[int, ...]

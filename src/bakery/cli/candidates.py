@@ -63,7 +63,10 @@ def _of_verb(before: Sequence[str], word: str) -> Candidates:
             return values
     taken = _positional(typed, known)
     if verb in WEIGHED:
-        return _weighed(verb, taken) if raw.WEIGHTS in typed else _of_git(verb, word)
+        if raw.WEIGHTS in typed:
+            return _weighed(verb, taken)
+        # What git's bisect begins with are words, which it lists as options.
+        return _git_options(verb) if verb == "bisect" and not taken else _of_git(verb, word)
     return {} if taken and verb in ONCE else _arguments(verb, taken)
 
 

@@ -21,8 +21,8 @@ ROOM = 56
 def show_tried(tried: Tried, left: int, *, beside: bool = False) -> None:
     """Say what a test came to, and how many models are left; `beside`: on stderr."""
     steps = math.ceil(math.log2(left + 1)) if left else 0
-    plural = "" if left == 1 else "s"
-    rest = f"{left} model{plural} left to test after this (roughly {steps} steps)"
+    models, plural = "model" if left == 1 else "models", "" if steps == 1 else "s"
+    rest = f"{left} {models} left to test after this (roughly {steps} step{plural})"
     text = f"{tried.state:<4}  {tried.model}"
     if beside:
         note(f"{text}: {rest}")

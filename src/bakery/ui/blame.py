@@ -32,14 +32,15 @@ def show_blame(found: Blame, *, as_json: bool = False) -> None:
         out.print(Text(f"> {one.question}", style="bold"), soft_wrap=True)
         say_at_length(_ended(one.answer, is_cut=one.is_cut))
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        table.add_column("left out", no_wrap=True)
+        table.add_column("bake", no_wrap=True)
+        table.add_column("brought")
         table.add_column("moved")
         table.add_column("answer without it", overflow="fold")
         for row in one.without:
-            style = "red" if one.by is row else ""
-            table.add_row(Text(names[row.bake], style=style), number(row.kl), _answer(row))
-        table.add_row(Text("all of them", style="dim"), number(one.without_all.kl),
-                      _answer(one.without_all))  # fmt: skip
+            name = Text(names[row.bake], style="red" if one.by is row else "")
+            table.add_row(name, number(row.brought), number(row.kl), _answer(row))
+        base = one.without_all
+        table.add_row(Text("all of them", style="dim"), "", number(base.kl), _answer(base))
         lay(out, table)
         say_at_length(_told(one))
     if len(found.traced) > 1:
@@ -50,26 +51,22 @@ def show_blame(found: Blame, *, as_json: bool = False) -> None:
 def _told(one: Traced) -> str:
     """Return the culprit of one answer in a line."""
     if one.by is None:
-        if one.is_of_base:
-            return "No bake moves it: the base says the same."
-        return "No single bake moves it: leave out any one, and the others still do."
-    others = sorted((row.kl for row in one.without if row is not one.by), reverse=True)
+        return "No bake is behind it: the base says the same."
+    others = sorted((row.share for row in one.without if row is not one.by), reverse=True)
     next_ = f", the next {number(others[0])}" if others else ""
-    said = f"{one.by.bake} moves it most: {number(one.by.kl)} nats per token{next_}."
+    said = f"{one.by.bake} is mostly behind it: {number(one.by.share)} nats per token{next_}."
     if one.by.is_same:
-        said += " What is said stays the same without it."
+        said += " Without it alone the others still say the same."
     return said
 
 
 def _in_all(found: Blame) -> str:
-    moved = found.moved
+    count = len(found.traced)
     if found.culprit is None:
-        return f"Of {len(found.traced)} answers no single bake moves any."
+        return f"No bake is behind these {count} answers: the base says the same."
     first = sum(one.by is not None and one.by.bake == found.culprit for one in found.traced)
-    return (
-        f"{found.culprit} moves them most: {number(moved[found.culprit])} nats per token, and "
-        f"{first} of {len(found.traced)} answers more than any other bake."
-    )
+    share = number(found.shares[found.culprit])
+    return f"{found.culprit} is mostly behind {first} of {count} answers: {share} nats per token."
 
 
 def _answer(row: Without) -> Text:
