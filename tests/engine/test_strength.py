@@ -98,6 +98,30 @@ def test_half_baked_is_neither_the_parent_nor_the_bake(chain):
     assert all(not torch.allclose(a, b) for i, a in enumerate(found) for b in found[:i])
 
 
+def test_without_one_bake_the_others_are_as_they_were(chain):
+    bench, first, second = chain
+    local = loaded(bench, second)
+    whole = logits(local.model)
+    dial = Dial(local.model, second)
+    for left_out, due in ((1, first), (0, None)):
+        dial.turn(Strength(without=frozenset({dial.bakes[left_out]})))
+        alone = None if due is None else logits(loaded(bench, due).model)
+        if alone is not None:
+            torch.testing.assert_close(logits(local.model), alone, rtol=0, atol=1e-4)
+        assert not torch.allclose(logits(local.model), whole, atol=1e-3)
+    dial.turn(Strength(without=frozenset(dial.bakes)))
+    assert torch.equal(logits(local.model), logits(loaded(bench, None).model))
+    dial.turn(AS_BAKED)
+    assert torch.equal(logits(local.model), whole)
+
+
+def test_a_bake_that_is_not_in_a_chain_cannot_be_left_out(chain):
+    bench, first, _ = chain
+    dial = Dial(loaded(bench, first).model, first)
+    with pytest.raises(ModelError, match="has no ranks of 'beef'"):
+        dial.turn(Strength(without=frozenset({"beef"})))
+
+
 def test_half_of_a_bake_on_the_base_moves_every_layer_by_half(chain):
     bench, first, _ = chain
     local = loaded(bench, first)

@@ -64,6 +64,9 @@ def test_a_command_that_takes_one_model_takes_no_second(repo):
     assert after("chat yoda ") == []
     assert "yoda" in after("diff yoda ")
     assert after("chat --seed ") == []
+    assert "yoda" in after("blame --weights Who? ")
+    assert after("blame --weights Who? yoda ") == []
+    assert "yoda" in after("bisect --weights --bad ")
 
 
 def test_targets_are_those_of_bakes_and_of_the_file_being_written(repo):
@@ -95,6 +98,13 @@ def test_a_broken_input_yml_hides_no_other_target(repo):
         ("status --wat", ["--watch"]),
         ("checkout --trac", ["--track"]),
         ("diff --cumul", ["--cumulative"]),
+        ("diff --beh", ["--behaviour"]),
+        ("bisect --weights ", ["run"]),
+        ("bisect --weights run ", []),
+        ("bisect --weights --good HE", []),
+        ("bisect repl", ["replay"]),
+        ("blame --weights ", []),
+        ("blame --show-st", ["--show-stats"]),
         ("show -- ", []),
         ("init ", []),
     ],

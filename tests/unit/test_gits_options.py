@@ -17,6 +17,8 @@ from tests.support.commands import typed
 from tests.support.recorded import git, made
 
 VERBS = tuple(SECTIONS["Keep"])
+WEIGHED = ("blame", "bisect")
+"""Those that are ours only with --weights."""
 
 
 @pytest.fixture
@@ -30,7 +32,9 @@ def root(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def options(root: Path) -> dict[str, list[str]]:
     """Every option that git says its verbs have."""
-    listed = {verb: git(root, verb, "--git-completion-helper-all").split() for verb in VERBS}
+    listed = {
+        verb: git(root, verb, "--git-completion-helper-all").split() for verb in (*VERBS, *WEIGHED)
+    }
     return {
         verb: [w.removesuffix("=") for w in words if w != "--"] for verb, words in listed.items()
     }
@@ -42,7 +46,7 @@ def asked(options: object, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> 
     log, folder = workplace / "asked", workplace / "bin"
     folder.mkdir()
     found = shlex.quote(str(shutil.which("git")))
-    verbs = "|".join(VERBS)
+    verbs = "|".join((*VERBS, *WEIGHED))
     (folder / "git").write_text(
         f'#!/bin/sh\ncase $1 in {verbs}) echo "$@" >> {log};; *) exec {found} "$@";; esac\n',
         encoding="utf-8",
@@ -79,6 +83,48 @@ def test_what_is_ours_does_not_reach_git(asked):
 def test_where_git_refuses_a_line_nothing_else_is_done(root, verb):
     done = typed(verb, "--no-such-option")
     assert (done.returncode, done.stdout) == (129, "")
+
+
+LINES = [
+    "blame input.yml",
+    "blame -L/has/,+3 -wMC --contents --weights input.yml",
+    "blame -s --max-tokens=x --json --question-file -- input.yml",
+    "blame -- --weights",
+    "blame --ignore-rev --weights HEAD~1 -- --weights",
+    "bisect",
+    "bisect start --term-good fast --term-bad slow HEAD v1 --no-checkout -- src --weights",
+    "bisect run ./test.sh --weights --json --help",
+    "bisect bad --weights",
+    "bisect visualize --stat",
+]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_without_weights_of_ours_is_gits_as_it_was_typed(asked, line):
+    assert typed(*line.split()).returncode == 0
+    assert asked.read_text(encoding="utf-8").splitlines() == [line]
+
+
+@pytest.mark.parametrize("verb", WEIGHED)
+def test_every_option_of_gits_reaches_git_where_weights_are_not_asked_for(options, asked, verb):
+    words = [*options[verb], "-q", "HEAD~1", "--", "--weights"]
+    assert typed(verb, *words).returncode == 0
+    assert asked.read_text(encoding="utf-8").splitlines() == [" ".join([verb, *words])]
+    assert not [word for word in options[verb] if word.startswith("--weights")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "blame --weights",
+        "blame What --weights",
+        "bisect --weights",
+        "bisect --good x --weights run",
+    ],
+)
+def test_a_line_with_weights_never_reaches_git(asked, line):
+    assert typed(*line.split()).returncode in (2, 3, 5)
+    assert not asked.exists()
 
 
 SAID = {

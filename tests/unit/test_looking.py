@@ -156,6 +156,12 @@ def test_diff_shows_what_the_recipes_say_differently(repo):
     assert ask("diff", "parrot").stdout == out  # of one model: with what it was baked on
 
 
+def test_diff_marks_the_words_that_changed_as_git_does(repo):
+    out = ask("diff", "pirate", "parrot").stdout
+    prompt = "\nteacher prompt of pirate_target -> parrot_target\n"
+    assert f"{prompt}system: You are [-pirate.-]{{+a parrot.+}}\n{{+You repeat.+}}\n" in out
+
+
 def test_diff_in_json_takes_branches_for_their_models(repo):
     data = json.loads(ask("diff", "--json", "main", "other").stdout)
     assert "/parrot_" in data["old"]

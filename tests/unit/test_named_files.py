@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bakery.cli import chat
+from bakery.cli import given
 from bakery.errors import ConfigError
 from bakery.settings import prefix
 from tests.support.commands import typed_here
@@ -52,7 +52,7 @@ def test_messages(name, says):
 @pytest.mark.parametrize(("name", "says"), ODD)
 def test_a_system_prompt_of_a_conversation(name, says):
     with pytest.raises(ConfigError, match=f"^--system @{name}: {says}"):
-        chat._system(f"@{name}")
+        given.system_prompt(f"@{name}")
 
 
 @pytest.mark.usefixtures("odd")

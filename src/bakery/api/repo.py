@@ -13,13 +13,14 @@ from bakery.api import asked
 from bakery.api.keeping import Keeping
 from bakery.api.measuring import Measuring
 from bakery.api.model import Model
+from bakery.api.tracing import Tracing
 from bakery.app import adopt, background, chat, check, download, gates, import_, jobs, revert, run
 from bakery.app import init as making
 from bakery.card import Card
 from bakery.errors import RepoError
 from bakery.paths import expanded
 from bakery.records import BACKENDS
-from bakery.repo.look import diff, metrics, models, questions, show, status, target
+from bakery.repo.look import metrics, models, questions, show, status, target
 from bakery.repo.model_repo import ModelRepo, Place
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from bakery.store.job import Fetched
 
 
-class Repo(Keeping, Measuring):
+class Repo(Keeping, Measuring, Tracing):
     """A model repository: a folder that `bgit init` made, or one within it.
 
         repo = bakery.Repo.init("yoda", base_model="tiny")
@@ -224,12 +225,6 @@ class Repo(Keeping, Measuring):
     def card(self, name: str = "parent") -> Card:
         """Return the card of a bake: how close it is to its prompted parent."""
         return Card.from_data(show.whole(self._repo, self._repo.find_bake(name)).data["card"])
-
-    def diff(self, one: str, other: str | None = None) -> diff.Comparison:
-        """Compare the recipes of two models; of one: with the model that it was baked on."""
-        found = diff.diff(self._repo, [one] if other is None else [one, other])
-        assert found is not None  # surely models
-        return found
 
     def chat(self, name: str = "parent", *, strength: float = 1.0) -> Model:
         """Load a model by any name that `bgit chat` takes, to talk to it."""

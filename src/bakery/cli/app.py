@@ -35,6 +35,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "models": "List the models: the base, and what was baked on it.",
         "show": "Show how a model was made, or any object of git.",
         "diff": "Compare the recipes of two models, or anything else as git does.",
+        "blame": "Say which bake an answer comes from (--weights), or blame as git does.",
+        "bisect": "Find the first bad bake of a chain (--weights), or bisect as git does.",
         "tree": "Show which model was baked on which, over all branches.",
         "chat": "Talk to a model.",
         "eval": "Measure how near a bake is to its prompt, and what it cost.",

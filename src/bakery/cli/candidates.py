@@ -11,7 +11,7 @@ from contextlib import suppress
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from bakery.cli import app, options, passthrough
+from bakery.cli import app, options, passthrough, raw
 from bakery.errors import BakeryError
 from bakery.evals.figures import AXES
 from bakery.evals.suites import SUITES
@@ -28,8 +28,12 @@ SHOWN = 60
 ONCE = ("target", "chat", "download", "reproduce", "adopt", "eval", "help", "completion")
 """Commands that take a single word, besides options."""
 
-GITS = ("show", "diff", "revert", "fetch", "fsck", "gc")
+GITS = ("show", "diff", "blame", "bisect", "revert", "fetch", "fsck", "gc")
 """Commands whose name is a verb of git's, too."""
+
+
+WEIGHED = ("blame", "bisect")
+"""Those of them that are ours only with --weights."""
 
 
 def following(words: Sequence[str]) -> Candidates:
@@ -60,6 +64,11 @@ def _of_verb(before: Sequence[str], word: str) -> Candidates:
         if values or (last in option.names and option.takes_value):
             return values
     taken = _positional(typed, known)
+    if verb in WEIGHED:
+        if raw.WEIGHTS in typed:
+            return _weighed(verb, taken)
+        # What git's bisect begins with are words, which it lists as options.
+        return _git_options(verb) if verb == "bisect" and not taken else _of_git(verb, word)
     return {} if taken and verb in ONCE else _arguments(verb, taken)
 
 
@@ -86,6 +95,7 @@ def _values(verb: str, names: Sequence[str]) -> Candidates:
     kinds = {
         "--target": "targets", "--follow": "jobs", "--log": "jobs", "--branch": "branches",
         "--against": "models",
+        "--good": "models", "--bad": "models",
     }  # fmt: skip
     return _named(kinds[name]) if name in kinds else {}
 
@@ -111,6 +121,13 @@ def _arguments(verb: str, taken: Sequence[str]) -> Candidates:
             return _words("bash", "zsh", "fish")
         case _:
             return {}
+
+
+def _weighed(verb: str, taken: Sequence[str]) -> Candidates:
+    """Return what stands behind --weights; a question, a command and files are nobody's to know."""
+    if verb == "bisect":
+        return {} if taken else _words("run")
+    return _named("models") if len(taken) == 1 else {}
 
 
 def _of_git(verb: str, word: str) -> Candidates:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 import sys
-from pathlib import Path
 
 import click
 
 from bakery.app import chat as speakers
+from bakery.cli import given
 from bakery.conversation import MOST_TEMPERATURE, ChatSettings, Conversation
 from bakery.errors import ConfigError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
-from bakery.settings import prefix
 from bakery.ui import chat as screen
 from bakery.ui.progress import reporter
 from bakery.ui.typed import history_file
@@ -123,7 +122,7 @@ def chat(
         raise ConfigError("--json needs questions from a pipe, or --message")
     if target is not None and not compare:
         raise ConfigError("--target says whose prompt --compare takes: it needs --compare")
-    told = _system(system)
+    told = given.system_prompt(system)
     # Without MODEL a repository has to say which one is current.
     repo = ModelRepo.find() if model is None else ModelRepo.here()
     meant = speakers.find(repo, model or "parent", base=base_model)
@@ -154,13 +153,3 @@ def _taught(meant: speakers.Meant, target: str | None, reporter: Reporter) -> sp
         others = ", ".join(name for name in names if name != taught.target)
         reporter.note(f"the prompt is that of {taught.target}; --target takes another: {others}")
     return taught
-
-
-def _system(given: str | None) -> str | None:
-    """Return a system prompt as it was given: text, or @ and the file that holds it."""
-    if given is None or not given.startswith("@"):
-        return given or None
-    try:
-        return prefix.read_text(Path(given[1:])).strip() or None
-    except ConfigError as error:
-        raise ConfigError(f"--system {given}: {error.message}", hint=error.hint) from error

@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from bakery.cli import passthrough
 from bakery.errors import BakeryError
 from bakery.repo.model_repo import ModelRepo
 
 _KEY = "bakery.raw_arguments"
+
+WEIGHTS = "--weights"
+"""What makes a line ours whose verb is git's in any other."""
 
 _LEAST = 5
 """Characters of an option that may mean one of git's."""
@@ -22,6 +26,42 @@ class RawCommand(click.Command):
         """Remember the arguments, and parse them."""
         ctx.meta[_KEY] = list(args)
         return super().parse_args(ctx, args)
+
+
+class WeightsCommand(RawCommand):
+    """A command that is git's, with all that was typed, where no `--weights` asks for ours.
+
+    Git's line is not parsed here: any word of it may look like an option of ours, or hold one.
+    """
+
+    git_values: frozenset[str] = frozenset()
+    """Options of git's that the word behind them belongs to, even `--weights`."""
+    words_follow = False
+    """Whether git's lines begin with a word, behind which anything may stand."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what is ours, and remember the rest."""
+        if self.is_ours(args):
+            return super().parse_args(ctx, args)
+        ctx.meta[_KEY] = list(args)
+        return []
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run ours, or git's."""
+        if self.is_ours(typed := list(arguments(ctx))):
+            super().invoke(ctx)
+        else:
+            ctx.exit(passthrough.hand_to_git([self.name or "", *typed]))
+
+    def is_ours(self, args: Sequence[str]) -> bool:
+        """Tell whose a line is; of a question for help, ours."""
+        if list(args[:1]) in (["-h"], ["--help"]):
+            return True
+        if self.words_follow and not "".join(args[:1]).startswith("-"):
+            return False
+        own = args[: args.index("--")] if "--" in args else args
+        behind = zip(["", *own], own, strict=False)
+        return any(word == WEIGHTS and before not in self.git_values for before, word in behind)
 
 
 def arguments(context: click.Context) -> Sequence[str]:

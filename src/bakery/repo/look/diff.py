@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from bakery.card import Card
 from bakery.errors import RepoError
-from bakery.plain import Plain
-from bakery.records import given_name
+from bakery.plain import plain
+from bakery.records import ModelRef, given_name
 from bakery.repo.files.recipe import RecordedBake
-from bakery.repo.look import show
+from bakery.repo.look import show, wording
+from bakery.repo.look.wording import AROUND, Hunk
 from bakery.repo.model_repo import ModelRepo
 
 if TYPE_CHECKING:
@@ -34,15 +35,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class PromptChange:
-    """How one prompt of a target changed, as lines of a unified diff."""
+    """How one prompt of a target changed: as lines of a unified diff, and word by word."""
 
     target: str
     kind: str
     lines: tuple[str, ...]
+    words: tuple[Hunk, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison(Plain):
+class Comparison:
     """How the recipe of `new` differs from that of `old`, and what both gave."""
 
     old: str
@@ -60,26 +62,56 @@ class Comparison(Plain):
         """Whether both recipes say the same."""
         return not (self.added or self.removed or self.prompts or self.settings)
 
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit diff --json` prints."""
+        return {"schema": 1, **plain(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of two models. `bake` None: the base."""
+
+    model: ModelRef | None
+    bake: RecordedBake | None
+
 
 def diff(repo: ModelRepo, words: Sequence[str], *, surely: bool = True) -> Comparison | None:
     """Compare two models by name, or one with the model that it was baked on.
 
     None where the words are git's; never where they are `surely` models.
     """
+    found = sides(repo, words, surely=surely)
+    if found is None:
+        return None
+    if (compared := of_sides(repo, *found)) is None:
+        raise RepoError(
+            f"{repo.state().base.name} is the base model: it has no recipe to compare with",
+            hint="`bgit show MODEL` shows the recipe of one model; `bgit diff --weights` and "
+            "`--behaviour` compare with the base, too.",
+        )
+    return compared
+
+
+def sides(
+    repo: ModelRepo, words: Sequence[str], *, surely: bool = True
+) -> tuple[Side, Side] | None:
+    """Return the two models that words name, the older first; None where the words are git's."""
     bakes = show.named(repo, words, most=2, surely=surely)
     if bakes is None:
         return None
-    if len(bakes) == 1 and bakes[0] is not None:
-        parent = bakes[0].parent
-        bakes.insert(0, repo.find_model(str(parent)) if parent else None)
-    old, new = bakes[0], bakes[-1]
-    if old is None or new is None:
-        raise RepoError(
-            f"{repo.state().base.name} is the base model: it has no recipe to compare with",
-            hint="`bgit show MODEL` shows the recipe of one model.",
-        )
-    plans = show.plan_or_none(repo, old), show.plan_or_none(repo, new)
-    return compare(old, new, old_plan=plans[0], new_plan=plans[1])
+    found = [Side(bake.model if bake else None, bake) for bake in bakes]
+    if len(found) == 1:
+        parent = bakes[0].parent if bakes[0] else None
+        found.insert(0, Side(parent, repo.find_model(str(parent)) if parent else None))
+    return found[0], found[1]
+
+
+def of_sides(repo: ModelRepo, old: Side, new: Side) -> Comparison | None:
+    """Return how two recipes differ; None where one is the base, which has none."""
+    if old.bake is None or new.bake is None:
+        return None
+    plans = [show.plan_or_none(repo, side.bake) for side in (old, new) if side.bake]
+    return compare(old.bake, new.bake, old_plan=plans[0], new_plan=plans[1])
 
 
 def compare(
@@ -110,9 +142,9 @@ def compare(
         removed=tuple(ours[name]["name"] for name in ours if name not in theirs),
         prompts=tuple(
             change
-            for name in both
+            for name, before, after in _prompted(ours, theirs)
             for kind in ("teacher", "student")
-            if (change := _prompt_change(name, kind, ours[name], theirs[name])) is not None
+            if (change := _prompt_change(name, kind, before, after)) is not None
         ),
         settings=tuple(settings),
         results=tuple(_results(old.data, new.data)),
@@ -191,12 +223,25 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[Change]
             yield Change(key, old.get(key), new.get(key))
 
 
+def _prompted(
+    ours: Mapping[str, Mapping[str, Any]], theirs: Mapping[str, Mapping[str, Any]]
+) -> Iterable[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Yield targets whose prompts are held against each other: of one name, or the only others."""
+    for name in theirs:
+        if name in ours:
+            yield name, ours[name], theirs[name]
+    gone, come = ([n for n in a if n not in b] for a, b in ((ours, theirs), (theirs, ours)))
+    if len(gone) == len(come) == 1:
+        yield f"{gone[0]} -> {come[0]}", ours[gone[0]], theirs[come[0]]
+
+
 def _prompt_change(
     name: str, kind: str, old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> PromptChange | None:
-    before, after = prompt_text(old[kind]).splitlines(), prompt_text(new[kind]).splitlines()
-    lines = list(difflib.unified_diff(before, after, lineterm="", n=3))[2:]
-    return PromptChange(name, kind, tuple(lines)) if lines else None
+    before, after = prompt_text(old[kind]), prompt_text(new[kind])
+    unified = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=AROUND)
+    lines = tuple(unified)[2:]
+    return PromptChange(name, kind, lines, wording.hunks(before, after)) if lines else None
 
 
 def _results(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[Change]:

@@ -1,0 +1,215 @@
+"""Which bake of a chain moves an answer: each is left out of the weights in turn.
+
+What is left is what the others do together, exactly: no other model is trained. It is not what
+would have come of a chain without that bake, as the later ones were trained on top of it, and may
+lean on a bake that taught something else. So the chain as it grew is looked at, too: who taught an
+answer brought the chain nearer to it when it came, and takes it away when it goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from bakery.app import chat
+from bakery.errors import ConfigError
+from bakery.plain import plain
+from bakery.records import Message, Prompt
+from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Reporter
+
+if TYPE_CHECKING:
+    from bakery.engine.models.strength import Dial
+    from bakery.evals.moved import Moved
+    from bakery.evals.sides import Said
+
+MOST_TOKENS = 64
+"""Of an answer, where nobody says how long."""
+
+NOTHING = 0.001
+"""Nats per token: who moves an answer by less does not move it."""
+
+AT_ONCE = 8
+"""Questions whose answers are kept as what the head read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """One answer where a bake, or all of them, is left out.
+
+    The divergence is KL(as baked ‖ without), in nats, over the tokens of the answer as baked.
+    """
+
+    bake: str
+    answer: str
+    is_cut: bool
+    kl: float
+    """The mean over the tokens."""
+    worst: float
+    """At the token where it is most."""
+    brought: float
+    """By how much the chain, as it grew, came nearer to the answer with this bake."""
+    is_same: bool
+    """Whether the answer is the same, token for token."""
+
+    @property
+    def share(self) -> float:
+        """What of the answer is this bake's: of what it took to come, and what it takes to go."""
+        return (self.kl + self.brought) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """One question: the answer, and what it would be without each bake, the oldest first."""
+
+    question: str
+    answer: str
+    is_cut: bool
+    tokens: int
+    without: tuple[Without, ...]
+    without_all: Without
+    """What the base says."""
+
+    @property
+    def by(self) -> Without | None:
+        """The bake behind it; None: it is the base's own."""
+        most = max(self.without, key=lambda row: row.share)
+        return most if most.share >= NOTHING else None
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """What was asked, and which bake of the model is behind the answers."""
+
+    model: str
+    bakes: tuple[str, ...]
+    traced: tuple[Traced, ...]
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """What of the answers is each bake's, in nats per token: the mean of the questions."""
+        count = len(self.traced)
+        found = dict.fromkeys(self.bakes, 0.0)
+        for one in self.traced:
+            for row in one.without:
+                found[row.bake] += row.share / count
+        return found
+
+    @property
+    def culprit(self) -> str | None:
+        """The bake behind most of the answers; None: they are the base's own."""
+        bake, share = max(self.shares.items(), key=lambda item: item[1])
+        return bake if share >= NOTHING else None
+
+    def as_data(self) -> dict[str, Any]:
+        """Return what `bgit blame --weights --json` prints."""
+        rows = [{**plain(one), "culprit": one.by.bake if one.by else None} for one in self.traced]
+        return {
+            "schema": 1,
+            "model": self.model,
+            "culprit": self.culprit,
+            "shares": self.shares,
+            "questions": rows,
+        }
+
+
+def blame(
+    repo: ModelRepo | None,
+    model: str,
+    questions: Sequence[str],
+    *,
+    system: str | None = None,
+    max_tokens: int | None = None,
+    reporter: Reporter,
+) -> Blame:
+    """Ask a model with all of its bakes, and without each.
+
+    Raises ConfigError where it carries none, or is not of bakes that are told apart.
+    """
+    meant = chat.find(repo, model)
+    found = chat.opened(meant, reporter=reporter)
+    names = bakes_of(repo, meant, found.dial)
+    prompt = Prompt(({"role": "system", "content": system},)) if system else Prompt()
+    rows = [(prompt, asked(text)) for text in questions]
+    traced: list[Traced] = []
+    for start in range(0, len(rows), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        looked = _Look(found, names, max_tokens or MOST_TOKENS, reporter)
+        traced += looked.at(questions[part], rows[part])
+    return Blame(meant.name, tuple(names.values()), tuple(traced))
+
+
+def asked(text: str) -> tuple[Message, ...]:
+    """Return a question as a conversation begins with it."""
+    return ({"role": "user", "content": text},)
+
+
+def bakes_of(repo: ModelRepo | None, meant: chat.Meant, dial: Dial | None) -> dict[str, str]:
+    """Return the bakes that a model is made of, oldest first: ids, and what they are called."""
+    if dial is None or not dial.bakes:
+        what = "carries no bake" if dial is None else "does not say whose its ranks are"
+        raise ConfigError(
+            f"{meant.name} {what}, so there is none to leave out",
+            hint="Name a model that was baked here: `bgit models` lists them.",
+        )
+    known = repo.lineage().bakes if repo else {}
+    return {one: known[one].name if one in known else one for one in dial.bakes}
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A model in memory, whose bakes are left out one after the other."""
+
+    model: chat.Opened
+    names: dict[str, str]
+    max_tokens: int
+    reporter: Reporter
+
+    def at(self, questions: Sequence[str], rows: Any) -> Iterator[Traced]:
+        """Yield what became of each question."""
+        from bakery.engine.models.strength import AS_BAKED, Strength
+        from bakery.evals import moved
+
+        dial, local = self.model.dial, self.model.local
+        assert dial is not None
+        ids = list(self.names)
+        ways = [frozenset({one}) for one in ids]
+        grown = [frozenset(ids[count:]) for count in range(len(ids))]  # from the base on
+        prefixes = moved.read(local, rows, self.max_tokens)
+        dial.turn(AS_BAKED)
+        heard = moved.hear(local, prefixes, self.max_tokens)
+        apart: dict[frozenset[str], list[Moved]] = {}
+        said: dict[frozenset[str], list[Said]] = {}
+        todo = list(dict.fromkeys([*ways, *grown]))
+        for done, without in enumerate(todo):
+            self.reporter.progress("leaving out", done, len(todo))
+            dial.turn(Strength(without=without))
+            apart[without] = moved.moved(local, heard)
+            if without in ways or without == grown[0]:
+                said[without] = moved.answers(local, prefixes, self.max_tokens)
+        dial.turn(AS_BAKED)
+        self.reporter.progress("leaving out", len(todo), len(todo))
+        for at, (question, whole) in enumerate(zip(questions, heard.said, strict=True)):
+            left = [*(apart[one][at].kl for one in grown), 0.0]
+            brought = [before - after for before, after in pairwise(left)]
+
+            def row(
+                name: str, one: frozenset[str], by: float, at: int = at, ids: Ids = whole.ids
+            ) -> Without:
+                now, far = said[one][at], apart[one][at]
+                return Without(name, now.text, now.is_cut, far.kl, far.worst, by, now.ids == ids)
+
+            each = zip(self.names.values(), ways, brought, strict=True)
+            yield Traced(
+                question,
+                whole.text,
+                whole.is_cut,
+                len(whole.ids),
+                tuple(row(*one) for one in each),
+                row(local.base.id.name, grown[0], left[0]),
+            )
+
+
+Ids = tuple[int, ...]
