@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from bakery.api import asked
-from bakery.api.keeping import Keeping
+from bakery.api.measuring import Measuring
 from bakery.api.model import Model
 from bakery.app import adopt, background, chat, check, download, gates, import_, jobs, revert, run
 from bakery.app import init as making
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from bakery.store.job import Fetched
 
 
-class Repo(Keeping):
+class Repo(Measuring):
     """A model repository: a folder that `bgit init` made, or one within it.
 
         repo = bakery.Repo.init("yoda", base_model="tiny")
@@ -150,7 +150,7 @@ class Repo(Keeping):
         """Run stages (`stim`, `rollout`, `bake`; none: all three), and record a bake that is made.
 
         What is there is kept. `detach`: in the background; `fetch` records it. `force` makes a bake
-        again. `allow` waives stops: `questions`, `teacher`.
+        again. `allow` waives stops: `questions`, `teacher`, `limits`, `gate`.
         """
         wrong = {str(stage) for stage in stages} - set(run.STAGES)
         if wrong:

@@ -99,8 +99,8 @@ def prompts(meant: Meant, target: str | None = None) -> tuple[Prompts, list[str]
 
     `target` None: the first of them.
     """
-    targets = _targets(meant)
-    if targets is None:
+    known = targets(meant)
+    if known is None:
         raise ConfigError(
             f"{meant.name} was not baked here, so there is no prompt to compare it with",
             hint="Name a bake of this repository: `bgit models` lists them.",
@@ -111,7 +111,7 @@ def prompts(meant: Meant, target: str | None = None) -> tuple[Prompts, list[str]
             Prompt.from_data(entry["teacher"]),
             Prompt.from_data(entry["student"]),
         )
-        for entry in targets
+        for entry in known
         if entry["teacher"] != entry["student"]
     ]
     names = [entry.target for entry in taught]
@@ -129,16 +129,16 @@ def prompts(meant: Meant, target: str | None = None) -> tuple[Prompts, list[str]
 
 def taught(meant: Meant) -> Prompts | None:
     """Return what a bake was taught with first; None: nothing that is known here."""
-    targets = _targets(meant) or ()
-    new = any(entry["teacher"] != entry["student"] for entry in targets)
+    known = targets(meant) or ()
+    new = any(entry["teacher"] != entry["student"] for entry in known)
     return prompts(meant)[0] if new else None
 
 
-def _targets(meant: Meant) -> Sequence[Mapping[str, Any]] | None:
+def targets(meant: Meant) -> Sequence[Mapping[str, Any]] | None:
     """Return the targets of a bake, as its recipe or the file beside its weights has them."""
     if meant.bake is not None:
-        targets: Sequence[Mapping[str, Any]] = meant.bake.data["targets"]
-        return targets
+        found: Sequence[Mapping[str, Any]] = meant.bake.data["targets"]
+        return found
     for folder in (meant.folder, meant.folder.parent) if meant.folder else ():
         if (folder / RESULT).is_file():
             return _recorded_targets(folder / RESULT)

@@ -37,6 +37,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "diff": "Compare the recipes of two models, or anything else as git does.",
         "tree": "Show which model was baked on which, over all branches.",
         "chat": "Talk to a model.",
+        "test": "Ask a model the questions of tests.yml, and check its answers.",
     },
     "Share": {
         "download": "Write a model's weights to a folder or an archive.",

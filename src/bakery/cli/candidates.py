@@ -94,7 +94,7 @@ def _arguments(verb: str, taken: Sequence[str]) -> Candidates:
             return {"ls": "list them", **_named("targets")}
         case "cancel":
             return _named("jobs")
-        case "chat" | "download" | "reproduce" | "metrics":
+        case "chat" | "test" | "download" | "reproduce" | "metrics":
             return _named("models")
         case "show" | "diff" | "adopt" | "revert":
             return {**_named("models"), **_named("branches")}
