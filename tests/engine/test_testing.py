@@ -85,10 +85,10 @@ def test_a_bake_that_falls_short_is_kept_and_recorded_only_where_that_is_allowed
     before = json.loads(result.read_text())
     assert "tests" not in before
 
-    again = Quiet()
-    with pytest.raises(GateError, match="1 of 3 lost"):
-        run.run(repo, reporter=again)
-    assert any("is in the store already" in note for note in again.notes)
+    again = typed_here("run")
+    assert again.exit_code == 6
+    assert "1 of 3 lost" in again.stderr
+    assert "is in the store already" in again.stderr
     assert json.loads(result.read_text()) == before
 
     made = baked(repo, "gate")
@@ -103,8 +103,10 @@ def test_a_bake_that_falls_short_is_kept_and_recorded_only_where_that_is_allowed
 
 def test_a_bake_that_is_as_the_gate_wants_it_is_recorded(repo: ModelRepo) -> None:
     written(repo, "tests.yml", KEPT + "gate: {tests: all, forgets: 0.1}\n")
-    made = baked(repo)
+    told = Quiet()
+    made = run.run(repo, reporter=told)
     assert made.is_current
+    assert "the gate of tests.yml is reached: forgets, tests" in told.notes
     (bake,) = repo.bakes()
     assert (bake.part("allowed"), bake.part("gate")) == (None, None)
     assert bake.part("tests") is not None
@@ -199,6 +201,19 @@ def test_a_turn_that_is_left_open_is_the_model_s_own(base_alone: Sides) -> None:
     (own,) = base_alone.say("base", [[first]], 6)
     said = [first, {"role": "assistant", "content": own.text}, last]
     assert answer.text == base_alone.say("base", [said], 6)[0].text
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("I am Pip.", "I am Pip."),
+        ("<think>Who?</think>\n\nI am Pip.", "I am Pip."),
+        ("Who?\n</think>\nPip.", "Pip."),  # the template has opened it
+        ("<think>Who", "<think>Who"),
+    ],
+)
+def test_a_thought_is_not_checked(said: str, answer: str) -> None:
+    assert asking.spoken(said) == answer
 
 
 def test_tests_are_answered_as_each_alone(base_alone: Sides) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bakery.app import own_gate
+from bakery.app import check, own_gate
 from bakery.card import Card
 from bakery.errors import ConfigError
 from bakery.repo.look.tests import Committed
@@ -15,7 +15,7 @@ from bakery.reporting import Quiet
 from bakery.schema import tests
 from bakery.schema.tests import Gate
 from bakery.verdict import Verdict
-from tests.support.recorded import baked, committed, planned
+from tests.support.recorded import baked, committed, git, planned
 
 
 def card(kl_after: float, kl_before: float = 1.0, *, anchor: bool = False) -> Card:
@@ -91,6 +91,17 @@ def test_what_no_card_could_say_is_refused_beforehand(repo: ModelRepo, gate, tol
     assert "out of the gate" in refused.value.hint
     checked(repo, gate, "gate")
     checked(ModelRepo(repo.git, backend="fake"), gate)
+
+
+def test_a_check_of_input_yml_says_what_its_gate_could_not_measure(repo: ModelRepo) -> None:
+    committed(repo, "one")
+    (repo.root / "tests.yml").write_text("gate: {leakage: 0.1}\n")
+    found = check.check(repo)
+    assert found.error is None
+    assert any("tests.yml is not committed" in warning for warning in found.forecast.warnings)
+    git(repo.root, "add", "tests.yml")
+    git(repo.root, "commit", "-qm", "Gate")
+    assert "gate.leakage cannot be measured" in check.check(repo).error.message
 
 
 def test_only_on_a_bake_there_is_something_to_forget(repo: ModelRepo) -> None:

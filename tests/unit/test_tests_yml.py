@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from bakery.errors import ConfigError
 from bakery.repo.look import tests as look
 from bakery.repo.model_repo import ModelRepo
 from bakery.schema import tests
+from bakery.schema.common import Section
 from tests.support.recorded import git
 
 
@@ -95,3 +99,15 @@ def test_the_file_of_head_is_read_and_another_one_told(repo: ModelRepo) -> None:
     assert look.differs(repo, found) == "tests.yml differs from HEAD: HEAD's is used"
     old = ModelRepo(repo.git, at=git(repo.root, "rev-parse", "HEAD~1"))
     assert look.committed(old) is None
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "tests.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("part", [tests.Suite, tests.Case, tests.Turn, tests.Judge, tests.Gate])
+def test_the_page_names_every_key_and_its_examples_are_right(part: type[Section]) -> None:
+    known = set(re.findall(r"`(\w+)[`:]|^ *-? ?(\w+):|\{(\w+):", PAGE, re.MULTILINE))
+    named = {word for words in known for word in words}
+    assert set(part.model_fields) <= named
+    example = PAGE.split("```yaml\n")[1].split("```")[0]
+    assert len(tests.load(example).tests) == 3

@@ -6,6 +6,7 @@ reached. One that falls short stays in the store, unrecorded.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,11 +86,12 @@ def passed(
     short = _short(repo, found, plan, result, reporter)
     if short and GATE not in allow:
         step = folder / str(result["step"])
+        look = "test" if found and found.suite.tests else "chat"
         raise GateError(
             f"{plan.bake_name} falls short of the gate of {TESTS}:\n" + "\n".join(short),
             hint=f"The current model stays {plan.head.parent or plan.head.base.name}; the bake is "
-            f"kept in the store: `bgit chat {step}` talks to it. Bake it better (more questions "
-            "of that kind, more epochs), or record it as it is: `bgit run --allow gate`.",
+            f"kept in the store: `bgit {look} {step}` shows its answers. Bake it better (more "
+            "questions of that kind, more epochs), or record it as it is: `bgit run --allow gate`.",
         )
     for said in short:
         reporter.note(f"the gate falls short, which is allowed: {said}")
@@ -123,8 +125,11 @@ def _short(
         assert plan.bake is not None  # or there was no result
         folder = repo.store.bake(plan.bake.id) / str(result["step"])
         judges = _judges(repo, plan, reporter)
+        gc.collect()  # what was trained is let go of: memory may not hold two models
         rows = testing.rows(_subject(plan, folder), found.suite, judges, reporter=reporter)
         short += _of_tests(rows)
+    if not short:
+        reporter.note(f"the gate of {TESTS} is reached: {', '.join(gate.keys)}")
     return short
 
 

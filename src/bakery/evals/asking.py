@@ -9,6 +9,9 @@ from bakery.evals.sides import Said, Side, Sides
 from bakery.records import Message
 from bakery.schema.tests import MAX_TOKENS, Case
 
+CLOSED = "</think>"
+"""What ends a thought in the templates of most models that think."""
+
 LIMIT = "max_tokens in tests.yml"
 
 
@@ -34,7 +37,13 @@ def answers(
 
 
 def _answer(said: Said) -> Answer:
-    return Answer(said.text, len(said.ids) - (not said.is_cut), said.is_cut)
+    return Answer(spoken(said.text), len(said.ids) - (not said.is_cut), said.is_cut)
+
+
+def spoken(text: str) -> str:
+    """Return an answer without the thought in front of it: checks are not about that."""
+    _, closed, answer = text.rpartition(CLOSED)
+    return answer.lstrip("\n") if closed else text
 
 
 def _open_turns(case: Case) -> int:
