@@ -88,13 +88,13 @@ def passed(
         step = folder / str(result["step"])
         look = "test" if found and found.suite.tests else "chat"
         raise GateError(
-            f"{plan.bake_name} falls short of the gate of {TESTS}:\n" + "\n".join(short),
+            "\n".join(f"{plan.bake_name} falls short of the gate's {said}" for said in short),
             hint=f"The current model stays {plan.head.parent or plan.head.base.name}; the bake is "
             f"kept in the store: `bgit {look} {step}` shows its answers. Bake it better (more "
             "questions of that kind, more epochs), or record it as it is: `bgit run --allow gate`.",
         )
     for said in short:
-        reporter.note(f"the gate falls short, which is allowed: {said}")
+        reporter.note(f"it falls short of the gate, which is allowed: {said}")
     others = [name for name in result.get("allowed", ()) if name != GATE]
     allowed = [*others, GATE] if short else others
     changes = {

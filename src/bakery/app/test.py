@@ -25,7 +25,7 @@ from bakery.store.store import Store
 if TYPE_CHECKING:
     from bakery.engine.models.models import BaseModel
 
-HOW = f"`{TESTS}` beside input.yml holds questions with checks, for example:\n{EXAMPLE}"
+HOW = f"A file of tests, `{TESTS}` beside input.yml, holds questions with checks:\n{EXAMPLE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,8 @@ def of_file(file: Path) -> Tests:
     """Return the tests of a file as it lies there."""
     try:
         text = file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no file {file}", hint=HOW) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} cannot be read: {error}", hint=HOW) from error
     return Tests(schema.load(text, source=str(file)), str(file))
