@@ -94,6 +94,7 @@ def test_a_bake_that_falls_short_is_kept_and_recorded_only_where_that_is_allowed
     assert repo.state().parent == made.model
     (bake,) = repo.bakes()
     assert bake.part("allowed") == ["gate"]
+    assert "falls short of the gate's tests: 1 of 3 lost" in typed_here("show", "shout").stdout
     assert bake.part("tests") == git(repo.root, "rev-parse", "HEAD:tests.yml")
     assert bake.part("gate")[0].startswith("tests: 1 of 3 lost, first of all")
     assert json.loads(result.read_text())["gate"] == bake.part("gate")

@@ -66,8 +66,18 @@ def test_a_figure_that_falls_short_says_by_how_much(gate, told) -> None:
 
 def test_what_was_not_measured_falls_short() -> None:
     bare = Card(3, 9, 1.0, 0.5, None, None, 0.0)
-    told = own_gate.of_card(Gate(verdict="holds", gap_closed=0.1), bare, earlier=[])
-    assert [sentence.partition(":")[0] for sentence in told] == ["verdict", "gap_closed"]
+    whole = Gate(verdict="holds", gap_closed=0.1, drift=1, forgets=1)
+    told = own_gate.of_card(whole, bare, earlier=[])
+    assert [sentence.partition(":")[0] for sentence in told] == ["verdict", "gap_closed", "drift"]
+
+
+def test_a_mix_of_one_earlier_target_has_its_card_alone() -> None:
+    (told,) = own_gate.of_card(Gate(forgets=0.1), card(0.5, 0.2), earlier=["old"])
+    assert told.startswith("forgets: 0.3 nats per token on old")
+    (told,) = own_gate.of_card(
+        Gate(forgets=0.1), Card(0, 0, None, None, None, None, 0.0), earlier=["old"]
+    )
+    assert told.startswith("forgets: not measured")
 
 
 def checked(repo: ModelRepo, gate: str, *allow: str, rest: str = "") -> None:

@@ -143,14 +143,13 @@ def of_card(gate: Gate, card: Card, *, earlier: Collection[str]) -> Iterator[str
             yield f"verdict: {verdict.word}, {gate.verdict} is asked ({verdict.reason})"
     if gate.gap_closed is not None:
         yield from _too_little("gap_closed", card.gap_closed, gate.gap_closed)
-    anchors = {name: part.kl_after for name, part in card.targets.items() if part.anchor}
-    yield from _too_much("drift", anchors, gate.drift)
-    lost = {
-        name: part.kl_after - part.kl_before
-        for name, part in card.targets.items()
-        if name in earlier and part.kl_after is not None and part.kl_before is not None
-    }
-    yield from _too_much("forgets", lost, gate.forgets)
+    parts = card.targets or dict.fromkeys(earlier, card)
+    if gate.drift is not None:
+        anchors = {name: part.kl_after for name, part in parts.items() if part.anchor}
+        yield from _too_much("drift", anchors, gate.drift)
+    if gate.forgets is not None and earlier:
+        lost = {name: _lost(part) for name, part in parts.items() if name in earlier}
+        yield from _too_much("forgets", lost, gate.forgets)
     if gate.leakage is not None:
         yield "leakage: nothing measures it in a run"
 
@@ -163,9 +162,11 @@ def _too_little(key: str, value: float | None, least: float) -> Iterator[str]:
         yield f"{key}: {value:.3g}, at least {least:g} is asked: {least - value:.2g} too little"
 
 
-def _too_much(key: str, values: Mapping[str, float | None], most: float | None) -> Iterator[str]:
+def _too_much(key: str, values: Mapping[str, float | None], most: float) -> Iterator[str]:
     known = {name: value for name, value in values.items() if value is not None}
-    if most is None or not known:
+    if not known:
+        yield f"{key}: not measured (no question of such a target is held out), at most " \
+            f"{most:g} is asked"  # fmt: skip
         return
     name = max(known, key=lambda one: known[one])
     if (value := known[name]) > most:
@@ -173,6 +174,13 @@ def _too_much(key: str, values: Mapping[str, float | None], most: float | None) 
             f"{key}: {value:.3g} nats per token on {name}, at most {most:g} is asked: "
             f"{value - most:.2g} too much"
         )
+
+
+def _lost(part: Card) -> float | None:
+    """Return by how much a target is further from its teacher than it was under the parent."""
+    if part.kl_after is None or part.kl_before is None:
+        return None
+    return part.kl_after - part.kl_before
 
 
 def _of_tests(rows: list[testing.Row]) -> Iterator[str]:
