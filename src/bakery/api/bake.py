@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from bakery.app.testing import Results
     from bakery.engine.models.models import BaseModel
 
 
@@ -175,6 +176,18 @@ class Bake:
     def compare(self, questions: Sequence[Asked], **how: Any) -> Comparison:
         """Have questions answered by the base, the prompted parent and the bake, side by side."""
         return self.speaking.compare(questions, **how)
+
+    def test(self, file: str | Path) -> Results:
+        """Check its answers by a file of tests (docs/tests.md), beside the prompted parent's.
+
+        `passed` of what it returns is False where it fails a check that the prompted one passes.
+        """
+        from bakery.app import test
+
+        base = BaseModelId(**self._result["base"])
+        meant = chat.Meant(f"bake_{self.id}", base, self.adapter)
+        tests = test.of_file(asked.path(file, "file"))
+        return test.of_model(None, meant, tests, loaded=_twin(self._given), reporter=Quiet())
 
     def save(self, folder: str | Path) -> Path:
         """Write adapter, figures and card into a new folder, which `bakery.load` and PEFT read."""

@@ -152,7 +152,7 @@ class Repo(Keeping, Measuring, Tracing):
         """Run stages (`stim`, `rollout`, `bake`; none: all three), and record a bake that is made.
 
         What is there is kept. `detach`: in the background; `fetch` records it. `force` makes a bake
-        again. `allow` waives stops: `questions`, `teacher`.
+        again. `allow` waives stops: `questions`, `teacher`, `limits`, `gate`.
         """
         wrong = {str(stage) for stage in stages} - set(run.STAGES)
         if wrong:

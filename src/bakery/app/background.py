@@ -17,8 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bakery.app import run
+from bakery.app import own_gate, run
 from bakery.app.recorder import Recorder
+from bakery.app.run import RunReport
 from bakery.app.workbench import InRepository
 from bakery.errors import BakeryError, ConfigError, ModelError, RepoError, StageError
 from bakery.records import ModelRef
@@ -73,6 +74,8 @@ def launch(
         reporter.note(warning)
     repo.check_can_record(plan)
     run.check(repo, plan, stages, reporter=reporter)
+    if "bake" in stages:
+        own_gate.check(repo, own_gate.read(repo, reporter), plan, allow, reporter)
     made = plan.bake_name if "bake" in stages else None
     new = Job(
         job.new_id(repo.store),
@@ -163,15 +166,17 @@ def _work(store: Store, read: Job, shown: Reporter) -> None:
             now = recorder.job
             repo = ModelRepo(_git(now), at=now.commit, backend=now.backend)
             repo.root = Path(now.worktree)  # where `./folder` of its input.yml is
+            plan = _planned(repo, now)
             report = run.make(
                 InRepository(repo, now.input_blob if "bake" in now.stages else ""),
-                _planned(repo, now),
+                plan,
                 now.stages,
                 force=now.force,
                 allow=now.allow,
                 holder=f", job {now.id}",
                 reporter=recorder,
             )
+            _ask_gate(repo, now, plan, report, recorder)
         recorder.end(
             "complete",
             stimuli=report.stimuli,
@@ -191,6 +196,15 @@ def _work(store: Store, read: Job, shown: Reporter) -> None:
         log = job.log_path(store, read.id)
         recorder.end("failed", error=f"{type(error).__name__}: {error}", hint=f"More is in {log}.")
         raise
+
+
+def _ask_gate(repo: ModelRepo, now: Job, plan: Plan, made: RunReport, reporter: Reporter) -> None:
+    """Raise GateError where what a job made is not to be recorded."""
+    if made.model is None or made.result is None:
+        return
+    if not repo.is_recorded(made.model.bake_id, branch=now.branch):
+        own = own_gate.committed(repo)
+        own_gate.passed(repo, own, plan, made.result, allow=now.allow, reporter=reporter)
 
 
 def _is_cancelled(store: Store, read: Job) -> bool:

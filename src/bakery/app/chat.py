@@ -137,8 +137,8 @@ def taught(meant: Meant) -> Prompts | None:
 def targets(meant: Meant) -> Sequence[Mapping[str, Any]] | None:
     """Return the targets of a bake, as its recipe or the file beside its weights has them."""
     if meant.bake is not None:
-        targets: Sequence[Mapping[str, Any]] = meant.bake.data["targets"]
-        return targets
+        found: Sequence[Mapping[str, Any]] = meant.bake.data["targets"]
+        return found
     for folder in (meant.folder, meant.folder.parent) if meant.folder else ():
         if (folder / RESULT).is_file():
             return _recorded_targets(folder / RESULT)

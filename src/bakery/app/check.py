@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import run, writers
+from bakery.app import own_gate, run, writers
 from bakery.app.gates import beyond
 from bakery.app.opening import Models
 from bakery.app.workbench import InRepository
@@ -104,7 +104,10 @@ def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
     said = dict.fromkeys(text for one in asked for text in one.warnings())
     unnamed = run.unnamed_end(plan.head.base) if plan.targets else None
     large = map(beyond, plan.targets)
-    warnings = (*found.warnings, *said, *filter(None, (*large, unnamed)))
+    told = Quiet()
+    if plan.bake is not None:
+        own_gate.check(repo, own_gate.read(repo, told), plan, (), told)
+    warnings = (*found.warnings, *said, *filter(None, (*large, unnamed)), *told.notes)
     return replace(found, warnings=warnings, targets=tuple(_with_own_prompt(found, plan)))
 
 

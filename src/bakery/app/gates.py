@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from bakery.repo.plan.planned import PlannedTarget
     from bakery.stages.look import Look
 
-QUESTIONS, TEACHER, LIMITS = "questions", "teacher", "limits"
-WAIVERS = (QUESTIONS, TEACHER, LIMITS)
+QUESTIONS, TEACHER, LIMITS, GATE = "questions", "teacher", "limits", "gate"
+WAIVERS = (QUESTIONS, TEACHER, LIMITS, GATE)
 """What `bgit run --allow` names."""
 
 MOST_QUESTIONS = 100_000

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import conflicts, looking, writers
+from bakery.app import conflicts, looking, own_gate, writers
 from bakery.app.gates import WAIVERS as WAIVERS
 from bakery.app.making import Making
 from bakery.app.opening import Models
@@ -120,9 +120,11 @@ def run(
         return RunReport(plan)
     for warning in plan.warnings:
         reporter.note(warning)
-    launched, source = "", repo
+    launched, source, own = "", repo, None
     if "bake" in stages:
         repo.check_can_record(plan)
+        own = own_gate.read(repo, reporter)
+        own_gate.check(repo, own, plan, allow, reporter)
         launched = repo.launch_blob()
         # Whatever is edited, added or switched while it runs.
         source = ModelRepo(repo.git, at=repo.git.head(), backend=repo.backend)
@@ -135,7 +137,9 @@ def run(
         compare(repo, made.model, made.result, reporter, branch=repo.launch_branch)
         commit = None
     else:
-        commit = repo.record(plan, made.result, launched=launched, reporter=reporter)
+        result = own_gate.passed(source, own, plan, made.result, allow=allow, reporter=reporter)
+        made = replace(made, result=result)
+        commit = repo.record(plan, result, launched=launched, reporter=reporter)
     return replace(made, commit=commit, is_current=repo.state().parent == made.model)
 
 

@@ -40,6 +40,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "tree": "Show which model was baked on which, over all branches.",
         "chat": "Talk to a model.",
         "eval": "Measure how near a bake is to its prompt, and what it cost.",
+        "test": "Ask a model the questions of tests.yml, and check its answers.",
     },
     "Share": {
         "download": "Write a model's weights to a folder or an archive.",

@@ -109,7 +109,7 @@ def _arguments(verb: str, taken: Sequence[str]) -> Candidates:
             return {"ls": "list them", **_named("targets")}
         case "cancel":
             return _named("jobs")
-        case "chat" | "download" | "reproduce" | "metrics" | "eval":
+        case "chat" | "download" | "reproduce" | "metrics" | "eval" | "test":
             return _named("models")
         case "show" | "diff" | "adopt" | "revert":
             return {**_named("models"), **_named("branches")}

@@ -56,8 +56,8 @@ from bakery.ui.progress import reporter
     multiple=True,
     type=click.Choice(app.WAIVERS),
     help="Go on with poor `questions`, fewer than half of whose writer's replies are usable, or "
-    "with a `teacher` that does not obey its prompt at all, or with more answers than the "
-    "`limits`. The recipe says so.",
+    "with a `teacher` that does not obey its prompt at all, with more answers than the `limits`, "
+    "or with a bake that falls short of the `gate` of tests.yml. The recipe says so.",
 )
 @click.option(
     "--backend",

@@ -57,15 +57,25 @@ class Sides:
         with switch():
             yield self.teacher if side == "prompted" else self.student
 
-    def say(self, side: Side, conversations: Sequence[Conversation], max_tokens: int) -> list[Said]:
+    def say(
+        self,
+        side: Side,
+        conversations: Sequence[Conversation],
+        max_tokens: int,
+        *,
+        limit: str = "max_tokens",
+    ) -> list[Said]:
         """Return what a side answers to each conversation, greedily, in one batch after another.
 
-        Raises ConfigError where a conversation does not fit the model's context.
+        Raises ConfigError where a conversation does not fit the model's context; `limit` is the
+        setting that says how long an answer may be.
         """
         settings = SamplingSettings(1, max_tokens, temperature=0.0)
         with self.turned(side) as prompt:
             asked = [
-                SampleRequest(str(at), tuple(self.local.prefix(prompt, messages, settings)))
+                SampleRequest(
+                    str(at), tuple(self.local.prefix(prompt, messages, settings, limit=limit))
+                )
                 for at, messages in enumerate(conversations)
             ]
             chat = self.local.base.chat

@@ -20,9 +20,9 @@ from bakery.repo.git import Change, Git, plain_path
 _LINK = "120000"
 _SUBMODULE = "160000"
 MOST = 1 << 20
-"""Bytes of input.yml and .bread: thousands of times what people write."""
+"""Bytes of input.yml, tests.yml and .bread: thousands of times what people write."""
 
-_WRITTEN_BY_HAND = ("input.yml", ".bread")
+_WRITTEN_BY_HAND = ("input.yml", "tests.yml", ".bread")
 
 MOST_DATA = 1 << 30
 """Bytes of a file that input.yml names: larger ones are not kept in git."""

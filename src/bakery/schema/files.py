@@ -116,7 +116,7 @@ def load(
     `read` gives the bytes of a template's path (from git, say), and `earlier` the sections that
     a `template` may name. Raises ConfigError with line and column of every problem at once.
     """
-    _refuse_secrets(text, source)
+    refuse_secrets(text, source)
     document = yaml_text.parse(text, source)
     if document is None:
         return InputSpec()
@@ -139,7 +139,7 @@ def load(
     sources.add(right)
     problems.raise_any()
     for path, content in sources.contents.items():
-        _refuse_secrets(content, path)
+        refuse_secrets(content, path)
     targets = tuple(right.values())
     file = file.model_copy(update={"TARGET": targets})
     warnings = [*remarks_in(file), *_unused_prompts(targets, prompts)]
@@ -280,7 +280,7 @@ _SECRETS = re.compile(
 )
 
 
-def _refuse_secrets(text: str, source: str) -> None:
+def refuse_secrets(text: str, source: str) -> None:
     """Refuse what looks like an API key: git history would keep it for ever."""
     found = [
         f"{source}:{number}:{match.start() + 1}: this looks like an API key ({match.group()[:4]}…)"

@@ -175,6 +175,18 @@ def end(folder: Path, said: Mapping[str, Any]) -> None:
     write_atomic(folder / DONE, json.dumps(said, indent=2) + "\n")
 
 
+def amend(folder: Path, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Change what a finished bake's bake.json says beside what shaped it, and return all of it.
+
+    None takes a key out.
+    """
+    before = whole(folder / RESULT)
+    said = {key: value for key, value in {**before, **changes}.items() if value is not None}
+    if said != before:
+        write_atomic(folder / RESULT, json.dumps(said, indent=2) + "\n")
+    return said
+
+
 def end_bake(folder: Path, said: Mapping[str, Any]) -> None:
     """Write down what a bake came to, and that it is complete."""
     write_atomic(folder / RESULT, json.dumps(said, indent=2) + "\n")

@@ -58,6 +58,8 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     _show_pairs("Result", result)
     made_with = flat(data.get("versions") or {}) | flat(data.get("numerics") or {}, "numerics.")
     _show_pairs("Made with", made_with)
+    for told in data.get("gate") or ():
+        say_at_length(f"recorded, though it falls short of the gate's {told}")
     for told in data.get("notes") or ():
         say_at_length(f"note: {told}")
 

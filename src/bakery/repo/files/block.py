@@ -15,6 +15,7 @@ from bakery.records import BACKENDS
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _NAME = re.compile(r"[^/\s\x00-\x1f\x7f-\x9f]+_[0-9a-f]{16}")
 
 Check = Callable[[Any], bool]
@@ -136,6 +137,8 @@ _FURTHER: Mapping[str, Check] = {
     "numerics": _is_mapping,
     "notes": _is_list,
     "allowed": _is_list,
+    "gate": _is_list,
+    "tests": _matches(_BLOB),
     "backend": _is_backend,
     "checkpoints": lambda value: (
         _is_list(value) and all(_is_mapping(row) and _is_count(row.get("step")) for row in value)

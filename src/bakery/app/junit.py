@@ -1,0 +1,61 @@
+"""The results of tests as JUnit XML: what continuous integration shows.
+
+A test that the prompted model fails, too, is `skipped` there, with the reason: it says something of
+the prompt, nothing of the bake.
+"""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+from bakery.app.testing import Results, Row
+
+
+def text(results: Results) -> str:
+    """Return the XML."""
+    lost, of_prompt = results.of_state("lost"), results.of_state("prompt")
+    counts = {
+        "tests": str(len(results.rows)),
+        "failures": str(len(lost)),
+        "errors": "0",
+        "skipped": str(len(of_prompt)),
+    }
+    top = ElementTree.Element("testsuites", counts)
+    suite = ElementTree.SubElement(top, "testsuite", {"name": _fit(results.model), **counts})
+    for row in results.rows:
+        case = ElementTree.SubElement(
+            suite, "testcase", {"classname": _fit(results.file), "name": _fit(row.name)}
+        )
+        _add(case, row)
+    ElementTree.indent(top)
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        + ElementTree.tostring(top, encoding="unicode")
+        + "\n"
+    )
+
+
+def _add(case: ElementTree.Element, row: Row) -> None:
+    """Add what became of a test, and what was said to it."""
+    if row.state == "lost":
+        told = "; ".join(f"{one.check}: {one.why}" for one in row.lost)
+        ElementTree.SubElement(case, "failure", {"message": _fit(told)}).text = _fit(_said(row))
+    elif row.state == "prompt":
+        told = "; ".join(f"{one.check}: {one.why}" for one in row.of_prompt)
+        what = f"the prompted model fails it, too: {told}"
+        ElementTree.SubElement(case, "skipped", {"message": _fit(what)})
+        ElementTree.SubElement(case, "system-out").text = _fit(_said(row))
+
+
+def _said(row: Row) -> str:
+    answers = "\n".join(f"{side}: {answer.text}" for side, answer in row.answers.items())
+    return f"question: {row.case.asked}\n{answers}"
+
+
+_UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML has no way to write."""
+
+
+def _fit(text: str) -> str:
+    return _UNFIT.sub("�", text)

@@ -1,0 +1,48 @@
+"""`bgit test`: does a model answer as tests.yml wants it?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bakery.app import junit
+from bakery.app import test as app
+from bakery.records import write_atomic
+from bakery.repo.model_repo import ModelRepo
+from bakery.ui.progress import reporter
+from bakery.ui.test import show_results
+
+
+@click.command()
+@click.argument("model", required=False, default="parent")
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    help="A file of tests as it lies there, instead of the tests.yml of HEAD.",
+)
+@click.option(
+    "--junit",
+    "junit_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the results as JUnit XML, too.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print every answer and check as JSON.")
+@click.pass_context
+def test(
+    context: click.Context, model: str, file: Path | None, junit_file: Path | None, as_json: bool
+) -> None:
+    """Ask a model the questions of tests.yml, and check its answers.
+
+    MODEL is a name that `bgit chat` takes; without one it is the current model. The base, the
+    prompted parent and the parent answer, too. Exits with 1 where the model fails a check that the
+    prompted one passes.
+    """
+    repo = ModelRepo.here()
+    with reporter() as notes:
+        results = app.test(repo, model, file=file, reporter=notes)
+    if junit_file is not None:
+        write_atomic(junit_file, junit.text(results))
+    show_results(results, as_json=as_json)
+    context.exit(0 if results.passed else 1)

@@ -1,0 +1,46 @@
+"""tests.yml as HEAD has it: input.yml is emptied after each bake, this file stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bakery.errors import ConfigError, RepoError
+from bakery.repo import reading
+from bakery.repo.files.names import TESTS
+from bakery.repo.model_repo import ModelRepo
+from bakery.schema import tests
+from bakery.schema.tests import Suite
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit's tests.yml says, and the id of its blob."""
+
+    suite: Suite
+    blob: str
+
+
+def committed(repo: ModelRepo) -> Committed | None:
+    """Return the tests of HEAD, or of the commit that is read instead; None: it has none."""
+    at = repo.at or repo.git.head()
+    entry = repo.git.entry(TESTS, at=at) if at else None
+    if entry is None:
+        return None
+    try:
+        text = reading.own_text(repo.git, TESTS, at=at)
+    except RepoError as error:  # what git does not keep as it is, is wrong in that file
+        raise ConfigError(error.message, hint=error.hint) from error
+    if text is None:
+        raise ConfigError(f"{TESTS} is a folder or another repository", hint="Put a file there.")
+    return Committed(tests.load(text, source=TESTS), entry.id)
+
+
+def differs(repo: ModelRepo, found: Committed | None) -> str:
+    """Return how the file in the folder is not what is read, as a sentence; "": it is."""
+    if not repo.git.statuses([TESTS]):
+        return ""
+    if found is None:
+        return (
+            f"{TESTS} is not committed, so it is not read: `bgit add {TESTS}`, then `bgit commit`"
+        )
+    return f"{TESTS} differs from HEAD: HEAD's is used"

@@ -1,0 +1,82 @@
+"""`bgit test`: a line for each test, and below it the answers that are not as they should be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Column, Table
+from rich.text import Text
+
+from bakery.ui.console import lay, open_console, say, say_at_length, show_json
+
+if TYPE_CHECKING:
+    from bakery.app.testing import Results, Row, Side
+
+QUESTION_ROOM = 34
+"""Characters of a question in the table: with all four sides it has 80 columns."""
+
+ANSWER_ROOM = 400
+"""Characters of an answer that are shown."""
+
+
+def show_results(results: Results, *, as_json: bool = False) -> None:
+    """Print what became of each test, and why."""
+    if as_json:
+        show_json(results.as_data())
+        return
+    out = open_console()
+    sides: list[Side] = list(results.rows[0].answers)
+    names = [Column(side, no_wrap=True) for side in sides]
+    table = Table(Column("question", overflow="fold"), *names, box=None, padding=(0, 2, 0, 0),
+                  pad_edge=False)  # fmt: skip
+    for row in results.rows:
+        marks = [_mark(row, side) for side in sides]
+        table.add_row(_brief(row.case.asked, QUESTION_ROOM), *marks)
+    lay(out, table)
+    for row in results.rows:
+        if row.state != "passed":
+            out.print()
+            _show_answers(row)
+    out.print()
+    _show_summary(results)
+
+
+def _mark(row: Row, side: Side) -> Text:
+    if row.passes(side):
+        return Text("passes", style="green")
+    is_lost = row.state == "lost" and side == "baked" and "prompted" in row.answers
+    return Text("LOST", style="bold red") if is_lost else Text("fails", style="yellow")
+
+
+def _show_answers(row: Row) -> None:
+    """Print why a test is not passed, and the answers that show it."""
+    out = open_console()
+    title = Text(f"{row.name}: {_brief(row.case.asked, 60)}", style="bold")
+    out.print(title, soft_wrap=True)
+    for one in row.lost:
+        has = "; the prompted model passes" if "prompted" in row.answers else ""
+        say_at_length(f"  {one.check}: {one.why}{has}")
+    for one in row.of_prompt:
+        say_at_length(f"  {one.check}: {one.why}; the prompted model fails it: it is the prompt's")
+    shown = [side for side in row.answers if side in ("prompted", "baked")]
+    for side in shown or row.answers:
+        say_at_length(f"  {side:<8}  {_brief(row.answers[side].text, ANSWER_ROOM)}")
+
+
+def _show_summary(results: Results) -> None:
+    lost, of_prompt = results.of_state("lost"), results.of_state("prompt")
+    count = len(results.rows)
+    held = count - len(lost) - len(of_prompt)
+    of = f"{results.file} of HEAD ({results.blob[:10]})" if results.blob else results.file
+    say(f"{results.model}, {of}")
+    told = f"{held} of {count} tests passed"
+    if lost:
+        told += f", {len(lost)} {'lost' if 'prompted' in lost[0].answers else 'failed'}"
+    if of_prompt:
+        told += f", {len(of_prompt)} that the prompted model itself fails: change the prompt"
+    say_at_length(f"{told}.")
+
+
+def _brief(text: str, room: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= room else f"{flat[: room - 1]}…"

@@ -1,0 +1,224 @@
+"""A small random model is baked, tested and held to a gate, in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from bakery.app import background, junit, run
+from bakery.app import test as app
+from bakery.app.run import RunReport
+from bakery.errors import ConfigError, GateError
+from bakery.evals import asking, sides
+from bakery.evals.sides import Sides
+from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Quiet
+from bakery.schema.tests import Case
+from bakery.store import job, results
+from tests.support.baking import NOTHING, SHOUT, Bench
+from tests.support.commands import typed_here
+from tests.support.in_background import launched, now
+from tests.support.models import make_model
+from tests.support.recorded import git
+
+INPUT = """\
+PROMPT: {teacher: "SHOUT!"}
+TARGET:
+  name: shout
+  num_traj_per_stimulus: 1
+  max_tokens: 8
+  generators: [{type: hardcoded, questions: [q0 what?, q1 what?, q2 what?, q3 what?]}]
+BAKE: {name: shout, epochs: 1, optimizer: {learning_rate: 1.0e-9}}
+DEFAULTS: 1
+"""
+LOST = """\
+tests:
+  - {name: same, question: Who are you?, same_as_prompted: true}
+  - {name: kept, question: q1 what?, not_contains: no such words}
+  - {name: of_prompt, question: q1 what?, contains: no such words}
+max_tokens: 8
+gate: {tests: all}
+"""
+"""At this learning rate nothing is learnt: no answer is the prompted one's."""
+KEPT = "tests: [{question: q1 what?, not_contains: no such words}]\nmax_tokens: 8\n"
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelRepo:
+    """A repository on a random model, with something to bake; the current folder."""
+    base = make_model(tmp_path / "model", seed=27)  # the prompt has it say R, not a half character
+    made = ModelRepo.init(
+        tmp_path / "shop", name="shop", owner="ann", base=run.base_model(str(base))
+    )
+    monkeypatch.chdir(made.root)
+    written(made, "input.yml", INPUT)
+    return made
+
+
+def written(repo: ModelRepo, path: str, text: str) -> None:
+    """Write and commit a file."""
+    (repo.root / path).write_text(text)
+    git(repo.root, "add", path)
+    git(repo.root, "commit", "-qm", f"Write {path}")
+
+
+def baked(repo: ModelRepo, *allow: str) -> RunReport:
+    return run.run(repo, allow=allow, reporter=Quiet())
+
+
+def test_a_bake_that_falls_short_is_kept_and_recorded_only_where_that_is_allowed(
+    repo: ModelRepo,
+) -> None:
+    plain = repo.plan().bake.id
+    written(repo, "tests.yml", LOST)
+    assert repo.plan().bake.id == plain
+    with pytest.raises(GateError, match="falls short of the gate's tests: 1 of 3 lost") as stop:
+        baked(repo)
+    assert "bgit run --allow gate" in stop.value.hint
+    assert repo.state().parent is None
+    assert repo.bakes() == []
+    result = repo.store.bake(plain) / results.RESULT
+    before = json.loads(result.read_text())
+    assert "tests" not in before
+
+    again = typed_here("run")
+    assert again.exit_code == 6
+    assert "1 of 3 lost" in again.stderr
+    assert "is in the store already" in again.stderr
+    assert json.loads(result.read_text()) == before
+
+    made = baked(repo, "gate")
+    assert repo.state().parent == made.model
+    (bake,) = repo.bakes()
+    assert bake.part("allowed") == ["gate"]
+    assert "falls short of the gate's tests: 1 of 3 lost" in typed_here("show", "shout").stdout
+    assert bake.part("tests") == git(repo.root, "rev-parse", "HEAD:tests.yml")
+    assert bake.part("gate")[0].startswith("tests: 1 of 3 lost, first of all")
+    assert json.loads(result.read_text())["gate"] == bake.part("gate")
+    assert bake.id == plain
+
+
+def test_a_bake_that_is_as_the_gate_wants_it_is_recorded(repo: ModelRepo) -> None:
+    written(repo, "tests.yml", KEPT + "gate: {tests: all, forgets: 0.1}\n")
+    told = Quiet()
+    made = run.run(repo, reporter=told)
+    assert made.is_current
+    assert "the gate of tests.yml is reached: forgets, tests" in told.notes
+    (bake,) = repo.bakes()
+    assert (bake.part("allowed"), bake.part("gate")) == (None, None)
+    assert bake.part("tests") is not None
+
+    report = app.test(repo, "parent", file=None, reporter=Quiet())
+    assert report.passed
+    assert set(report.rows[0].answers) == {"base", "prompted", "parent", "baked"}
+
+
+def test_without_tests_nothing_is_recorded_of_them_and_they_are_asked_for(repo: ModelRepo) -> None:
+    baked(repo)
+    assert "tests" not in repo.bakes()[0].data
+    with pytest.raises(ConfigError, match=r"there is no tests.yml on this branch") as refused:
+        app.test(repo, "parent", file=None, reporter=Quiet())
+    assert "- question: Who are you?" in refused.value.hint
+    written(repo, "tests.yml", "gate: {drift: 1}\n")
+    with pytest.raises(ConfigError, match="has no `tests`, only a gate"):
+        app.test(repo, "parent", file=None, reporter=Quiet())
+
+
+def test_what_the_prompted_model_fails_does_not_count(repo: ModelRepo) -> None:
+    baked(repo)
+    file = Path("draft.yml")
+    file.write_text(LOST)
+    report = app.test(repo, "shout", file=file, reporter=Quiet())
+    assert {row.name: row.state for row in report.rows} == {
+        "same": "lost", "kept": "passed", "of_prompt": "prompt",
+    }  # fmt: skip
+    assert not report.passed
+    data = report.as_data()
+    assert (data["schema"], data["blob"]) == (1, None)
+    assert data["counts"] == {"passed": 1, "lost": 1, "prompt": 1}
+    suite = ElementTree.fromstring(junit.text(report)).find("testsuite")
+    assert [suite.get(key) for key in ("tests", "failures", "skipped")] == ["3", "1", "1"]
+    assert [child.tag for case in suite for child in case] == ["failure", "skipped", "system-out"]
+
+    typed = typed_here("test", "shout", "--file", "draft.yml", "--junit", "out.xml")
+    assert typed.exit_code == 1
+    table = typed.stdout.splitlines()
+    assert table[0].split() == ["question", "base", "prompted", "parent", "baked"]
+    assert table[1].split()[-4:] == ["fails", "passes", "fails", "LOST"]
+    assert max(map(len, table[:4])) <= 80
+    assert "it is the prompt's" in typed.stdout
+    assert "1 of 3 tests passed, 1 lost, 1 that the prompted model itself fails" in typed.stdout
+    assert (repo.root / "out.xml").read_text() == junit.text(report)
+
+    file.write_text(LOST.replace("same_as_prompted", "target: shuot, same_as_prompted"))
+    with pytest.raises(ConfigError, match="did you mean 'shout'"):
+        app.test(repo, "shout", file=file, reporter=Quiet())
+
+
+def test_a_base_is_tested_alone(repo: ModelRepo) -> None:
+    written(repo, "tests.yml", LOST)
+    told = Quiet()
+    report = app.test(repo, "base", file=None, reporter=told)
+    assert [list(row.answers) for row in report.rows] == [["base"]] * 3
+    assert [row.state for row in report.rows][1:] == ["passed", "lost"]
+    assert any("same_as_prompted is left out" in note for note in told.notes)
+
+
+def test_a_job_asks_the_gate_itself_and_its_bake_is_not_fetched(repo: ModelRepo) -> None:
+    written(repo, "tests.yml", LOST)
+    plan = repo.plan()
+    mine = launched(repo, plan, state="queued", began="")
+    with pytest.raises(GateError):
+        background.work(repo.store, mine.id, Quiet())
+    ended = now(repo, mine)
+    assert (ended.state, ended.is_to_be_recorded) == ("failed", False)
+    assert "falls short of the gate's tests: 1 of 3 lost" in ended.error.splitlines()[0]
+    fetched = background.fetch(repo, Quiet())
+    assert fetched.has_failed
+    assert repo.bakes() == []
+
+    allowed = launched(repo, plan, id="0000ff", state="queued", began="", allow=("gate",))
+    background.work(repo.store, allowed.id, Quiet())
+    assert job.read(job.record_path(repo.store, allowed.id)).state == "complete"
+    background.fetch(repo, Quiet())
+    assert repo.bakes()[0].part("allowed") == ["gate"]
+
+
+@pytest.fixture
+def base_alone(bench: Bench) -> Sides:
+    from bakery.backends.local import LocalModel
+
+    return sides.of_bake(LocalModel(bench.base()), None, SHOUT, NOTHING)
+
+
+def test_a_turn_that_is_left_open_is_the_model_s_own(base_alone: Sides) -> None:
+    first, last = {"role": "user", "content": "a?"}, {"role": "user", "content": "b?"}
+    case = Case(messages=[first, {"role": "assistant"}, last], equals="x")
+    (answer,) = asking.answers(base_alone, "base", [case], max_tokens=6)
+    (own,) = base_alone.say("base", [[first]], 6)
+    said = [first, {"role": "assistant", "content": own.text}, last]
+    assert answer.text == base_alone.say("base", [said], 6)[0].text
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("I am Pip.", "I am Pip."),
+        ("<think>Who?</think>\n\nI am Pip.", "I am Pip."),
+        ("Who?\n</think>\nPip.", "Pip."),  # the template has opened it
+        ("<think>Who", "<think>Who"),
+    ],
+)
+def test_a_thought_is_not_checked(said: str, answer: str) -> None:
+    assert asking.spoken(said) == answer
+
+
+def test_tests_are_answered_as_each_alone(base_alone: Sides) -> None:
+    cases = [Case(question="a?", max_tokens=4), Case(question="b?", equals="x")]
+    both = asking.answers(base_alone, "prompted", cases, max_tokens=9)
+    alone = [asking.answers(base_alone, "prompted", [c], max_tokens=9)[0] for c in cases]
+    assert both == alone
+    assert both[0].tokens <= 5
