@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+import bakery
 from bakery.app import background, junit, run
 from bakery.app import test as app
 from bakery.app.run import RunReport
@@ -152,6 +153,11 @@ def test_what_the_prompted_model_fails_does_not_count(repo: ModelRepo) -> None:
     assert "it is the prompt's" in typed.stdout
     assert "1 of 3 tests passed, 1 lost, 1 that the prompted model itself fails" in typed.stdout
     assert (repo.root / "out.xml").read_text() == junit.text(report)
+
+    alone = bakery.Bake(repo.store.bake(repo.bakes()[0].id)).test(file)
+    assert alone.as_data()["tests"] == data["tests"]
+    given = bakery.Repo(repo.root, progress=False).test("shout", file=file)
+    assert given.as_data() == data
 
     file.write_text(LOST.replace("same_as_prompted", "target: shuot, same_as_prompted"))
     with pytest.raises(ConfigError, match="did you mean 'shout'"):
