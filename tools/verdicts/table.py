@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import product
+from statistics import median_low
 from typing import Any
 
 from bakery.evals import verdict
@@ -53,11 +54,11 @@ def said(row: Row, by: Thresholds = FITTED) -> Word:
 
 
 def fitted(rows: Sequence[Row]) -> Thresholds:
-    """Return the thresholds of the grid with the fewest wrong words; of equals the middle one."""
-    tried = [replace(FITTED, **dict(zip(GRID, values, strict=True))) for values in _grid()]
-    wrong = [sum(said(row, by) != truth(row) for row in rows) for by in tried]
+    """Return the thresholds of the grid with the fewest wrong words: the middle of the best."""
+    tried = [dict(zip(GRID, values, strict=True)) for values in product(*GRID.values())]
+    wrong = [sum(said(row, replace(FITTED, **by)) != truth(row) for row in rows) for by in tried]
     best = [by for by, count in zip(tried, wrong, strict=True) if count == min(wrong)]
-    return best[len(best) // 2]
+    return replace(FITTED, **{name: median_low(by[name] for by in best) for name in GRID})
 
 
 def text(rows: Sequence[Row]) -> str:
@@ -70,10 +71,6 @@ def text(rows: Sequence[Row]) -> str:
         for half, part in (("fit half", to_fit), ("held half", held)):
             lines += ["", f"{half}, thresholds {title}", *_table(part, thresholds)]
     return "\n".join([*lines, "", *_wrong(rows, FITTED)])
-
-
-def _grid() -> Iterable[tuple[float, ...]]:
-    return product(*GRID.values())
 
 
 def _table(rows: Sequence[Row], by: Thresholds) -> Iterator[str]:

@@ -22,7 +22,7 @@ class Thresholds:
     """Where one word ends and the next begins."""
 
     holds: float = 0.9
-    in_part: float = 0.6
+    in_part: float = 0.5
     """From which share of questions on that are answered as the prompted model answers them."""
     broken: float = 0.25
     unsure: float = -0.15
