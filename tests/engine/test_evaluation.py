@@ -175,7 +175,7 @@ def test_a_chain_leaves_the_model_as_it_was(baked: Baked) -> None:
     case = [Case(({"role": "user", "content": "q3 what?"},), (8, 2))]
     (before,) = baked.lab.read("baked", case)
     with baked.chain.first(1):
-        (within,) = baked.lab.scored(NOTHING, case)
+        (within,) = baked.lab.scored([NOTHING], case)
     (after,) = baked.lab.read("baked", case)
     assert torch.equal(before, after)
     assert not torch.equal(before, within)

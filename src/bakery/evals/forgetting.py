@@ -83,11 +83,12 @@ def _column(lab: Lab, chain: Chain, subject: Subject, at: int) -> list[list[Near
     if not cases:
         return None
     with chain.first(at):
-        taught = lab.scored(subject.teacher, cases)
+        taught = lab.scored([subject.teacher] * len(cases), cases)
     found = []
     for count in range(at, len(chain.bakes) + 1):
         with chain.first(count):
-            found.append(merged(places, lab.near(taught, lab.scored(subject.student, cases))))
+            said = lab.scored([subject.student] * len(cases), cases)
+            found.append(merged(places, lab.near(taught, said)))
     return found
 
 

@@ -98,18 +98,21 @@ class Lab:
         ]
 
     def read(
-        self, side: Side, cases: Sequence[Case], *, prompt: Prompt | None = None
+        self, side: Side, cases: Sequence[Case], *, behind: Sequence[Prompt] | None = None
     ) -> list[torch.Tensor]:
-        """Return what a side says at every token of each answer: features (N, D)."""
-        with self.sides.turned(side) as own:
-            return self.scored(prompt or own, cases)
+        """Return what a side says at every token of each answer: features (N, D).
 
-    def scored(self, prompt: Prompt, cases: Sequence[Case]) -> list[torch.Tensor]:
-        """Return what the model as it stands says behind a prompt: features (N, D) an answer."""
+        `behind`: these prompts, not its own.
+        """
+        with self.sides.turned(side) as own:
+            return self.scored(behind or [own] * len(cases), cases)
+
+    def scored(self, prompts: Sequence[Prompt], cases: Sequence[Case]) -> list[torch.Tensor]:
+        """Return what the model as it stands says behind prompts: features (N, D) an answer."""
         local = self.sides.local
         settings = SamplingSettings(1, max((len(case.ids) for case in cases), default=1), 0.0)
         views = []
-        for case in cases:
+        for prompt, case in zip(prompts, cases, strict=True):
             before = local.prefix(prompt, case.messages, settings)
             views.append(View((*before, *case.ids), ((len(before), len(before) + len(case.ids)),)))
         parts: dict[int, torch.Tensor] = {}

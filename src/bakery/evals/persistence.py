@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from bakery.evals.fidelity import cases_of
 from bakery.evals.figures import Axis, Figure, unmeasured
 from bakery.evals.intervals import ratio
 from bakery.evals.lab import Case, Lab, Near
 from bakery.evals.sides import Side
 from bakery.evals.subject import Asked, Subject
-from bakery.records import Message, Prompt
+from bakery.records import Message
 
 OF = "questions"
 MEASURED: tuple[Side, ...] = ("prompted", "baked", "parent")
+KEPT: tuple[Side, ...] = ("prompted", "baked")
 STRIDE = 7
 """Neutral questions between the beginnings of two conversations."""
 
@@ -50,29 +53,19 @@ def persistence(lab: Lab, subject: Subject, neutral: Sequence[str]) -> Axis:
         return unmeasured("persistence", "there is no question to ask", target=subject.name)
     places, cases = _first_answers(lab, asked)
     histories = _histories(lab, neutral)
+    turns = [t for t in lab.suite.turns if _fits(lab, histories, places, cases, t)]
+    said = _said(lab, histories, places, cases, turns)
     teach = lab.read("prompted", cases)
     figures: list[Figure] = []
     rows = []
     for turn in lab.suite.turns:
-        behind: dict[Side, list[Case]] = {
-            side: _behind(histories, side, places, cases, turn) for side in MEASURED
-        }
-        prompts: dict[Side, Prompt] = {"prompted": subject.teacher}
-        if turn > histories.turns or not all(
-            lab.fits([prompts.get(side, subject.student)], case.messages, len(case.ids))
-            for side in MEASURED for case in behind[side]
-        ):  # fmt: skip
-            figures.append(Figure(f"prompted_kept_{turn}", None, "share", 0, OF, why=_FULL))
-            figures.append(Figure(f"baked_kept_{turn}", None, "share", 0, OF, why=_FULL))
+        if turn not in turns:
+            figures += [Figure(f"{s}_kept_{turn}", None, "share", 0, OF, why=_FULL) for s in KEPT]
             continue
-        near: dict[Side, list[Near]] = {
-            side: lab.near(teach, lab.read(side, behind[side])) for side in MEASURED
-        }
-        figures += [
-            kept(f"{side}_kept_{turn}", near[side], near["parent"]) for side in MEASURED[:2]
-        ]
-        figures += [_kl(f"{side}_kl_{turn}", near[side]) for side in MEASURED]
-        rows.append({"turn": turn, **{str(side): _mean(near[side]) for side in MEASURED}})
+        near: dict[Side, list[Near]] = {s: lab.near(teach, said[s, turn]) for s in MEASURED}
+        figures += [kept(f"{s}_kept_{turn}", near[s], near["parent"]) for s in KEPT]
+        figures += [_kl(f"{s}_kl_{turn}", near[s]) for s in MEASURED]
+        rows.append({"turn": turn, **{str(s): _mean(near[s]) for s in MEASURED}})
     on = (
         f"{len(cases)} {subject.on} after neutral turns of {lab.suite.conversations} "
         f"conversations, {sum(len(case.ids) for case in cases)} tokens at each turn"
@@ -123,6 +116,39 @@ def _histories(lab: Lab, neutral: Sequence[str]) -> _Histories:
         for history, answer in zip([*both, *said["baked"]], answers, strict=True):
             history.append({"role": "assistant", "content": answer.text})
     return _Histories(said)
+
+
+def _fits(
+    lab: Lab, histories: _Histories, places: Sequence[int], cases: Sequence[Case], turn: int
+) -> bool:
+    """Tell whether a turn was reached, and its questions and answers fit the context."""
+    if turn > histories.turns:
+        return False
+    both = (lab.sides.teacher, lab.sides.student)
+    return all(
+        lab.fits(both, case.messages, len(case.ids))
+        for side in MEASURED
+        for case in _behind(histories, side, places, cases, turn)
+    )
+
+
+def _said(
+    lab: Lab, histories: _Histories, places: Sequence[int], cases: Sequence[Case],
+    turns: Sequence[int],
+) -> dict[tuple[Side, int], list[torch.Tensor]]:  # fmt: skip
+    """Return what each side says at each turn; sides of the same weights are run together."""
+    found: dict[tuple[Side, int], list[torch.Tensor]] = {}
+    prompts = {"prompted": lab.sides.teacher}
+    together: tuple[tuple[Side, ...], ...] = (("prompted", "parent"), ("baked",))
+    for sides in together:
+        keys = [(side, turn) for side in sides for turn in turns]
+        every = [case for key in keys for case in _behind(histories, key[0], places, cases, key[1])]
+        behind = [prompts.get(key[0], lab.sides.student) for key in keys for _ in cases]
+        weights: Side = "baked" if sides == ("baked",) else "parent"
+        said = lab.read(weights, every, behind=behind)
+        for at, key in enumerate(keys):
+            found[key] = said[at * len(cases) : (at + 1) * len(cases)]
+    return found
 
 
 def _length(history: Sequence[Message]) -> int:

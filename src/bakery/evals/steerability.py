@@ -39,8 +39,9 @@ def steerability(lab: Lab, subject: Subject) -> Axis:
         mine = lab.say("baked", asked, behind=[prompt] * len(asked))
         pairs = [(q, s, m) for q, s, m in zip(asked, said, mine, strict=True) if s.ids]
         cases = [Case(q, s.ids) for q, s, _ in pairs]
-        wanted = lab.read("parent", cases, prompt=prompt)
-        under = lab.near(wanted, lab.read("baked", cases, prompt=prompt))
+        behind = [prompt] * len(cases)
+        wanted = lab.read("parent", cases, behind=behind)
+        under = lab.near(wanted, lab.read("baked", cases, behind=behind))
         without = lab.near(wanted, lab.read("baked", cases))
         parent = lab.near(wanted, lab.read("parent", cases))
         left += [n.forward for n in under]
