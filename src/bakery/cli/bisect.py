@@ -55,7 +55,7 @@ def bisect(
     max_tokens: int | None,
     as_json: bool,
 ) -> None:
-    """Find the first bad bake of a chain, by a command or by an answer.
+    """Find the first bad bake of a chain (--weights), or bisect as git does.
 
     A command is given the model's name, as BGIT_MODEL and in place of {model}; it exits with 0
     where that is good, with 125 where it cannot be tested, else with 1 to 124. Options of ours

@@ -46,10 +46,10 @@ def blame(
     max_tokens: int | None,
     as_json: bool,
 ) -> None:
-    """Leave out each bake of a model in turn, and say which one moves an answer.
+    """Say which bake an answer comes from (--weights), or blame as git does.
 
-    MODEL is any name that `bgit chat` takes, else the current model. Without --weights the whole
-    line is git's blame.
+    Each bake of a model is left out of its weights in turn. MODEL is any name that `bgit chat`
+    takes, else the current model. Without --weights the whole line is git's blame.
     """
     asked = given.questions(question_file) if question_file else list(words[:1])
     more = words if question_file else words[1:]
