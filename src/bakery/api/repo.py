@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, overload
 from bakery.api import asked
 from bakery.api.keeping import Keeping
 from bakery.api.model import Model
+from bakery.api.telling import Telling
 from bakery.app import adopt, background, chat, check, download, gates, import_, jobs, revert, run
 from bakery.app import init as making
 from bakery.card import Card
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from bakery.store.job import Fetched
 
 
-class Repo(Keeping):
+class Repo(Keeping, Telling):
     """A model repository: a folder that `bgit init` made, or one within it.
 
         repo = bakery.Repo.init("yoda", base_model="tiny")

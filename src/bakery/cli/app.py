@@ -36,6 +36,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "show": "Show how a model was made, or any object of git.",
         "diff": "Compare the recipes of two models, or anything else as git does.",
         "tree": "Show which model was baked on which, over all branches.",
+        "report": "Write one HTML file that shows whether a model holds, and how it was made.",
         "chat": "Talk to a model.",
     },
     "Share": {

@@ -23,7 +23,7 @@ Candidates = dict[str, str]
 SHOWN = 60
 """Characters of what a candidate is."""
 
-ONCE = ("target", "chat", "download", "reproduce", "adopt", "help", "completion")
+ONCE = ("target", "chat", "report", "download", "reproduce", "adopt", "help", "completion")
 """Commands that take a single word, besides options."""
 
 GITS = ("show", "diff", "revert", "fetch", "fsck", "gc")
@@ -94,7 +94,7 @@ def _arguments(verb: str, taken: Sequence[str]) -> Candidates:
             return {"ls": "list them", **_named("targets")}
         case "cancel":
             return _named("jobs")
-        case "chat" | "download" | "reproduce" | "metrics":
+        case "chat" | "report" | "download" | "reproduce" | "metrics":
             return _named("models")
         case "show" | "diff" | "adopt" | "revert":
             return {**_named("models"), **_named("branches")}
