@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from bakery.ui.harmless import harmless
+from bakery.harmless import harmless
 
 
 class Markup(str):
