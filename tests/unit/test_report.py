@@ -31,7 +31,10 @@ CARD = Card(
     verdict=Verdict(
         "holds in part",
         "a price differs",
-        {"questions": 24, "agreed": 0.875, "agreed_interval": [0.69, 0.96]},
+        {
+            "questions": 24, "agreed": 0.875, "agreed_interval": [0.69, 0.96],
+            "gap_closed_interval": [0.91, 0.98],
+        },
     ),
     side_by_side=(
         SideBySide("What?", "No idea.", "It costs 49 euros.", "It costs 89 euros.", "numbers"),
@@ -93,8 +96,16 @@ def test_the_verdict_comes_first_with_its_reason(repo: ModelRepo) -> None:
     shown = read(repo).text
     assert shown.index("holds in part") < shown.index("a price differs") < shown.index("95.0 %")
     assert shown.index("95.0 %") < shown.index("Answers side by side") < shown.index("Recipe")
+    assert "87.5 % answered as prompted 69.0 to 96.0, n = 24" in spaced(repo)
+    assert "95.0 % gap closed 91.0 to 98.0" in spaced(repo)
     assert "0.875 (0.69 to 0.96)" in shown
     assert "yoda: holds in part" in shown
+
+
+def spaced(repo: ModelRepo) -> str:
+    """Return the page's words, apart where an element ends."""
+    words = [word for part in read(repo).words for word in part.split()]
+    return " ".join(words)
 
 
 def test_only_what_differs_is_marked(repo: ModelRepo) -> None:

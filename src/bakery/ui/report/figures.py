@@ -21,7 +21,19 @@ _INTERVALS = ("interval", "ci", "ci95")
 
 def share(value: float | None) -> str:
     """Return a share as a percentage."""
-    return "–" if value is None else f"{100 * value:.1f} %"
+    return "–" if value is None else f"{100 * value:.1f}\u00a0%"
+
+
+def between(figures: Mapping[str, Any], name: str) -> str:
+    """Return the interval of a share, and how many it is of; "" where there is none."""
+    ends = figures.get(f"{name}_interval")
+    if not isinstance(ends, list | tuple) or len(ends) != 2:
+        return ""
+    if not all(isinstance(end, int | float) for end in ends):
+        return ""
+    count = figures.get("questions") if name == "agreed" else None
+    of = "" if count is None else f", n = {figure(count)}"
+    return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}{of}"
 
 
 def change(before: float | None, after: float | None) -> str:

@@ -136,7 +136,10 @@ def _figure(name: str, one: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def verdict(figures: Mapping[str, Any]) -> list[Markup]:
-    """Return what a verdict rests on; `x` with an `x_interval` beside is one figure."""
+    """Return what a verdict rests on; `x` with an `x_interval` beside is one figure.
+
+    An interval alone is of a figure of the card, and stands with it.
+    """
     ends = {key.removesuffix("_interval"): key for key in figures if key.endswith("_interval")}
     shown = {
         key: estimate(value, figures[ends[key]]) if key in ends else value

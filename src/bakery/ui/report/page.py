@@ -15,7 +15,7 @@ from bakery.ui.chart import number
 from bakery.ui.report import measured, origin, prompts
 from bakery.ui.report.answers import side_by_side
 from bakery.ui.report.curve import curve
-from bakery.ui.report.figures import change, share, table
+from bakery.ui.report.figures import between, change, figure, share, table
 from bakery.ui.report.markup import Markup, cut, element
 from bakery.ui.report.origin import KINDS
 from bakery.verdict import Covered
@@ -116,34 +116,40 @@ def _verdict(card: Card | None) -> Markup:
 
 
 def _tiles(card: Card) -> Markup:
-    tiles: list[tuple[str, str, str]] = []
-    if card.gap_closed is not None and not card.has_few:
-        tiles.append(
-            (share(card.gap_closed), "gap closed", "of the distance to the prompted model")
-        )
-    if card.top1_agreement is not None and not card.has_few:
-        tiles.append((share(card.top1_agreement), "same first choice", "of tokens"))
-    if card.kl_after is not None:
-        told = change(card.kl_before, card.kl_after)
-        tiles.append((told, "KL to the prompted model", "nats per token, before and after"))
-    if not card.cut_prompt:
-        left = (
-            f"{card.prompt_tokens_left:,.0f} remain" if card.prompt_tokens_left else "per request"
-        )
-        tiles.append((f"{card.prompt_tokens_saved:,.0f}", "prompt tokens saved", left))
-    on = f"{card.tokens:,} tokens" if card.tokens else ""
-    if card.has_few:
-        on = f"fewer than {FEWEST_STIMULI}: no percentages"
-    tiles.append((str(card.held_out), "questions held out", on))
     return element(
         "div",
         [
             element("div", element("b", value), element("span", label), element("small", more),
                     class_="tile")
-            for value, label, more in tiles
+            for value, label, more in _figures(card)
         ],
         class_="tiles",
     )  # fmt: skip
+
+
+def _figures(card: Card) -> Iterator[tuple[str, str, str]]:
+    """Yield the figures that stand first: value, what it is, and its interval or unit."""
+    found = card.verdict.figures if card.verdict else {}
+    if isinstance(found.get("agreed"), int | float):
+        of = f"of {figure(found.get('questions'))} questions"
+        yield share(found["agreed"]), "answered as prompted", between(found, "agreed") or of
+    if card.gap_closed is not None and not card.has_few:
+        of = "of the distance to the prompted model"
+        yield share(card.gap_closed), "gap closed", between(found, "gap_closed") or of
+    if card.top1_agreement is not None and not card.has_few:
+        of = between(found, "top1_agreement") or "of tokens"
+        yield share(card.top1_agreement), "same first choice", of
+    if card.kl_after is not None:
+        told = change(card.kl_before, card.kl_after)
+        yield told, "KL to the prompted model", "nats per token, before and after"
+    if not card.cut_prompt:
+        left = card.prompt_tokens_left
+        more = f"per request; {left:,.0f} remain" if left else "per request"
+        yield f"{card.prompt_tokens_saved:,.0f}", "prompt tokens saved", more
+    on = f"{card.tokens:,} tokens" if card.tokens else ""
+    if card.has_few:
+        on = f"fewer than {FEWEST_STIMULI}: no percentages"
+    yield str(card.held_out), "questions held out", on
 
 
 def _sections(found: Report) -> Iterator[Section]:
@@ -256,18 +262,18 @@ def _curves(found: Report) -> Markup:
     shown = [name for name in _CURVES if history.series(name)]
     loss = found.record.get("loss") or {}
     told = [f"{key} {number(value)}" for key, value in loss.items() if isinstance(value, float)]
+    curves = [
+        element(
+            "figure",
+            element("figcaption", f"{_CURVES[name]}, {SERIES[name].partition(',')[0]}"),
+            curve(_CURVES[name], history.series(name), mark=mark),
+        )
+        for name in shown
+    ]
     return element(
         "div",
-        [
-            element(
-                "figure",
-                element("figcaption", f"{_CURVES[name]}, {SERIES[name].partition(',')[0]}"),
-                curve(_CURVES[name], history.series(name), mark=mark),
-            )
-            for name in shown
-        ],
+        element("div", curves, class_="curves"),
         element("p", f"loss: {', '.join(told)}", class_="quiet") if told else None,
-        class_="curves",
     )
 
 
