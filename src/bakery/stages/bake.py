@@ -27,7 +27,7 @@ from bakery.engine.teacher import teacher
 from bakery.engine.teacher.keeping import Place, taught
 from bakery.engine.text.chat import CLOCK_STOPPED
 from bakery.engine.text.views import Pair
-from bakery.engine.training import start, wandb_run
+from bakery.engine.training import shown, start
 from bakery.engine.training.metrics import rows, summary
 from bakery.identity import BakeRequest, digest
 from bakery.reporting import Reporter
@@ -62,6 +62,26 @@ def run(
     `model` is the base, or the base with the parent's adapter attached; `parent` the folder of
     that adapter; `allowed` names what of the data somebody waived.
     """
+    with shown.shown(request.running, out) as figures:
+        given = request, data, out, figures
+        return _baked(
+            *given, base=base, model=model, parent=parent, reporter=reporter, allowed=allowed
+        )
+
+
+def _baked(
+    request: BakeRequest,
+    data: Sequence[TargetData],
+    out: Path,
+    figures: shown.Shown,
+    *,
+    base: BaseModel,
+    model: PreTrainedModel | PeftModel,
+    parent: Path | None,
+    reporter: Reporter,
+    allowed: Sequence[str],
+) -> dict[str, Any]:
+    """Train as `run` says; `figures` shows how that goes."""
     started, clock = _now(), time.monotonic()
     chains.check_parent(parent, request.parent.bake_id if request.parent else None)
     chains.check_rank(request.training.r, parent)
@@ -81,7 +101,7 @@ def run(
         before = _measured(work, "measuring before", mixture.held_out)
     early = [*([why] if why else []), *_notes(work, before)]
     _tell(early, reporter)
-    step, trained = _train(work)
+    step, trained = _train(work, figures)
     after = _measured(work, "measuring after", mixture.held_out)
     again = _measured(work, "measuring what was learnt", measured.trained_on(mixture))
     saved = out / str(step)
@@ -104,6 +124,7 @@ def run(
         "finished": _now(),
     }
     _leave(out, result)
+    figures.card(result["card"])
     return result
 
 
@@ -126,17 +147,17 @@ def _measured(work: Work, label: str, pairs: Sequence[Pair]) -> measured.Measure
     return measured.measure(*given, reporter=work.reporter, label=label)
 
 
-def _train(work: Work) -> tuple[int, dict[str, Any]]:
+def _train(work: Work, figures: shown.Shown) -> tuple[int, dict[str, Any]]:
     """Train through all phases; return the last step, and what the result says of them."""
     own = work.settings.on_policy
-    with wandb_run.sending(work.request.running.wandb, work.settings.as_data()) as send:
-        step, seen, chosen = training.train(work, send)
-        learnt_with = {name: getattr(work.settings, name) for name in ("learning_rate", "epochs")}
-        said = {"batch": work.batch, **learnt_with, "loss": summary(seen)}
-        said["numerics"] = chosen
-        if own is not None:
-            said |= training.train_on_policy(work, own, send)
-            step += own.steps
+    figures.begin(work.settings.as_data())
+    step, seen, chosen = training.train(work, figures.row)
+    learnt_with = {name: getattr(work.settings, name) for name in ("learning_rate", "epochs")}
+    said = {"batch": work.batch, **learnt_with, "loss": summary(seen)}
+    said["numerics"] = chosen
+    if own is not None:
+        said |= training.train_on_policy(work, own, figures.row)
+        step += own.steps
     return step, said
 
 

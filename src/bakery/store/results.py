@@ -27,6 +27,9 @@ WEIGHTS = "adapter_model.safetensors"
 
 REQUEST, RESULT, DONE = "request.json", "bake.json", "done.json"
 
+TENSORBOARD = "tensorboard"
+"""In the folder of a bake: what TensorBoard shows of its training, where that was asked for."""
+
 CUT_PROMPT = "cut_prompt"
 """In the done.json of a target: to how many answers the server did not read the whole prompt."""
 
