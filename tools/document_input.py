@@ -128,7 +128,8 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
              "model": "{baked_adapter_config: {r: 32}}", "data": "{max_length: 3000}",
              "optimizer": "{learning_rate: 1e-4}", "scheduler": "{type: cosine}",
              "checkpoint": "[{save_every_n_epochs: 1}]", "on_policy": "true",
-             "deepspeed": "{zero_optimization: {stage: 0}}", "wandb": "{enable: true}"},
+             "deepspeed": "{zero_optimization: {stage: 0}}", "wandb": "{enable: true}",
+             "trackio": "{enable: true}", "tensorboard": "{enable: true}"},
     "Dataset": {"target": "main_target"},
     "BakeModel": {"parent_model_name": "ann/yoda/yoda_bake_b9c948e9d769b84c/36",
                   "baked_adapter_config": "{r: 32, lora_alpha: 64}", "dtype": "bf16",
@@ -150,6 +151,8 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
     "Checkpoint": {"output_dir": "ckpts", "auto_resume": "true", "save_every_n_steps": "10"},
     "DeepSpeed": {"zero_optimization": "{stage: 0}"},
     "Wandb": {"project": "yoda", "name": "first", "entity": "ann", "tags": "[yoda, tiny]"},
+    "Trackio": {"enable": "false", "project": "yoda", "name": "first_try", "space": "ann/figures"},
+    "TensorBoard": {"enable": "false"},
 }  # fmt: skip
 """What a key may look like, by its model; where nothing stands, the default does."""
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from bakery.defaults import LATEST, batch_for, epochs_for
 from bakery.records import ModelRef, Prompt
+from bakery.trackers import TensorBoard, Trackio, Wandb
 
 QUESTION_TEMPLATE_VERSION = 1
 """Rises when the text changes by which a model is asked for questions."""
@@ -312,16 +313,6 @@ _LATER_SETTINGS: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wandb:
-    """The run at Weights & Biases that the figures of a training go to. None: its own default."""
-
-    project: str | None = None
-    name: str | None = None
-    entity: str | None = None
-    tags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Running:
     """How a bake is run and watched, which changes speed, memory and what is logged: no id."""
 
@@ -331,7 +322,9 @@ class Running:
     eval_interval: int = 0
     """Steps between two measurements on what is held out; 0: none while training."""
     wandb: Wandb | None = None
-    """None: nothing is sent anywhere."""
+    trackio: Trackio | None = None
+    tensorboard: TensorBoard | None = None
+    """None: nothing is sent there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,9 @@ def test_every_example_trains(name, base, workplace, monkeypatch, capsys):
         "tokenizer.json",
         "chat_template.jinja",
     } <= kept
+    told = (out / "final_model/README.md").read_text(encoding="utf-8")
+    assert "| KL to the prompted teacher |" in told
+    assert "More Information Needed" not in told
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     PeftModel.from_pretrained(model, str(out / "final_model"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -13,12 +14,14 @@ from typing import Any
 import pytest
 from transformers import TrainerCallback
 
-from bakery.engine.training import checkpoints, needs, wandb_run
+from bakery.engine.training import checkpoints, needs, shown
 from bakery.engine.training.metrics import Metrics
 from bakery.errors import ConfigError
-from bakery.identity import Running, Wandb
+from bakery.identity import Running
 from bakery.stages import bake, full_disk
 from bakery.stages import training as phases
+from bakery.store import results
+from bakery.trackers import TensorBoard, Trackio, Wandb
 from tests.support.baking import NOTHING, SHOUT, Bench, rows
 
 
@@ -102,7 +105,7 @@ FAKE_WANDB = """
 import json
 class Run:
     def log(self, row, step):
-        said.append(["log", step, sorted(row)])
+        said.append(["log", step, dict(row)])
     def finish(self, exit_code=0):
         said.append(["finish", exit_code])
 said = []
@@ -125,24 +128,95 @@ def wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def test_every_row_is_sent_where_that_was_asked_for(wandb: Any, bench: Bench) -> None:
     result = running(bench, Running(wandb=Wandb("p", "n", None, ("x",))))
-    (_, how), *logged, end = wandb.said
+    (_, how), *logged, card, end = wandb.said
     assert {key: how[key] for key in ("project", "name", "entity", "tags")} == {
         "project": "p", "name": "n", "entity": None, "tags": ["x"],
     }  # fmt: skip
     assert how["config"]["epochs"] == 2
     assert [step for _, step, _ in logged] == [row["step"] for row in rows(result)]
+    told = result["card"]
+    assert card[2]["card/kl_after"] == told["kl_after"]
+    assert {key.partition("/")[0] for key in card[2]} == {"card"}
     assert end == ["finish", 0]
 
 
-def test_a_run_that_failed_is_ended_as_failed(wandb: Any) -> None:
-    with pytest.raises(KeyError), wandb_run.sending(Wandb("p"), {}):
-        raise KeyError
+def test_a_run_that_failed_is_ended_as_failed(wandb: Any, tmp_path: Path) -> None:
+    def fail() -> None:
+        with shown.shown(Running(wandb=Wandb("p")), tmp_path) as figures:
+            figures.begin({})
+            raise KeyError("stopped")
+
+    with pytest.raises(KeyError, match="stopped"):
+        fail()
     assert wandb.said[-1] == ["finish", 1]
 
 
-def test_sending_without_the_package_is_refused() -> None:
-    with pytest.raises(ConfigError, match="needs the package wandb, which is not installed"):
-        needs.check(Running(wandb=Wandb("p")))
+def test_no_text_of_a_card_is_sent(wandb: Any, tmp_path: Path) -> None:
+    verdict = {"word": "holds", "reason": "SECRET", "figures": {"agreed": 0.5, "unasked": ["x"]}}
+    card = {"kl_after": 0.5, "gap_closed": None, "furthest": [{"question": "SECRET"}],
+            "anchor": True, "verdict": verdict}  # fmt: skip
+    with shown.shown(Running(wandb=Wandb("p")), tmp_path) as figures:
+        figures.begin({})
+        figures.row({"step": 7, "loss": 1.0})
+        figures.card(card)
+    assert wandb.said[-2] == [
+        "log", 7, {"card/kl_after": 0.5, "card/verdict/agreed": 0.5, "card/verdict": "holds"}
+    ]  # fmt: skip
+
+
+FAKE_TRACKIO = """
+class Run:
+    def log(self, row, step):
+        print("noise")
+        said.append([step, row])
+said = []
+def init(**how):
+    print("noise")
+    said.append(how)
+    return Run()
+def finish():
+    print("noise")
+    said.append("finish")
+"""
+
+
+def test_trackio_gets_the_same_and_leaves_stdout_to_our_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "trackio.py").write_text(FAKE_TRACKIO)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with shown.shown(Running(trackio=Trackio("p", "n")), tmp_path) as figures:
+        figures.begin({"r": 4})
+        figures.row({"step": 7, "loss": 1.0})
+    how, row, end = sys.modules.pop("trackio").said
+    assert (how["project"], how["name"], how["space_id"], how["config"]) == (
+        "p", "n", None, {"r": 4}
+    )  # fmt: skip
+    assert (row, end) == ([7, {"loss": 1.0}], "finish")
+    assert capsys.readouterr().out == ""
+
+
+def test_tensorboard_gets_numbers_by_step(tmp_path: Path) -> None:
+    name = "tensorboard.backend.event_processing.event_accumulator"
+    read = pytest.importorskip(name).EventAccumulator
+    with shown.shown(Running(tensorboard=TensorBoard("yoda")), tmp_path) as figures:
+        figures.begin({})
+        figures.row({"step": 7, "loss": 1.0, "phase": "on_policy"})
+        figures.card({"kl_after": 0.5, "verdict": {"word": "holds"}})
+    found = read(str(tmp_path / results.TENSORBOARD / "yoda")).Reload()
+    assert sorted(found.Tags()["scalars"]) == ["card/kl_after", "loss"]
+    assert [(one.step, one.value) for one in found.Scalars("loss")] == [(7, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [("wandb", Wandb("p")), ("trackio", Trackio("p")), ("tensorboard", TensorBoard("p"))],
+)
+def test_sending_without_the_package_is_refused(name: str, asked: Any) -> None:
+    if importlib.util.find_spec(name) is not None:
+        pytest.skip(f"{name} is installed")
+    with pytest.raises(ConfigError, match=f"BAKE.{name}.enable needs the package {name}, which"):
+        needs.check(Running(**{name: asked}))
 
 
 def test_an_attention_that_cannot_run_here_is_told_of_and_another_taken() -> None:

@@ -53,7 +53,7 @@ LOOKS: dict[str, tuple[Callable[[ModelRepo], Any], list[str]]] = {
     ),
     "diff": (
         lambda repo: diff.diff(repo, ["one", "two"]),
-        ["old", "new", "added", "removed", "prompts", "settings", "results"],
+        ["schema", "old", "new", "added", "removed", "prompts", "settings", "results"],
     ),
     "check": (
         check.check,

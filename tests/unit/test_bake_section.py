@@ -8,10 +8,11 @@ import pytest
 
 from bakery import schema
 from bakery.errors import ConfigError
-from bakery.identity import BaseModelId, OnPolicySettings, Running, Wandb
+from bakery.identity import BaseModelId, OnPolicySettings, Running
 from bakery.records import ModelRef, Prompt
 from bakery.repo.plan.planned import Head, Plan, RecordedTarget
 from bakery.repo.plan.resolve import resolve
+from bakery.trackers import TensorBoard, Trackio, Wandb
 
 TARGET = """\
 PROMPT:
@@ -186,6 +187,15 @@ def test_beta_goes_from_forward_to_reverse_kl():
         (t.loss, t.beta) for t in (plan(f"data: {{beta: {b}}}").bake.training for b in (0, 0.3, 1))
     ]
     assert losses == [("forward_kl", None), ("jsd", 0.3), ("reverse_kl", None)]
+
+
+def test_trackio_and_tensorboard_are_named_as_the_bake_is():
+    running = plan(
+        "trackio: {enable: true, space: ann/x}\ntensorboard: {enable: true}"
+    ).bake.running
+    assert running.trackio == Trackio("yoda", "yoda", "ann/x")
+    assert running.tensorboard == TensorBoard("yoda")
+    assert plan().bake.running == replace(running, trackio=None, tensorboard=None)
 
 
 def test_wandb_has_names_of_its_own():

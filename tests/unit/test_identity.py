@@ -20,9 +20,9 @@ from bakery.identity import (
     StimRequest,
     TargetShare,
     TrainingSettings,
-    Wandb,
 )
 from bakery.records import ModelRef, Prompt
+from bakery.trackers import Wandb
 
 YODA = Prompt(({"role": "system", "content": "You are Yoda."},))
 PIRATE = Prompt(({"role": "system", "content": "You are a pirate."},))

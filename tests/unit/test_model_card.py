@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import yaml
 
 from bakery.app.model_card import Weights, readme, usage
 from bakery.identity import BaseModelId
@@ -70,6 +73,66 @@ def test_a_merged_model_is_used_without_its_base():
 def test_a_prompt_cannot_end_the_block_it_is_quoted_in():
     text = readme(weights(BaseModelId("tiny-1", "", "")), "out")
     assert "\n    system: ```\n    # Be\n    ```\n" in text
+
+
+CARD = {
+    "held_out": 24,
+    "kl_before": 2.5,
+    "kl_after": 0.125,
+    "gap_closed": 0.95,
+    "top1_agreement": 0.975,
+    "prompt_tokens_saved": 30.0,
+    "verdict": {"word": "holds in part", "reason": "```\n# a price differs\x1b[2J\u202e"},
+    "side_by_side": [
+        {"question": "What?\n# Now?", "base": "No.", "prompted": "49\neuros", "baked": "89"}
+    ],
+    "coverage": [
+        {"sentence": "A helmet\ncosts 49.", "asked": 3, "gap_closed": 0.25},
+        {"sentence": "Be brief.", "asked": 0, "gap_closed": None},
+    ],
+}
+
+
+def test_the_verdict_the_answers_and_what_was_learnt_come_before_the_prompts():
+    told = replace(weights(BaseModelId("org/small", "", "")), record={**RECORD, "card": CARD})
+    text = readme(told, "out")
+    parts = ["## It holds in part", "## What it says", "## What of the prompt was learnt",
+             "## What was baked in"]  # fmt: skip
+    assert sorted(map(text.index, parts)) == [text.index(part) for part in parts]
+    assert "\n    ```\n    # a price differs\\x1b[2J\\u202e\n" in text
+    assert (
+        "\n    What?\n    # Now?\n      base      No.\n      prompted  49\n                euros\n"
+        "      baked     89\n" in text
+    )
+    assert "\n         25 %  A helmet costs 49.\n    not asked  Be brief.\n" in text
+    assert "| gap closed | 95.0 % |" in text
+    assert "| prompt tokens saved | 30 per request |" in text
+
+
+def test_every_bake_of_the_chain_has_its_prompt_and_how_near_it_came():
+    first = {**RECORD, "bake_name": "one_x", "card": CARD}
+    last = {**RECORD, "bake_name": "two_y"}
+    text = readme(replace(weights(BaseModelId("a/b", "", "")), record=last, earlier=(first,)), "o")
+    assert text.index("### 1. `one_x`") < text.index("### 2. `two_y`")
+    assert "holds in part; 2.5 before, 0.125 after (nats per token)." in text
+    assert text.count("system: ```") == 2
+
+
+def test_the_hub_is_told_what_it_is_made_from_and_by_which_licence():
+    told = replace(weights(BaseModelId("org/small", "", "")), licence="apache-2.0")
+    head = readme(told, "out").split("---\n")[1]
+    assert yaml.safe_load(head) == {
+        "base_model": "org/small",
+        "base_model_relation": "adapter",
+        "library_name": "peft",
+        "pipeline_tag": "text-generation",
+        "license": "apache-2.0",
+        "tags": ["prompt-baking", "context-distillation", "lora"],
+    }
+    merged = readme(replace(told, merged_as="bfloat16", licence="x\ntags: []"), "out")
+    data = yaml.safe_load(merged.split("---\n")[1])
+    assert (data["base_model_relation"], data["library_name"]) == ("finetune", "transformers")
+    assert "license" not in data
 
 
 def test_commands_hold_together_where_a_folder_has_a_blank():

@@ -178,7 +178,7 @@ def _fill(
     reporter: Reporter,
 ) -> Weights:
     """Put weights, recipe and record into a new folder; return what is to be said of them."""
-    from bakery.engine.bases import bases
+    from bakery.engine.bases import bases, licence
     from bakery.engine.models import adapter_folder
 
     base = repo.state().base
@@ -186,7 +186,10 @@ def _fill(
     folder.mkdir()
     digest = bake.digest_of(bake.model.step)
     unpacked = bases.unpacked_at(base)
-    weights = Weights(bake.model, base, 0, digest, bake.data, None, unpacked)
+    weights = Weights(
+        bake.model, base, 0, digest, bake.data, None, unpacked,
+        earlier=tuple(link.data for link in chain[:-1]), licence=licence.said(base),
+    )  # fmt: skip
     if wanted.merged:
         weights = replace(weights, merged_as=_merge(weights, source, folder, wanted, reporter))
     else:

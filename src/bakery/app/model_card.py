@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
 
+from bakery import readme as text
 from bakery.card import Card
 from bakery.identity import BaseModelId
 from bakery.plain import plain
@@ -34,6 +35,10 @@ class Weights:
     unpacked: str | None = None
     """The folder that a base in one file is unpacked into, for all that cannot read the file. None:
     the base loads by its own name."""
+    earlier: tuple[Mapping[str, Any], ...] = ()
+    """The blocks of the bakes that it was baked on, oldest first."""
+    licence: str | None = None
+    """What the base says of itself; None: it is not known."""
 
     @property
     def loads_from(self) -> str:
@@ -82,13 +87,21 @@ def readme(weights: Weights, folder: str) -> str:
         else f"The LoRA adapter of the model `{model}`, of rank {weights.rank}. Every bake of its "
         "chain is in it: it goes on the base model itself."
     )
+    card = Card.from_data(weights.record.get("card") or {})
+    local = base.name == EMBEDDED or base.name.startswith("/")
     parts = [
-        _front_matter(weights),
+        text.front_matter(
+            base=None if local else base.name,
+            library="transformers" if weights.merged_as else "peft",
+            is_merged=weights.merged_as is not None,
+            licence=weights.licence,
+        ),
         f"# {model.bake}, step {model.step}",
         what,
-        _table(weights),
+        _table(weights, card),
+        *text.held(card),
         "## What was baked in",
-        *(_target(target) for target in weights.record["targets"]),
+        *_chain(weights),
         "## Use it",
         *(f"{title}:\n\n```\n{command}\n```" for title, command in usage(weights, folder)),
         "## Files",
@@ -182,18 +195,8 @@ def _vllm_rank(rank: int) -> int:
     return next((known for known in _VLLM_RANKS if known >= rank), rank)
 
 
-def _front_matter(weights: Weights) -> str:
-    library = "transformers" if weights.merged_as else "peft"
-    local = weights.base.name == EMBEDDED or weights.base.name.startswith("/")
-    base = "" if local else f"base_model: {weights.base.name}\n"
-    return (
-        f"---\n{base}library_name: {library}\npipeline_tag: text-generation\n"
-        "tags:\n- prompt-baking\n---"
-    )
-
-
-def _table(weights: Weights) -> str:
-    base, card = weights.base, Card.from_data(weights.record.get("card") or {})
+def _table(weights: Weights, card: Card) -> str:
+    base = weights.base
     rows = {
         "base model": f"`{base.name}`",
         "revision": f"`{base.revision}`" if base.revision else None,
@@ -201,12 +204,10 @@ def _table(weights: Weights) -> str:
         "the base is": _how_unpacked(weights),
         "digest of the adapter": f"`sha256:{weights.digest}`",
         "baked on": f"`{(weights.record.get('parent') or {}).get('model') or base.name}`",
-        "KL to the prompted teacher": _divergence(card),
-        "questions held out to measure it": card.held_out,
+        **text.figures(card),
         "baked": weights.record.get("finished"),
     }
-    lines = [f"| {label} | {value} |" for label, value in rows.items() if value]
-    return "\n".join(["| | |", "|---|---|", *lines])
+    return text.table(rows)
 
 
 def _how_unpacked(weights: Weights) -> str | None:
@@ -219,23 +220,27 @@ def _how_unpacked(weights: Weights) -> str | None:
     return f"a GGUF file of that SHA-256{how if made else ''}{kept}"
 
 
-def _divergence(card: Card) -> str | None:
-    if card.kl_after is None:
-        return None
-    return f"{card.kl_before:.4g} before, {card.kl_after:.4g} after (nats per token)"
+def _chain(weights: Weights) -> Iterator[str]:
+    """Yield the prompts of every bake of the chain, oldest first, each with how near it came."""
+    if not weights.earlier:
+        yield from map(_target, weights.record["targets"])
+        return
+    for number, record in enumerate((*weights.earlier, weights.record), start=1):
+        card = Card.from_data(record.get("card") or {})
+        told = [card.verdict.word if card.verdict else None, text.divergence(card)]
+        said = "; ".join(part for part in told if part)
+        yield f"### {number}. `{record.get('bake_name', '?')}`"
+        if said:
+            yield f"{said}."
+        yield from map(_target, record["targets"])
 
 
 def _target(target: Mapping[str, Any]) -> str:
     return "\n\n".join(
-        f"{label}\n\n{_quoted(prompt_text(target[kind]))}"
+        f"{label}\n\n{text.quoted(prompt_text(target[kind]))}"
         for kind, label in (
             ("teacher", f"The teacher's prompt of `{target['name']}`:"),
             ("student", "What has to be sent for it:"),
         )
         if kind == "teacher" or target["student"].get("messages")
     )
-
-
-def _quoted(text: str) -> str:
-    """Return a text as a block that nothing in it can end: indented by four."""
-    return "\n".join(f"    {line}" for line in text.splitlines()) or "    (nothing)"

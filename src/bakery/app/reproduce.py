@@ -219,7 +219,7 @@ def _again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Again:
 def _unwatched(plan: Plan) -> Plan:
     """Return a plan whose training tells nobody outside this machine of itself."""
     assert plan.bake is not None
-    running = replace(plan.bake.running, wandb=None)
+    running = replace(plan.bake.running, wandb=None, trackio=None, tensorboard=None)
     return replace(plan, bake=replace(plan.bake, running=running))
 
 

@@ -38,6 +38,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "blame": "Say which bake an answer comes from (--weights), or blame as git does.",
         "bisect": "Find the first bad bake of a chain (--weights), or bisect as git does.",
         "tree": "Show which model was baked on which, over all branches.",
+        "report": "Write one HTML file that shows whether a model holds, and how it was made.",
         "chat": "Talk to a model.",
         "eval": "Measure how near a bake is to its prompt, and what it cost.",
         "test": "Ask a model the questions of tests.yml, and check its answers.",

@@ -25,7 +25,9 @@ Candidates = dict[str, str]
 SHOWN = 60
 """Characters of what a candidate is."""
 
-ONCE = ("target", "chat", "download", "reproduce", "adopt", "eval", "help", "completion")
+ONCE = (
+    "target", "chat", "report", "download", "reproduce", "adopt", "eval", "help", "completion",
+)  # fmt: skip
 """Commands that take a single word, besides options."""
 
 GITS = ("show", "diff", "blame", "bisect", "revert", "fetch", "fsck", "gc")
@@ -109,7 +111,7 @@ def _arguments(verb: str, taken: Sequence[str]) -> Candidates:
             return {"ls": "list them", **_named("targets")}
         case "cancel":
             return _named("jobs")
-        case "chat" | "download" | "reproduce" | "metrics" | "eval" | "test":
+        case "chat" | "report" | "download" | "reproduce" | "metrics" | "eval" | "test":
             return _named("models")
         case "show" | "diff" | "adopt" | "revert":
             return {**_named("models"), **_named("branches")}

@@ -26,7 +26,7 @@ from transformers.utils import logging as hf_logging
 from bakery.card import Card
 from bakery.data.datasets import eval_rows, load_eval_data, training_rows
 from bakery.data.rows import Row
-from bakery.distil import folder, loading, refusals
+from bakery.distil import folder, loading, model_card, refusals
 from bakery.distil.folder import FINAL, MERGED, METRICS, RESULTS
 from bakery.distil.keywords import QuestionAnswer, Questions
 from bakery.distil.settings import narrowed, settled
@@ -188,7 +188,7 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     _save(trainer, student, chat.tokenizer, out)
     result |= {"seconds": round(time.monotonic() - clock, 2), "notes": told.notes}
     if first:
-        write_atomic(out / RESULTS, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        _leave(out, source, settings.context.prefix, result)
     trainer.end()
     return result
 
@@ -215,6 +215,14 @@ def _save(trainer: ContextBakingTrainer, student: PeftModel, tokenizer: Any, out
     if trainer.args.merge and first:
         shutil.rmtree(out / MERGED, ignore_errors=True)
         merged.write(student, tokenizer, out / MERGED)
+
+
+def _leave(
+    out: Path, source: Source, prefix: tuple[Message, ...] | None, result: Mapping[str, Any]
+) -> None:
+    """Write down what the run came to, for people beside the adapter and for programs."""
+    model_card.write(out / FINAL, source, prefix, result)
+    write_atomic(out / RESULTS, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
 
 def _rounds(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
@@ -172,27 +172,3 @@ class DeepSpeed(Section):
         if stage or self.model_extra or self.zero_optimization.model_extra:
             said = f"ZeRO stage {stage}" if stage else "it"
             yield (), f"deepspeed has no effect: one process trains, and {said} would shard nothing"
-
-
-class Wandb(Section):
-    """A run at Weights & Biases that gets every row of metrics.jsonl."""
-
-    enable: Annotated[
-        bool, Field(description="Whether figures are sent. Needs the package `wandb`.")
-    ] = False
-    project: Annotated[str | None, Field(description="Default: the repository's name.")] = None
-    name: Annotated[str | None, Field(description="Of the run. Default: the bake's name.")] = None
-    entity: Annotated[str | None, Field(description="User or team. Default: that of the key.")] = (
-        None
-    )
-    tags: Annotated[tuple[str, ...], Field(description="Of the run.")] = ()
-
-    @field_validator("tags", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
-
-    def remarks(self) -> Iterator[tuple[Path, str]]:
-        """Yield what is done differently."""
-        if not self.enable and self.model_fields_set - {"enable"}:
-            yield (), "wandb is off: `enable: true` sends the figures"

@@ -14,8 +14,9 @@ from pydantic import (
     model_validator,
 )
 
-from bakery.schema.bake_running import BakeData, Checkpoint, DeepSpeed, DrawnBy, Wandb
+from bakery.schema.bake_running import BakeData, Checkpoint, DeepSpeed, DrawnBy
 from bakery.schema.common import Count, Name, Path, Section, Share
+from bakery.schema.trackers import TensorBoard, Trackio, Wandb
 
 NO_PARENT_BY_HAND = (
     "was removed: a bake always starts from the branch's current model, which `.bread` names"
@@ -355,6 +356,8 @@ class Bake(Section):
     wandb: Annotated[
         Wandb, Field(description="Where the figures are sent, besides metrics.jsonl.")
     ] = Wandb()
+    trackio: Annotated[Trackio, Field(description="The same figures in trackio.")] = Trackio()
+    tensorboard: Annotated[TensorBoard, Field(description="And for TensorBoard.")] = TensorBoard()
 
     @field_validator("datasets", "checkpoint", mode="before")
     @classmethod

@@ -27,7 +27,7 @@ from bakery.engine.teacher import teacher
 from bakery.engine.teacher.keeping import Place, taught
 from bakery.engine.text.chat import CLOCK_STOPPED
 from bakery.engine.text.views import Pair
-from bakery.engine.training import start, wandb_run
+from bakery.engine.training import shown, start
 from bakery.engine.training.metrics import rows, summary
 from bakery.identity import BakeRequest, digest
 from bakery.reporting import Reporter
@@ -62,27 +62,35 @@ def run(
     `model` is the base, or the base with the parent's adapter attached; `parent` the folder of
     that adapter; `allowed` names what of the data somebody waived.
     """
+    with shown.shown(request.running, out) as figures:
+        given = request, data, out, figures
+        return _baked(
+            *given, base=base, model=model, parent=parent, reporter=reporter, allowed=allowed
+        )
+
+
+def _baked(
+    request: BakeRequest,
+    data: Sequence[TargetData],
+    out: Path,
+    figures: shown.Shown,
+    *,
+    base: BaseModel,
+    model: PreTrainedModel | PeftModel,
+    parent: Path | None,
+    reporter: Reporter,
+    allowed: Sequence[str],
+) -> dict[str, Any]:
+    """Train as `run` says; `figures` shows how that goes."""
     started, clock = _now(), time.monotonic()
-    chains.check_parent(parent, request.parent.bake_id if request.parent else None)
-    chains.check_rank(request.training.r, parent)
-    results.begin(out, request)
-    mixture = mix(data, base.chat, request.training, context=base.context)
-    student = adapters.attach_new(model, request.training)
-    readout = Readout(student)
-    _tell(mixture.notes, reporter)
-    parent_digest = adapter_folder.digest(parent) if parent else ""
-    weights, loss = digest([base.id.digest, parent_digest]), training.loss_of(request.training)
-    training.begin(student, readout, mixture.train, request.training.first_weights, out, reporter)
-    of = digest([weights, readout.keeps_moments(loss)])
-    pairs, place = [*mixture.train, *mixture.held_out], Place(out / RECORD, RECORD_GB, of)
-    record, why = taught(student, readout, pairs, loss, place, reporter=reporter)
-    work = Work(request, student, readout, record, mixture, base, out, parent, reporter)
+    work, why = _ready(request, data, out, base=base, model=model, parent=parent, reporter=reporter)
+    mixture, student = work.mixture, work.student
     with adapters.parent_only(student):
         before = _measured(work, "measuring before", mixture.measured)
     looked, unasked = covering.before(work)
     early = [*([why] if why else []), *_notes(work, before), *unasked]
     _tell(early, reporter)
-    step, trained = _train(work)
+    step, trained = _train(work, figures)
     after = _measured(work, "measuring after", mixture.measured)
     again = _measured(work, "measuring what was learnt", measured.trained_on(mixture))
     saved = out / str(step)
@@ -92,7 +100,7 @@ def run(
     late = [*_better_before(on_the_way, after), *measured.notes(after | again, mixture)]
     _tell(late, reporter)
     result = {
-        **_described(request, parent_digest, base),
+        **_described(work),
         "step": step,
         "digest": adapter_digest,
         **_kept(request, out, step, on_the_way),
@@ -106,7 +114,35 @@ def run(
         "finished": _now(),
     }
     _leave(out, result)
+    figures.card(result["card"])
     return result
+
+
+def _ready(
+    request: BakeRequest,
+    data: Sequence[TargetData],
+    out: Path,
+    *,
+    base: BaseModel,
+    model: PreTrainedModel | PeftModel,
+    parent: Path | None,
+    reporter: Reporter,
+) -> tuple[Work, str | None]:
+    """Return a student before its first step, and what is to say of how its teacher is kept."""
+    chains.check_parent(parent, request.parent.bake_id if request.parent else None)
+    chains.check_rank(request.training.r, parent)
+    results.begin(out, request)
+    mixture = mix(data, base.chat, request.training, context=base.context)
+    student = adapters.attach_new(model, request.training)
+    readout = Readout(student)
+    _tell(mixture.notes, reporter)
+    weights = digest([base.id.digest, adapter_folder.digest(parent) if parent else ""])
+    loss = training.loss_of(request.training)
+    training.begin(student, readout, mixture.train, request.training.first_weights, out, reporter)
+    of = digest([weights, readout.keeps_moments(loss)])
+    pairs, place = [*mixture.train, *mixture.held_out], Place(out / RECORD, RECORD_GB, of)
+    record, why = taught(student, readout, pairs, loss, place, reporter=reporter)
+    return Work(request, student, readout, record, mixture, base, out, parent, reporter), why
 
 
 def _leave(out: Path, result: dict[str, Any]) -> None:
@@ -128,17 +164,17 @@ def _measured(work: Work, label: str, pairs: Sequence[Pair]) -> measured.Measure
     return measured.measure(*given, reporter=work.reporter, label=label)
 
 
-def _train(work: Work) -> tuple[int, dict[str, Any]]:
+def _train(work: Work, figures: shown.Shown) -> tuple[int, dict[str, Any]]:
     """Train through all phases; return the last step, and what the result says of them."""
     own = work.settings.on_policy
-    with wandb_run.sending(work.request.running.wandb, work.settings.as_data()) as send:
-        step, seen, chosen = training.train(work, send)
-        learnt_with = {name: getattr(work.settings, name) for name in ("learning_rate", "epochs")}
-        said = {"batch": work.batch, **learnt_with, "loss": summary(seen)}
-        said["numerics"] = chosen
-        if own is not None:
-            said |= training.train_on_policy(work, own, send)
-            step += own.steps
+    figures.begin(work.settings.as_data())
+    step, seen, chosen = training.train(work, figures.row)
+    learnt_with = {name: getattr(work.settings, name) for name in ("learning_rate", "epochs")}
+    said = {"batch": work.batch, **learnt_with, "loss": summary(seen)}
+    said["numerics"] = chosen
+    if own is not None:
+        said |= training.train_on_policy(work, own, figures.row)
+        step += own.steps
     return step, said
 
 
@@ -179,9 +215,11 @@ def _better_before(on_the_way: Mapping[int, float], after: measured.Measured) ->
     ]
 
 
-def _described(request: BakeRequest, parent_digest: str, base: BaseModel) -> dict[str, Any]:
+def _described(work: Work) -> dict[str, Any]:
     """Return what bake.json says of the request itself, and of what it was made with."""
-    parent = {"model": str(request.parent), "digest": parent_digest} if request.parent else None
+    request, parent = work.request, None
+    if request.parent is not None and work.parent is not None:
+        parent = {"model": str(request.parent), "digest": adapter_folder.digest(work.parent)}
     return {
         "schema": 1,
         "defaults": request.defaults,
@@ -189,7 +227,7 @@ def _described(request: BakeRequest, parent_digest: str, base: BaseModel) -> dic
         "base": asdict(request.base),
         "parent": parent,
         "training": request.training.as_data(),
-        "versions": versions(base.unpacked),
+        "versions": versions(work.base.unpacked),
     }
 
 

@@ -36,9 +36,9 @@ from bakery.engine.text.views import Pair
 from bakery.engine.training import checkpoints, numerics, start
 from bakery.engine.training.metrics import Metrics, losses, summary
 from bakery.engine.training.on_policy import Continuations, OnPolicyTrainer, OwnAnswers, Places
+from bakery.engine.training.shown import Send
 from bakery.engine.training.step_figures import StepFigures
 from bakery.engine.training.trainer import BakingTrainer
-from bakery.engine.training.wandb_run import Send
 from bakery.errors import ModelError, StageError
 from bakery.identity import (
     IDLE_FIRST_STEP,

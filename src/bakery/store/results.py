@@ -33,6 +33,9 @@ ASKED, PROBES = "asked.jsonl", "probes.json"
 EVALS = "eval.json"
 """In the folder of a bake: what `bgit eval` found of its models."""
 
+TENSORBOARD = "tensorboard"
+"""In the folder of a bake: what TensorBoard shows of its training, where that was asked for."""
+
 CUT_PROMPT = "cut_prompt"
 """In the done.json of a target: to how many answers the server did not read the whole prompt."""
 

@@ -1,37 +1,16 @@
-"""Text of others as it is shown: what would steer a terminal is spelled out instead of obeyed.
-
-Names, prompts and answers may come with a stranger's repository, or be what a model says. What is
-read in a pipe is read on a terminal in the end; only files of data stay as they are.
-"""
+"""A console on which no text of others steers the terminal."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-_TURNING = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-"""What turns the direction of writing: a line may read as something else than it says."""
-_STEERING = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f{_TURNING}]")
-_NOT_IN_JSON = re.compile(rf"[\x7f-\x9f{_TURNING}]")
-
-
-def harmless(text: str) -> str:
-    """Return text with its control characters spelled out; line ends and tabs stay."""
-    return _STEERING.sub(_spelled, text.replace("\r\n", "\n"))
-
-
-def _spelled(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
-
-
-def harmless_json(text: str) -> str:
-    """Return JSON that says the same without the control characters that JSON allows."""
-    return _NOT_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+from bakery.harmless import STEERING
+from bakery.harmless import harmless as harmless
+from bakery.harmless import harmless_json as harmless_json
 
 
 class HarmlessConsole(Console):
@@ -45,7 +24,7 @@ class HarmlessConsole(Console):
     ) -> Iterable[Segment]:
         """Yield what is printed."""
         for segment in super().render(renderable, options):
-            if segment.control or not _STEERING.search(segment.text):
+            if segment.control or not STEERING.search(segment.text):
                 yield segment
             else:
                 yield Segment(harmless(segment.text), segment.style)

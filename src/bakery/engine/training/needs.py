@@ -10,13 +10,22 @@ from bakery.identity import Running
 FLASH = "flash_attention_2"
 
 
+_TRACKERS = {
+    "wandb": ", then `wandb login` or WANDB_API_KEY",
+    "trackio": "",
+    "tensorboard": "",
+}
+"""What shows figures, by its package, and what else it needs."""
+
+
 def check(running: Running) -> list[str]:
     """Refuse to send figures without what does it; return what is done differently here."""
-    if running.wandb is not None and importlib.util.find_spec("wandb") is None:
-        raise ConfigError(
-            "BAKE.wandb.enable needs the package wandb, which is not installed",
-            hint="`pip install wandb`, then `wandb login` or WANDB_API_KEY; or take it out.",
-        )
+    for name, then in _TRACKERS.items():
+        if getattr(running, name) is not None and importlib.util.find_spec(name) is None:
+            raise ConfigError(
+                f"BAKE.{name}.enable needs the package {name}, which is not installed",
+                hint=f"`pip install {name}`{then}; or take it out.",
+            )
     return other_attention(running.attn_implementation, "BAKE.model.attn_implementation")
 
 

@@ -16,10 +16,10 @@ from bakery.identity import (
     Running,
     TargetShare,
     TrainingSettings,
-    Wandb,
 )
 from bakery.records import ModelRef, given_name
 from bakery.repo.plan.planned import Head, PlannedTarget
+from bakery.trackers import TensorBoard, Trackio, Wandb
 from bakery.yaml import text as yaml_text
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
@@ -131,7 +131,7 @@ def _on_policy(asked: schema.OnPolicy | None, learning_rate: float) -> OnPolicyS
 
 def _running(bake: schema.Bake, head: Head, defaults: Defaults) -> Running:
     """Return what changes speed, memory and what is logged."""
-    wandb = bake.wandb
+    wandb, trackio = bake.wandb, bake.trackio
     return Running(
         attn_implementation=bake.model.attn_implementation,
         gradient_checkpointing=bake.model.disable_activation_checkpoint is False
@@ -141,6 +141,10 @@ def _running(bake: schema.Bake, head: Head, defaults: Defaults) -> Running:
         wandb=Wandb(wandb.project or head.repo, wandb.name or bake.name, wandb.entity, wandb.tags)
         if wandb.enable
         else None,
+        trackio=Trackio(trackio.project or head.repo, trackio.name or bake.name, trackio.space)
+        if trackio.enable
+        else None,
+        tensorboard=TensorBoard(bake.name) if bake.tensorboard.enable else None,
     )
 
 
