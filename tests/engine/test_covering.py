@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from bakery.backends.local import LocalModel
 from bakery.card import Card
-from bakery.evals import coverage
+from bakery.evals import asked, coverage
 from bakery.evals.coverage import Dependence
+from bakery.identity import SamplingSettings
 from bakery.stages import bake, covering
 from bakery.stages.mix import mix
 from bakery.ui.covered import rows
@@ -46,6 +48,17 @@ def test_what_nobody_asked_is_said_before_and_after(
     (said,) = [note for note in result["notes"] if "nobody asked about" in note]
     assert SHOUT.messages[0]["content"] in said
     assert Card.from_data(result["card"]).coverage[0].asked == 0
+
+
+def test_what_nobody_asks_is_known_before_any_answer(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local, settings = LocalModel(bench.base()), SamplingSettings(1, 6, temperature=0.0)
+    questions = [({"role": "user", "content": f"q{n}?"},) for n in range(3)]
+    for moved, left in ((0.0, []), (1e9, [SHOUT.messages[0]["content"]])):
+        monkeypatch.setattr(coverage, "MOVED", moved)
+        assert asked.unasked(local, questions, SHOUT, NOTHING, settings) == left
+    assert asked.unasked(local, [], SHOUT, NOTHING, settings) == []
 
 
 def test_too_much_to_look_at_is_left_out_and_said(bench: Bench) -> None:

@@ -11,8 +11,10 @@ from click.testing import CliRunner
 from bakery.app.check import Checked
 from bakery.cli.check import check
 from bakery.cli.status import status as status_command
+from bakery.costs import Shape
 from bakery.errors import BakeryError, ConfigError
 from bakery.repo.look.check import forecast
+from bakery.repo.look.estimates import Machine
 from bakery.repo.look.progress import stages
 from bakery.repo.look.status import status
 from bakery.store.job import Job, Progress
@@ -139,6 +141,14 @@ def test_nothing_is_estimated_before_the_first_run(repo):
     assert (cost.tokens, cost.tokens_are_bound) == (4 * 96, True)
     assert cost.disk_bytes is None
     assert set(cost.seconds.values()) == {None}
+
+
+def test_disk_is_worked_out_from_the_base_before_the_first_run(repo):
+    shape = Shape(3_000_000, 6, 192, 512, 2048, keys=2304, itemsize=4)
+    plan = planned(repo, configuration("one"))
+    cost = forecast(repo, plan, Machine(shape, 1e11)).cost
+    adapter = 4 * shape.trainable(plan.bake.training.r)
+    assert adapter < cost.disk_bytes < adapter + 4 * 96 * 20
 
 
 def test_costs_come_from_what_earlier_results_measured(repo):

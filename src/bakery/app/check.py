@@ -83,7 +83,8 @@ def check(repo: ModelRepo, file: Path | None = None, *, sample: Reporter | None 
         return Checked(source, None, CheckError(error.message, hint=error.hint))
     if sample is None:
         return Checked(source, found)
-    looks, others, conflicts = run.looked_at(repo, plan, sample)
+    looks, others, conflicts, unasked = run.looked_at(repo, plan, sample)
+    found = replace(found, warnings=(*found.warnings, *unasked))
     return Checked(source, found, None, tuple(looks), tuple(others), tuple(conflicts))
 
 

@@ -117,6 +117,36 @@ def look(bench: Workbench, models: Models, target: PlannedTarget, read: Read) ->
     return stage.Look(target.base_name, _short(parent.name), tuple(answers), found.moved)
 
 
+def unasked(bench: Workbench, models: Models, plan: Plan) -> Iterator[str]:
+    """Yield a warning for each prompt of a plan that says what none of the known questions asks.
+
+    Of questions that are yet to be written by a model nothing is known.
+    """
+    from bakery.evals import asked
+    from bakery.stages import look as stage
+
+    for target in plan.targets:
+        if why_not(models, target):
+            continue
+        known = _own(bench, target.stim, bench.reader("worktree"))[:KNOWN]
+        sampling = target.rollout.sampling
+        most = min(stage.MOST_TOKENS, sampling.max_tokens)
+        settings = replace(sampling, num_traj_per_stimulus=1, max_tokens=most, temperature=0.0)
+        prompts = target.rollout.teacher, target.student
+        left = asked.unasked(models.teacher(), known, *prompts, settings) if known else []
+        if left:
+            named = ", ".join(f'"{text:.60}"' for text in left)
+            yield (
+                f"{target.base_name}: no answer to the {len(known)} questions known by now "
+                f"would be another without {named}: ask for it (`type: facts` asks about every "
+                "sentence); where that is done, the model does not follow it"
+            )
+
+
+KNOWN = 24
+"""Questions of a target that are answered to see what of its prompt they ask for."""
+
+
 def _short(name: str) -> str:
     """Return a model's name as it fits into a line: a file's own, or a bake's with its step."""
     if name.count("/") == 3 and not name.startswith("/"):
@@ -128,12 +158,17 @@ def questions(bench: Workbench, request: StimRequest, read: Read) -> list[tuple[
     """Return three questions of a target: its own as far as they are there, then general ones."""
     from bakery.stages import look as stage
 
+    general = [({"role": "user", "content": text},) for text in stage.GENERAL]
+    return [*_own(bench, request, read), *general][: stage.ASKED]
+
+
+def _own(bench: Workbench, request: StimRequest, read: Read) -> list[tuple[Message, ...]]:
+    """Return the questions of a target that are known, a person's first."""
     rows = results.stimuli(bench.store.stim(request.id))
     rows.sort(key=lambda row: row.generator not in _OF_A_PERSON)
-    found = [row.messages for row in rows]
-    texts = [*(() if found else _written(request, read)), *stage.GENERAL]
-    found += [({"role": "user", "content": text},) for text in texts]
-    return found[: stage.ASKED]
+    if rows:
+        return [row.messages for row in rows]
+    return [({"role": "user", "content": text},) for text in _written(request, read)]
 
 
 def _written(request: StimRequest, read: Read) -> Iterator[str]:

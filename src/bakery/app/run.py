@@ -194,15 +194,16 @@ def _leads_to(repo: ModelRepo, model: ModelRef) -> bool:
 
 def looked_at(
     repo: ModelRepo, plan: Plan, reporter: Reporter
-) -> tuple[list[Look], list[str], list[Conflict]]:
+) -> tuple[list[Look], list[str], list[Conflict], list[str]]:
     """Return three answers of each target's parent, and a sentence for each that has none.
 
-    And what of the mix contradicts the new prompts. Nothing is kept of it, so it may be a plan of
-    a file that is being written.
+    And what of the mix contradicts the new prompts, and what of those nobody asks for. Nothing is
+    kept of it, so it may be a plan of a file that is being written.
     """
     bench = InRepository(repo)
     models = Making(bench, plan, reporter).models
-    return *looking.all_of(bench, models, plan), conflicts.all_of(bench, models, plan)
+    unasked = list(looking.unasked(bench, models, plan))
+    return *looking.all_of(bench, models, plan), conflicts.all_of(bench, models, plan), unasked
 
 
 def planned(repo: ModelRepo, stages: Sequence[str]) -> Plan:

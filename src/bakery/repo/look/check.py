@@ -62,6 +62,8 @@ def forecast(
     rates = Rates.measured(repo.store)
     targets = tuple(_target(t, plan, states, writers, counts) for t in plan.targets)
     bake = _bake(plan, targets, repo.store, states) if plan.bake else None
+    if machine is not None:
+        rates = _with_sizes(rates, machine, targets)
     head, cost = plan.head, _cost(targets, bake, plan.bake, rates)
     if machine is not None:
         cost = _worked_out(cost, plan, targets, bake, machine, rates.answer_tokens)
@@ -277,6 +279,17 @@ def _worked_out(
     memory = {stage: estimate.memory for stage, estimate in found.items() if estimate.memory}
     return replace(
         cost, seconds=seconds, memory_bytes=memory, worked_out=tuple(s for s in new if seconds[s])
+    )
+
+
+def _with_sizes(rates: Rates, machine: Machine, targets: tuple[TargetForecast, ...]) -> Rates:
+    """Return rates with what adapters and answers take on disk, where none lies there yet."""
+    most = max((target.max_tokens for target in targets), default=0)
+    row = estimates.row_bytes(rates.answer_tokens or estimates.length_of_answers(most))
+    return replace(
+        rates,
+        rank_bytes=rates.rank_bytes or 4.0 * machine.shape.trainable(1),
+        answer_bytes=rates.answer_bytes or row,
     )
 
 

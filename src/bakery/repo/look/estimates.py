@@ -22,6 +22,9 @@ CHARACTERS, MESSAGE = 4, 5
 QUESTION, SHORTEST = 16, 12
 """Tokens of a question that nobody has written yet, and of the shortest answers."""
 
+ROW, ID = 160, 6
+"""Bytes of an answer's row beside its text, and of each token's id."""
+
 LONGEST = 3
 """Times as long as a usual answer is the longest that is not cut, where nobody says a limit."""
 
@@ -74,6 +77,11 @@ def tokens_of(prompt: Prompt) -> float:
 def length_of_answers(most: int) -> float:
     """Return about how long answers are that may have `most` tokens: what is baked is short."""
     return min(float(most), SHORTEST + math.sqrt(most))
+
+
+def row_bytes(tokens: float) -> float:
+    """Return about how many bytes an answer of so many tokens takes in its file."""
+    return ROW + tokens * (CHARACTERS + ID)
 
 
 NOTHING = Estimate(0.0, 0)
