@@ -67,8 +67,8 @@ def persistence(lab: Lab, subject: Subject, neutral: Sequence[str]) -> Axis:
         figures += [_kl(f"{s}_kl_{turn}", near[s]) for s in MEASURED]
         rows.append({"turn": turn, **{str(s): _mean(near[s]) for s in MEASURED}})
     on = (
-        f"{len(cases)} {subject.on} after neutral turns of {lab.suite.conversations} "
-        f"conversations, {sum(len(case.ids) for case in cases)} tokens at each turn"
+        f"{len(cases)} {subject.on} after neutral turns of {_many(lab.suite.conversations)}, "
+        f"{sum(len(case.ids) for case in cases)} tokens at each turn"
     )
     return Axis("persistence", on, tuple(figures), tuple(rows), subject.name)
 
@@ -164,3 +164,7 @@ def _behind(
         Case((*histories.before(side, at % count, turn), *case.messages), case.ids)
         for at, case in zip(places, cases, strict=True)
     ]
+
+
+def _many(conversations: int) -> str:
+    return "one conversation" if conversations == 1 else f"{conversations} conversations"

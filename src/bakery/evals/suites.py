@@ -27,7 +27,7 @@ class Suite:
     """Questions that are asked again: at each turn, and under each new prompt."""
     turns: tuple[int, ...] = (1, 2, 4, 8)
     """At which turns of a conversation its memory of the prompt is measured."""
-    conversations: int = 2
+    conversations: int = 1
     """How many conversations lead up to these turns."""
     contrary: int = 2
     """How many new prompts it is asked under."""
