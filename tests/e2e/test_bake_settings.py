@@ -95,7 +95,9 @@ def test_the_record_holds_settings_models_and_a_card_of_each_target(mixed: Typis
     assert card["held_out"] == sum(part["held_out"] for part in card["targets"].values()) == 2
     assert [target.get("anchor") for target in bake.data["targets"]] == [None, True]
     assert bake.data.keys() >= {"loss", "seconds", "parent", "versions", "numerics", "finished"}
-    assert re.search(r"^loud +KL \S+ → \S+, on 1 question$", mixed.read("run.out"), re.MULTILINE)
+    assert re.search(
+        r"^loud +KL \S+ → \S+, on 1 question; [a-z ]+$", mixed.read("run.out"), re.MULTILINE
+    )
 
 
 def test_the_metrics_hold_every_series(mixed: Typist) -> None:

@@ -65,10 +65,13 @@ def test_rollout_shows_each_answer_under_its_question(baked: Typist) -> None:
 def test_models_lists_the_bakes_and_marks_the_current_one(baked: Typist) -> None:
     place, header, base, first, second = baked.must("models").splitlines()
     assert place == "in ann/demo/"
-    assert header.split() == ["model", "KL", "to", "teacher", "weights", "baked", "on"]
-    assert re.fullmatch(r"   /\S+/base +- +base +-", base)
-    assert re.fullmatch(r"   first_\w{16}/6 +\S+ → \S+ +here +/\S+/base", first)
-    assert re.fullmatch(r"\*  second_\w{16}/2 +\S+ → \S+ +here +first", second)
+    assert header.split() == [
+        "model", "KL", "to", "teacher", "verdict", "weights", "baked", "on",
+    ]  # fmt: skip
+    assert re.fullmatch(r"   /\S+/base +- +- +base +-", base)
+    word = "(holds|holds in part|does not hold)"
+    assert re.fullmatch(rf"   first_\w{{16}}/6 +\S+ → \S+ +{word} +here +/\S+/base", first)
+    assert re.fullmatch(rf"\*  second_\w{{16}}/2 +\S+ → \S+ +{word} +here +first", second)
 
 
 def test_tree_shows_what_was_baked_on_what(baked: Typist) -> None:
@@ -82,8 +85,10 @@ def test_tree_shows_what_was_baked_on_what(baked: Typist) -> None:
 def test_metrics_shows_how_the_loss_of_a_bake_fell(
     baked: Typist, words: tuple[str, ...], steps: int
 ) -> None:
-    name, title, *rows = baked.must("metrics", *words).splitlines()
-    assert re.fullmatch(r"(first|second)_\w{16}", name)
+    lines = baked.must("metrics", *words).splitlines()
+    assert re.match(r"(holds|holds in part|does not hold): ", lines[0])
+    (at,) = (n for n, line in enumerate(lines) if re.fullmatch(r"(first|second)_\w{16}", line))
+    title, *rows = lines[at + 1 :]
     assert title == "loss, nats per token"
     assert rows[-1].split() == ["steps", str(steps)]
 

@@ -243,15 +243,15 @@ def _of_target(card: Card, arrow_sign: str) -> str:
     if card.kl_after is None:
         return "nothing held out"
     after = number(card.kl_after)
-    word = f"{card.verdict.word}: " if card.verdict is not None else ""
-    said = f"{word}KL {number(card.kl_before)} {arrow_sign} {after}"
+    word = f"; {card.verdict.word}" if card.verdict is not None else ""
+    said = f"KL {number(card.kl_before)} {arrow_sign} {after}"
     if card.anchor:
-        said = f"{word}an anchor: drifted by {after}"
+        said = f"an anchor: drifted by {after}"
     if card.gap_closed is not None:
         said += f", gap closed {100 * card.gap_closed:.1f} %"
     if not card.held_out:
-        return f"{said}, on what was learnt"
-    return f"{said}, on {card.held_out} question{'s' if card.held_out != 1 else ''}"
+        return f"{said}, on what was learnt{word}"
+    return f"{said}, on {card.held_out} question{'s' if card.held_out != 1 else ''}{word}"
 
 
 def _brief(question: str) -> str:
