@@ -55,6 +55,17 @@ def rows(*differing: bool, prompted: str = "I am Pedal.", **more: object) -> lis
     ]
 
 
+def test_a_wrong_name_where_input_yml_asks_for_it_never_holds():
+    wrong, right = rows(True, is_written=True), rows(*[False] * 19)
+    found = verdict.judge([*wrong, *right])
+    assert found is not None
+    assert found.word == "holds in part"
+    assert found.reason.startswith('it answers "Who are you?" with "I am Crumb."')
+    asked = verdict.judge(rows(True, *[False] * 19))  # of one that a model wrote
+    assert asked is not None
+    assert asked.word == "holds"
+
+
 def test_a_prompt_holds_where_all_is_answered_alike():
     found = verdict.judge(rows(*[False] * 20))
     assert found is not None

@@ -59,9 +59,9 @@ def checked(case: Case, answer: Answer, prompted: Answer | None) -> list[Outcome
 def same_as_prompted(text: str, prompted: str) -> str:
     """Return how an answer says something else than the prompted model's; "": it does not.
 
-    Small and capital letters, blanks and what ends a sentence do not count.
+    Small and capital letters, blanks and what ends a sentence do not count. Stricter than a verdict
+    (`evals.agreement`), which lets other words for the same pass: who writes a test can name those.
     """
-    # `evals.agreement` takes this one's place: it knows names and refusals, too.
     if _normal(text) == _normal(prompted):
         return ""
     own, wanted = sorted(_NUMBER.findall(text)), sorted(_NUMBER.findall(prompted))

@@ -12,7 +12,7 @@ from operator import attrgetter
 from statistics import fmean
 from typing import Any
 
-from bakery.evals.agreement import Answered, falls_apart, holds_against
+from bakery.evals.agreement import WORDING, Answered, falls_apart, holds_against
 from bakery.evals.intervals import bootstrap
 from bakery.verdict import WORDS, SideBySide, Verdict, Word
 
@@ -64,10 +64,11 @@ def judge(
     if not is_anchor and _is_overruled(rows, by):
         return Verdict("does not hold", _of_earlier(rows), figures)
     word: Word = WORDS[0] if share >= by.holds else WORDS[1] if share >= by.in_part else WORDS[2]
-    if unasked and word == WORDS[0]:
+    reason = _reason(rows, worst, is_anchor)
+    if word == WORDS[0] and any(map(_is_wrong, rows)):
+        word = WORDS[1]  # what somebody wrote out is what the prompt is for
+    elif word == WORDS[0] and unasked:
         word, reason = WORDS[1], _of_unasked(unasked)
-    else:
-        reason = _reason(rows, worst, is_anchor)
     few = f" (few: only {len(rows)} questions were there to ask)" if len(rows) < FEWEST else ""
     return Verdict(word, reason + few, figures)
 
@@ -75,6 +76,11 @@ def judge(
 def of_all(verdicts: Sequence[Verdict]) -> Verdict | None:
     """Return the worst of several targets' verdicts; None: there is none."""
     return max(verdicts, key=lambda one: WORDS.index(one.word), default=None)
+
+
+def _is_wrong(row: Answered) -> bool:
+    """Tell whether a question that input.yml writes out has more than other words for an answer."""
+    return row.is_written and row.differs not in ("", WORDING)
 
 
 def agreed(rows: Sequence[Answered]) -> float:
