@@ -64,6 +64,7 @@ def test_an_endpoint_writes_and_answers(typist: Typist) -> None:
     assert SECRET not in done.out + done.err
 
 
+@pytest.mark.slow
 def test_a_refused_key_ends_the_run_and_what_came_is_kept(typist: Typist) -> None:
     configure(typist, "model_name: answerer\n  max_concurrency: 1")
     with serve(["AYE"], statuses=[200, 401]) as endpoint:
@@ -109,6 +110,7 @@ def test_a_name_that_nobody_serves_is_refused_and_nothing_else_answers(typist: T
     assert typist.must("stim", "--count") == "0\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "model"), [("base", r"/.*/base"), ("first", r"ann/demo/first_.*/6")]
 )

@@ -96,6 +96,7 @@ def test_another_base_in_bread_is_refused_before_anything_runs(
     assert not (typist.store / "stim").exists()
 
 
+@pytest.mark.slow
 def test_a_base_that_was_moved_is_found_where_bread_says(
     workplace: Path, env: dict[str, str]
 ) -> None:
@@ -120,6 +121,7 @@ def cached(hub: Path, model: Path, **refs: str) -> None:
         (folder / "refs" / name).write_text(revision, encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["org/small@v1"], ["org/small", "--revision", "v1"]])
 def test_a_hub_model_is_recorded_with_its_revision(
     workplace: Path, env: dict[str, str], words: list[str]

@@ -226,6 +226,7 @@ def test_what_cannot_be_recorded_is_refused_before_anything_is_started(typist: T
     assert job.listed(ModelRepo(Git.find(typist.root)).store) == []
 
 
+@pytest.mark.slow
 def test_a_run_that_is_under_way_is_not_started_twice(typist: Typist) -> None:
     typist.commit(input_yml())
     one = launch(typist)
@@ -238,6 +239,7 @@ def test_a_run_that_is_under_way_is_not_started_twice(typist: Typist) -> None:
     assert state(typist, one["id"])["state"] in ("cancelled", "complete")
 
 
+@pytest.mark.slow
 def test_a_failing_job_shows_its_error_in_fetch(typist: Typist, workplace: Path) -> None:
     typist.commit(input_yml().replace("q0 what?", "q" * 3000))
     started = launch(typist)

@@ -59,7 +59,7 @@ def test_what_is_settled_is_said_in_one_line_kept_and_bakes_the_same_again(given
     assert found["steps"] == 32
     assert found["card"]["kl_after"] < 0.1 * found["card"]["kl_before"]
     expected = {
-        "defaults": 2, "first_weights": "fitted", "learning_rate": 0.00017, "num_train_epochs": 4,
+        "defaults": 3, "first_weights": "fitted", "learning_rate": 0.00017, "num_train_epochs": 4,
         "per_device_train_batch_size": 4, "gradient_accumulation_steps": 1, "warmup_steps": 0.05,
         "r": 32, "lora_alpha": 64,
     }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from bakery.engine.training.rounds import Drawn
@@ -30,6 +31,7 @@ CONFIG = {
 }
 
 
+@pytest.mark.slow
 def test_a_persona_is_learnt_from_the_students_own_answers(workplace: Path, capsys):
     (workplace / "bake.yaml").write_text(yaml.safe_dump(CONFIG))
     done = typed(capsys, "--config", "bake.yaml", "--output_dir", "out")

@@ -75,6 +75,7 @@ def test_a_bake_is_recorded_where_it_was_launched_though_another_branch_has_it(
     assert baked.changes() == ""
 
 
+@pytest.mark.slow
 def test_a_tag_with_the_name_of_its_branch_hides_no_job(typist: Typist) -> None:
     typist.git("switch", "-q", "-c", "feat")
     typist.git("tag", "feat")

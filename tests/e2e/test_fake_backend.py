@@ -8,6 +8,8 @@ import pytest
 
 from tests.e2e.conftest import Typist, copied, input_yml
 
+pytestmark = pytest.mark.slow  # whole bakes, one after the other
+
 ASKED = input_yml().replace(
     "type: hardcoded", "type: oneshot_qs\n      numq: 12\n    - type: hardcoded"
 )

@@ -53,6 +53,7 @@ def test_a_run_stops_before_poor_questions_are_answered_and_goes_on_where_that_i
     assert again.code == 0, again.err
 
 
+@pytest.mark.slow
 def test_what_is_allowed_travels_with_a_job(typist: Typist) -> None:
     with serve([GARBAGE]) as endpoint:
         env = poor(endpoint, typist)
@@ -64,6 +65,7 @@ def test_what_is_allowed_travels_with_a_job(typist: Typist) -> None:
     assert "allowed:" in typist.read("recipe.yml")
 
 
+@pytest.mark.slow
 def test_a_job_that_nobody_allowed_says_why_it_stopped(typist: Typist) -> None:
     with serve([GARBAGE]) as endpoint:
         env = poor(endpoint, typist)
@@ -80,6 +82,7 @@ def test_what_nothing_is_called_cannot_be_allowed(typist: Typist, word: str) -> 
     assert "questions" in refused.err
 
 
+@pytest.mark.slow
 def test_written_questions_come_first_and_keep_the_place_of_their_generator(
     typist: Typist,
 ) -> None:

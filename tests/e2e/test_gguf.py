@@ -88,6 +88,7 @@ def test_what_was_unpacked_is_recorded_and_shown_and_in_no_id(baked, model):
         "digest": file_digest(model),
         "family": "llama",
         "hidden_size": 32,
+        "beside": "",
     }
     assert found["versions"]["base"]["from"] == STORED
     assert re.fullmatch(r"transformers 5.*, gguf 0.*", found["versions"]["base"]["by"])

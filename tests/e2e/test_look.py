@@ -41,6 +41,7 @@ def repository(base: str, at: Path) -> Typist:
     return Typist(at / "demo")
 
 
+@pytest.mark.slow
 def test_check_shows_three_answers_of_the_parent_where_it_is_asked_to(workplace: Path) -> None:
     typist = repository("tiny", workplace)
     typist.write(TINY)
@@ -72,6 +73,7 @@ def test_a_run_looks_once_and_says_what_it_saw(workplace: Path) -> None:
     assert (again.code, "3 questions to" in again.err) == (0, False)
 
 
+@pytest.mark.slow
 def test_a_parent_that_the_prompt_does_not_move_stops_a_run_that_nobody_allowed(
     workplace: Path,
 ) -> None:
@@ -95,6 +97,7 @@ def test_a_parent_that_the_prompt_does_not_move_stops_a_run_that_nobody_allowed(
     assert any("moves base by" in note for note in bake["targets"][0]["notes"])
 
 
+@pytest.mark.slow
 def test_what_the_template_still_writes_is_said_before_and_after(workplace: Path) -> None:
     base = random_model(workplace / "base", OWN)
     typist = repository(str(base), workplace)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.e2e.conftest import Typist, input_yml
 from tests.e2e.test_interrupted import running, trajectories, wait
 
 
+@pytest.mark.slow
 def test_another_branch_without_any_model_may_be_looked_at_while_a_run_goes_on(
     baked: Typist,
 ) -> None:

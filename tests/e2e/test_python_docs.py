@@ -43,6 +43,7 @@ def test_the_ten_line_recipe_runs_and_is_the_one_in_the_readme(capfd: Any) -> No
     assert "  base      A banana is yellow.\n  prompted  Hmm. Yellow, a banana is.\n" in out
 
 
+@pytest.mark.slow
 def test_the_blocks_of_the_page_run_in_their_order() -> None:
     page = (ROOT / "docs/python.md").read_text("utf-8")
     names: dict[str, Any] = {}

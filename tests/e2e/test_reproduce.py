@@ -131,6 +131,7 @@ def test_the_base_model_is_no_bake(source: Typist) -> None:
     assert "is the base model: it was not baked here" in done.err
 
 
+@pytest.mark.slow
 def test_what_the_embedded_model_writes_and_learns_is_made_again_to_the_byte(
     workplace: Path,
 ) -> None:

@@ -24,6 +24,8 @@ from bakery.repo.files import recipe
 from bakery.repo.files.emptied import has_active_lines
 from bakery.repo.git import Git
 
+pytestmark = pytest.mark.slow  # whole bakes, one after the other
+
 ROOT = Path(__file__).parents[2]
 NAMES = ("yoda_bake", "yoda_wisdom_bake", "yoda_force_bake")
 MODEL = re.compile(r"demo/yoda/(\w+)_[0-9a-f]{16}/\d+")

@@ -87,6 +87,7 @@ def test_staged_edited_and_loose_files_survive_the_commit(recorded: tuple[Typist
     ]
 
 
+@pytest.mark.slow
 def test_a_configuration_written_while_a_bake_runs_is_kept(baked: Typist) -> None:
     baked.commit(input_yml("Hum!", "hum"))
     process = baked.started("run", "stim", "rollout", "bake")

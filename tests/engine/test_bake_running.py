@@ -250,6 +250,7 @@ for size in map(int, sys.argv[2:]):
 
 
 # Windows has no limit on the size of a file.
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="files cannot be limited here")
 def test_a_full_disk_is_said_and_the_bake_goes_on_where_it_was(
     bench: Bench, tmp_path: Path, workplace: Path

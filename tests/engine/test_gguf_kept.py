@@ -141,6 +141,7 @@ def test_a_folder_that_was_changed_is_not_what_was_unpacked(change, told, base):
     assert kept.problem(folder, base.digest) == told
 
 
+@pytest.mark.slow
 def test_a_damaged_folder_is_named_and_made_anew_to_the_byte(base):
     folder = kept.place(base.digest)
     before = {file.name: file_digest(file) for file in folder.iterdir()}

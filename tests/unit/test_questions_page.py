@@ -20,6 +20,7 @@ def test_the_example_is_a_target() -> None:
     spec = load(prompt + example, read=lambda path: b"${numq} ${prompt_u}\nquestion\n")
     assert [g.type for g in spec.targets[0].generators][2:] == [
         "hardcoded",
+        "facts",
         "from_dataset",
         "persona",
     ]

@@ -60,8 +60,9 @@ def before(work: Work) -> tuple[list[Looked], list[str]]:
         if not prompt.messages or "backend" in target:
             continue
         if not count:
-            notes.append(f"{name}: what each sentence of its prompt teaches is not looked at: it "
-                         "would take too long")  # fmt: skip
+            of = f"{name}: " if len(targets) > 1 else ""  # one alone may be renamed
+            notes.append(f"{of}what each sentence of the prompt teaches is not looked at: it would "
+                         "take too long")  # fmt: skip
             continue
         looked = _looked(work, target["id"], name, prompt, answered[:count])
         found.append(looked)

@@ -337,7 +337,8 @@ def _notes(parts: Sequence[_Part], settings: TrainingSettings, limit: Limit) -> 
         yield "nothing is held out (train_eval_split): the card can say nothing"
     for part in parts if settings.held_out.startswith(held_out.NEVER) else ():
         if not part.held and settings.eval_share != 0:
-            yield f"{part.name}: nothing is held out, so it is measured on what is learnt"
+            of = f"{part.name}: " if len(parts) > 1 else ""  # one alone may be renamed
+            yield f"{of}nothing is held out, so it is measured on what is learnt"
 
 
 MUCH = 0.1
