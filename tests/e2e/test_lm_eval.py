@@ -23,6 +23,7 @@ def shown(language: str, begins: str) -> str:
     return next(block for block in blocks if block.startswith(begins))
 
 
+# The harness is no dependency; docs/eval.md says how to install it, and what this then runs.
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("lm_eval") is None, reason="lm-eval is not installed")
 def test_the_harness_runs_on_a_merged_download(baked_repository: Typist, tmp_path: Path) -> None:

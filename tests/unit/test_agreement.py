@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bakery.evals import agreement, verdict
+from bakery.card import Fidelity
+from bakery.evals import agreement, intervals, verdict
 from bakery.evals.agreement import LOOP, NAME, NUMBER, REFUSAL, WORDING, Answered
-from bakery.evals.intervals import bootstrap, wilson
+from bakery.evals.intervals import wilson
 
 GARBAGE = "the the the the the"
 
@@ -162,10 +163,17 @@ def test_what_a_person_wrote_out_is_the_worst_first():
 
 
 def test_intervals_hold_what_they_are_of_and_come_out_the_same_again():
-    hits = [True] * 18 + [False] * 2
-    share = lambda drawn: sum(drawn) / len(drawn)  # noqa: E731
-    low, high = bootstrap(hits, share)
-    assert low < 0.9 < high
-    assert (low, high) == bootstrap(hits, share)
+    before = {str(n): Fidelity(2.0 + n % 3, 0.2, 10) for n in range(20)}
+    after = {str(n): Fidelity(0.1 * (n % 5), 0.9 + 0.01 * (n % 10), 10) for n in range(20)}
+    found = intervals.of_card(before, after)
+    closed = 1 - sum(one.kl for one in after.values()) / sum(one.kl for one in before.values())
+    low, high = found["gap_closed_interval"]
+    assert low < closed < high < 1
+    low, high = found["top1_agreement_interval"]
+    assert 0.9 <= low < 0.945 < high <= 0.99
+    assert found == intervals.of_card(before, after)
+    assert intervals.of_card({"0": before["0"]}, {"0": after["0"]}) == {}
+    still = dict.fromkeys(before, Fidelity(0.0, 1.0, 10))
+    assert intervals.of_card(still, still) == {"top1_agreement_interval": [1.0, 1.0]}  # no gap
     assert wilson(20, 20)[0] == pytest.approx(0.839, abs=1e-3)
     assert wilson(0, 0) == (0.0, 1.0)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from bakery.brief import brief
 from bakery.cli import app, options, passthrough, raw
 from bakery.errors import BakeryError
 from bakery.evals.figures import AXES
@@ -46,7 +47,7 @@ def following(words: Sequence[str]) -> Candidates:
     kept = {c: what for c, what in found.items() if c.startswith(word) and c.isprintable()}
     whole = words[-1] if words else ""
     front = whole.removesuffix(word) if whole.startswith("--") and "=" in whole else ""
-    return {front + c: _brief(what) for c, what in _short_first(kept, word).items()}
+    return {front + c: brief(what, SHOWN) for c, what in _short_first(kept, word).items()}
 
 
 def _of_verb(before: Sequence[str], word: str) -> Candidates:
@@ -220,8 +221,3 @@ def _short_first(found: Candidates, word: str) -> Candidates:
     short = {name for name in found if name[-17:-16] != "_" or name[:-17] not in found}
     longer = word and all(len(name) <= len(word) for name in short)
     return found if longer else {name: what for name, what in found.items() if name in short}
-
-
-def _brief(what: str) -> str:
-    text = " ".join(what.split())
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

@@ -80,14 +80,15 @@ def falls_apart(answer: str) -> bool:
     return bool(_STUTTER.search(answer)) or is_broken(_DOTS.sub(r"\1", answer))
 
 
-def holds_against(row: Answered) -> bool:
-    """Tell whether a parent's prompted answer is nearer to its own unprompted one than to what
+def holds_against(prompted: str, unprompted: str | None, on_base: str | None) -> bool:
+    """Tell whether earlier bakes win over a prompt: what a parent answers with it shares more words
 
-    the base answers with the prompt: earlier bakes win over it.
+    with what it answers without than with what the base answers with the prompt. None: nobody was
+    asked. A prompt that only adds to an earlier bake's has base and parent say much the same.
     """
-    if row.on_base is None or row.unprompted is None:
+    if on_base is None or unprompted is None:
         return False
-    return shared(row.prompted, row.unprompted) > shared(row.prompted, row.on_base)
+    return shared(prompted, unprompted) > shared(prompted, on_base)
 
 
 def shared(one: str, other: str) -> float:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bakery import bounded
+from bakery.brief import brief
 from bakery.evals import language
 from bakery.schema import answer_shape
 from bakery.schema.tests import Case
@@ -67,7 +68,7 @@ def same_as_prompted(text: str, prompted: str) -> str:
     own, wanted = sorted(_NUMBER.findall(text)), sorted(_NUMBER.findall(prompted))
     if own != wanted:
         return f"numbers {_listed(own)}, expected {_listed(wanted)} as the prompted model says"
-    return f'expected "{_brief(prompted)}" as the prompted model says'
+    return f'expected "{brief(prompted, SHOWN)}" as the prompted model says'
 
 
 def _contains(case: Case, answer: Answer, _: Answer | None) -> str:
@@ -88,7 +89,7 @@ def _not_contains(case: Case, answer: Answer, _: Answer | None) -> str:
 def _equals(case: Case, answer: Answer, _: Answer | None) -> str:
     wanted = str(case.equals)
     is_so = _folded(answer.text.strip(), case) == _folded(wanted.strip(), case)
-    return "" if is_so else f'expected "{_brief(wanted)}" and nothing else'
+    return "" if is_so else f'expected "{brief(wanted, SHOWN)}" and nothing else'
 
 
 def _regex(case: Case, answer: Answer, _: Answer | None) -> str:
@@ -96,8 +97,8 @@ def _regex(case: Case, answer: Answer, _: Answer | None) -> str:
     try:
         found = bounded.call(_search, pattern, answer.text)
     except (bounded.BeyondError, bounded.FailedError) as error:
-        return f"/{_brief(pattern)}/ is not through with this answer: {error}"
-    return "" if found else f"expected a match of /{_brief(pattern)}/"
+        return f"/{brief(pattern, SHOWN)}/ is not through with this answer: {error}"
+    return "" if found else f"expected a match of /{brief(pattern, SHOWN)}/"
 
 
 def _json_schema(case: Case, answer: Answer, _: Answer | None) -> str:
@@ -159,13 +160,8 @@ def _normal(text: str) -> str:
 
 
 def _quoted(texts: Sequence[str], joint: str = " and ") -> str:
-    return joint.join(f'"{_brief(text)}"' for text in texts)
+    return joint.join(f'"{brief(text, SHOWN)}"' for text in texts)
 
 
 def _listed(numbers: Iterable[str]) -> str:
     return ", ".join(numbers) or "none"
-
-
-def _brief(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= SHOWN else f"{flat[: SHOWN - 1]}…"

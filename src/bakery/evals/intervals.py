@@ -7,21 +7,13 @@ a fixed seed, so that the same answers have the same interval.
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from bakery.card import Fidelity
 from bakery.evals.figures import Figure, Unit
 
-Row = TypeVar("Row")
-
-Sums = tuple[float, float, float, int]
-"""Of a question: divergence before and after, agreeing tokens, and tokens."""
-
-ROUNDS = 1000
 DRAWS = 2000
 SEED = 0
 Z = 1.959964
@@ -30,36 +22,22 @@ FEWEST = 2
 """Questions under which nothing can be drawn anew."""
 
 
-def bootstrap(
-    rows: Sequence[Row], figure: Callable[[Sequence[Row]], float], *, seed: int = 0
-) -> tuple[float, float]:
-    """Return the 95 % interval of a figure, by drawing as many questions again and again."""
-    rng = random.Random(seed)
-    drawn = sorted(figure(rng.choices(rows, k=len(rows))) for _ in range(ROUNDS))
-    return drawn[round(0.025 * (ROUNDS - 1))], drawn[round(0.975 * (ROUNDS - 1))]
-
-
 def of_card(
     before: Mapping[str, Fidelity], after: Mapping[str, Fidelity]
 ) -> dict[str, list[float]]:
     """Return the 95 % intervals of a card's figures, by the question: of two on."""
     rows = [(before[key], after[key]) for key in after if key in before]
-    if len(rows) < 2:
-        return {}
-    sums = [
-        (one.kl * one.tokens, own.kl * own.tokens, own.top1_agreement * own.tokens, own.tokens)
-        for one, own in rows
-    ]
-
-    def closed(drawn: Sequence[Sums]) -> float:
-        there = sum(row[0] for row in drawn)
-        return 1 - sum(row[1] for row in drawn) / there if there else 0.0
-
-    def agreed(drawn: Sequence[Sums]) -> float:
-        return sum(row[2] for row in drawn) / sum(row[3] for row in drawn)
-
-    found = {"gap_closed": bootstrap(sums, closed), "top1_agreement": bootstrap(sums, agreed)}
-    return {f"{name}_interval": [round(value, 4) for value in both] for name, both in found.items()}
+    there_N = np.array([one.kl * one.tokens for one, _ in rows])
+    left_N = np.array([own.kl * own.tokens for _, own in rows])
+    agreed_N = np.array([own.top1_agreement * own.tokens for _, own in rows])
+    tokens_N = np.array([own.tokens for _, own in rows])
+    left, top1 = _drawn(left_N, there_N), _drawn(agreed_N, tokens_N)
+    found = {"gap_closed": left and (1 - left[1], 1 - left[0]), "top1_agreement": top1}
+    return {
+        f"{name}_interval": [round(value, 4) for value in both]
+        for name, both in found.items()
+        if both is not None
+    }
 
 
 def ratio(
@@ -81,7 +59,7 @@ def ratio(
     if not len(top_N) or bottom_N.sum() == 0:
         return Figure(name, None, unit, count, of, why="nothing was measured")
     found = float(top_N.sum() / bottom_N.sum())
-    low, high = _drawn(top_N, bottom_N)
+    low, high = _drawn(top_N, bottom_N) or (None, None)
     if inverted:
         found = 1 - found
         low, high = (None if end is None else 1 - end for end in (high, low))
@@ -111,9 +89,10 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _drawn(top_N: np.ndarray, bottom_N: np.ndarray) -> tuple[float | None, float | None]:
-    if len(top_N) < FEWEST:
-        return None, None
+def _drawn(top_N: np.ndarray, bottom_N: np.ndarray) -> tuple[float, float] | None:
+    """Return the interval of Σ top / Σ bottom; None: too few questions, or nothing below."""
+    if len(top_N) < FEWEST or not bottom_N.any():
+        return None
     at_DN = np.random.default_rng(SEED).integers(0, len(top_N), (DRAWS, len(top_N)))
     tops_D, bottoms_D = top_N[at_DN].sum(1), bottom_N[at_DN].sum(1)
     values_D = tops_D[bottoms_D != 0] / bottoms_D[bottoms_D != 0]

@@ -12,8 +12,9 @@ from operator import attrgetter
 from statistics import fmean
 from typing import Any
 
+from bakery.brief import brief
 from bakery.evals.agreement import WORDING, Answered, falls_apart, holds_against
-from bakery.evals.intervals import bootstrap
+from bakery.evals.intervals import wilson
 from bakery.verdict import WORDS, SideBySide, Verdict, Word
 
 
@@ -98,24 +99,18 @@ def side_by_side(rows: Sequence[Answered]) -> tuple[SideBySide, ...]:
     """Return the worst answers, the worst first."""
     return tuple(
         SideBySide(
-            _cut(row.question),
-            _cut(row.base or ""),
-            _cut(row.prompted),
-            _cut(row.baked),
+            brief(row.question, MOST),
+            brief(row.base or "", MOST),
+            brief(row.prompted, MOST),
+            brief(row.baked, MOST),
             row.differs,
         )
         for row in worst_first(rows)[:SHOWN]
     )
 
 
-def _cut(text: str) -> str:
-    """Return a text in one line that a card has room for."""
-    line = " ".join(text.split())
-    return line if len(line) <= MOST else f"{line[: MOST - 1]}…"
-
-
 def _figures(rows: Sequence[Answered], unasked: Sequence[str]) -> dict[str, Any]:
-    low, high = bootstrap([not row.differs for row in rows], fmean)
+    low, high = wilson(sum(not row.differs for row in rows), len(rows))
     nats = [row.nats for row in rows if row.nats is not None]
     found: dict[str, Any] = {
         "questions": len(rows),
@@ -156,11 +151,15 @@ def _of_teacher(rows: Sequence[Answered]) -> str:
 
 def _is_overruled(rows: Sequence[Answered], by: Thresholds) -> bool:
     known = [row for row in rows if row.on_base is not None]
-    return bool(known) and fmean(map(holds_against, known)) >= by.against
+    return bool(known) and fmean(map(_holds_against, known)) >= by.against
+
+
+def _holds_against(row: Answered) -> bool:
+    return holds_against(row.prompted, row.unprompted, row.on_base)
 
 
 def _of_earlier(rows: Sequence[Answered]) -> str:
-    shown = next(row for row in rows if holds_against(row))
+    shown = next(row for row in rows if _holds_against(row))
     return (
         f"earlier bakes overrule the prompt: with it the parent answers "
         f"{_quoted(shown.question)} with {_quoted(shown.prompted)}, the base with "
@@ -185,5 +184,4 @@ def _reason(rows: Sequence[Answered], worst: Sequence[Answered], is_anchor: bool
 
 
 def _quoted(text: str) -> str:
-    line = " ".join(text.split())
-    return f'"{line if len(line) <= ROOM else line[: ROOM - 1] + "…"}"'
+    return f'"{brief(text, ROOM)}"'

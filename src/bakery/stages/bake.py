@@ -62,34 +62,35 @@ def run(
     `model` is the base, or the base with the parent's adapter attached; `parent` the folder of
     that adapter; `allowed` names what of the data somebody waived.
     """
-    with shown.shown(request.running, out) as figures:
-        given = request, data, out, figures
-        return _baked(
-            *given, base=base, model=model, parent=parent, reporter=reporter, allowed=allowed
-        )
-
-
-def _baked(
-    request: BakeRequest,
-    data: Sequence[TargetData],
-    out: Path,
-    figures: shown.Shown,
-    *,
-    base: BaseModel,
-    model: PreTrainedModel | PeftModel,
-    parent: Path | None,
-    reporter: Reporter,
-    allowed: Sequence[str],
-) -> dict[str, Any]:
-    """Train as `run` says; `figures` shows how that goes."""
     started, clock = _now(), time.monotonic()
-    work, why = _ready(request, data, out, base=base, model=model, parent=parent, reporter=reporter)
-    mixture, student = work.mixture, work.student
+    with shown.shown(request.running, out) as figures:
+        work, why = _ready(
+            request, data, out, base=base, model=model, parent=parent, reporter=reporter
+        )
+        result = _baked(work, why, figures)
+        result |= {
+            **_marked(work.mixture, allowed),
+            "seconds": _seconds(work.mixture, time.monotonic() - clock),
+            "started": started,
+            "finished": _now(),
+        }
+        _leave(out, result)
+        figures.card(result["card"])
+    return result
+
+
+def _baked(work: Work, why: str | None, figures: shown.Shown) -> dict[str, Any]:
+    """Train, measure and save; return what bake.json says of that.
+
+    `why` tells how the teacher is kept, where that is worth saying; `figures` shows how it goes.
+    """
+    mixture, student, request = work.mixture, work.student, work.request
+    out, parent = work.out, work.parent
     with adapters.parent_only(student):
         before = _measured(work, "measuring before", mixture.measured)
     looked, unasked = covering.before(work)
     early = [*([why] if why else []), *_notes(work, before), *unasked]
-    _tell(early, reporter)
+    _tell(early, work.reporter)
     step, trained = _train(work, figures)
     after = _measured(work, "measuring after", mixture.measured)
     again = _measured(work, "measuring what was learnt", measured.trained_on(mixture))
@@ -98,24 +99,17 @@ def _baked(
     card = covering.on_card(answers.judged(work, before, after), covering.after(work, looked))
     on_the_way = _measured_on_the_way(out / METRICS)
     late = [*_better_before(on_the_way, after), *measured.notes(after | again, mixture)]
-    _tell(late, reporter)
-    result = {
+    _tell(late, work.reporter)
+    return {
         **_described(work),
         "step": step,
         "digest": adapter_digest,
         **_kept(request, out, step, on_the_way),
-        **_marked(mixture, allowed),
         "targets": mixture.targets,
         **trained,
         "card": card.as_data(),
-        "seconds": _seconds(mixture, time.monotonic() - clock),
         "notes": [*mixture.notes, *early, *start.notes(out), *late],
-        "started": started,
-        "finished": _now(),
     }
-    _leave(out, result)
-    figures.card(result["card"])
-    return result
 
 
 def _ready(

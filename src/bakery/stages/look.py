@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from bakery import json_file
+from bakery.brief import brief
+from bakery.evals.agreement import holds_against
 from bakery.generators.words import is_broken as is_broken
-from bakery.generators.words import words
 from bakery.records import user_text as user_text
 from bakery.records import write_atomic
 
@@ -97,7 +98,7 @@ class Look:
         rows = [f"{len(self.asked)} questions to {self.parent},"]
         rows.append(f"  without the prompt of {self.target} and with it:")
         for one in self.asked:
-            rows.append(f"  {_brief(one.question, WIDTH - 2)}")
+            rows.append(f"  {brief(one.question, WIDTH - 2)}")
             rows += _cell("without", one.unprompted)
             rows += _cell("prompted", one.prompted)
             rows += _cell("on base", one.on_base) if one.on_base is not None else []
@@ -151,29 +152,13 @@ def _warnings(look: Look) -> Iterator[str]:
             f"lost in ({min(nats):.2g} to {max(nats):.2g} nats per token), and that is what would "
             f"be learnt: a shorter prompt, {HELPS}"
         )
-    held = sum(_holds_against(one) for one in look.asked)
+    held = sum(holds_against(one.prompted, one.unprompted, one.on_base) for one in look.asked)
     if held >= MANY:
         yield (
             f"earlier bakes hold against the prompt: {held} of {len(look.asked)} prompted answers "
             f"of {look.parent} are nearer to its answers without the prompt than to the prompted "
             f"base's. `bgit adopt base` bakes from the base instead; {HELPS}"
         )
-
-
-def _holds_against(one: Answers) -> bool:
-    """Tell whether a parent's prompted answer shares more words with its own unprompted one.
-
-    A prompt that only adds to an earlier bake's has base and parent say much the same.
-    """
-    if one.on_base is None:
-        return False
-    return _shared(one.prompted, one.unprompted) > _shared(one.prompted, one.on_base)
-
-
-def _shared(one: str, other: str) -> float:
-    """Return the share of the words of two texts that both have."""
-    ours, theirs = set(words(one)), set(words(other))
-    return len(ours & theirs) / max(1, len(ours | theirs))
 
 
 def _cell(label: str, text: str) -> Sequence[str]:
@@ -186,8 +171,3 @@ def _cell(label: str, text: str) -> Sequence[str]:
         max_lines=LINES,
         placeholder=" …",
     )
-
-
-def _brief(text: str, room: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= room else f"{line[: room - 1]}…"

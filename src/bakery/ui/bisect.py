@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from bakery.brief import brief
 from bakery.ui.console import lay, note, open_console, pairs, say, show_json
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def show_tried(tried: Tried, left: int, *, beside: bool = False) -> None:
     if beside:
         note(f"{text}: {rest}")
         return
-    say(f"{text}\n      {_brief(tried.why)}\n      {rest}")
+    say(f"{text}\n      {brief(tried.why, ROOM) or '(nothing)'}\n      {rest}")
     sys.stdout.flush()  # a command that is tested prints on its own
 
 
@@ -53,8 +54,3 @@ def show_bisected(found: Bisected, *, as_json: bool = False) -> None:
     table.add_row("baked on", str(bake.parent or "the base"))
     table.add_row("targets", ", ".join(str(t["name"]) for t in bake.data["targets"]))
     lay(open_console(), table)
-
-
-def _brief(text: str) -> str:
-    line = " ".join(text.split()) or "(nothing)"
-    return line if len(line) <= ROOM else line[: ROOM - 1] + "…"

@@ -18,6 +18,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bakery.brief import brief
 from bakery.card import FEWEST_STIMULI, Card
 from bakery.plain import plain
 from bakery.records import ModelRef, given_name
@@ -256,8 +257,7 @@ def _of_target(card: Card, arrow_sign: str) -> str:
 
 def _brief(question: str) -> str:
     """Return a question in quotes, in as much of a line as a card has room for."""
-    text = " ".join(question.split())
-    return f'"{text if len(text) <= QUESTION_ROOM else text[: QUESTION_ROOM - 1] + "…"}"'
+    return f'"{brief(question, QUESTION_ROOM)}"'
 
 
 def _measured_on(held_out: int, tokens: int) -> str:

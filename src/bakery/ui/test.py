@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Column, Table
 from rich.text import Text
 
+from bakery.brief import brief
 from bakery.ui.console import lay, open_console, say, say_at_length, show_json
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def show_results(results: Results, *, as_json: bool = False) -> None:
                   pad_edge=False)  # fmt: skip
     for row in results.rows:
         marks = [_mark(row, side) for side in sides]
-        table.add_row(_brief(row.case.asked, QUESTION_ROOM), *marks)
+        table.add_row(brief(row.case.asked, QUESTION_ROOM), *marks)
     lay(out, table)
     for row in results.rows:
         if row.state != "passed":
@@ -51,7 +52,7 @@ def _mark(row: Row, side: Side) -> Text:
 def _show_answers(row: Row) -> None:
     """Print why a test is not passed, and the answers that show it."""
     out = open_console()
-    title = Text(f"{row.name}: {_brief(row.case.asked, 60)}", style="bold")
+    title = Text(f"{row.name}: {brief(row.case.asked, 60)}", style="bold")
     out.print(title, soft_wrap=True)
     for one in row.lost:
         has = "; the prompted model passes" if "prompted" in row.answers else ""
@@ -60,7 +61,7 @@ def _show_answers(row: Row) -> None:
         say_at_length(f"  {one.check}: {one.why}; the prompted model fails it: it is the prompt's")
     shown = [side for side in row.answers if side in ("prompted", "baked")]
     for side in shown or row.answers:
-        say_at_length(f"  {side:<8}  {_brief(row.answers[side].text, ANSWER_ROOM)}")
+        say_at_length(f"  {side:<8}  {brief(row.answers[side].text, ANSWER_ROOM)}")
 
 
 def _show_summary(results: Results) -> None:
@@ -75,8 +76,3 @@ def _show_summary(results: Results) -> None:
     if of_prompt:
         told += f", {len(of_prompt)} that the prompted model itself fails: change the prompt"
     say_at_length(f"{told}.")
-
-
-def _brief(text: str, room: int) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= room else f"{flat[: room - 1]}…"

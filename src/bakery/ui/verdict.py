@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from bakery.brief import brief
 from bakery.ui.differing import pieces
 from bakery.verdict import SideBySide, Verdict, Word
 
@@ -38,7 +39,7 @@ def answers(rows: Sequence[SideBySide]) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for row in rows[:SHOWN]:
-        table.add_row("asked", Text(f"{_brief(row.question)}  (differs in {row.differs})"))
+        table.add_row("asked", Text(f"{brief(row.question, QUESTION)}  (differs in {row.differs})"))
         if row.base:
             table.add_row("  base", Text(row.base))
         table.add_row("  prompted", _marked(row.baked, row.prompted))
@@ -68,8 +69,3 @@ def _marked(reference: str, text: str) -> Text:
     return Text.assemble(
         *((piece, MARK if differs else "") for piece, differs in pieces(reference, text))
     )
-
-
-def _brief(text: str) -> str:
-    found = " ".join(text.split())
-    return found if len(found) <= QUESTION else f"{found[: QUESTION - 1]}…"
