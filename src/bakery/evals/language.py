@@ -6,7 +6,6 @@ two; of a few words it only says which letters they have.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
@@ -28,14 +27,36 @@ SMALL_WORDS: Mapping[str, frozenset[str]] = {
         "kan heeft mijn uw bij om er",
         "pt": "o a os as e é não eu um uma com em para de que se por seu sua meu mas mais são do "
         "da no na ao você está",
+        "sv": "och att det som en är på för av med den till inte jag om ett har de",
+        "fi": "ja on ei se että oli en mutta kun hän olen tämä niin ovat myös kuin minä",
+        "pl": "i w nie na się jest to że z do jak co ale tak o dla po są ma",
+        "tr": "ve bir bu için ile da de çok ne gibi ben daha var olarak değil mi o",
+        "vi": "là và của có không một cho được các với trong những tôi này người đó bạn",
+        "id": "yang dan di ini itu dengan untuk tidak dari dalam akan pada saya ada adalah",
+        "sw": "na ya wa kwa ni katika la cha za kuwa hii hiyo yake si kama lakini yangu",
+        "ru": "и в не на что я с он как это по но к у из за то все",
+        "bg": "и в не на че е да се за от с са по това като ще",
+        "uk": "і в не на що я з та як це до у за але є він",
+        "fa": "و در به از که این را با است برای آن می",
+        "ur": "اور کے میں کی ہے کا سے کو یہ نے پر کہ",
+        "ar": "في من على أن إلى هذا التي لا ما و هو كان",
+        "hi": "के है में की और से का को पर यह हैं नहीं",
+        "mr": "आहे आणि या च्या मध्ये तो ती ते नाही हे",
+        "ne": "छ र को मा लाई यो गर्न हुन्छ छन् पनि",
     }.items()
 }
 """The words that sentences of a language are held together by."""
 
 _SCRIPTS: Mapping[str, str] = {
-    "ar": "ARABIC", "el": "GREEK", "he": "HEBREW", "hi": "DEVANAGARI", "ko": "HANGUL",
-    "ru": "CYRILLIC", "uk": "CYRILLIC", "th": "THAI", "zh": "CJK", "ja": "KANA",
+    "ar": "ARABIC", "fa": "ARABIC", "ur": "ARABIC", "he": "HEBREW", "el": "GREEK",
+    "hi": "DEVANAGARI", "mr": "DEVANAGARI", "ne": "DEVANAGARI", "bn": "BENGALI", "pa": "GURMUKHI",
+    "gu": "GUJARATI", "ta": "TAMIL", "te": "TELUGU", "kn": "KANNADA", "ml": "MALAYALAM",
+    "ru": "CYRILLIC", "bg": "CYRILLIC", "uk": "CYRILLIC", "ko": "HANGUL", "th": "THAI",
+    "zh": "CJK", "ja": "KANA",
 }  # fmt: skip
+"""What Unicode calls the letters of a language; Latin ones where nothing is said."""
+KNOWN = frozenset({*SMALL_WORDS, *_SCRIPTS})
+"""The codes (ISO 639-1) of the languages that can be told."""
 _ONLY = {"uk": frozenset("іїєґ"), "ru": frozenset("ыэъё")}
 """Letters of one of two languages that share all others."""
 
@@ -58,16 +79,20 @@ def problem(text: str, code: str) -> str:
     if code in _ONLY:
         others = {other: sum(letter in text.lower() for letter in _ONLY[other]) for other in _ONLY}
         other = max(others, key=lambda name: others[name])
-        return f"it looks like {other}" if others[other] > others[code] else ""
+        if others[other] > others[code]:
+            return f"it looks like {other}"
     return _by_words(text, code) if code in SMALL_WORDS else ""
 
 
 def _by_words(text: str, code: str) -> str:
-    words = re.findall(r"[^\W\d_]+", text.lower())
-    counts = {name: sum(word in small for word in words) for name, small in SMALL_WORDS.items()}
+    script = _SCRIPTS.get(code)
+    others = [name for name in SMALL_WORDS if _SCRIPTS.get(name) == script]
+    words = "".join(sign if unicodedata.category(sign)[0] in "LM" else " " for sign in text.lower())
+    counts = {name: sum(word in SMALL_WORDS[name] for word in words.split()) for name in others}
     best = max(counts, key=lambda name: (counts[name], name == code))
     if counts[best] == 0:
-        return "" if len(words) <= FEW_WORDS else "none of its words is a small word that is known"
+        few = len(words.split()) <= FEW_WORDS
+        return "" if few else "none of its words is a small word that is known"
     return "" if best == code else f"it looks like {best}: {counts[best]} of its small words"
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bakery.evals.ifeval.languages import is_in
+from bakery.evals import language
 
 Check = Callable[[str, Mapping[str, Any]], bool]
 
@@ -121,7 +121,7 @@ def _letter(answer: str, told: Mapping[str, Any]) -> bool:
 
 
 def _language(answer: str, told: Mapping[str, Any]) -> bool:
-    return is_in(answer, str(told["language"]))
+    return language.problem(answer, str(told["language"])) == ""
 
 
 def _first_word(answer: str, told: Mapping[str, Any]) -> bool:

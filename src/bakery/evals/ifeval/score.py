@@ -12,7 +12,7 @@ from typing import Any
 
 from bakery.errors import ConfigError
 from bakery.evals.ifeval.checks import CHECKS
-from bakery.evals.ifeval.languages import known
+from bakery.evals.language import KNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Instruction:
         return tuple(
             kind
             for kind, told in zip(self.kinds, self.told, strict=True)
-            if kind not in CHECKS or str(told.get("language", "en")) not in known()
+            if kind not in CHECKS or str(told.get("language", "en")) not in KNOWN
         )
 
 
