@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -52,7 +53,7 @@ def made(case: Case, way: str, folder: Path, *, base: str = "tiny") -> Made:
     repo = Repo.init(folder, base_model=base, owner="verdicts", name="v", progress=False)
     if way.endswith("defaults 1"):
         state = folder / ".bread"
-        state.write_text(state.read_text().replace("defaults = 2", "defaults = 1"))
+        state.write_text(re.sub(r"(?m)^defaults = \d+$", "defaults = 1", state.read_text()))
         repo.add(".bread")
         repo.commit("Plan by the first defaults")
     if way == ways.CONFLICT:
