@@ -69,6 +69,18 @@ def test_probes_are_what_each_side_says_by_itself(made: tuple[Bench, dict]) -> N
     assert found["probes"][0]["teacher_prefix"] == prefix
 
 
+def test_what_the_prompt_says_is_asked_in_words_that_nobody_learnt(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "store", random_model(tmp_path / "base"))
+    told = Prompt(({"role": "system", "content": "A helmet costs 30 coins. Be brief."},))
+    made = bench.bake(teacher=told, epochs=1)
+    rows = [json.loads(line) for line in (made["bake_dir"] / ASKED).read_text().splitlines()]
+    fresh = [row["question"] for row in rows if row["is_fresh"]]
+    assert fresh[:2] == ["How much does a helmet cost?", "What costs 30 coins?"]
+    assert len(fresh) == answers.FRESH
+    assert all(row["is_held_out"] and not row["is_written"] for row in rows if row["is_fresh"])
+    assert not {row["question"] for row in rows if not row["is_fresh"]} & set(fresh)
+
+
 def test_an_older_bake_has_no_probes(tmp_path: Path) -> None:
     (tmp_path / DONE).write_text("{}")
     assert answers.probes(tmp_path) is None

@@ -7,8 +7,10 @@ out. Leaves `asked.jsonl` and `probes.json` in the folder of the bake.
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,14 @@ from bakery.evals import agreement, intervals, verdict
 from bakery.evals.agreement import Answered
 from bakery.evals.distances import Begun, Distance, along, distances
 from bakery.evals.sides import Said, Sides, while_training
+from bakery.generators import asking
 from bakery.identity import short_id
 from bakery.records import Message, Prompt, user_text, write_atomic
 from bakery.stages import measured
 from bakery.stages.measured import Measured
 from bakery.stages.mix import of_target, question_of
 from bakery.stages.training import Work
+from bakery.statements import EXAMPLE, statements
 from bakery.store.results import ASKED, PROBES
 from bakery.verdict import Verdict
 
@@ -34,6 +38,10 @@ and so many with others where there are too few of both."""
 MOST_TOKENS = 48
 """Of each answer. Of longer ones the beginnings are compared."""
 PROBED = 12
+FRESH = 8
+"""Questions about what the prompt says that nobody wrote or learnt."""
+EMPTY: Mapping[str, str] = {}
+KNOWN: Mapping[str, Said] = {}
 
 
 @dataclass(slots=True)
@@ -41,6 +49,8 @@ class Asked:
     """A target's questions, and what was answered to them."""
 
     sides: Sides
+    keys: list[str]
+    messages: list[Sequence[Message]] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
     rows: list[Answered] = field(default_factory=list)
     said: dict[str, list[Said]] = field(default_factory=dict)
@@ -85,47 +95,81 @@ def judged(work: Work, before: Measured, after: Measured) -> Card:
 
 def _asked(work: Work, target: Mapping[str, Any]) -> Asked:
     """Have the prompted parent and the bake answer; the base only where it is shown."""
-    local = LocalModel(work.base)
-    local.model = work.student
-    teacher, student = (Prompt.from_data(target[side]) for side in ("teacher", "student"))
-    found = Asked(while_training(local, teacher, student))
-    keys = _chosen(work, target["id"], teacher)
-    if not keys:
-        return found
-    messages = [work.mixture.stimuli[key].messages for key in keys]
-    prompted = found.sides.say("prompted", messages, MOST_TOKENS)
-    baked = found.sides.say("baked", messages, MOST_TOKENS)
-    chat = work.base.chat
-    found.pairs = [
-        pair_up(chat, key, teacher, student, asked, one.ids)
-        for key, asked, one in zip(keys, messages, prompted, strict=True)
-    ]
-    found.far = distances(work.student, work.readout, found.pairs)
-    found.said = {"prompted": prompted, "baked": baked}
-    held = {question_of(pair) for pair in work.mixture.held_out}
-    rows = [
-        Answered(
-            key,
-            user_text(asked),
-            one.text,
-            other.text,
-            round(far.nats, 4),
-            round(far.sure, 4),
-            work.mixture.stimuli[key].is_written_out,
-            key in held,
-        )
-        for key, asked, one, other, far in zip(
-            keys, messages, prompted, baked, found.far, strict=True
-        )
-    ]
-    found.rows = _with_base(work, found, rows, messages)
+    fresh = {} if "anchor" in target else _fresh(work, target)
+    found = ask(work, target, chosen(work, target), fresh=fresh)
+    if found.rows:
+        found.rows = _with_base(work, found)
     return found
 
 
-def _with_base(
-    work: Work, found: Asked, rows: list[Answered], messages: Sequence[Sequence[Message]]
-) -> list[Answered]:
+def ask(
+    work: Work,
+    target: Mapping[str, Any],
+    keys: Sequence[str],
+    *,
+    fresh: Mapping[str, str] = EMPTY,
+    known: Mapping[str, Said] = KNOWN,
+) -> Asked:
+    """Have the prompted parent and the student as it stands answer questions of a target.
+
+    `keys` are of questions of the mix, `fresh` others by a key of their own. `known` are prompted
+    answers by the keys of their questions: those are not given anew.
+    """
+    local = LocalModel(work.base)
+    local.model = work.student
+    teacher, student = (Prompt.from_data(target[side]) for side in ("teacher", "student"))
+    found = Asked(while_training(local, teacher, student), [*keys, *fresh])
+    if not found.keys:
+        return found
+    mixed = work.mixture.stimuli
+    found.messages = [
+        ({"role": "user", "content": fresh[key]},) if key in fresh else mixed[key].messages
+        for key in found.keys
+    ]
+    new = [at for at, key in enumerate(found.keys) if key not in known]
+    said = found.sides.say("prompted", [found.messages[at] for at in new], MOST_TOKENS)
+    taught = {**known, **{found.keys[at]: one for at, one in zip(new, said, strict=True)}}
+    prompted = [taught[key] for key in found.keys]
+    found.said = {
+        "prompted": prompted,
+        "baked": found.sides.say("baked", found.messages, MOST_TOKENS),
+    }
+    found.pairs = [
+        pair_up(work.base.chat, key, teacher, student, asked, one.ids)
+        for key, asked, one in zip(found.keys, found.messages, prompted, strict=True)
+    ]
+    found.far = distances(work.student, work.readout, found.pairs)
+    found.rows = _rows(work, found, fresh)
+    return found
+
+
+def _rows(work: Work, found: Asked, fresh: Mapping[str, str]) -> list[Answered]:
+    """Return both answers to each question, side by side."""
+    mixed, held = work.mixture.stimuli, {question_of(pair) for pair in work.mixture.held_out}
+    told = agreement.told_of(
+        "\n".join(str(m.get("content") or "") for m in found.sides.teacher.messages)
+    )
+    answers = zip(found.keys, found.messages, *found.said.values(), found.far, strict=True)
+    return [
+        Answered(
+            key,
+            user_text(asked),
+            prompted.text,
+            baked.text,
+            round(far.nats, 4),
+            round(far.sure, 4),
+            is_written=key not in fresh and mixed[key].is_written_out,
+            is_held_out=key in fresh or key in held,
+            told=tuple(sorted(told & agreement.told_of(f"{prompted.text}\n{baked.text}"))),
+            is_fresh=key in fresh,
+        )
+        for key, asked, prompted, baked, far in answers
+    ]
+
+
+def _with_base(work: Work, found: Asked) -> list[Answered]:
     """Have the base answer what is probed and what is shown."""
+    rows, messages = list(found.rows), found.messages
     shown = {row.key for row in verdict.worst_first(rows)[: verdict.SHOWN]}
     at = [i for i, row in enumerate(rows) if i < PROBED or row.key in shown]
     asked, sides = [messages[i] for i in at], found.sides
@@ -152,26 +196,47 @@ def _beside_earlier(
     return sides.say("parent", asked, MOST_TOKENS), on_base.say("base", asked, MOST_TOKENS)
 
 
-def _chosen(work: Work, target_id: str, teacher: Prompt) -> list[str]:
+def chosen(work: Work, target: Mapping[str, Any]) -> list[str]:
     """Return the questions to ask, those that input.yml writes out first, then those held out.
 
     What would not fit the context behind the prompt is left out.
     """
-    room = work.base.context - MOST_TOKENS
     lists: list[list[str]] = []
     for pairs in (work.mixture.held_out, work.mixture.train):
-        fitting = {
-            question_of(pair)
-            for pair in of_target(pairs, target_id)
-            if pair.teacher.spans[0][0] <= room and pair.student.spans[0][0] <= room
-        }
-        lists.append(sorted(fitting, key=lambda key: short_id(["asked", key])))
+        keys = {question_of(pair) for pair in of_target(pairs, target["id"])}
+        lists.append(fitting(work, sorted(keys, key=lambda key: short_id(["asked", key]))))
     held, trained = lists
     written = [k for k in [*trained, *held] if work.mixture.stimuli[k].is_written_out][:WRITTEN]
     others = [key for key in held if key not in written][:HELD_OUT]
     chosen = [*written, *others]
     more = [key for key in trained if key not in written]
     return [*chosen, *more[: max(0, FEWEST - len(chosen))]]
+
+
+def fitting(work: Work, keys: Sequence[str]) -> list[str]:
+    """Return the questions that leave room for an answer behind either prompt, in their order."""
+    room = work.base.context - MOST_TOKENS
+    pairs = [*work.mixture.held_out, *work.mixture.train]
+    begins = {question_of(p): max(p.teacher.spans[0][0], p.student.spans[0][0]) for p in pairs}
+    return [key for key in keys if begins[key] <= room]
+
+
+def _fresh(work: Work, target: Mapping[str, Any]) -> dict[str, str]:
+    """Return questions about what the prompt says, by rule, of those that are asked nowhere.
+
+    What any prompt is asked is not among them: it says little of this one.
+    """
+    teacher = Prompt.from_data(target["teacher"])
+    asked = {user_text(one.messages).strip().casefold() for one in work.mixture.stimuli.values()}
+    asked |= {one.casefold() for one in asking.ANY}
+    of_each = [
+        asking.questions(one.text, teacher, random.Random(one.text))
+        for one in statements(teacher)
+        if not one.text.startswith(EXAMPLE)
+    ]
+    in_turn = [one for row in zip_longest(*of_each) for one in row if one is not None]
+    new = [one for one in dict.fromkeys(in_turn) if one.casefold() not in asked]
+    return {f"{target['id']}/fresh-{n}": one for n, one in enumerate(new[:FRESH])}
 
 
 def _unasked(work: Work, target: Mapping[str, Any]) -> list[str]:
