@@ -60,6 +60,23 @@ def test_names_and_numbers_of_the_prompt_matter_most(prompted, baked, nats, diff
     assert (row.differs, row.is_wrong) == (differs, is_wrong)
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "tells"),
+    [
+        ("How much is a helmet?", "A helmet costs 30 coins.", True),
+        ("What costs 30 coins?", "30 coins.", False),
+        ("What costs 30 coins?", "I do not know what costs 30 coins.", False),
+        ("Tell me your name.", "My name is Pedal.", True),
+        ("Who is Pedal?", "I am Pedal.", False),
+        ("Tell me about food.", "I cannot talk about food.", True),
+        ("What is a boat?", "A boat is a ship of Bergen.", False),
+    ],
+)
+def test_an_answer_that_needs_the_prompt_tells_something_of_it(question, answer, tells):
+    prompt = "Your name is Pedal. A helmet costs 30 coins. Do not talk about food."
+    assert agreement.tells(prompt, question, answer) == tells
+
+
 def test_what_nobody_asked_before_has_to_be_right_too():
     right, fresh = rows(*[False] * 30), {"is_fresh": True, "is_held_out": True}
     one, two = (verdict.judge([*right, *rows(*wrong, **fresh)]) for wrong in (

@@ -169,6 +169,17 @@ def refuses(text: str) -> bool:
     return bool(_REFUSAL.search(text.casefold().replace("’", "'")))
 
 
+def tells(prompt: str, question: str, answer: str) -> bool:
+    """Tell whether an answer has a name or number of the prompt, not of the question, or refuses.
+
+    Not to know is no refusal: that needs no prompt.
+    """
+    if refuses(answer):
+        return not _KNOWS_NOT.search(answer.casefold().replace("’", "'"))
+    found = (names(answer) | numbers(answer)) & told_of(prompt)
+    return bool(found - told_of(question))
+
+
 def unsaid(prompt: str, answers: Iterable[str]) -> list[str]:
     """Return the names and numbers of a prompt that no answer says: nobody asked about them.
 
@@ -204,6 +215,7 @@ _SPELT = {
     **{word: str(10 * value) for value, word in enumerate(_TENS.split(), 3)},
 }
 """Without "one", which is more often no number."""
+_KNOWS_NOT = re.compile(r"\b(?:(?:do not|don't|does not|doesn't|not) know|no idea|not sure)\b")
 _REFUSAL = re.compile(
     r"\b(?:(?:do not|don't|does not|doesn't|did not|didn't) know|cannot|can not|can't|will not|"
     r"won't|unable to|not able to|only help|not allowed|refuse to|no idea|not sure|sorry)\b"

@@ -95,8 +95,8 @@ def judged(work: Work, before: Measured, after: Measured) -> Card:
 
 def _asked(work: Work, target: Mapping[str, Any]) -> Asked:
     """Have the prompted parent and the bake answer; the base only where it is shown."""
-    fresh = {} if "anchor" in target else _fresh(work, target)
-    found = ask(work, target, chosen(work, target), fresh=fresh)
+    fresh, known = ({}, KNOWN) if "anchor" in target else _fresh(work, target)
+    found = ask(work, target, chosen(work, target), fresh=fresh, known=known)
     if found.rows:
         found.rows = _with_base(work, found)
     return found
@@ -115,10 +115,8 @@ def ask(
     `keys` are of questions of the mix, `fresh` others by a key of their own. `known` are prompted
     answers by the keys of their questions: those are not given anew.
     """
-    local = LocalModel(work.base)
-    local.model = work.student
-    teacher, student = (Prompt.from_data(target[side]) for side in ("teacher", "student"))
-    found = Asked(while_training(local, teacher, student), [*keys, *fresh])
+    found = Asked(_sides(work, target), [*keys, *fresh])
+    teacher, student = found.sides.teacher, found.sides.student
     if not found.keys:
         return found
     mixed = work.mixture.stimuli
@@ -141,6 +139,13 @@ def ask(
     found.far = distances(work.student, work.readout, found.pairs)
     found.rows = _rows(work, found, fresh)
     return found
+
+
+def _sides(work: Work, target: Mapping[str, Any]) -> Sides:
+    local = LocalModel(work.base)
+    local.model = work.student
+    teacher, student = (Prompt.from_data(target[side]) for side in ("teacher", "student"))
+    return while_training(local, teacher, student)
 
 
 def _rows(work: Work, found: Asked, fresh: Mapping[str, str]) -> list[Answered]:
@@ -221,22 +226,38 @@ def fitting(work: Work, keys: Sequence[str]) -> list[str]:
     return [key for key in keys if begins[key] <= room]
 
 
-def _fresh(work: Work, target: Mapping[str, Any]) -> dict[str, str]:
-    """Return questions about what the prompt says, by rule, of those that are asked nowhere.
+def _fresh(work: Work, target: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Said]]:
+    """Return questions about what the prompt says that are asked nowhere, and prompted answers.
 
-    What any prompt is asked is not among them: it says little of this one.
+    By rule; of them those that the prompted model answers with something of its prompt.
     """
-    teacher = Prompt.from_data(target["teacher"])
+    sides = _sides(work, target)
+    teacher = sides.teacher
     asked = {user_text(one.messages).strip().casefold() for one in work.mixture.stimuli.values()}
-    asked |= {one.casefold() for one in asking.ANY}
     of_each = [
         asking.questions(one.text, teacher, random.Random(one.text))
         for one in statements(teacher)
         if not one.text.startswith(EXAMPLE)
     ]
     in_turn = [one for row in zip_longest(*of_each) for one in row if one is not None]
-    new = [one for one in dict.fromkeys(in_turn) if one.casefold() not in asked]
-    return {f"{target['id']}/fresh-{n}": one for n, one in enumerate(new[:FRESH])}
+    new = [one for one in dict.fromkeys(in_turn) if one.casefold() not in asked][: 2 * FRESH]
+    room = work.base.context - MOST_TOKENS
+    turns = [({"role": "user", "content": one},) for one in new]
+    if any(len(work.base.chat.prefix_ids(teacher, one)) > room for one in turns):
+        return {}, {}
+    said, prompt = sides.say("prompted", turns, MOST_TOKENS), _text_of(teacher)
+    telling = [
+        (question, one)
+        for question, one in zip(new, said, strict=True)
+        if agreement.tells(prompt, question, one.text)
+    ][:FRESH]
+    keys = [f"{target['id']}/fresh-{number}" for number in range(len(telling))]
+    questions, answers = zip(*telling, strict=True) if telling else ((), ())
+    return dict(zip(keys, questions, strict=True)), dict(zip(keys, answers, strict=True))
+
+
+def _text_of(prompt: Prompt) -> str:
+    return "\n".join(str(one.get("content") or "") for one in prompt.messages)
 
 
 def _unasked(work: Work, target: Mapping[str, Any]) -> list[str]:
