@@ -140,7 +140,7 @@ def test_what_failed_comes_more_often_with_both_answers(
 
 def look(**changes: Any) -> Look:
     made = Look(step=10, epochs=2, word="holds in part", asked=20, differ=4, wrong=2, kl=0.1,
-                failed=(Failed("t/q", (1,), (2,)),))  # fmt: skip
+                failed=(Failed("t/q", "So?", (1,), (2,)),))  # fmt: skip
     return replace(made, **changes)
 
 

@@ -95,7 +95,7 @@ def judged(work: Work, before: Measured, after: Measured) -> Card:
 
 def _asked(work: Work, target: Mapping[str, Any]) -> Asked:
     """Have the prompted parent and the bake answer; the base only where it is shown."""
-    fresh, known = ({}, KNOWN) if "anchor" in target else _fresh(work, target)
+    fresh, known = ({}, KNOWN) if "anchor" in target else otherwise(work, target)
     found = ask(work, target, chosen(work, target), fresh=fresh, known=known)
     if found.rows:
         found.rows = _with_base(work, found)
@@ -226,21 +226,25 @@ def fitting(work: Work, keys: Sequence[str]) -> list[str]:
     return [key for key in keys if begins[key] <= room]
 
 
-def _fresh(work: Work, target: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Said]]:
+def otherwise(
+    work: Work, target: Mapping[str, Any], *, learnt: bool = False
+) -> tuple[dict[str, str], dict[str, Said]]:
     """Return questions about what the prompt says that are asked nowhere, and prompted answers.
 
-    By rule; of them those that the prompted model answers with something of its prompt.
+    By rule; of them those that the prompted model answers with something of its prompt. Every
+    second one may be `learnt` (`stages.until`): the verdict asks the others.
     """
     sides = _sides(work, target)
     teacher = sides.teacher
     asked = {user_text(one.messages).strip().casefold() for one in work.mixture.stimuli.values()}
-    of_each = [
-        asking.questions(one.text, teacher, random.Random(one.text))
-        for one in statements(teacher)
-        if not one.text.startswith(EXAMPLE)
-    ]
+    of_each = []
+    for one in statements(teacher):
+        if not one.text.startswith(EXAMPLE):
+            made = asking.questions(one.text, teacher, random.Random(one.text))
+            new = [question for question in made if question.casefold() not in asked]
+            of_each.append(new[int(learnt) :: 2])
     in_turn = [one for row in zip_longest(*of_each) for one in row if one is not None]
-    new = [one for one in dict.fromkeys(in_turn) if one.casefold() not in asked][: 2 * FRESH]
+    new = list(dict.fromkeys(in_turn))[: 2 * FRESH]
     room = work.base.context - MOST_TOKENS
     turns = [({"role": "user", "content": one},) for one in new]
     if any(len(work.base.chat.prefix_ids(teacher, one)) > room for one in turns):
@@ -251,7 +255,8 @@ def _fresh(work: Work, target: Mapping[str, Any]) -> tuple[dict[str, str], dict[
         for question, one in zip(new, said, strict=True)
         if agreement.tells(prompt, question, one.text)
     ][:FRESH]
-    keys = [f"{target['id']}/fresh-{number}" for number in range(len(telling))]
+    kind = "learnt" if learnt else "fresh"
+    keys = [f"{target['id']}/{kind}-{number}" for number in range(len(telling))]
     questions, answers = zip(*telling, strict=True) if telling else ((), ())
     return dict(zip(keys, questions, strict=True)), dict(zip(keys, answers, strict=True))
 

@@ -1,6 +1,7 @@
 """Rounds behind the training, until the bake answers what it is asked as the prompted model does.
 
-After each epoch the bake answers questions beside the prompted parent. Those to which it says
+After each epoch the bake answers questions beside the prompted parent, those of the mix and others
+about what the prompt says, in words that the verdict does not use. Those to which it says
 something else come more often in the next epoch, with the answer it was to give, and with its own,
 at each token of which the parent says what it would have said (DAgger, arXiv 1011.0686). The best
 round is kept. An interrupted run goes on from its last round, or within it.
@@ -47,9 +48,10 @@ LEAST = 3
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A question that is trained on, and answered otherwise: the ids of both answers."""
+    """A question that may be trained on, and is answered otherwise: the ids of both answers."""
 
     key: str
+    question: str
     prompted: tuple[int, ...]
     baked: tuple[int, ...]
 
@@ -165,7 +167,8 @@ def _corrected(work: Work, failed: Failed, number: int) -> list[Pair]:
     """Return the answer that was to be given, and the one that was."""
     target = next(t for t in work.mixture.targets if failed.key.startswith(f"{t['id']}/"))
     teacher, student = (Prompt.from_data(target[side]) for side in ("teacher", "student"))
-    messages = work.mixture.stimuli[failed.key].messages
+    mixed = work.mixture.stimuli.get(failed.key)
+    messages = mixed.messages if mixed else ({"role": "user", "content": failed.question},)
     return [
         pair_up(work.base.chat, f"{failed.key}/{kind}-{number}", teacher, student, messages, answer)
         for kind, answer in (("prompted", failed.prompted), ("baked", failed.baked))
@@ -185,7 +188,7 @@ def _look(work: Work, step: int, epochs: int, known: dict[str, Said]) -> Look:
     ]
     whole = verdict.of_all(found)
     rows = [row for one in asked for row in one.rows]
-    left = [row for row in verdict.worst_first(rows) if not row.is_held_out]
+    left = [row for row in verdict.worst_first(rows) if row.is_fresh or not row.is_held_out]
     said = {
         key: (prompted.ids, baked.ids)
         for one in asked
@@ -201,7 +204,7 @@ def _look(work: Work, step: int, epochs: int, known: dict[str, Said]) -> Look:
         wrong=sum(row.differs != WORDING for row in left),
         kl=held.kl if held is not None else 0.0,
         first=left[0].question if left else "",
-        failed=tuple(Failed(row.key, *said[row.key]) for row in left),
+        failed=tuple(Failed(row.key, row.question, *said[row.key]) for row in left),
     )
 
 
@@ -215,10 +218,17 @@ def _asked(
         for key in sorted(far, key=lambda key: (-far[key].worst, key))
         if far[key].worst >= FAR and key.startswith(f"{target['id']}/") and key not in keys
     ]
-    found = answers.ask(
-        work, target, [*keys, *answers.fitting(work, more)[:LOOKED_AT]], known=known
-    )
+    keys += answers.fitting(work, more)[:LOOKED_AT]
+    paraphrases = {} if "anchor" in target else _paraphrases(work, target, known)
+    found = answers.ask(work, target, keys, fresh=paraphrases, known=known)
     known |= zip(found.keys, found.said.get("prompted", ()), strict=False)
+    return found
+
+
+def _paraphrases(work: Work, target: dict[str, Any], known: dict[str, Said]) -> dict[str, str]:
+    """Return what the prompt says asked in other words than the verdict will ask it in."""
+    found, said = answers.otherwise(work, target, learnt=True)
+    known |= said
     return found
 
 
@@ -267,4 +277,4 @@ def _looks(folder: Path, note: Callable[[str], None]) -> list[Look]:
 
 
 def _failed(row: dict[str, Any]) -> Failed:
-    return Failed(row["key"], tuple(row["prompted"]), tuple(row["baked"]))
+    return Failed(row["key"], row["question"], tuple(row["prompted"]), tuple(row["baked"]))
