@@ -14,6 +14,7 @@ from bakery.evals.sides import of_bake
 from bakery.records import Prompt
 from bakery.repo.files import block
 from bakery.stages import answers
+from bakery.stages.comparing import MOST_TOKENS
 from bakery.store.results import ASKED, DONE, PROBES
 from bakery.verdict import WORDS
 from tests.support.baking import NOTHING, SHOUT, Bench
@@ -57,7 +58,7 @@ def test_probes_are_what_each_side_says_by_itself(made: tuple[Bench, dict]) -> N
     sides = of_bake(local, Dial(local.model, Path(bake["folder"])), sing, NOTHING)
     asked = [({"role": "user", "content": probe["question"]},) for probe in found["probes"]]
     for side in ("base", "prompted", "baked"):
-        said = sides.say(side, asked, answers.MOST_TOKENS)
+        said = sides.say(side, asked, MOST_TOKENS)
         assert [list(one.ids) for one in said] == [p["greedy"][side] for p in found["probes"]]
         for probe in found["probes"]:
             top = probe["top"][side]

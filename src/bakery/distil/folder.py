@@ -25,14 +25,14 @@ from bakery.errors import ConfigError, StageError
 from bakery.paths import expanded
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
+from bakery.store.results import ASKED, PROBES, TRAJECTORIES
 from bakery.store.results import METRICS as METRICS
-from bakery.store.results import TRAJECTORIES
 
 RESULTS, CONFIG = "results.json", "config.yaml"
 FINAL, MERGED = "final_model", "merged"
 _GOES_ON = (METRICS, NUMERICS, start.FILE, TRAJECTORIES, f"eval_{TRAJECTORIES}")
 """What a run that goes on in another folder takes along."""
-OWN = (CONFIG, RESULTS, FINAL, MERGED, *_GOES_ON)
+OWN = (CONFIG, RESULTS, FINAL, MERGED, ASKED, PROBES, *_GOES_ON)
 
 _FREE = re.compile(  # settings that may differ when a run goes on: they shape no weights
     r"output_dir|resume_from_checkpoint|merge|teacher_record_gb|heldout_file|report_to|run_name|disable_tqdm"

@@ -26,7 +26,7 @@ from transformers.utils import logging as hf_logging
 from bakery.card import Card
 from bakery.data.datasets import eval_rows, load_eval_data, training_rows
 from bakery.data.rows import Row
-from bakery.distil import folder, loading, model_card, refusals
+from bakery.distil import answers, folder, loading, model_card, refusals
 from bakery.distil.folder import FINAL, MERGED, METRICS, RESULTS
 from bakery.distil.keywords import QuestionAnswer, Questions
 from bakery.distil.settings import narrowed, settled
@@ -172,11 +172,15 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     held_out = probe.held_out and not material.shared
     if material.shared:
         told.note(f"{material.shared} evaluation rows are training rows too: nothing is held out")
+    card = Card.made(before, after, probe.rows if held_out else 0, saved)
+    if first:
+        rows, others = material.rows, material.eval_rows or ()
+        card = answers.judged(card, trainer, source, settings, rows, others, reporter=told)
     result: dict[str, Any] = {
         "schema": 1,
         **_prompt_tokens(chat, settings.context, saved),
         **scores,
-        "card": Card.made(before, after, probe.rows if held_out else 0, saved).as_data(),
+        "card": card.as_data(),
         "measured_on": {"rows": probe.rows, "held_out": held_out},
         "loss": metrics.summary(seen),
         "steps": trainer.state.global_step,

@@ -177,16 +177,21 @@ def show_card(
     out = open_console()
     if model:
         out.print(Text(model, style="bold green"), soft_wrap=True)
-    if card.verdict is not None:
-        out.print(verdict.line(card.verdict), soft_wrap=not out.is_terminal)
-    if card.side_by_side:
-        lay(out, verdict.answers(card.side_by_side))
+    show_verdict(out, card)
     if card.verdict is not None:
         out.print()
     table = pairs()
     for label, value in card_rows(card, seconds or {}, arrow_sign=arrow(out)):
         table.add_row(label, value)
     lay(out, table)
+
+
+def show_verdict(out: Console, card: Card) -> None:
+    """Print the first line of a card, and the worst answers; nothing where nobody looked."""
+    if card.verdict is not None:
+        out.print(verdict.line(card.verdict), soft_wrap=not out.is_terminal)
+    if card.side_by_side:
+        lay(out, verdict.answers(card.side_by_side))
 
 
 def card_rows(
