@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery import json_file
-from bakery.app import run, stored
+from bakery.app import outputs, run, stored
 from bakery.conversation import Voice
-from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, ModelError, RepoError
 from bakery.identity import BaseModelId
 from bakery.paths import expanded
@@ -142,7 +141,8 @@ def targets(meant: Meant) -> Sequence[Mapping[str, Any]] | None:
     for folder in (meant.folder, meant.folder.parent) if meant.folder else ():
         if (folder / RESULT).is_file():
             return _recorded_targets(folder / RESULT)
-    return None
+    left = outputs.beside(meant.folder) if meant.folder else None
+    return left.targets if left else None
 
 
 def _recorded_targets(path: Path) -> Sequence[Mapping[str, Any]] | None:
@@ -217,11 +217,9 @@ def opened(
 
     from bakery.backends.chatting import set_thinking
     from bakery.backends.local import LocalModel
-    from bakery.engine.models import models
     from bakery.engine.models.strength import Dial
 
-    dtype = defaults_for(meant.base).dtype
-    base = loaded or models.load(meant.base, dtype=dtype, reporter=reporter)
+    base = loaded or outputs.load(meant.base, meant.folder, reporter=reporter)
     local = LocalModel(base, name=meant.name, parent=meant.folder)
     if thinking is not None:
         set_thinking(local, thinking)

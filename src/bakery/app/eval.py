@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bakery.app import chat, eval_material
+from bakery.app import chat, eval_material, outputs
 from bakery.app.chat import Meant
 from bakery.app.eval_material import Given
 from bakery.errors import ConfigError
@@ -21,6 +22,7 @@ from bakery.evals.suites import Suite, suite
 from bakery.identity import digest
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
+from bakery.store import output_dir
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,8 @@ def _measured(
             reporter.note(f"{meant.name}: as measured on {before.finished}; --again measures anew")
             return before
     report = _now(repo, meant, chosen, given, inputs, reporter)
-    if repo is not None and folder is not None and meant.bake is not None:
-        with repo.store.lock(folder, "bgit eval", wait_s=10):
+    if folder is not None:
+        with _held(repo, meant, folder):
             kept.put(folder, step, report)
     return report
 
@@ -141,8 +143,21 @@ def _inputs(wanted: Wanted, given: Given) -> dict[str, str]:
     return {key: value for key, value in said.items() if value}
 
 
+def _held(repo: ModelRepo | None, meant: Meant, folder: Path) -> AbstractContextManager[None]:
+    if repo is None or meant.bake is None:
+        return output_dir.held(folder)
+    return repo.store.lock(folder, "bgit eval", wait_s=10)
+
+
 def _place(meant: Meant) -> tuple[Path | None, int]:
-    """Return the folder of a bake in the store, and the step that is meant."""
-    if meant.folder is None or meant.bake is None:
+    """Return the folder of a bake where evaluations are kept, and the step that is meant.
+
+    None: of a folder that no repository knows, nothing is written there. A bake of the `bakery`
+    command has no steps.
+    """
+    if meant.folder is None:
         return None, 0
+    if meant.bake is None:
+        left = outputs.beside(meant.folder)
+        return (left.folder if left else None), 0
     return meant.folder.parent, int(meant.folder.name)

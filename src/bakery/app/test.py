@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import chat, testing
+from bakery.app import chat, outputs, testing
 from bakery.app.chat import Meant
 from bakery.app.judging import Judges
 from bakery.app.opening import Models
@@ -113,5 +113,10 @@ def _subject(repo: ModelRepo | None, meant: Meant) -> Subject:
         meant.base,
         meant.folder,
         testing.taught(targets, earlier),
-        is_on_base=bake is not None and bake.parent is None,
+        is_on_base=bake.parent is None if bake else _is_of_bakery(meant),
     )
+
+
+def _is_of_bakery(meant: chat.Meant) -> bool:
+    """Tell whether the `bakery` command made it, which bakes on bases alone."""
+    return meant.folder is not None and outputs.beside(meant.folder) is not None

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from bakery.app import outputs
 from bakery.app.judging import Judges
-from bakery.defaults import defaults_for
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId
 from bakery.records import Prompt, given_name
@@ -222,13 +222,11 @@ def _answered(
 def _opened(subject: Subject, loaded: BaseModel | None, reporter: Reporter) -> Any:
     """Load the model; return what gives its sides, by a target's place in `taught`."""
     from bakery.backends.local import LocalModel
-    from bakery.engine.models import models
     from bakery.engine.models.strength import Dial
     from bakery.evals import sides
 
     reporter.note(f"loading {subject.name}")
-    dtype = defaults_for(subject.base).dtype
-    base = loaded or models.load(subject.base, dtype=dtype, reporter=reporter)
+    base = loaded or outputs.load(subject.base, subject.folder, reporter=reporter)
     local = LocalModel(base, name=subject.name, parent=subject.folder, watch=reporter.partly)
     dial = Dial(local.model, subject.folder) if subject.folder else None
 

@@ -82,7 +82,19 @@ def _why_none(settings: Settings, context: ContextSettings) -> str | None:
     return None
 
 
-def questions(
+def asked_by(
+    rows: Iterable[Row], held_out: Iterable[Row], context: ContextSettings, *, is_written: bool
+) -> tuple[list[Question], list[Question]]:
+    """Return what training rows ask, and what only held-out ones do, in the order to be asked in.
+
+    `is_written`: somebody wrote the former out.
+    """
+    learnt = _questions(rows, context, is_written=is_written, is_held_out=False)
+    held = _questions(held_out, context, is_written=False, is_held_out=True)
+    return list(learnt.values()), [one for key, one in held.items() if key not in learnt]
+
+
+def _questions(
     rows: Iterable[Row], context: ContextSettings, *, is_written: bool, is_held_out: bool
 ) -> dict[str, Question]:
     """Return what rows ask by its key, each question once, in the order to be asked in."""
@@ -108,33 +120,26 @@ def _chosen(
     is_written: bool,
 ) -> list[Question]:
     """Return what is asked: what is written out or held out first, and what fits."""
-    learnt = questions(rows, context, is_written=is_written, is_held_out=False)
-    held = questions(held_out, context, is_written=False, is_held_out=True)
-    there = {key: one for key, one in held.items() if key not in learnt} | learnt
+    learnt, held = asked_by(rows, held_out, context, is_written=is_written)
     room = base.context - MOST_TOKENS
-    fitting = {
-        key
-        for some in (held.keys() - learnt.keys(), learnt)
-        for key in islice(_fitting(base.chat, [there[k] for k in sorted(some)], room), LOOKED_AT)
-    }
-    written = {key for key in fitting if there[key].is_written}
-    keys = comparing.chosen(
-        [key for key in held if key in fitting and key not in learnt],
-        [key for key in learnt if key in fitting],
-        written,
+    held, learnt = (
+        list(islice(_fitting(base.chat, some, room), LOOKED_AT)) for some in (held, learnt)
     )
+    there = {one.key: one for one in [*held, *learnt]}
+    written = {key for key, one in there.items() if one.is_written}
+    keys = comparing.chosen([one.key for one in held], [one.key for one in learnt], written)
     return [there[key] for key in keys]
 
 
-def _fitting(chat: Chat, asked: Iterable[Question], room: int) -> Iterator[str]:
-    """Yield the keys of questions that leave room for an answer behind both prompts."""
+def _fitting(chat: Chat, asked: Iterable[Question], room: int) -> Iterator[Question]:
+    """Yield the questions that leave room for an answer behind both prompts."""
     for one in asked:
         try:
             sides = [chat.prefix_ids(own, one.messages) for own in (one.teacher, one.student)]
         except ConfigError:  # the template takes no such conversation: nothing of it is learnt
             continue
         if max(map(len, sides)) <= room:
-            yield one.key
+            yield one
 
 
 def _unasked(
