@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from click.testing import CliRunner
@@ -36,12 +37,12 @@ from bakery.reporting import Quiet  # noqa: E402
 from tinyworld.told import Told, told  # noqa: E402
 
 VOICES = ("You are a pirate.", "You are always gloomy.", "You are a knight.", "You are a cat.")
-RULES: dict[str, Callable[[Without], float]] = {
-    "both": lambda row: (row.kl + row.brought) / 2,
-    "out": lambda row: row.kl,
-    "brought": lambda row: row.brought,
+RULES: dict[str, Callable[[Without], Any]] = {
+    "mean": lambda row: row.kl,
+    "worst": lambda row: row.worst,
+    "changed": lambda row: (not row.is_same, row.worst),
 }
-"""By which figure of a bake it may be named: how far the answer is without it, what it brought."""
+"""By what of the answer without a bake that bake may be named."""
 
 PLAIN = ("Who are you?", "What color is the sky?", "What is two plus three?", "What is a dog?")
 

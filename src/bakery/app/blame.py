@@ -2,15 +2,15 @@
 
 What is left is what the others do together, exactly: no other model is trained. It is not what
 would have come of a chain without that bake, as the later ones were trained on top of it, and may
-lean on a bake that taught something else. So the chain as it grew is looked at, too: who taught an
-answer brought the chain nearer to it when it came, and takes it away when it goes.
+lean on it for how they say a thing. What a bake taught is rather one word than all of them: so
+behind an answer is, of the bakes without which another one is given, whose going moves a token of
+it most (`tools/planted_culprits.py`; docs/log.md has the table).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from bakery.app import chat
@@ -29,7 +29,7 @@ MOST_TOKENS = 64
 """Of an answer, where nobody says how long."""
 
 NOTHING = 0.001
-"""Nats per token: who moves an answer by less does not move it."""
+"""Nats at a token: who moves every token of an answer by less does not move it."""
 
 AT_ONCE = 8
 """Questions whose answers are kept as what the head read."""
@@ -49,15 +49,8 @@ class Without:
     """The mean over the tokens."""
     worst: float
     """At the token where it is most."""
-    brought: float
-    """By how much the chain, as it grew, came nearer to the answer with this bake."""
     is_same: bool
     """Whether the answer is the same, token for token."""
-
-    @property
-    def share(self) -> float:
-        """What of the answer is this bake's: of what it took to come, and what it takes to go."""
-        return (self.kl + self.brought) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +68,8 @@ class Traced:
     @property
     def by(self) -> Without | None:
         """The bake behind it; None: it is the base's own."""
-        most = max(self.without, key=lambda row: row.share)
-        return most if most.share >= NOTHING else None
+        most = max(self.without, key=lambda row: (not row.is_same, row.worst))
+        return most if most.worst >= NOTHING else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +81,23 @@ class Blame:
     traced: tuple[Traced, ...]
 
     @property
-    def shares(self) -> dict[str, float]:
-        """What of the answers is each bake's, in nats per token: the mean of the questions."""
-        count = len(self.traced)
-        found = dict.fromkeys(self.bakes, 0.0)
-        for one in self.traced:
-            for row in one.without:
-                found[row.bake] += row.share / count
-        return found
+    def behind(self) -> dict[str, int]:
+        """How many of the answers each bake is behind."""
+        named = [one.by.bake for one in self.traced if one.by]
+        return {bake: named.count(bake) for bake in self.bakes}
 
     @property
     def culprit(self) -> str | None:
-        """The bake behind most of the answers; None: they are the base's own."""
-        bake, share = max(self.shares.items(), key=lambda item: item[1])
-        return bake if share >= NOTHING else None
+        """The bake behind most of the answers; None: they are the base's own.
+
+        Where two are behind as many, it is the one that moves their tokens more.
+        """
+        worst = dict.fromkeys(self.bakes, 0.0)
+        for one in self.traced:
+            if one.by:
+                worst[one.by.bake] += one.by.worst
+        bake = max(self.bakes, key=lambda name: (self.behind[name], worst[name]))
+        return bake if self.behind[bake] else None
 
     def as_data(self) -> dict[str, Any]:
         """Return what `bgit blame --weights --json` prints."""
@@ -110,7 +106,7 @@ class Blame:
             "schema": 1,
             "model": self.model,
             "culprit": self.culprit,
-            "shares": self.shares,
+            "behind": self.behind,
             "questions": rows,
         }
 
@@ -176,39 +172,33 @@ class _Look:
         assert dial is not None
         ids = list(self.names)
         ways = [frozenset({one}) for one in ids]
-        grown = [frozenset(ids[count:]) for count in range(len(ids))]  # from the base on
+        every = frozenset(ids)
         prefixes = moved.read(local, rows, self.max_tokens)
         dial.turn(AS_BAKED)
         heard = moved.hear(local, prefixes, self.max_tokens)
         apart: dict[frozenset[str], list[Moved]] = {}
         said: dict[frozenset[str], list[Said]] = {}
-        todo = list(dict.fromkeys([*ways, *grown]))
+        todo = list(dict.fromkeys([*ways, every]))
         for done, without in enumerate(todo):
             self.reporter.progress("leaving out", done, len(todo))
             dial.turn(Strength(without=without))
             apart[without] = moved.moved(local, heard)
-            if without in ways or without == grown[0]:
-                said[without] = moved.answers(local, prefixes, self.max_tokens)
+            said[without] = moved.answers(local, prefixes, self.max_tokens)
         dial.turn(AS_BAKED)
         self.reporter.progress("leaving out", len(todo), len(todo))
         for at, (question, whole) in enumerate(zip(questions, heard.said, strict=True)):
-            left = [*(apart[one][at].kl for one in grown), 0.0]
-            brought = [before - after for before, after in pairwise(left)]
 
-            def row(
-                name: str, one: frozenset[str], by: float, at: int = at, ids: Ids = whole.ids
-            ) -> Without:
+            def row(name: str, one: frozenset[str], at: int = at, ids: Ids = whole.ids) -> Without:
                 now, far = said[one][at], apart[one][at]
-                return Without(name, now.text, now.is_cut, far.kl, far.worst, by, now.ids == ids)
+                return Without(name, now.text, now.is_cut, far.kl, far.worst, now.ids == ids)
 
-            each = zip(self.names.values(), ways, brought, strict=True)
             yield Traced(
                 question,
                 whole.text,
                 whole.is_cut,
                 len(whole.ids),
-                tuple(row(*one) for one in each),
-                row(local.base.id.name, grown[0], left[0]),
+                tuple(row(name, one) for name, one in zip(self.names.values(), ways, strict=True)),
+                row(local.base.id.name, every),
             )
 
 
