@@ -125,6 +125,7 @@ def blame(
     Raises ConfigError where it carries none, or is not of bakes that are told apart.
     """
     meant = chat.find(repo, model)
+    chat.as_baked(meant, "blame")
     found = chat.opened(meant, reporter=reporter)
     names = bakes_of(repo, meant, found.dial)
     prompt = Prompt(({"role": "system", "content": system},)) if system else Prompt()

@@ -8,38 +8,21 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bakery.app import chat, eval_material, outputs
 from bakery.app.chat import Meant
-from bakery.app.eval_material import Given
 from bakery.errors import ConfigError
 from bakery.evals import kept
+from bakery.evals.given import Given, inputs
+from bakery.evals.given import Wanted as Wanted
 from bakery.evals.report import EvalReport
 from bakery.evals.suites import Suite, suite
-from bakery.identity import digest
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.store import output_dir
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is asked of an evaluation. `only`: these axes alone; `limit`: so many questions each."""
-
-    suite: str = "quick"
-    only: tuple[str, ...] = ()
-    limit: int | None = None
-    neutral: str | None = None
-    """A file or hub id of questions where the prompt should not matter."""
-    ifeval: str | None = None
-    """A file or hub id of instructions with checks."""
-    canary: str | None = None
-    """A secret of the prompt that must not come out."""
-    again: bool = False
-    """Measure what was measured before."""
 
 
 def evaluate(
@@ -65,6 +48,7 @@ def evaluate(
 
 def _found(repo: ModelRepo | None, name: str) -> Meant:
     meant = chat.find(repo, name)
+    chat.without_prompt(meant, "eval")
     if not chat.targets(meant):
         raise ConfigError(
             f"{meant.name} was not baked here, so there is no prompt to measure it against",
@@ -81,14 +65,16 @@ def _measured(
     given: Given,
     reporter: Reporter,
 ) -> EvalReport:
-    inputs = _inputs(wanted, given)
+    said = inputs(wanted, given)
+    if meant.strength != 1:
+        said["strength"] = f"{meant.strength:g}"
     folder, step = _place(meant)
     if folder is not None and not wanted.again:
-        before = kept.found(folder, step, chosen.name, inputs)
+        before = kept.found(folder, step, chosen.name, said)
         if before is not None:
             reporter.note(f"{meant.name}: as measured on {before.finished}; --again measures anew")
             return before
-    report = _now(repo, meant, chosen, given, inputs, reporter)
+    report = _now(repo, meant, chosen, given, said, reporter)
     if folder is not None:
         with _held(repo, meant, folder):
             kept.put(folder, step, report)
@@ -100,12 +86,13 @@ def _now(
     meant: Meant,
     chosen: Suite,
     given: Given,
-    inputs: Mapping[str, str],
+    said: Mapping[str, str],
     reporter: Reporter,
 ) -> EvalReport:
     """Load a model and measure it."""
     subjects = eval_material.subjects(repo, meant, given)
     opened = chat.opened(meant, reporter=reporter)
+    opened.turn()
     began = time.process_time()
 
     from bakery.engine.models.adapter_folder import SLICES
@@ -124,23 +111,12 @@ def _now(
     return EvalReport(
         meant.name,
         chosen.name,
-        inputs,
+        said,
         axes,
         time.process_time() - began,
         versions(opened.local.base.unpacked),
         datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def _inputs(wanted: Wanted, given: Given) -> dict[str, str]:
-    """Return what a result depends on beside the model and the suite."""
-    said = {"only": ",".join(sorted(wanted.only)), "limit": str(wanted.limit or "")}
-    said |= {"neutral": given.neutral_name, "ifeval": given.ifeval_name}
-    for name, rows in (("neutral_digest", given.neutral), ("ifeval_digest", given.ifeval)):
-        said[name] = digest([list(map(str, rows))])[:16] if rows else ""
-    # Only its digest: a canary is a secret.
-    said["canary"] = digest([given.canary])[:16] if given.canary else ""
-    return {key: value for key, value in said.items() if value}
 
 
 def _held(repo: ModelRepo | None, meant: Meant, folder: Path) -> AbstractContextManager[None]:

@@ -6,7 +6,6 @@ Nothing is loaded: files are read, and what is wrong with them is said first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from bakery import held_out
 from bakery.app import chat, outputs
 from bakery.app.chat import Meant
 from bakery.errors import ConfigError
+from bakery.evals.given import BUILT_IN, Given, holds
 from bakery.evals.ifeval.score import Instruction
 from bakery.evals.neutral import NEUTRAL
 from bakery.evals.subject import Asked, Subject
@@ -26,19 +26,6 @@ from bakery.store.store import Store
 if TYPE_CHECKING:
     from bakery.evals.evaluation import Material
     from bakery.evals.forgetting import Link
-
-BUILT_IN = "built-in"
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What a person gives beside the model; empty where nobody did."""
-
-    neutral: tuple[str, ...] = NEUTRAL
-    neutral_name: str = BUILT_IN
-    ifeval: tuple[Instruction, ...] = ()
-    ifeval_name: str = ""
-    canary: str = ""
 
 
 def given(neutral: str | None, ifeval: str | None, canary: str | None) -> Given:
@@ -57,8 +44,7 @@ def check(meant: Meant, given: Given) -> None:
         for entry in chat.targets(meant) or ()
         for message in entry["teacher"]["messages"]
     ]
-    wanted = " ".join(given.canary.split())
-    if not any(wanted in " ".join(text.split()) for text in texts):
+    if not any(holds(text, given.canary) for text in texts):
         raise ConfigError(
             f"--canary is a part of the prompt, and no prompt of {meant.name} holds it",
             hint="Give it as it stands in the prompt: `bgit target` shows that.",

@@ -47,7 +47,9 @@ def test(repo: ModelRepo | None, name: str, *, file: Path | None, reporter: Repo
     `file` None: the tests are those of HEAD. Raises ConfigError where there are no tests.
     """
     tests = _of_head(repo, reporter) if file is None else of_file(file)
-    return of_model(repo, chat.find(repo, name), tests, reporter=reporter)
+    meant = chat.find(repo, name)
+    chat.without_prompt(meant, "test")
+    return of_model(repo, meant, tests, reporter=reporter)
 
 
 def of_model(
@@ -113,6 +115,7 @@ def _subject(repo: ModelRepo | None, meant: Meant) -> Subject:
         meant.base,
         meant.folder,
         testing.taught(targets, earlier),
+        strength=meant.strength,
         is_on_base=bake.parent is None if bake else _is_of_bakery(meant),
     )
 

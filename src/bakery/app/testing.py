@@ -5,7 +5,7 @@ What the prompted model fails is the prompt's fault: it never counts against the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -49,6 +49,8 @@ class Subject:
     base: BaseModelId
     folder: Path | None = None
     taught: Sequence[Taught] = ()
+    strength: float = 1.0
+    """How much of its bake there is."""
     is_on_base: bool = True
     """Whether it was baked on the base itself, so that base and parent are one."""
 
@@ -179,7 +181,7 @@ def rows(
     by_target = _by_target(subject, suite)
     judges.check(suite)
     found: dict[int, dict[Side, Answer]] = {at: {} for at in range(len(suite.tests))}
-    sides_of = _opened(subject, loaded, reporter)
+    sides_of = opened(subject, loaded=loaded, reporter=reporter)
     for target, numbers in by_target.items():
         cases = [suite.tests[at] for at in numbers]
         for side, said in _answered(sides_of(target), subject, cases, suite, reporter):
@@ -219,16 +221,23 @@ def _answered(
         yield side, said
 
 
-def _opened(subject: Subject, loaded: BaseModel | None, reporter: Reporter) -> Any:
-    """Load the model; return what gives its sides, by a target's place in `taught`."""
+def opened(
+    subject: Subject, *, loaded: BaseModel | None = None, reporter: Reporter
+) -> Callable[[int | None], Sides]:
+    """Load the model; return what gives its sides, by a target's place in `taught`.
+
+    None is of no target. `loaded` is the base, where it is in memory already.
+    """
     from bakery.backends.local import LocalModel
-    from bakery.engine.models.strength import Dial
+    from bakery.engine.models.strength import Dial, Strength
     from bakery.evals import sides
 
     reporter.note(f"loading {subject.name}")
     base = loaded or outputs.load(subject.base, subject.folder, reporter=reporter)
     local = LocalModel(base, name=subject.name, parent=subject.folder, watch=reporter.partly)
     dial = Dial(local.model, subject.folder) if subject.folder else None
+    if dial is not None:
+        dial.turn(Strength(subject.strength))
 
     def of(target: int | None) -> Sides:
         told = Taught("", Prompt(), Prompt()) if target is None else subject.taught[target]

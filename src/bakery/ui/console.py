@@ -137,7 +137,8 @@ def show_run(report: RunReport, *, as_json: bool = False) -> None:
         table.add_row("rollout", f"{report.trajectories} answers")
     if report.model is not None:
         table.add_row("bake", Text(str(report.model), style="bold green"))
-        table.add_row("commit", report.commit[:10] if report.commit else "recorded before")
+        unmade = "not recorded" if report.refused else "recorded before"
+        table.add_row("commit", report.commit[:10] if report.commit else unmade)
     lay(out, table)
     if report.result is not None and report.card is not None:
         out.print()
@@ -145,7 +146,7 @@ def show_run(report: RunReport, *, as_json: bool = False) -> None:
         for text in report.result.get("notes", ()):
             if text.startswith(WARNING):
                 out.print(f"\n{harmless(text)}", markup=False)
-    if report.model is not None:
+    if report.model is not None and report.refused is None:
         say_next(report.model, report.result or {})
 
 
