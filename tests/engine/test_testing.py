@@ -10,6 +10,7 @@ import pytest
 
 import bakery
 from bakery.app import background, junit, run
+from bakery.app import report as reports
 from bakery.app import test as app
 from bakery.app.run import RunReport
 from bakery.errors import ConfigError, GateError
@@ -112,6 +113,22 @@ def test_a_bake_that_falls_short_is_kept_and_recorded_only_where_that_is_allowed
     assert bake.part("gate")[0].startswith("tests: 1 of 3 lost, first of all")
     assert json.loads(result.read_text())["gate"] == bake.part("gate")
     assert bake.id == plain
+
+
+def test_a_report_has_the_tests_of_head_where_they_were_run(repo: ModelRepo) -> None:
+    written(repo, "tests.yml", LOST)
+    baked(repo, "gate")
+    found = reports.report(repo)
+    assert found.tests["counts"] == {"passed": 1, "lost": 1, "prompt": 1}
+    assert reports.untested(repo, found) is None
+    written(repo, "tests.yml", KEPT)
+    found = reports.report(repo)
+    assert found.tests is None
+    assert "`bgit test shout_" in reports.untested(repo, found)
+    assert "--tests FILE" in typed_here("report", "--out", "-").stderr
+    assert app.test(repo, "parent", file=None, reporter=Quiet()).passed
+    assert reports.report(repo).tests["passed"] is True
+    assert bakery.Repo(repo.root, progress=False).fsck().findings == ()
 
 
 def test_a_bake_that_is_as_the_gate_wants_it_is_recorded(repo: ModelRepo) -> None:

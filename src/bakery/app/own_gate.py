@@ -16,7 +16,7 @@ from bakery.app import leaking, testing
 from bakery.app.gates import GATE
 from bakery.app.judging import Judges
 from bakery.app.opening import Models
-from bakery.app.testing import Subject
+from bakery.app.testing import Results, Subject
 from bakery.app.workbench import InRepository
 from bakery.card import FEWEST_STIMULI, Card
 from bakery.errors import ConfigError, GateError
@@ -128,7 +128,11 @@ def _short(
         short += of_leakage(leaking.leaked(axes), gate.leakage)
     if gate.tests is not None:
         judges = _judges(repo, plan, reporter)
-        short += _of_tests(testing.rows(subject, found.suite, judges, reporter=reporter))
+        rows = testing.rows(subject, found.suite, judges, reporter=reporter)
+        assert subject.folder is not None  # it was baked just now
+        told = Results(str(plan.bake_name), TESTS, found.blob, rows)
+        testing.keep(repo.store, subject.folder, told)
+        short += _of_tests(rows)
     if not short:
         reporter.note(f"the gate of {TESTS} is reached: {', '.join(gate.keys)}")
     return short

@@ -44,12 +44,16 @@ class Tests:
 def test(repo: ModelRepo | None, name: str, *, file: Path | None, reporter: Reporter) -> Results:
     """Have a model and what it was made from answer tests, and check every answer.
 
-    `file` None: the tests are those of HEAD. Raises ConfigError where there are no tests.
+    `file` None: the tests are those of HEAD, and what a bake comes to is kept for its report.
+    Raises ConfigError where there are no tests.
     """
     tests = _of_head(repo, reporter) if file is None else of_file(file)
     meant = chat.find(repo, name)
     chat.without_prompt(meant, "test")
-    return of_model(repo, meant, tests, reporter=reporter)
+    found = of_model(repo, meant, tests, reporter=reporter)
+    if repo is not None and tests.blob and meant.bake and meant.folder and meant.side is None:
+        testing.keep(repo.store, meant.folder, found)
+    return found
 
 
 def of_model(

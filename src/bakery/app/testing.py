@@ -5,6 +5,7 @@ What the prompted model fails is the prompt's fault: it never counts against the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,12 @@ from bakery.app import outputs
 from bakery.app.judging import Judges
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId
-from bakery.records import Prompt, given_name
+from bakery.records import Prompt, given_name, write_atomic
 from bakery.reporting import Reporter
 from bakery.schema.tests import Case, Suite
 from bakery.spelling import nearest
+from bakery.store.results import TESTED
+from bakery.store.store import Store
 
 if TYPE_CHECKING:
     from bakery.engine.models.models import BaseModel
@@ -188,6 +191,13 @@ def rows(
             for at, answer in zip(numbers, said, strict=True):
                 found[at][side] = answer
     return [_row(suite, at, answers, judges) for at, answers in found.items()]
+
+
+def keep(store: Store, folder: Path, found: Results) -> None:
+    """Keep results beside a bake, for its report; `folder` is that of the step that was tested."""
+    told = {**found.as_data(), "step": int(folder.name)}
+    with store.lock(folder.parent, "bgit test", wait_s=10):
+        write_atomic(folder.parent / TESTED, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
 
 
 def _row(suite: Suite, at: int, answers: Mapping[Side, Answer], judges: Judges) -> Row:
