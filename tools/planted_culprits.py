@@ -40,7 +40,7 @@ VOICES = ("You are a pirate.", "You are always gloomy.", "You are a knight.", "Y
 RULES: dict[str, Callable[[Without], Any]] = {
     "mean": lambda row: row.kl,
     "worst": lambda row: row.worst,
-    "changed": lambda row: (not row.is_same, row.worst),
+    "changed": lambda row: (not row.is_same, row.kl),
 }
 """By what of the answer without a bake that bake may be named."""
 

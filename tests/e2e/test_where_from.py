@@ -48,7 +48,7 @@ def test_without_a_bake_is_what_the_chain_without_it_says(here):
     assert second["answer"] == answered("first", 12)
     assert asked["without_all"]["answer"] == answered("base", 12)
     changed = [row for row in (first, second) if not row["is_same"]]
-    most = max(changed or (first, second), key=lambda row: row["worst"])
+    most = max(changed or (first, second), key=lambda row: row["kl"])
     assert found["culprit"] == asked["culprit"] == most["bake"]
     assert found["behind"] == {row["bake"]: int(row is most) for row in (first, second)}
     assert 0 <= first["kl"] <= first["worst"]
@@ -62,7 +62,7 @@ def test_the_table_names_the_culprit_in_a_line(here):
     out = must("blame", "--weights", "--question-file", "q.txt")
     assert out.count("answer without it") == 2
     assert out.count("all of them") == 2
-    assert " nats at one token" in out
+    assert " nats per token" in out
     assert " of 2 answers." in out.splitlines()[-1]
 
 

@@ -2,9 +2,8 @@
 
 What is left is what the others do together, exactly: no other model is trained. It is not what
 would have come of a chain without that bake, as the later ones were trained on top of it, and may
-lean on it for how they say a thing. What a bake taught is rather one word than all of them: so
-behind an answer is, of the bakes without which another one is given, whose going moves a token of
-it most (`tools/planted_culprits.py`; docs/log.md has the table).
+lean on it for how they say a thing. So behind an answer is, of the bakes without which another one
+is given, whose going moves it most (`tools/planted_culprits.py`; docs/log.md has the table).
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ MOST_TOKENS = 64
 """Of an answer, where nobody says how long."""
 
 NOTHING = 0.001
-"""Nats at a token: who moves every token of an answer by less does not move it."""
+"""Nats per token: who moves an answer by less does not move it."""
 
 AT_ONCE = 8
 """Questions whose answers are kept as what the head read."""
@@ -68,8 +67,8 @@ class Traced:
     @property
     def by(self) -> Without | None:
         """The bake behind it; None: it is the base's own."""
-        most = max(self.without, key=lambda row: (not row.is_same, row.worst))
-        return most if most.worst >= NOTHING else None
+        most = max(self.without, key=lambda row: (not row.is_same, row.kl))
+        return most if most.kl >= NOTHING else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +89,13 @@ class Blame:
     def culprit(self) -> str | None:
         """The bake behind most of the answers; None: they are the base's own.
 
-        Where two are behind as many, it is the one that moves their tokens more.
+        Where two are behind as many, it is the one that moves them more.
         """
-        worst = dict.fromkeys(self.bakes, 0.0)
+        moved = dict.fromkeys(self.bakes, 0.0)
         for one in self.traced:
             if one.by:
-                worst[one.by.bake] += one.by.worst
-        bake = max(self.bakes, key=lambda name: (self.behind[name], worst[name]))
+                moved[one.by.bake] += one.by.kl
+        bake = max(self.bakes, key=lambda name: (self.behind[name], moved[name]))
         return bake if self.behind[bake] else None
 
     def as_data(self) -> dict[str, Any]:

@@ -34,14 +34,12 @@ def show_blame(found: Blame, *, as_json: bool = False) -> None:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         table.add_column("bake", no_wrap=True)
         table.add_column("moved")
-        table.add_column("worst token")
         table.add_column("answer without it", overflow="fold")
         for row in one.without:
             name = Text(names[row.bake], style="red" if one.by is row else "")
-            table.add_row(name, number(row.kl), number(row.worst), _answer(row))
+            table.add_row(name, number(row.kl), _answer(row))
         base = one.without_all
-        whole = number(base.kl), number(base.worst)
-        table.add_row(Text("all of them", style="dim"), *whole, _answer(base))
+        table.add_row(Text("all of them", style="dim"), number(base.kl), _answer(base))
         lay(out, table)
         say_at_length(_told(one))
     if len(found.traced) > 1:
@@ -53,7 +51,7 @@ def _told(one: Traced) -> str:
     """Return the culprit of one answer in a line."""
     if one.by is None:
         return "No bake is behind it: the base says the same."
-    far = f"{number(one.by.worst)} nats at one token"
+    far = f"{number(one.by.kl)} nats per token"
     if one.by.is_same:
         return f"{one.by.bake} moves it most ({far}); without it alone the others say the same."
     return f"{one.by.bake} is behind it: without it, it is another answer, {far}."
