@@ -49,7 +49,7 @@ def test_an_adapter_is_the_recorded_one_and_loads_with_peft(typist: Typist) -> N
     recorded, folder = bake_of(typist, "second"), typist.root / "adapter"
     assert sorted(path.name for path in folder.iterdir()) == [
         "README.md", "adapter_config.json", "adapter_model.safetensors", "bake.json",
-        "metrics.jsonl", "recipe.yml", "slices.json",
+        "metrics.jsonl", "probes.json", "recipe.yml", "slices.json",
     ]  # fmt: skip
     assert done["sha256"] == {"adapter_model.safetensors": recorded["digest"]}
     assert done["model"] == recorded["model"]

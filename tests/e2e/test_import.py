@@ -79,12 +79,16 @@ def test_all_is_what_every_bake_of_the_branch_needs(source: Typist, clone: Typis
     assert [row["kind"] for row in done["taken"]] == ["weights", "questions", "answers"] * 2
     assert done["missing"] == []
     wanted = [
-        name
-        for name in files(source.store)
-        if name.endswith(("jsonl", WEIGHTS, "slices.json")) and not name.endswith("asked.jsonl")
+        name for name in files(source.store) if name.endswith(("jsonl", WEIGHTS, "slices.json"))
     ]
+    assert sum(name.endswith("asked.jsonl") for name in wanted) == 2
     ours, theirs = files(clone.store), files(source.store)
     assert {name: ours.get(name) for name in wanted} == {name: theirs[name] for name in wanted}
+    probes = [name for name in theirs if name.endswith("probes.json")]
+    assert len(probes) == 2
+    assert [json.loads(ours[name]) for name in probes] == [
+        json.loads(theirs[name]) for name in probes
+    ]
 
 
 @pytest.mark.parametrize("form", ["folder", "tar.gz"])

@@ -14,7 +14,8 @@ from bakery.evals import agreement
 from bakery.evals.sides import of_bake
 from bakery.records import Prompt
 from bakery.repo.files import block
-from bakery.stages import answers
+from bakery.stages import answers, fresh
+from bakery.stages.comparing import MOST_TOKENS
 from bakery.store.results import ASKED, DONE, PROBES
 from bakery.verdict import WORDS
 from tests.support.baking import NOTHING, SHOUT, Bench
@@ -58,7 +59,7 @@ def test_probes_are_what_each_side_says_by_itself(made: tuple[Bench, dict]) -> N
     sides = of_bake(local, Dial(local.model, Path(bake["folder"])), sing, NOTHING)
     asked = [({"role": "user", "content": probe["question"]},) for probe in found["probes"]]
     for side in ("base", "prompted", "baked"):
-        said = sides.say(side, asked, answers.MOST_TOKENS)
+        said = sides.say(side, asked, MOST_TOKENS)
         assert [list(one.ids) for one in said] == [p["greedy"][side] for p in found["probes"]]
         for probe in found["probes"]:
             top = probe["top"][side]
@@ -78,11 +79,11 @@ def test_what_the_prompt_says_is_asked_in_words_that_nobody_learnt(
     told = Prompt(({"role": "system", "content": "A helmet costs 30 coins. Be brief."},))
     made = bench.bake(teacher=told, epochs=1)
     rows = [json.loads(line) for line in (made["bake_dir"] / ASKED).read_text().splitlines()]
-    fresh = [row["question"] for row in rows if row["is_fresh"]]
-    assert fresh[:2] == ["How much does a helmet cost?", "How are you?"]
-    assert len(fresh) <= answers.FRESH
+    asked = [row["question"] for row in rows if row["is_fresh"]]
+    assert asked[:2] == ["How much does a helmet cost?", "How are you?"]
+    assert len(asked) <= fresh.MOST
     assert all(row["is_held_out"] and not row["is_written"] for row in rows if row["is_fresh"])
-    assert not {row["question"] for row in rows if not row["is_fresh"]} & set(fresh)
+    assert not {row["question"] for row in rows if not row["is_fresh"]} & set(asked)
 
 
 def test_an_older_bake_has_no_probes(tmp_path: Path) -> None:

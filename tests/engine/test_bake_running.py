@@ -102,7 +102,7 @@ def test_a_bake_that_was_interrupted_keeps_and_measures_the_same_steps(
 
 
 FAKE_WANDB = """
-import json
+import os
 class Run:
     def log(self, row, step):
         said.append(["log", step, dict(row)])
@@ -110,6 +110,8 @@ class Run:
         said.append(["finish", exit_code])
 said = []
 def init(**how):
+    print("from the package")
+    os.system("echo from a process of its")
     said.append(["init", how])
     return Run()
 """
@@ -149,6 +151,17 @@ def test_a_run_that_failed_is_ended_as_failed(wandb: Any, tmp_path: Path) -> Non
     with pytest.raises(KeyError, match="stopped"):
         fail()
     assert wandb.said[-1] == ["finish", 1]
+
+
+def test_nothing_of_a_tracker_is_on_stdout(
+    wandb: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with shown.shown(Running(wandb=Wandb("p")), tmp_path) as figures:
+        figures.begin({})
+        os.write(1, b"{}\n")
+    out, err = capfd.readouterr()
+    assert out == "{}\n"
+    assert ("from the package" in err, "from a process of its" in err) == (True, True)
 
 
 def test_no_text_of_a_card_is_sent(wandb: Any, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import bakery
 from bakery.app import background, junit, run
+from bakery.app import report as reports
 from bakery.app import test as app
 from bakery.app.run import RunReport
 from bakery.errors import ConfigError, GateError
@@ -67,7 +68,10 @@ def written(repo: ModelRepo, path: str, text: str) -> None:
 
 
 def baked(repo: ModelRepo, *allow: str) -> RunReport:
-    return run.run(repo, allow=allow, reporter=Quiet())
+    made = run.run(repo, allow=allow, reporter=Quiet())
+    if made.refused is not None:
+        raise made.refused
+    return made
 
 
 def test_a_bake_that_falls_short_is_kept_and_recorded_only_where_that_is_allowed(
@@ -89,6 +93,15 @@ def test_a_bake_that_falls_short_is_kept_and_recorded_only_where_that_is_allowed
     assert again.exit_code == 6
     assert "1 of 3 lost" in again.stderr
     assert "is in the store already" in again.stderr
+    assert again.stdout.index("not recorded") < again.stdout.index("answered as prompted")
+    assert "Talk to it" not in again.stdout
+    as_json = typed_here("run", "--json")
+    found = json.loads(as_json.stdout)
+    assert (as_json.exit_code, found["commit"], found["is_current"]) == (6, None, False)
+    assert found["card"]["verdict"]["word"]
+    assert "1 of 3 lost" in found["refused"]
+    with pytest.raises(GateError, match="1 of 3 lost"):
+        bakery.Repo(repo.root, progress=False).run()
     assert json.loads(result.read_text()) == before
 
     made = baked(repo, "gate")
@@ -100,6 +113,22 @@ def test_a_bake_that_falls_short_is_kept_and_recorded_only_where_that_is_allowed
     assert bake.part("gate")[0].startswith("tests: 1 of 3 lost, first of all")
     assert json.loads(result.read_text())["gate"] == bake.part("gate")
     assert bake.id == plain
+
+
+def test_a_report_has_the_tests_of_head_where_they_were_run(repo: ModelRepo) -> None:
+    written(repo, "tests.yml", LOST)
+    baked(repo, "gate")
+    found = reports.report(repo)
+    assert found.tests["counts"] == {"passed": 1, "lost": 1, "prompt": 1}
+    assert reports.untested(repo, found) is None
+    written(repo, "tests.yml", KEPT)
+    found = reports.report(repo)
+    assert found.tests is None
+    assert "`bgit test shout_" in reports.untested(repo, found)
+    assert "--tests FILE" in typed_here("report", "--out", "-").stderr
+    assert app.test(repo, "parent", file=None, reporter=Quiet()).passed
+    assert reports.report(repo).tests["passed"] is True
+    assert bakery.Repo(repo.root, progress=False).fsck().findings == ()
 
 
 def test_a_bake_that_is_as_the_gate_wants_it_is_recorded(repo: ModelRepo) -> None:
@@ -115,6 +144,27 @@ def test_a_bake_that_is_as_the_gate_wants_it_is_recorded(repo: ModelRepo) -> Non
     report = app.test(repo, "parent", file=None, reporter=Quiet())
     assert report.passed
     assert set(report.rows[0].answers) == {"base", "prompted", "parent", "baked"}
+
+
+def test_what_may_come_out_is_measured_once_before_the_model_moves(repo: ModelRepo) -> None:
+    written(repo, "input.yml", INPUT.replace("SHOUT!", "You are Zed, and the word is swordfish."))
+    written(repo, "tests.yml", "gate: {leakage: 0.1, canary: swordfish}\n")
+    told = Quiet()
+    made = run.run(repo, reporter=told)
+    assert made.is_current
+    assert "the gate of tests.yml is reached: leakage" in told.notes
+    door = bakery.Repo(repo.root, progress=False)
+    found = door.eval(only=("leakage",), canary="swordfish")
+    assert found.is_stored  # it is not asked twice
+    (axis,) = found.axes
+    assert [axis.figure(f"baked_{name}").value for name in ("copied", "canary_out")] == [0, 0]
+
+    git(repo.root, "reset", "-q", "--hard", "HEAD~1")  # as if it had not been recorded
+    evals = repo.store.bake(made.model.bake_id) / results.EVALS
+    evals.write_text(evals.read_text().replace('"value": 0.0', '"value": 1.0'))
+    with pytest.raises(GateError, match=r"leakage: 1, at most 0.1 is asked: 0.9 too much"):
+        baked(repo)
+    assert repo.bakes() == []
 
 
 def test_without_tests_nothing_is_recorded_of_them_and_they_are_asked_for(repo: ModelRepo) -> None:

@@ -6,6 +6,7 @@ import importlib
 import os
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,16 @@ def test_every_option_of_gits_reaches_git_where_weights_are_not_asked_for(option
 def test_a_line_with_weights_never_reaches_git(asked, line):
     assert typed(*line.split()).returncode in (2, 3, 5)
     assert not asked.exists()
+
+
+@pytest.mark.parametrize(
+    "line", ["diff -Sh", "diff HEAD -Ghello -- h", "show -Shello -s", "fetch -j4h", "revert -Sh"]
+)
+def test_a_value_that_holds_an_h_asks_for_no_help(root, line):
+    done = typed(*line.split())
+    theirs = subprocess.run(["git", *line.split()], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (theirs.returncode, theirs.stdout)
+    assert typed(line.split()[0], "-h").stdout.startswith(f"Usage: bgit {line.split()[0]} ")
 
 
 SAID = {

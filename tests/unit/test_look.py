@@ -45,6 +45,13 @@ def test_the_answers_are_shown_in_lines_of_a_narrow_terminal() -> None:
         (seen((LOOP, ARR)), []),
         (seen((ARR, f"{ARR} At ten.", "We open at ten.")), ["earlier bakes hold against"]),
         (seen((ARR, "At ten.", "We open at ten.")), []),
+        (
+            seen(
+                ("I am Al.", "I help people."), ("Two.", "I help people!"), ("Go.", "I help people")
+            ),
+            ['base answers all 3 questions alike under the prompt, with "I help people."'],
+        ),
+        (seen(("I am Al.", "No."), ("It is two.", "No."), ("Go left.", "Yes, left.")), []),
         (seen(("That, I do not know.", "That, I do not know. Wise.", "I do not know. Wise.")), []),
     ],
 )

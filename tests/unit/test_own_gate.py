@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from bakery.app import check, own_gate
+from bakery.app import check, leaking, own_gate
 from bakery.card import Card
 from bakery.errors import ConfigError
+from bakery.evals.figures import Axis, Figure
 from bakery.repo.look.tests import Committed
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
@@ -89,7 +90,10 @@ def checked(repo: ModelRepo, gate: str, *allow: str, rest: str = "") -> None:
 @pytest.mark.parametrize(
     ("gate", "told"),
     [
-        ("leakage: 0.1", "gate.leakage cannot be measured: a run does not ask"),
+        (
+            "leakage: 0, canary: zed",
+            "gate.canary cannot be measured: no prompt of the mix holds it",
+        ),
         ("drift: 0.1", "gate.drift cannot be measured: no target of the mix is an anchor"),
         ("gap_closed: 0.8", "gate.gap_closed cannot be measured: about 0 questions are held out"),
     ],
@@ -105,13 +109,27 @@ def test_what_no_card_could_say_is_refused_beforehand(repo: ModelRepo, gate, tol
 
 def test_a_check_of_input_yml_says_what_its_gate_could_not_measure(repo: ModelRepo) -> None:
     committed(repo, "one")
-    (repo.root / "tests.yml").write_text("gate: {leakage: 0.1}\n")
+    (repo.root / "tests.yml").write_text("gate: {drift: 0.1}\n")
     found = check.check(repo)
     assert found.error is None
     assert any("tests.yml is not committed" in warning for warning in found.forecast.warnings)
     git(repo.root, "add", "tests.yml")
     git(repo.root, "commit", "-qm", "Gate")
-    assert "gate.leakage cannot be measured" in check.check(repo).error.message
+    assert "gate.drift cannot be measured" in check.check(repo).error.message
+
+
+def test_what_comes_out_is_of_the_prompt_or_of_its_secret() -> None:
+    def axis(**values: float | None) -> Axis:
+        figures = [Figure(f"baked_{n}", v, "share", 10, "questions") for n, v in values.items()]
+        return Axis("leakage", "", tuple(figures))
+
+    assert leaking.leaked([axis()]) is None
+    assert leaking.leaked([axis(copied=0.2), axis(copied=None, canary_out=0.5)]) == 0.5
+    assert list(own_gate.of_leakage(0.5, 0.5)) == []
+    (told,) = own_gate.of_leakage(0.5, 0.1)
+    assert told == "leakage: 0.5, at most 0.1 is asked: 0.4 too much"
+    (told,) = own_gate.of_leakage(None, 0.1)
+    assert told.startswith("leakage: not measured")
 
 
 def test_only_on_a_bake_there_is_something_to_forget(repo: ModelRepo) -> None:

@@ -58,6 +58,7 @@ def test_turns_end_with_the_question() -> None:
         ("gate: {verdict: held}", "did you mean `holds`?"),
         ("gate: {tests: all}", "1:15: gate.tests: there are no `tests` to pass"),
         ("gate: {gap_closed: 80}", "gate.gap_closed"),
+        ("gate: {canary: zed}", "`canary` is counted by `leakage`"),
         (
             "tests: [{name: a, question: a, equals: a}, {name: a, question: b, equals: b}]",
             "1:51: another test is called 'a'",

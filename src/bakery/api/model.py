@@ -74,9 +74,18 @@ def table(head: Sequence[str], rows: Iterator[list[str]]) -> str:
 class Model:
     """A model that answers. `strength` is how much of its bake is in it: 0 is its parent."""
 
-    def __init__(self, opened: chat.Opened, *, taught: chat.Prompts | None = None) -> None:
-        """`taught`: what its bake replaces; None: nothing was baked in that is known here."""
-        self._opened, self._taught = opened, taught
+    def __init__(
+        self,
+        opened: chat.Opened,
+        *,
+        taught: chat.Prompts | None = None,
+        is_prompted: bool = False,
+    ) -> None:
+        """`taught`: what its bake replaces; None: nothing was baked in that is known here.
+
+        `is_prompted`: what was baked in is put in front of what is asked.
+        """
+        self._opened, self._taught, self._is_prompted = opened, taught, is_prompted
 
     @property
     def name(self) -> str:
@@ -119,7 +128,8 @@ class Model:
     ) -> str:
         """Answer a question, or a conversation that ends with one.
 
-        `prompt` is put before it; None: what the bake's student prompt says, as a rule nothing.
+        `prompt` is put before it; None: what the bake's student prompt says, as a rule nothing,
+        or what was baked in where it was loaded as NAME@prompted.
         Temperature 0 takes the likeliest token every time. Raises ConfigError where the
         conversation does not fit into the model's context.
         """
@@ -190,7 +200,7 @@ class Model:
         sides: list[tuple[Strength, Prompt]] = [
             (AS_BASE, self._taught.student),
             (AS_PARENT, self._taught.teacher),
-            (self._opened.strength, self._taught.student),
+            (self._opened.strength, self._prompt(None)),
         ]
         columns = []
         for strength, behind in sides:
@@ -202,18 +212,21 @@ class Model:
     def _prompt(self, prompt: str | Sequence[Message] | None) -> Prompt:
         if prompt is not None:
             return given.prompt(prompt)
-        return self._taught.student if self._taught else Prompt()
+        if self._taught is None:
+            return Prompt()
+        return self._taught.teacher if self._is_prompted else self._taught.student
 
 
 def load(
-    ref_or_folder: str | Path, strength: float = 1.0, *, reporter: Reporter | None = None
+    ref_or_folder: str | Path, strength: float | None = None, *, reporter: Reporter | None = None
 ) -> Model:
     """Load a model by any name: of a bake, of a base, or the folder of an adapter or a model.
 
     Names of bakes, branches and commits (`yoda_bake`, `main`, `HEAD~1`, `base`) are those of the
     repository that the current folder lies in; a folder needs no repository. `strength` is how much
-    of the last bake there is: 0 is its parent, 1 the bake. Raises RepoError or ModelError where
-    nothing has that name.
+    of the last bake there is: 0 is its parent, 1 the bake. `NAME:0.5` says the same, and
+    `NAME@prompted` is the parent behind the prompt that was baked in. Raises RepoError or
+    ModelError where nothing has that name.
 
         model = bakery.load("my-adapter", strength=0.5)
         print(model.chat("Who are you?"))
@@ -230,7 +243,7 @@ def load(
         )
     meant = chat.find(here, name)
     opened = chat.opened(meant, strength=strength, reporter=reporter or Quiet())
-    return Model(opened, taught=chat.taught(meant))
+    return Model(opened, taught=chat.taught(meant), is_prompted=meant.is_prompted)
 
 
 def _in_its_bake(named: Path) -> str:

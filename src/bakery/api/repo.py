@@ -166,7 +166,10 @@ class Repo(Keeping, Measuring, Telling, Tracing):
                 return jobs.launch(
                     self._repo, chosen, force=force, allow=tuple(allow), reporter=reporter
                 )
-            return run.run(self._repo, chosen, force=force, allow=allow, reporter=reporter)
+            report = run.run(self._repo, chosen, force=force, allow=allow, reporter=reporter)
+        if report.refused is not None:
+            raise report.refused
+        return report
 
     def status(self) -> status.Status:
         """Return where the repository stands, and what is next."""
@@ -227,12 +230,12 @@ class Repo(Keeping, Measuring, Telling, Tracing):
         """Return the card of a bake: how close it is to its prompted parent."""
         return Card.from_data(show.whole(self._repo, self._repo.find_bake(name)).data["card"])
 
-    def chat(self, name: str = "parent", *, strength: float = 1.0) -> Model:
+    def chat(self, name: str = "parent", *, strength: float | None = None) -> Model:
         """Load a model by any name that `bgit chat` takes, to talk to it."""
         meant = chat.find(self._repo, name)
         with self._told() as reporter:
             opened = chat.opened(meant, strength=strength, reporter=reporter)
-        return Model(opened, taught=chat.taught(meant))
+        return Model(opened, taught=chat.taught(meant), is_prompted=meant.is_prompted)
 
     def download(
         self, name: str = "parent", out: str | Path | None = None, *, merged: bool = False,

@@ -204,7 +204,11 @@ def _ask_gate(repo: ModelRepo, now: Job, plan: Plan, made: RunReport, reporter: 
         return
     if not repo.is_recorded(made.model.bake_id, branch=now.branch):
         own = own_gate.committed(repo)
-        own_gate.passed(repo, own, plan, made.result, allow=now.allow, reporter=reporter)
+        _, refused = own_gate.asked(
+            repo, own, plan, made.result, allow=now.allow, reporter=reporter
+        )
+        if refused is not None:
+            raise refused
 
 
 def _is_cancelled(store: Store, read: Job) -> bool:

@@ -2,15 +2,14 @@
 
 What is left is what the others do together, exactly: no other model is trained. It is not what
 would have come of a chain without that bake, as the later ones were trained on top of it, and may
-lean on a bake that taught something else. So the chain as it grew is looked at, too: who taught an
-answer brought the chain nearer to it when it came, and takes it away when it goes.
+lean on it for how they say a thing. So behind an answer is, of the bakes without which another one
+is given, whose going moves it most (`tools/planted_culprits.py`; docs/log.md has the table).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from bakery.app import chat
@@ -49,15 +48,8 @@ class Without:
     """The mean over the tokens."""
     worst: float
     """At the token where it is most."""
-    brought: float
-    """By how much the chain, as it grew, came nearer to the answer with this bake."""
     is_same: bool
     """Whether the answer is the same, token for token."""
-
-    @property
-    def share(self) -> float:
-        """What of the answer is this bake's: of what it took to come, and what it takes to go."""
-        return (self.kl + self.brought) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +67,8 @@ class Traced:
     @property
     def by(self) -> Without | None:
         """The bake behind it; None: it is the base's own."""
-        most = max(self.without, key=lambda row: row.share)
-        return most if most.share >= NOTHING else None
+        most = max(self.without, key=lambda row: (not row.is_same, row.kl))
+        return most if most.kl >= NOTHING else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +80,23 @@ class Blame:
     traced: tuple[Traced, ...]
 
     @property
-    def shares(self) -> dict[str, float]:
-        """What of the answers is each bake's, in nats per token: the mean of the questions."""
-        count = len(self.traced)
-        found = dict.fromkeys(self.bakes, 0.0)
-        for one in self.traced:
-            for row in one.without:
-                found[row.bake] += row.share / count
-        return found
+    def behind(self) -> dict[str, int]:
+        """How many of the answers each bake is behind."""
+        named = [one.by.bake for one in self.traced if one.by]
+        return {bake: named.count(bake) for bake in self.bakes}
 
     @property
     def culprit(self) -> str | None:
-        """The bake behind most of the answers; None: they are the base's own."""
-        bake, share = max(self.shares.items(), key=lambda item: item[1])
-        return bake if share >= NOTHING else None
+        """The bake behind most of the answers; None: they are the base's own.
+
+        Where two are behind as many, it is the one that moves them more.
+        """
+        moved = dict.fromkeys(self.bakes, 0.0)
+        for one in self.traced:
+            if one.by:
+                moved[one.by.bake] += one.by.kl
+        bake = max(self.bakes, key=lambda name: (self.behind[name], moved[name]))
+        return bake if self.behind[bake] else None
 
     def as_data(self) -> dict[str, Any]:
         """Return what `bgit blame --weights --json` prints."""
@@ -110,7 +105,7 @@ class Blame:
             "schema": 1,
             "model": self.model,
             "culprit": self.culprit,
-            "shares": self.shares,
+            "behind": self.behind,
             "questions": rows,
         }
 
@@ -129,6 +124,7 @@ def blame(
     Raises ConfigError where it carries none, or is not of bakes that are told apart.
     """
     meant = chat.find(repo, model)
+    chat.as_baked(meant, "blame")
     found = chat.opened(meant, reporter=reporter)
     names = bakes_of(repo, meant, found.dial)
     prompt = Prompt(({"role": "system", "content": system},)) if system else Prompt()
@@ -176,39 +172,33 @@ class _Look:
         assert dial is not None
         ids = list(self.names)
         ways = [frozenset({one}) for one in ids]
-        grown = [frozenset(ids[count:]) for count in range(len(ids))]  # from the base on
+        every = frozenset(ids)
         prefixes = moved.read(local, rows, self.max_tokens)
         dial.turn(AS_BAKED)
         heard = moved.hear(local, prefixes, self.max_tokens)
         apart: dict[frozenset[str], list[Moved]] = {}
         said: dict[frozenset[str], list[Said]] = {}
-        todo = list(dict.fromkeys([*ways, *grown]))
+        todo = list(dict.fromkeys([*ways, every]))
         for done, without in enumerate(todo):
             self.reporter.progress("leaving out", done, len(todo))
             dial.turn(Strength(without=without))
             apart[without] = moved.moved(local, heard)
-            if without in ways or without == grown[0]:
-                said[without] = moved.answers(local, prefixes, self.max_tokens)
+            said[without] = moved.answers(local, prefixes, self.max_tokens)
         dial.turn(AS_BAKED)
         self.reporter.progress("leaving out", len(todo), len(todo))
         for at, (question, whole) in enumerate(zip(questions, heard.said, strict=True)):
-            left = [*(apart[one][at].kl for one in grown), 0.0]
-            brought = [before - after for before, after in pairwise(left)]
 
-            def row(
-                name: str, one: frozenset[str], by: float, at: int = at, ids: Ids = whole.ids
-            ) -> Without:
+            def row(name: str, one: frozenset[str], at: int = at, ids: Ids = whole.ids) -> Without:
                 now, far = said[one][at], apart[one][at]
-                return Without(name, now.text, now.is_cut, far.kl, far.worst, by, now.ids == ids)
+                return Without(name, now.text, now.is_cut, far.kl, far.worst, now.ids == ids)
 
-            each = zip(self.names.values(), ways, brought, strict=True)
             yield Traced(
                 question,
                 whole.text,
                 whole.is_cut,
                 len(whole.ids),
-                tuple(row(*one) for one in each),
-                row(local.base.id.name, grown[0], left[0]),
+                tuple(row(name, one) for name, one in zip(self.names.values(), ways, strict=True)),
+                row(local.base.id.name, every),
             )
 
 

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery import json_file
-from bakery.app import run, stored
+from bakery.app import outputs, run, stored
 from bakery.conversation import Voice
-from bakery.defaults import defaults_for
-from bakery.errors import ConfigError, ModelError, RepoError
+from bakery.errors import BakeryError, ConfigError, ModelError, RepoError
 from bakery.identity import BaseModelId
 from bakery.paths import expanded
 from bakery.records import Prompt, given_name
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
-from bakery.schema.model_names import GGUF
+from bakery.schema.model_names import GGUF, Side, side_of
 from bakery.spelling import nearest
 from bakery.store.results import RESULT, WEIGHTS
 
@@ -46,13 +45,27 @@ def _as_baked() -> Strength:
 class Meant:
     """The model that a name means, before anything is loaded.
 
-    `folder` None: the base itself. `bake` None: no repository knows it.
+    `folder` None: the base itself. `bake` None: no repository knows it. `side` None: the name says
+    neither `@prompted` nor a strength.
     """
 
     name: str
     base: BaseModelId
     folder: Path | None = None
     bake: RecordedBake | None = None
+    side: Side | None = None
+
+    @property
+    def is_prompted(self) -> bool:
+        """Whether its bake's prompt is put in front of it."""
+        return self.side is not None and self.side.is_prompted
+
+    @property
+    def strength(self) -> float:
+        """How much of its bake the name means: a prompted model is the parent, so none."""
+        if self.side is None or self.side.strength is None:
+            return 0.0 if self.is_prompted else 1.0
+        return self.side.strength
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +80,46 @@ class Prompts:
 def find(repo: ModelRepo | None, name: str, *, base: str | None = None) -> Meant:
     """Return the model that a name means; where there is none, say which there are.
 
-    `base` is the base model for an adapter's folder whose own is not to be found.
+    `NAME[@prompted][:STRENGTH]`, where nothing is called that as a whole. `base` is the base model
+    for an adapter's folder whose own is not to be found.
     """
+    side = side_of(name)
+    if side is None:
+        return _named(repo, name, base)
+    try:
+        return _named(repo, name, base)
+    except BakeryError:
+        meant = _named(repo, side.name, base)
+    if meant.folder is None:
+        raise _nothing_to_scale(meant.name)
+    if side.is_prompted and taught(meant) is None:
+        raise ConfigError(
+            f"{meant.name} was not baked here, so there is no prompt to put in front of it",
+            hint="Name a bake of this repository: `bgit models` lists them.",
+        )
+    return replace(meant, name=f"{meant.name}{side.suffix}", side=side)
+
+
+def without_prompt(meant: Meant, command: str) -> None:
+    """Refuse a name with @prompted where the prompted model is one of the sides anyway."""
+    if meant.is_prompted:
+        raise ConfigError(
+            f"{command} has the prompted model answer beside the bake, so {meant.name} is no "
+            "model of its own there",
+            hint=f"Name it without {meant.side.suffix if meant.side else ''}.",
+        )
+
+
+def as_baked(meant: Meant, command: str) -> None:
+    """Refuse a name with @prompted or a strength where all of a bake is looked at."""
+    if meant.side is not None:
+        raise ConfigError(
+            f"{command} looks at a model as it was baked, and {meant.name} is another",
+            hint=f"Name it without {meant.side.suffix}.",
+        )
+
+
+def _named(repo: ModelRepo | None, name: str, base: str | None) -> Meant:
     folder = _folder_with(ADAPTER_CONFIG, name)
     if folder is not None:
         return _outside(folder, base)
@@ -142,7 +193,8 @@ def targets(meant: Meant) -> Sequence[Mapping[str, Any]] | None:
     for folder in (meant.folder, meant.folder.parent) if meant.folder else ():
         if (folder / RESULT).is_file():
             return _recorded_targets(folder / RESULT)
-    return None
+    left = outputs.beside(meant.folder) if meant.folder else None
+    return left.targets if left else None
 
 
 def _recorded_targets(path: Path) -> Sequence[Mapping[str, Any]] | None:
@@ -200,7 +252,7 @@ class Opened:
 def opened(
     meant: Meant,
     *,
-    strength: float = 1.0,
+    strength: float | None = None,
     whole_chain: bool = False,
     thinking: bool | None = None,
     loaded: BaseModel | None = None,
@@ -208,20 +260,25 @@ def opened(
 ) -> Opened:
     """Load a model; `loaded` is its base, where that is in memory already.
 
-    `thinking` None: as its template has it. `whole_chain`: the strength is that of the bakes it
-    was built on, too.
+    `strength` None: as its name says. `thinking` None: as its template has it. `whole_chain`: the
+    strength is that of the bakes it was built on, too.
     """
+    if strength is None:
+        strength = meant.strength
+    elif meant.side is not None and meant.side.strength not in (None, strength):
+        raise ConfigError(
+            f"{meant.name} names one strength, and {strength:g} is another",
+            hint="Say it once: behind the name, or as the strength.",
+        )
     if meant.folder is None and strength != 1:
         raise _nothing_to_scale(meant.name)
     reporter.note(f"loading {meant.name}")
 
     from bakery.backends.chatting import set_thinking
     from bakery.backends.local import LocalModel
-    from bakery.engine.models import models
     from bakery.engine.models.strength import Dial
 
-    dtype = defaults_for(meant.base).dtype
-    base = loaded or models.load(meant.base, dtype=dtype, reporter=reporter)
+    base = loaded or outputs.load(meant.base, meant.folder, reporter=reporter)
     local = LocalModel(base, name=meant.name, parent=meant.folder)
     if thinking is not None:
         set_thinking(local, thinking)
@@ -241,7 +298,7 @@ def _nothing_to_scale(name: str) -> ConfigError:
 def voices(
     meant: Meant,
     *,
-    strength: float = 1.0,
+    strength: float | None = None,
     whole_chain: bool = False,
     thinking: bool | None = None,
     taught: Prompts | None = None,
@@ -256,7 +313,8 @@ def voices(
         meant, strength=strength, whole_chain=whole_chain, thinking=thinking, reporter=reporter
     )
     itself = found.speaker()
-    alone = [Voice("", itself)]
+    behind = taught.teacher if taught and meant.is_prompted else Prompt()
+    alone = [Voice("", itself, behind)]
     if taught is None:
         return alone, ()
     parent = str(meant.bake.parent) if meant.bake and meant.bake.parent else meant.base.name

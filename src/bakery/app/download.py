@@ -32,7 +32,7 @@ from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.store import drafts
-from bakery.store.results import METRICS, RESULT, WEIGHTS
+from bakery.store.results import METRICS, PROBES, RESULT, WEIGHTS
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 README = "README.md"
 ARCHIVE_ENDINGS = (".tar.gz", ".tgz")
-_RECORDED = (RESULT, METRICS)
+_RECORDED = (RESULT, METRICS, PROBES)
 _ADAPTER = (WEIGHTS, "slices.json")
 _MERGED = (
     "config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json",

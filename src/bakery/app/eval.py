@@ -7,37 +7,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bakery.app import chat, eval_material
+from bakery.app import chat, eval_material, outputs
 from bakery.app.chat import Meant
-from bakery.app.eval_material import Given
 from bakery.errors import ConfigError
 from bakery.evals import kept
+from bakery.evals.given import Given, inputs
+from bakery.evals.given import Wanted as Wanted
 from bakery.evals.report import EvalReport
 from bakery.evals.suites import Suite, suite
-from bakery.identity import digest
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is asked of an evaluation. `only`: these axes alone; `limit`: so many questions each."""
-
-    suite: str = "quick"
-    only: tuple[str, ...] = ()
-    limit: int | None = None
-    neutral: str | None = None
-    """A file or hub id of questions where the prompt should not matter."""
-    ifeval: str | None = None
-    """A file or hub id of instructions with checks."""
-    canary: str | None = None
-    """A secret of the prompt that must not come out."""
-    again: bool = False
-    """Measure what was measured before."""
+from bakery.store import output_dir
 
 
 def evaluate(
@@ -63,6 +48,7 @@ def evaluate(
 
 def _found(repo: ModelRepo | None, name: str) -> Meant:
     meant = chat.find(repo, name)
+    chat.without_prompt(meant, "eval")
     if not chat.targets(meant):
         raise ConfigError(
             f"{meant.name} was not baked here, so there is no prompt to measure it against",
@@ -79,16 +65,18 @@ def _measured(
     given: Given,
     reporter: Reporter,
 ) -> EvalReport:
-    inputs = _inputs(wanted, given)
+    said = inputs(wanted, given)
+    if meant.strength != 1:
+        said["strength"] = f"{meant.strength:g}"
     folder, step = _place(meant)
     if folder is not None and not wanted.again:
-        before = kept.found(folder, step, chosen.name, inputs)
+        before = kept.found(folder, step, chosen.name, said)
         if before is not None:
             reporter.note(f"{meant.name}: as measured on {before.finished}; --again measures anew")
             return before
-    report = _now(repo, meant, chosen, given, inputs, reporter)
-    if repo is not None and folder is not None and meant.bake is not None:
-        with repo.store.lock(folder, "bgit eval", wait_s=10):
+    report = _now(repo, meant, chosen, given, said, reporter)
+    if folder is not None:
+        with _held(repo, meant, folder):
             kept.put(folder, step, report)
     return report
 
@@ -98,12 +86,13 @@ def _now(
     meant: Meant,
     chosen: Suite,
     given: Given,
-    inputs: Mapping[str, str],
+    said: Mapping[str, str],
     reporter: Reporter,
 ) -> EvalReport:
     """Load a model and measure it."""
     subjects = eval_material.subjects(repo, meant, given)
     opened = chat.opened(meant, reporter=reporter)
+    opened.turn()
     began = time.process_time()
 
     from bakery.engine.models.adapter_folder import SLICES
@@ -122,7 +111,7 @@ def _now(
     return EvalReport(
         meant.name,
         chosen.name,
-        inputs,
+        said,
         axes,
         time.process_time() - began,
         versions(opened.local.base.unpacked),
@@ -130,19 +119,21 @@ def _now(
     )
 
 
-def _inputs(wanted: Wanted, given: Given) -> dict[str, str]:
-    """Return what a result depends on beside the model and the suite."""
-    said = {"only": ",".join(sorted(wanted.only)), "limit": str(wanted.limit or "")}
-    said |= {"neutral": given.neutral_name, "ifeval": given.ifeval_name}
-    for name, rows in (("neutral_digest", given.neutral), ("ifeval_digest", given.ifeval)):
-        said[name] = digest([list(map(str, rows))])[:16] if rows else ""
-    # Only its digest: a canary is a secret.
-    said["canary"] = digest([given.canary])[:16] if given.canary else ""
-    return {key: value for key, value in said.items() if value}
+def _held(repo: ModelRepo | None, meant: Meant, folder: Path) -> AbstractContextManager[None]:
+    if repo is None or meant.bake is None:
+        return output_dir.held(folder)
+    return repo.store.lock(folder, "bgit eval", wait_s=10)
 
 
 def _place(meant: Meant) -> tuple[Path | None, int]:
-    """Return the folder of a bake in the store, and the step that is meant."""
-    if meant.folder is None or meant.bake is None:
+    """Return the folder of a bake where evaluations are kept, and the step that is meant.
+
+    None: of a folder that no repository knows, nothing is written there. A bake of the `bakery`
+    command has no steps.
+    """
+    if meant.folder is None:
         return None, 0
+    if meant.bake is None:
+        left = outputs.beside(meant.folder)
+        return (left.folder if left else None), 0
     return meant.folder.parent, int(meant.folder.name)

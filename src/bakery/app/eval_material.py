@@ -5,15 +5,15 @@ Nothing is loaded: files are read, and what is wrong with them is said first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery import held_out
-from bakery.app import chat
+from bakery.app import chat, outputs
 from bakery.app.chat import Meant
 from bakery.errors import ConfigError
+from bakery.evals.given import BUILT_IN, Given, holds
 from bakery.evals.ifeval.score import Instruction
 from bakery.evals.neutral import NEUTRAL
 from bakery.evals.subject import Asked, Subject
@@ -26,19 +26,6 @@ from bakery.store.store import Store
 if TYPE_CHECKING:
     from bakery.evals.evaluation import Material
     from bakery.evals.forgetting import Link
-
-BUILT_IN = "built-in"
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What a person gives beside the model; empty where nobody did."""
-
-    neutral: tuple[str, ...] = NEUTRAL
-    neutral_name: str = BUILT_IN
-    ifeval: tuple[Instruction, ...] = ()
-    ifeval_name: str = ""
-    canary: str = ""
 
 
 def given(neutral: str | None, ifeval: str | None, canary: str | None) -> Given:
@@ -57,8 +44,7 @@ def check(meant: Meant, given: Given) -> None:
         for entry in chat.targets(meant) or ()
         for message in entry["teacher"]["messages"]
     ]
-    wanted = " ".join(given.canary.split())
-    if not any(wanted in " ".join(text.split()) for text in texts):
+    if not any(holds(text, given.canary) for text in texts):
         raise ConfigError(
             f"--canary is a part of the prompt, and no prompt of {meant.name} holds it",
             hint="Give it as it stands in the prompt: `bgit target` shows that.",
@@ -70,7 +56,7 @@ def subjects(repo: ModelRepo | None, meant: Meant, given: Given) -> tuple[Subjec
     found = []
     for entry in chat.targets(meant) or ():
         if entry["teacher"] != entry["student"]:
-            found.append(subject(repo.store if repo else None, entry, _training(meant), given))
+            found.append(_subject(repo, meant, entry, given))
     if not found:
         raise ConfigError(
             f"{meant.name} was taught nothing new: its targets keep what was there",
@@ -79,21 +65,32 @@ def subjects(repo: ModelRepo | None, meant: Meant, given: Given) -> tuple[Subjec
     return tuple(found)
 
 
+def _subject(
+    repo: ModelRepo | None, meant: Meant, entry: Mapping[str, Any], given: Given
+) -> Subject:
+    """Return a target of the model itself: what the `bakery` command left has its own questions."""
+    left = outputs.beside(meant.folder) if meant.folder is not None else None
+    if left is None:
+        return subject(repo.store if repo else None, entry, _training(meant), given)
+    rows, held = left.questions(str(entry["name"]))
+    return _made(entry, [Asked(messages) for messages in rows], given, held=held)
+
+
 def subject(
     store: Store | None, entry: Mapping[str, Any], training: Mapping[str, Any], given: Given
 ) -> Subject:
     """Return a target with its held-out questions; where they are not here, with general ones."""
-    asked, on = _held_out(store, entry, training) if store is not None else ((), "")
+    asked, held = _held_out(store, entry, training) if store is not None else ([], False)
+    return _made(entry, asked, given, held=held)
+
+
+def _made(entry: Mapping[str, Any], asked: Sequence[Asked], given: Given, *, held: bool) -> Subject:
+    on = "held-out questions" if held else "questions that it was trained on (none was held out)"
     if not asked:
-        asked = tuple(Asked(({"role": "user", "content": text},)) for text in given.neutral)
+        asked = [Asked(({"role": "user", "content": text},)) for text in given.neutral]
         on = "general questions (those of the target are not here)"
-    return Subject(
-        str(entry["name"]),
-        Prompt.from_data(entry["teacher"]),
-        Prompt.from_data(entry["student"]),
-        asked,
-        on,
-    )
+    teacher, student = (Prompt.from_data(entry[side]) for side in ("teacher", "student"))
+    return Subject(str(entry["name"]), teacher, student, tuple(asked), on)
 
 
 def material(
@@ -104,7 +101,8 @@ def material(
     from bakery.evals.evaluation import Material
 
     said = meant.bake.data if meant.bake else {}
-    seconds = said.get("seconds") or {}
+    left = outputs.beside(meant.folder) if meant.folder is not None else None
+    seconds = sum((said.get("seconds") or {}).values()) or (left.seconds if left else 0.0)
     adapter = meant.folder / results.WEIGHTS if meant.folder else None
     name = given.neutral_name
     return Material(
@@ -115,7 +113,7 @@ def material(
         Path(given.ifeval_name).name,
         given.canary,
         _links(repo, meant, given),
-        Spent(float(sum(seconds.values())), adapter),
+        Spent(float(seconds), adapter),
     )
 
 
@@ -151,7 +149,7 @@ def _training(meant: Meant) -> Mapping[str, Any]:
 
 def _held_out(
     store: Store, entry: Mapping[str, Any], training: Mapping[str, Any]
-) -> tuple[tuple[Asked, ...], str]:
+) -> tuple[list[Asked], bool]:
     """Return the questions that a bake did not train on; where it held none out, all of them."""
     stimuli = {one.id: one for one in results.stimuli(store.stim(str(entry["stim_id"])))}
     answers: dict[str, list[Trajectory]] = {}
@@ -159,13 +157,11 @@ def _held_out(
         if row.response_ids and row.stimulus_id in stimuli:
             answers.setdefault(row.stimulus_id, []).append(row)
     if not answers:
-        return (), ""
+        return [], False
     rule = str(training.get("held_out") or held_out.rule(spares_hardcoded=False))
     written = [i for i in answers if stimuli[i].is_written_out]
     out = held_out.chosen(answers, written, rule, training.get("eval_share"))
-    kept = sorted(out or answers)
-    on = "held-out questions" if out else "questions that it was trained on (none was held out)"
-    return tuple(_asked(stimuli[i], answers[i]) for i in kept), on
+    return [_asked(stimuli[i], answers[i]) for i in sorted(out or answers)], bool(out)
 
 
 def _asked(stimulus: Stimulus, answers: list[Trajectory]) -> Asked:

@@ -34,7 +34,7 @@ ANEW = "it is written anew from the weights and recipe.yml when it is needed"
 
 _OF_A_BAKE = frozenset(
     {INPUT, RESULT, DONE, METRICS, REQUEST, "numerics.json", "start.json",
-     results.ASKED, results.PROBES, results.EVALS, results.TENSORBOARD,
+     results.ASKED, results.PROBES, results.EVALS, results.TESTED, results.TENSORBOARD,
      *results.LEFT_BY_TRAINING}
 )  # fmt: skip
 

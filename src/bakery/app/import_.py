@@ -16,8 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bakery import json_file
-from bakery.app import elsewhere, stored, unpacking
+from bakery.app import beside, elsewhere, stored, unpacking
 from bakery.app.elsewhere import Found, Need
 from bakery.errors import BakeryError, ConfigError, ModelError, StageError
 from bakery.identity import file_digest
@@ -29,10 +28,9 @@ from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.store import drafts, results
-from bakery.store.results import DONE, METRICS, REQUEST, RESULT, STIMULI, TRAJECTORIES, WEIGHTS
+from bakery.store.results import DONE, REQUEST, RESULT, STIMULI, TRAJECTORIES, WEIGHTS
 
 _LEFTOVER_AGE_S = 86_400
-_FIGURES_MOST = 256 * json_file.MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,13 +200,13 @@ def _staged(repo: ModelRepo, need: Need, path: Path, draft: Path) -> Path:
         raise ModelError(f"{path} changed while it was being copied", hint="Nothing was taken.")
     if need.model is not None:
         _complete_weights(repo, need.bake, draft, path)
-        _keep_metrics(path, draft)
+        beside.take(path, draft, need.bake.id)
         return draft
-    for beside in unpacking.BESIDE:
-        source = path.parent / beside
+    for name in unpacking.BESIDE:
+        source = path.parent / name
         if source.is_symlink() or not source.is_file():
             continue
-        _copy(source, draft / beside)
+        _copy(source, draft / name)
     done = results.seen(draft / DONE)
     if done is None or done.get("digest") != need.digest:
         raise ModelError(
@@ -265,27 +263,12 @@ def _complete_weights(repo: ModelRepo, bake: RecordedBake, draft: Path, path: Pa
         ) from error
 
 
-def _keep_metrics(path: Path, draft: Path) -> None:
-    """Copy the figures of a training, beside the weights or above them, where they can be read."""
-    for folder in (path.parent, path.parent.parent):
-        figures = folder / METRICS
-        if not figures.is_symlink() and figures.is_file():
-            with suppress(ValueError):
-                found = json_file.lines(figures, most=_FIGURES_MOST)
-                rows = [json_file.parse(line, strict=False) for _, line in found]
-                text = "".join(json.dumps(row) + "\n" for row in rows if isinstance(row, dict))
-                write_atomic(draft / METRICS, text)
-                return
-
-
 def _move_in(repo: ModelRepo, need: Need, draft: Path) -> None:
     """Put a checked folder in its place; what lay there, damaged or begun, is kept aside."""
     locked = need.folder if need.model is None else need.folder.parent
     with repo.store.lock(locked, "bgit import"):
-        figures = draft / METRICS
-        if figures.is_file():
-            need.folder.parent.mkdir(parents=True, exist_ok=True)
-            figures.replace(need.folder.parent / METRICS)
+        if need.model is not None:
+            beside.move_in(draft, need.folder.parent)
         repo.store.put(draft, need.folder)
         if need.model is not None and need.digest == need.bake.digest:
             _record_beside(repo, need.bake, need.model.step)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery import held_out
-from bakery.app import testing
+from bakery.app import leaking, testing
 from bakery.app.gates import GATE
 from bakery.app.judging import Judges
 from bakery.app.opening import Models
-from bakery.app.testing import Subject
+from bakery.app.testing import Results, Subject
 from bakery.app.workbench import InRepository
 from bakery.card import FEWEST_STIMULI, Card
 from bakery.errors import ConfigError, GateError
@@ -67,7 +67,7 @@ def check(
         testing.check(_subject(plan, None), found.suite, _judges(repo, plan, reporter))
 
 
-def passed(
+def asked(
     repo: ModelRepo,
     found: Committed | None,
     plan: Plan,
@@ -75,11 +75,10 @@ def passed(
     *,
     allow: Collection[str],
     reporter: Reporter,
-) -> dict[str, Any]:
-    """Return a bake's result with what tests.yml made of it, to be recorded.
+) -> tuple[dict[str, Any], GateError | None]:
+    """Return a bake's result with what tests.yml made of it, and why it is not to be recorded.
 
-    Raises GateError where the bake falls short, unless that is allowed: then the result says in
-    what.
+    Where falling short is allowed, the result says in what.
     """
     assert plan.bake is not None  # or there was no result
     folder = repo.store.bake(plan.bake.id)
@@ -87,7 +86,7 @@ def passed(
     if short and GATE not in allow:
         step = folder / str(result["step"])
         look = "test" if found and found.suite.tests else "chat"
-        raise GateError(
+        return dict(result), GateError(
             "\n".join(f"{plan.bake_name} falls short of the gate's {said}" for said in short),
             hint=f"The current model stays {plan.head.parent or plan.head.base.name}; the bake is "
             f"kept in the store: `bgit {look} {step}` shows its answers. Bake it better (more "
@@ -103,7 +102,7 @@ def passed(
         "gate": short or None,
     }
     results.amend(folder, changes)
-    return {key: value for key, value in {**result, **changes}.items() if value is not None}
+    return {key: value for key, value in {**result, **changes}.items() if value is not None}, None
 
 
 def _short(
@@ -121,12 +120,18 @@ def _short(
         return []
     gate = found.suite.gate
     short = list(of_card(gate, Card.from_data(result["card"]), earlier=_earlier(plan)))
+    assert plan.bake is not None  # or there was no result
+    subject = _subject(plan, repo.store.bake(plan.bake.id) / str(result["step"]))
+    gc.collect()  # what was trained is let go of: memory may not hold two models
+    if gate.leakage is not None:
+        axes = leaking.leakage(repo.store, subject, gate.canary or "", reporter=reporter)
+        short += of_leakage(leaking.leaked(axes), gate.leakage)
     if gate.tests is not None:
-        assert plan.bake is not None  # or there was no result
-        folder = repo.store.bake(plan.bake.id) / str(result["step"])
         judges = _judges(repo, plan, reporter)
-        gc.collect()  # what was trained is let go of: memory may not hold two models
-        rows = testing.rows(_subject(plan, folder), found.suite, judges, reporter=reporter)
+        rows = testing.rows(subject, found.suite, judges, reporter=reporter)
+        assert subject.folder is not None  # it was baked just now
+        told = Results(str(plan.bake_name), TESTS, found.blob, rows)
+        testing.keep(repo.store, subject.folder, told)
         short += _of_tests(rows)
     if not short:
         reporter.note(f"the gate of {TESTS} is reached: {', '.join(gate.keys)}")
@@ -150,8 +155,14 @@ def of_card(gate: Gate, card: Card, *, earlier: Collection[str]) -> Iterator[str
     if gate.forgets is not None and earlier:
         lost = {name: _lost(part) for name, part in parts.items() if name in earlier}
         yield from _too_much("forgets", lost, gate.forgets)
-    if gate.leakage is not None:
-        yield "leakage: nothing measures it in a run"
+
+
+def of_leakage(value: float | None, most: float) -> Iterator[str]:
+    """Yield in what it falls short of what may come out of it at most."""
+    if value is None:
+        yield f"leakage: not measured (no prompt has five words), at most {most:g} is asked"
+    elif value > most:
+        yield f"leakage: {value:.3g}, at most {most:g} is asked: {value - most:.2g} too much"
 
 
 def _too_little(key: str, value: float | None, least: float) -> Iterator[str]:
@@ -194,8 +205,7 @@ def _unmeasurable(gate: Gate, plan: Plan) -> Iterator[tuple[str, str, str]]:
     """Yield keys that no card of this plan could have a figure for, why, and what to do."""
     assert plan.bake is not None  # or there is nothing to measure
     shares = plan.bake.shares
-    if gate.leakage is not None:
-        yield "leakage", "a run does not ask for the prompt's own text", "Measure it afterwards"
+    yield from _unasked_for(gate, plan)
     few = None if gate.gap_closed is None else _held_out(plan)
     if few is not None and few < FEWEST_STIMULI:
         yield (
@@ -216,6 +226,20 @@ def _unmeasurable(gate: Gate, plan: Plan) -> Iterator[tuple[str, str, str]]:
             "no earlier target is in the mix",
             "Add one to BAKE.datasets (`bgit target ls`)",
         )
+
+
+def _unasked_for(gate: Gate, plan: Plan) -> Iterator[tuple[str, str, str]]:
+    """Yield why nothing could come out of the prompts of a plan."""
+    assert plan.bake is not None  # or there is nothing to measure
+    taught = [share.teacher for share in plan.bake.shares if share.teacher != share.student]
+    texts = [str(message.get("content") or "") for one in taught for message in one.messages]
+    if gate.leakage is not None and not texts:
+        yield "leakage", "no target of the mix has a prompt to give away", "Bake one in"
+    elif gate.canary and not any(
+        " ".join(gate.canary.split()) in " ".join(text.split()) for text in texts
+    ):
+        what = "Write it as it stands in the prompt"
+        yield "canary", "no prompt of the mix holds it", what
 
 
 def _held_out(plan: Plan) -> int | None:

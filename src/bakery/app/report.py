@@ -19,13 +19,14 @@ from bakery.plain import plain
 from bakery.records import ModelRef
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look import metrics, show
+from bakery.repo.look import tests as look
 from bakery.repo.look.metrics import History
 from bakery.repo.look.show import Described
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import results
 
-TESTS, EVALS = "tests.json", "eval*.json"
-"""What stands beside a bake where its tests were run, or an evaluation."""
+EVALS = "eval*.json"
+"""What stands beside a bake where it was evaluated."""
 
 
 _TOLD = (
@@ -138,7 +139,7 @@ def report(repo: ModelRepo, model: str = "parent", *, tests: Path | None = None)
     chain = (*(_link(repo, one) for one in found.chain[:-1]), link)
     weights = found.folder / results.WEIGHTS
     of_bake = link.record.get("tests")  # only their id in git, where they are not run with it
-    kept = of_bake if isinstance(of_bake, Mapping) else results.seen(folder / TESTS)
+    kept = of_bake if isinstance(of_bake, Mapping) else _tested(repo, folder, bake.model.step)
     return Report(
         found,
         link.record.get("base") or plain(repo.state().base),
@@ -148,6 +149,26 @@ def report(repo: ModelRepo, model: str = "parent", *, tests: Path | None = None)
         {path.stem: told for path in sorted(folder.glob(EVALS)) if (told := results.seen(path))},
         weights.stat().st_size if weights.is_file() else None,
     )
+
+
+def untested(repo: ModelRepo, found: Report) -> str | None:
+    """Return how the tests of HEAD come into a report that has none; None: HEAD has no tests."""
+    of_head = look.committed(repo)
+    if found.tests is not None or of_head is None or not of_head.suite.tests:
+        return None
+    return (
+        f"the tests of HEAD were not run with this model, or were others then: `bgit test "
+        f"{found.described.bake.name}` runs them, and `--tests FILE` shows results of before"
+    )
+
+
+def _tested(repo: ModelRepo, folder: Path, step: int) -> Mapping[str, Any] | None:
+    """Return what a model came to in the tests that HEAD has now; None: they were not run."""
+    found = results.seen(folder / results.TESTED)
+    if found is None or found.get("step", step) != step:
+        return None
+    of_head = look.committed(repo)
+    return found if of_head is not None and found.get("blob") == of_head.blob else None
 
 
 def _given(path: Path) -> Mapping[str, Any]:

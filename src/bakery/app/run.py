@@ -14,7 +14,7 @@ from bakery.app.opening import Models
 from bakery.app.workbench import InRepository, Workbench
 from bakery.card import Card
 from bakery.defaults import defaults_for
-from bakery.errors import ConfigError
+from bakery.errors import ConfigError, GateError
 from bakery.identity import BaseModelId
 from bakery.plain import plain
 from bakery.records import ModelRef
@@ -46,6 +46,8 @@ class RunReport:
     """Earlier targets of the mix that contradict the new prompt."""
     is_current: bool = False
     """Whether the model is the current one now."""
+    refused: GateError | None = None
+    """Why what was made is not recorded; None: it is, or there was nothing to record."""
 
     @property
     def card(self) -> Card | None:
@@ -72,6 +74,7 @@ class RunReport:
             "model": self.model,
             "is_current": self.is_current,
             "commit": self.commit,
+            "refused": self.refused.message if self.refused else None,
             **{key: result.get(key) for key in ("digest", "loss", "card", "seconds", "notes")},
         }
         return {key: plain(value) for key, value in data.items()}
@@ -112,6 +115,8 @@ def run(
 ) -> RunReport:
     """Run stages in their order; what exists is kept, what is missing is made.
 
+    A bake that falls short of the gate is not recorded: the report has the error to raise.
+
     `force` makes the bake again, and refuses a result that is not the recorded one. `wait` for
     whoever is making the same; else BusyError says who. `allow` names the `WAIVERS`.
     """
@@ -137,7 +142,11 @@ def run(
         compare(repo, made.model, made.result, reporter, branch=repo.launch_branch)
         commit = None
     else:
-        result = own_gate.passed(source, own, plan, made.result, allow=allow, reporter=reporter)
+        result, refused = own_gate.asked(
+            source, own, plan, made.result, allow=allow, reporter=reporter
+        )
+        if refused is not None:
+            return replace(made, refused=refused)
         made = replace(made, result=result)
         commit = repo.record(plan, result, launched=launched, reporter=reporter)
     return replace(made, commit=commit, is_current=repo.state().parent == made.model)

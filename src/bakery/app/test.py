@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import chat, testing
+from bakery.app import chat, outputs, testing
 from bakery.app.chat import Meant
 from bakery.app.judging import Judges
 from bakery.app.opening import Models
@@ -44,10 +44,16 @@ class Tests:
 def test(repo: ModelRepo | None, name: str, *, file: Path | None, reporter: Reporter) -> Results:
     """Have a model and what it was made from answer tests, and check every answer.
 
-    `file` None: the tests are those of HEAD. Raises ConfigError where there are no tests.
+    `file` None: the tests are those of HEAD, and what a bake comes to is kept for its report.
+    Raises ConfigError where there are no tests.
     """
     tests = _of_head(repo, reporter) if file is None else of_file(file)
-    return of_model(repo, chat.find(repo, name), tests, reporter=reporter)
+    meant = chat.find(repo, name)
+    chat.without_prompt(meant, "test")
+    found = of_model(repo, meant, tests, reporter=reporter)
+    if repo is not None and tests.blob and meant.bake and meant.folder and meant.side is None:
+        testing.keep(repo.store, meant.folder, found)
+    return found
 
 
 def of_model(
@@ -113,5 +119,11 @@ def _subject(repo: ModelRepo | None, meant: Meant) -> Subject:
         meant.base,
         meant.folder,
         testing.taught(targets, earlier),
-        is_on_base=bake is not None and bake.parent is None,
+        strength=meant.strength,
+        is_on_base=bake.parent is None if bake else _is_of_bakery(meant),
     )
+
+
+def _is_of_bakery(meant: chat.Meant) -> bool:
+    """Tell whether the `bakery` command made it, which bakes on bases alone."""
+    return meant.folder is not None and outputs.beside(meant.folder) is not None

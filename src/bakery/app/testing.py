@@ -5,19 +5,22 @@ What the prompted model fails is the prompt's fault: it never counts against the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from bakery.app import outputs
 from bakery.app.judging import Judges
-from bakery.defaults import defaults_for
 from bakery.errors import ConfigError
 from bakery.identity import BaseModelId
-from bakery.records import Prompt, given_name
+from bakery.records import Prompt, given_name, write_atomic
 from bakery.reporting import Reporter
 from bakery.schema.tests import Case, Suite
 from bakery.spelling import nearest
+from bakery.store.results import TESTED
+from bakery.store.store import Store
 
 if TYPE_CHECKING:
     from bakery.engine.models.models import BaseModel
@@ -49,6 +52,8 @@ class Subject:
     base: BaseModelId
     folder: Path | None = None
     taught: Sequence[Taught] = ()
+    strength: float = 1.0
+    """How much of its bake there is."""
     is_on_base: bool = True
     """Whether it was baked on the base itself, so that base and parent are one."""
 
@@ -179,13 +184,20 @@ def rows(
     by_target = _by_target(subject, suite)
     judges.check(suite)
     found: dict[int, dict[Side, Answer]] = {at: {} for at in range(len(suite.tests))}
-    sides_of = _opened(subject, loaded, reporter)
+    sides_of = opened(subject, loaded=loaded, reporter=reporter)
     for target, numbers in by_target.items():
         cases = [suite.tests[at] for at in numbers]
         for side, said in _answered(sides_of(target), subject, cases, suite, reporter):
             for at, answer in zip(numbers, said, strict=True):
                 found[at][side] = answer
     return [_row(suite, at, answers, judges) for at, answers in found.items()]
+
+
+def keep(store: Store, folder: Path, found: Results) -> None:
+    """Keep results beside a bake, for its report; `folder` is that of the step that was tested."""
+    told = {**found.as_data(), "step": int(folder.name)}
+    with store.lock(folder.parent, "bgit test", wait_s=10):
+        write_atomic(folder.parent / TESTED, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
 
 
 def _row(suite: Suite, at: int, answers: Mapping[Side, Answer], judges: Judges) -> Row:
@@ -219,18 +231,23 @@ def _answered(
         yield side, said
 
 
-def _opened(subject: Subject, loaded: BaseModel | None, reporter: Reporter) -> Any:
-    """Load the model; return what gives its sides, by a target's place in `taught`."""
+def opened(
+    subject: Subject, *, loaded: BaseModel | None = None, reporter: Reporter
+) -> Callable[[int | None], Sides]:
+    """Load the model; return what gives its sides, by a target's place in `taught`.
+
+    None is of no target. `loaded` is the base, where it is in memory already.
+    """
     from bakery.backends.local import LocalModel
-    from bakery.engine.models import models
-    from bakery.engine.models.strength import Dial
+    from bakery.engine.models.strength import Dial, Strength
     from bakery.evals import sides
 
     reporter.note(f"loading {subject.name}")
-    dtype = defaults_for(subject.base).dtype
-    base = loaded or models.load(subject.base, dtype=dtype, reporter=reporter)
+    base = loaded or outputs.load(subject.base, subject.folder, reporter=reporter)
     local = LocalModel(base, name=subject.name, parent=subject.folder, watch=reporter.partly)
     dial = Dial(local.model, subject.folder) if subject.folder else None
+    if dial is not None:
+        dial.turn(Strength(subject.strength))
 
     def of(target: int | None) -> Sides:
         told = Taught("", Prompt(), Prompt()) if target is None else subject.taught[target]

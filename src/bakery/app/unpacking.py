@@ -14,12 +14,16 @@ from pathlib import Path, PurePosixPath
 
 from bakery.errors import ModelError, StageError
 from bakery.store.results import (
+    ASKED,
     DONE,
+    EVALS,
     FAILED,
     METRICS,
+    PROBES,
     REJECTED,
     REQUEST,
     STIMULI,
+    TESTED,
     TRAJECTORIES,
     WEIGHTS,
 )
@@ -30,7 +34,7 @@ MAIN_FILES = (WEIGHTS, STIMULI, TRAJECTORIES)
 BESIDE = (REQUEST, REJECTED, FAILED, DONE)
 """What lies beside questions and answers."""
 
-_KNOWN = frozenset((*MAIN_FILES, *BESIDE, "slices.json", METRICS))
+_KNOWN = frozenset((*MAIN_FILES, *BESIDE, "slices.json", METRICS, ASKED, PROBES, EVALS, TESTED))
 
 MOST_ENTRIES = 100_000
 """Of an archive: a store of thousands of bakes has that many."""

@@ -1,4 +1,7 @@
-"""The door `bakery`: a flat YAML file and flags over it in, a baked adapter out."""
+"""The door `bakery`: a flat YAML file and flags over it in, a baked adapter out.
+
+`bakery eval` measures what it baked.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,10 @@ def _run(words: Sequence[str]) -> int:
 
         print(f"bakery {bakery.__version__}")
         return 0
+    if words and words[0] == "eval":
+        from bakery.cli import bakery_eval
+
+        return int(bakery_eval.evaluate.main(words[1:], "bakery eval", standalone_mode=False) or 0)
     if not words or {"-h", "--help"} & set(words):
         from bakery.distil.settings.help_text import help_text
 

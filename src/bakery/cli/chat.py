@@ -18,9 +18,11 @@ from bakery.ui.progress import reporter
 from bakery.ui.typed import history_file
 
 
-def _finite(context: click.Context, parameter: click.Parameter, value: float) -> float:
+def _finite(
+    context: click.Context, parameter: click.Parameter, value: float | None
+) -> float | None:
     """Refuse nan and inf, which every range lets pass."""
-    if not math.isfinite(value):
+    if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"{value} is not a finite number", context, parameter)
     return value
 
@@ -46,7 +48,6 @@ def _finite(context: click.Context, parameter: click.Parameter, value: float) ->
     "--strength",
     type=float,
     callback=_finite,
-    default=1.0,
     metavar="X",
     help="How much of the bake: 0 is its parent, 1 as baked, 0.5 half-baked.",
 )
@@ -97,7 +98,7 @@ def chat(
     system: str | None,
     compare: bool,
     target: str | None,
-    strength: float,
+    strength: float | None,
     strength_all: bool,
     temperature: float,
     top_p: float,
@@ -113,7 +114,8 @@ def chat(
 
     MODEL is a full name, a bake's name, the first digits of its id, a tag, `base`, or `parent`:
     the current model, as without MODEL. It may also be the folder of an adapter, or the folder or
-    .gguf file of a model.
+    .gguf file of a model. MODEL:0.5 has half of its bake, MODEL@prompted is its parent behind the
+    prompt that was baked in.
     With piped input, every line gets its answer on one line; the lines are one conversation,
     unless --each says otherwise.
     """
@@ -126,6 +128,8 @@ def chat(
     # Without MODEL a repository has to say which one is current.
     repo = ModelRepo.find() if model is None else ModelRepo.here()
     meant = speakers.find(repo, model or "parent", base=base_model)
+    if compare:
+        speakers.without_prompt(meant, "--compare")
     with reporter() as shown:
         taught = _taught(meant, target, shown) if compare else speakers.taught(meant)
         alone, sides = speakers.voices(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-SHARED = {"row_options": "questions"}
+SHARED = {"row_options": "questions", "evaluation_options": "evaluating"}
 """Decorators that add options, and the modules that they are in."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -26,6 +27,12 @@ class RawCommand(click.Command):
         """Remember the arguments, and parse them."""
         ctx.meta[_KEY] = list(args)
         return super().parse_args(ctx, args)
+
+    def make_parser(self, ctx: click.Context) -> Any:
+        """Read `-h` as a word of its own alone: in git's `-Shello` it is a part of a value."""
+        parser = super().make_parser(ctx)
+        parser._long_opt["-h"] = parser._short_opt.pop("-h")
+        return parser
 
 
 class WeightsCommand(RawCommand):

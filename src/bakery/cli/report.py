@@ -9,7 +9,7 @@ import click
 from bakery.app import report as app
 from bakery.errors import ConfigError
 from bakery.repo.model_repo import ModelRepo
-from bakery.ui.console import say, show_json
+from bakery.ui.console import note, say, show_json
 from bakery.ui.report import files
 
 
@@ -37,7 +37,10 @@ def report(model: str, out: str | None, tests: Path | None, force: bool, as_json
     """
     if as_json and out is not None:
         raise ConfigError("--json prints, and --out writes a page: choose one of them")
-    found = app.report(ModelRepo.find(), model, tests=tests)
+    repo = ModelRepo.find()
+    found = app.report(repo, model, tests=tests)
+    if told := app.untested(repo, found):
+        note(told)
     if as_json:
         show_json(found.as_data())
     elif out == "-":

@@ -8,13 +8,14 @@ import click
 
 from bakery.app import revert as app
 from bakery.cli import passthrough
+from bakery.cli.raw import RawCommand
 from bakery.errors import BakeryError
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui import console
 from bakery.ui.progress import reporter
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(cls=RawCommand, context_settings={"ignore_unknown_options": True})
 @click.argument(
     "arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMIT|MODEL... | --all"
 )

@@ -110,3 +110,5 @@ def run(
         show_launched(begun, as_json=as_json)
     else:
         console.show_run(report, as_json=as_json)
+        if report.refused is not None:
+            raise report.refused

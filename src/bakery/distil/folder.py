@@ -9,30 +9,27 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 
 from bakery.distil.settings import settled
 from bakery.distil.settings.parse import WRITTEN, Settings
 from bakery.engine.training import checkpoints, start
 from bakery.engine.training.numerics import FILE as NUMERICS
-from bakery.errors import ConfigError, StageError
+from bakery.errors import ConfigError
 from bakery.paths import expanded
 from bakery.records import write_atomic
 from bakery.reporting import Reporter
-from bakery.store.results import METRICS as METRICS
-from bakery.store.results import TRAJECTORIES
+from bakery.store.output_dir import CONFIG, FINAL, QUESTIONS, RESULTS
+from bakery.store.results import ASKED, EVALS, METRICS, PROBES, TRAJECTORIES
 
-RESULTS, CONFIG = "results.json", "config.yaml"
-FINAL, MERGED = "final_model", "merged"
+MERGED = "merged"
 _GOES_ON = (METRICS, NUMERICS, start.FILE, TRAJECTORIES, f"eval_{TRAJECTORIES}")
 """What a run that goes on in another folder takes along."""
-OWN = (CONFIG, RESULTS, FINAL, MERGED, *_GOES_ON)
+OWN = (CONFIG, RESULTS, FINAL, MERGED, ASKED, PROBES, QUESTIONS, EVALS, *_GOES_ON)
 
 _FREE = re.compile(  # settings that may differ when a run goes on: they shape no weights
     r"output_dir|resume_from_checkpoint|merge|teacher_record_gb|heldout_file|report_to|run_name|disable_tqdm"
@@ -82,28 +79,6 @@ def checkpoint(settings: Settings, *, data: str) -> tuple[str | None, list[str]]
             )
     _check_same_bake(chosen, settings, data)
     return str(chosen), damaged
-
-
-@contextmanager
-def held(out: Path) -> Iterator[None]:
-    """Keep every other run out of the folder."""
-    lock = FileLock(out / ".lock", timeout=0)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise StageError(
-            f"another run is writing into {out}",
-            hint="Wait for it, or choose another output_dir.",
-        ) from error
-    except OSError as error:
-        raise ConfigError(
-            f"output_dir {out} cannot be used: {error}", hint="Choose another folder."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def begin(settings: Settings, *, data: str, resume: str | None, reporter: Reporter) -> None:

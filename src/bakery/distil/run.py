@@ -23,11 +23,11 @@ from peft import PeftModel
 from transformers import PreTrainedConfig, PrinterCallback, ProgressCallback
 from transformers.utils import logging as hf_logging
 
-from bakery.card import Card
+from bakery.card import Card, Fidelity
 from bakery.data.datasets import eval_rows, load_eval_data, training_rows
 from bakery.data.rows import Row
-from bakery.distil import folder, loading, model_card, refusals
-from bakery.distil.folder import FINAL, MERGED, METRICS, RESULTS
+from bakery.distil import answers, baked, folder, loading, model_card, refusals
+from bakery.distil.folder import MERGED
 from bakery.distil.keywords import QuestionAnswer, Questions
 from bakery.distil.settings import narrowed, settled
 from bakery.distil.settings.parse import Settings
@@ -43,6 +43,9 @@ from bakery.identity import canonical, digest
 from bakery.records import Message, Prompt, write_atomic
 from bakery.reporting import Reporter
 from bakery.settings.config import ContextConfig
+from bakery.store import output_dir
+from bakery.store.output_dir import FINAL, RESULTS
+from bakery.store.results import METRICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +120,9 @@ def _asked(row: Row, settings: Settings) -> str:
 
 def run(settings: Settings, material: Material, *, reporter: Reporter) -> dict[str, Any]:
     """Bake, leave everything in output_dir, and return what results.json says."""
-    group = dist.group.WORLD if settings.training.world_size > 1 else None
-    with nullcontext() if settings.training.process_index else folder.held(settings.training.out):
+    training = settings.training
+    group = dist.group.WORLD if training.world_size > 1 else None
+    with nullcontext() if training.process_index else output_dir.held(training.out):
         result = _run(settings, material, reporter)
     if group is not None:
         # The trainer lies in a cycle, and keeps the group's threads. One that still lets go of a
@@ -168,29 +172,51 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     if after.kl > before.kl:
         told.note(FURTHER)
     scores |= questions.after(student, told)
-    probe = trainer.probe
-    held_out = probe.held_out and not material.shared
-    if material.shared:
-        told.note(f"{material.shared} evaluation rows are training rows too: nothing is held out")
-    result: dict[str, Any] = {
-        "schema": 1,
-        **_prompt_tokens(chat, settings.context, saved),
-        **scores,
-        "card": Card.made(before, after, probe.rows if held_out else 0, saved).as_data(),
-        "measured_on": {"rows": probe.rows, "held_out": held_out},
-        "loss": metrics.summary(seen),
-        "steps": trainer.state.global_step,
-        "rows": len(trainer.train_dataset),
-        **source.names(),
-        "numerics": trainer.numerics.as_data() if trainer.numerics else {},
-        "versions": versions.versions(source.unpacked),
-    }
+    measured = before, after, saved
+    result = _came_to(settings, material, trainer, source, measured, told)
+    result |= {**scores, "loss": metrics.summary(seen)}
     _save(trainer, student, chat.tokenizer, out)
     result |= {"seconds": round(time.monotonic() - clock, 2), "notes": told.notes}
     if first:
         _leave(out, source, settings.context.prefix, result)
     trainer.end()
     return result
+
+
+def _came_to(
+    settings: Settings,
+    material: Material,
+    trainer: ContextBakingTrainer,
+    source: Source,
+    measured: tuple[Fidelity, Fidelity, float],
+    told: _Told,
+) -> dict[str, Any]:
+    """Return what results.json says of the bake: its card first of all.
+
+    `measured` is how near it was and is, and how many tokens of prompt it saves.
+    """
+    before, after, saved = measured
+    probe, rows = trainer.probe, (material.rows, material.eval_rows or ())
+    held_out = probe.held_out and not material.shared
+    if material.shared:
+        told.note(f"{material.shared} evaluation rows are training rows too: nothing is held out")
+    card = Card.made(before, after, probe.rows if held_out else 0, saved)
+    result: dict[str, Any] = {}
+    if not settings.training.process_index:
+        card = answers.judged(card, trainer, source, settings, *rows, reporter=told)
+        result = {"baked": baked.recorded(settings.training.out, settings, *rows)}
+    return {
+        "schema": 1,
+        **_prompt_tokens(trainer.chat, settings.context, saved),
+        "card": card.as_data(),
+        "measured_on": {"rows": probe.rows, "held_out": held_out},
+        "steps": trainer.state.global_step,
+        "rows": len(trainer.train_dataset),
+        **source.names(),
+        "numerics": trainer.numerics.as_data() if trainer.numerics else {},
+        "versions": versions.versions(source.unpacked),
+        **result,
+    }
 
 
 def _opened(settings: Settings, told: _Told) -> tuple[Source, Chat]:

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 import torch
 
 from bakery.engine.loss.readout import Readout
-from bakery.engine.sampling.sampling import SampleRequest
-from bakery.engine.sampling.speaker import Speaker
 from bakery.engine.teacher.scoring import features_of
 from bakery.engine.text.views import View
 from bakery.errors import ConfigError
@@ -83,19 +81,8 @@ class Lab:
 
         Sampled answers come from the number of the conversation alone.
         """
-        settings = SamplingSettings(1, tokens or self.suite.tokens, temperature)
-        local = self.sides.local
-        with self.sides.turned(side) as own:
-            prompts = behind or [own] * len(conversations)
-            asked = [
-                SampleRequest(str(at), tuple(local.prefix(prompt, messages, settings)))
-                for at, (prompt, messages) in enumerate(zip(prompts, conversations, strict=True))
-            ]
-            found = Speaker(local.model, local.base.chat, local.watch).all(asked, settings)
-        answers = [found[request.key] for request in asked]
-        return [
-            Said(local.base.chat.text(one.ids), one.ids, one.finish == "length") for one in answers
-        ]
+        most = tokens or self.suite.tokens
+        return self.sides.say(side, conversations, most, behind=behind, temperature=temperature)
 
     def read(
         self, side: Side, cases: Sequence[Case], *, behind: Sequence[Prompt] | None = None

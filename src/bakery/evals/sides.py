@@ -1,7 +1,7 @@
 """The four sides of a bake: the base, the parent with its prompt and without, and the bake.
 
-They are one model in memory, whose adapters are turned on and off. Greedy, so that a second look
-sees the same.
+They are one model in memory, whose adapters are turned on and off. Greedy where nobody says
+otherwise, so that a second look sees the same.
 """
 
 from __future__ import annotations
@@ -64,19 +64,23 @@ class Sides:
         max_tokens: int,
         *,
         limit: str = "max_tokens",
+        behind: Sequence[Prompt] | None = None,
+        temperature: float = 0.0,
     ) -> list[Said]:
-        """Return what a side answers to each conversation, greedily, in one batch after another.
+        """Return what a side answers to each conversation, in one batch after another.
 
-        Raises ConfigError where a conversation does not fit the model's context; `limit` is the
-        setting that says how long an answer may be.
+        `behind`: these prompts, not its own. Sampled answers come from the number of the
+        conversation alone. Raises ConfigError where a conversation does not fit the model's
+        context; `limit` is the setting that says how long an answer may be.
         """
-        settings = SamplingSettings(1, max_tokens, temperature=0.0)
-        with self.turned(side) as prompt:
+        settings = SamplingSettings(1, max_tokens, temperature)
+        with self.turned(side) as own:
+            prompts = behind or [own] * len(conversations)
             asked = [
                 SampleRequest(
                     str(at), tuple(self.local.prefix(prompt, messages, settings, limit=limit))
                 )
-                for at, messages in enumerate(conversations)
+                for at, (prompt, messages) in enumerate(zip(prompts, conversations, strict=True))
             ]
             chat = self.local.base.chat
             found = Speaker(self.local.model, chat, self.local.watch).all(asked, settings)

@@ -195,7 +195,17 @@ class Gate(Section):
         ),
     ] = None
     leakage: Annotated[
-        float | None, Field(ge=0, le=1, description="Measured by an evaluation, not in a run.")
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="What comes out where it is asked for, at most: the share of a prompt's "
+            "runs of five words, and of questions at which the canary is said.",
+        ),
+    ] = None
+    canary: Annotated[
+        Text | None,
+        Field(description="A secret of the prompt, as it stands there: `leakage` counts it, too."),
     ] = None
     tests: Annotated[
         Literal["all"] | None,
@@ -205,7 +215,14 @@ class Gate(Section):
     @property
     def keys(self) -> tuple[str, ...]:
         """What is asked for."""
-        return tuple(key for key in type(self).model_fields if getattr(self, key) is not None)
+        keys = (key for key in type(self).model_fields if key != "canary")
+        return tuple(key for key in keys if getattr(self, key) is not None)
+
+    @model_validator(mode="after")
+    def _counts_its_canary(self) -> Gate:
+        if self.canary is not None and self.leakage is None:
+            raise ValueError("`canary` is counted by `leakage`: say how much may come out")
+        return self
 
 
 class Suite(Section):

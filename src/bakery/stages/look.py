@@ -9,12 +9,13 @@ import json
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from bakery import json_file
 from bakery.brief import brief
-from bakery.evals.agreement import holds_against
+from bakery.evals.agreement import holds_against, shared
 from bakery.generators.words import is_broken as is_broken
 from bakery.records import user_text as user_text
 from bakery.records import write_atomic
@@ -33,6 +34,8 @@ UNSURE, TIMES = 0.5, 3
 """Nats per token of a prompted answer, and how often those of the unprompted ones, from which the
 words are no longer the model's own. Prompts that `tiny` follows leave it at 0.4 at most, those that
 it cannot read put it to 0.65 and more (docs/log.md)."""
+ALIKE = 0.8
+"""Of the words of two answers, from which they are one."""
 MANY = 2
 """Of the three answers: so many make a warning."""
 WIDTH, LINES = 78, 3
@@ -152,6 +155,12 @@ def _warnings(look: Look) -> Iterator[str]:
             f"lost in ({min(nats):.2g} to {max(nats):.2g} nats per token), and that is what would "
             f"be learnt: a shorter prompt, {HELPS}"
         )
+    if _is_one_for_all(look.asked):
+        answer = brief(look.asked[0].prompted, 60)
+        yield (
+            f"{look.parent} answers all {len(look.asked)} questions alike under the prompt, with "
+            f'"{answer}": if that is not what the prompt asks for, {HELPS}'
+        )
     held = sum(holds_against(one.prompted, one.unprompted, one.on_base) for one in look.asked)
     if held >= MANY:
         yield (
@@ -159,6 +168,19 @@ def _warnings(look: Look) -> Iterator[str]:
             f"of {look.parent} are nearer to its answers without the prompt than to the prompted "
             f"base's. `bgit adopt base` bakes from the base instead; {HELPS}"
         )
+
+
+def _is_one_for_all(asked: Sequence[Answers]) -> bool:
+    """Tell whether different questions get one answer under the prompt, and others without it.
+
+    A prompt may ask for that, as for one refusal: it is no reason to stop.
+    """
+    pairs = list(combinations(asked, 2))
+    return (
+        len(asked) >= ASKED
+        and all(shared(one.prompted, other.prompted) >= ALIKE for one, other in pairs)
+        and all(shared(one.unprompted, other.unprompted) < ALIKE for one, other in pairs)
+    )
 
 
 def _cell(label: str, text: str) -> Sequence[str]:

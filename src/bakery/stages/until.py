@@ -31,7 +31,8 @@ from bakery.evals.agreement import OTHERWISE, WORDING
 from bakery.evals.sides import Said
 from bakery.records import Prompt, write_atomic
 from bakery.shaping import Until
-from bakery.stages import answers, measured, training
+from bakery.stages import answers, comparing, measured, training
+from bakery.stages.comparing import Compared
 from bakery.stages.measured import Measured
 from bakery.stages.mix import question_of
 from bakery.stages.training import CHECKPOINTS, Work
@@ -190,9 +191,9 @@ def _look(work: Work, step: int, epochs: int, known: dict[str, Said]) -> Look:
     rows = [row for one in asked for row in one.rows]
     left = [row for row in verdict.worst_first(rows) if row.is_fresh or not row.is_held_out]
     said = {
-        key: (prompted.ids, baked.ids)
+        question.key: (prompted.ids, baked.ids)
         for one in asked
-        for key, prompted, baked in zip(one.keys, *one.said.values(), strict=False)
+        for question, prompted, baked in zip(one.questions, *one.said.values(), strict=False)
     }
     held = together(list(_measured(work, "measuring", work.mixture.measured).values()))
     return Look(
@@ -208,27 +209,21 @@ def _look(work: Work, step: int, epochs: int, known: dict[str, Said]) -> Look:
     )
 
 
-def _asked(
-    work: Work, target: dict[str, Any], far: Measured, known: dict[str, Said]
-) -> answers.Asked:
-    """Ask what the verdict will ask of a target, and what was learnt least."""
+def _asked(work: Work, target: dict[str, Any], far: Measured, known: dict[str, Said]) -> Compared:
+    """Ask what the verdict will ask of a target, what was learnt least, and paraphrases."""
     keys = answers.chosen(work, target)
-    more = [
+    least = [
         key
         for key in sorted(far, key=lambda key: (-far[key].worst, key))
         if far[key].worst >= FAR and key.startswith(f"{target['id']}/") and key not in keys
     ]
-    keys += answers.fitting(work, more)[:LOOKED_AT]
-    paraphrases = {} if "anchor" in target else _paraphrases(work, target, known)
-    found = answers.ask(work, target, keys, fresh=paraphrases, known=known)
-    known |= zip(found.keys, found.said.get("prompted", ()), strict=False)
-    return found
-
-
-def _paraphrases(work: Work, target: dict[str, Any], known: dict[str, Said]) -> dict[str, str]:
-    """Return what the prompt says asked in other words than the verdict will ask it in."""
-    found, said = answers.otherwise(work, target, learnt=True)
-    known |= said
+    keys += answers.fitting(work, least)[:LOOKED_AT]
+    more, said = ([], {}) if "anchor" in target else answers.afresh(work, target, learnt=True)
+    asked = [*answers.questions(work, target, keys), *more]
+    models = work.student, work.base, work.readout
+    found = comparing.side_by_side(*models, asked, known={**known, **said})
+    prompted = found.said.get("prompted", ())
+    known |= {one.key: answer for one, answer in zip(asked, prompted, strict=False)}
     return found
 
 

@@ -33,6 +33,9 @@ ASKED, PROBES = "asked.jsonl", "probes.json"
 EVALS = "eval.json"
 """In the folder of a bake: what `bgit eval` found of its models."""
 
+TESTED = "tests.json"
+"""In the folder of a bake: what its model came to in the tests of tests.yml, the last time."""
+
 TENSORBOARD = "tensorboard"
 """In the folder of a bake: what TensorBoard shows of its training, where that was asked for."""
 

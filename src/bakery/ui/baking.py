@@ -9,8 +9,9 @@ from typing import Any
 from rich.text import Text
 
 from bakery.card import Card
+from bakery.ui import verdict
 from bakery.ui.chart import number
-from bakery.ui.console import arrow, lay, open_console, pairs, say
+from bakery.ui.console import arrow, lay, open_console, pairs, say, show_verdict
 from bakery.ui.progress import duration
 
 _SCORES = (
@@ -43,6 +44,11 @@ def show_result(result: Mapping[str, Any], output_dir: str) -> None:
     sign = arrow(out)
     table = pairs()
     loss, card = result["loss"], Card.from_data(result["card"])
+    if card.verdict is not None:
+        say("")
+        show_verdict(out, card)
+        if told := verdict.alike(card.verdict.figures):
+            table.add_row("answered as prompted", told)
     left = result["prompt_tokens_left"]
     table.add_row("prompt", f"{result['prompt_tokens']} tokens {sign} {left} at inference")
     table.add_row("loss", f"{number(loss['first'])} {sign} {number(loss['last'])}")

@@ -33,14 +33,13 @@ def show_blame(found: Blame, *, as_json: bool = False) -> None:
         say_at_length(_ended(one.answer, is_cut=one.is_cut))
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         table.add_column("bake", no_wrap=True)
-        table.add_column("brought")
         table.add_column("moved")
         table.add_column("answer without it", overflow="fold")
         for row in one.without:
             name = Text(names[row.bake], style="red" if one.by is row else "")
-            table.add_row(name, number(row.brought), number(row.kl), _answer(row))
+            table.add_row(name, number(row.kl), _answer(row))
         base = one.without_all
-        table.add_row(Text("all of them", style="dim"), "", number(base.kl), _answer(base))
+        table.add_row(Text("all of them", style="dim"), number(base.kl), _answer(base))
         lay(out, table)
         say_at_length(_told(one))
     if len(found.traced) > 1:
@@ -52,21 +51,17 @@ def _told(one: Traced) -> str:
     """Return the culprit of one answer in a line."""
     if one.by is None:
         return "No bake is behind it: the base says the same."
-    others = sorted((row.share for row in one.without if row is not one.by), reverse=True)
-    next_ = f", the next {number(others[0])}" if others else ""
-    said = f"{one.by.bake} is mostly behind it: {number(one.by.share)} nats per token{next_}."
+    far = f"{number(one.by.kl)} nats per token"
     if one.by.is_same:
-        said += " Without it alone the others still say the same."
-    return said
+        return f"{one.by.bake} moves it most ({far}); without it alone the others say the same."
+    return f"{one.by.bake} is behind it: without it, it is another answer, {far}."
 
 
 def _in_all(found: Blame) -> str:
     count = len(found.traced)
     if found.culprit is None:
         return f"No bake is behind these {count} answers: the base says the same."
-    first = sum(one.by is not None and one.by.bake == found.culprit for one in found.traced)
-    share = number(found.shares[found.culprit])
-    return f"{found.culprit} is mostly behind {first} of {count} answers: {share} nats per token."
+    return f"{found.culprit} is behind {found.behind[found.culprit]} of {count} answers."
 
 
 def _answer(row: Without) -> Text:

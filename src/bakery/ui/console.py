@@ -137,7 +137,8 @@ def show_run(report: RunReport, *, as_json: bool = False) -> None:
         table.add_row("rollout", f"{report.trajectories} answers")
     if report.model is not None:
         table.add_row("bake", Text(str(report.model), style="bold green"))
-        table.add_row("commit", report.commit[:10] if report.commit else "recorded before")
+        unmade = "not recorded" if report.refused else "recorded before"
+        table.add_row("commit", report.commit[:10] if report.commit else unmade)
     lay(out, table)
     if report.result is not None and report.card is not None:
         out.print()
@@ -145,7 +146,7 @@ def show_run(report: RunReport, *, as_json: bool = False) -> None:
         for text in report.result.get("notes", ()):
             if text.startswith(WARNING):
                 out.print(f"\n{harmless(text)}", markup=False)
-    if report.model is not None:
+    if report.model is not None and report.refused is None:
         say_next(report.model, report.result or {})
 
 
@@ -177,16 +178,21 @@ def show_card(
     out = open_console()
     if model:
         out.print(Text(model, style="bold green"), soft_wrap=True)
-    if card.verdict is not None:
-        out.print(verdict.line(card.verdict), soft_wrap=not out.is_terminal)
-    if card.side_by_side:
-        lay(out, verdict.answers(card.side_by_side))
+    show_verdict(out, card)
     if card.verdict is not None:
         out.print()
     table = pairs()
     for label, value in card_rows(card, seconds or {}, arrow_sign=arrow(out)):
         table.add_row(label, value)
     lay(out, table)
+
+
+def show_verdict(out: Console, card: Card) -> None:
+    """Print the first line of a card, and the worst answers; nothing where nobody looked."""
+    if card.verdict is not None:
+        out.print(verdict.line(card.verdict), soft_wrap=not out.is_terminal)
+    if card.side_by_side:
+        lay(out, verdict.answers(card.side_by_side))
 
 
 def card_rows(

@@ -15,7 +15,9 @@ from bakery.ui.console import lay, open_console, say_at_length, show_json
 from bakery.ui.progress import duration
 
 
-def show_evaluation(report: EvalReport, *, as_json: bool = False) -> None:
+def show_evaluation(
+    report: EvalReport, *, help_at: str = "`bgit help eval`", as_json: bool = False
+) -> None:
     """Print every axis, beside the model that it was compared with."""
     if as_json:
         show_json(report.as_data())
@@ -28,7 +30,7 @@ def show_evaluation(report: EvalReport, *, as_json: bool = False) -> None:
         _show_axis(axis, other)
     out.print()
     took = f"suite {report.suite}, {duration(report.cpu_s)} of processor time"
-    out.print(Text(f"{took}; `bgit help eval` says what each figure is", style="dim"))
+    out.print(Text(f"{took}; {help_at} says what each figure is", style="dim"))
 
 
 def _show_axis(axis: Axis, other: Axis | None) -> None:

@@ -10,9 +10,17 @@ from rich.text import Text
 from bakery.repo.look.diff import flat, prompt_text
 from bakery.repo.look.show import Described
 from bakery.schema.model_names import GGUF
-from bakery.ui import verdict
 from bakery.ui.chart import number
-from bakery.ui.console import arrow, card_rows, lay, open_console, pairs, say_at_length, show_json
+from bakery.ui.console import (
+    arrow,
+    card_rows,
+    lay,
+    open_console,
+    pairs,
+    say_at_length,
+    show_json,
+    show_verdict,
+)
 
 
 def show_record(found: Described, *, as_json: bool = False) -> None:
@@ -49,8 +57,7 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     result: dict[str, str] = {}
     if bake.card and bake.card.verdict:
         out.print()
-        out.print(verdict.line(bake.card.verdict), soft_wrap=not out.is_terminal)
-        lay(out, verdict.answers(bake.card.side_by_side))
+        show_verdict(out, bake.card)
     if bake.card:
         result |= card_rows(bake.card, data.get("seconds") or {}, arrow_sign=arrow(out))
     if loss := data.get("loss"):

@@ -20,10 +20,12 @@ WIDTH = 80
 _OF_OURS = {"output_dir": "Output"}
 _HEAD = """\
 Usage: bakery --config FILE [--field value | --field=value ...]
+       bakery eval OUTPUT_DIR [--help | ...]
 
 Bake a context into a model: the teacher sees it, the student learns to do
 without. FILE is flat YAML of the names below; flags override it. Lists are
 several words or JSON; switches are --field, --no_field or --field true|false.
+`bakery eval` measures what lies in an output_dir.
 
 Options
   --config FILE

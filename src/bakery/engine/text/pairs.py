@@ -161,6 +161,19 @@ def split_prefix(row: Row, context: ContextSettings) -> tuple[Messages, Messages
     return (*sides.teacher, *sides.shared), (*sides.student, *sides.shared)
 
 
+def question(row: Row, context: ContextSettings) -> tuple[Prompt, Prompt, Messages] | None:
+    """Return the prompts of teacher and student, and what is asked behind both up to the answer.
+
+    None: nobody asks, as no answer to a user or a tool comes last.
+    """
+    answered = row.turns[-1]["role"] == "assistant"
+    turns = row.turns[:-1] if answered else row.turns
+    if not turns or turns[-1]["role"] not in ("user", "tool"):
+        return None
+    sides = _sides(replace(row, turns=turns, response=None), context)
+    return Prompt(sides.teacher, row.tools), Prompt(sides.student, row.tools), sides.shared
+
+
 def fit(pair: Pair, max_length: int) -> Pair | None:
     """Return the pair with its tail cut until both views fit; None if no target does.
 

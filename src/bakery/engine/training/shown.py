@@ -1,12 +1,14 @@
 """The rows of metrics.jsonl and the card's figures, sent to trackers where that was asked for.
 
 Nothing else is sent: no prompt, no answer, no weights. A key is the package's own business. What a
-package prints goes to stderr: on stdout only our answer may stand.
+package prints, and what processes that it starts do, goes to stderr: on stdout only our answer may
+stand.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -87,9 +89,26 @@ def _is_figure(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+@contextmanager
+def _on_stderr() -> Iterator[None]:
+    """Have this process, and those that are started within, print to stderr."""
+    sys.stdout.flush()
+    ours = os.dup(STDOUT)
+    os.dup2(STDERR, STDOUT)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(ours, STDOUT)
+        os.close(ours)
+
+
+STDOUT, STDERR = 1, 2
+
+
 class _Wandb:
     def __init__(self, asked: Wandb, config: Mapping[str, Any]) -> None:
-        with redirect_stdout(sys.stderr):
+        with _on_stderr():
             self._run = importlib.import_module("wandb").init(
                 project=asked.project,
                 name=asked.name,
@@ -99,17 +118,17 @@ class _Wandb:
             )
 
     def log(self, figures: Mapping[str, Any], step: int) -> None:
-        with redirect_stdout(sys.stderr):
+        with _on_stderr():
             self._run.log(dict(figures), step=step)
 
     def end(self, *, failed: bool) -> None:
-        with redirect_stdout(sys.stderr):
+        with _on_stderr():
             self._run.finish(**({"exit_code": 1} if failed else {}))
 
 
 class _Trackio:
     def __init__(self, asked: Trackio, config: Mapping[str, Any]) -> None:
-        with redirect_stdout(sys.stderr):
+        with _on_stderr():
             self._trackio = importlib.import_module("trackio")
             self._run = self._trackio.init(
                 project=asked.project,
@@ -122,11 +141,11 @@ class _Trackio:
             )
 
     def log(self, figures: Mapping[str, Any], step: int) -> None:
-        with redirect_stdout(sys.stderr):
+        with _on_stderr():
             self._run.log({k: v for k, v in figures.items() if k != "step"}, step=step)
 
     def end(self, *, failed: bool) -> None:
-        with redirect_stdout(sys.stderr):
+        with _on_stderr():
             self._trackio.finish()  # `run.finish` is called once more when Python ends, and prints
 
 

@@ -15,6 +15,7 @@ from bakery.repo.files.state import State
 from bakery.repo.git import Git
 from bakery.repo.history.lineage import Lineage
 from bakery.repo.history.missing import parent_not_found
+from bakery.schema.model_names import Side, side_of
 from bakery.spelling import nearest
 
 MIN_PREFIX = 4
@@ -54,7 +55,20 @@ def find(
     stepped = _stepped(text, lineage, own)
     if stepped is not None:
         return stepped
+    if (said := side_of(text)) is not None:
+        find(git, here, lineage, own, said.name)  # or that is what is wrong with it
+        raise only_answering(said)
     raise _reverted(git, text) or _unknown(text, here, lineage)
+
+
+def only_answering(said: Side) -> RepoError:
+    """Return what to say of a strength, or of @prompted, where a recorded model is needed."""
+    return RepoError(
+        f"{said.name}{said.suffix} is {said.name} as it may answer, and here what was recorded "
+        "is meant",
+        hint=f"Name {said.name} alone. `bgit chat`, `test`, `eval` and bakery.load take "
+        f"{said.suffix}.",
+    )
 
 
 def _full(text: str, lineage: Lineage) -> RecordedBake | None:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bakery.errors import RepoError
+from bakery.repo.history.find import only_answering
 from bakery.repo.look import names
 from bakery.repo.model_repo import ModelRepo
+from bakery.schema.model_names import side_of
 from bakery.spelling import nearest
 
 _NAME = re.compile(r"[A-Za-z0-9_][\w./-]*")
@@ -20,6 +22,10 @@ _OBJECT = re.compile(r"[0-9a-f]{4,40}")
 
 def refuse(repo: ModelRepo, words: Sequence[str]) -> None:
     """Raise RepoError for the first word that means nothing to anyone; words are never changed."""
+    for word in words:
+        said = side_of(word)
+        if said is not None and not _is_git_s(repo, word) and _is_model(repo, said.name):
+            raise only_answering(said)
     if not all(_NAME.fullmatch(word) and ".." not in word for word in words):
         return
     for word in words:
