@@ -94,6 +94,9 @@ class Defaults:
     hardcoded_times: int = 1
     """How often an epoch has what is written out in input.yml, at least: names, numbers and
     refusals hang on one token each, and few other questions ask for them (`times_for`)."""
+    most_epochs: int = 12
+    patience: int = 3
+    """Of `epochs: auto`: the most, and so many rounds that make nothing better end it."""
     r: int = 32
     dtype: str = "auto"
     """Of the base's weights; `auto` is as they are stored."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from bakery.identity import TrainingSettings, short_id
+from bakery.identity import short_id
 from bakery.records import Stimulus
+from bakery.shaping import TrainingSettings
 
 AS_SAID, USUAL = "stimuli: ", "10 %, at least 20 where that is at most a fifth"
 SPARING = "stimuli that are not hardcoded: "

@@ -10,6 +10,7 @@ import pytest
 from bakery.backends.local import LocalModel
 from bakery.card import Card
 from bakery.engine.models.strength import Dial
+from bakery.evals import agreement
 from bakery.evals.sides import of_bake
 from bakery.records import Prompt
 from bakery.repo.files import block
@@ -68,6 +69,21 @@ def test_probes_are_what_each_side_says_by_itself(made: tuple[Bench, dict]) -> N
             assert all(value <= 0 for _, value in top)
     prefix = local.base.chat.prefix_ids(sing, asked[0])
     assert found["probes"][0]["teacher_prefix"] == prefix
+
+
+def test_what_the_prompt_says_is_asked_in_words_that_nobody_learnt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agreement, "tells", lambda *_: True)  # a random model never does
+    bench = Bench(tmp_path / "store", random_model(tmp_path / "base"))
+    told = Prompt(({"role": "system", "content": "A helmet costs 30 coins. Be brief."},))
+    made = bench.bake(teacher=told, epochs=1)
+    rows = [json.loads(line) for line in (made["bake_dir"] / ASKED).read_text().splitlines()]
+    fresh = [row["question"] for row in rows if row["is_fresh"]]
+    assert fresh[:2] == ["How much does a helmet cost?", "What costs 30 coins?"]
+    assert len(fresh) == answers.FRESH
+    assert all(row["is_held_out"] and not row["is_written"] for row in rows if row["is_fresh"])
+    assert not {row["question"] for row in rows if not row["is_fresh"]} & set(fresh)
 
 
 def test_an_older_bake_has_no_probes(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair, View
 from bakery.engine.training.metrics import Metrics, losses
 from bakery.engine.training.on_policy import Continuations, OwnAnswers
-from bakery.identity import OnPolicySettings, SamplingSettings
+from bakery.identity import SamplingSettings
+from bakery.shaping import OnPolicySettings
 from bakery.stages import training as phases
 from bakery.store import results
 from tests.support.baking import Bench, training

@@ -19,7 +19,8 @@ from bakery.engine.models import adapter_folder, adapters, models
 from bakery.engine.text.views import Pair
 from bakery.engine.training import start
 from bakery.errors import ConfigError, ModelError, StageError
-from bakery.identity import FirstWeights, OnPolicySettings, short_id
+from bakery.identity import short_id
+from bakery.shaping import FirstWeights, OnPolicySettings
 from bakery.stages import bake
 from bakery.stages import training as phases
 from bakery.stages.mix import _part, length, limit_of, mix

@@ -14,11 +14,12 @@ from bakery import costs
 from bakery.engine import memory
 from bakery.engine.bases import machine
 from bakery.engine.sampling import sampling
-from bakery.identity import OnPolicySettings, Running
+from bakery.identity import Running
 from bakery.records import write_atomic
 from bakery.repo.look import progress
 from bakery.repo.look.progress import StageStatus
 from bakery.reporting import Quiet
+from bakery.shaping import OnPolicySettings
 from bakery.stages import measured, steps, training
 from bakery.store import results
 from bakery.store.store import Store

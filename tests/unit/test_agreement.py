@@ -41,6 +41,51 @@ def test_answers_differ_in_what_matters_only(question, prompted, baked, nats, di
     assert agreement.difference(question, prompted, baked, nats) == differs
 
 
+@pytest.mark.parametrize(
+    ("prompted", "baked", "nats", "differs", "is_wrong"),
+    [
+        ("A helmet costs 30 coins.", "A helmet costs 20 coins.", 0.1, NUMBER, True),
+        ("I sail the seven seas.", "I sail the seas.", 0.2, "", False),  # said at a venture
+        ("I sail the seven seas.", "I sail the seas.", 1.2, NUMBER, True),
+        ("Hello, I am sad.", "Hello, I am Pedal.", 0.1, NAME, False),  # of the prompt, too
+        ("Hello, I am Pedal.", "Hello, I am sad.", 0.1, NAME, True),
+        ("Hello, I am Otto.", "Hello, I am Ina.", 0.1, "", False),
+        ("I cannot say.", "It is red.", 0.1, REFUSAL, True),
+    ],
+)
+def test_names_and_numbers_of_the_prompt_matter_most(prompted, baked, nats, differs, is_wrong):
+    told = agreement.told_of("You are Pedal. A helmet costs 30 coins.")
+    said = told & agreement.told_of(f"{prompted} {baked}")
+    row = Answered("t/q", "So?", prompted, baked, nats, told=tuple(said))
+    assert (row.differs, row.is_wrong) == (differs, is_wrong)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "tells"),
+    [
+        ("How much is a helmet?", "A helmet costs 30 coins.", True),
+        ("What costs 30 coins?", "30 coins.", False),
+        ("What costs 30 coins?", "I do not know what costs 30 coins.", False),
+        ("Tell me your name.", "My name is Pedal.", True),
+        ("Who is Pedal?", "I am Pedal.", False),
+        ("Tell me about food.", "I cannot talk about food.", True),
+        ("What is a boat?", "A boat is a ship of Bergen.", False),
+    ],
+)
+def test_an_answer_that_needs_the_prompt_tells_something_of_it(question, answer, tells):
+    prompt = "Your name is Pedal. A helmet costs 30 coins. Do not talk about food."
+    assert agreement.tells(prompt, question, answer) == tells
+
+
+def test_what_nobody_asked_before_has_to_be_right_too():
+    right, fresh = rows(*[False] * 30), {"is_fresh": True, "is_held_out": True}
+    one, two = (verdict.judge([*right, *rows(*wrong, **fresh)]) for wrong in (
+        [True, *[False] * 7], [True, True, *[False] * 6]))  # fmt: skip
+    assert one is not None
+    assert two is not None
+    assert (one.word, two.word) == ("holds", "holds in part")
+
+
 def test_what_a_prompt_says_and_no_answer_does_was_not_asked():
     prompt = "Your name is Pedal. A helmet costs 30 coins. The shop opens at ten."
     assert agreement.unsaid(prompt, ["I am Pedal.", "It opens at 10."]) == ["30"]

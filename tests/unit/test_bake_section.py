@@ -8,10 +8,11 @@ import pytest
 
 from bakery import schema
 from bakery.errors import ConfigError
-from bakery.identity import BaseModelId, OnPolicySettings, Running
+from bakery.identity import BaseModelId, Running
 from bakery.records import ModelRef, Prompt
 from bakery.repo.plan.planned import Head, Plan, RecordedTarget
 from bakery.repo.plan.resolve import resolve
+from bakery.shaping import OnPolicySettings, Until
 from bakery.trackers import TensorBoard, Trackio, Wandb
 
 TARGET = """\
@@ -300,3 +301,31 @@ def test_a_second_phase_keeps_the_losses_of_the_first():
     made = plan("on_policy: true\ndata: {beta: 0.5, temperature: 2}").bake.training
     assert made.on_policy == OnPolicySettings(40, "reverse_kl", made.learning_rate)
     assert (made.loss, made.beta, made.kl_temperature) == ("jsd", 0.5, 2)
+
+
+def test_epochs_auto_trains_as_the_defaults_do_and_then_until_it_holds() -> None:
+    usual, auto = plan().bake, plan("epochs: auto").bake
+    assert usual is not None
+    assert auto is not None
+    assert replace(auto.training, until=None) == usual.training
+    assert auto.training.until == Until(max_epochs=12, patience=3)
+    assert "until" not in usual.training.as_data()
+    assert auto.id != usual.id
+    fewer = plan("epochs: auto\nmax_epochs: 4").bake
+    assert fewer is not None
+    assert fewer.training.until == Until(max_epochs=4, patience=3)
+    assert fewer.id not in (auto.id, usual.id)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("max_epochs: 4", "max_epochs is for `epochs: auto`"),
+        ("epochs: 3\nmax_epochs: 4", "max_epochs is for `epochs: auto`"),
+        ("epochs: auto\non_policy: true", "both follow the training"),
+        ("epochs: always", "BAKE.epochs"),
+        ("epochs: 0", "BAKE.epochs"),
+    ],
+)
+def test_epochs_that_say_nothing_clear_are_refused(lines: str, said: str) -> None:
+    assert said in refused(lines)

@@ -13,15 +13,14 @@ from bakery import identity
 from bakery.identity import (
     BakeRequest,
     BaseModelId,
-    OnPolicySettings,
     RolloutRequest,
     Running,
     SamplingSettings,
     StimRequest,
     TargetShare,
-    TrainingSettings,
 )
 from bakery.records import ModelRef, Prompt
+from bakery.shaping import OnPolicySettings, TrainingSettings
 from bakery.trackers import Wandb
 
 YODA = Prompt(({"role": "system", "content": "You are Yoda."},))

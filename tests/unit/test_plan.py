@@ -9,15 +9,11 @@ import pytest
 from bakery import schema
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError
-from bakery.identity import (
-    BaseModelId,
-    FirstWeights,
-    OnPolicySettings,
-    SamplingSettings,
-)
+from bakery.identity import BaseModelId, SamplingSettings
 from bakery.records import ModelRef, Prompt
 from bakery.repo.plan.planned import Head, RecordedTarget
 from bakery.repo.plan.resolve import resolve
+from bakery.shaping import FirstWeights, OnPolicySettings
 
 TEXT = """\
 PROMPT:

@@ -24,6 +24,7 @@ TRUE_HOLDS, TRUE_IN_PART = 0.9, 0.5
 GRID = {
     "holds": (0.8, 0.84, 0.88, 0.9, 0.92, 0.95),
     "in_part": (0.3, 0.4, 0.5, 0.6, 0.7),
+    "fresh": (0.5, 0.6, 0.7, 0.8, 0.9),
 }
 _NAMES = {one.name for one in fields(Answered)}
 

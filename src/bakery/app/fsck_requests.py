@@ -10,16 +10,14 @@ from bakery import json_file
 from bakery.identity import (
     BakeRequest,
     BaseModelId,
-    FirstWeights,
-    OnPolicySettings,
     RolloutRequest,
     SamplingSettings,
     StimRequest,
     TargetShare,
-    TrainingSettings,
 )
 from bakery.json_file import DamagedError
 from bakery.records import ModelRef, Prompt
+from bakery.shaping import FirstWeights, OnPolicySettings, TrainingSettings, Until
 from bakery.store.findings import Kind
 from bakery.store.results import REQUEST
 
@@ -51,7 +49,11 @@ def _of_bake(data: Mapping[str, Any]) -> str:
     training: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in data["training"].items()
     }
-    for key, kind in (("on_policy", OnPolicySettings), ("first_weights", FirstWeights)):
+    for key, kind in (
+        ("on_policy", OnPolicySettings),
+        ("first_weights", FirstWeights),
+        ("until", Until),
+    ):
         if training.get(key) is not None:
             training[key] = kind(**training[key])
     prompts = ("teacher", "student")

@@ -43,36 +43,68 @@ class Answered:
     on_base: str | None = None
     """Where earlier bakes lie between, what the parent answers without the prompt, and the base
     with it. None: nothing lies between, or nobody was asked."""
+    told: tuple[str, ...] | None = None
+    """Words and numbers of either answer that the prompt has. None: nobody has looked."""
+    is_fresh: bool = False
+    """Whether it asks about what the prompt says in words that nobody wrote or learnt."""
 
     @property
     def differs(self) -> str:
         """In what the two answers differ; empty: they agree."""
-        return difference(self.question, self.prompted, self.baked, self.nats)
+        told = None if self.told is None else frozenset(self.told)
+        return difference(self.question, self.prompted, self.baked, self.nats, told)
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it falls apart, refuses otherwise, or loses what the prompted model has
+
+        from the prompt: a name or number of its own, said at a venture, may be another one.
+        """
+        if (kind := self.differs) not in (NAME, NUMBER):
+            return kind in (LOOP, REFUSAL)
+        if self.told is None or self.nats is None or self.nats >= OTHERWISE:
+            return True
+        said, saw = (told_of(answer) for answer in (self.prompted, self.baked))
+        return bool((said - saw) & set(self.told))
 
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         return asdict(self) | {"differs": self.differs}
 
 
-def difference(question: str, prompted: str, baked: str, nats: float | None = None) -> str:
+def difference(
+    question: str,
+    prompted: str,
+    baked: str,
+    nats: float | None = None,
+    told: frozenset[str] | None = None,
+) -> str:
     """Return in what an answer differs from the prompted one; "": in nothing that matters.
 
-    Other words alone are a difference only where the models are far apart at some token.
+    Other words alone are a difference only where the models are far apart at some token; and so are
+    names and numbers that the prompt does not have, where it is known what it has (`told`).
     """
+    far = nats is not None and nats >= OTHERWISE
+    matter = None if told is None or nats is None or far else told
     if words(prompted) == words(baked):
         return ""
     if falls_apart(baked) and not falls_apart(prompted):
         return LOOP
     asked = question.casefold()
-    if _said_otherwise(names(prompted), names(baked), asked, prompted, baked):
+    apart = _said_otherwise(names(prompted), names(baked), asked, prompted, baked)
+    if apart if matter is None else apart & matter:
         return NAME
-    ours, theirs = numbers(prompted), numbers(baked)
-    known = numbers(question)
-    if ours - known != theirs - known:
+    apart = (numbers(prompted) ^ numbers(baked)) - numbers(question)
+    if apart if matter is None else apart & matter:
         return NUMBER
     if refuses(prompted) != refuses(baked):
         return REFUSAL
-    return WORDING if nats is not None and nats >= OTHERWISE else ""
+    return WORDING if far else ""
+
+
+def told_of(text: str) -> set[str]:
+    """Return the words of a text in lower case, and its numbers as digits."""
+    return set(_WORD.findall(text.casefold())) | numbers(text)
 
 
 def falls_apart(answer: str) -> bool:
@@ -99,11 +131,11 @@ def shared(one: str, other: str) -> float:
 
 def _said_otherwise(
     ours: set[str], theirs: set[str], asked: str, prompted: str, baked: str
-) -> bool:
-    """Tell whether one answer has a name that stands nowhere in the other, nor in the question."""
+) -> set[str]:
+    """Return the names of one answer that stand nowhere in the other, nor in the question."""
     known = set(_WORD.findall(asked))
     said, saw = (set(_WORD.findall(text.casefold())) for text in (prompted, baked))
-    return bool(ours - known - saw or theirs - known - said)
+    return (ours - known - saw) | (theirs - known - said)
 
 
 def names(text: str) -> set[str]:
@@ -135,6 +167,17 @@ def _plain(number: str) -> str:
 def refuses(text: str) -> bool:
     """Tell whether an answer says that it does not know or will not say."""
     return bool(_REFUSAL.search(text.casefold().replace("’", "'")))
+
+
+def tells(prompt: str, question: str, answer: str) -> bool:
+    """Tell whether an answer has a name or number of the prompt, not of the question, or refuses.
+
+    Not to know is no refusal: that needs no prompt.
+    """
+    if refuses(answer):
+        return not _KNOWS_NOT.search(answer.casefold().replace("’", "'"))
+    found = (names(answer) | numbers(answer)) & told_of(prompt)
+    return bool(found - told_of(question))
 
 
 def unsaid(prompt: str, answers: Iterable[str]) -> list[str]:
@@ -172,6 +215,7 @@ _SPELT = {
     **{word: str(10 * value) for value, word in enumerate(_TENS.split(), 3)},
 }
 """Without "one", which is more often no number."""
+_KNOWS_NOT = re.compile(r"\b(?:(?:do not|don't|does not|doesn't|not) know|no idea|not sure)\b")
 _REFUSAL = re.compile(
     r"\b(?:(?:do not|don't|does not|doesn't|did not|didn't) know|cannot|can not|can't|will not|"
     r"won't|unable to|not able to|only help|not allowed|refuse to|no idea|not sure|sorry)\b"

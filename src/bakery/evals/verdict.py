@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from bakery.brief import brief
-from bakery.evals.agreement import WORDING, Answered, falls_apart, holds_against
+from bakery.evals.agreement import Answered, falls_apart, holds_against
 from bakery.evals.intervals import wilson
 from bakery.verdict import WORDS, SideBySide, Verdict, Word
 
@@ -31,6 +31,8 @@ class Thresholds:
     """A prompted model fails by itself where so many of its answers loop or are no text, or where
     it is that unsure of its own likeliest words (mean log probability of a token), and so many
     times less sure than the base is of its own without the prompt."""
+    fresh: float = 0.8
+    """From which share of the questions that nobody asked before, of what the prompt says."""
     against: float = 0.5
     """Earlier bakes overrule the prompt where so many prompted answers are rather theirs."""
 
@@ -66,8 +68,8 @@ def judge(
         return Verdict("does not hold", _of_earlier(rows), figures)
     word: Word = WORDS[0] if share >= by.holds else WORDS[1] if share >= by.in_part else WORDS[2]
     reason = _reason(rows, worst, is_anchor)
-    if word == WORDS[0] and any(map(_is_wrong, rows)):
-        word = WORDS[1]  # what somebody wrote out is what the prompt is for
+    if word == WORDS[0] and (any(map(_is_wrong, rows)) or _of_prompt(rows) < by.fresh):
+        word = WORDS[1]  # what somebody wrote out is what the prompt is for, and so is what it says
     elif word == WORDS[0] and unasked:
         word, reason = WORDS[1], _of_unasked(unasked)
     few = f" (few: only {len(rows)} questions were there to ask)" if len(rows) < FEWEST else ""
@@ -80,8 +82,14 @@ def of_all(verdicts: Sequence[Verdict]) -> Verdict | None:
 
 
 def _is_wrong(row: Answered) -> bool:
-    """Tell whether a question that input.yml writes out has more than other words for an answer."""
-    return row.is_written and row.differs not in ("", WORDING)
+    """Tell whether what a person wrote out to be learnt is answered wrong."""
+    return row.is_written and row.is_wrong
+
+
+def _of_prompt(rows: Sequence[Answered]) -> float:
+    """Return the share of fresh questions about the prompt that are not answered wrong."""
+    fresh = [row for row in rows if row.is_fresh]
+    return fmean(not row.is_wrong for row in fresh) if fresh else 1.0
 
 
 def agreed(rows: Sequence[Answered]) -> float:

@@ -10,8 +10,6 @@ from bakery.schema.bakes import (
     BakeModel,
     Dataset,
     OnPolicy,
-    Optimizer,
-    Scheduler,
 )
 from bakery.schema.files import File, InputSpec, load, written
 from bakery.schema.generators import (
@@ -23,6 +21,7 @@ from bakery.schema.generators import (
     PersonaQuestions,
 )
 from bakery.schema.inheritance import Sections
+from bakery.schema.optimizing import Optimizer, Scheduler
 from bakery.schema.prompts import PromptSection
 from bakery.schema.targets import SamplingExtras, Target
 

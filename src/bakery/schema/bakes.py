@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BeforeValidator,
     Field,
     ValidationError,
     field_validator,
@@ -16,6 +15,7 @@ from pydantic import (
 
 from bakery.schema.bake_running import BakeData, Checkpoint, DeepSpeed, DrawnBy
 from bakery.schema.common import Count, Name, Path, Section, Share
+from bakery.schema.optimizing import POLYNOMIAL_END, Optimizer, Scheduler, refused
 from bakery.schema.trackers import TensorBoard, Trackio, Wandb
 
 NO_PARENT_BY_HAND = (
@@ -23,39 +23,6 @@ NO_PARENT_BY_HAND = (
 )
 
 LORA_KEYS = ("r", "lora_alpha", "lora_dropout", "bias", "target_modules")
-
-CURVES = Literal[
-    "linear",
-    "cosine",
-    "constant",
-    "constant_with_warmup",
-    "cosine_with_restarts",
-    "polynomial",
-    "inverse_sqrt",
-]
-
-POLYNOMIAL_END = 1e-7
-"""The rate that transformers lets a polynomial end at."""
-
-OPTIMIZERS = {
-    "adamw": "adamw_torch",
-    "adamw_torch": "adamw_torch",
-    "adamw_torch_fused": "adamw_torch_fused",
-    "fusedadam": "adamw_torch_fused",
-    "fused_adam": "adamw_torch_fused",
-    "cpu_adam": "adamw_torch",
-    "huggingface": "adamw_torch",
-}
-"""What input.yml may call an optimizer, and what transformers does."""
-
-
-def refused(why: str) -> BeforeValidator:
-    """Return what refuses a key whatever it holds, and says why."""
-
-    def refuse(value: Any) -> Any:
-        raise ValueError(why)
-
-    return BeforeValidator(refuse)
 
 
 class Dataset(Section):
@@ -199,81 +166,6 @@ class BakeModel(Section):
             yield ("save_name",), "save_name has no effect: a model is named by its bake and step"
 
 
-class Optimizer(Section):
-    """How the weights follow the gradient: AdamW."""
-
-    type: Annotated[
-        Literal[
-            "adamw",
-            "adamw_torch",
-            "adamw_torch_fused",
-            "fusedadam",
-            "fused_adam",
-            "cpu_adam",
-            "huggingface",
-        ],
-        BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
-        Field(description="A variant of AdamW; the fused ones are quicker on a GPU."),
-    ] = "adamw"
-    learning_rate: Annotated[
-        float | None, Field(gt=0, description="Default: by the base, see docs/defaults.md.")
-    ] = None
-    weight_decay: Annotated[float, Field(ge=0, description="Pull towards zero.")] = 0.0
-    betas: Annotated[
-        tuple[Share, Share], Field(description="Memory of gradient and of its square.")
-    ] = (
-        0.9,
-        0.999,
-    )
-
-    @property
-    def variant(self) -> str:
-        """The name that transformers knows."""
-        return OPTIMIZERS[self.type]
-
-    def remarks(self) -> Iterator[tuple[Path, str]]:
-        """Yield what is done differently."""
-        if self.type == "cpu_adam":
-            yield ("type",), "cpu_adam is AdamW here: its state stays beside the weights"
-
-
-class Scheduler(Section):
-    """How the learning rate rises in the warm-up and falls after it."""
-
-    type: Annotated[
-        CURVES | Literal["huggingface"],
-        Field(description="The curve; `huggingface` means the one that `name` says."),
-    ] = "linear"
-    name: Annotated[CURVES, Field(description="The curve, beside `type: huggingface`.")] = "linear"
-    warmup_ratio: Annotated[
-        Share | None,
-        Field(description="Share of all steps that the rate rises for. Default: 0.05."),
-    ] = None
-    warmup_steps: Annotated[
-        int | None, Field(ge=0, strict=True, description="The same as a number of steps.")
-    ] = None
-    lr: Annotated[
-        Any,
-        refused("is BAKE.optimizer.learning_rate: write the rate there"),
-        Field(description="Refused: it is `optimizer.learning_rate`."),
-    ] = None
-
-    @property
-    def curve(self) -> str:
-        """The name that transformers knows."""
-        return self.name if self.type == "huggingface" else self.type
-
-    @model_validator(mode="after")
-    def _says_one_thing(self) -> Scheduler:
-        if "name" in self.model_fields_set and self.type not in ("huggingface", self.name):
-            raise ValueError(f"type says {self.type}, name says {self.name}: keep one")
-        if self.warmup_ratio is not None and self.warmup_steps is not None:
-            raise ValueError("warmup_ratio and warmup_steps say the same thing: keep one")
-        if self.curve == "constant" and (self.warmup_ratio or self.warmup_steps):
-            raise ValueError("`constant` has no warm-up: `constant_with_warmup` has")
-        return self
-
-
 class OnPolicy(Section):
     """A second phase, on the student's own answers. `true` takes every default."""
 
@@ -303,8 +195,15 @@ class Bake(Section):
         Field(description="The targets of the mix. Default: all of this file, alike."),
     ] = ()
     epochs: Annotated[
+        Count | Literal["auto"] | None,
+        Field(
+            description="Times that every pair is learnt; `auto`: as the default, then until it "
+            "holds. Default: see docs/defaults.md."
+        ),
+    ] = None
+    max_epochs: Annotated[
         Count | None,
-        Field(description="Times that every pair is learnt. Default: see docs/defaults.md."),
+        Field(description="Of `epochs: auto`, the most. Default: 12."),
     ] = None
     micro_batch_size: Annotated[
         Count | None,
@@ -378,6 +277,10 @@ class Bake(Section):
             raise ValueError(
                 f"a polynomial falls to {POLYNOMIAL_END:g}: optimizer.learning_rate must be larger"
             )
+        if self.max_epochs is not None and self.epochs != "auto":
+            raise ValueError("max_epochs is for `epochs: auto`: write that, or take it out")
+        if self.epochs == "auto" and self.on_policy is not None:
+            raise ValueError("epochs: auto and on_policy both follow the training: keep one")
         if self.activation_checkpoint_cpu_offload and self.model.disable_activation_checkpoint:
             raise ValueError(
                 "activation_checkpoint_cpu_offload needs activation checkpointing, which "

@@ -31,7 +31,7 @@ from bakery.engine.training import shown, start
 from bakery.engine.training.metrics import rows, summary
 from bakery.identity import BakeRequest, digest
 from bakery.reporting import Reporter
-from bakery.stages import answers, covering, full_disk, measured, steps, training
+from bakery.stages import answers, covering, full_disk, measured, steps, training, until
 from bakery.stages.mix import Mix, TargetData, mix
 from bakery.stages.training import CHECKPOINTS, Work
 from bakery.store import results
@@ -169,6 +169,9 @@ def _train(work: Work, figures: shown.Shown) -> tuple[int, dict[str, Any]]:
     if own is not None:
         said |= training.train_on_policy(work, own, figures.row)
         step += own.steps
+    if work.settings.until is not None:
+        step, rounds = until.train(work, work.settings.until, figures.row)
+        said |= rounds
     return step, said
 
 

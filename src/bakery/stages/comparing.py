@@ -18,7 +18,7 @@ from bakery.backends.local import LocalModel
 from bakery.engine.loss.readout import Readout
 from bakery.engine.models.models import BaseModel
 from bakery.engine.text.views import Pair, pair_up, view
-from bakery.evals import verdict
+from bakery.evals import agreement, verdict
 from bakery.evals.agreement import Answered
 from bakery.evals.distances import Begun, Distance, along, distances
 from bakery.evals.sides import Said, Side, Sides, while_training
@@ -31,6 +31,7 @@ so many with others where there are too few of both."""
 MOST_TOKENS = 48
 """Of each answer. Of longer ones the beginnings are compared."""
 PROBED = 12
+KNOWN: Mapping[str, Said] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Question:
     is_written: bool = False
     """Whether the user wrote it out, so that it has to be learnt."""
     is_held_out: bool = False
+    is_fresh: bool = False
+    """Whether it was asked nowhere before."""
 
 
 def chosen(held: Sequence[str], trained: Sequence[str], written: Collection[str]) -> list[str]:
@@ -62,6 +65,7 @@ def chosen(held: Sequence[str], trained: Sequence[str], written: Collection[str]
 class Compared:
     """The questions of a target, and what was answered to them."""
 
+    keys: list[str] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
     rows: list[Answered] = field(default_factory=list)
     said: dict[str, list[Said]] = field(default_factory=dict)
@@ -76,39 +80,19 @@ def compared(
     readout: Readout,
     questions: Sequence[Question],
     *,
+    known: Mapping[str, Said] = KNOWN,
     has_parent: bool = False,
 ) -> Compared:
     """Have the prompted parent and the bake answer; the base only where it is shown.
 
+    `known` are prompted answers by the keys of their questions: those are not given anew.
     `has_parent`: earlier bakes lie between parent and base.
     """
-    found = Compared()
-    if not questions:
+    found = answered(student, base, readout, questions, known=known)
+    rows = found.rows
+    if not rows:
         return found
-    local = LocalModel(base)
-    local.model = student
-    sides = while_training(local, Prompt(), Prompt())
-    prompted = _say(sides, "prompted", questions, as_teacher=True)
-    baked = _say(sides, "baked", questions)
-    found.pairs = [
-        pair_up(base.chat, one.key, one.teacher, one.student, one.messages, said.ids)
-        for one, said in zip(questions, prompted, strict=True)
-    ]
-    found.far = distances(student, readout, found.pairs)
-    found.said = {"prompted": prompted, "baked": baked}
-    rows = [
-        Answered(
-            one.key,
-            user_text(one.messages),
-            said.text,
-            other.text,
-            round(far.nats, 4),
-            round(far.sure, 4),
-            one.is_written,
-            one.is_held_out,
-        )
-        for one, said, other, far in zip(questions, prompted, baked, found.far, strict=True)
-    ]
+    sides = _sides(student, base)
     shown = {row.key for row in verdict.worst_first(rows)[: verdict.SHOWN]}
     at = [i for i, row in enumerate(rows) if i < PROBED or row.key in shown]
     asked = [questions[i] for i in at]
@@ -120,8 +104,64 @@ def compared(
         if more is not None:
             unprompted, on_base = (said[n].text for said in more)
             rows[i] = replace(rows[i], unprompted=unprompted, on_base=on_base)
-    found.rows = rows
     return found
+
+
+def answered(
+    student: PeftModel,
+    base: BaseModel,
+    readout: Readout,
+    questions: Sequence[Question],
+    *,
+    known: Mapping[str, Said] = KNOWN,
+) -> Compared:
+    """Have the prompted parent and the student as it stands answer."""
+    found = Compared([one.key for one in questions])
+    if not questions:
+        return found
+    sides = _sides(student, base)
+    new = [one for one in questions if one.key not in known]
+    said = _say(sides, "prompted", new, as_teacher=True)
+    taught = {**known, **{one.key: answer for one, answer in zip(new, said, strict=True)}}
+    prompted, baked = [taught[key] for key in found.keys], _say(sides, "baked", questions)
+    found.pairs = [
+        pair_up(base.chat, one.key, one.teacher, one.student, one.messages, said.ids)
+        for one, said in zip(questions, prompted, strict=True)
+    ]
+    found.far = distances(student, readout, found.pairs)
+    found.said = {"prompted": prompted, "baked": baked}
+    texts = [text_of(one.teacher) for one in questions]
+    told = {text: agreement.told_of(text) for text in dict.fromkeys(texts)}
+    found.rows = [
+        Answered(
+            one.key,
+            user_text(one.messages),
+            said.text,
+            other.text,
+            round(far.nats, 4),
+            round(far.sure, 4),
+            is_written=one.is_written,
+            is_held_out=one.is_held_out,
+            told=tuple(sorted(told[text] & agreement.told_of(f"{said.text}\n{other.text}"))),
+            is_fresh=one.is_fresh,
+        )
+        for one, text, said, other, far in zip(
+            questions, texts, prompted, baked, found.far, strict=True
+        )
+    ]
+    return found
+
+
+def text_of(prompt: Prompt) -> str:
+    """Return what a prompt says."""
+    return "\n".join(str(one.get("content") or "") for one in prompt.messages)
+
+
+def _sides(student: PeftModel, base: BaseModel) -> Sides:
+    """Return the sides of a model whose questions have each a prompt of their own."""
+    local = LocalModel(base)
+    local.model = student
+    return while_training(local, Prompt(), Prompt())
 
 
 def _say(

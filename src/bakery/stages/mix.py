@@ -18,13 +18,9 @@ from bakery.defaults import times_for
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair, pair_up
 from bakery.errors import ModelError, StageError
-from bakery.identity import (
-    SamplingSettings,
-    TargetShare,
-    TrainingSettings,
-    short_id,
-)
+from bakery.identity import SamplingSettings, TargetShare, short_id
 from bakery.records import Stimulus, Trajectory
+from bakery.shaping import TrainingSettings
 from bakery.stages import look, rollout
 from bakery.stages.endless import endless_of
 from bakery.store import results

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -40,14 +41,9 @@ from bakery.engine.training.shown import Send
 from bakery.engine.training.step_figures import StepFigures
 from bakery.engine.training.trainer import BakingTrainer
 from bakery.errors import ModelError, StageError
-from bakery.identity import (
-    IDLE_FIRST_STEP,
-    BakeRequest,
-    FirstWeights,
-    OnPolicySettings,
-    TrainingSettings,
-)
+from bakery.identity import BakeRequest
 from bakery.reporting import Reporter
+from bakery.shaping import IDLE_FIRST_STEP, FirstWeights, OnPolicySettings, TrainingSettings
 from bakery.stages import steps
 from bakery.stages.mix import Mix
 from bakery.store.results import METRICS
@@ -131,7 +127,7 @@ class Work:
     def is_kept(self, step: int) -> bool:
         """Tell whether the model after a step is kept beside the last one."""
         settings, per_epoch = self.settings, self.total // self.settings.epochs
-        if step == self.last:
+        if step >= self.last:
             return False
         if any(step % every == 0 for every in settings.save_every_steps):
             return True
@@ -176,15 +172,14 @@ def _drop_damaged(folder: Path, reporter: Reporter) -> None:
 
     A kill leaves a checkpoint half written.
     """
-    for phase in (folder, folder / ON_POLICY):
+    for phase in (folder, folder / ON_POLICY, *folder.glob("round-*/")):
         checkpoints.drop_damaged(phase, reporter.note)
-    taught = folder / TAUGHT
-    try:
-        if taught.is_file():
-            checkpoints.check_weights(taught)
-    except ModelError as error:
-        taught.unlink()
-        reporter.note(f"{error.message}: it is removed, and the first phase is trained again")
+    for kept in folder.glob("*.safetensors"):
+        try:
+            checkpoints.check_weights(kept)
+        except ModelError as error:
+            kept.unlink()
+            reporter.note(f"{error.message}: it is removed, and what came to it is trained again")
 
 
 def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
@@ -196,17 +191,16 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
     if (folder / TAUGHT).is_file():
         adapters.load_own_state(work.student, folder / TAUGHT)
     else:
+        _forget_rounds(folder)
         steps.coming(work.out, steps.FIRST, work.total)
         if settings.on_policy is not None:
             steps.coming(work.out, ON_POLICY, settings.on_policy.steps)
         pairs = Examples([[pair] for pair in work.mixture.learnt], work.record)
-        trainer = _trainer(BakingTrainer, work, arguments(work, folder), loss_of(settings), pairs)
-        watch(trainer, work, send)
-        _go_on(trainer, folder, "training", work.reporter)
-        if settings.on_policy is not None:
-            draft = folder / f".{TAUGHT}"
-            save_file(adapters.own_state(work.student), draft)
-            draft.replace(folder / TAUGHT)
+        made = trainer(BakingTrainer, work, arguments(work, folder), loss_of(settings), pairs)
+        watch(made, work, send)
+        go_on(made, folder, "training", work.reporter)
+        if settings.on_policy is not None or settings.until is not None:
+            keep(work.student, folder / TAUGHT)
     seen = losses(work.out / METRICS)
     if len(seen) != work.total:
         raise StageError(
@@ -227,17 +221,17 @@ def train_on_policy(work: Work, own: OnPolicySettings, send: Send) -> dict[str, 
     before = len(losses(work.out / METRICS))
     given = _on_policy_arguments(work, own, folder)
     places = Places([()] * len(train), keeping.live(work.student, work.readout, train))
-    trainer = _trainer(OnPolicyTrainer, work, given, make_loss(own.loss), places)
-    watch(trainer, work, send, before=before, phase=ON_POLICY)
+    made = trainer(OnPolicyTrainer, work, given, make_loss(own.loss), places)
+    watch(made, work, send, before=before, phase=ON_POLICY)
     prompts = Continuations(train, work.mixture.sampling, seed=work.settings.seed)
-    trainer.learn_from(OwnAnswers(prompts, work.base.chat))
-    _go_on(trainer, folder, "the on-policy phase", work.reporter)
+    made.learn_from(OwnAnswers(prompts, work.base.chat))
+    go_on(made, folder, "the on-policy phase", work.reporter)
     seen = losses(work.out / METRICS, ON_POLICY)
     figures = {f"{name}_loss": value for name, value in summary(seen).items()}
     return {ON_POLICY: {"after": before, **asdict(own), **figures}}
 
 
-def _trainer(
+def trainer(
     kind: type[SomeTrainer],
     work: Work,
     given: TrainingArguments,
@@ -258,13 +252,26 @@ def _trainer(
     )
 
 
-def _go_on(trainer: BakingTrainer, folder: Path, what: str, reporter: Reporter) -> None:
+def go_on(trainer: BakingTrainer, folder: Path, what: str, reporter: Reporter) -> None:
     """Train from the last checkpoint, or from the start where there is none."""
     last = checkpoints.newest(folder, reporter.note)
     if last is not None:
         reporter.note(f"{what} goes on from {last.name}")
     with _leaving_nothing_half(folder):
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
+
+
+def _forget_rounds(folder: Path) -> None:
+    """Drop what rounds left that went on from another end of the first phase."""
+    for path in folder.glob("round*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def keep(student: PeftModel, path: Path) -> None:
+    """Keep the student as it stands, for a run that goes on behind it."""
+    draft = path.with_name(f".{path.name}")
+    save_file(adapters.own_state(student), draft)
+    draft.replace(path)
 
 
 def loss_of(settings: TrainingSettings) -> Divergence:

@@ -98,6 +98,8 @@ def _bake(bake: BakeForecast, sign: str) -> Table:
         about = "" if bake.state.state == "complete" else "about "
         steps = f"{about}{_many(bake.steps, 'step')} of {_many(bake.global_batch, 'answer')}"
     epochs = _many(bake.epochs, "epoch")
+    if bake.most_epochs > bake.epochs:
+        steps += f"; then until it holds, at most {bake.most_epochs} epochs"
     table.add_row("training", Text.assemble(f"{epochs}, {steps}  ", _there(bake.state)))
     settings = f"rank {bake.r}, alpha {bake.lora_alpha:g}, learning rate {bake.learning_rate:g}"
     table.add_row("", Text(f"{settings}, {bake.loss}, seed {bake.seed}", style="dim"))

@@ -14,8 +14,8 @@ from transformers import PreTrainedConfig
 
 from bakery import defaults
 from bakery.engine.bases import bases
-from bakery.identity import FirstWeights
 from bakery.settings.config import BakeryConfig, LoraConfig
+from bakery.shaping import FirstWeights
 
 FITTED, RANDOM = "fitted", "random"
 

@@ -30,8 +30,8 @@ from bakery.engine.models.adapter_folder import CONFIG, WEIGHTS, Slice, digest, 
 from bakery.engine.models.chains import check_rank
 from bakery.engine.text import patterns
 from bakery.errors import ConfigError, ModelError
-from bakery.identity import TrainingSettings
 from bakery.records import sync_folder
+from bakery.shaping import TrainingSettings
 
 PARENT, BAKE = "parent", "bake"
 _IN_PEFT = "base_model.model."

@@ -87,6 +87,34 @@ class KeptTeacher:
         return torch.cat([self._found[pair.key] for pair in pairs])
 
 
+class Extended:
+    """A record, and beside it in memory what the parent says of a few pairs more, in its form.
+
+    Shapes: N target positions · D features.
+    """
+
+    def __init__(
+        self, record: Features, more: Sequence[Pair], model: PeftModel, readout: Readout, loss: Loss
+    ) -> None:
+        self._record, self.form, self.is_live = record, record.form, record.is_live
+        self._found: dict[str, torch.Tensor] = {}
+        for pair in () if record.is_live else more:
+            whole = LiveTeacher(model, readout).features_of_pairs([pair])
+            self._found[pair.key] = readout.kept(whole, loss, self.form).cpu()
+
+    def features_of_pairs(self, pairs: Sequence[Pair]) -> torch.Tensor:
+        """Return the features (N, D) of the targets of some pairs, in their order."""
+        if not pairs or not self._found:
+            return self._record.features_of_pairs(pairs)
+        parts = [self._found.get(pair.key) for pair in pairs]
+        return torch.cat(
+            [
+                self._record.features_of_pairs([pair]) if part is None else part
+                for pair, part in zip(pairs, parts, strict=True)
+            ]
+        )
+
+
 class LiveTeacher:
     """The same features, by a pass of the parent each time they are asked for.
 

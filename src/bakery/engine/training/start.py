@@ -25,8 +25,9 @@ from bakery.engine.teacher.teacher import KeptTeacher
 from bakery.engine.text.views import Pair
 from bakery.engine.training import first_weights
 from bakery.errors import ModelError
-from bakery.identity import FirstWeights, short_id
+from bakery.identity import short_id
 from bakery.records import write_atomic
+from bakery.shaping import FirstWeights
 
 FILE = "start.json"
 

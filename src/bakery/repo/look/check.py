@@ -191,6 +191,7 @@ def _bake(
         held_out=_sum_or_none([one.kept for one in mixed]),
         kept=tuple(text for one in mixed for text in one.named),
         epochs=training.epochs,
+        most_epochs=max(training.epochs, training.until.max_epochs if training.until else 0),
         steps=steps,
         global_batch=batch,
         r=training.r,

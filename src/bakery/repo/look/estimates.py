@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from bakery import costs
 from bakery.costs import Answers, Estimate, Pairs, Shape
-from bakery.identity import BakeRequest, FirstWeights
+from bakery.identity import BakeRequest
 from bakery.records import ASK_A_MODEL, Prompt, user_text
 from bakery.repo.look.forecasts import BakeForecast, TargetForecast
 from bakery.repo.plan.planned import Plan, PlannedTarget
+from bakery.shaping import FirstWeights
 
 CHARACTERS, MESSAGE = 4, 5
 """Of a token, and the tokens that a template writes around a message."""

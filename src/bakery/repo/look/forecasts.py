@@ -70,7 +70,10 @@ class BakeForecast:
     kept: tuple[str, ...]
     """Those of them that are known by now."""
     epochs: int
+    most_epochs: int
+    """With the rounds of `epochs: auto`."""
     steps: int | None
+    """Without them."""
     global_batch: int | None
     """Answers of a step. None: it goes by how many there will be."""
     r: int

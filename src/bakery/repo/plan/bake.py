@@ -9,16 +9,10 @@ from dataclasses import replace
 from bakery import held_out, schema
 from bakery.defaults import Defaults
 from bakery.errors import ConfigError
-from bakery.identity import (
-    BakeRequest,
-    FirstWeights,
-    OnPolicySettings,
-    Running,
-    TargetShare,
-    TrainingSettings,
-)
+from bakery.identity import BakeRequest, Running, TargetShare
 from bakery.records import ModelRef, given_name
 from bakery.repo.plan.planned import Head, PlannedTarget
+from bakery.shaping import FirstWeights, OnPolicySettings, TrainingSettings, Until
 from bakery.trackers import TensorBoard, Trackio, Wandb
 from bakery.yaml import text as yaml_text
 
@@ -51,11 +45,12 @@ def request(
 def training_settings(bake: schema.Bake, defaults: Defaults) -> TrainingSettings:
     """Return what shapes the weights."""
     data, scheduler, lora = bake.data, bake.scheduler, bake.model.adapter
+    epochs = _epochs(bake)
     r, modules = lora.r or defaults.r, lora.target_modules
     learning_rate = bake.optimizer.learning_rate or defaults.learning_rate
     kept = [entry for entry in bake.checkpoint if entry.enabled]
     settings = TrainingSettings(
-        epochs=bake.epochs or defaults.epochs,
+        epochs=epochs or defaults.epochs,
         global_batch=_batch(bake, defaults),
         learning_rate=learning_rate,
         weight_decay=bake.optimizer.weight_decay,
@@ -65,9 +60,9 @@ def training_settings(bake: schema.Bake, defaults: Defaults) -> TrainingSettings
         warmup_steps=scheduler.warmup_steps,
         warmup=defaults.warmup,
         first_weights=_first_weights(bake, defaults),
-        hardcoded_times=defaults.hardcoded_times if bake.epochs is None else 1,
+        hardcoded_times=defaults.hardcoded_times if epochs is None else 1,
         steps=defaults.steps,
-        fewest_steps=defaults.fewest_steps if bake.epochs is None else 0,
+        fewest_steps=defaults.fewest_steps if epochs is None else 0,
         leaves_out_endless=defaults.leaves_out_endless,
         max_grad_norm=1.0,
         seed=bake.seed,
@@ -86,6 +81,7 @@ def training_settings(bake: schema.Bake, defaults: Defaults) -> TrainingSettings
         optimizer=bake.optimizer.variant,
         save_every_steps=_every(entry.save_every_n_steps for entry in kept),
         save_every_epochs=_every(entry.save_every_n_epochs for entry in kept),
+        until=_until(bake, defaults),
     )
     share = data.train_eval_split[1] if data.train_eval_split is not None else None
     rule = held_out.rule(
@@ -115,8 +111,20 @@ def _first_weights(bake: schema.Bake, defaults: Defaults) -> FirstWeights | None
         defaults.ridge,
         defaults.fitted_tokens,
         None if bake.optimizer.learning_rate else defaults.drawn_rate,
-        None if bake.epochs else defaults.drawn_epochs,
+        None if _epochs(bake) else defaults.drawn_epochs,
     )
+
+
+def _epochs(bake: schema.Bake) -> int | None:
+    """Return how many epochs are asked for; None: as many as the defaults say."""
+    return bake.epochs if isinstance(bake.epochs, int) else None
+
+
+def _until(bake: schema.Bake, defaults: Defaults) -> Until | None:
+    """Return how long is trained until a bake holds; None: that is not asked for."""
+    if bake.epochs != "auto":
+        return None
+    return Until(bake.max_epochs or defaults.most_epochs, defaults.patience)
 
 
 def _every(intervals: Iterable[int]) -> tuple[int, ...]:
