@@ -5,7 +5,7 @@ Asked is what the rows ask. Written out, and so to be learnt in any case, is `tr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -21,9 +21,11 @@ from bakery.engine.text.pairs import ContextSettings, RowRefused, question
 from bakery.engine.training.rounds import answers_in
 from bakery.errors import ConfigError
 from bakery.evals import agreement, verdict
+from bakery.evals.sides import Said
 from bakery.identity import BaseModelId, canonical, short_id
+from bakery.records import user_text
 from bakery.reporting import Reporter
-from bakery.stages import comparing
+from bakery.stages import comparing, fresh
 from bakery.stages.comparing import MOST_TOKENS, Question
 from bakery.store.results import TRAJECTORIES
 
@@ -52,7 +54,9 @@ def judged(
         reporter.note(f"no verdict: {why}")
         return card
     base = BaseModel(BaseModelId(source.name, "", ""), trainer.model.get_base_model(), trainer.chat)
-    asked = _chosen(rows, held_out, context, base, settings.data.training_prompts is not None)
+    is_written = settings.data.training_prompts is not None
+    there = asked_by(rows, held_out, context, is_written=is_written)
+    asked = _chosen(*there, base)
     if not asked:
         reporter.note(
             "no verdict: no row asks anything that fits the context, so there are no answers to "
@@ -61,7 +65,10 @@ def judged(
         return card
     with reporter.doing("comparing answers"), evaluating(trainer.model):
         with trainer.accelerator.autocast():
-            found = comparing.compared(trainer.model, base, trainer.readout, asked)
+            more, known = _afresh([*there[0], *there[1]], trainer, base)
+            found = comparing.compared(
+                trainer.model, base, trainer.readout, [*asked, *more], known=known
+            )
         unasked = _unasked(trainer, settings, asked)
     comparing.write(trainer.args.out, {"base": source.name}, {ROWS: found})
     return replace(
@@ -69,6 +76,17 @@ def judged(
         verdict=verdict.judge(found.rows, unasked=unasked),
         side_by_side=verdict.side_by_side(found.rows),
     )
+
+
+def _afresh(
+    asked: Sequence[Question], trainer: ContextBakingTrainer, base: BaseModel
+) -> tuple[list[Question], Mapping[str, Said]]:
+    """Return questions about a prompt that all rows share, and the prompted model's answers."""
+    prompts = {canonical([one.teacher.as_data(), one.student.as_data()]) for one in asked}
+    if len(prompts) > 1:
+        return [], {}
+    sides, texts = (asked[0].teacher, asked[0].student), [user_text(one.messages) for one in asked]
+    return fresh.questions(ROWS, sides, texts, model=trainer.model, base=base)
 
 
 def _why_none(settings: Settings, context: ContextSettings) -> str | None:
@@ -112,15 +130,8 @@ def _questions(
     return dict(sorted(found.items()))
 
 
-def _chosen(
-    rows: Sequence[Row],
-    held_out: Sequence[Row],
-    context: ContextSettings,
-    base: BaseModel,
-    is_written: bool,
-) -> list[Question]:
+def _chosen(learnt: list[Question], held: list[Question], base: BaseModel) -> list[Question]:
     """Return what is asked: what is written out or held out first, and what fits."""
-    learnt, held = asked_by(rows, held_out, context, is_written=is_written)
     room = base.context - MOST_TOKENS
     held, learnt = (
         list(islice(_fitting(base.chat, some, room), LOOKED_AT)) for some in (held, learnt)
