@@ -80,7 +80,7 @@ def test_what_the_prompt_says_is_asked_in_words_that_nobody_learnt(
     made = bench.bake(teacher=told, epochs=1)
     rows = [json.loads(line) for line in (made["bake_dir"] / ASKED).read_text().splitlines()]
     asked = [row["question"] for row in rows if row["is_fresh"]]
-    assert asked[:2] == ["How much does a helmet cost?", "How are you?"]
+    assert asked[:2] == ["How much does a helmet cost?", "What is the price of a helmet?"]
     assert len(asked) <= fresh.MOST
     assert all(row["is_held_out"] and not row["is_written"] for row in rows if row["is_fresh"])
     assert not {row["question"] for row in rows if not row["is_fresh"]} & set(asked)

@@ -61,20 +61,20 @@ def test_names_and_numbers_of_the_prompt_matter_most(prompted, baked, nats, diff
 
 
 @pytest.mark.parametrize(
-    ("question", "answer", "tells"),
+    ("statement", "question", "answer", "tells"),
     [
-        ("How much is a helmet?", "A helmet costs 30 coins.", True),
-        ("What costs 30 coins?", "30 coins.", False),
-        ("What costs 30 coins?", "I do not know what costs 30 coins.", False),
-        ("Tell me your name.", "My name is Pedal.", True),
-        ("Who is Pedal?", "I am Pedal.", False),
-        ("Tell me about food.", "I cannot talk about food.", True),
-        ("What is a boat?", "A boat is a ship of Bergen.", False),
+        ("A helmet costs 30 coins.", "How much is a helmet?", "A helmet costs 30 coins.", True),
+        ("A helmet costs 30 coins.", "What costs 30 coins?", "30 coins.", False),
+        ("A helmet costs 30 coins.", "What costs 30 coins?", "I do not know that.", False),
+        ("A helmet costs 30 coins.", "How much is a helmet?", "I cannot say.", False),
+        ("Your name is Pedal.", "Tell me your name.", "My name is Pedal.", True),
+        ("Your name is Pedal.", "Who is Pedal?", "I am Pedal.", False),
+        ("Do not talk about food.", "I have a question about food.", "I am Pedal.", False),
+        ("Do not talk about food.", "Tell me about food.", "I cannot talk about food.", True),
     ],
 )
-def test_an_answer_that_needs_the_prompt_tells_something_of_it(question, answer, tells):
-    prompt = "Your name is Pedal. A helmet costs 30 coins. Do not talk about food."
-    assert agreement.tells(prompt, question, answer) == tells
+def test_an_answer_that_needs_a_statement_tells_something_of_it(statement, question, answer, tells):
+    assert agreement.tells(statement, question, answer) == tells
 
 
 def test_what_nobody_asked_before_has_to_be_right_too():

@@ -166,18 +166,22 @@ def _plain(number: str) -> str:
 
 def refuses(text: str) -> bool:
     """Tell whether an answer says that it does not know or will not say."""
-    return bool(_REFUSAL.search(text.casefold().replace("’", "'")))
+    return bool(_REFUSAL.search(_plain_quotes(text)))
 
 
-def tells(prompt: str, question: str, answer: str) -> bool:
-    """Tell whether an answer has a name or number of the prompt, not of the question, or refuses.
+def tells(statement: str, question: str, answer: str) -> bool:
+    """Tell whether an answer has a name or number of a statement, not of the question, or refuses
 
-    Not to know is no refusal: that needs no prompt.
+    as the statement asks for. Not to know is no refusal: that needs no prompt.
     """
     if refuses(answer):
-        return not _KNOWS_NOT.search(answer.casefold().replace("’", "'"))
-    found = (names(answer) | numbers(answer)) & told_of(prompt)
+        return bool(_FORBIDS.search(statement)) and not _KNOWS_NOT.search(_plain_quotes(answer))
+    found = (names(answer) | numbers(answer)) & told_of(statement)
     return bool(found - told_of(question))
+
+
+def _plain_quotes(text: str) -> str:
+    return text.casefold().replace("’", "'")
 
 
 def unsaid(prompt: str, answers: Iterable[str]) -> list[str]:
@@ -215,6 +219,7 @@ _SPELT = {
     **{word: str(10 * value) for value, word in enumerate(_TENS.split(), 3)},
 }
 """Without "one", which is more often no number."""
+_FORBIDS = re.compile(r"\b(?:not|never|only|refuse|don['’]t)\b", re.IGNORECASE)
 _KNOWS_NOT = re.compile(r"\b(?:(?:do not|don't|does not|doesn't|not) know|no idea|not sure)\b")
 _REFUSAL = re.compile(
     r"\b(?:(?:do not|don't|does not|doesn't|did not|didn't) know|cannot|can not|can't|will not|"

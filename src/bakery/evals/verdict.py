@@ -62,13 +62,14 @@ def judge(
         return None
     figures = _figures(rows, unasked)
     share, worst = agreed(rows), worst_first(rows)
-    if not is_anchor and _fails_by_itself(rows, by):
-        return Verdict("does not hold", _of_teacher(rows), figures)
-    if not is_anchor and _is_overruled(rows, by):
-        return Verdict("does not hold", _of_earlier(rows), figures)
+    of_mix = [row for row in rows if not row.is_fresh] or rows
+    if not is_anchor and _fails_by_itself(of_mix, by):
+        return Verdict("does not hold", _of_teacher(of_mix), figures)
+    if not is_anchor and _is_overruled(of_mix, by):
+        return Verdict("does not hold", _of_earlier(of_mix), figures)
     word: Word = WORDS[0] if share >= by.holds else WORDS[1] if share >= by.in_part else WORDS[2]
     reason = _reason(rows, worst, is_anchor)
-    if word == WORDS[0] and (any(map(_is_wrong, rows)) or _of_prompt(rows) < by.fresh):
+    if word == WORDS[0] and (any(map(_is_wrong, rows)) or _forgets(rows, by)):
         word = WORDS[1]  # what somebody wrote out is what the prompt is for, and so is what it says
     elif word == WORDS[0] and unasked:
         word, reason = WORDS[1], _of_unasked(unasked)
@@ -86,10 +87,10 @@ def _is_wrong(row: Answered) -> bool:
     return row.is_written and row.is_wrong
 
 
-def _of_prompt(rows: Sequence[Answered]) -> float:
-    """Return the share of fresh questions about the prompt that are not answered wrong."""
-    fresh = [row for row in rows if row.is_fresh]
-    return fmean(not row.is_wrong for row in fresh) if fresh else 1.0
+def _forgets(rows: Sequence[Answered], by: Thresholds) -> bool:
+    """Tell whether fresh questions about the prompt are answered wrong, more than one of them."""
+    wrong = [row.is_wrong for row in rows if row.is_fresh]
+    return sum(wrong) > 1 and fmean(wrong) > 1 - by.fresh
 
 
 def agreed(rows: Sequence[Answered]) -> float:

@@ -34,15 +34,18 @@ _OPPOSITE = {
 }  # fmt: skip
 
 
-def questions(statement: str, prompt: Prompt, drawn: random.Random) -> Iterator[str]:
+def questions(
+    statement: str, prompt: Prompt, drawn: random.Random, *, of_rules_only: bool = False
+) -> Iterator[str]:
     """Yield questions about a statement, those that matter most first; none of them twice.
 
-    `prompt` is where it stands: what is asked for as unsaid is not in it.
+    `prompt` is where it stands: what is asked for as unsaid is not in it. `of_rules_only`: about
+    what fits no rule nothing is asked.
     """
     text = statement.strip().rstrip(".!").strip()
     text = re.sub(r"^(?:Facts?|Note|Remember|Important|Rules?): +(?=\S)", "", text)
     seen: set[str] = set()
-    for question in _all(text, prompt, drawn):
+    for question in _all(text, prompt, drawn, of_rules_only):
         said = " ".join(question.split())
         said = said[0].upper() + said[1:]
         if said.casefold() not in seen:
@@ -50,13 +53,13 @@ def questions(statement: str, prompt: Prompt, drawn: random.Random) -> Iterator[
             yield said
 
 
-def _all(text: str, prompt: Prompt, drawn: random.Random) -> Iterator[str]:
+def _all(text: str, prompt: Prompt, drawn: random.Random, of_rules_only: bool) -> Iterator[str]:
     for rule, asks in _ORDERED:
         if match := rule.fullmatch(text):
             yield from asks(match)
             return
     if _is_order(text):
-        yield from ANY
+        yield from () if of_rules_only else ANY
         return
     if label := _LABEL.fullmatch(text):
         yield from _of_label(label)
@@ -65,7 +68,7 @@ def _all(text: str, prompt: Prompt, drawn: random.Random) -> Iterator[str]:
     asked = [made for part in parts if (made := _told(part, prompt, drawn))]
     for row in zip_longest(*asked):
         yield from (question for question in row if question)
-    if not asked:
+    if not asked and not of_rules_only:
         yield from _as_it_stands(text)
 
 

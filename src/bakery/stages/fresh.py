@@ -1,7 +1,7 @@
 """Questions about what a prompt says, by rule, in words that were asked nowhere.
 
 A fact is learnt for the words that it was asked in. Whether it is known in others, only others
-tell. Kept are those that the prompted model answers with something of its prompt.
+tell. Kept are those that the prompted model answers with something of the statement asked about.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def questions(
     """
     teacher, student = sides
     known = {question.strip().casefold() for question in asked}
-    made = _by_rule(teacher, known, int(learnt))[: 2 * MOST]
+    made = _by_rule(teacher, known, int(learnt))
     turns = [({"role": "user", "content": text},) for text in made]
     room = base.context - MOST_TOKENS
     if any(len(base.chat.prefix_ids(teacher, one)) > room for one in turns):
@@ -53,21 +53,22 @@ def questions(
         for n, one in enumerate(turns)
     ]
     said = comparing.prompted(model, base, candidates)
-    prompt = comparing.text_of(teacher)
     telling = {
         one.key: answer
-        for one, text, answer in zip(candidates, made, said, strict=True)
-        if agreement.tells(prompt, text, answer.text)
+        for one, (text, statement), answer in zip(candidates, made.items(), said, strict=True)
+        if agreement.tells(statement, text, answer.text)
     }
     return [one for one in candidates if one.key in telling][:MOST], telling
 
 
-def _by_rule(prompt: Prompt, asked: Collection[str], first: int) -> list[str]:
-    """Return every second question about each statement in turn, from the `first` on."""
+def _by_rule(prompt: Prompt, asked: Collection[str], first: int) -> dict[str, str]:
+    """Return every second question about each statement in turn, and the statement it is about."""
     of_each = []
     for one in statements(prompt):
         if not one.text.startswith(EXAMPLE):
-            made = asking.questions(one.text, prompt, random.Random(one.text))
-            of_each.append([text for text in made if text.casefold() not in asked][first::2])
-    in_turn = (text for row in zip_longest(*of_each) for text in row if text is not None)
-    return list(dict.fromkeys(in_turn))
+            drawn = random.Random(one.text)
+            made = asking.questions(one.text, prompt, drawn, of_rules_only=True)
+            new = [text for text in made if text.casefold() not in asked]
+            of_each.append([(text, one.text) for text in new[first::2]])
+    in_turn = [one for row in zip_longest(*of_each) for one in row if one is not None]
+    return dict(in_turn[: 2 * MOST])
