@@ -70,6 +70,24 @@ with `teacher_prompt` and `student_prompt` among those of `PROMPT`. A target who
 teacher holds behaviour still in that context: an anchor against forgetting. A student that is not
 empty is a trigger: the behaviour appears behind it only.
 
+**Against forgetting.** A later bake moves what earlier ones taught. `BAKE.replay: 0.25` learns the
+answers of all earlier targets of the chain again, a quarter of each epoch, evenly, as if each
+stood in `datasets`, but without taking room from what is new. The answers are those that the store
+has, and their teacher is the current model behind their own prompt. Anchors, targets of other
+chains and those that `datasets` names are left out; `bgit check` shows which are replayed.
+
+`BAKE.retention: 0.2` adds 0.2 · KL(parent ‖ student), neither with a prompt, on questions where
+the prompt should not matter: the anchors of the mix, or else 40 general questions that come with
+bakery, which the parent answers once, as a target called `retention`. An epoch has so many of
+these answers that their tokens are 0.2 of all others, which is the same sum. General questions at
+which the new prompt moves the base (a persona does at all of them) are left out, and the bake says
+how many that are.
+
+Both come on top: what is new is learnt as often as without them, and the bake takes longer by what
+is added. `on_policy` has the student answer all of it. Ask each target what only its prompt is
+about: prompts that say different things of the same questions are not reconciled by either, and
+replay teaches the older one again.
+
 **Conversations.** Messages may go on behind the system message; the question comes as the last user
 turn, so what is baked is the behaviour at that point. `tools` and `tool_calls` go to the chat
 template of the base model as they are written; a template that would not show them is refused

@@ -17,6 +17,7 @@ from typing import Any
 
 from bakery.defaults import LATEST, batch_for, epochs_for
 from bakery.records import ModelRef, Prompt
+from bakery.shares import TargetShare
 from bakery.trackers import TensorBoard, Trackio, Wandb
 
 QUESTION_TEMPLATE_VERSION = 1
@@ -184,17 +185,6 @@ class RolloutRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class TargetShare:
-    """One target of a bake's mix, with the prompts that its views are made of."""
-
-    name: str
-    id: str
-    weight: float
-    teacher: Prompt
-    student: Prompt
-
-
-@dataclass(frozen=True, slots=True)
 class OnPolicySettings:
     """A second phase of training, on the student's own answers to the training questions."""
 
@@ -345,14 +335,10 @@ class BakeRequest:
     @property
     def id(self) -> str:
         """Over students, targets, weights, training settings, parent chain and base."""
-        shares = [
-            {"target": s.id, "weight": s.weight, "student": s.student.as_data()}
-            for s in self.shares
-        ]
         return short_id(
             {
                 "defaults": self.defaults,
-                "shares": shares,
+                "shares": [share.as_data() for share in self.shares],
                 "training": self.training.as_data(),
                 "base": self.base.as_data(),
                 "parent": _link(self.parent),

@@ -16,13 +16,13 @@ from bakery.identity import (
     RolloutRequest,
     SamplingSettings,
     StimRequest,
-    TargetShare,
     TrainingSettings,
 )
 from bakery.records import ModelRef, Prompt
 from bakery.reporting import Quiet
+from bakery.shares import TargetShare
 from bakery.stages import bake, rollout, stim
-from bakery.stages.mix import TargetData
+from bakery.stages.parts import TargetData
 from bakery.store import results
 
 SHOUT = Prompt(({"role": "system", "content": "SHOUT!"},))

@@ -18,10 +18,10 @@ from bakery.identity import (
     Running,
     SamplingSettings,
     StimRequest,
-    TargetShare,
     TrainingSettings,
 )
 from bakery.records import ModelRef, Prompt
+from bakery.shares import TargetShare
 from bakery.trackers import Wandb
 
 YODA = Prompt(({"role": "system", "content": "You are Yoda."},))

@@ -15,11 +15,11 @@ from bakery.identity import (
     RolloutRequest,
     SamplingSettings,
     StimRequest,
-    TargetShare,
     TrainingSettings,
 )
 from bakery.json_file import DamagedError
 from bakery.records import ModelRef, Prompt
+from bakery.shares import TargetShare
 from bakery.store.findings import Kind
 from bakery.store.results import REQUEST
 

@@ -23,7 +23,7 @@ from bakery.identity import short_id
 from bakery.records import Message, Prompt, user_text, write_atomic
 from bakery.stages import measured
 from bakery.stages.measured import Measured
-from bakery.stages.mix import of_target, question_of
+from bakery.stages.parts import of_target, question_of
 from bakery.stages.training import Work
 from bakery.store.results import ASKED, PROBES
 from bakery.verdict import Verdict

@@ -19,7 +19,8 @@ from bakery.evals import coverage
 from bakery.evals.coverage import Answered, Dependence, Tokens
 from bakery.identity import short_id
 from bakery.records import Prompt, Stimulus
-from bakery.stages.mix import Mix, of_target, question_of
+from bakery.stages.mix import Mix
+from bakery.stages.parts import of_target, question_of
 from bakery.stages.training import Work
 from bakery.verdict import Covered
 

@@ -19,7 +19,8 @@ from bakery.evals.agreement import OTHERWISE
 from bakery.identity import short_id
 from bakery.records import Prompt, Stimulus, user_text
 from bakery.reporting import Reporter
-from bakery.stages.mix import Mix, of_target, question_of
+from bakery.stages.mix import Mix
+from bakery.stages.parts import of_target, question_of
 
 Measured = dict[str, Fidelity]
 """How near each question's answers are to the teacher's, by the question's key."""
