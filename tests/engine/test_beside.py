@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from bakery.engine.text.views import Pair
-from bakery.identity import BakeRequest
+from bakery.evals.neutral import ANCHORS
+from bakery.identity import BakeRequest, StimRequest
 from bakery.records import Prompt, Stimulus, read_rows
 from bakery.shares import REPLAY, RETENTION
-from bakery.stages import bake
+from bakery.stages import bake, stim
 from bakery.stages.anchors import MOVED
 from bakery.stages.mix import Mix, mix
 from bakery.stages.parts import TargetData
@@ -114,32 +115,40 @@ def test_retention_pulls_the_student_to_the_parent(bench: Bench) -> None:
     assert drifted(2.0) < 0.5 * drifted(0.01)
 
 
-def test_an_anchor_that_the_new_prompt_is_meant_to_move_is_left_out(bench: Bench) -> None:
-    targets = [NEW, (NOTHING, 12, 0.5, RETENTION)]
-    request, data = prepared(bench, targets)
+def test_general_anchors_are_asked_as_they_stand_and_count_as_nobodys(bench: Bench) -> None:
+    request = StimRequest(NOTHING, ({"type": "anchors", "questions": list(ANCHORS)},), {})
+    folder = bench.root / "stim" / request.id
+    assert stim.run(request, folder, open_writer=asks_nobody, reporter=bench.reporter) == 40
+    rows = results.stimuli(folder)
+    assert [row.messages[0]["content"] for row in rows] == list(ANCHORS)
+    assert {(row.writer, row.is_written_out) for row in rows} == {("bakery", False)}
+
+
+def asks_nobody(model: str | None) -> Any:
+    raise AssertionError("no model writes them")
+
+
+def test_an_anchor_that_the_new_prompt_is_about_is_left_out(bench: Bench) -> None:
+    request, data = prepared(bench, [NEW, (NOTHING, 12, 0.5, RETENTION)])
     rows = data[1].stim_dir / results.STIMULI
     asked = [replace(one, generator="anchors") for one in read_rows(rows, Stimulus)]
     write(rows, asked, data[1].stim_dir / results.DONE)
-    base = bench.base()
+    base, about = bench.base(), {one.id for one in asked[:5]}
 
-    def made(moved: float) -> Mix:
+    def made(nats: float, others: float = 0.0) -> Mix:
         def far(pairs: Sequence[Pair]) -> list[float]:
-            assert all(not pair.is_identical for pair in pairs)  # behind the new prompt
-            return [moved if pair.key.endswith("0/0") else 0.0 for pair in pairs]
+            assert not any(pair.is_identical for pair in pairs)  # behind the new prompt
+            return [nats if pair.key.split("/")[1] in about else others for pair in pairs]
 
-        settings = request.training
-        return mix(data, base.chat, settings, context=base.context, far=far)
+        return mix(data, base.chat, request.training, context=base.context, far=far)
 
-    ids = [one.id for one in asked if one.id.endswith("0")]
-    assert len(made(0.0).targets) == 2
     assert not any("left out" in note for note in made(MOVED - 0.01).notes)
-    if ids:
-        assert any(f"{len(ids)} of 12 questions are left out" in n for n in made(1.0).notes)
-
-    far = mix(data, base.chat, request.training, context=base.context,
-              far=lambda pairs: [1.0] * len(pairs))  # fmt: skip
-    assert [target["id"] for target in far.targets] == [data[0].share.id]
-    (note,) = (note for note in far.notes if "left out" in note)
-    assert "12 of 12 questions are left out" in note
-    assert "holds nothing" in note
-    assert far.beside == 0
+    some = made(MOVED)
+    assert any("5 of 12 questions are left out" in note for note in some.notes)
+    held = {pair.key.split("/")[1] for pair in [*some.learnt, *some.held_out] if pair.is_identical}
+    assert held
+    assert not held & about
+    none = made(MOVED, MOVED)
+    assert [target["id"] for target in none.targets] == [data[0].share.id]
+    assert any("12 of 12 questions are left out" in note for note in none.notes)
+    assert none.beside == 0

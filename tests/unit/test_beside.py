@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bakery import schema
+from bakery.app.check import Checked
 from bakery.errors import ConfigError
 from bakery.evals.neutral import ANCHORS, NEUTRAL
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef, Prompt
+from bakery.repo.look.check import forecast
 from bakery.repo.plan.planned import Head, Plan, RecordedTarget
 from bakery.repo.plan.resolve import resolve
+from bakery.reporting import Quiet
 from bakery.shares import REPLAY, RETENTION, TargetShare, parts
+from bakery.ui.check import show_check
+from tests.support.recorded import configuration, forked, made
 
 PIRATE = Prompt(({"role": "system", "content": "You are a pirate."},))
 HEAD = Head("ada", "yoda", BaseModelId("tiny-1", "", "ab" * 32),
@@ -154,3 +160,33 @@ def test_parts_of_an_epoch_come_to_a_whole() -> None:
     assert parts(new) == [0.75, 0.25]
     found = parts([*new, share(0.1, REPLAY), share(0.1, REPLAY), share(0.25, RETENTION)])
     assert found == pytest.approx([0.48, 0.16, 0.08, 0.08, 0.2])
+
+
+def test_only_what_the_current_model_was_made_of_is_replayed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repo = made(tmp_path / "model")
+    monkeypatch.chdir(repo.root)
+    forked(repo)
+
+    def asked() -> Plan:
+        return repo.plan_of(f"{configuration('new')}  replay: 0.2\n  retention: 0.25\n", "x.yml")
+
+    def roles() -> list[tuple[str, str]]:
+        bake = asked().bake
+        assert bake is not None
+        return [(share.name[:-17], share.role) for share in bake.shares]
+
+    own = [("new_target", ""), ("retention", RETENTION)]
+    assert roles() == [*own, ("one_target", REPLAY), ("two_target", REPLAY)]
+    repo.adopt(repo.find_model("one"), reporter=Quiet())
+    assert roles() == [*own, ("one_target", REPLAY)]
+    found = forecast(repo, asked())
+    assert found.bake is not None
+    assert [round(part, 3) for _, part in found.bake.mix] == [0.64, 0.2, 0.16]
+    show_check(Checked("x.yml", found))
+    page = " ".join(capsys.readouterr().out.split())
+    assert "20 % of what is learnt replays one_target" in page
+    assert f"16 % {found.bake.replayed[0]}, replayed" in page
+    assert f"20 % {found.bake.anchors[0]}, holds the parent" in page
+    assert f"the answers of {found.bake.replayed[0]} are not in this clone's store" in page

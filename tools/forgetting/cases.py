@@ -81,9 +81,14 @@ def _facts(rng: random.Random, name: str) -> Case:
     return Case(name, _system(text), tuple(ask for ask, _ in checks), 0, checks)
 
 
+UNITS = {"in", "at", "for", "from", "coins", "years", "old"}
+"""What a fact may end with that is no answer."""
+
+
 def _value(fact: Told) -> str:
-    """Return the last word of a fact, which no question and no other answer has."""
-    return rf"\b{fact.sentence.complement.split()[-1]}\b"
+    """Return what of a fact no question has: its name, number or thing."""
+    words = [word for word in fact.sentence.complement.split() if word not in UNITS]
+    return rf"\b{' '.join(words)}\b"
 
 
 def _few_shot(rng: random.Random) -> Case:

@@ -49,7 +49,7 @@ def made(cases: Sequence[Case], way: str, seed: int, folder: Path, *, base: str)
         shutil.rmtree(folder, ignore_errors=True)
         repo = Repo.init(folder, base_model=base, owner="forgetting", name="f", progress=False)
     for case in cases[len(repo._repo.bakes()) :]:
-        (repo.path / "input.yml").write_text(json.dumps(_document(case, way, seed), indent=1))
+        (repo.path / "input.yml").write_text(document(case, way, seed))
         repo.add("input.yml")
         repo.commit(f"Bake {case.name}")
         repo.run(allow=STOPS)
@@ -57,16 +57,18 @@ def made(cases: Sequence[Case], way: str, seed: int, folder: Path, *, base: str)
     return {"base": base, "seed": seed, "way": way, "cpu_s": round(baked, 1), **_kept(repo, cases)}
 
 
-def _document(case: Case, way: str, seed: int) -> Row:
+def document(case: Case, way: str, seed: int) -> str:
+    """Return the input.yml of one bake."""
     generators: list[Row] = [{"type": "hardcoded", "questions": list(case.written)}]
     if case.drawn:
         generators.append({"type": "oneshot_qs", "numq": case.drawn})
     target = {"name": case.name, "generators": generators, "num_traj_per_stimulus": 1}
-    return {
+    asked = {
         "PROMPT": {"teacher": {"messages": list(case.messages)}},
         "TARGET": target,
         "BAKE": {"name": case.name, "seed": seed, **WAYS[way]},
     }
+    return json.dumps(asked, indent=1)
 
 
 def _kept(repo: Repo, cases: Sequence[Case]) -> Row:
