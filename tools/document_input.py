@@ -71,10 +71,12 @@ teacher holds behaviour still in that context: an anchor against forgetting. A s
 empty is a trigger: the behaviour appears behind it only.
 
 **Against forgetting.** A later bake moves what earlier ones taught. `BAKE.replay: 0.25` learns the
-answers of all earlier targets of the chain again, a quarter of each epoch, evenly, as if each
-stood in `datasets`, but without taking room from what is new. The answers are those that the store
-has, and their teacher is the current model behind their own prompt. Anchors, targets of other
-chains and those that `datasets` names are left out; `bgit check` shows which are replayed.
+answers of all earlier targets of the chain again, a quarter of each epoch, evenly, without taking
+room from what is new. The questions and answers are those that the store has, and the teacher is
+the parent without a prompt: what it knows by now is held, as KL(parent ‖ student). (A target that
+`datasets` names is taught by the parent behind its prompt, as if it was new.) The card measures
+each against its own prompt all the same. Anchors, targets of other chains and those that
+`datasets` names are left out; `bgit check` shows which are replayed.
 
 `BAKE.retention: 0.2` adds 0.2 · KL(parent ‖ student), neither with a prompt, on questions where
 the prompt should not matter: the anchors of the mix, or else 40 general questions that come with
@@ -85,8 +87,7 @@ how many that are.
 
 Both come on top: what is new is learnt as often as without them, and the bake takes longer by what
 is added. `on_policy` has the student answer all of it. Ask each target what only its prompt is
-about: prompts that say different things of the same questions are not reconciled by either, and
-replay teaches the older one again.
+about: prompts that say different things of the same questions are not reconciled by either.
 
 **Conversations.** Messages may go on behind the system message; the question comes as the last user
 turn, so what is baked is the behaviour at that point. `tools` and `tool_calls` go to the chat

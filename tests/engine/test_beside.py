@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bakery import held_out
 from bakery.engine.text.views import Pair
 from bakery.evals.neutral import ANCHORS
 from bakery.identity import BakeRequest, StimRequest
@@ -16,7 +17,7 @@ from bakery.shares import REPLAY, RETENTION
 from bakery.stages import bake, stim
 from bakery.stages.anchors import MOVED
 from bakery.stages.mix import Mix, mix
-from bakery.stages.parts import TargetData
+from bakery.stages.parts import TargetData, of_target
 from bakery.store import results
 from tests.engine.test_mix import write
 from tests.support.baking import NOTHING, SHOUT, Bench, training
@@ -65,6 +66,22 @@ def test_what_is_replayed_is_its_share_of_an_epoch(bench: Bench, replay: float, 
     assert len(made.held_out) == 4  # of both
 
 
+@pytest.mark.parametrize("rule", [training().held_out, held_out.rule(
+    spares_hardcoded=True, learns_hardcoded=True)])  # fmt: skip
+def test_what_is_replayed_is_taught_by_the_parent_and_measured_behind_its_prompt(
+    bench: Bench, rule: str
+) -> None:
+    made = mixed(bench, NEW, (WISE, 20, 0.25, REPLAY), held_out=rule)
+    of = made.targets[1]["id"]
+    taught, measured = (of_target(pairs, of) for pairs in (made.train, made.measured))
+    assert all(pair.is_identical for pair in taught)
+    assert not any(pair.is_identical for pair in measured)
+    assert len(measured) == (2 if rule == training().held_out else len(taught))
+    assert {pair.key for pair in [*taught, *measured]} <= {pair.key for pair in made.scored}
+    assert of_target(made.own, of) == []
+    assert len(made.own) == counted(made)[0]
+
+
 def test_several_are_replayed_alike_on_top_of_what_is_written_out(bench: Bench) -> None:
     replayed = [(WISE, 30, 0.125, REPLAY), (Prompt(SHOUT.messages * 2), 30, 0.125, REPLAY)]
     made = mixed(bench, NEW, *replayed, hardcoded_times=3)
@@ -95,6 +112,11 @@ def test_how_long_it_learns_goes_by_what_is_new(bench: Bench) -> None:
     result = baked(bench, request, data)
     assert (result["batch"], result["epochs"], result["step"]) == (4, 2, 18)
     assert [target.get("role") for target in result["targets"]] == [None, REPLAY]
+    new, again = result["card"]["targets"].values()
+    assert new["prompt_tokens_saved"] == len("<system\nSHOUT!>\n")
+    assert again["prompt_tokens_saved"] == len("<system\nBe wise.>\n")
+    assert again["kl_before"] > 1e-4
+    assert "anchor" not in again
 
 
 def baked(bench: Bench, request: BakeRequest, data: list[TargetData]) -> dict[str, Any]:

@@ -51,7 +51,8 @@ def made(cases: Sequence[Case], way: str, seed: int, folder: Path, *, base: str)
     for case in cases[len(repo._repo.bakes()) :]:
         (repo.path / "input.yml").write_text(document(case, way, seed))
         repo.add("input.yml")
-        repo.commit(f"Bake {case.name}")
+        # It may be committed already, by a run that was stopped.
+        repo.git("commit", "--quiet", "--allow-empty", "-m", f"Bake {case.name}")
         repo.run(allow=STOPS)
     baked = time.process_time() - clock
     return {"base": base, "seed": seed, "way": way, "cpu_s": round(baked, 1), **_kept(repo, cases)}

@@ -21,6 +21,7 @@ from bakery.evals.distances import Begun, Distance, along, distances
 from bakery.evals.sides import Said, Sides, while_training
 from bakery.identity import short_id
 from bakery.records import Message, Prompt, user_text, write_atomic
+from bakery.shares import REPLAY
 from bakery.stages import measured
 from bakery.stages.measured import Measured
 from bakery.stages.parts import of_target, question_of
@@ -64,7 +65,7 @@ def judged(work: Work, before: Measured, after: Measured) -> Card:
     found: dict[str, Verdict] = {}
     for target in targets:
         name, is_anchor = target["name"], "anchor" in target
-        unasked = () if is_anchor else _unasked(work, target)
+        unasked = () if is_anchor or "role" in target else _unasked(work, target)
         one = verdict.judge(asked[name].rows, unasked=unasked, is_anchor=is_anchor)
         if one is not None:
             found[name] = one
@@ -89,7 +90,7 @@ def _asked(work: Work, target: Mapping[str, Any]) -> Asked:
     local.model = work.student
     teacher, student = (Prompt.from_data(target[side]) for side in ("teacher", "student"))
     found = Asked(while_training(local, teacher, student))
-    keys = _chosen(work, target["id"], teacher)
+    keys = _chosen(work, target)
     if not keys:
         return found
     messages = [work.mixture.stimuli[key].messages for key in keys]
@@ -152,17 +153,18 @@ def _beside_earlier(
     return sides.say("parent", asked, MOST_TOKENS), on_base.say("base", asked, MOST_TOKENS)
 
 
-def _chosen(work: Work, target_id: str, teacher: Prompt) -> list[str]:
+def _chosen(work: Work, target: Mapping[str, Any]) -> list[str]:
     """Return the questions to ask, those that input.yml writes out first, then those held out.
 
     What would not fit the context behind the prompt is left out.
     """
     room = work.base.context - MOST_TOKENS
     lists: list[list[str]] = []
-    for pairs in (work.mixture.held_out, work.mixture.train):
+    mixture, again = work.mixture, target.get("role") == REPLAY
+    for pairs in (mixture.held_out, mixture.instead if again else mixture.train):
         fitting = {
             question_of(pair)
-            for pair in of_target(pairs, target_id)
+            for pair in of_target(pairs, target["id"])
             if pair.teacher.spans[0][0] <= room and pair.student.spans[0][0] <= room
         }
         lists.append(sorted(fitting, key=lambda key: short_id(["asked", key])))

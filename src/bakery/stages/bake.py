@@ -138,8 +138,8 @@ def _ready(
     loss = training.loss_of(request.training)
     training.begin(student, readout, mixture.train, request.training.first_weights, out, reporter)
     of = digest([weights, readout.keeps_moments(loss)])
-    pairs, place = [*mixture.train, *mixture.held_out], Place(out / RECORD, RECORD_GB, of)
-    record, why = taught(student, readout, pairs, loss, place, reporter=reporter)
+    place = Place(out / RECORD, RECORD_GB, of)
+    record, why = taught(student, readout, mixture.scored, loss, place, reporter=reporter)
     return Work(request, student, readout, record, mixture, base, out, parent, reporter), why
 
 

@@ -53,7 +53,7 @@ def before(work: Work) -> tuple[list[Looked], list[str]]:
     found: list[Looked] = []
     notes: list[str] = []
     trained = sum(len(pair.student.ids) for pair in work.mixture.learnt) * work.settings.epochs
-    targets = [target for target in work.mixture.targets if "anchor" not in target]
+    targets = [t for t in work.mixture.targets if "anchor" not in t and "role" not in t]
     for target in targets:
         name, prompt = str(target["name"]), Prompt.from_data(target["teacher"])
         answered = chosen(work.mixture, str(target["id"]))

@@ -25,7 +25,7 @@ from bakery.shares import REPLAY
 from bakery.stages import epoch, look, rollout
 from bakery.stages.anchors import Far, leave_moved
 from bakery.stages.longest import Limit, limit_of
-from bakery.stages.parts import Part, TargetData, of_target, part_of, question_of, stimulus_of
+from bakery.stages.parts import Part, TargetData, of_target, part_of, stimulus_of
 from bakery.store import results
 
 
@@ -54,6 +54,17 @@ class Mix:
     def measured(self) -> list[Pair]:
         """What the card is of."""
         return [*self.held_out, *self.instead]
+
+    @property
+    def scored(self) -> list[Pair]:
+        """All that the teacher is asked of, once."""
+        return list({pair.key: pair for pair in [*self.train, *self.measured]}.values())
+
+    @property
+    def own(self) -> list[Pair]:
+        """Those to train on that are not there beside what is new."""
+        beside = {target["id"] for target in self.targets if "role" in target}
+        return [pair for pair in self.train if pair.key.split("/")[0] not in beside]
 
 
 def mix(
@@ -112,9 +123,10 @@ def _instead(
     """Yield an answer to each question of a target whose questions are all learnt, by its rule."""
     if settings.eval_share == 0 or not settings.held_out.startswith(held_out.NEVER):
         return
+    keys = {pair.key for pair in chosen}
     for part in parts:
-        own = of_target(chosen, part.target.share.id) if not part.held else ()
-        yield from {question_of(pair): pair for pair in reversed(own)}.values()
+        if not part.held:
+            yield from part.instead(keys)
 
 
 def _made_up(described: Sequence[Mapping[str, Any]]) -> Iterator[str]:

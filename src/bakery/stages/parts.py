@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bakery import held_out
@@ -12,7 +12,7 @@ from bakery.engine.text.views import Pair, pair_up
 from bakery.errors import StageError
 from bakery.identity import TrainingSettings, short_id
 from bakery.records import Stimulus, Trajectory
-from bakery.shares import TargetShare
+from bakery.shares import REPLAY, TargetShare
 from bakery.stages.endless import endless_of
 from bakery.stages.longest import Limit
 from bakery.store import results
@@ -54,12 +54,29 @@ class Part:
         return self.stimuli[question_of(pair)].is_written_out
 
     def drawn(self, settings: TrainingSettings) -> list[Pair]:
-        """Return the pairs to train on in the order in which they are taken."""
+        """Return the pairs to train on in the order in which they are taken.
+
+        Of what is replayed the teacher is the parent without the prompt, which knows it. Behind the
+        prompt it would teach the target again as it obeys it today: in the voice of later bakes,
+        or not at all.
+        """
         seed = settings.order_seed
         drawn = sorted(self.train, key=lambda p: short_id(["mix", seed, p.key]))
         if settings.held_out.startswith(held_out.NEVER):
             drawn.sort(key=self.writes, reverse=True)
+        if self.target.share.role == REPLAY:
+            drawn = [Pair(p.key, p.student, p.student) for p in drawn]
         return drawn
+
+    def instead(self, chosen: Collection[str]) -> Iterator[Pair]:
+        """Yield what is measured where nothing is held out: an answer to each question `chosen`.
+
+        That is by the prompt, also of what is replayed: such a pair has a key of its own.
+        """
+        own = {question_of(p): p for p in reversed(self.train) if p.key in chosen}
+        again = self.target.share.role == REPLAY
+        for pair in own.values():
+            yield replace(pair, key=f"{pair.key}~") if again else pair
 
     @property
     def is_anchor(self) -> bool:
