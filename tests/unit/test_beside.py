@@ -14,13 +14,14 @@ from bakery.errors import ConfigError
 from bakery.evals.neutral import ANCHORS, NEUTRAL
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef, Prompt
+from bakery.repo.look import show
 from bakery.repo.look.check import forecast
 from bakery.repo.plan.planned import Head, Plan, RecordedTarget
 from bakery.repo.plan.resolve import resolve
 from bakery.reporting import Quiet
 from bakery.shares import REPLAY, RETENTION, TargetShare, parts
 from bakery.ui.check import show_check
-from tests.support.recorded import configuration, forked, made
+from tests.support.recorded import baked, configuration, forked, git, made, stored
 
 PIRATE = Prompt(({"role": "system", "content": "You are a pirate."},))
 HEAD = Head("ada", "yoda", BaseModelId("tiny-1", "", "ab" * 32),
@@ -190,3 +191,20 @@ def test_only_what_the_current_model_was_made_of_is_replayed(
     assert f"16 % {found.bake.replayed[0]}, replayed" in page
     assert f"20 % {found.bake.anchors[0]}, holds the parent" in page
     assert f"the answers of {found.bake.replayed[0]} are not in this clone's store" in page
+
+
+def test_a_recorded_bake_is_planned_again_as_it_was(tmp_path: Path) -> None:
+    """Whatever has been baked on top since: `bgit reproduce` looks it up so."""
+    repo = made(tmp_path / "model")
+    baked(repo, "one")
+    text = f"{configuration('two')}  replay: 0.2\n  retention: 0.25\n"
+    (repo.root / "input.yml").write_text(text, encoding="utf-8")
+    git(repo.root, "commit", "-qam", "Configure two")
+    plan_of_two = repo.plan()
+    result = stored(repo, plan_of_two)
+    repo.record(plan_of_two, result, launched=repo.launch_blob(), reporter=Quiet())
+    baked(repo, "three")
+    two = repo.find_bake("two")
+    again = show.plan_of(repo, two)
+    assert again.bake == plan_of_two.bake
+    assert [target.name for target in again.targets] == [t.name for t in plan_of_two.targets]
