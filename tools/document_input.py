@@ -82,8 +82,9 @@ each against its own prompt all the same. Anchors, targets of other chains and t
 the prompt should not matter: the anchors of the mix, or else 40 general questions that come with
 bakery, which the parent answers once, as a target called `retention`. An epoch has so many of
 these answers that their tokens are 0.2 of all others, which is the same sum. General questions at
-which the new prompt moves the base (a persona does at all of them) are left out, and the bake says
-how many that are.
+which the new prompt moves the base are left out: a persona or few-shot examples move it at all of
+them, and then nothing is held. The bake says how many are left. Anchors of your own are held
+whatever the prompt does to them.
 
 Both come on top: what is new is learnt as often as without them, and the bake takes longer by what
 is added. `on_policy` has the student answer all of it. Ask each target what only its prompt is
