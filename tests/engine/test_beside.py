@@ -117,6 +117,8 @@ def test_how_long_it_learns_goes_by_what_is_new(bench: Bench) -> None:
     assert again["prompt_tokens_saved"] == len("<system\nBe wise.>\n")
     assert again["kl_before"] > 1e-4
     assert "anchor" not in again
+    assert ", which is replayed: " in again["verdict"]["reason"]
+    assert "replayed" not in new["verdict"]["reason"]
 
 
 def baked(bench: Bench, request: BakeRequest, data: list[TargetData]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from bakery.evals.agreement import Answered
 from bakery.evals.distances import Begun, Distance, along, distances
 from bakery.evals.sides import Said, Sides, while_training
 from bakery.identity import short_id
-from bakery.records import Message, Prompt, user_text, write_atomic
+from bakery.records import Message, Prompt, given_name, user_text, write_atomic
 from bakery.shares import REPLAY
 from bakery.stages import measured
 from bakery.stages.measured import Measured
@@ -67,6 +67,8 @@ def judged(work: Work, before: Measured, after: Measured) -> Card:
         name, is_anchor = target["name"], "anchor" in target
         unasked = () if is_anchor or "role" in target else _unasked(work, target)
         one = verdict.judge(asked[name].rows, unasked=unasked, is_anchor=is_anchor)
+        if one is not None and target.get("role") == REPLAY:
+            one = replace(one, reason=f"{given_name(name)}, which is replayed: {one.reason}")
         if one is not None:
             found[name] = one
     anchors = {target["name"] for target in targets if "anchor" in target}
