@@ -19,8 +19,8 @@ ANCHORS = "anchors"
 """The type of generator that asks them."""
 
 MOVED = 0.35
-"""Nats per token from which a prompt moves the base at a question. Of 40, facts moved 3 to 8, a
-rule about a topic 1 to 11, personas and few-shot examples 39 or 40 (docs/log.md)."""
+"""Nats per token from which a prompt moves the base at a question. Of 40, facts moved 3 to 5, a
+rule about a topic 1 to 10, personas and few-shot examples 39 or 40 (docs/log.md)."""
 
 Far = Callable[[Sequence[Pair]], Sequence[float]]
 """Gives nats per token by which the teacher's side of each pair moves the base."""
