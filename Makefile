@@ -7,6 +7,7 @@
 # make bench-quality   CPU seconds until a bake is good, against TRL and others: hours
 # make real   bake four prompts into a real model of 135 M parameters: about half an hour a seed
 # make verdicts   bakes good and spoilt, each with a hidden exam: what a verdict is worth, an hour; VERDICTS=--table
+# make forgetting chains of five bakes with replay, retention, both and neither: what is left, an hour; FORGETTING=--table
 # make dist   packages in dist/, tried in a clean environment with the demo; DIST=--quick without it
 # make site   the docs as a site, in build/site
 # make picture  draw docs/run.svg, the picture of the README, from a real run
@@ -22,7 +23,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-branches real verdicts test test-slow coverage hooks dist site picture bench bench-quick bench-grid bench-quality docs attack lock audit fix clean
+.PHONY: demo demo-branches real verdicts forgetting test test-slow coverage hooks dist site picture bench bench-quick bench-grid bench-quality docs attack lock audit fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
@@ -37,6 +38,10 @@ real: .venv/stamp
 # Goes on with what is not there yet: build/verdicts/bakes.jsonl.
 verdicts: .venv/stamp
 	PYTHONPATH=tools OMP_NUM_THREADS=1 .venv/bin/python -m verdicts $(VERDICTS)
+
+# Goes on with what is not there yet: build/forgetting/chains.jsonl.
+forgetting: .venv/stamp
+	PYTHONPATH=tools OMP_NUM_THREADS=1 .venv/bin/python -m forgetting $(FORGETTING)
 
 test: .venv/stamp
 	.venv/bin/ruff check

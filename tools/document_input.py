@@ -70,6 +70,26 @@ with `teacher_prompt` and `student_prompt` among those of `PROMPT`. A target who
 teacher holds behaviour still in that context: an anchor against forgetting. A student that is not
 empty is a trigger: the behaviour appears behind it only.
 
+**Against forgetting.** A later bake moves what earlier ones taught. `BAKE.replay: 0.25` learns the
+answers of all earlier targets of the chain again, a quarter of each epoch, evenly, without taking
+room from what is new. The questions and answers are those that the store has, and the teacher is
+the parent without a prompt: what it knows by now is held, as KL(parent ‖ student). (A target that
+`datasets` names is taught by the parent behind its prompt, as if it was new.) The card measures
+each against its own prompt all the same. Anchors, targets of other chains and those that
+`datasets` names are left out; `bgit check` shows which are replayed.
+
+`BAKE.retention: 0.2` adds 0.2 · KL(parent ‖ student), neither with a prompt, on questions where
+the prompt should not matter: the anchors of the mix, or else 40 general questions that come with
+bakery, which the parent answers once, as a target called `retention`. An epoch has so many of
+these answers that their tokens are 0.2 of all others, which is the same sum. General questions at
+which the new prompt moves the base are left out: a persona or few-shot examples move it at all of
+them, and then nothing is held. The bake says how many are left. Anchors of your own are held
+whatever the prompt does to them.
+
+Both come on top: what is new is learnt as often as without them, and the bake takes longer by what
+is added. `on_policy` has the student answer all of it. Ask each target what only its prompt is
+about: prompts that say different things of the same questions are not reconciled by either.
+
 **Conversations.** Messages may go on behind the system message; the question comes as the last user
 turn, so what is baked is the behaviour at that point. `tools` and `tool_calls` go to the chat
 template of the base model as they are written; a template that would not show them is refused

@@ -23,7 +23,6 @@ from bakery.identity import (
     RolloutRequest,
     SamplingSettings,
     StimRequest,
-    TargetShare,
     file_digest,
     short_id,
 )
@@ -32,6 +31,7 @@ from bakery.repo.files import recipe, starter
 from bakery.repo.files.state import State
 from bakery.repo.git import Git
 from bakery.shaping import TrainingSettings
+from bakery.shares import TargetShare
 from bakery.store import results
 from bakery.store.store import Store
 

@@ -18,6 +18,7 @@ from typing import Any
 from bakery.defaults import LATEST
 from bakery.records import ModelRef, Prompt
 from bakery.shaping import TrainingSettings
+from bakery.shares import TargetShare
 from bakery.trackers import TensorBoard, Trackio, Wandb
 
 QUESTION_TEMPLATE_VERSION = 1
@@ -185,17 +186,6 @@ class RolloutRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class TargetShare:
-    """One target of a bake's mix, with the prompts that its views are made of."""
-
-    name: str
-    id: str
-    weight: float
-    teacher: Prompt
-    student: Prompt
-
-
-@dataclass(frozen=True, slots=True)
 class Running:
     """How a bake is run and watched, which changes speed, memory and what is logged: no id."""
 
@@ -228,14 +218,10 @@ class BakeRequest:
     @property
     def id(self) -> str:
         """Over students, targets, weights, training settings, parent chain and base."""
-        shares = [
-            {"target": s.id, "weight": s.weight, "student": s.student.as_data()}
-            for s in self.shares
-        ]
         return short_id(
             {
                 "defaults": self.defaults,
-                "shares": shares,
+                "shares": [share.as_data() for share in self.shares],
                 "training": self.training.as_data(),
                 "base": self.base.as_data(),
                 "parent": _link(self.parent),

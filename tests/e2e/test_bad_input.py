@@ -158,6 +158,10 @@ def test_an_earlier_target_that_a_clone_lacks_is_said_before_anything_runs(baked
     error, hint = refused(baked, "run")
     assert error == f"the answers of {first} are not complete"
     assert hint.startswith("It is an earlier bake's: `bgit import DIR --all`")
+    baked.commit(input_yml(bake="fourth") + "  replay: 0.25\n")
+    error, hint = refused(baked, "run")
+    assert error == f"the answers of {first} are not complete"
+    assert hint.endswith("Without `BAKE.replay` it is not needed.")
 
 
 def test_an_unknown_stage_lists_the_stages(typist: Typist) -> None:

@@ -24,7 +24,7 @@ from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan.planned import Plan
 from bakery.reporting import Quiet
 from bakery.stages import bake
-from bakery.stages.mix import TargetData
+from bakery.stages.parts import TargetData
 from tests.e2e.conftest import IDENTITY, Typist
 from tests.support.commands import typed_here
 from tests.support.version_1 import BAKES, EXPECTED, full_name, unpacked

@@ -23,7 +23,9 @@ from bakery.identity import short_id
 from bakery.shaping import FirstWeights, OnPolicySettings
 from bakery.stages import bake
 from bakery.stages import training as phases
-from bakery.stages.mix import _part, length, limit_of, mix
+from bakery.stages.longest import limit_of
+from bakery.stages.mix import mix
+from bakery.stages.parts import length, part_of
 from tests.support.baking import NOTHING, SHOUT, Bench, rows, steps, training
 
 
@@ -118,7 +120,7 @@ def test_longer_pairs_are_left_out_and_counted(bench: Bench) -> None:
     whole = bench.bake(questions=12, epochs=1)
     (share,) = bench.prepare(SHOUT, NOTHING, 12, None)[1]
     base, asked = bench.base(), training()
-    part = _part(share, base.chat, asked, limit_of(asked, base.context))
+    part = part_of(share, base.chat, asked, limit_of(asked, base.context))
     lengths = sorted(length(pair) for pair in (*part.train, *part.held))
     most = lengths[8]
     result = bench.bake(questions=12, epochs=1, max_length=most)

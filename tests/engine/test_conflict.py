@@ -11,9 +11,10 @@ from bakery.backends.base import AnswerRequest
 from bakery.backends.local import LocalModel
 from bakery.evals import conflict
 from bakery.evals.conflict import Conflict, Disagreement
-from bakery.identity import SamplingSettings, TargetShare
+from bakery.identity import SamplingSettings
 from bakery.records import Prompt, Trajectory
 from bakery.repo.plan.planned import Plan
+from bakery.shares import TargetShare
 from tests.support import recorded
 from tests.support.baking import NOTHING, SHOUT, Bench
 
@@ -29,7 +30,7 @@ def test_what_disagrees_on_half_of_the_questions_is_in_conflict(others: int, is_
         for said in (
             "shop is kept",
             f"{others} of 4",
-            "take it out of BAKE.datasets",
+            "take it out of BAKE.datasets (or take BAKE.replay out)",
             'now "Arr!"',
         ):
             assert said in found.warning

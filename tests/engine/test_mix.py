@@ -19,7 +19,8 @@ from bakery.errors import StageError
 from bakery.identity import BakeRequest, file_digest
 from bakery.records import Prompt, Stimulus, Trajectory, read_rows
 from bakery.stages import bake
-from bakery.stages.mix import Mix, TargetData, length, mix
+from bakery.stages.mix import Mix, mix
+from bakery.stages.parts import TargetData, length
 from bakery.store import results
 from tests.support.baking import NOTHING, SHOUT, Bench, training
 

@@ -17,7 +17,7 @@ from bakery.evals import agreement
 from bakery.shaping import Until
 from bakery.stages import training as phases
 from bakery.stages import until
-from bakery.stages.mix import question_of
+from bakery.stages.parts import question_of
 from bakery.stages.until import Failed, Look
 from bakery.store import results
 from tests.support.baking import Bench

@@ -11,12 +11,13 @@ from bakery.backends.local import LocalModel
 from bakery.engine.bases import bases
 from bakery.engine.models import models
 from bakery.engine.models.models import BaseModel
-from bakery.identity import BakeRequest, RolloutRequest, SamplingSettings, StimRequest, TargetShare
+from bakery.identity import BakeRequest, RolloutRequest, SamplingSettings, StimRequest
 from bakery.records import ModelRef, Prompt
 from bakery.reporting import Quiet
 from bakery.shaping import TrainingSettings
+from bakery.shares import TargetShare
 from bakery.stages import bake, rollout, stim
-from bakery.stages.mix import TargetData
+from bakery.stages.parts import TargetData
 from bakery.store import results
 
 SHOUT = Prompt(({"role": "system", "content": "SHOUT!"},))

@@ -17,10 +17,10 @@ from bakery.identity import (
     Running,
     SamplingSettings,
     StimRequest,
-    TargetShare,
 )
 from bakery.records import ModelRef, Prompt
 from bakery.shaping import OnPolicySettings, TrainingSettings
+from bakery.shares import TargetShare
 from bakery.trackers import Wandb
 
 YODA = Prompt(({"role": "system", "content": "You are Yoda."},))

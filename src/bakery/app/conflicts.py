@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from bakery.app.opening import Models
 from bakery.app.workbench import Workbench
-from bakery.identity import TargetShare
 from bakery.records import Stimulus, Trajectory, given_name
 from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
+from bakery.shares import TargetShare
 from bakery.store import results
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from bakery.identity import (
     RolloutRequest,
     SamplingSettings,
     StimRequest,
-    TargetShare,
 )
 from bakery.json_file import DamagedError
 from bakery.records import ModelRef, Prompt
 from bakery.shaping import FirstWeights, OnPolicySettings, TrainingSettings, Until
+from bakery.shares import TargetShare
 from bakery.store.findings import Kind
 from bakery.store.results import REQUEST
 

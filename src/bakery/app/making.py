@@ -18,10 +18,11 @@ from bakery.app.opening import Models
 from bakery.app.workbench import Workbench
 from bakery.card import Card
 from bakery.errors import ConfigError, ModelError, StageError
-from bakery.identity import BakeRequest, RolloutRequest, StimRequest, TargetShare
+from bakery.identity import BakeRequest, RolloutRequest, StimRequest
 from bakery.records import FAKE, Prompt, write_atomic
 from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
+from bakery.shares import REPLAY, TargetShare
 from bakery.store import results
 
 _SHORTEST = {"role": "user", "content": "?"}
@@ -301,7 +302,7 @@ class Making:
         return named
 
     def _targets(self) -> list[Any]:
-        from bakery.stages.mix import TargetData
+        from bakery.stages.parts import TargetData
 
         data = []
         for share in self.plan.bake.shares if self.plan.bake else ():
@@ -313,14 +314,16 @@ class Making:
     def _answered(self, share: TargetShare) -> dict[str, Any]:
         """Return what a target's answers say of themselves; StageError where they are not there."""
         done = results.done(self.bench.store.target(share.id))
-        if done is None:
-            own = share.id in {target.rollout.id for target in self.plan.targets}
+        own = share.id in {target.rollout.id for target in self.plan.targets}
+        asked = done and (own or results.is_done(self.bench.store.stim(str(done["stim_id"]))))
+        if done is None or not asked:
+            without = " Without `BAKE.replay` it is not needed." * (share.role == REPLAY)
             raise StageError(
-                f"the answers of {share.name} are not complete",
+                f"the {'questions' if done else 'answers'} of {share.name} are not complete",
                 hint="Run `bgit run stim rollout` first."
                 if own
                 else "It is an earlier bake's: `bgit import DIR --all` takes its questions and "
-                "answers from another clone.",
+                f"answers from another clone.{without}",
             )
         return done
 

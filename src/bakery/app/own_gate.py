@@ -218,13 +218,13 @@ def _unmeasurable(gate: Gate, plan: Plan) -> Iterator[tuple[str, str, str]]:
         yield (
             "drift",
             "no target of the mix is an anchor, whose teacher and student prompts are the same",
-            "Add one to BAKE.datasets",
+            "Add one to BAKE.datasets, or set BAKE.retention",
         )
     if gate.forgets is not None and plan.head.parent is not None and not _earlier(plan):
         yield (
             "forgets",
             "no earlier target is in the mix",
-            "Add one to BAKE.datasets (`bgit target ls`)",
+            "Add one to BAKE.datasets (`bgit target ls`), or set BAKE.replay",
         )
 
 

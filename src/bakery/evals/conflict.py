@@ -66,8 +66,9 @@ class Conflict:
             f"{len(self.disagreements)} of {self.questions} of its answers would be others under "
             f'it, by {self.apart:.2g} nats per token ("{worst.question:.60}": '
             f'"{worst.kept:.60}", now "{worst.new:.60}"). Both are learnt for the same requests, '
-            "and the bake comes to something between: take it out of BAKE.datasets, weigh it less, "
-            "say in the new prompt what has to stay, or give one of both a student prompt"
+            "and the bake comes to something between: take it out of BAKE.datasets (or take "
+            "BAKE.replay out), weigh it less, say in the new prompt what has to stay, or give one "
+            "of both a student prompt"
         )
 
     def as_data(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Shapes: N tokens of an answer · V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +63,21 @@ def along(model: nn.Module, readout: Readout, views: Sequence[View]) -> list[Beg
     with evaluating(model):
         found = _features(model, readout, views)
     return [_begun(readout, *one) for one in zip(views, found, strict=True)]
+
+
+@torch.no_grad()
+def moved(model: nn.Module, pairs: Sequence[Pair]) -> list[float]:
+    """Return how far the teacher's side moves the base along each answer, in nats per token."""
+    readout = Readout(model)
+    off = model.disable_adapter() if isinstance(model, PeftModel) else nullcontext()
+    with off, evaluating(model):
+        behind = _features(model, readout, [pair.teacher for pair in pairs])
+        without = _features(model, readout, [pair.student for pair in pairs])
+    found = []
+    for one, other in zip(behind, without, strict=True):
+        behind_NV, without_NV = (_log_probabilities(readout, side) for side in (one, other))
+        found.append(float((behind_NV.exp() * (behind_NV - without_NV)).sum(-1).mean()))
+    return found
 
 
 @torch.no_grad()

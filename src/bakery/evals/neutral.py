@@ -1,6 +1,7 @@
 """Questions where no prompt should matter: general ones, of many kinds, written for this.
 
-None needs the answer to another, so that they can be asked in any order.
+None needs the answer to another, so that they can be asked in any order. What is measured on is
+never learnt: `NEUTRAL` and `ANCHORS` have no question in common.
 """
 
 from __future__ import annotations
@@ -47,3 +48,48 @@ NEUTRAL = (
     "How far is the moon from the earth?",
     "Which language is spoken in Brazil?",
 )
+"""On which drift is measured."""
+
+ANCHORS = (
+    "What is the capital of Italy?",
+    "How many months does a year have?",
+    "What color is grass?",
+    "What is two plus three?",
+    "Name three animals.",
+    "How do you say 'hello' in Spanish?",
+    "What does a cow eat?",
+    "Who painted the Mona Lisa?",
+    "Which animal is the fastest?",
+    "How do I make tea?",
+    "What is the opposite of big?",
+    "Write one sentence about snow.",
+    "How does a boat float?",
+    "What is the plural of 'child'?",
+    "Is a tomato a fruit?",
+    "Give me a word that rhymes with 'tree'.",
+    "What color is the sky?",
+    "Which day comes after Monday?",
+    "How many minutes does an hour have?",
+    "What is glass made of?",
+    "Explain what a school is.",
+    "How do you say 'good night' in French?",
+    "What is ten minus four?",
+    "Name something that is round.",
+    "Why is the sea salty?",
+    "What do I need to write a letter?",
+    "Which is faster, a car or a bicycle?",
+    "What does a teacher do?",
+    "List three things in a bag.",
+    "When does water boil?",
+    "How many wheels does a car have?",
+    "Which mountain is the highest?",
+    "What is a noun?",
+    "How can I learn to swim?",
+    "Where does the sun set?",
+    "What is a dog?",
+    "Tell me something about the moon.",
+    "What do birds eat?",
+    "How long does a day last?",
+    "Which language is spoken in Germany?",
+)
+"""By which `BAKE.retention` holds the parent."""

@@ -136,8 +136,9 @@ class ModelRepo:
         now = self.state()
         own = {target.name for target in spec.targets}
         named = {entry.target for entry in spec.bake.datasets} if spec.bake else set()
-        # Earlier targets are read from whole recipe blocks: only where one is named.
-        targets = self._targets() if named - own else {}
+        again = spec.bake is not None and spec.bake.replay > 0
+        # Earlier targets are read from whole recipe blocks: only where one is named or replayed.
+        targets = self._targets() if named - own or again else {}
         models = self._answering(spec)
         if self.backend is None and (teachers := [model for model in models.values() if model]):
             publishing.refuse_as_teachers(self.lineage(), teachers)
@@ -305,6 +306,9 @@ class ModelRepo:
     def _targets(self) -> dict[str, RecordedTarget]:
         from bakery.repo.plan.planned import RecordedTarget
 
+        bakes = self.bakes()
+        chain = lineage.chain_of({bake.id: bake for bake in bakes}, self.state().parent)
+        in_chain = {target["name"] for bake in chain for target in bake.data["targets"]}
         return {
             target["name"]: RecordedTarget(
                 target["name"],
@@ -312,8 +316,9 @@ class ModelRepo:
                 Prompt.from_data(target["teacher"]),
                 Prompt.from_data(target["student"]),
                 target.get("backend"),
+                target["name"] in in_chain,
             )
-            for bake in self.bakes()
+            for bake in bakes
             for target in bake.data["targets"]
         }
 

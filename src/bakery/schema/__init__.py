@@ -8,7 +8,6 @@ from bakery.schema.bakes import (
     AdapterConfig,
     Bake,
     BakeModel,
-    Dataset,
     OnPolicy,
 )
 from bakery.schema.files import File, InputSpec, load, written
@@ -21,6 +20,7 @@ from bakery.schema.generators import (
     PersonaQuestions,
 )
 from bakery.schema.inheritance import Sections
+from bakery.schema.mixing import Dataset
 from bakery.schema.optimizing import Optimizer, Scheduler
 from bakery.schema.prompts import PromptSection
 from bakery.schema.targets import SamplingExtras, Target

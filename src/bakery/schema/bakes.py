@@ -15,6 +15,7 @@ from pydantic import (
 
 from bakery.schema.bake_running import BakeData, Checkpoint, DeepSpeed, DrawnBy
 from bakery.schema.common import Count, Name, Path, Section, Share
+from bakery.schema.mixing import Dataset, Replay, Retention
 from bakery.schema.optimizing import POLYNOMIAL_END, Optimizer, Scheduler, refused
 from bakery.schema.trackers import TensorBoard, Trackio, Wandb
 
@@ -23,26 +24,6 @@ NO_PARENT_BY_HAND = (
 )
 
 LORA_KEYS = ("r", "lora_alpha", "lora_dropout", "bias", "target_modules")
-
-
-class Dataset(Section):
-    """A share of the mix: a target of this file, or one of an earlier bake."""
-
-    target: Annotated[
-        str,
-        Field(
-            description="A TARGET of this file by its name, or an earlier one of this branch by "
-            "its full name, its name alone (the newest is meant) or its id."
-        ),
-    ]
-    weight: Annotated[
-        float,
-        Field(
-            gt=0,
-            allow_inf_nan=False,
-            description="Its part of the mix, in proportion to the other weights.",
-        ),
-    ] = 1.0
 
 
 class AdapterConfig(Section):
@@ -194,6 +175,8 @@ class Bake(Section):
         tuple[Dataset, ...],
         Field(description="The targets of the mix. Default: all of this file, alike."),
     ] = ()
+    replay: Replay = 0.0
+    retention: Retention = 0.0
     epochs: Annotated[
         Count | Literal["auto"] | None,
         Field(
@@ -216,7 +199,11 @@ class Bake(Section):
         ),
     ] = 1
     total_trajectories: Annotated[
-        Count | None, Field(description="Size of the mix. Default: all that the weights allow.")
+        Count | None,
+        Field(
+            description="Size of the mix, without what is replayed. Default: all that the "
+            "weights allow."
+        ),
     ] = None
     seed: Annotated[
         DrawnBy, Field(description="What the adapter starts from, and all that is drawn.")

@@ -14,11 +14,12 @@ from bakery.card import Card
 from bakery.evals import agreement, intervals, verdict
 from bakery.evals.sides import Said
 from bakery.identity import short_id
-from bakery.records import Prompt, user_text
+from bakery.records import Prompt, given_name, user_text
+from bakery.shares import REPLAY
 from bakery.stages import comparing, fresh, measured
 from bakery.stages.comparing import MOST_TOKENS, Compared, Question
 from bakery.stages.measured import Measured
-from bakery.stages.mix import of_target, question_of
+from bakery.stages.parts import of_target, question_of
 from bakery.stages.training import Work
 from bakery.store.results import PROBES
 from bakery.verdict import Verdict
@@ -40,8 +41,10 @@ def judged(work: Work, before: Measured, after: Measured) -> Card:
     found: dict[str, Verdict] = {}
     for target in targets:
         name, is_anchor = target["name"], "anchor" in target
-        unasked = () if is_anchor else _unasked(work, target)
+        unasked = () if is_anchor or "role" in target else _unasked(work, target)
         one = verdict.judge(asked[name].rows, unasked=unasked, is_anchor=is_anchor)
+        if one is not None and target.get("role") == REPLAY:
+            one = replace(one, reason=f"{given_name(name)}, which is replayed: {one.reason}")
         if one is not None:
             found[name] = one
     anchors = {target["name"] for target in targets if "anchor" in target}
@@ -61,7 +64,8 @@ def judged(work: Work, before: Measured, after: Measured) -> Card:
 
 def _asked(work: Work, target: Mapping[str, Any]) -> Compared:
     """Have a target's questions answered, and others about what its prompt says."""
-    more, known = ([], {}) if "anchor" in target else afresh(work, target)
+    is_own = "anchor" not in target and "role" not in target
+    more, known = afresh(work, target) if is_own else ([], {})
     return comparing.compared(
         work.student,
         work.base,
@@ -101,7 +105,8 @@ def chosen(work: Work, target: Mapping[str, Any]) -> list[str]:
     What would not fit the context behind the prompt is left out.
     """
     lists: list[list[str]] = []
-    for pairs in (work.mixture.held_out, work.mixture.train):
+    mixture, again = work.mixture, target.get("role") == REPLAY
+    for pairs in (mixture.held_out, mixture.instead if again else mixture.train):
         keys = {question_of(pair) for pair in of_target(pairs, target["id"])}
         lists.append(fitting(work, sorted(keys, key=lambda key: short_id(["asked", key]))))
     held, trained = lists

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,12 @@ from bakery.engine.text.chat import CLOCK_STOPPED
 from bakery.engine.text.views import Pair
 from bakery.engine.training import shown, start
 from bakery.engine.training.metrics import rows, summary
+from bakery.evals import distances
 from bakery.identity import BakeRequest, digest
 from bakery.reporting import Reporter
 from bakery.stages import answers, covering, full_disk, measured, steps, training, until
-from bakery.stages.mix import Mix, TargetData, mix
+from bakery.stages.mix import Mix, mix
+from bakery.stages.parts import TargetData
 from bakery.stages.training import CHECKPOINTS, Work
 from bakery.store import results
 from bakery.store.results import METRICS
@@ -126,7 +129,8 @@ def _ready(
     chains.check_parent(parent, request.parent.bake_id if request.parent else None)
     chains.check_rank(request.training.r, parent)
     results.begin(out, request)
-    mixture = mix(data, base.chat, request.training, context=base.context)
+    far = partial(distances.moved, model)
+    mixture = mix(data, base.chat, request.training, context=base.context, far=far)
     student = adapters.attach_new(model, request.training)
     readout = Readout(student)
     _tell(mixture.notes, reporter)
@@ -134,8 +138,8 @@ def _ready(
     loss = training.loss_of(request.training)
     training.begin(student, readout, mixture.train, request.training.first_weights, out, reporter)
     of = digest([weights, readout.keeps_moments(loss)])
-    pairs, place = [*mixture.train, *mixture.held_out], Place(out / RECORD, RECORD_GB, of)
-    record, why = taught(student, readout, pairs, loss, place, reporter=reporter)
+    place = Place(out / RECORD, RECORD_GB, of)
+    record, why = taught(student, readout, mixture.scored, loss, place, reporter=reporter)
     return Work(request, student, readout, record, mixture, base, out, parent, reporter), why
 
 

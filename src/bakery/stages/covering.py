@@ -19,7 +19,8 @@ from bakery.evals import coverage
 from bakery.evals.coverage import Answered, Dependence, Tokens
 from bakery.identity import short_id
 from bakery.records import Prompt, Stimulus
-from bakery.stages.mix import Mix, of_target, question_of
+from bakery.stages.mix import Mix
+from bakery.stages.parts import of_target, question_of
 from bakery.stages.training import Work
 from bakery.verdict import Covered
 
@@ -52,7 +53,7 @@ def before(work: Work) -> tuple[list[Looked], list[str]]:
     found: list[Looked] = []
     notes: list[str] = []
     trained = sum(len(pair.student.ids) for pair in work.mixture.learnt) * work.settings.epochs
-    targets = [target for target in work.mixture.targets if "anchor" not in target]
+    targets = [t for t in work.mixture.targets if "anchor" not in t and "role" not in t]
     for target in targets:
         name, prompt = str(target["name"]), Prompt.from_data(target["teacher"])
         answered = chosen(work.mixture, str(target["id"]))

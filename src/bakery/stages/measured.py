@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
+from typing import Any
 
 from peft import PeftModel
 
@@ -19,7 +20,9 @@ from bakery.evals.agreement import OTHERWISE
 from bakery.identity import short_id
 from bakery.records import Prompt, Stimulus, user_text
 from bakery.reporting import Reporter
-from bakery.stages.mix import Mix, of_target, question_of
+from bakery.shares import REPLAY
+from bakery.stages.mix import Mix
+from bakery.stages.parts import of_target, question_of
 
 Measured = dict[str, Fidelity]
 """How near each question's answers are to the teacher's, by the question's key."""
@@ -58,7 +61,7 @@ def card(before: Measured, after: Measured, mixture: Mix, chat: Chat) -> Card:
     left, is_of_template = _left(mixture, chat)
     targets = mixture.targets if len(mixture.targets) > 1 else ()
     return replace(
-        _card(before, after, mixture, mixture.train, is_cut=bool(mixture.cut)),
+        _card(before, after, mixture, mixture.own, is_cut=bool(mixture.cut)),
         prompt_tokens_left=left,
         left_by_template=is_of_template,
         furthest=_furthest(before, after, mixture),
@@ -68,7 +71,7 @@ def card(before: Measured, after: Measured, mixture: Mix, chat: Chat) -> Card:
                     _own(before, target["id"]),
                     _own(after, target["id"]),
                     mixture,
-                    of_target(mixture.train, target["id"]),
+                    _learnt(mixture, target),
                     is_cut=target["id"] in mixture.cut,
                 ),
                 anchor="anchor" in target,
@@ -78,12 +81,19 @@ def card(before: Measured, after: Measured, mixture: Mix, chat: Chat) -> Card:
     )
 
 
+def _learnt(mixture: Mix, target: Mapping[str, Any]) -> list[Pair]:
+    """Return the pairs that show what a target saves: of a replayed one those behind its prompt."""
+    learnt = of_target(mixture.train, target["id"])
+    prompted = of_target(mixture.measured, target["id"]) if target.get("role") == REPLAY else []
+    return prompted or learnt
+
+
 def trained_on(mixture: Mix) -> list[Pair]:
     """Return an answer to each question that was trained on, of many questions to some.
 
     Those that the user wrote come first: what a prompt wants beyond its voice is asked there.
     """
-    first = {question_of(pair): pair for pair in reversed(mixture.train)}
+    first = {question_of(pair): pair for pair in reversed(mixture.own)}
     written = [key for key in first if mixture.stimuli[key].is_written_out]
     rest = sorted(first.keys() - set(written), key=lambda key: short_id(["measured", key]))
     return [first[key] for key in [*written, *rest][:LOOKED_AT]]

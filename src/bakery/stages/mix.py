@@ -10,29 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 from bakery import held_out
-from bakery.defaults import times_for
 from bakery.engine.text.chat import Chat
-from bakery.engine.text.views import Pair, pair_up
+from bakery.engine.text.views import Pair
 from bakery.errors import ModelError, StageError
-from bakery.identity import SamplingSettings, TargetShare, short_id
-from bakery.records import Stimulus, Trajectory
+from bakery.identity import SamplingSettings
+from bakery.records import Stimulus
 from bakery.shaping import TrainingSettings
-from bakery.stages import look, rollout
-from bakery.stages.endless import endless_of
+from bakery.shares import REPLAY
+from bakery.stages import epoch, look, rollout
+from bakery.stages.anchors import Far, leave_moved
+from bakery.stages.longest import Limit, limit_of
+from bakery.stages.parts import Part, TargetData, of_target, part_of, stimulus_of
 from bakery.store import results
-
-
-@dataclass(frozen=True, slots=True)
-class TargetData:
-    """A target's share, and the folders that hold its questions and answers."""
-
-    share: TargetShare
-    stim_dir: Path
-    target_dir: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,100 +45,86 @@ class Mix:
     """The ids of targets with answers of a server that did not read the whole prompt."""
     instead: tuple[Pair, ...] = ()
     """What is learnt of targets of which nothing is held out: measured in its place."""
+    beside: int = 0
+    """How many of `learnt`, the last, are replayed or hold the parent: they are on top."""
 
     @property
     def measured(self) -> list[Pair]:
         """What the card is of."""
         return [*self.held_out, *self.instead]
 
-
-@dataclass(slots=True)
-class _Part:
-    """What one target brings: pairs to train on and to measure on, and what was left out."""
-
-    target: TargetData
-    train: list[Pair]
-    held: list[Pair]
-    stimuli: dict[str, Stimulus]
-    empty: int
-    long: list[int]
-    """How many tokens the pairs have that are longer than a bake takes."""
-    endless: int
-    """How many answers were left out because they do not end."""
-    shared: int = 0
-    """How many pairs answer what another target holds out."""
+    @property
+    def scored(self) -> list[Pair]:
+        """All that the teacher is asked of, once."""
+        return list({pair.key: pair for pair in [*self.train, *self.measured]}.values())
 
     @property
-    def name(self) -> str:
-        return self.target.share.name
-
-    def writes(self, pair: Pair) -> bool:
-        """Tell whether input.yml writes the question of a pair out."""
-        return self.stimuli[question_of(pair)].is_written_out
-
-    @property
-    def is_anchor(self) -> bool:
-        """Whether both prompts come to the same tokens, so that nothing is baked in."""
-        pairs = [*self.train, *self.held]
-        return bool(pairs) and all(pair.is_identical for pair in pairs)
+    def own(self) -> list[Pair]:
+        """Those to train on that are not there beside what is new."""
+        beside = {target["id"] for target in self.targets if "role" in target}
+        return [pair for pair in self.train if pair.key.split("/")[0] not in beside]
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """The most tokens a pair may have, and who says so."""
-
-    tokens: int
-    name: str
-    raised: str
-    """What a person does about it."""
-
-
-def limit_of(settings: TrainingSettings, context: int) -> Limit:
-    """Return what a configuration allows, or the model's `context` where that is less."""
-    if settings.max_length is not None and settings.max_length <= context:
-        return Limit(settings.max_length, "BAKE.data.max_length", "raise it")
-    return Limit(
-        context, "the context of the base", "lower TARGET.max_tokens, or shorten the prompt"
-    )
-
-
-def mix(data: Sequence[TargetData], chat: Chat, settings: TrainingSettings, *, context: int) -> Mix:
+def mix(
+    data: Sequence[TargetData],
+    chat: Chat,
+    settings: TrainingSettings,
+    *,
+    context: int,
+    far: Far | None = None,
+) -> Mix:
     """Read the targets of a bake and share them out by weight.
 
     A bake takes `total_trajectories`, or all that the weights allow; `context` is how many tokens
-    the base was made for.
+    the base was made for. `far` tells which general anchors a prompt is about; None: all are held.
     """
     limit = limit_of(settings, context)
     described = [_described(target) for target in data]
-    parts = [_part(target, chat, settings, limit) for target in data]
+    parts = [part_of(target, chat, settings, limit) for target in data]
+    unheld = leave_moved(parts, chat, far) if far is not None else []
+    lost = [part.target.share.id for part in parts if part.is_lost]
+    described = [said for said in described if said["id"] not in lost]
+    parts = [part for part in parts if not part.is_lost]
     _keep_apart(parts, settings)
     for said, part in zip(described, parts, strict=True):
         if part.is_anchor:
             said["anchor"] = True
-    chosen = _by_weight(parts, settings, limit)
+    own = [part for part in parts if not part.target.share.role]
+    chosen = _by_weight(own, settings, limit)
     if not chosen:
         raise StageError("no answer has a token to train on", hint=_why_none(parts, limit))
+    written = {pair.key for part in own for pair in part.train if part.writes(pair)}
+    learnt = epoch.taught(chosen, written & {p.key for p in chosen}, settings.hardcoded_times)
+    rest = [part for part in parts if part.target.share.role]
+    beside = epoch.beside(learnt, [(p.target.share, p.drawn(settings)) for p in rest])
+    chosen = [*chosen, *sorted({pair.key: pair for pair in beside}.values(), key=lambda p: p.key)]
     held = [pair for part in parts for pair in part.held]
-    notes = [*_made_up(described), *_notes(parts, settings, limit)]
+    notes = [
+        *_made_up(described),
+        *_notes(parts, settings, limit),
+        *unheld,
+        *_of_beside(beside, rest),
+    ]
     asked = {key: stimulus for part in parts for key, stimulus in part.stimuli.items()}
-    learnt = _learnt(chosen, asked, settings)
     again = data if settings.on_policy is not None else ()
     sampling = {target.share.id: rollout.sampled_as(target.target_dir) for target in again}
     answered = {t.share.id: results.whole(t.target_dir / results.DONE) for t in data}
     cut = frozenset(name for name, done in answered.items() if done.get(results.CUT_PROMPT))
     instead = tuple(_instead(parts, chosen, settings))
-    return Mix(chosen, learnt, held, asked, described, notes, sampling, cut, instead)
+    every = [*learnt, *beside]
+    return Mix(chosen, every, held, asked, described, notes, sampling, cut, instead, len(beside))
 
 
 def _instead(
-    parts: Sequence[_Part], chosen: Sequence[Pair], settings: TrainingSettings
+    parts: Sequence[Part], chosen: Sequence[Pair], settings: TrainingSettings
 ) -> Iterator[Pair]:
     """Yield an answer to each question of a target whose questions are all learnt, by its rule."""
     if settings.eval_share == 0 or not settings.held_out.startswith(held_out.NEVER):
         return
+    keys = {pair.key for pair in chosen}
     for part in parts:
-        own = of_target(chosen, part.target.share.id) if not part.held else ()
-        yield from {question_of(pair): pair for pair in reversed(own)}.values()
+        if not part.held:
+            yield from part.instead(keys)
 
 
 def _made_up(described: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -156,97 +134,22 @@ def _made_up(described: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"{said['name']}: its answers are made up, by the {said['backend']} backend"
 
 
-def _learnt(
-    chosen: Sequence[Pair], asked: Mapping[str, Stimulus], settings: TrainingSettings
-) -> list[Pair]:
-    """Return pairs as often as an epoch has them: more often what input.yml writes out."""
-    written = [pair for pair in chosen if asked[question_of(pair)].is_written_out]
-    others = len(chosen) - len(written)
-    times = times_for(len(written), others, settings.hardcoded_times)
-    more = {pair.key for pair in written}
-    return [pair for pair in chosen for _ in range(times if pair.key in more else 1)]
-
-
-def of_target(pairs: Sequence[Pair], target_id: str) -> list[Pair]:
-    """Return the pairs of one target."""
-    return [pair for pair in pairs if pair.key.startswith(f"{target_id}/")]
-
-
-def question_of(pair: Pair) -> str:
-    """Return the key `target/stimulus` of the question that a pair answers."""
-    return pair.key.rpartition("/")[0]
-
-
-def _keep_apart(parts: Sequence[_Part], settings: TrainingSettings) -> None:
+def _keep_apart(parts: Sequence[Part], settings: TrainingSettings) -> None:
     """Have no target train on what another holds out.
 
     What input.yml writes out in one of them is learnt there, and then measured in none.
     """
     if settings.held_out.startswith(held_out.NEVER):
-        wanted = {_stimulus(pair) for part in parts for pair in part.train if part.writes(pair)}
+        wanted = {stimulus_of(pair) for part in parts for pair in part.train if part.writes(pair)}
         for part in parts:
-            part.held = [p for p in part.held if _stimulus(p) not in wanted or part.writes(p)]
-    held = {_stimulus(pair) for part in parts for pair in part.held}
+            part.held = [p for p in part.held if stimulus_of(p) not in wanted or part.writes(p)]
+    held = {stimulus_of(pair) for part in parts for pair in part.held}
     for part in parts:
-        kept = [pair for pair in part.train if _stimulus(pair) not in held]
+        kept = [pair for pair in part.train if stimulus_of(pair) not in held]
         part.shared, part.train = len(part.train) - len(kept), kept
 
 
-def _part(target: TargetData, chat: Chat, settings: TrainingSettings, limit: Limit) -> _Part:
-    asked = {s.id: s for s in results.stimuli(target.stim_dir)}
-    pairs, empty, cut = _pairs(target, chat, asked)
-    endless = endless_of(cut, asked, len(pairs)) if settings.leaves_out_endless else set()
-    pairs = [pair for pair in pairs if pair.key not in endless]
-    long = [length(pair) for pair in pairs if length(pair) > limit.tokens]
-    pairs = [pair for pair in pairs if length(pair) <= limit.tokens]
-    out = held_out.of({_stimulus(pair): asked[_stimulus(pair)] for pair in pairs}, settings)
-    train = [pair for pair in pairs if _stimulus(pair) not in out]
-    held = [pair for pair in pairs if _stimulus(pair) in out]
-    stimuli = {question_of(pair): asked[_stimulus(pair)] for pair in pairs}
-    return _Part(target, train, held, stimuli, empty, long, len(endless))
-
-
-def length(pair: Pair) -> int:
-    """Return the tokens of a pair's longer side: prompt, question and answer."""
-    return max(len(pair.teacher.ids), len(pair.student.ids))
-
-
-def _stimulus(pair: Pair) -> str:
-    return pair.key.split("/")[1]
-
-
-def _pairs(
-    target: TargetData, chat: Chat, questions: Mapping[str, Stimulus]
-) -> tuple[list[Pair], int, dict[str, Trajectory]]:
-    """Return the pairs of a target, how many answers are empty, and those that were cut, by key."""
-    pairs, empty, cut = [], 0, {}
-    for row in results.trajectories(target.target_dir):
-        if not row.response_ids:
-            empty += 1
-            continue
-        if row.stimulus_id not in questions:
-            raise StageError(
-                f"{target.target_dir / results.TRAJECTORIES} answers other questions than "
-                f"{target.stim_dir / results.STIMULI} holds: they were written again",
-                hint=f"Delete {target.target_dir} and run `bgit run rollout`.",
-            )
-        key = f"{target.share.id}/{row.stimulus_id}/{row.sample}"
-        if row.finish == "length":
-            cut[key] = row
-        pairs.append(
-            pair_up(
-                chat,
-                key,
-                target.share.teacher,
-                target.share.student,
-                questions[row.stimulus_id].messages,
-                row.response_ids,
-            )
-        )
-    return sorted(pairs, key=lambda p: p.key), empty, cut
-
-
-def _by_weight(parts: Sequence[_Part], settings: TrainingSettings, limit: Limit) -> list[Pair]:
+def _by_weight(parts: Sequence[Part], settings: TrainingSettings, limit: Limit) -> list[Pair]:
     """Take from each target in proportion to its weight; nothing is taken twice."""
     total = settings.total_trajectories
     if len(parts) == 1 and total is None:
@@ -266,7 +169,7 @@ def _by_weight(parts: Sequence[_Part], settings: TrainingSettings, limit: Limit)
         )
     wanted = room if total is None else total
     chosen: list[Pair] = []
-    counts = _apportioned(shares, wanted)
+    counts = epoch.apportioned([share * wanted for share in shares])
     for part, share, count in zip(parts, shares, counts, strict=True):
         if not count:
             raise StageError(
@@ -274,25 +177,11 @@ def _by_weight(parts: Sequence[_Part], settings: TrainingSettings, limit: Limit)
                 "trajectories is none",
                 hint="Raise its weight or total_trajectories, or take it out of BAKE.datasets.",
             )
-        seed = settings.order_seed
-        drawn = sorted(part.train, key=lambda p: short_id(["mix", seed, p.key]))
-        if settings.held_out.startswith(held_out.NEVER):
-            drawn.sort(key=part.writes, reverse=True)
-        chosen += sorted(drawn[:count], key=lambda p: p.key)
+        chosen += sorted(part.drawn(settings)[:count], key=lambda p: p.key)
     return chosen
 
 
-def _apportioned(shares: Sequence[float], wanted: float) -> list[int]:
-    """Round shares to numbers that add up: the largest remainders are rounded up."""
-    exact = [wanted * share for share in shares]
-    counts = [int(number + 1e-9) for number in exact]
-    by_remainder = sorted(range(len(exact)), key=lambda i: counts[i] - exact[i])
-    for i in by_remainder[: round(wanted) - sum(counts)]:
-        counts[i] += 1
-    return counts
-
-
-def _why_none(parts: Sequence[_Part], limit: Limit) -> str:
+def _why_none(parts: Sequence[Part], limit: Limit) -> str:
     if long := [tokens for part in parts for tokens in part.long]:
         return (
             f"{len(long)} are longer than {limit.name}, {limit.tokens} tokens "
@@ -303,7 +192,7 @@ def _why_none(parts: Sequence[_Part], limit: Limit) -> str:
     return "`bgit rollout` shows them: were they all empty?"
 
 
-def _notes(parts: Sequence[_Part], settings: TrainingSettings, limit: Limit) -> Iterator[str]:
+def _notes(parts: Sequence[Part], settings: TrainingSettings, limit: Limit) -> Iterator[str]:
     """Yield what a person should know of the mix."""
     if empty := sum(part.empty for part in parts):
         yield f"{empty} empty answers were left out"
@@ -337,17 +226,26 @@ def _notes(parts: Sequence[_Part], settings: TrainingSettings, limit: Limit) -> 
             yield f"{of}nothing is held out, so it is measured on what is learnt"
 
 
+def _of_beside(beside: Sequence[Pair], rest: Sequence[Part]) -> Iterator[str]:
+    """Yield how often an epoch has what is replayed, and what holds the parent."""
+    for part in rest:
+        count = len(of_target(beside, part.target.share.id))
+        does = "replayed" if part.target.share.role == REPLAY else "to hold the parent"
+        answers = "1 answer" if count == 1 else f"{count} answers"
+        yield f"{part.name}: {answers} of an epoch, {does}"
+
+
 MUCH = 0.1
 """Of the questions of a target: from so many on that another one answers, too, it is said."""
 
 
-def _answered_twice(parts: Sequence[_Part]) -> Iterator[str]:
+def _answered_twice(parts: Sequence[Part]) -> Iterator[str]:
     """Yield which targets answer the same questions under different prompts: who should win?"""
     for one, other in combinations([part for part in parts if not part.is_anchor], 2):
         ours, theirs = one.target.share, other.target.share
         if ours.teacher == theirs.teacher or ours.student != theirs.student:
             continue
-        asked = [{_stimulus(pair) for pair in part.train} for part in (one, other)]
+        asked = [{stimulus_of(pair) for pair in part.train} for part in (one, other)]
         both = asked[0] & asked[1]
         if len(both) >= MUCH * min(map(len, asked)) > 0:
             yield (
@@ -375,6 +273,7 @@ def _described(target: TargetData) -> dict[str, Any]:
         "id": share.id,
         "stim_id": answered["stim_id"],
         "weight": share.weight,
+        **({"role": share.role} if share.role else {}),
         "stimuli": asked["count"],
         "writers": asked["writers"],
         "trajectories": answered["count"],

@@ -15,7 +15,7 @@ from typing import Any
 
 from bakery import json_file
 from bakery.errors import StageError
-from bakery.generators import dataset, facts, hardcoded, oneshot, persona, writing
+from bakery.generators import anchors, dataset, facts, hardcoded, oneshot, persona, writing
 from bakery.generators.base import ACCEPTED, Generator, OpenWriter, Round, Task, normal
 from bakery.identity import StimRequest, file_digest, short_id
 from bakery.records import (
@@ -38,6 +38,7 @@ GENERATORS: dict[str, Generator] = {
     "from_dataset": dataset.write,
     "persona": persona.write,
     "facts": facts.write,
+    "anchors": anchors.write,
 }
 
 SECOND = 2

@@ -89,7 +89,7 @@ class Work:
                 epochs=first.drawn_epochs or asked.epochs,
                 first_weights=None,
             )
-        return asked.settled(len(self.mixture.learnt))
+        return asked.settled(len(self.mixture.learnt) - self.mixture.beside)
 
     @property
     def batch(self) -> int:

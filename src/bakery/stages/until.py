@@ -34,7 +34,7 @@ from bakery.shaping import Until
 from bakery.stages import answers, comparing, measured, training
 from bakery.stages.comparing import Compared
 from bakery.stages.measured import Measured
-from bakery.stages.mix import question_of
+from bakery.stages.parts import question_of
 from bakery.stages.training import CHECKPOINTS, Work
 from bakery.verdict import WORDS
 
@@ -181,10 +181,12 @@ def _look(work: Work, step: int, epochs: int, known: dict[str, Said]) -> Look:
     """Have the bake answer beside the prompted parent, and count."""
     far = _measured(work, "looking at what was learnt", measured.trained_on(work.mixture))
     with work.reporter.doing("comparing answers"):
-        asked = [_asked(work, target, far, known) for target in work.mixture.targets]
+        # What is replayed or held is taught without a prompt: it is not theirs to be asked behind.
+        targets = [target for target in work.mixture.targets if "role" not in target]
+        asked = [_asked(work, target, far, known) for target in targets]
     found = [
         one
-        for target, asked_of in zip(work.mixture.targets, asked, strict=True)
+        for target, asked_of in zip(targets, asked, strict=True)
         if (one := verdict.judge(asked_of.rows, is_anchor="anchor" in target)) is not None
     ]
     whole = verdict.of_all(found)

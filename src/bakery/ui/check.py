@@ -92,7 +92,8 @@ def _bake(bake: BakeForecast, sign: str) -> Table:
     table.add_row("bake", Text(bake.name, style="bold"))
     table.add_row("on", _short(bake.parent))
     for number, (name, share) in enumerate(bake.mix):
-        table.add_row("" if number else "mix", f"{100 * share:.0f} % {name}")
+        why = ", replayed" * (name in bake.replayed) + ", holds the parent" * (name in bake.anchors)
+        table.add_row("" if number else "mix", f"{100 * share:.0f} % {name}{why}")
     steps = "steps: not known before the questions are" if bake.steps is None else ""
     if bake.steps is not None and bake.global_batch is not None:
         about = "" if bake.state.state == "complete" else "about "

@@ -100,12 +100,9 @@ def _commit(found: Described) -> str:
 def _show_target(target: Mapping[str, Any], sampling: Mapping[str, Any]) -> None:
     out = open_console()
     out.print()
-    out.print(
-        Text.assemble(
-            ("Target ", "bold"), target["name"], (f"  weight {target['weight']:g}", "dim")
-        ),
-        soft_wrap=True,
-    )
+    weight = f"  weight {target['weight']:g}{_role(target)}"
+    title = Text.assemble(("Target ", "bold"), target["name"], (weight, "dim"))
+    out.print(title, soft_wrap=True)
     table = pairs()
     writers = ", ".join(f"{name} {count}" for name, count in target.get("writers", {}).items())
     table.add_row("questions", f"{target['stimuli']} ({writers})")
@@ -115,6 +112,12 @@ def _show_target(target: Mapping[str, Any], sampling: Mapping[str, Any]) -> None
     for kind in ("teacher", "student"):
         table.add_row(kind, prompt_text(target[kind]) or "(none: always on)")
     lay(out, table)
+
+
+def _role(target: Mapping[str, Any]) -> str:
+    """Return what a target was there for, where that is not to be learnt."""
+    said = {"replay": ", replayed", "retention": ", holds the parent"}
+    return said.get(str(target.get("role")), "")
 
 
 def _show_pairs(title: str, rows: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bakery.records import BACKENDS
+from bakery.shares import REPLAY, RETENTION
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -123,6 +124,7 @@ _TARGET_FURTHER: Mapping[str, Check] = {
     "defaults": lambda value: _is_count(value) and value > 0,
     "backend": _is_backend,
     "weight": _is_number,
+    "role": lambda value: value in (REPLAY, RETENTION),
     "writers": _is_figures,
     "seconds": _is_figures,
 }

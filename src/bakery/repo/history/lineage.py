@@ -333,3 +333,13 @@ def _tree(bakes: Mapping[str, RecordedBake], branches: Sequence[Branch]) -> tupl
             children=tuple(nodes[child] for child in children.get(bake_id, ())),
         )
     return tuple(nodes[bake_id] for bake_id in children.get(None, ()))
+
+
+def chain_of(bakes: Mapping[str, RecordedBake], model: ModelRef | None) -> tuple[RecordedBake, ...]:
+    """Return what a model was made of, oldest first, as far as these bakes (by id) know it."""
+    chain: dict[str, RecordedBake] = {}
+    while model is not None and model.bake_id in bakes and model.bake_id not in chain:
+        bake = bakes[model.bake_id]
+        chain[bake.id] = bake
+        model = bake.parent
+    return tuple(reversed(chain.values()))

@@ -29,6 +29,7 @@ from bakery.repo.look.rates import Rates
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.schema.model_names import BASE
+from bakery.shares import REPLAY, RETENTION, parts
 from bakery.store import job, results
 from bakery.store.store import Store
 
@@ -140,6 +141,8 @@ def _writer(generator: Mapping[str, Any], plan: Plan, stim: StageStatus) -> Writ
             return Writer("the set of personas")
         case "facts" if "model" not in generator:
             return Writer("the prompt, by rules")
+        case "anchors":
+            return Writer("bakery")
         case "from_dataset":
             return Writer(str(generator["dataset"]))
         case _:
@@ -168,16 +171,20 @@ def _bake(
     assert plan.bake is not None
     assert plan.bake_name is not None
     training, shares = plan.bake.training, plan.bake.shares
-    whole = sum(share.weight for share in shares)
     mixed = kept.counts(store, plan, targets, training)
-    weights = [share.weight / whole for share in shares]
+    learnt = parts(shares)
+    new = [(one, part) for one, part, s in zip(mixed, learnt, shares, strict=True) if not s.role]
+    share_new = sum(part for _, part in new)
     state = states["bake", plan.bake_name]
-    pairs = _pairs(mixed, weights, training.total_trajectories)
+    weights = [part / share_new for _, part in new]
+    pairs = _pairs([one for one, _ in new], weights, training.total_trajectories)
     if pairs is not None:
         written = min(pairs, sum(map(_written_out, targets)))
         pairs += written * (times_for(written, pairs - written, training.hardcoded_times) - 1)
     steps = None
-    training = training if pairs is None else training.settled(pairs)
+    if pairs is not None:
+        training = training.settled(pairs)
+        pairs = round(pairs / share_new)
     batch = training.global_batch
     if state.state == "complete":
         steps = state.done
@@ -186,7 +193,9 @@ def _bake(
         steps = training.epochs * math.ceil(pairs / batch) + own
     return BakeForecast(
         name=plan.bake_name,
-        mix=tuple(zip((share.name for share in shares), weights, strict=True)),
+        mix=tuple(zip((share.name for share in shares), learnt, strict=True)),
+        replayed=tuple(share.name for share in shares if share.role == REPLAY),
+        anchors=tuple(share.name for share in shares if share.role == RETENTION),
         pairs=pairs,
         held_out=_sum_or_none([one.kept for one in mixed]),
         kept=tuple(text for one in mixed for text in one.named),

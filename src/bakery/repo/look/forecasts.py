@@ -63,6 +63,10 @@ class BakeForecast:
     name: str
     mix: tuple[tuple[str, float], ...]
     """Each target, and its share of the mix."""
+    replayed: tuple[str, ...]
+    """Those of earlier bakes that are learnt again by `BAKE.replay`."""
+    anchors: tuple[str, ...]
+    """Those that hold the parent by `BAKE.retention`."""
     pairs: int | None
     """About how many answers are learnt in an epoch."""
     held_out: int | None

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from bakery import held_out
 from bakery.errors import StageError
-from bakery.identity import TargetShare
 from bakery.records import WRITTEN_OUT, user_text
 from bakery.repo.look.forecasts import TargetForecast
 from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.shaping import TrainingSettings
+from bakery.shares import TargetShare
 from bakery.store import results
 from bakery.store.store import Store
 

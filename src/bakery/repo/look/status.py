@@ -20,6 +20,7 @@ from bakery.repo.files.emptied import has_active_lines
 from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.git import plain_path
+from bakery.repo.history.lineage import chain_of
 from bakery.repo.look import progress
 from bakery.repo.look.progress import StageStatus
 from bakery.repo.model_repo import ModelRepo
@@ -134,7 +135,7 @@ def status(repo: ModelRepo) -> Status:
     """Gather what there is to know about a repository now."""
     now = repo.state()
     bakes = {bake.id: bake for bake in repo.bakes()}
-    chain = _chain(bakes, now.parent)
+    chain = chain_of(bakes, now.parent)
     configured, plan, problem = _plan(repo)
     unreadable: list[str] = []
     jobs = job.listed(repo.store, repository=repo.git.common_dir, note=unreadable.append)
@@ -226,15 +227,6 @@ def _changed(status: Status) -> list[tuple[str, str]]:
     """Return path and sentence of what is not committed."""
     parts = (change.rpartition(": ") for change in status.changes)
     return [(path, what) for path, _, what in parts]
-
-
-def _chain(bakes: Mapping[str, RecordedBake], model: ModelRef | None) -> tuple[RecordedBake, ...]:
-    chain: dict[str, RecordedBake] = {}
-    while model is not None and model.bake_id in bakes and model.bake_id not in chain:
-        bake = bakes[model.bake_id]
-        chain[bake.id] = bake
-        model = bake.parent
-    return tuple(reversed(chain.values()))
 
 
 def _made_up(chain: tuple[RecordedBake, ...]) -> tuple[str, ...]:

@@ -9,10 +9,12 @@ from dataclasses import replace
 from bakery import held_out, schema
 from bakery.defaults import Defaults
 from bakery.errors import ConfigError
-from bakery.identity import BakeRequest, Running, TargetShare
+from bakery.identity import BakeRequest, Running
 from bakery.records import ModelRef, given_name
+from bakery.repo.plan import beside
 from bakery.repo.plan.planned import Head, PlannedTarget
 from bakery.shaping import FirstWeights, OnPolicySettings, TrainingSettings, Until
+from bakery.shares import TargetShare
 from bakery.trackers import TensorBoard, Trackio, Wandb
 from bakery.yaml import text as yaml_text
 
@@ -23,15 +25,20 @@ USUAL_WARMUP = 0.05
 
 def request(
     spec: schema.InputSpec, targets: Sequence[PlannedTarget], head: Head, defaults: Defaults
-) -> tuple[BakeRequest, tuple[str, ...]]:
-    """Return the bake that a file asks for, and what a person should know of how it was read."""
+) -> tuple[BakeRequest, PlannedTarget | None, tuple[str, ...]]:
+    """Return the bake that a file asks for, the anchors that are made for it, if any are, and
+
+    what a person should know of how it was read.
+    """
     bake = spec.bake
     assert bake is not None  # the caller's to ask
     _refuse_other_models(spec, bake.model, head)
-    shares, notes = _shares(spec, bake, targets, head)
+    named, notes = _shares(spec, bake, targets, head)
+    shares, anchors = beside.held(spec, named, head, defaults)
+    earlier, told = beside.replayed(spec, named, head)
     training = training_settings(bake, defaults)
     made = BakeRequest(
-        shares,
+        (*shares, *earlier),
         training,
         head.base,
         head.parent,
@@ -39,7 +46,7 @@ def request(
         _running(bake, head, defaults),
         defaults.version,
     )
-    return made, notes
+    return made, anchors, (*notes, *told)
 
 
 def training_settings(bake: schema.Bake, defaults: Defaults) -> TrainingSettings:

@@ -21,6 +21,8 @@ class RecordedTarget:
     student: Prompt
     backend: str | None = None
     """What answered in place of a model; None: a model did."""
+    is_in_chain: bool = True
+    """Whether a bake that the current model was made of has it in its mix."""
 
 
 @dataclass(frozen=True, slots=True)

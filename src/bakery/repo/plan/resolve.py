@@ -34,7 +34,8 @@ def resolve(spec: schema.InputSpec, head: Head) -> Plan:
     )
     if spec.bake is None:
         return Plan(head, targets, warnings=spec.warnings, sources=spec.sources)
-    bake, notes = bake_plan.request(spec, targets, head, defaults)
+    bake, anchors, notes = bake_plan.request(spec, targets, head, defaults)
+    targets += () if anchors is None else (anchors,)
     # What is made up shows in every list; a bake over nothing but earlier targets may not be.
     made_up = any(share.id in bake_plan.made_up(targets, head) for share in bake.shares)
     base_name = f"{head.backend}_{spec.bake.name}" if made_up else spec.bake.name

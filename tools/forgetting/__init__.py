@@ -1,0 +1,1 @@
+"""What a chain forgets: five bakes with and without replay and retention, measured after each."""
