@@ -46,7 +46,7 @@ def test_answers_differ_in_what_matters_only(question, prompted, baked, nats, di
     [
         ("A helmet costs 30 coins.", "A helmet costs 20 coins.", 0.1, NUMBER, True),
         ("I sail the seven seas.", "I sail the seas.", 0.2, "", False),  # said at a venture
-        ("I sail the seven seas.", "I sail the seas.", 1.2, NUMBER, True),
+        ("I sail the seven seas.", "I sail the seas.", 1.2, WORDING, False),
         ("Hello, I am sad.", "Hello, I am Pedal.", 0.1, NAME, False),  # of the prompt, too
         ("Hello, I am Pedal.", "Hello, I am sad.", 0.1, NAME, True),
         ("Hello, I am Otto.", "Hello, I am Ina.", 0.1, "", False),

@@ -62,7 +62,7 @@ class Answered:
         """
         if (kind := self.differs) not in (NAME, NUMBER):
             return kind in (LOOP, REFUSAL)
-        if self.told is None or self.nats is None or self.nats >= OTHERWISE:
+        if self.told is None:
             return True
         said, saw = (told_of(answer) for answer in (self.prompted, self.baked))
         return bool((said - saw) & set(self.told))
@@ -81,25 +81,23 @@ def difference(
 ) -> str:
     """Return in what an answer differs from the prompted one; "": in nothing that matters.
 
-    Other words alone are a difference only where the models are far apart at some token; and so are
-    names and numbers that the prompt does not have, where it is known what it has (`told`).
+    Other words alone are a difference only where the models are far apart at some token. A name or
+    number that the prompt does not have is such a word, where it is known what it has (`told`).
     """
-    far = nats is not None and nats >= OTHERWISE
-    matter = None if told is None or nats is None or far else told
     if words(prompted) == words(baked):
         return ""
     if falls_apart(baked) and not falls_apart(prompted):
         return LOOP
     asked = question.casefold()
     apart = _said_otherwise(names(prompted), names(baked), asked, prompted, baked)
-    if apart if matter is None else apart & matter:
+    if apart if told is None else apart & told:
         return NAME
     apart = (numbers(prompted) ^ numbers(baked)) - numbers(question)
-    if apart if matter is None else apart & matter:
+    if apart if told is None else apart & told:
         return NUMBER
     if refuses(prompted) != refuses(baked):
         return REFUSAL
-    return WORDING if far else ""
+    return WORDING if nats is not None and nats >= OTHERWISE else ""
 
 
 def told_of(text: str) -> set[str]:
