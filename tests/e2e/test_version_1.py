@@ -101,6 +101,8 @@ def lost(then: Any, now: Any, at: str = "") -> list[str]:
     """Return where `now` lacks what `then` holds; what it holds besides is new, and no matter."""
     if isinstance(then, Mapping) and isinstance(now, Mapping):
         return [x for key in then for x in lost(then[key], now.get(key), f"{at}.{key}")]
+    if isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        return [x for i, one in enumerate(then) for x in lost(one, now[i], f"{at}[{i}]")]
     return [] if then == now else [f"{at}: {then!r} is {now!r}"]
 
 

@@ -13,7 +13,7 @@ from bakery.cli.app import bgit
 from bakery.errors import ConfigError, ModelError, RepoError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
-from bakery.schema.model_names import Side, side_of
+from bakery.strengths import Side, side_of
 from tests.support import recorded
 
 

@@ -22,9 +22,10 @@ from bakery.records import Prompt, given_name
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
-from bakery.schema.model_names import GGUF, Side, side_of
+from bakery.schema.model_names import GGUF
 from bakery.spelling import nearest
 from bakery.store.results import RESULT, WEIGHTS
+from bakery.strengths import Side, side_of
 
 if TYPE_CHECKING:
     from bakery.backends.chatting import LocalSpeaker

@@ -15,8 +15,8 @@ from bakery.repo.files.state import State
 from bakery.repo.git import Git
 from bakery.repo.history.lineage import Lineage
 from bakery.repo.history.missing import parent_not_found
-from bakery.schema.model_names import Side, side_of
 from bakery.spelling import nearest
+from bakery.strengths import Side, side_of
 
 MIN_PREFIX = 4
 

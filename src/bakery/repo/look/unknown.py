@@ -10,8 +10,8 @@ from bakery.errors import RepoError
 from bakery.repo.history.find import only_answering
 from bakery.repo.look import names
 from bakery.repo.model_repo import ModelRepo
-from bakery.schema.model_names import side_of
 from bakery.spelling import nearest
+from bakery.strengths import side_of
 
 _NAME = re.compile(r"[A-Za-z0-9_][\w./-]*")
 """What may be somebody's name for something. Anything else is git's to understand: `HEAD~1`,
