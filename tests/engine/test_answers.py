@@ -14,7 +14,7 @@ from bakery.evals import agreement
 from bakery.evals.sides import of_bake
 from bakery.records import Prompt
 from bakery.repo.files import block
-from bakery.stages import answers, fresh
+from bakery.stages import answers, comparing
 from bakery.stages.comparing import MOST_TOKENS
 from bakery.store.results import ASKED, DONE, PROBES
 from bakery.verdict import WORDS
@@ -81,7 +81,7 @@ def test_what_the_prompt_says_is_asked_in_words_that_nobody_learnt(
     rows = [json.loads(line) for line in (made["bake_dir"] / ASKED).read_text().splitlines()]
     asked = [row["question"] for row in rows if row["is_fresh"]]
     assert asked[:2] == ["How much does a helmet cost?", "What is the price of a helmet?"]
-    assert len(asked) <= fresh.MOST
+    assert len(asked) <= comparing.FRESH
     assert all(row["is_held_out"] and not row["is_written"] for row in rows if row["is_fresh"])
     assert not {row["question"] for row in rows if not row["is_fresh"]} & set(asked)
 

@@ -5,7 +5,7 @@ Asked is what the rows ask. Written out, and so to be learnt in any case, is `tr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -21,12 +21,11 @@ from bakery.engine.text.pairs import ContextSettings, RowRefused, question
 from bakery.engine.training.rounds import answers_in
 from bakery.errors import ConfigError
 from bakery.evals import agreement, verdict
-from bakery.evals.sides import Said
 from bakery.identity import BaseModelId, canonical, short_id
 from bakery.records import user_text
 from bakery.reporting import Reporter
 from bakery.stages import comparing, fresh
-from bakery.stages.comparing import MOST_TOKENS, Question
+from bakery.stages.comparing import MOST_TOKENS, Candidate, Question
 from bakery.store.results import TRAJECTORIES
 
 ROWS = "rows"
@@ -65,10 +64,8 @@ def judged(
         return card
     with reporter.doing("comparing answers"), evaluating(trainer.model):
         with trainer.accelerator.autocast():
-            more, known = _afresh([*there[0], *there[1]], trainer, base)
-            found = comparing.compared(
-                trainer.model, base, trainer.readout, [*asked, *more], known=known
-            )
+            more = _afresh([*there[0], *there[1]], base)
+            found = comparing.compared(trainer.model, base, trainer.readout, asked, more)
         unasked = _unasked(trainer, settings, asked)
     comparing.write(trainer.args.out, {"base": source.name}, {ROWS: found})
     return replace(
@@ -78,15 +75,13 @@ def judged(
     )
 
 
-def _afresh(
-    asked: Sequence[Question], trainer: ContextBakingTrainer, base: BaseModel
-) -> tuple[list[Question], Mapping[str, Said]]:
-    """Return questions about a prompt that all rows share, and the prompted model's answers."""
+def _afresh(asked: Sequence[Question], base: BaseModel) -> list[Candidate]:
+    """Return what may be asked about a prompt that all rows share."""
     prompts = {canonical([one.teacher.as_data(), one.student.as_data()]) for one in asked}
-    if len(prompts) > 1:
-        return [], {}
+    if len(prompts) != 1:
+        return []
     sides, texts = (asked[0].teacher, asked[0].student), [user_text(one.messages) for one in asked]
-    return fresh.questions(ROWS, sides, texts, model=trainer.model, base=base)
+    return fresh.candidates(ROWS, sides, texts, base)
 
 
 def _why_none(settings: Settings, context: ContextSettings) -> str | None:

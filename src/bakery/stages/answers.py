@@ -12,12 +12,11 @@ from typing import Any
 
 from bakery.card import Card
 from bakery.evals import agreement, intervals, verdict
-from bakery.evals.sides import Said
 from bakery.identity import short_id
 from bakery.records import Prompt, given_name, user_text
 from bakery.shares import REPLAY
 from bakery.stages import comparing, fresh, measured
-from bakery.stages.comparing import MOST_TOKENS, Compared, Question
+from bakery.stages.comparing import MOST_TOKENS, Candidate, Compared, Question
 from bakery.stages.measured import Measured
 from bakery.stages.parts import of_target, question_of
 from bakery.stages.training import Work
@@ -65,14 +64,14 @@ def judged(work: Work, before: Measured, after: Measured) -> Card:
 def _asked(work: Work, target: Mapping[str, Any]) -> Compared:
     """Have a target's questions answered, and others about what its prompt says."""
     is_own = "anchor" not in target and "role" not in target
-    more, known = afresh(work, target) if is_own else ([], {})
+    made = candidates(work, target) if is_own else []
     return comparing.compared(
         work.student,
         work.base,
         work.readout,
-        [*questions(work, target, chosen(work, target)), *more],
+        questions(work, target, chosen(work, target)),
+        made,
         has_parent=work.parent is not None,
-        known=known,
     )
 
 
@@ -87,16 +86,11 @@ def questions(work: Work, target: Mapping[str, Any], keys: Sequence[str]) -> lis
     ]
 
 
-def afresh(
-    work: Work, target: Mapping[str, Any], *, learnt: bool = False
-) -> tuple[list[Question], dict[str, Said]]:
-    """Return questions about what a target's prompt says that nobody asks, with their answers."""
-    teacher, student = (Prompt.from_data(target[side]) for side in ("teacher", "student"))
+def candidates(work: Work, target: Mapping[str, Any], *, learnt: bool = False) -> list[Candidate]:
+    """Return what may be asked about what a target's prompt says, of what nobody asks."""
+    sides = Prompt.from_data(target["teacher"]), Prompt.from_data(target["student"])
     asked = {user_text(one.messages) for one in work.mixture.stimuli.values()}
-    sides = teacher, student
-    return fresh.questions(
-        target["id"], sides, asked, model=work.student, base=work.base, learnt=learnt
-    )
+    return fresh.candidates(target["id"], sides, asked, work.base, learnt=learnt)
 
 
 def chosen(work: Work, target: Mapping[str, Any]) -> list[str]:

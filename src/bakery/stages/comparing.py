@@ -31,6 +31,8 @@ so many with others where there are too few of both."""
 MOST_TOKENS = 48
 """Of each answer. Of longer ones the beginnings are compared."""
 PROBED = 12
+FRESH = 6
+"""Questions about what the prompt says, in words that were asked nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,14 @@ class Question:
     is_held_out: bool = False
     is_fresh: bool = False
     """Whether it is about what the prompt says, in words that were asked nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A question about a statement of the prompt, asked if the prompted model says it then."""
+
+    question: Question
+    statement: str
 
 
 def chosen(held: Sequence[str], trained: Sequence[str], written: Collection[str]) -> list[str]:
@@ -81,21 +91,21 @@ def compared(
     base: BaseModel,
     readout: Readout,
     questions: Sequence[Question],
+    candidates: Sequence[Candidate] = (),
     *,
     has_parent: bool = False,
-    known: Mapping[str, Said] = KNOWN,
 ) -> Compared:
     """Have the prompted parent and the bake answer; the base only where it is shown.
 
-    `has_parent`: earlier bakes lie between parent and base. `known`: see `side_by_side`.
+    `has_parent`: earlier bakes lie between parent and base. `candidates`: see `side_by_side`.
     """
-    found = side_by_side(student, base, readout, questions, known=known)
-    if not questions:
+    found = side_by_side(student, base, readout, questions, candidates)
+    if not found.questions:
         return found
     rows, sides = found.rows, _sides(student, base)
     shown = {row.key for row in verdict.worst_first(rows)[: verdict.SHOWN]}
     at = [i for i, row in enumerate(rows) if i < PROBED or row.key in shown]
-    asked = [questions[i] for i in at]
+    asked = [found.questions[i] for i in at]
     base_said = _said_by_base(sides, student, readout, asked)
     found.base = base_said[: min(PROBED, len(rows))]
     more = _beside_earlier(sides, asked) if has_parent else None
@@ -112,38 +122,48 @@ def side_by_side(
     base: BaseModel,
     readout: Readout,
     questions: Sequence[Question],
+    candidates: Sequence[Candidate] = (),
     *,
     known: Mapping[str, Said] = KNOWN,
 ) -> Compared:
     """Have the prompted parent and the student as it stands answer.
 
-    `known` are prompted answers by the keys of their questions: those are not given anew.
+    Of the `candidates` those are asked that the prompted model answers with something of their
+    statement. `known` are prompted answers by the keys of their questions, not given anew.
     """
-    found = Compared(list(questions))
-    if not questions:
+    sides, tried = _sides(student, base), [one.question for one in candidates]
+    new = [one for one in [*questions, *tried] if one.key not in known]
+    said = _say(sides, "prompted", new, as_teacher=True)
+    prompted = {**known, **{one.key: answer for one, answer in zip(new, said, strict=True)}}
+    asked = [*questions, *_telling(candidates, prompted)]
+    found = Compared(asked)
+    if not asked:
         return found
-    new = [one for one in questions if one.key not in known]
-    fresh = zip((one.key for one in new), prompted(student, base, new), strict=True)
-    taught = {**known, **dict(fresh)}
     found.said = {
-        "prompted": [taught[one.key] for one in questions],
-        "baked": _say(_sides(student, base), "baked", questions),
+        "prompted": [prompted[one.key] for one in asked],
+        "baked": _say(sides, "baked", asked),
     }
     found.pairs = [
-        pair_up(base.chat, one.key, one.teacher, one.student, one.messages, said.ids)
-        for one, said in zip(questions, found.said["prompted"], strict=True)
+        pair_up(base.chat, one.key, one.teacher, one.student, one.messages, answer.ids)
+        for one, answer in zip(asked, found.said["prompted"], strict=True)
     ]
     found.far = distances(student, readout, found.pairs)
     found.rows = [
-        _answered(one, said, other, far)
-        for one, said, other, far in zip(questions, *found.said.values(), found.far, strict=True)
+        _answered(one, answer, other, far)
+        for one, answer, other, far in zip(asked, *found.said.values(), found.far, strict=True)
     ]
     return found
 
 
-def prompted(student: PeftModel, base: BaseModel, questions: Sequence[Question]) -> list[Said]:
-    """Return what the prompted parent answers."""
-    return _say(_sides(student, base), "prompted", questions, as_teacher=True)
+def _telling(candidates: Sequence[Candidate], prompted: Mapping[str, Said]) -> list[Question]:
+    """Return those whose prompted answers have something of the statement they are about."""
+    return [
+        one.question
+        for one in candidates
+        if agreement.tells(
+            one.statement, user_text(one.question.messages), prompted[one.question.key].text
+        )
+    ][:FRESH]
 
 
 def text_of(prompt: Prompt) -> str:

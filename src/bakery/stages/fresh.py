@@ -1,7 +1,7 @@
 """Questions about what a prompt says, by rule, in words that were asked nowhere.
 
 A fact is learnt for the words that it was asked in. Whether it is known in others, only others
-tell. Kept are those that the prompted model answers with something of the statement asked about.
+tell. `comparing` keeps those that the prompted model answers with something of the statement.
 """
 
 from __future__ import annotations
@@ -10,55 +10,41 @@ import random
 from collections.abc import Collection
 from itertools import zip_longest
 
-from peft import PeftModel
-
 from bakery.engine.models.models import BaseModel
-from bakery.evals import agreement
-from bakery.evals.sides import Said
 from bakery.generators import asking
 from bakery.records import Prompt
-from bakery.stages import comparing
-from bakery.stages.comparing import MOST_TOKENS, Question
+from bakery.stages.comparing import MOST_TOKENS, Candidate, Question
 from bakery.statements import EXAMPLE, statements
 
-MOST = 8
-"""Questions of a prompt."""
+TRIED = 12
+"""Questions that the prompted model is asked, to find those that it has to be asked."""
 
 
-def questions(
+def candidates(
     of: str,
     sides: tuple[Prompt, Prompt],
     asked: Collection[str],
-    *,
-    model: PeftModel,
     base: BaseModel,
+    *,
     learnt: bool = False,
-) -> tuple[list[Question], dict[str, Said]]:
-    """Return questions about a prompt, and what the prompted model answers to each by its key.
+) -> list[Candidate]:
+    """Return questions about a prompt that may be asked; `of` begins their keys.
 
-    `sides` are the teacher's prompt and the student's, `of` begins the keys, and `asked` is what is
-    asked already. Every second question may be `learnt` (`stages.until`): the verdict asks the
-    others.
+    `sides` are the teacher's prompt and the student's, `asked` is what is asked already. Every
+    second question may be `learnt` (`stages.until`): the verdict asks the others.
     """
     teacher, student = sides
     known = {question.strip().casefold() for question in asked}
     made = _by_rule(teacher, known, int(learnt))
-    turns = [({"role": "user", "content": text},) for text in made]
-    room = base.context - MOST_TOKENS
-    if any(len(base.chat.prefix_ids(teacher, one)) > room for one in turns):
-        return [], {}
-    kind = "learnt" if learnt else "fresh"
-    candidates = [
-        Question(f"{of}/{kind}-{n}", one, teacher, student, is_held_out=True, is_fresh=True)
-        for n, one in enumerate(turns)
-    ]
-    said = comparing.prompted(model, base, candidates)
-    telling = {
-        one.key: answer
-        for one, (text, statement), answer in zip(candidates, made.items(), said, strict=True)
-        if agreement.tells(statement, text, answer.text)
-    }
-    return [one for one in candidates if one.key in telling][:MOST], telling
+    room, kind = base.context - MOST_TOKENS, "learnt" if learnt else "fresh"
+    found = []
+    for number, (text, statement) in enumerate(made.items()):
+        turns = ({"role": "user", "content": text},)
+        if len(base.chat.prefix_ids(teacher, turns)) <= room:
+            key = f"{of}/{kind}-{number}"
+            one = Question(key, turns, teacher, student, is_held_out=True, is_fresh=True)
+            found.append(Candidate(one, statement))
+    return found
 
 
 def _by_rule(prompt: Prompt, asked: Collection[str], first: int) -> dict[str, str]:
@@ -71,4 +57,4 @@ def _by_rule(prompt: Prompt, asked: Collection[str], first: int) -> dict[str, st
             new = [text for text in made if text.casefold() not in asked]
             of_each.append([(text, one.text) for text in new[first::2]])
     in_turn = [one for row in zip_longest(*of_each) for one in row if one is not None]
-    return dict(in_turn[: 2 * MOST])
+    return dict(in_turn[:TRIED])

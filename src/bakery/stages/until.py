@@ -220,12 +220,11 @@ def _asked(work: Work, target: dict[str, Any], far: Measured, known: dict[str, S
         if far[key].worst >= FAR and key.startswith(f"{target['id']}/") and key not in keys
     ]
     keys += answers.fitting(work, least)[:LOOKED_AT]
-    more, said = ([], {}) if "anchor" in target else answers.afresh(work, target, learnt=True)
-    asked = [*answers.questions(work, target, keys), *more]
-    models = work.student, work.base, work.readout
-    found = comparing.side_by_side(*models, asked, known={**known, **said})
+    more = [] if "anchor" in target else answers.candidates(work, target, learnt=True)
+    asked, models = answers.questions(work, target, keys), (work.student, work.base, work.readout)
+    found = comparing.side_by_side(*models, asked, more, known=known)
     prompted = found.said.get("prompted", ())
-    known |= {one.key: answer for one, answer in zip(asked, prompted, strict=False)}
+    known |= {one.key: said for one, said in zip(found.questions, prompted, strict=False)}
     return found
 
 
