@@ -4,7 +4,8 @@
     make verdicts VERDICTS="--base $(python tools/real_model.py) --count 19"
 
 Rows are appended to a file as they are made, so that it goes on where it was stopped; `--table`
-only prints what is there. Thresholds are fitted on half of the bakes and tried on the other half.
+only prints what is there: of `results.jsonl` beside this module what docs/log.md has. Thresholds
+are fitted on half of the bakes and tried on the other half.
 """
 
 from __future__ import annotations
