@@ -36,6 +36,11 @@ class Prompt:
     messages: tuple[Message, ...] = ()
     tools: tuple[dict[str, Any], ...] = ()
 
+    @property
+    def text(self) -> str:
+        """All that it says, a message a line."""
+        return "\n".join(str(one.get("content") or "") for one in self.messages)
+
     def as_data(self) -> dict[str, Any]:
         """Return what is hashed and stored; tools only where there are any."""
         data: dict[str, Any] = {"messages": list(self.messages)}

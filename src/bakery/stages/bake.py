@@ -27,7 +27,6 @@ from bakery.engine.models.versions import versions
 from bakery.engine.teacher import teacher
 from bakery.engine.teacher.keeping import Place, taught
 from bakery.engine.text.chat import CLOCK_STOPPED
-from bakery.engine.text.views import Pair
 from bakery.engine.training import shown, start
 from bakery.engine.training.metrics import rows, summary
 from bakery.evals import distances
@@ -90,13 +89,13 @@ def _baked(work: Work, why: str | None, figures: shown.Shown) -> dict[str, Any]:
     mixture, student, request = work.mixture, work.student, work.request
     out, parent = work.out, work.parent
     with adapters.parent_only(student):
-        before = _measured(work, "measuring before", mixture.measured)
+        before = measured.standing(work, "measuring before", mixture.measured)
     looked, unasked = covering.before(work)
     early = [*([why] if why else []), *_notes(work, before), *unasked]
     _tell(early, work.reporter)
     step, trained = _train(work, figures)
-    after = _measured(work, "measuring after", mixture.measured)
-    again = _measured(work, "measuring what was learnt", measured.trained_on(mixture))
+    after = measured.standing(work, "measuring after", mixture.measured)
+    again = measured.standing(work, "measuring what was learnt", measured.trained_on(mixture))
     saved = out / str(step)
     adapter_digest = adapters.save_composed(student, saved, bake_id=request.id, parent=parent)
     card = covering.on_card(answers.judged(work, before, after), covering.after(work, looked))
@@ -154,12 +153,6 @@ def _leave(out: Path, result: dict[str, Any]) -> None:
 def _tell(notes: Sequence[str], reporter: Reporter) -> None:
     for note in notes:
         reporter.note(note)
-
-
-def _measured(work: Work, label: str, pairs: Sequence[Pair]) -> measured.Measured:
-    """Score the model as it stands on some pairs."""
-    given = work.student, work.readout, work.record, pairs
-    return measured.measure(*given, reporter=work.reporter, label=label)
 
 
 def _train(work: Work, figures: shown.Shown) -> tuple[int, dict[str, Any]]:

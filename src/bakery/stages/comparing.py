@@ -77,6 +77,8 @@ class Compared:
     questions: list[Question] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
     rows: list[Answered] = field(default_factory=list)
+    prompted: dict[str, Said] = field(default_factory=dict)
+    """By the keys of the questions, and of the candidates that were not asked then."""
     said: dict[str, list[Said]] = field(default_factory=dict)
     base: list[tuple[Said, Begun]] = field(default_factory=list)
     """Of the questions that are probed."""
@@ -136,7 +138,7 @@ def side_by_side(
     said = _say(sides, "prompted", new, as_teacher=True)
     prompted = {**known, **{one.key: answer for one, answer in zip(new, said, strict=True)}}
     asked = [*questions, *_telling(candidates, prompted)]
-    found = Compared(asked)
+    found = Compared(asked, prompted=prompted)
     if not asked:
         return found
     found.said = {
@@ -166,13 +168,8 @@ def _telling(candidates: Sequence[Candidate], prompted: Mapping[str, Said]) -> l
     ][:FRESH]
 
 
-def text_of(prompt: Prompt) -> str:
-    """Return all that a prompt says."""
-    return "\n".join(str(one.get("content") or "") for one in prompt.messages)
-
-
 def _answered(one: Question, said: Said, other: Said, far: Distance) -> Answered:
-    told = agreement.told_of(text_of(one.teacher))
+    told = agreement.told_of(one.teacher.text)
     return Answered(
         one.key,
         user_text(one.messages),

@@ -23,6 +23,7 @@ from bakery.reporting import Reporter
 from bakery.shares import REPLAY
 from bakery.stages.mix import Mix
 from bakery.stages.parts import of_target, question_of
+from bakery.stages.training import Work
 
 Measured = dict[str, Fidelity]
 """How near each question's answers are to the teacher's, by the question's key."""
@@ -51,6 +52,12 @@ def measure(
     for pair, part in zip(pairs, scored, strict=True):
         parts.setdefault(question_of(pair), []).append(part)
     return {key: whole for key, own in parts.items() if (whole := together(own)) is not None}
+
+
+def standing(work: Work, label: str, pairs: Sequence[Pair]) -> Measured:
+    """Score the student of a bake as it stands on some pairs."""
+    given = work.student, work.readout, work.record, pairs
+    return measure(*given, reporter=work.reporter, label=label)
 
 
 def card(before: Measured, after: Measured, mixture: Mix, chat: Chat) -> Card:

@@ -179,7 +179,7 @@ def _corrected(work: Work, failed: Failed, number: int) -> list[Pair]:
 
 def _look(work: Work, step: int, epochs: int, known: dict[str, Said]) -> Look:
     """Have the bake answer beside the prompted parent, and count."""
-    far = _measured(work, "looking at what was learnt", measured.trained_on(work.mixture))
+    far = measured.standing(work, "looking at what was learnt", measured.trained_on(work.mixture))
     with work.reporter.doing("comparing answers"):
         # What is replayed or held is taught without a prompt: it is not theirs to be asked behind.
         targets = [target for target in work.mixture.targets if "role" not in target]
@@ -197,7 +197,7 @@ def _look(work: Work, step: int, epochs: int, known: dict[str, Said]) -> Look:
         for one in asked
         for question, prompted, baked in zip(one.questions, *one.said.values(), strict=False)
     }
-    held = together(list(_measured(work, "measuring", work.mixture.measured).values()))
+    held = together(list(measured.standing(work, "measuring", work.mixture.measured).values()))
     return Look(
         step=step,
         epochs=epochs,
@@ -223,14 +223,8 @@ def _asked(work: Work, target: dict[str, Any], far: Measured, known: dict[str, S
     more = [] if "anchor" in target else answers.candidates(work, target, learnt=True)
     asked, models = answers.questions(work, target, keys), (work.student, work.base, work.readout)
     found = comparing.side_by_side(*models, asked, more, known=known)
-    prompted = found.said.get("prompted", ())
-    known |= {one.key: said for one, said in zip(found.questions, prompted, strict=False)}
+    known |= found.prompted
     return found
-
-
-def _measured(work: Work, label: str, pairs: Sequence[Pair]) -> Measured:
-    given = work.student, work.readout, work.record, pairs
-    return measured.measure(*given, reporter=work.reporter, label=label)
 
 
 def _said(looks: Sequence[Look], limit: Until) -> str:
