@@ -14,9 +14,10 @@ from transformers import TrainerCallback
 
 from bakery.engine.training.metrics import Metrics
 from bakery.evals import agreement
+from bakery.records import Prompt
 from bakery.shaping import Until
+from bakery.stages import comparing, until
 from bakery.stages import training as phases
-from bakery.stages import until
 from bakery.stages.parts import question_of
 from bakery.stages.until import Failed, Look
 from bakery.store import results
@@ -136,6 +137,25 @@ def test_what_failed_comes_more_often_with_both_answers(
     ids = {pair.key.rpartition("/")[2]: pair.student.target_ids for pair in extra
            if question_of(pair) == one.key}  # fmt: skip
     assert ids == {"prompted-0": one.prompted, "baked-0": one.baked}
+
+
+def test_the_prompted_model_answers_nothing_twice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    say = comparing._say
+
+    def watched(sides: Any, side: Any, questions: Any, **more: Any) -> Any:
+        if side == "prompted":
+            asked.append(tuple(one.key for one in questions))
+        return say(sides, side, questions, **more)
+
+    monkeypatch.setattr(comparing, "_say", watched)
+    told = Prompt(({"role": "system", "content": "A helmet costs 30 coins."},))
+    bench.bake(teacher=told, until=LIMIT, **SLOW)
+    first, *again, _verdict = asked
+    assert any("/learnt-" in key for key in first)  # which a random model never answers with it
+    assert not set(first) & {key for keys in again for key in keys}
 
 
 def look(**changes: Any) -> Look:

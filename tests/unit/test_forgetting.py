@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,14 +10,7 @@ import pytest
 
 from bakery import schema
 
-TOOLS = Path(__file__).parents[2] / "tools"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tools():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(TOOLS))
-        yield
+pytestmark = pytest.mark.usefixtures("tools")
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,7 @@ TUTORIAL = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tools():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "tools"))
-        yield
+pytestmark = pytest.mark.usefixtures("tools")
 
 
 @pytest.fixture(scope="module")
