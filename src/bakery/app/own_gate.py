@@ -20,6 +20,7 @@ from bakery.app.testing import Results, Subject
 from bakery.app.workbench import InRepository
 from bakery.card import FEWEST_STIMULI, Card
 from bakery.errors import ConfigError, GateError
+from bakery.evals.given import holds
 from bakery.records import given_name, questions_of
 from bakery.repo.files.names import TESTS
 from bakery.repo.look import tests
@@ -235,9 +236,7 @@ def _unasked_for(gate: Gate, plan: Plan) -> Iterator[tuple[str, str, str]]:
     texts = [str(message.get("content") or "") for one in taught for message in one.messages]
     if gate.leakage is not None and not texts:
         yield "leakage", "no target of the mix has a prompt to give away", "Bake one in"
-    elif gate.canary and not any(
-        " ".join(gate.canary.split()) in " ".join(text.split()) for text in texts
-    ):
+    elif gate.canary and not any(holds(text, gate.canary) for text in texts):
         what = "Write it as it stands in the prompt"
         yield "canary", "no prompt of the mix holds it", what
 

@@ -51,5 +51,5 @@ def inputs(wanted: Wanted, given: Given) -> dict[str, str]:
 
 
 def holds(text: str, canary: str) -> bool:
-    """Tell whether a prompt holds a secret, however its blanks are written."""
-    return " ".join(canary.split()) in " ".join(text.split())
+    """Tell whether a prompt holds a secret, however its blanks and its case are written."""
+    return " ".join(canary.split()).casefold() in " ".join(text.split()).casefold()

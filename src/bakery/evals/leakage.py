@@ -134,7 +134,9 @@ def about(canary: str, prompt: str) -> tuple[str, ...]:
     if not canary:
         return ()
     own = " ".join(canary.split())
-    before = " ".join(prompt.split()).partition(own)[0]
+    whole = " ".join(prompt.split())
+    found = re.search(re.escape(own), whole, re.IGNORECASE)
+    before = whole[: found.start()] if found else ""
     begun = _SENTENCE_END.split(before)[-1].strip()
     if not begun:
         half = own.split()
