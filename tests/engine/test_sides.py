@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bakery.backends.local import LocalModel
+from bakery.engine.loss.readout import Readout
 from bakery.engine.models.strength import Dial
+from bakery.engine.text.views import view
 from bakery.errors import ConfigError
+from bakery.evals import distances
 from bakery.evals.sides import SIDES, Said, Side, of_bake
 from bakery.records import Message, Prompt
 from tests.support.baking import NOTHING, SHOUT, Bench
@@ -52,3 +56,28 @@ def test_what_does_not_fit_the_context_is_refused(bench: Bench) -> None:
     local = LocalModel(bench.base())
     with pytest.raises(ConfigError, match="has a context of"):
         of_bake(local, None, SHOUT, NOTHING).say("baked", QUESTIONS, 1 << 20)
+
+
+def test_what_was_heard_of_an_answer_is_what_is_read_along_it(
+    bench: Bench, chain: tuple[Path, Path]
+) -> None:
+    local = LocalModel(bench.base(), parent=chain[1])
+    readout = Readout(local.model)
+    sides = of_bake(local, None, SHOUT, SHOUT)
+    said = sides.say("baked", QUESTIONS, 8, readout=readout)
+    assert said == sides.say("baked", QUESTIONS, 8)
+    chat = local.base.chat
+    prefixes = [chat.prefix_ids(SHOUT, messages) for messages in QUESTIONS]
+    views = [view(prefix, one.ids) for prefix, one in zip(prefixes, said, strict=True)]
+    again = distances.along(local.model, readout, views, [replace(s, features=None) for s in said])
+    for one, begun, read in zip(
+        said, distances.along(local.model, readout, views, said), again, strict=True
+    ):
+        assert one.features is not None
+        assert len(one.features) == len(one.ids)
+        assert begun.sure == pytest.approx(read.sure, abs=1e-4)
+        assert [key for key, _ in begun.first] == [key for key, _ in read.first]
+    wrong = [replace(one, features=one.features + 1) for one in said]  # type: ignore[operator]
+    assert distances.along(local.model, readout, views, wrong)[0].sure != pytest.approx(
+        again[0].sure, abs=1e-3
+    )

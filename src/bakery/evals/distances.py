@@ -19,6 +19,7 @@ from bakery.engine.modes import evaluating
 from bakery.engine.teacher.scoring import features_of
 from bakery.engine.teacher.teacher import teaching
 from bakery.engine.text.views import Pair, View
+from bakery.evals.sides import Said
 
 TOP = 20
 """Log probabilities that a probe keeps."""
@@ -48,20 +49,37 @@ class Begun:
     first: Likeliest
 
 
-def distances(student: PeftModel, readout: Readout, pairs: Sequence[Pair]) -> list[Distance]:
-    """Return how far the student is from its parent, which reads the teacher's side."""
+def distances(
+    student: PeftModel,
+    readout: Readout,
+    pairs: Sequence[Pair],
+    prompted: Sequence[Said],
+    baked: Sequence[Said],
+) -> list[Distance]:
+    """Return how far the student is from its parent, which reads the teacher's side.
+
+    The pairs are of what the parent answered, `prompted`. What was read while an answer was given
+    is not run again; along an answer that both gave that is so for both.
+    """
+    heard = [one.features for one in prompted]
+    own_heard = [
+        own.features if own.ids == one.ids else None
+        for one, own in zip(prompted, baked, strict=True)
+    ]
     with teaching(student):
-        parent = _features(student, readout, [pair.teacher for pair in pairs])
+        parent = _features(student, readout, [pair.teacher for pair in pairs], heard)
     with evaluating(student):
-        own = _features(student, readout, [pair.student for pair in pairs])
+        own = _features(student, readout, [pair.student for pair in pairs], own_heard)
     # One pair after the other: a large vocabulary for all of them would not fit.
     return [_distance(readout, *one) for one in zip(pairs, parent, own, strict=True)]
 
 
-def along(model: nn.Module, readout: Readout, views: Sequence[View]) -> list[Begun]:
+def along(
+    model: nn.Module, readout: Readout, views: Sequence[View], said: Sequence[Said]
+) -> list[Begun]:
     """Return how sure a model as it stands is of its own answers, and of their beginnings."""
     with evaluating(model):
-        found = _features(model, readout, views)
+        found = _features(model, readout, views, [one.features for one in said])
     return [_begun(readout, *one) for one in zip(views, found, strict=True)]
 
 
@@ -112,10 +130,17 @@ def _log_probabilities(readout: Readout, features: torch.Tensor) -> torch.Tensor
     return readout.logits(features).float().log_softmax(-1)
 
 
-def _features(model: nn.Module, readout: Readout, views: Sequence[View]) -> list[torch.Tensor]:
-    """Return what the head reads at the targets of each view."""
-    found: dict[int, torch.Tensor] = {}
-    for at, features in features_of(model, readout, views):
+def _features(
+    model: nn.Module,
+    readout: Readout,
+    views: Sequence[View],
+    known: Sequence[torch.Tensor | None] = (),
+) -> list[torch.Tensor]:
+    """Return what the head reads at the targets of each view, of which some may be known."""
+    found = {at: features for at, features in enumerate(known) if features is not None}
+    left = [at for at in range(len(views)) if at not in found]
+    for numbers, features in features_of(model, readout, [views[at] for at in left]):
+        at = [left[number] for number in numbers]
         counts = [len(views[i].predicting) for i in at]
         found |= zip(at, torch.split(features, counts), strict=True)
     return [found[i] for i in range(len(views))]

@@ -11,12 +11,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from peft import PeftModel
 
 from bakery.backends.local import LocalModel
+from bakery.engine.loss.readout import Readout
 from bakery.engine.models import adapters
 from bakery.engine.models.strength import AS_BASE, AS_PARENT, Dial, Strength
-from bakery.engine.sampling.sampling import SampleRequest
+from bakery.engine.sampling.sampling import Captured, SampleRequest
 from bakery.engine.sampling.speaker import Speaker
 from bakery.identity import SamplingSettings
 from bakery.records import Message, Prompt
@@ -29,11 +31,15 @@ Switch = Callable[[], AbstractContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One answer. `is_cut`: it would have gone on beyond the most tokens."""
+    """One answer. `is_cut`: it would have gone on beyond the most tokens.
+
+    `features`: what the head read before each of its tokens (N, D), where that was kept.
+    """
 
     text: str
     ids: tuple[int, ...]
     is_cut: bool
+    features: torch.Tensor | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)
@@ -66,12 +72,14 @@ class Sides:
         limit: str = "max_tokens",
         behind: Sequence[Prompt] | None = None,
         temperature: float = 0.0,
+        readout: Readout | None = None,
     ) -> list[Said]:
         """Return what a side answers to each conversation, in one batch after another.
 
         `behind`: these prompts, not its own. Sampled answers come from the number of the
-        conversation alone. Raises ConfigError where a conversation does not fit the model's
-        context; `limit` is the setting that says how long an answer may be.
+        conversation alone. With a `readout` their features are kept, where they fit in memory.
+        Raises ConfigError where a conversation does not fit the model's context; `limit` is the
+        setting that says how long an answer may be.
         """
         settings = SamplingSettings(1, max_tokens, temperature)
         with self.turned(side) as own:
@@ -83,9 +91,20 @@ class Sides:
                 for at, (prompt, messages) in enumerate(zip(prompts, conversations, strict=True))
             ]
             chat = self.local.base.chat
-            found = Speaker(self.local.model, chat, self.local.watch).all(asked, settings)
-        answers = [found[request.key] for request in asked]
-        return [Said(chat.text(one.ids), one.ids, one.finish == "length") for one in answers]
+            fits = readout is not None and Captured.fits(readout, len(asked), settings)
+            kept = Captured(readout) if readout and fits else None
+            speaker = Speaker(self.local.model, chat, self.local.watch, captured=kept)
+            found = speaker.all(asked, settings)
+        answers = [(found[request.key], len(request.prefix_ids) - 1) for request in asked]
+        return [
+            Said(
+                chat.text(one.ids),
+                one.ids,
+                one.finish == "length",
+                kept.features(one.key, range(at, at + len(one.ids))) if kept else None,
+            )
+            for one, at in answers
+        ]
 
 
 def while_training(local: LocalModel, teacher: Prompt, student: Prompt) -> Sides:

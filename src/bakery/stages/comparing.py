@@ -7,7 +7,7 @@ the folder of the bake.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -135,26 +135,32 @@ def side_by_side(
     """
     sides, tried = _sides(student, base), [one.question for one in candidates]
     new = [one for one in [*questions, *tried] if one.key not in known]
-    said = _say(sides, "prompted", new, as_teacher=True)
+    said = _say(sides, "prompted", new, readout=readout, as_teacher=True)
     prompted = {**known, **{one.key: answer for one, answer in zip(new, said, strict=True)}}
     asked = [*questions, *_telling(candidates, prompted)]
-    found = Compared(asked, prompted=prompted)
+    found = Compared(asked, prompted=dict(zip(prompted, _unread(prompted.values()), strict=True)))
     if not asked:
         return found
     found.said = {
         "prompted": [prompted[one.key] for one in asked],
-        "baked": _say(sides, "baked", asked),
+        "baked": _say(sides, "baked", asked, readout=readout),
     }
     found.pairs = [
         pair_up(base.chat, one.key, one.teacher, one.student, one.messages, answer.ids)
         for one, answer in zip(asked, found.said["prompted"], strict=True)
     ]
-    found.far = distances(student, readout, found.pairs)
+    found.far = distances(student, readout, found.pairs, *found.said.values())
+    found.said = {side: _unread(said) for side, said in found.said.items()}
     found.rows = [
         _answered(one, answer, other, far)
         for one, answer, other, far in zip(asked, *found.said.values(), found.far, strict=True)
     ]
     return found
+
+
+def _unread(said: Iterable[Said]) -> list[Said]:
+    """Return answers without their features: those of many targets would fill the memory."""
+    return [replace(one, features=None) for one in said]
 
 
 def _telling(candidates: Sequence[Candidate], prompted: Mapping[str, Said]) -> list[Question]:
@@ -191,25 +197,31 @@ def _sides(student: PeftModel, base: BaseModel) -> Sides:
 
 
 def _say(
-    sides: Sides, side: Side, questions: Sequence[Question], *, as_teacher: bool = False
+    sides: Sides,
+    side: Side,
+    questions: Sequence[Question],
+    *,
+    readout: Readout | None = None,
+    as_teacher: bool = False,
 ) -> list[Said]:
     behind = [one.teacher if as_teacher else one.student for one in questions]
-    return sides.say(side, [one.messages for one in questions], MOST_TOKENS, behind=behind)
+    asked = [one.messages for one in questions]
+    return sides.say(side, asked, MOST_TOKENS, behind=behind, readout=readout)
 
 
 def _said_by_base(
     sides: Sides, student: PeftModel, readout: Readout, questions: Sequence[Question]
 ) -> list[tuple[Said, Begun]]:
     """Return what the base answers, and how sure it was of that."""
-    said = _say(sides, "base", questions)
+    said = _say(sides, "base", questions, readout=readout)
     chat = sides.local.base.chat
     views = [
         view(chat.prefix_ids(question.student, question.messages), one.ids)
         for question, one in zip(questions, said, strict=True)
     ]
     with sides.turned("base"):
-        begun = along(student, readout, views)
-    return list(zip(said, begun, strict=True))
+        begun = along(student, readout, views, said)
+    return list(zip(_unread(said), begun, strict=True))
 
 
 def _beside_earlier(sides: Sides, questions: Sequence[Question]) -> tuple[list[Said], list[Said]]:
