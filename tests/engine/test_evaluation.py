@@ -201,3 +201,18 @@ def test_a_suite_of_one_axis_measures_that_alone(baked: Baked) -> None:
     (axis,) = measure(baked.lab.sides, None, baked.material, one, reporter=Quiet())
     assert (axis.name, axis.figures[0].n) == ("drift", 2)
     assert axis.on.startswith("2 general questions")
+
+
+def test_the_answers_of_an_axis_are_counted_over_all_its_batches(baked: Baked) -> None:
+    told: list[str] = []
+
+    class Told(Quiet):
+        def progress(self, label: str, done: int, total: int, detail: str = "") -> None:
+            told.append(detail)
+
+    one = replace(suite("quick", ("persistence",), 2), tokens=4)
+    measure(baked.lab.sides, None, baked.material, one, reporter=Told())
+    counts = [int(text.split()[1]) for text in told if text.endswith(" answers")]
+    assert told[0] == "persistence"
+    assert counts == sorted(counts)
+    assert counts[-1] == 3 * one.conversations * (max(one.turns) - 1)  # by three sides

@@ -101,7 +101,6 @@ def _now(
     from bakery.evals.evaluation import measure
     from bakery.evals.sides import of_bake
 
-    opened.local.watch = reporter.partly
     first = subjects[0]
     sides = of_bake(opened.local, opened.dial, first.teacher, first.student)
     material = eval_material.material(repo, meant, subjects, given)

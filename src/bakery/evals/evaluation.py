@@ -50,11 +50,32 @@ def measure(
     found: list[Axis] = []
     for done, (name, step) in enumerate(steps):
         reporter.progress("eval", done, len(steps), name)
+        # How many answers an axis takes is not known before: they are counted, and it is one step.
+        sides.local.watch = _Answers(partial(reporter.progress, "eval", done, len(steps)), name)
         began = time.process_time()
         axis = step()
         found.append(replace(axis, cpu_s=round(time.process_time() - began, 3)))
     reporter.progress("eval", len(steps), len(steps))
     return tuple(found)
+
+
+@dataclass(slots=True)
+class _Answers:
+    """Counts the answers of an axis, batch after batch, and tells of them."""
+
+    tell: Callable[[str], None]
+    axis: str
+    before: int = 0
+    """Of earlier batches."""
+    now: float = 0.0
+    of: int = 0
+
+    def __call__(self, done: float, of: int) -> None:
+        """Take how much of a batch is there; no more of it than before is the next one."""
+        if done <= self.now or of != self.of:
+            self.before += self.of
+        self.now, self.of = done, of
+        self.tell(f"{self.axis}, {self.before + int(done)} answers")
 
 
 def _steps(lab: Lab, chain: Chain | None, material: Material) -> Sequence[Step]:
