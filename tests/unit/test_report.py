@@ -188,10 +188,14 @@ def test_the_results_of_tests_are_shown_as_they_were_given(repo: ModelRepo, tmp_
             "checks": [{"check": "contains", "passed": False, "why": "49 is not in it"}],
         },
     }
-    row = {"name": "price", "state": "lost", "sides": sides}
+    row: dict[str, Any] = {"name": "price", "state": "lost", "sides": sides}
     path = tmp_path / "tests.json"
     path.write_text(json.dumps({"schema": 1, "tests": [row]}), encoding="utf-8")
+    assert "What it says to “price”" in read(repo, tests=path).text
+    row["messages"] = [{"role": "user", "content": "How much?"}]
+    path.write_text(json.dumps({"schema": 1, "tests": [row]}), encoding="utf-8")
     shown = read(repo, tests=path).text
+    assert "What it says to “How much?”" in shown
     assert "0 of 1 pass, 1 lost that the prompted model passes." in shown
     assert "contains: 49 is not in it" in shown
     path.write_text('{"passed": 3, "tests": [{"question": "Why?"}]}', encoding="utf-8")

@@ -31,15 +31,21 @@ def tests(data: Mapping[str, Any]) -> list[Markup]:
     return [
         element("p", told, " that the prompted model passes." if counts["lost"] else "."),
         table(
-            ["test", *here, "so it"],
+            ["question", *here, "so it"],
             [
-                (row.get("name"), *(_passes(row, side) for side in here), _state(row))
+                (_asked(row), *(_passes(row, side) for side in here), _state(row))
                 for row in rows[:MOST_TESTS]
             ],
         ),
         *(_lost(row) for row in rows[:MOST_TESTS] if row.get("state") == "lost"),
         *(element("p", cut(note, LONGEST), class_="quiet") for note in notes[:20]),
     ]
+
+
+def _asked(row: Mapping[str, Any]) -> str:
+    """Return the question of a test, the last of a conversation; its name where it has none."""
+    said = [one for one in _rows(row.get("messages")) if isinstance(one.get("content"), str)]
+    return cut(next((one["content"] for one in reversed(said)), row.get("name", "")), 200)
 
 
 def _passes(row: Mapping[str, Any], side: str) -> Markup:
@@ -76,7 +82,7 @@ def _lost(row: Mapping[str, Any]) -> Markup:
             )
     return element(
         "details",
-        element("summary", f"What it says to {cut(row.get('name', ''), 200)}"),
+        element("summary", f"What it says to “{_asked(row)}”"),
         element("div", answers, class_="sides two"),
     )
 
