@@ -4,105 +4,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import torch
 
-from bakery.engine.bases import bases
-from bakery.engine.models import models
 from bakery.engine.models.adapters import attach_parent
-from bakery.engine.models.models import BaseModel
-from bakery.engine.sampling.sampling import Sample, SampleRequest
+from bakery.engine.sampling.sampling import SampleRequest
 from bakery.engine.serving.asking import Ask, Echo, Mix, Token
-from bakery.engine.serving.batch import Batch
-from bakery.engine.serving.slices import Shelf
 from bakery.errors import BakeryError
-from bakery.identity import BaseModelId, SamplingSettings
-from tests.support.disagreeing import adapter, alone
-from tests.support.models import random_model
+from bakery.identity import SamplingSettings
+from tests.support.served import MODELS, finished, mix, opened
 
-FIRST, SECOND, THIRD, OTHER = "a" * 16, "b" * 16, "c" * 16, "d" * 16
-CHAINS = {
-    "first": [(FIRST, 3)],
-    "second": [(FIRST, 3), (SECOND, 2)],
-    "third": [(FIRST, 3), (SECOND, 2), (THIRD, 4)],
-    "beside": [(FIRST, 3), (OTHER, 2)],
-    "apart": [("e" * 16, 5)],
-}
-MODELS: list[tuple[str | None, float]] = [
-    (None, 1.0),
-    ("first", 1.0),
-    ("first", 0.5),
-    ("second", 1.0),
-    ("third", 0.5),
-    ("third", 0.0),
-    ("third", 1.0),
-    ("beside", 1.0),
-    ("apart", 1.0),
-]
-"""Adapters, and the strength of the last bake of each."""
-
-ROOMY = 1 << 30
 GREEDY = SamplingSettings(1, 12, temperature=0)
 DRAWN = SamplingSettings(1, 12)
 NARROW = SamplingSettings(1, 9, temperature=0.7, top_p=0.8, top_k=20, min_p=0.01)
 PENALTY = SamplingSettings(1, 12, repetition_penalty=1.3, frequency_penalty=0.2)
-
-
-@dataclass(frozen=True)
-class World:
-    """A random model and its adapters."""
-
-    id: BaseModelId
-    folders: dict[str, Path]
-
-    def base(self) -> BaseModel:
-        """A fresh copy: PEFT changes models in place."""
-        return models.load(self.id, dtype="float32")
-
-    def alone(
-        self, model: tuple[str | None, float], ask: SampleRequest, settings: SamplingSettings
-    ) -> Sample:
-        """Return what PEFT and `sample` make of a request."""
-        name, strength = model
-        folder = self.folders[name] if name else None
-        return alone(self.base(), folder, [ask], settings, strength)[ask.key]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    root = tmp_path_factory.mktemp("serving")
-    found = bases.identify(str(random_model(root / "model")))
-    base = models.load(found, dtype="float32")
-    folders = {name: adapter(root / name, base, chain) for name, chain in CHAINS.items()}
-    return World(found, folders)
-
-
-def mix(shelf: Shelf, world: World, name: str | None, strength: float = 1.0) -> Mix:
-    if name is None:
-        return Mix()
-    *older, own = shelf.of(world.folders[name])
-    return Mix((*((key, 1.0) for key in older), (own, strength)))
-
-
-def opened(world: World, *, rows: int = 64, adapters: int = ROOMY, cache: int = ROOMY):
-    base = world.base()
-    shelf = Shelf(base, most_bytes=adapters)
-    return shelf, Batch(base, shelf, rows=rows, cache_bytes=cache)
-
-
-def finished(batch: Batch, told: list | None = None) -> dict[str, list[Token]]:
-    """Step until nobody is left; return every row's tokens."""
-    found: dict[str, list[Token]] = {}
-    while len(batch):
-        for one in batch.step():
-            if told is not None:
-                told.append(one)
-            if isinstance(one, Token):
-                found.setdefault(one.key, []).append(one)
-    return found
 
 
 def said(tokens: Sequence[Token]) -> tuple[tuple[int, ...], str | None]:
@@ -114,26 +30,28 @@ def prompt(seed: int) -> tuple[int, ...]:
     return tuple(draw.randrange(3, 256) for _ in range(draw.randint(2, 20)))
 
 
-def test_rows_of_all_models_say_what_each_says_alone(world):
-    shelf, batch = opened(world)
+def test_rows_of_all_models_say_what_each_says_alone(served):
+    shelf, batch = opened(served)
     asked = {}
     hows = [GREEDY, DRAWN, NARROW, PENALTY]
     for i, (name, strength) in enumerate(MODELS):
         for k in range(2):
             key, how = f"{i}/{k}", hows[(i + k) % 4]
             asked[key] = (name, strength), SampleRequest(key, prompt(i % 3)), how
-            batch.join(Ask(key, prompt(i % 3), how, mix(shelf, world, name, strength)))
+            batch.join(Ask(key, prompt(i % 3), how, mix(shelf, served, name, strength)))
     found = finished(batch)
     for key, (model, request, how) in asked.items():
-        due = world.alone(model, request, how)
+        due = served.alone(model, request, how)
         assert said(found[key]) == (due.ids, due.finish), key
 
 
-def test_the_models_of_these_tests_disagree(world):
-    shelf, batch = opened(world)
+def test_the_models_of_these_tests_disagree(served):
+    shelf, batch = opened(served)
     for i, (name, strength) in enumerate(MODELS):
         for k in range(3):
-            batch.join(Ask(f"{i}/{k}", prompt(k), DRAWN, mix(shelf, world, name, strength), "same"))
+            batch.join(
+                Ask(f"{i}/{k}", prompt(k), DRAWN, mix(shelf, served, name, strength), "same")
+            )
     found = finished(batch)
     every = [tuple(said(found[f"{i}/{k}"]) for k in range(3)) for i in range(len(MODELS))]
     # The third bake at strength 0 is the second.
@@ -141,8 +59,8 @@ def test_the_models_of_these_tests_disagree(world):
     assert len(set(every)) == len(MODELS) - 1
 
 
-def test_rows_that_join_and_leave_midway_change_nobody(world):
-    shelf, batch = opened(world, rows=6)
+def test_rows_that_join_and_leave_midway_change_nobody(served):
+    shelf, batch = opened(served, rows=6)
     asked, found, gone = {}, {}, {"3", "8"}
     draw = random.Random(5)
 
@@ -150,7 +68,7 @@ def test_rows_that_join_and_leave_midway_change_nobody(world):
         for _ in range(count):
             key, model = f"{len(asked)}", MODELS[len(asked) % len(MODELS)]
             asked[key] = model, SampleRequest(key, prompt(draw.randrange(9)))
-            batch.join(Ask(key, asked[key][1].prefix_ids, DRAWN, mix(shelf, world, *model)))
+            batch.join(Ask(key, asked[key][1].prefix_ids, DRAWN, mix(shelf, served, *model)))
 
     joins(4)
     for step in range(60):
@@ -166,7 +84,7 @@ def test_rows_that_join_and_leave_midway_change_nobody(world):
     assert len(batch) == 0
     assert len(asked) == 20
     for key, (model, request) in asked.items():
-        due = world.alone(model, request, DRAWN)
+        due = served.alone(model, request, DRAWN)
         if key in gone:
             ids = tuple(t.id for t in found.get(key, ()))
             assert ids == due.ids[: len(ids)] != due.ids
@@ -174,13 +92,13 @@ def test_rows_that_join_and_leave_midway_change_nobody(world):
             assert said(found[key]) == (due.ids, due.finish), key
 
 
-def test_base_rows_beside_others_are_the_base_bit_for_bit(world):
-    shelf, batch = opened(world)
+def test_base_rows_beside_others_are_the_base_bit_for_bit(served):
+    shelf, batch = opened(served)
     found = []
     for beside in ([], ["third", "apart"]):
         batch.join(Ask("base", prompt(1), GREEDY, top=259))
         for name in beside:
-            batch.join(Ask(name, prompt(1), GREEDY, mix(shelf, world, name), top=259))
+            batch.join(Ask(name, prompt(1), GREEDY, mix(shelf, served, name), top=259))
         found.append(finished(batch)["base"])
     for one, other in zip(*found, strict=True):
         assert one.id == other.id
@@ -188,15 +106,15 @@ def test_base_rows_beside_others_are_the_base_bit_for_bit(world):
         assert max(abs(before[i] - after[i]) for i in before) < 1e-4
 
 
-def test_log_probabilities_are_those_of_the_model_before_temperature(world):
-    shelf, batch = opened(world)
+def test_log_probabilities_are_those_of_the_model_before_temperature(served):
+    shelf, batch = opened(served)
     ids, how = prompt(2), SamplingSettings(1, 5, temperature=0.3, top_k=3)
-    batch.join(Ask("row", ids, how, mix(shelf, world, "second"), top=4, echo=True))
+    batch.join(Ask("row", ids, how, mix(shelf, served, "second"), top=4, echo=True))
     told: list = []
     tokens = finished(batch, told)["row"]
     (echo,) = [one for one in told if isinstance(one, Echo)]
-    base = world.base()
-    model = attach_parent(base.model, world.folders["second"])
+    base = served.base()
+    model = attach_parent(base.model, served.folders["second"])
     whole = (*ids, *(t.id for t in tokens))
     with torch.no_grad():
         due = model(input_ids=torch.tensor([whole])).logits[0].log_softmax(-1)
@@ -210,27 +128,27 @@ def test_log_probabilities_are_those_of_the_model_before_temperature(world):
         assert [token for token, _ in top] == (due[i - 1].topk(4).indices.tolist() if i else [])
 
 
-def test_a_prompt_alone_is_looked_at_without_an_answer(world):
-    _, batch = opened(world)
+def test_a_prompt_alone_is_looked_at_without_an_answer(served):
+    _, batch = opened(served)
     batch.join(Ask("row", prompt(2), SamplingSettings(1, 0), top=0, echo=True))
     (echo,) = batch.step()
     assert (echo.finish, len(batch), len(echo.log_probs)) == ("length", 0, len(prompt(2)))
 
 
-def test_a_row_says_only_what_it_may(world):
-    shelf, batch = opened(world)
+def test_a_row_says_only_what_it_may(served):
+    shelf, batch = opened(served)
     even = torch.arange(259) % 2 == 0
 
     def allowed(so_far):
         return even if len(so_far) % 2 else ~even
 
-    how = mix(shelf, world, "first")
+    how = mix(shelf, served, "first")
     batch.join(Ask("bound", prompt(4), DRAWN, how, allowed=allowed))
     batch.join(Ask("free", prompt(4), DRAWN, how, allowed=lambda _: None))
     found = finished(batch)
     assert [t.id % 2 for t in found["bound"]] == [1, 0] * 6
     request = SampleRequest("free", prompt(4))
-    assert said(found["free"])[0] == world.alone(("first", 1.0), request, DRAWN).ids
+    assert said(found["free"])[0] == served.alone(("first", 1.0), request, DRAWN).ids
 
 
 @pytest.mark.parametrize(
@@ -243,8 +161,8 @@ def test_a_row_says_only_what_it_may(world):
         (Ask("there", (5,), GREEDY), "'there' already"),
     ],
 )
-def test_what_can_never_have_a_place_is_refused(world, ask, why):
-    _, batch = opened(world)
+def test_what_can_never_have_a_place_is_refused(served, ask, why):
+    _, batch = opened(served)
     batch.join(Ask("there", (5,), GREEDY))
     with pytest.raises(BakeryError, match=why):
         batch.join(ask)

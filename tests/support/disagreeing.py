@@ -54,19 +54,20 @@ def _drawn(key: str, rank: int, inputs: int, outputs: int) -> tuple[torch.Tensor
     )
 
 
-def alone(
-    base: BaseModel,
-    folder: Path | None,
-    requests: Sequence[SampleRequest],
-    settings: SamplingSettings,
-    strength: float = 1.0,
-) -> dict[str, Sample]:
-    """Return what PEFT and `sample` make of requests; `strength` is that of the last bake.
+class Alone:
+    """An adapter on its base through PEFT, by itself; the base is not to be used again."""
 
-    The base is not to be used again: PEFT changes it.
-    """
-    model = base.model if folder is None else attach_parent(base.model, folder)
-    if folder is not None:
-        Dial(model, folder).turn(Strength(strength))
-    batches = sample(model, requests, settings, end_ids=base.chat.end_ids, pad_id=base.chat.pad_id)
-    return {one.key: one for batch in batches for one in batch}
+    def __init__(self, base: BaseModel, folder: Path | None) -> None:
+        self._base = base
+        self._model = attach_parent(base.model, folder) if folder else base.model
+        self._dial = Dial(self._model, folder) if folder else None
+
+    def says(
+        self, request: SampleRequest, settings: SamplingSettings, strength: float = 1.0
+    ) -> Sample:
+        """Return what `sample` makes of a request; `strength` is that of the last bake."""
+        if self._dial is not None:
+            self._dial.turn(Strength(strength))
+        ends = self._base.chat.end_ids
+        ((found,),) = sample(self._model, [request], settings, end_ids=ends, pad_id=0)
+        return found

@@ -25,8 +25,12 @@ class Mix:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The slices that do anything."""
-        return tuple(key for key, strength in self.parts if strength)
+        """Its slices."""
+        return tuple(key for key, _ in self.parts)
+
+    def effective(self) -> Mix:
+        """Return it without the slices that do nothing: equal models are equal mixes."""
+        return Mix(tuple((key, strength) for key, strength in self.parts if strength))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,8 @@ class Ask:
 class Token:
     """One token of a row. Log probabilities are the model's own, before temperature and all else.
 
-    `finish` None: the row goes on; "stop" or "length": this was its last.
+    `finish` None: the row goes on; "stop" or "length": this was its last. `cached`, of the first
+    token alone: so much of the prompt was in the prefix cache.
     """
 
     key: str
@@ -60,6 +65,7 @@ class Token:
     log_prob: float | None = None
     top: Top = ()
     finish: str | None = None
+    cached: int = 0
 
 
 @dataclass(frozen=True, slots=True)

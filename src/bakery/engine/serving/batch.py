@@ -18,6 +18,7 @@ from bakery.engine.models.models import BaseModel
 from bakery.engine.packed.layouts import KeysValues, Packed, Prefix, Segment
 from bakery.engine.packed.support import support_of
 from bakery.engine.serving.asking import Ask, Failed, Mix, Token, Told
+from bakery.engine.serving.cache import PrefixCache, common
 from bakery.engine.serving.growing import Rows
 from bakery.engine.serving.mixing import Masks, Mixer
 from bakery.engine.serving.rows import LogProbs, Row, drawn, row_of
@@ -29,6 +30,9 @@ MOST_TOKENS = 1 << 11
 
 MOST_ECHOED = 1 << 25
 """Logits of prompts that are looked at in one step."""
+
+WORTH = 32
+"""Tokens that a row has to be spared to wait a step for them."""
 
 
 class Batch:
@@ -45,7 +49,8 @@ class Batch:
                 hint="Chat with it, or merge the bake and serve it with another program.",
             )
         self._mixer = Mixer(self._model, self._support)
-        self._cache_bytes = cache_bytes
+        self._cache = PrefixCache(cache_bytes)
+        self._token_bytes = bytes_per_token(self._model)
         self._waiting: deque[Row] = deque()
         self._prompting: list[Row] = []
         self._saying: list[Row] = []
@@ -72,8 +77,9 @@ class Batch:
             )
         if ask.settings.max_tokens < 1 and not ask.echo:
             raise ConfigError("max_tokens is 0, and nothing of the prompt is asked for")
-        self._shelf.check(ask.mix.keys)
-        self._waiting.append(row_of(ask))
+        row = row_of(ask)
+        self._shelf.check(row.ask.mix.keys)
+        self._waiting.append(row)
 
     def leave(self, key: str) -> None:
         """Take a row out, wherever it is; one that is not there is nothing."""
@@ -100,7 +106,7 @@ class Batch:
 
     def _room(self) -> int:
         """Return for how many tokens of keys and values there is memory."""
-        return cache_bytes(self._base.device) // bytes_per_token(self._model)
+        return cache_bytes(self._base.device) // self._token_bytes
 
     def _admit(self) -> list[Told]:
         """Take rows that wait in, as far as there is room for them and their slices."""
@@ -111,7 +117,7 @@ class Batch:
             longest = max(len(r.ask.ids) + r.ask.settings.max_tokens for r in [row, *present])
             if len(present) == self._most_rows or (len(present) + 1) * longest > self._room():
                 break
-            used = {key for r in present for key in r.ask.mix.keys}
+            used = _keys(present)
             try:
                 if not self._stacked(set(row.ask.mix.keys), used):
                     break
@@ -126,13 +132,17 @@ class Batch:
         """Have slices in the layers beside those that are used; False: there is no room now."""
         if not self._shelf.take(keys, used):
             return False
-        if not self._mixer.keys >= keys:
-            held = [self._shelf.held(key) for key in sorted(used | keys)]
-            for one in held:
-                self._mixer.check(one)
-            self._mixer.stack(held)
-            self._stale = True
+        gone = any(key not in self._shelf for key in self._mixer.keys)
+        if gone or not self._mixer.keys >= keys:
+            for key in keys:
+                self._mixer.check(self._shelf.held(key))
+            self._stack(used | keys)
         return True
+
+    def _stack(self, keys: set[str]) -> None:
+        """Have these slices in the layers and no others."""
+        self._mixer.stack([self._shelf.held(key) for key in sorted(keys)])
+        self._stale = True
 
     def _prompt(self) -> list[Told]:
         """Run pieces of prompts; rows whose prompt is whole say their first token."""
@@ -150,6 +160,8 @@ class Batch:
             if row.run < len(row.ask.ids):
                 continue
             self._prompting.remove(row)
+            assert row.behind is not None  # it was run
+            self._cache.keep(row.ask.mix, row.ask.ids, row.behind)
             if row.ask.echo:
                 found.append(row.echo())
             if row.ask.settings.max_tokens:
@@ -172,8 +184,11 @@ class Batch:
     def _pieces(self) -> list[tuple[Row, tuple[int, ...]]]:
         """Return what of whose prompts is run now, rows behind the same prefix side by side."""
         left, echoed = MOST_TOKENS, MOST_ECHOED // self._model.config.get_text_config().vocab_size
-        pieces = []
+        pieces: list[tuple[Row, tuple[int, ...]]] = []
         for row in self._prompting:
+            if any(self._follows(row, leader) for leader, _ in pieces):
+                continue
+            self._find(row)
             most = min(left, echoed) if row.ask.echo else left
             piece = row.ask.ids[row.run : row.run + most]
             if piece:
@@ -181,6 +196,19 @@ class Batch:
                 left -= len(piece)
                 echoed -= len(piece) if row.ask.echo else 0
         return sorted(pieces, key=lambda one: id(one[0].behind))
+
+    def _find(self, row: Row) -> None:
+        """Take what is kept of a prompt, before any of it is run; of an echo all is asked for."""
+        if row.run == row.cached and not row.ask.echo:
+            row.behind = self._cache.find(row.ask.mix, row.ask.ids)
+            row.cached = row.run
+
+    def _follows(self, row: Row, leader: Row) -> bool:
+        """Whether a row had better wait for what another one is about to run, and find it kept."""
+        if row.ask.echo or row.ask.mix != leader.ask.mix or row.run != row.cached:
+            return False
+        shared = common(row.ask.ids[:-1], leader.ask.ids)
+        return shared >= row.run + WORTH and self._cache.fits(leader.ask.ids, self._token_bytes)
 
     def _run(self, pieces: Sequence[tuple[Row, Sequence[int]]]) -> torch.Tensor:
         """Run pieces of prompts; return the logits (M, V) behind each, of an echo behind all."""
@@ -225,6 +253,7 @@ class Batch:
         """Have every row say one token more; those that are done leave."""
         rows, device = self._saying, self._base.device
         if self._stale:
+            self._spare()
             self._masks = self._masks_of([(row.ask.mix, 1) for row in rows])
             self._stale = False
         ids = torch.tensor([[row.said[-1]] for row in rows], device=device)
@@ -240,6 +269,12 @@ class Batch:
                 self._drop(at)
         return tokens
 
+    def _spare(self) -> None:
+        """Leave slices out of the layers where most of what is multiplied is nobody's."""
+        used = _keys([*self._prompting, *self._saying])
+        if 2 * self._mixer.ranks_of(used) < self._mixer.ranks:
+            self._stack(used)
+
     def _drop(self, at: int) -> None:
         """Take a row out of those that say something; the last takes its place."""
         self._layout.drop(at)
@@ -247,6 +282,11 @@ class Batch:
         if at < len(self._saying):
             self._saying[at] = last
         self._stale = True
+
+
+def _keys(rows: Sequence[Row]) -> set[str]:
+    """Return the slices that rows use."""
+    return {key for row in rows for key in row.ask.mix.keys}
 
 
 def _longer(behind: Prefix | None, kept: dict[int, KeysValues], start: int, stop: int) -> Prefix:

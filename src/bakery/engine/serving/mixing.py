@@ -9,7 +9,7 @@ O outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +72,7 @@ class Mixer:
     def __init__(self, model: nn.Module, support: Support) -> None:
         self._readings = [_Reading(layers) for layers in _readings(model, support)]
         self._places = {name: reading for reading in self._readings for name in reading.layers}
+        self._held: tuple[Held, ...] = ()
         self._starts: dict[str, tuple[int, int]] = {}
         self._changed: list[nn.Module] = []
         self._masks: Masks | None = None
@@ -82,6 +83,10 @@ class Mixer:
     def keys(self) -> frozenset[str]:
         """The slices that are stacked."""
         return frozenset(self._starts)
+
+    def ranks_of(self, keys: Iterable[str]) -> int:
+        """Return how many of the ranks are those of some slices that are stacked."""
+        return sum(stop - start for start, stop in map(self._starts.__getitem__, keys))
 
     def check(self, held: Held) -> None:
         """Refuse a slice that changes what this model does not have, or of another shape."""
@@ -96,12 +101,15 @@ class Mixer:
                 raise ModelError(f"the adapter's {name[:100]} has {told}, the base's {shape}")
 
     def stack(self, slices: Sequence[Held]) -> None:
-        """Have these slices and no others."""
+        """Have these slices and no others; each is there once, as a part of what is stacked."""
         for module in self._changed:
             del module.forward
+        for held in self._held:
+            if held not in slices:  # or it would keep all matrices alive of which it was a part
+                held.factors = {n: (a.clone(), b.clone()) for n, (a, b) in held.factors.items()}
+        self._held = tuple(slices)
         self._changed, self._starts, self.ranks = [], {}, 0
         for held in slices:
-            self.check(held)
             self._starts[held.key] = self.ranks, self.ranks + held.rank
             self.ranks += held.rank
         for reading in self._readings:
@@ -123,6 +131,8 @@ class Mixer:
                     a, b = held.factors[name]
                     a_MRI[i, start : start + len(a)] = a
                     b_RO[start : start + len(b)] = b
+                    stop = start + len(a)
+                    held.factors[name] = a_MRI[i, start:stop], b_RO[start:stop]
             columns = slice(i * self.ranks, (i + 1) * self.ranks)
             module.forward = self._mixed(module.forward, reading, columns, b_RO)
             self._changed.append(module)
@@ -132,9 +142,8 @@ class Mixer:
         """Return how much a row of a mix has of each rank (R,)."""
         mask_R = torch.zeros(self.ranks)
         for key, strength in mix.parts:
-            if strength:
-                start, stop = self._starts[key]
-                mask_R[start:stop] += strength
+            start, stop = self._starts[key]
+            mask_R[start:stop] += strength
         return mask_R
 
     @contextmanager

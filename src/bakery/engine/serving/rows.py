@@ -48,6 +48,7 @@ def row_of(ask: Ask) -> Row:
     how = replace(
         ask.settings, max_tokens=0, num_traj_per_stimulus=0, stop=(), seed=None, endpoint={}
     )
+    ask = replace(ask, mix=ask.mix.effective())
     return Row(ask, drawing.uniforms(seed, most), how)
 
 
@@ -65,12 +66,13 @@ def drawn(logits_BV: torch.Tensor, rows: Sequence[Row], end_ids: frozenset[int])
             ids[at] = token
     found = []
     for at, (row, token) in enumerate(zip(rows, ids, strict=True)):
+        cached = 0 if row.said else row.cached
         row.said.append(token)
         finish = "stop" if token in end_ids else None
         if finish is None and len(row.said) == row.ask.settings.max_tokens:
             finish = "length"
         log_prob, top = told[at].of(token) if at in told else (None, ())
-        found.append(Token(row.ask.key, token, log_prob, top, finish))
+        found.append(Token(row.ask.key, token, log_prob, top, finish, cached))
     return found
 
 

@@ -7,7 +7,7 @@ a slice is called says which bits it has: a bake's id and their digest.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,15 @@ from bakery.engine.serving.factors import Factors
 from bakery.errors import ModelError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Held:
-    """A slice in memory: what it adds to each layer that it changes."""
+    """A slice in memory: what it adds to each layer that it changes.
+
+    Its matrices are views into those that are stacked of all slices, while it is among them.
+    """
 
     key: str
-    factors: Mapping[str, Factors]
+    factors: dict[str, Factors]
 
     @property
     def rank(self) -> int:
