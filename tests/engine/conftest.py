@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.support import served as serving
 from tests.support.baking import Bench
 from tests.support.models import random_model
 
@@ -23,3 +24,9 @@ def bench(tmp_path: Path) -> Bench:
 def base(tmp_path: Path) -> Path:
     """The folder of a random model."""
     return random_model(tmp_path / "model")
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> serving.World:
+    """A random model and adapters of it that disagree."""
+    return serving.world(tmp_path_factory.mktemp("served"))

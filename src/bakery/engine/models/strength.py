@@ -8,8 +8,10 @@ Shapes: R rank · O outputs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -104,11 +106,15 @@ _BEYOND = (
 """What of a configuration changes a model in other ways than by B·A of its linear layers."""
 
 
+def beyond(config: Mapping[str, Any]) -> str | None:
+    """Return the key of a configuration that does more than add B·A to linear layers, or None."""
+    found = (key for key in _BEYOND if config.get(key) not in (None, False, "none", [], {}))
+    return next(found, None)
+
+
 def _beyond_matrices(model: PeftModel) -> str | None:
     """Return what an adapter does besides adding B·A, so that scaling that is not all of it."""
-    config = model.peft_config[PARENT]
-    for key in _BEYOND:
-        if getattr(config, key, None) not in (None, False, "none", [], {}):
-            return key
+    if why := beyond(vars(model.peft_config[PARENT])):
+        return why
     layers = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
     return "an adapted embedding" if any(PARENT in e.lora_embedding_A for e in layers) else None

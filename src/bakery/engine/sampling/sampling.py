@@ -7,26 +7,18 @@ rounding. Shapes: B batch · T time · V vocabulary.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from transformers import (
-    LogitsProcessorList,
-    MinPLogitsWarper,
-    PreTrainedModel,
-    RepetitionPenaltyLogitsProcessor,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
+from transformers import PreTrainedModel
 
 from bakery.engine.loss.readout import Readout
 from bakery.engine.memory import bytes_per_token, cache_bytes
 from bakery.engine.packed.prefixes import Prefixes, grouped
 from bakery.engine.packed.support import Support, support_of
+from bakery.engine.sampling import drawing
 from bakery.engine.sampling.decoding import Behind, Decoder, PaddedDecoder, SharedDecoder
 from bakery.identity import SamplingSettings
 
@@ -36,9 +28,6 @@ MAX_PADDED_ROWS, MAX_PADDED_TOKENS = 64, 1 << 15
 
 MOST_CAPTURED = 1 << 28
 """Bytes of what heads read that are kept in memory."""
-
-MOST_DRAWN = 1 << 23
-"""Probabilities that are summed at once, in fp64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,20 +203,16 @@ def _answers(
     watch: Watch | None = None,
 ) -> list[Sample]:
     """Draw token by token; rows that are done leave the batch."""
-    uniforms_BT = np.stack([_uniforms(r.key, settings.max_tokens) for r in requests])
-    warpers, reads = _warpers(settings), settings.repetition_penalty != 1
-    counts = settings.frequency_penalty != 0 or settings.presence_penalty != 0
+    uniforms_BT = np.stack([drawing.uniforms(r.key, settings.max_tokens) for r in requests])
+    draw = drawing.Draw(settings)
     answers: list[list[int]] = [[] for _ in requests]
     alive = list(range(len(requests)))
     read: list[tuple[list[int], torch.Tensor]] = []
     logits_BV = decoder.first()
     for step in range(settings.max_tokens):
         u_B = torch.as_tensor(uniforms_BT[alive, step], device=logits_BV.device)
-        # Only a penalty on repetition reads what was said before.
-        told = [(*requests[i].prefix_ids, *answers[i]) if reads else () for i in alive]
-        if counts:
-            logits_BV = _less_said(logits_BV, [answers[i] for i in alive], settings)
-        next_B = _choose(logits_BV, u_B, settings, warpers, _so_far(told, logits_BV.device))
+        prompts = [requests[i].prefix_ids for i in alive]
+        next_B = draw.next(logits_BV, u_B, prompts, [answers[i] for i in alive])
         ids = next_B.tolist()
         for row, token in zip(alive, ids, strict=True):
             answers[row].append(token)
@@ -265,65 +250,3 @@ def _put(
 
 def _finished(key: str, ids: list[int], end_ids: frozenset[int]) -> Sample:
     return Sample(key, tuple(ids), "stop" if ids[-1] in end_ids else "length")
-
-
-def _uniforms(key: str, count: int) -> np.ndarray:
-    """Return one uniform in [0, 1) per position, from the request's key alone."""
-    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "little")
-    return np.random.Generator(np.random.Philox(key=seed)).random(count)
-
-
-def _warpers(settings: SamplingSettings) -> LogitsProcessorList:
-    """Return what changes the logits, in the order in which transformers applies it."""
-    warpers = LogitsProcessorList()
-    if settings.repetition_penalty != 1:
-        warpers.append(RepetitionPenaltyLogitsProcessor(float(settings.repetition_penalty)))
-    if settings.temperature not in (0.0, 1.0):
-        warpers.append(TemperatureLogitsWarper(float(settings.temperature)))
-    if settings.top_k:
-        warpers.append(TopKLogitsWarper(settings.top_k))
-    if settings.top_p < 1:
-        warpers.append(TopPLogitsWarper(settings.top_p))
-    if settings.min_p:
-        warpers.append(MinPLogitsWarper(settings.min_p))
-    return warpers
-
-
-def _so_far(rows: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
-    """Return the ids (B, T) of prompts and answers; shorter rows repeat an id of their own."""
-    width = max(map(len, rows))
-    padded = [[*row, *[row[0]] * (width - len(row))] if row else [] for row in rows]
-    return torch.tensor(padded, dtype=torch.long, device=device)
-
-
-def _less_said(
-    logits_BV: torch.Tensor, answers: Sequence[Sequence[int]], settings: SamplingSettings
-) -> torch.Tensor:
-    """Take the penalties off what each answer holds: for being there, and for each time."""
-    logits_BV = logits_BV.float().clone()
-    for row, said in enumerate(answers):
-        ids, times = np.unique(np.asarray(said, dtype=np.int64), return_counts=True)
-        penalty = settings.presence_penalty + settings.frequency_penalty * times
-        at = torch.as_tensor(ids, device=logits_BV.device)
-        logits_BV[row, at] -= torch.as_tensor(penalty, dtype=torch.float32, device=at.device)
-    return logits_BV
-
-
-def _choose(
-    logits_BV: torch.Tensor,
-    u_B: torch.Tensor,
-    settings: SamplingSettings,
-    warpers: LogitsProcessorList,
-    seen_BT: torch.Tensor,
-) -> torch.Tensor:
-    """Draw from the distribution by its inverse CDF, summed in fp64."""
-    rows = max(1, MOST_DRAWN // logits_BV.shape[-1])
-    if len(logits_BV) > rows:  # fp64 sums of a large vocabulary, a few rows at a time
-        pieces = zip(*(t.split(rows) for t in (logits_BV, u_B, seen_BT)), strict=True)
-        return torch.cat([_choose(x, u, settings, warpers, ids) for x, u, ids in pieces])
-    logits_BV = warpers(seen_BT, logits_BV.float())
-    if settings.temperature == 0:
-        return logits_BV.argmax(dim=-1)
-    cdf_BV = logits_BV.softmax(dim=-1).double().cumsum(dim=-1)
-    chosen_B = torch.searchsorted(cdf_BV, (u_B.double() * cdf_BV[:, -1])[:, None], right=True)
-    return chosen_B[:, 0].clamp(max=logits_BV.shape[-1] - 1)

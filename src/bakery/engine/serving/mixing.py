@@ -1,0 +1,224 @@
+"""One base that is many models at once: y = Wx + B(m ⊙ Ax), with a mask over ranks for each row.
+
+The matrices of all slices in use are stacked, and a row's mask says how much of each it has: 0 of
+what is not its own. What several layers read (queries, keys, values) is multiplied by all their A
+in one product.
+Shapes: N rows or tokens · R ranks of all slices · M layers that read the same · I inputs ·
+O outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812  # the name everyone reads at once
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from bakery.engine.modes import evaluating
+from bakery.engine.packed.layouts import Packed, Segment
+from bakery.engine.packed.support import Support
+from bakery.engine.serving.asking import Mix
+from bakery.engine.serving.slices import Held
+from bakery.errors import ModelError
+
+PROBED = 7
+"""Tokens of the probe that shows which layers see every token once, in order."""
+
+
+class Masks:
+    """What each row or token has of the ranks (N, R), as the layers ask for it.
+
+    `read` are the tokens (M,) that a last layer may be left with.
+    """
+
+    def __init__(self, mask_NR: torch.Tensor, read: torch.Tensor | None = None) -> None:
+        self._of = {len(mask_NR): mask_NR}
+        if read is not None and len(read) != len(mask_NR):
+            self._of[len(read)] = mask_NR[read]
+        self._wide: dict[tuple[int, int], torch.Tensor] = {}
+
+    def wide(self, count: int, layers: int) -> torch.Tensor:
+        """Return the mask of so many tokens, side by side for so many layers."""
+        if (count, layers) not in self._wide:
+            if count not in self._of:
+                raise RuntimeError(f"a layer sees {count} tokens, and nobody said which")
+            self._wide[count, layers] = self._of[count].repeat(1, layers)
+        return self._wide[count, layers]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """Layers that read the same: A of all that any slice changes (M R, I)."""
+
+    layers: Mapping[str, nn.Module]
+    count: int = 0
+    a: torch.Tensor | None = None
+    seen: torch.Tensor | None = None
+    made: torch.Tensor | None = None
+    """What was read last, and what A made of it."""
+
+
+class Mixer:
+    """The linear layers of a model, and what the slices in use add to them.
+
+    It changes how these modules compute, so the model has to be its own (`models.given.twin`).
+    """
+
+    def __init__(self, model: nn.Module, support: Support) -> None:
+        self._readings = [_Reading(layers) for layers in _readings(model, support)]
+        self._places = {name: reading for reading in self._readings for name in reading.layers}
+        self._held: tuple[Held, ...] = ()
+        self._starts: dict[str, tuple[int, int]] = {}
+        self._changed: list[nn.Module] = []
+        self._masks: Masks | None = None
+        self.ranks = 0
+        """How many ranks are stacked."""
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The slices that are stacked."""
+        return frozenset(self._starts)
+
+    def ranks_of(self, keys: Iterable[str]) -> int:
+        """Return how many of the ranks are those of some slices that are stacked."""
+        return sum(stop - start for start, stop in map(self._starts.__getitem__, keys))
+
+    def check(self, held: Held) -> None:
+        """Refuse a slice that changes what this model does not have, or of another shape."""
+        for name, (a_RI, bt_RO) in held.factors.items():
+            if name not in self._places:
+                raise ModelError(
+                    f"{name[:100]} is adapted, and it is no linear layer here that sees every token"
+                )
+            shape = _shape(self._places[name].layers[name])
+            if shape != (a_RI.shape[1], bt_RO.shape[1]):
+                told = f"{a_RI.shape[1]} inputs and {bt_RO.shape[1]} outputs"
+                raise ModelError(f"the adapter's {name[:100]} has {told}, the base's {shape}")
+
+    def stack(self, slices: Sequence[Held]) -> None:
+        """Have these slices and no others; each is there once, as a part of what is stacked."""
+        for module in self._changed:
+            del module.forward
+        for held in self._held:
+            if held not in slices:  # or it would keep all matrices alive of which it was a part
+                held.factors = {n: (a.clone(), b.clone()) for n, (a, b) in held.factors.items()}
+        self._held = tuple(slices)
+        self._changed, self._starts, self.ranks = [], {}, 0
+        for held in slices:
+            self._starts[held.key] = self.ranks, self.ranks + held.rank
+            self.ranks += held.rank
+        for reading in self._readings:
+            names = [n for n in reading.layers if any(n in held.factors for held in slices)]
+            if names:
+                self._put(reading, names, slices)
+
+    def _put(self, reading: _Reading, names: Sequence[str], slices: Sequence[Held]) -> None:
+        """Stack what slices have for some layers that read the same."""
+        reading.count = len(names)
+        some = next(held.factors[n][0] for n in names for held in slices if n in held.factors)
+        a_MRI = some.new_zeros(len(names), self.ranks, some.shape[1])
+        for i, name in enumerate(names):
+            module = reading.layers[name]
+            b_RO = some.new_zeros(self.ranks, _shape(module)[1])
+            for held in slices:
+                if name in held.factors:
+                    start = self._starts[held.key][0]
+                    a, b = held.factors[name]
+                    a_MRI[i, start : start + len(a)] = a
+                    b_RO[start : start + len(b)] = b
+                    stop = start + len(a)
+                    held.factors[name] = a_MRI[i, start:stop], b_RO[start:stop]
+            columns = slice(i * self.ranks, (i + 1) * self.ranks)
+            module.forward = self._mixed(module.forward, reading, columns, b_RO)
+            self._changed.append(module)
+        reading.a = a_MRI.flatten(0, 1)
+
+    def mask(self, mix: Mix) -> torch.Tensor:
+        """Return how much a row of a mix has of each rank (R,)."""
+        mask_R = torch.zeros(self.ranks)
+        for key, strength in mix.parts:
+            start, stop = self._starts[key]
+            mask_R[start:stop] += strength
+        return mask_R
+
+    @contextmanager
+    def having(self, masks: Masks | None) -> Iterator[None]:
+        """Compute for rows or tokens of these masks; None: all of them are the base's."""
+        self._masks = masks
+        try:
+            yield
+        finally:
+            self._masks = None
+            for reading in self._readings:
+                reading.seen = reading.made = None
+
+    def _mixed(
+        self, whole: Callable[..., torch.Tensor], reading: _Reading, columns: slice, b: torch.Tensor
+    ) -> Callable[..., torch.Tensor]:
+        """Return a layer's forward with what the slices add."""
+
+        def forward(x: torch.Tensor, *args: Any, **told: Any) -> torch.Tensor:
+            y = whole(x, *args, **told)
+            if self._masks is None:
+                return y
+            through = self._through(reading, x)[:, columns]
+            flat = y.view(-1, y.shape[-1])
+            if y.dtype == b.dtype:
+                flat.addmm_(through, b)
+                return y
+            # As PEFT does it: added in fp32, rounded once.
+            return torch.addmm(flat.to(b.dtype), through, b).to(y.dtype).view(y.shape)
+
+        return forward
+
+    def _through(self, reading: _Reading, x: torch.Tensor) -> torch.Tensor:
+        """Return m ⊙ Ax of all layers that read x (N, M R)."""
+        if reading.seen is not x or reading.made is None:
+            assert reading.a is not None  # a layer was changed
+            assert self._masks is not None  # and so it is asked for
+            flat = x.reshape(-1, x.shape[-1]).to(reading.a.dtype)
+            reading.made = F.linear(flat, reading.a).mul_(
+                self._masks.wide(len(flat), reading.count)
+            )
+            reading.seen = x
+        return reading.made
+
+
+def _shape(module: nn.Module) -> tuple[int, int]:
+    """Return the inputs and outputs of a linear layer."""
+    found: Any = module.weight.shape
+    return (found[0], found[1]) if isinstance(module, Conv1D) else (found[1], found[0])
+
+
+@torch.no_grad()
+def _readings(model: nn.Module, support: Support) -> list[dict[str, nn.Module]]:
+    """Return the linear layers that see every token once and in order, by what they read.
+
+    Those of an expert that is handed some of the tokens are not among them.
+    """
+    read: dict[str, list[torch.Tensor]] = {}
+    modules = {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear | Conv1D)}
+
+    def watched(name: str) -> Callable[..., None]:
+        return lambda _, given: read.setdefault(name, []).append(given[0])
+
+    hooks = [m.register_forward_pre_hook(watched(name)) for name, m in modules.items()]
+    device = next(model.parameters()).device
+    ids = torch.arange(1, PROBED + 1, device=device)[None]
+    told = {"input_ids": ids, "position_ids": torch.arange(PROBED, device=device)[None]}
+    try:
+        with evaluating(model):
+            support.forward(model, Packed([(None, [Segment(PROBED)])]), **told)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    found: dict[int, dict[str, nn.Module]] = {}
+    for name, seen in read.items():
+        if len(seen) == 1 and seen[0].shape[:-1] == (1, PROBED):
+            found.setdefault(id(seen[0]), {})[name] = modules[name]
+    return list(found.values())

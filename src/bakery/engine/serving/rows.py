@@ -1,0 +1,125 @@
+"""A row of a batch: what was asked, what was said, and which token comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from bakery.engine.packed.layouts import Prefix
+from bakery.engine.sampling import drawing
+from bakery.engine.serving.asking import Ask, Echo, Token, Top
+from bakery.identity import SamplingSettings
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """A row that waits, runs its prompt, or says something."""
+
+    ask: Ask
+    uniforms: np.ndarray
+    how: SamplingSettings
+    """Its settings but for what changes no draw: rows that have the same are drawn at once."""
+    said: list[int] = field(default_factory=list)
+    behind: Prefix | None = None
+    """The keys and values of as much of its prompt as was run."""
+    cached: int = 0
+    log_probs: list[float | None] = field(default_factory=lambda: [None])
+    tops: list[Top] = field(default_factory=lambda: [()])
+    """Of its prompt, as far as it was run, where that is asked for."""
+
+    @property
+    def run(self) -> int:
+        """How many tokens of its prompt were run."""
+        return self.behind.length if self.behind else 0
+
+    def echo(self) -> Echo:
+        """Return its prompt with log probabilities."""
+        done = None if self.ask.settings.max_tokens else "length"
+        return Echo(self.ask.key, self.ask.ids, tuple(self.log_probs), tuple(self.tops), done)
+
+
+def row_of(ask: Ask) -> Row:
+    """Return a row that has said nothing."""
+    most = ask.settings.max_tokens
+    seed = ask.key if ask.seed is None else ask.seed
+    how = replace(
+        ask.settings, max_tokens=0, num_traj_per_stimulus=0, stop=(), seed=None, endpoint={}
+    )
+    ask = replace(ask, mix=ask.mix.effective())
+    return Row(ask, drawing.uniforms(seed, most), how)
+
+
+def drawn(logits_BV: torch.Tensor, rows: Sequence[Row], end_ids: frozenset[int]) -> list[Token]:
+    """Draw a token for every row, and note it as said."""
+    told = likeliest(logits_BV, rows)
+    logits_BV = _allowed(logits_BV, rows)
+    groups: dict[SamplingSettings, list[int]] = {}
+    for at, row in enumerate(rows):
+        groups.setdefault(row.how, []).append(at)
+    ids = [0] * len(rows)
+    for how, members in groups.items():
+        mine = logits_BV if len(members) == len(rows) else logits_BV[members]
+        for at, token in zip(members, _next(mine, [rows[i] for i in members], how), strict=True):
+            ids[at] = token
+    found = []
+    for at, (row, token) in enumerate(zip(rows, ids, strict=True)):
+        cached = 0 if row.said else row.cached
+        row.said.append(token)
+        finish = "stop" if token in end_ids else None
+        if finish is None and len(row.said) == row.ask.settings.max_tokens:
+            finish = "length"
+        log_prob, top = told[at].of(token) if at in told else (None, ())
+        found.append(Token(row.ask.key, token, log_prob, top, finish, cached))
+    return found
+
+
+def _next(logits_BV: torch.Tensor, rows: Sequence[Row], how: SamplingSettings) -> list[int]:
+    """Draw for rows of the same settings."""
+    u_B = torch.tensor([row.uniforms[len(row.said)] for row in rows], device=logits_BV.device)
+    prompts, said = [row.ask.ids for row in rows], [row.said for row in rows]
+    return drawing.Draw(how).next(logits_BV, u_B, prompts, said).tolist()
+
+
+def _allowed(logits_BV: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+    """Leave rows that may not say everything what they may say."""
+    masks = {
+        at: mask
+        for at, row in enumerate(rows)
+        if row.ask.allowed is not None and (mask := row.ask.allowed(row.said)) is not None
+    }
+    if masks:
+        logits_BV = logits_BV.clone()
+    for at, mask_V in masks.items():
+        count = len(mask_V)
+        logits_BV[at, :count].masked_fill_(~mask_V.to(logits_BV.device), -torch.inf)
+        logits_BV[at, count:] = -torch.inf
+    return logits_BV
+
+
+@dataclass(frozen=True, slots=True)
+class LogProbs:
+    """What a model says of the next token: of each (V,), and the likeliest."""
+
+    of_each: torch.Tensor
+    top: Top
+
+    def of(self, token: int) -> tuple[float, Top]:
+        """Return a token's log probability, and the likeliest with theirs."""
+        return float(self.of_each[token]), self.top
+
+
+def likeliest(logits_BV: torch.Tensor, rows: Sequence[Row]) -> dict[int, LogProbs]:
+    """Return by number what the model says of the next token of rows that want to know."""
+    asked = [at for at, row in enumerate(rows) if row.ask.top is not None]
+    if not asked:
+        return {}
+    log_probs = logits_BV[asked].float().log_softmax(dim=-1)
+    most = min(max(rows[at].ask.top or 0 for at in asked), log_probs.shape[-1])
+    values, ids = (t.tolist() for t in log_probs.topk(most))
+    return {
+        at: LogProbs(log_probs[i], tuple(zip(ids[i], values[i], strict=True))[: rows[at].ask.top])
+        for i, at in enumerate(asked)
+    }
