@@ -12,7 +12,7 @@ from bakery.repo.git import Git
 from bakery.repo.look import needed as look
 from bakery.repo.look.needed import Needed
 from bakery.repo.model_repo import ModelRepo
-from bakery.store import job
+from bakery.store import job, lease
 from bakery.store.job import Job
 
 
@@ -23,6 +23,7 @@ def of_store(repo: ModelRepo, also: Collection[Path]) -> Needed:
     for place in also:
         git = Git.find(place)
         repositories.setdefault(git.common_dir, ModelRepo(git))
+    found.bakes |= lease.held(repo.store)
     _add_jobs(found, repo, repositories)
     _add_journals(found, repo, repositories)
     for each in repositories.values():

@@ -20,7 +20,7 @@ from bakery import json_file
 from bakery.errors import BakeryError, ModelError, RepoError, StageError
 from bakery.plain import plain
 from bakery.records import ModelRef, write_atomic
-from bakery.store.processes import ProcessId
+from bakery.store.processes import ProcessId, is_free
 from bakery.store.store import Store
 
 SCHEMA = 1
@@ -241,20 +241,7 @@ def _written(path: Path) -> Job:
 def _is_dead(job: Job, path: Path) -> bool:
     if not job.is_live or job.process is None:
         return job.is_live
-    return job.process.is_dead() or (not job.process.is_here and _is_free(_lock_path(path)))
-
-
-def _is_free(lock: Path) -> bool:
-    """Tell whether a process of another host let go of its lock: it ended, or its container."""
-    import filelock
-
-    if not lock.exists():
-        return False
-    try:
-        with filelock.FileLock(lock, timeout=0):
-            return True
-    except (filelock.Timeout, OSError):
-        return False
+    return job.process.is_dead() or (not job.process.is_here and is_free(_lock_path(path)))
 
 
 def listed(

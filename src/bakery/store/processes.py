@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 CLOCK_S = 5.0
 """By how much two readings of a start may differ: a system's clock is corrected now and then."""
@@ -77,3 +78,16 @@ class ProcessId:
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
+
+
+def is_free(lock: Path) -> bool:
+    """Tell whether a process of another host let go of its lock: it ended, or its container."""
+    import filelock
+
+    if not lock.exists():
+        return False
+    try:
+        with filelock.FileLock(lock, timeout=0):
+            return True
+    except (filelock.Timeout, OSError):
+        return False
