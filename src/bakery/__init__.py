@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bakery.api.bake import Bake, bake
     from bakery.api.model import Model, load
     from bakery.api.repo import Repo
+    from bakery.api.serving import Server, serve
     from bakery.card import Card
     from bakery.data.datasets import (
         create_conversational_dataset,
@@ -38,6 +39,7 @@ __all__ = [
     "Model",
     "PromptBakingTrainer",
     "Repo",
+    "Server",
     "bake",
     "build_target_mask",
     "compute_kl_divergence",
@@ -47,6 +49,7 @@ __all__ = [
     "load_conversations",
     "load_dataset",
     "prompt_baking_collator",
+    "serve",
 ]
 
 _HOMES = {
@@ -54,8 +57,10 @@ _HOMES = {
     "Card": "bakery.card",
     "Model": "bakery.api.model",
     "Repo": "bakery.api.repo",
+    "Server": "bakery.api.serving",
     "bake": "bakery.api.bake",
     "load": "bakery.api.model",
+    "serve": "bakery.api.serving",
     "BakeryConfig": "bakery.settings.config",
     "ContextBakingTrainer": "bakery.distil.trainer",
     "ContextConfig": "bakery.settings.config",

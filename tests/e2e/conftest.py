@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -111,13 +112,15 @@ class Typist:
         assert done.code == 0, f"bgit {' '.join(arguments)}: {done.out}\n{done.err}"
         return done.out
 
-    def started(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command, and return while it runs."""
+    def started(
+        self, *arguments: str, out: IO[str] | int = subprocess.DEVNULL
+    ) -> subprocess.Popen[str]:
+        """Start a command, and return while it runs; what it prints goes to `out`."""
         return subprocess.Popen(
             [BGIT, *arguments],
             cwd=self.root,
             env={**os.environ, "OMP_NUM_THREADS": "1", **self.env},
-            stdout=subprocess.DEVNULL,
+            stdout=out,
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",

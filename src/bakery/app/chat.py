@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from bakery import json_file
 from bakery.app import outputs, run, stored
+from bakery.app.named_paths import folder_with, is_file
 from bakery.conversation import Voice
 from bakery.errors import BakeryError, ConfigError, ModelError, RepoError
 from bakery.identity import BaseModelId
-from bakery.paths import expanded
 from bakery.records import Prompt, given_name
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
-from bakery.schema.model_names import GGUF
 from bakery.spelling import nearest
 from bakery.store.results import RESULT, WEIGHTS
 from bakery.strengths import Side, side_of
@@ -78,19 +77,21 @@ class Prompts:
     student: Prompt
 
 
-def find(repo: ModelRepo | None, name: str, *, base: str | None = None) -> Meant:
+def find(
+    repo: ModelRepo | None, name: str, *, base: str | None = None, outside: bool = True
+) -> Meant:
     """Return the model that a name means; where there is none, say which there are.
 
     `NAME[@prompted][:STRENGTH]`, where nothing is called that as a whole. `base` is the base model
-    for an adapter's folder whose own is not to be found.
+    for an adapter's folder whose own is not to be found. Not `outside`: a name is never a path.
     """
     side = side_of(name)
     if side is None:
-        return _named(repo, name, base)
+        return _named(repo, name, base, outside)
     try:
-        return _named(repo, name, base)
+        return _named(repo, name, base, outside)
     except BakeryError:
-        meant = _named(repo, side.name, base)
+        meant = _named(repo, side.name, base, outside)
     if meant.folder is None:
         raise _nothing_to_scale(meant.name)
     if side.is_prompted and taught(meant) is None:
@@ -120,8 +121,10 @@ def as_baked(meant: Meant, command: str) -> None:
         )
 
 
-def _named(repo: ModelRepo | None, name: str, base: str | None) -> Meant:
-    folder = _folder_with(ADAPTER_CONFIG, name)
+def _named(repo: ModelRepo | None, name: str, base: str | None, outside: bool) -> Meant:
+    if repo is not None and not outside:
+        return _inside(repo, name)
+    folder = folder_with(ADAPTER_CONFIG, name)
     if folder is not None:
         return _outside(folder, base)
     if base is not None:
@@ -129,9 +132,14 @@ def _named(repo: ModelRepo | None, name: str, base: str | None) -> Meant:
             f"{name} is not a folder with an {ADAPTER_CONFIG}, so --base-model does not apply",
             hint="A bake of a repository knows its base; to talk to a base, give its own name.",
         )
-    if repo is None or _folder_with("config.json", name) or _is_file(name):
+    if repo is None or folder_with("config.json", name) or is_file(name):
         found = run.base_model(name)
         return Meant(found.name, found)
+    return _inside(repo, name)
+
+
+def _inside(repo: ModelRepo, name: str) -> Meant:
+    """Return a model of a repository: no name is looked for among folders and files."""
     try:
         recorded = repo.find_model(name)
     except RepoError:
@@ -330,25 +338,6 @@ def voices(
         Voice("prompted", teacher, taught.teacher, fixed=True),
         Voice("baked", itself, taught.student),
     ]
-
-
-def _is_file(name: str) -> bool:
-    """Tell whether a name is the path of a model in one file, here or gone."""
-    if name.endswith(GGUF) or not name.startswith((".", "/", "~")):
-        return name.endswith(GGUF)
-    try:
-        return expanded(name).is_file()
-    except (OSError, RuntimeError, ValueError):  # too long, a user unknown: no path at all
-        return False
-
-
-def _folder_with(file: str, name: str) -> Path | None:
-    """Return the folder of that name where it has a file; None: the name is something else."""
-    try:
-        folder = expanded(name)
-        return folder.resolve() if (folder / file).is_file() else None
-    except (OSError, RuntimeError, ValueError):  # too long, a user unknown: no path at all
-        return None
 
 
 def _outside(folder: Path, base: str | None) -> Meant:

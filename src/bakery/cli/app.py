@@ -40,6 +40,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "tree": "Show which model was baked on which, over all branches.",
         "report": "Write one HTML file that shows whether a model holds, and how it was made.",
         "chat": "Talk to a model.",
+        "serve": "Answer as every model of the repository, by OpenAI's API.",
         "eval": "Measure how near a bake is to its prompt, and what it cost.",
         "test": "Ask a model the questions of tests.yml, and check its answers.",
     },

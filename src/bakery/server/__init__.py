@@ -1,0 +1,1 @@
+"""HTTP: a repository's models behind OpenAI's API, and who may ask for them."""

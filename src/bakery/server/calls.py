@@ -1,0 +1,96 @@
+"""Calls of tools: in what is asked, as templates take them; in answers, as models write them.
+
+Read are the two ways that most models write: `<tool_call>{"name": …}</tool_call>`, and an answer
+that is one JSON object with a name. Any other stays text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from bakery import json_file
+from bakery.records import Message
+
+MARK = "<tool_call>"
+
+_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|\Z)", re.DOTALL)
+
+
+def with_objects(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
+    """Return messages whose calls have objects as arguments: a template that wants text gets it."""
+    return [_with_objects(message) for message in messages]
+
+
+def _with_objects(message: Mapping[str, Any]) -> Message:
+    if not message.get("tool_calls"):
+        return dict(message)
+    calls = []
+    for call in message["tool_calls"]:
+        function = dict(call["function"])
+        with suppress(ValueError):  # no JSON: it is shown as the model wrote it
+            function["arguments"] = json_file.parse(function.get("arguments") or "{}")
+        calls.append({**call, "function": function})
+    return {**message, "tool_calls": calls}
+
+
+class Called:
+    """The text of an answer that may call tools: what may become a call waits for its end."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._is_held = False
+        self._has_begun = False
+
+    def add(self, text: str) -> str:
+        """Return what is surely said, and no call."""
+        self._held += text
+        if self._is_held:
+            return ""
+        if not self._has_begun:
+            begun = self._held.lstrip()
+            if not begun:
+                return ""
+            self._has_begun = True
+            self._is_held = begun.startswith("{")
+        at = self._held.find(MARK)
+        if at < 0 and not self._is_held:
+            at = next(
+                (len(self._held) - size for size in range(len(MARK) - 1, 0, -1)
+                 if self._held.endswith(MARK[:size])),
+                len(self._held),
+            )  # fmt: skip
+        elif at >= 0:
+            self._is_held = True
+        said, self._held = self._held[: max(at, 0)], self._held[max(at, 0) :]
+        return said
+
+    def end(self) -> tuple[str, list[dict[str, Any]]]:
+        """Return what is left to say, and the calls."""
+        held, self._held = self._held, ""
+        if MARK in held:
+            found = [call for text in _CALL.findall(held) if (call := _call(text)) is not None]
+            rest = _CALL.sub("", held)
+            return (rest if rest.strip() else "", found) if found else (held, [])
+        call = _call(held.strip()) if self._is_held else None
+        return (held, []) if call is None else ("", [call])
+
+
+def _call(text: str) -> dict[str, Any] | None:
+    """Return a call as OpenAI writes it; None: the text is none."""
+    try:
+        said = json_file.parse(text)
+    except ValueError:
+        return None
+    if not isinstance(said, dict) or not isinstance(said.get("name"), str):
+        return None
+    given = said.get("arguments", said.get("parameters"))
+    if not isinstance(given, dict | str):
+        return None
+    arguments = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    function = {"name": said["name"], "arguments": arguments}
+    return {"id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}

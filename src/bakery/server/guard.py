@@ -1,0 +1,182 @@
+"""Who may ask, and how much: token, Host, Origin, the size of a body and the time it may take."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from bakery import masking
+from bakery.errors import ConfigError
+from bakery.server.errors import RequestError
+
+MOST_BYTES = 8 << 20
+BODY_S = 60.0
+HEAD_S = 10.0
+"""How long a request's head may take to arrive."""
+
+LEAST_TOKEN = 16
+OPEN = "/health"
+"""The path that is answered without a token: it says nothing but whether there is a server."""
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or address is this machine's own, which no other can reach."""
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def tokens(path: Path) -> tuple[str, ...]:
+    """Return the tokens of a file, one a line; ConfigError for one that could be guessed."""
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--token-file {path} cannot be read: {error}") from error
+    if not lines or any(len(line) < LEAST_TOKEN for line in lines):
+        raise ConfigError(
+            f"--token-file {path} holds {'a token that is too short' if lines else 'no token'}",
+            hint=f"One a line, of at least {LEAST_TOKEN} characters: `openssl rand -hex 32` "
+            "prints a good one.",
+        )
+    masking.keep(*lines)
+    return tuple(lines)
+
+
+class Guard:
+    """Lets through only what may be asked.
+
+    Without a token only this machine can ask, and a browser's page only where it came from here:
+    a foreign page can neither name us by another host nor send a request of its own.
+    """
+
+    def __init__(self, app: ASGIApp, *, tokens: Sequence[str] = ()) -> None:
+        self._app = app
+        self._tokens = [_digest(token) for token in tokens]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or say why it may not be asked."""
+        if scope["type"] == "http":
+            try:
+                self._check(scope["path"], Headers(scope=scope))
+            except RequestError as error:
+                await error.answer()(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _check(self, path: str, headers: Headers) -> None:
+        hosts, origins = headers.getlist("host"), headers.getlist("origin")
+        if len(hosts) != 1 or (not self._tokens and not is_loopback(_host(hosts[0]))):
+            raise RequestError(
+                403, "This server answers on this machine alone: its Host is 127.0.0.1 or "
+                "localhost. Behind a proxy it needs a token.", code="host_not_allowed",
+            )  # fmt: skip
+        if any(urlsplit(origin).netloc.lower() != hosts[0].lower() for origin in origins):
+            raise RequestError(
+                403, "A page of another origin may not ask this server.", code="origin_not_allowed"
+            )
+        if self._tokens and path != OPEN and not self._knows(headers.get("authorization", "")):
+            raise RequestError(
+                401, "This server needs its token as the API key: Authorization: Bearer …",
+                code="invalid_api_key",
+            )  # fmt: skip
+        size = headers.get("content-length", "")
+        if size.isdigit() and int(size) > MOST_BYTES:
+            raise _too_large()
+
+    def _knows(self, authorization: str) -> bool:
+        """Tell whether a header has a token; how long that takes says nothing of it."""
+        kind, _, given = authorization.partition(" ")
+        found = _digest(given.strip())
+        same = [hmac.compare_digest(found, token) for token in self._tokens]
+        return kind.lower() == "bearer" and any(same)
+
+
+async def body(request: Request) -> bytes:
+    """Return a request's body; RequestError where it is no JSON, too large, or too slow."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        # A page of another origin can send any other kind without asking.
+        raise RequestError(415, "Send the body as Content-Type: application/json.")
+    found = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for chunk in request.stream():
+                found += chunk
+                if len(found) > MOST_BYTES:
+                    raise _too_large()
+    except TimeoutError:
+        raise RequestError(408, "The body did not arrive in time.") from None
+    except ClientDisconnect:
+        raise RequestError(400, "The body did not arrive.") from None
+    return bytes(found)
+
+
+class Patient(H11Protocol):
+    """A connection that is closed where the head of a request does not come in time."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; between two requests it is part of a head."""
+        super().data_received(data)
+        if self._is_asked:
+            self._stop()
+        elif self._late is None:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._stop()
+        super().connection_lost(exc)
+
+    @property
+    def _is_asked(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _wait(self) -> None:
+        self._late = self.loop.call_later(HEAD_S, self._give_up)
+
+    def _stop(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _give_up(self) -> None:
+        self._late = None
+        if not self._is_asked and not self.transport.is_closing():
+            self.transport.close()
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def _host(value: str) -> str:
+    """Return the host of a Host header, without its port; empty where it is none."""
+    try:
+        return urlsplit(f"//{value}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _too_large() -> RequestError:
+    return RequestError(413, f"A body may have {MOST_BYTES >> 20} MiB.", code="request_too_large")
