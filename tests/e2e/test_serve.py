@@ -253,6 +253,24 @@ def test_a_client_that_goes_away_frees_its_rows_and_who_finds_no_room_is_told_wh
     until(lambda: server.rows == 0)
 
 
+@pytest.mark.slow
+def test_a_hundred_streams_of_many_models_say_what_each_says_alone(typist):
+    def streamed(client: openai.OpenAI, number: int) -> str:
+        name = NAMES[number % len(NAMES)]
+        pieces = said(client, name, temperature=1, seed=number, max_tokens=24, stream=True)
+        return "".join(piece.choices[0].delta.content or "" for piece in pieces)
+
+    with (
+        bakery.serve(typist.root) as server,
+        openai.OpenAI(base_url=server.url, api_key="none", max_retries=0) as client,
+        ThreadPoolExecutor(100) as pool,
+    ):
+        together = list(pool.map(lambda number: streamed(client, number), range(100)))
+        alone = [streamed(client, number) for number in range(100)]
+    assert together == alone
+    assert len(set(together)) > 90
+
+
 def address(server: Running) -> tuple[str, int]:
     host, _, port = server.url.removeprefix("http://").partition("/")[0].partition(":")
     return host, int(port)
