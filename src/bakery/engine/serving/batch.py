@@ -18,7 +18,7 @@ from bakery.engine.models.models import BaseModel
 from bakery.engine.packed.layouts import KeysValues, Packed, Prefix, Segment
 from bakery.engine.packed.support import support_of
 from bakery.engine.serving.asking import Ask, Failed, Mix, Token, Told
-from bakery.engine.serving.cache import PrefixCache, common
+from bakery.engine.serving.cache import PrefixCache, between, common
 from bakery.engine.serving.growing import Rows
 from bakery.engine.serving.mixing import Masks, Mixer
 from bakery.engine.serving.rows import LogProbs, Row, drawn, row_of
@@ -160,8 +160,7 @@ class Batch:
             if row.run < len(row.ask.ids):
                 continue
             self._prompting.remove(row)
-            assert row.behind is not None  # it was run
-            self._cache.keep(row.ask.mix, row.ask.ids, row.behind)
+            self._cache.keep(row.ask.mix, row.ask.ids, row.pieces)
             if row.ask.echo:
                 found.append(row.echo())
             if row.ask.settings.max_tokens:
@@ -176,10 +175,9 @@ class Batch:
     def _begin(self, rows: Sequence[Row]) -> None:
         """Have rows whose prompt was run say a token in every step."""
         for row in rows:
-            assert row.behind is not None  # its prompt was run
-            self._layout.put(row.behind.layers, row.run)
+            self._layout.put(row.pieces, row.run)
             self._saying.append(row)
-            row.behind, self._stale = None, True
+            row.behind, row.piece, self._stale = None, None, True
 
     def _pieces(self) -> list[tuple[Row, tuple[int, ...]]]:
         """Return what of whose prompts is run now, rows behind the same prefix side by side."""
@@ -201,7 +199,7 @@ class Batch:
         """Take what is kept of a prompt, before any of it is run; of an echo all is asked for."""
         if row.run == row.cached and not row.ask.echo:
             row.behind = self._cache.find(row.ask.mix, row.ask.ids)
-            row.cached = row.run
+            row.run = row.cached = row.behind.length if row.behind else 0
 
     def _follows(self, row: Row, leader: Row) -> bool:
         """Whether a row had better wait for what another one is about to run, and find it kept."""
@@ -235,7 +233,11 @@ class Batch:
         with self._mixer.having(self._masks_of([(r.ask.mix, len(p)) for r, p in pieces], read)):
             out = self._support.forward(self._model, layout, **told, logits_to_keep=read)
         for (row, piece), end in zip(pieces, ends, strict=True):
-            row.behind = _longer(row.behind, kept, end - len(piece), end)
+            row.run += len(piece)
+            row.piece = between([kept], end - len(piece), end)
+            if row.run < len(row.ask.ids):
+                row.behind = Prefix(row.run, between(row.pieces, 0, row.run))
+                row.piece = None
         logits: torch.Tensor = out.logits[0]
         return logits if len(logits) == len(read) else logits[read]
 
@@ -287,18 +289,6 @@ class Batch:
 def _keys(rows: Sequence[Row]) -> set[str]:
     """Return the slices that rows use."""
     return {key for row in rows for key in row.ask.mix.keys}
-
-
-def _longer(behind: Prefix | None, kept: dict[int, KeysValues], start: int, stop: int) -> Prefix:
-    """Return a prefix with the columns of a run behind it."""
-    own = {layer: (k[:, start:stop], v[:, start:stop]) for layer, (k, v) in kept.items()}
-    if behind is None:
-        return Prefix(stop - start, own)
-    both = {
-        layer: (torch.cat([k, own[layer][0]], dim=1), torch.cat([v, own[layer][1]], dim=1))
-        for layer, (k, v) in behind.layers.items()
-    }
-    return Prefix(behind.length + stop - start, both)
 
 
 def _note(row: Row, logits_TV: torch.Tensor) -> None:

@@ -11,6 +11,7 @@ import torch
 from bakery.engine.packed.layouts import Prefix
 from bakery.engine.sampling import drawing
 from bakery.engine.serving.asking import Ask, Echo, Token, Top
+from bakery.engine.serving.cache import Layers
 from bakery.identity import SamplingSettings
 
 
@@ -24,16 +25,20 @@ class Row:
     """Its settings but for what changes no draw: rows that have the same are drawn at once."""
     said: list[int] = field(default_factory=list)
     behind: Prefix | None = None
-    """The keys and values of as much of its prompt as was run."""
+    """The keys and values of its prompt up to the piece that was run last, and of that piece."""
+    piece: Layers | None = None
+    run: int = 0
+    """How many tokens of its prompt were run, in all."""
     cached: int = 0
     log_probs: list[float | None] = field(default_factory=lambda: [None])
     tops: list[Top] = field(default_factory=lambda: [()])
     """Of its prompt, as far as it was run, where that is asked for."""
 
     @property
-    def run(self) -> int:
-        """How many tokens of its prompt were run."""
-        return self.behind.length if self.behind else 0
+    def pieces(self) -> list[Layers]:
+        """The keys and values of as much of its prompt as was run."""
+        found = [self.behind.layers] if self.behind else []
+        return [*found, self.piece] if self.piece is not None else found
 
     def echo(self) -> Echo:
         """Return its prompt with log probabilities."""
