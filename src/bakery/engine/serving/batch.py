@@ -184,9 +184,9 @@ class Batch:
         left, echoed = MOST_TOKENS, MOST_ECHOED // self._model.config.get_text_config().vocab_size
         pieces: list[tuple[Row, tuple[int, ...]]] = []
         for row in self._prompting:
+            self._find(row)
             if any(self._follows(row, leader) for leader, _ in pieces):
                 continue
-            self._find(row)
             most = min(left, echoed) if row.ask.echo else left
             piece = row.ask.ids[row.run : row.run + most]
             if piece:
