@@ -14,14 +14,14 @@ import torch
 
 from bakery.engine.memory import bytes_per_token, cache_bytes
 from bakery.engine.models.given import twin
-from bakery.engine.models.models import BaseModel
+from bakery.engine.models.models import BaseModel, embedded
 from bakery.engine.packed.layouts import KeysValues, Packed, Prefix, Segment
 from bakery.engine.packed.support import support_of
-from bakery.engine.serving.asking import Ask, Failed, Mix, Token, Told
+from bakery.engine.serving.asking import Ask, Failed, Token, Told
 from bakery.engine.serving.cache import PrefixCache, between, common
 from bakery.engine.serving.growing import Rows
 from bakery.engine.serving.mixing import Masks, Mixer
-from bakery.engine.serving.rows import LogProbs, Row, drawn, row_of
+from bakery.engine.serving.rows import Row, drawn, note, row_of
 from bakery.engine.serving.slices import Shelf
 from bakery.errors import BakeryError, ConfigError, ModelError
 
@@ -50,11 +50,12 @@ class Batch:
             )
         self._mixer = Mixer(self._model, self._support)
         self._cache = PrefixCache(cache_bytes)
+        self._known = embedded(self._model)
         self._token_bytes = bytes_per_token(self._model)
         self._waiting: deque[Row] = deque()
         self._prompting: list[Row] = []
         self._saying: list[Row] = []
-        self._layout = Rows()
+        self._layout = Rows(rows)
         self._masks: Masks | None = None
         self._stale = False
 
@@ -67,6 +68,8 @@ class Batch:
             raise ConfigError(f"a row is called {ask.key!r} already")
         if not ask.ids:
             raise ConfigError("the prompt is empty: there is nothing to go on from")
+        if not all(0 <= token < self._known for token in ask.ids):
+            raise ConfigError(f"the prompt has ids that are none: the model has {self._known:,}")
         longest = len(ask.ids) + ask.settings.max_tokens
         room = min(self._base.context, self._room())
         if longest > room:
@@ -156,7 +159,7 @@ class Batch:
             own_TV = logits_MV[at : at + (len(piece) if row.ask.echo else 1)]
             at += len(own_TV)
             if row.ask.echo:
-                _note(row, own_TV)
+                note(row, own_TV)
             if row.run < len(row.ask.ids):
                 continue
             self._prompting.remove(row)
@@ -230,7 +233,7 @@ class Batch:
         kept: dict[int, KeysValues] = {}
         layout = Packed(groups, kept=kept, read=read)
         told = {"input_ids": ids, "position_ids": torch.cat(at)[None].to(device)}
-        with self._mixer.having(self._masks_of([(r.ask.mix, len(p)) for r, p in pieces], read)):
+        with self._mixer.having(self._mixer.masks([(r.ask.mix, len(p)) for r, p in pieces], read)):
             out = self._support.forward(self._model, layout, **told, logits_to_keep=read)
         for (row, piece), end in zip(pieces, ends, strict=True):
             row.run += len(piece)
@@ -241,22 +244,12 @@ class Batch:
         logits: torch.Tensor = out.logits[0]
         return logits if len(logits) == len(read) else logits[read]
 
-    def _masks_of(
-        self, mixes: Sequence[tuple[Mix, int]], read: torch.Tensor | None = None
-    ) -> Masks | None:
-        """Return the masks of tokens: mixes, and how many in a row have each."""
-        if not any(mix.keys for mix, _ in mixes):
-            return None
-        masks = {mix: self._mixer.mask(mix) for mix in {mix for mix, _ in mixes}}
-        mask_NR = torch.cat([masks[mix].expand(count, -1) for mix, count in mixes])
-        return Masks(mask_NR.to(self._base.device), read)
-
     def _say(self) -> list[Token]:
         """Have every row say one token more; those that are done leave."""
         rows, device = self._saying, self._base.device
         if self._stale:
             self._spare()
-            self._masks = self._masks_of([(row.ask.mix, 1) for row in rows])
+            self._masks = self._mixer.masks([(row.ask.mix, 1) for row in rows])
             self._stale = False
         ids = torch.tensor([[row.said[-1]] for row in rows], device=device)
         positions = [len(row.ask.ids) + len(row.said) - 1 for row in rows]
@@ -289,17 +282,3 @@ class Batch:
 def _keys(rows: Sequence[Row]) -> set[str]:
     """Return the slices that rows use."""
     return {key for row in rows for key in row.ask.mix.keys}
-
-
-def _note(row: Row, logits_TV: torch.Tensor) -> None:
-    """Note what the model says of a prompt's tokens; the first of these is behind `log_probs`."""
-    log_probs_TV = logits_TV.float().log_softmax(dim=-1)
-    first = len(row.log_probs)
-    due = row.ask.ids[first : first + len(log_probs_TV)]
-    top = row.ask.top or 0
-    values, ids = (t.tolist() for t in log_probs_TV.topk(min(top, log_probs_TV.shape[-1])))
-    for at, token in enumerate(due):
-        said = LogProbs(log_probs_TV[at], tuple(zip(ids[at], values[at], strict=True)))
-        log_prob, likeliest = said.of(token)
-        row.log_probs.append(log_prob)
-        row.tops.append(likeliest)

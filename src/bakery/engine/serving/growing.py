@@ -21,9 +21,10 @@ COLUMNS = 64
 
 
 class Rows:
-    """A layout of rows (`packed.attention.Layout`)."""
+    """A layout of rows, never more than `most` (`packed.attention.Layout`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._of: dict[int, KeysValues] = {}
         self._count = 0
         self._places = self._columns = 0
@@ -51,7 +52,9 @@ class Rows:
     def drop(self, row: int) -> None:
         """Take a row out; the last one takes its number."""
         self._count -= 1
-        if row != self._count:
+        if not self._count:  # the next may be short, where one of these was long
+            self._of, self._places, self._columns = {}, 0, 0
+        elif row != self._count:
             for keys, values in self._of.values():
                 keys[row], values[row] = keys[self._count], values[self._count]
 
@@ -109,7 +112,7 @@ class Rows:
             columns = max(columns, 2 * self._columns)
             columns = -(-columns // COLUMNS) * COLUMNS
         if places > self._places:
-            places = max(places, 2 * self._places)
+            places = max(places, min(2 * self._places, self._most))
         places, columns = max(places, self._places), max(columns, self._columns)
         if not self._of:
             self._of = {
