@@ -11,7 +11,9 @@ import torch
 from bakery.engine.models.adapters import attach_parent
 from bakery.engine.sampling.sampling import SampleRequest
 from bakery.engine.serving.asking import Ask, Echo, Mix, Token
-from bakery.errors import BakeryError
+from bakery.engine.serving.batch import Batch
+from bakery.engine.serving.slices import Shelf
+from bakery.errors import BakeryError, ModelError
 from bakery.identity import SamplingSettings
 from tests.support.served import MODELS, finished, mix, opened
 
@@ -159,6 +161,10 @@ def test_a_row_says_only_what_it_may(served):
         (Ask("r", (5,), SamplingSettings(1, 0)), "max_tokens is 0"),
         (Ask("r", (5,), GREEDY, Mix((("unread", 1.0),))), "'unread'"),
         (Ask("there", (5,), GREEDY), "'there' already"),
+        (Ask("r", (5, 259), GREEDY), "the model has 259"),
+        (Ask("r", (-1,), GREEDY), "the model has 259"),
+        (Ask("r", (5,), SamplingSettings(1, 9, temperature=-1)), "no token can be drawn"),
+        (Ask("r", (5,), SamplingSettings(1, 9, top_p=-0.1)), "no token can be drawn"),
     ],
 )
 def test_what_can_never_have_a_place_is_refused(served, ask, why):
@@ -167,3 +173,25 @@ def test_what_can_never_have_a_place_is_refused(served, ask, why):
     with pytest.raises(BakeryError, match=why):
         batch.join(ask)
     assert len(batch) == 1
+
+
+def test_rows_of_other_lengths_come_after_a_long_one(served):
+    shelf, batch = opened(served, rows=3)
+    ids = {f"{n}": (9, 40, *range(60, 60 + n)) for n in (150, 3, 70, 1)}
+    for key, row in ids.items():
+        batch.join(Ask(key, row, DRAWN, mix(shelf, served, "second")))
+        if key != "150":
+            batch.step()
+    found = finished(batch)
+    batch.join(Ask("again", ids["3"], DRAWN, mix(shelf, served, "second"), "3"))
+    assert said(finished(batch)["again"])[0][-3:] == said(found["3"])[0][-3:]
+    for key, row in ids.items():
+        due = served.alone(("second", 1.0), SampleRequest(key, row), DRAWN)
+        assert said(found[key])[0][-3:] == due.ids[-3:]
+
+
+def test_a_model_of_another_kind_is_refused_with_the_reason(served):
+    base = served.base()
+    base.model.config._attn_implementation = "flex_attention"
+    with pytest.raises(ModelError, match="its attention is flex_attention"):
+        Batch(base, Shelf(base, most_bytes=1), rows=1, cache_bytes=0)

@@ -7,10 +7,9 @@ import random
 import pytest
 import torch
 
-from bakery.engine.packed.layouts import Prefix
 from bakery.engine.serving import batch as batches
 from bakery.engine.serving.asking import Ask, Mix
-from bakery.engine.serving.cache import PrefixCache, common
+from bakery.engine.serving.cache import Layers, PrefixCache, common
 from bakery.identity import SamplingSettings
 from tests.support.served import MODELS, World, finished, mix, opened
 
@@ -80,8 +79,13 @@ def test_rows_that_begin_alike_run_it_once(served: World, monkeypatch: pytest.Mo
     found, due = finished(batch), finished(never)
     for key in due:
         same(found[key], due[key])
-    tokens = sum(len(piece) for _, piece in ran)
-    assert tokens < 3 * len(BEGIN)
+    assert sum(len(piece) for _, piece in ran) < 3 * len(BEGIN)
+    ran.clear()
+    for i in range(4):
+        batch.join(asked(f"{i}", mix(shelf, served, "first"), (50 + i, 9)))
+    batch.step()  # what is kept already is waited for by nobody
+    assert [len(piece) for _, piece in ran] == [2] * 4
+    assert len({id(row.behind) for row, _ in ran}) == 1
 
 
 def test_a_long_prompt_is_run_in_pieces(served: World, monkeypatch: pytest.MonkeyPatch):
@@ -111,10 +115,10 @@ def test_a_long_prompt_is_run_in_pieces(served: World, monkeypatch: pytest.Monke
     )
 
 
-def prefix(ids: tuple[int, ...]) -> Prefix:
+def pieces(ids: tuple[int, ...]) -> list[Layers]:
     """What stands for keys and values: the ids themselves, one head of one number, 8 bytes each."""
     k = torch.tensor(ids, dtype=torch.float32)[None, :, None]
-    return Prefix(len(ids), {1: (k, k.clone())})
+    return [{1: (part, part.clone())} for part in k.split(max(1, len(ids) // 2), dim=1)]
 
 
 def test_the_cache_gives_the_longest_beginning_that_it_has():
@@ -128,7 +132,7 @@ def test_the_cache_gives_the_longest_beginning_that_it_has():
         assert (found.length if found else 0) == longest
         if found:
             assert found.layers[1][0].flatten().tolist() == list(ids[:longest])
-        cache.keep(model, ids, prefix(ids))
+        cache.keep(model, ids, pieces(ids))
         known.append((model, ids))
 
 
@@ -136,12 +140,25 @@ def test_the_cache_keeps_to_its_budget_and_what_was_used_last():
     cache, draw = PrefixCache(8 * 100), random.Random(2)
     hot = tuple(range(100, 130))
     for i in range(400):
-        cache.keep(ONE, hot, prefix(hot))
+        cache.keep(ONE, hot, pieces(hot))
         ids = tuple(draw.randrange(3) for _ in range(draw.randint(1, 30)))
-        cache.keep(draw.choice([ONE, OTHER]), ids, prefix(ids))
+        cache.keep(draw.choice([ONE, OTHER]), ids, pieces(ids))
         assert cache.size <= 8 * 100
         assert cache.find(ONE, (*hot, 1)).length == len(hot), i
     held = sum(8 * len(node.ids) for node in cache._used)
     assert held == cache.size
-    cache.keep(OTHER, tuple(range(101)), prefix(tuple(range(101))))
+    cache.keep(OTHER, tuple(range(101)), pieces(tuple(range(101))))
     assert cache.find(OTHER, tuple(range(102))) is None or cache.size <= 8 * 100
+
+
+def test_prompts_that_begin_alike_are_given_the_same_prefix():
+    cache = PrefixCache(1 << 20)
+    for tail in (4, 5):
+        cache.keep(ONE, (1, 2, 3, tail, 9), pieces((1, 2, 3, tail, 9)))
+    first, again = (cache.find(ONE, (1, 2, 3, 4, at)) for at in (6, 7))
+    assert first is again
+    assert first.length == 4
+    assert cache.find(ONE, (1, 2, 3, 5, 6)) is not first
+    cache.keep(ONE, (1, 2, 8), pieces((1, 2, 8)))
+    split = cache.find(ONE, (1, 2, 3, 4, 6))
+    assert split.layers[1][0].flatten().tolist() == [1, 2, 3, 4]

@@ -14,14 +14,14 @@ import torch
 
 from bakery.engine.memory import bytes_per_token, cache_bytes
 from bakery.engine.models.given import twin
-from bakery.engine.models.models import BaseModel
+from bakery.engine.models.models import BaseModel, embedded
 from bakery.engine.packed.layouts import KeysValues, Packed, Prefix, Segment
 from bakery.engine.packed.support import support_of
-from bakery.engine.serving.asking import Ask, Failed, Mix, Token, Told
-from bakery.engine.serving.cache import PrefixCache, common
+from bakery.engine.serving.asking import Ask, Failed, Token, Told
+from bakery.engine.serving.cache import PrefixCache, between, common
 from bakery.engine.serving.growing import Rows
 from bakery.engine.serving.mixing import Masks, Mixer
-from bakery.engine.serving.rows import LogProbs, Row, drawn, row_of
+from bakery.engine.serving.rows import Row, drawn, note, row_of
 from bakery.engine.serving.slices import Shelf
 from bakery.errors import BakeryError, ConfigError, ModelError
 
@@ -50,11 +50,12 @@ class Batch:
             )
         self._mixer = Mixer(self._model, self._support)
         self._cache = PrefixCache(cache_bytes)
+        self._known = embedded(self._model)
         self._token_bytes = bytes_per_token(self._model)
         self._waiting: deque[Row] = deque()
         self._prompting: list[Row] = []
         self._saying: list[Row] = []
-        self._layout = Rows()
+        self._layout = Rows(rows)
         self._masks: Masks | None = None
         self._stale = False
 
@@ -67,6 +68,8 @@ class Batch:
             raise ConfigError(f"a row is called {ask.key!r} already")
         if not ask.ids:
             raise ConfigError("the prompt is empty: there is nothing to go on from")
+        if not all(0 <= token < self._known for token in ask.ids):
+            raise ConfigError(f"the prompt has ids that are none: the model has {self._known:,}")
         longest = len(ask.ids) + ask.settings.max_tokens
         room = min(self._base.context, self._room())
         if longest > room:
@@ -156,12 +159,11 @@ class Batch:
             own_TV = logits_MV[at : at + (len(piece) if row.ask.echo else 1)]
             at += len(own_TV)
             if row.ask.echo:
-                _note(row, own_TV)
+                note(row, own_TV)
             if row.run < len(row.ask.ids):
                 continue
             self._prompting.remove(row)
-            assert row.behind is not None  # it was run
-            self._cache.keep(row.ask.mix, row.ask.ids, row.behind)
+            self._cache.keep(row.ask.mix, row.ask.ids, row.pieces)
             if row.ask.echo:
                 found.append(row.echo())
             if row.ask.settings.max_tokens:
@@ -176,19 +178,18 @@ class Batch:
     def _begin(self, rows: Sequence[Row]) -> None:
         """Have rows whose prompt was run say a token in every step."""
         for row in rows:
-            assert row.behind is not None  # its prompt was run
-            self._layout.put(row.behind.layers, row.run)
+            self._layout.put(row.pieces, row.run)
             self._saying.append(row)
-            row.behind, self._stale = None, True
+            row.behind, row.piece, self._stale = None, None, True
 
     def _pieces(self) -> list[tuple[Row, tuple[int, ...]]]:
         """Return what of whose prompts is run now, rows behind the same prefix side by side."""
         left, echoed = MOST_TOKENS, MOST_ECHOED // self._model.config.get_text_config().vocab_size
         pieces: list[tuple[Row, tuple[int, ...]]] = []
         for row in self._prompting:
+            self._find(row)
             if any(self._follows(row, leader) for leader, _ in pieces):
                 continue
-            self._find(row)
             most = min(left, echoed) if row.ask.echo else left
             piece = row.ask.ids[row.run : row.run + most]
             if piece:
@@ -201,7 +202,7 @@ class Batch:
         """Take what is kept of a prompt, before any of it is run; of an echo all is asked for."""
         if row.run == row.cached and not row.ask.echo:
             row.behind = self._cache.find(row.ask.mix, row.ask.ids)
-            row.cached = row.run
+            row.run = row.cached = row.behind.length if row.behind else 0
 
     def _follows(self, row: Row, leader: Row) -> bool:
         """Whether a row had better wait for what another one is about to run, and find it kept."""
@@ -232,29 +233,23 @@ class Batch:
         kept: dict[int, KeysValues] = {}
         layout = Packed(groups, kept=kept, read=read)
         told = {"input_ids": ids, "position_ids": torch.cat(at)[None].to(device)}
-        with self._mixer.having(self._masks_of([(r.ask.mix, len(p)) for r, p in pieces], read)):
+        with self._mixer.having(self._mixer.masks([(r.ask.mix, len(p)) for r, p in pieces], read)):
             out = self._support.forward(self._model, layout, **told, logits_to_keep=read)
         for (row, piece), end in zip(pieces, ends, strict=True):
-            row.behind = _longer(row.behind, kept, end - len(piece), end)
+            row.run += len(piece)
+            row.piece = between([kept], end - len(piece), end)
+            if row.run < len(row.ask.ids):
+                row.behind = Prefix(row.run, between(row.pieces, 0, row.run))
+                row.piece = None
         logits: torch.Tensor = out.logits[0]
         return logits if len(logits) == len(read) else logits[read]
-
-    def _masks_of(
-        self, mixes: Sequence[tuple[Mix, int]], read: torch.Tensor | None = None
-    ) -> Masks | None:
-        """Return the masks of tokens: mixes, and how many in a row have each."""
-        if not any(mix.keys for mix, _ in mixes):
-            return None
-        masks = {mix: self._mixer.mask(mix) for mix in {mix for mix, _ in mixes}}
-        mask_NR = torch.cat([masks[mix].expand(count, -1) for mix, count in mixes])
-        return Masks(mask_NR.to(self._base.device), read)
 
     def _say(self) -> list[Token]:
         """Have every row say one token more; those that are done leave."""
         rows, device = self._saying, self._base.device
         if self._stale:
             self._spare()
-            self._masks = self._masks_of([(row.ask.mix, 1) for row in rows])
+            self._masks = self._mixer.masks([(row.ask.mix, 1) for row in rows])
             self._stale = False
         ids = torch.tensor([[row.said[-1]] for row in rows], device=device)
         positions = [len(row.ask.ids) + len(row.said) - 1 for row in rows]
@@ -287,29 +282,3 @@ class Batch:
 def _keys(rows: Sequence[Row]) -> set[str]:
     """Return the slices that rows use."""
     return {key for row in rows for key in row.ask.mix.keys}
-
-
-def _longer(behind: Prefix | None, kept: dict[int, KeysValues], start: int, stop: int) -> Prefix:
-    """Return a prefix with the columns of a run behind it."""
-    own = {layer: (k[:, start:stop], v[:, start:stop]) for layer, (k, v) in kept.items()}
-    if behind is None:
-        return Prefix(stop - start, own)
-    both = {
-        layer: (torch.cat([k, own[layer][0]], dim=1), torch.cat([v, own[layer][1]], dim=1))
-        for layer, (k, v) in behind.layers.items()
-    }
-    return Prefix(behind.length + stop - start, both)
-
-
-def _note(row: Row, logits_TV: torch.Tensor) -> None:
-    """Note what the model says of a prompt's tokens; the first of these is behind `log_probs`."""
-    log_probs_TV = logits_TV.float().log_softmax(dim=-1)
-    first = len(row.log_probs)
-    due = row.ask.ids[first : first + len(log_probs_TV)]
-    top = row.ask.top or 0
-    values, ids = (t.tolist() for t in log_probs_TV.topk(min(top, log_probs_TV.shape[-1])))
-    for at, token in enumerate(due):
-        said = LogProbs(log_probs_TV[at], tuple(zip(ids[at], values[at], strict=True)))
-        log_prob, likeliest = said.of(token)
-        row.log_probs.append(log_prob)
-        row.tops.append(likeliest)

@@ -15,13 +15,18 @@ import torch
 from bakery.engine.packed.layouts import KeysValues, Prefix
 from bakery.engine.serving.asking import Mix
 
+Layers = dict[int, KeysValues]
+"""Keys and values (J, n, d) by layer."""
+
+CONTIGUOUS = torch.contiguous_format
+
 
 @dataclass(slots=True, eq=False)
 class _Node:
     """Some tokens behind those of its parents, and their keys and values (J, n, d)."""
 
     ids: tuple[int, ...]
-    layers: dict[int, KeysValues]
+    layers: Layers
     parent: _Node | None = None
     children: dict[int, _Node] = field(default_factory=dict)
     mix: Mix | None = None
@@ -36,6 +41,7 @@ class PrefixCache:
         self._roots: dict[Mix, _Node] = {}
         self._used: OrderedDict[_Node, None] = OrderedDict()
         """By use. A node is used with its children and after them, so the oldest has none."""
+        self._last: tuple[list[Layers], int, Prefix | None] = [], 0, None
         self.size = 0
         """How many bytes it takes now."""
 
@@ -44,38 +50,38 @@ class PrefixCache:
         return len(prompts) * bytes_per_token <= self._most
 
     def find(self, mix: Mix, ids: Sequence[int]) -> Prefix | None:
-        """Return what is kept of the beginning of a prompt, short of its last token."""
+        """Return what is kept of the beginning of a prompt, short of its last token.
+
+        Prompts with the same beginning, one after the other, are given one and the same.
+        """
         path = self._path(mix, tuple(ids[:-1]))
         if not path:
             return None
         self._touch(path[-1][0])
-        if len(path) == 1:
-            node, count = path[0]
-            whole = count == len(node.ids)
-            return Prefix(count, node.layers if whole else _cut(node.layers, 0, count))
-        pieces = [_cut(node.layers, 0, count) for node, count in path]
-        layers = {
-            layer: (
-                torch.cat([piece[layer][0] for piece in pieces], dim=1),
-                torch.cat([piece[layer][1] for piece in pieces], dim=1),
-            )
-            for layer in pieces[0]
-        }
-        return Prefix(sum(count for _, count in path), layers)
+        count = sum(count for _, count in path)
+        parts = [node.layers for node, _ in path]
+        before, length, prefix = self._last
+        same = len(before) == len(parts) and all(a is b for a, b in zip(before, parts, strict=True))
+        if not same or length != count or prefix is None:
+            prefix = Prefix(count, between(parts, 0, count))
+            self._last = parts, count, prefix
+        return prefix
 
-    def keep(self, mix: Mix, ids: Sequence[int], prefix: Prefix) -> None:
-        """Keep the keys and values of a prompt, as far as its beginning is not there."""
+    def keep(self, mix: Mix, ids: Sequence[int], pieces: Sequence[Layers]) -> None:
+        """Keep the keys and values of a prompt, as far as its beginning is not there.
+
+        `pieces` are those of all its tokens, one behind the other.
+        """
         ids = tuple(ids)
         path = self._path(mix, ids)
         known = sum(count for _, count in path)
-        size = _size(prefix.layers) * (len(ids) - known) // prefix.length
-        if size > self._most:
+        if sum(map(_size, pieces)) * (len(ids) - known) // len(ids) > self._most:
             return
         node = path[-1][0] if path else self._roots.setdefault(mix, _Node((), {}, mix=mix))
         if path and path[-1][1] < len(node.ids):
             node = self._split(node, path[-1][1])
         if known < len(ids):
-            own = _Node(ids[known:], _copied(prefix.layers, known, len(ids)), node)
+            own = _Node(ids[known:], _copied(between(pieces, known, len(ids))), node)
             node.children[own.ids[0]] = own
             self.size += _size(own.layers)
             node = own
@@ -97,9 +103,9 @@ class PrefixCache:
     def _split(self, node: _Node, count: int) -> _Node:
         """Put a node of its first tokens above what is left of it, and return that."""
         assert node.parent is not None  # a root has no tokens
-        above = _Node(node.ids[:count], _copied(node.layers, 0, count), node.parent)
+        above = _Node(node.ids[:count], _copied(between([node.layers], 0, count)), node.parent)
         node.parent.children[node.ids[0]] = above
-        node.layers = _copied(node.layers, count, len(node.ids))
+        node.layers = _copied(between([node.layers], count, len(node.ids)))
         node.ids, node.parent = node.ids[count:], above
         above.children[node.ids[0]] = node
         return above
@@ -133,14 +139,32 @@ def common(a: Sequence[int], b: Sequence[int]) -> int:
     return low
 
 
-def _size(layers: dict[int, KeysValues]) -> int:
+def between(pieces: Sequence[Layers], start: int, stop: int) -> Layers:
+    """Return some tokens of pieces that stand one behind the other; a view, where one has them."""
+    cut: list[Layers] = []
+    for piece in pieces:
+        length = next(iter(piece.values()))[0].shape[1]
+        if start < min(stop, length):
+            cut.append({n: (k[:, start:stop], v[:, start:stop]) for n, (k, v) in piece.items()})
+        start, stop = max(0, start - length), max(0, stop - length)
+    if len(cut) == 1:
+        return cut[0]
+    return {
+        n: (
+            torch.cat([piece[n][0] for piece in cut], dim=1),
+            torch.cat([piece[n][1] for piece in cut], dim=1),
+        )
+        for n in cut[0]
+    }
+
+
+def _size(layers: Layers) -> int:
     return sum(k.nbytes + v.nbytes for k, v in layers.values())
 
 
-def _cut(layers: dict[int, KeysValues], start: int, stop: int) -> dict[int, KeysValues]:
-    return {layer: (k[:, start:stop], v[:, start:stop]) for layer, (k, v) in layers.items()}
-
-
-def _copied(layers: dict[int, KeysValues], start: int, stop: int) -> dict[int, KeysValues]:
-    """Cut, so that the memory of the rest can go."""
-    return {n: (k.clone(), v.clone()) for n, (k, v) in _cut(layers, start, stop).items()}
+def _copied(layers: Layers) -> Layers:
+    """Copy what is a view, so that the memory of the rest can go."""
+    return {
+        n: (k.clone(memory_format=CONTIGUOUS), v.clone(memory_format=CONTIGUOUS))
+        for n, (k, v) in layers.items()
+    }

@@ -7,6 +7,8 @@ Shapes: S places · B rows that are there · J heads of keys · C columns · d h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name everyone reads at once
 from torch import nn
@@ -19,9 +21,10 @@ COLUMNS = 64
 
 
 class Rows:
-    """A layout of rows (`packed.attention.Layout`)."""
+    """A layout of rows, never more than `most` (`packed.attention.Layout`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._of: dict[int, KeysValues] = {}
         self._count = 0
         self._places = self._columns = 0
@@ -33,19 +36,25 @@ class Rows:
     def __len__(self) -> int:
         return self._count
 
-    def put(self, layers: dict[int, KeysValues], length: int) -> None:
-        """Add a row that has so many tokens, all of whose keys and values are given."""
-        self._grow(self._count + 1, length + 1, layers)
-        for layer, (k, v) in layers.items():
-            keys, values = self._of[layer]
-            keys[self._count, :, :length], values[self._count, :, :length] = k, v
+    def put(self, pieces: Sequence[dict[int, KeysValues]], length: int) -> None:
+        """Add a row of so many tokens, whose keys and values are those of pieces, in order."""
+        self._grow(self._count + 1, length + 1, pieces[0])
+        for layer, (keys, values) in self._of.items():
+            at = 0
+            for piece in pieces:
+                k, v = piece[layer]
+                stop = at + k.shape[1]
+                keys[self._count, :, at:stop], values[self._count, :, at:stop] = k, v
+                at = stop
         self._count += 1
 
     @torch.inference_mode()
     def drop(self, row: int) -> None:
         """Take a row out; the last one takes its number."""
         self._count -= 1
-        if row != self._count:
+        if not self._count:  # the next may be short, where one of these was long
+            self._of, self._places, self._columns = {}, 0, 0
+        elif row != self._count:
             for keys, values in self._of.values():
                 keys[row], values[row] = keys[self._count], values[self._count]
 
@@ -66,14 +75,14 @@ class Rows:
         values.view(-1, size).index_copy_(0, at, v.reshape(-1, size))
         keys, values = keys[:rows, :, : self._upto], values[:rows, :, : self._upto]
         q = q.view(rows, keys.shape[1], -1, size)
-        shown = self._shown_for(rule.window)
+        shown = self._shown_for(rule.window, q)
         if rule.plain:
             out = F.scaled_dot_product_attention(q, keys, values, attn_mask=shown, scale=rule.scale)
             return out.view(rows, heads, 1, size)
         sinks = None
         if rule.sinks is not None:
             sinks = rule.sinks.float().view(1, q.shape[1], -1, 1).expand(rows, -1, -1, 1)
-        own = part(q, keys, values, rule, ~shown)
+        own = part(q, keys, values, rule, shown < 0)
         return merged([own], sinks).view(rows, heads, 1, size).to(q.dtype)
 
     def _place(self, heads: int, device: torch.device) -> torch.Tensor:
@@ -85,15 +94,16 @@ class Rows:
             self._at[heads] = at.flatten()
         return self._at[heads]
 
-    def _shown_for(self, window: int | None) -> torch.Tensor:
-        """Return (B, 1, 1, S), true where a row's new token sees a column."""
+    def _shown_for(self, window: int | None, like: torch.Tensor) -> torch.Tensor:
+        """Return (B, 1, 1, S), 0 where a row's new token sees a column, else minus infinity."""
         if window not in self._shown:
             column = torch.arange(self._upto, device=self._position_B.device)
             position = self._position_B[:, None]
             shown = column <= position
             if window is not None:
                 shown = shown & (position - column < window)
-            self._shown[window] = shown[:, None, None]
+            mask = torch.zeros(shown.shape, dtype=like.dtype, device=like.device)
+            self._shown[window] = mask.masked_fill_(~shown, -torch.inf)[:, None, None]
         return self._shown[window]
 
     def _grow(self, places: int, columns: int, layers: dict[int, KeysValues]) -> None:
@@ -102,7 +112,7 @@ class Rows:
             columns = max(columns, 2 * self._columns)
             columns = -(-columns // COLUMNS) * COLUMNS
         if places > self._places:
-            places = max(places, 2 * self._places)
+            places = max(places, min(2 * self._places, self._most))
         places, columns = max(places, self._places), max(columns, self._columns)
         if not self._of:
             self._of = {

@@ -72,6 +72,7 @@ class Mixer:
     def __init__(self, model: nn.Module, support: Support) -> None:
         self._readings = [_Reading(layers) for layers in _readings(model, support)]
         self._places = {name: reading for reading in self._readings for name in reading.layers}
+        self._device = next(model.parameters()).device
         self._held: tuple[Held, ...] = ()
         self._starts: dict[str, tuple[int, int]] = {}
         self._changed: list[nn.Module] = []
@@ -145,6 +146,16 @@ class Mixer:
             start, stop = self._starts[key]
             mask_R[start:stop] += strength
         return mask_R
+
+    def masks(
+        self, mixes: Sequence[tuple[Mix, int]], read: torch.Tensor | None = None
+    ) -> Masks | None:
+        """Return the masks of tokens: mixes, and how many in a row have each. None: no slice."""
+        if not any(mix.keys for mix, _ in mixes):
+            return None
+        of = {mix: self.mask(mix) for mix in {mix for mix, _ in mixes}}
+        mask_NR = torch.cat([of[mix].expand(count, -1) for mix, count in mixes])
+        return Masks(mask_NR.to(self._device), read)
 
     @contextmanager
     def having(self, masks: Masks | None) -> Iterator[None]:

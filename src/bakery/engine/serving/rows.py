@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,6 +12,8 @@ import torch
 from bakery.engine.packed.layouts import Prefix
 from bakery.engine.sampling import drawing
 from bakery.engine.serving.asking import Ask, Echo, Token, Top
+from bakery.engine.serving.cache import Layers
+from bakery.errors import ConfigError
 from bakery.identity import SamplingSettings
 
 
@@ -24,16 +27,20 @@ class Row:
     """Its settings but for what changes no draw: rows that have the same are drawn at once."""
     said: list[int] = field(default_factory=list)
     behind: Prefix | None = None
-    """The keys and values of as much of its prompt as was run."""
+    """The keys and values of its prompt up to the piece that was run last, and of that piece."""
+    piece: Layers | None = None
+    run: int = 0
+    """How many tokens of its prompt were run, in all."""
     cached: int = 0
     log_probs: list[float | None] = field(default_factory=lambda: [None])
     tops: list[Top] = field(default_factory=lambda: [()])
     """Of its prompt, as far as it was run, where that is asked for."""
 
     @property
-    def run(self) -> int:
-        """How many tokens of its prompt were run."""
-        return self.behind.length if self.behind else 0
+    def pieces(self) -> list[Layers]:
+        """The keys and values of as much of its prompt as was run."""
+        found = [self.behind.layers] if self.behind else []
+        return [*found, self.piece] if self.piece is not None else found
 
     def echo(self) -> Echo:
         """Return its prompt with log probabilities."""
@@ -42,14 +49,23 @@ class Row:
 
 
 def row_of(ask: Ask) -> Row:
-    """Return a row that has said nothing."""
+    """Return a row that has said nothing; ConfigError where its settings mean nothing."""
     most = ask.settings.max_tokens
     seed = ask.key if ask.seed is None else ask.seed
     how = replace(
         ask.settings, max_tokens=0, num_traj_per_stimulus=0, stop=(), seed=None, endpoint={}
     )
+    try:
+        _draw(how)
+    except ValueError as error:
+        raise ConfigError(f"no token can be drawn so: {error}") from error
     ask = replace(ask, mix=ask.mix.effective())
     return Row(ask, drawing.uniforms(seed, most), how)
+
+
+@functools.lru_cache(64)
+def _draw(how: SamplingSettings) -> drawing.Draw:
+    return drawing.Draw(how)
 
 
 def drawn(logits_BV: torch.Tensor, rows: Sequence[Row], end_ids: frozenset[int]) -> list[Token]:
@@ -80,7 +96,7 @@ def _next(logits_BV: torch.Tensor, rows: Sequence[Row], how: SamplingSettings) -
     """Draw for rows of the same settings."""
     u_B = torch.tensor([row.uniforms[len(row.said)] for row in rows], device=logits_BV.device)
     prompts, said = [row.ask.ids for row in rows], [row.said for row in rows]
-    return drawing.Draw(how).next(logits_BV, u_B, prompts, said).tolist()
+    return _draw(how).next(logits_BV, u_B, prompts, said).tolist()
 
 
 def _allowed(logits_BV: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
@@ -123,3 +139,17 @@ def likeliest(logits_BV: torch.Tensor, rows: Sequence[Row]) -> dict[int, LogProb
         at: LogProbs(log_probs[i], tuple(zip(ids[i], values[i], strict=True))[: rows[at].ask.top])
         for i, at in enumerate(asked)
     }
+
+
+def note(row: Row, logits_TV: torch.Tensor) -> None:
+    """Note what the model says of a prompt's tokens; the first of these is behind `log_probs`."""
+    log_probs_TV = logits_TV.float().log_softmax(dim=-1)
+    first = len(row.log_probs)
+    due = row.ask.ids[first : first + len(log_probs_TV)]
+    top = row.ask.top or 0
+    values, ids = (t.tolist() for t in log_probs_TV.topk(min(top, log_probs_TV.shape[-1])))
+    for at, token in enumerate(due):
+        said = LogProbs(log_probs_TV[at], tuple(zip(ids[at], values[at], strict=True)))
+        log_prob, likeliest = said.of(token)
+        row.log_probs.append(log_prob)
+        row.tops.append(likeliest)
