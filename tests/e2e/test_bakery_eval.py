@@ -53,13 +53,15 @@ def evaluated(capsys: pytest.CaptureFixture[str], out: Path, *words: str) -> Typ
 
 
 def test_it_is_measured_on_the_rows_that_were_held_out(baked, workplace, capsys):
-    done = evaluated(capsys, baked, "--only", "leakage", "--canary", "Zed", "--json")
+    words = ("--only", "leakage", "--only", "forgetting", "--canary", "Zed", "--json")
+    done = evaluated(capsys, baked, *words)
     assert done.code == 0, done.err
     found = json.loads(done.out)
-    fidelity, leakage = found["axes"]
+    fidelity, leakage, forgetting = found["axes"]
+    assert forgetting["why"] == "it was baked on a base: nothing could be forgotten"
     assert (found["schema"], fidelity["name"], leakage["name"]) == (1, "fidelity", "leakage")
     assert fidelity["on"].startswith("4 held-out questions")
-    again = evaluated(capsys, baked, "--only", "leakage", "--canary", "Zed", "--json")
+    again = evaluated(capsys, baked, *words)
     assert "as measured on" in again.err
     assert json.loads(again.out) == found
 

@@ -114,6 +114,7 @@ def material(
         given.canary,
         _links(repo, meant, given),
         Spent(float(seconds), adapter),
+        is_alone=left is not None,  # the `bakery` command bakes on bases alone
     )
 
 
