@@ -80,9 +80,9 @@ def test_the_base_is_loaded_as_it_was_baked(baked):
     assert left is not None
     assert (left.dtype, left.template_kwargs) == ("float32", {"enable_thinking": False})
     assert left.targets[0]["teacher"]["messages"] == PREFIX
-    from bakery.app import chat
+    from bakery.app import meaning
 
-    meant = chat.find(None, str(baked / "final_model"))
+    meant = meaning.find(None, str(baked / "final_model"))
     base = outputs.load(meant.base, meant.folder, reporter=Quiet())
     assert base.chat.template_kwargs == {"enable_thinking": False}
 
