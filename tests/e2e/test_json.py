@@ -1,4 +1,4 @@
-"""What `--json` prints, command by command: one document, and it says its schema."""
+"""What `--json` prints, command by command: a document alone on stdout, which says its schema."""
 
 from __future__ import annotations
 
