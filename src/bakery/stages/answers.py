@@ -42,8 +42,8 @@ def judged(work: Work, before: Measured, after: Measured) -> Card:
         name, is_anchor = target["name"], "anchor" in target
         unasked = () if is_anchor or "role" in target else _unasked(work, target)
         again = target.get("role") == REPLAY
-        kind = {"is_anchor": is_anchor, "is_replayed": again}
-        one = verdict.judge(asked[name].rows, unasked=unasked, **kind)
+        rows = asked[name].rows
+        one = verdict.judge(rows, unasked=unasked, is_anchor=is_anchor, is_replayed=again)
         if one is not None and again:
             one = replace(one, reason=f"{given_name(name)}, which is replayed: {one.reason}")
         if one is not None:
