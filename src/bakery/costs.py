@@ -34,6 +34,10 @@ LIST_TOKENS = 300
 LOOKED_AT = 256
 """Answers that were learnt, on which a bake is measured, too, at most."""
 
+ASKED, OF_RULES, ASKED_TOKENS, MORE_OFTEN = 92, 12, 48, 4 / 3
+"""Of a round of `epochs: auto`: questions asked before it at most, those of them that nobody wrote,
+tokens of each answer at most, and the length of its epoch, a quarter of which is what failed."""
+
 OF_ADAM = 16
 """Bytes that a trained weight takes: itself, its gradient and two moments, each in fp32."""
 
@@ -153,6 +157,23 @@ def training(shape: Shape, rate: float, pairs: Pairs) -> Estimate:
     drawn = 20 * min(int(longest), 256) * shape.vocabulary  # the loss goes piece by piece
     memory = shape.state_bytes(rank=pairs.rank) + round(longest * shape.token_bytes) + drawn
     return Estimate(seconds, max(memory, LIBRARIES + _unpacking(shape)))
+
+
+def looking(shape: Shape, rate: float, pairs: Pairs, *, questions: int | None) -> float:
+    """Return the seconds of a look of `epochs: auto`: questions are asked, pairs are scored."""
+    count = ASKED if questions is None else min(ASKED, questions + OF_RULES)
+    tokens = min(pairs.tokens, ASKED_TOKENS)
+    asked = Answers(count, tokens, ASKED_TOKENS, pairs.tokens)
+    scored = count + pairs.held_out + min(pairs.learnt, LOOKED_AT)
+    once = 2 * shape.parameters / rate
+    return sampling(shape, rate, asked).seconds + once * scored * pairs.tokens
+
+
+def round_of(shape: Shape, rate: float, pairs: Pairs) -> float:
+    """Return the seconds of the epoch of such a round."""
+    learnt = math.ceil(MORE_OFTEN * pairs.learnt)
+    batch_s = 6 * shape.parameters / rate * pairs.tokens * pairs.micro_batch + shape.layers * STEP_S
+    return math.ceil(learnt / pairs.micro_batch) * batch_s
 
 
 def fitting(shape: Shape, *, rank: int, tokens: int, budget: int, most: int) -> int:

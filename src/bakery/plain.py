@@ -9,6 +9,9 @@ from typing import Any
 
 from bakery.records import ModelRef
 
+SCHEMA = 1
+"""The form of what `--json` prints; a key may be added in it, none changes what it means."""
+
 
 class Plain:
     """A frozen object that `--json` prints as it stands: every field by its name."""
@@ -19,6 +22,17 @@ class Plain:
         """Return it as plain data."""
         found: dict[str, Any] = plain(self)
         return found
+
+
+def document(value: Any) -> Any:
+    """Return what `--json` prints of a value: plain data, each object of which says its `schema`.
+
+    A list stays a list, for the programs that read one: its entries say it.
+    """
+    data = plain(value)
+    if isinstance(data, list):
+        return [document(entry) for entry in data]
+    return {"schema": SCHEMA, **data} if isinstance(data, dict) else data
 
 
 def plain(value: Any) -> Any:

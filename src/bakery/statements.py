@@ -57,6 +57,16 @@ def statements(prompt: Prompt) -> list[Statement]:
     return [one for one in found if one.text]
 
 
+def finely(prompt: Prompt) -> list[Statement]:
+    """Return what a prompt says as `statements` does, and apart what that leaves together:
+
+    sentences of a prompt in small letters, and facts in a row, each with a number ("opens at
+    nine, returns within thirty days"). It only shows what was asked: what questions are written
+    by, and so are in ids, is `statements`.
+    """
+    return [part for one in statements(prompt) for part in _apart(prompt, one)]
+
+
 def without(prompt: Prompt, statement: Statement) -> Prompt:
     """Return a prompt that says all but one statement."""
     messages = list(prompt.messages)
@@ -135,6 +145,74 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
         yield begun, at
 
 
+_CAPITAL = re.compile(r"(?:^|\n|[.!?…]\s)[^\w\n]*[^\W\da-z_]")
+_SMALL_ENDS = re.compile(
+    r"[.!?…]+[\"'”’)\]]*\s+(?=[a-z])|\s*\n\s*(?=[a-z][\w'-]*(?: [\w'-]+){0,2}: )"
+)
+"""Where a small letter begins a sentence, or a line with a name of what follows."""
+_ABBREVIATED = re.compile(r"\.\w+\.\s*$")
+_ROW = re.compile(r"[,;]\s+(?:and\s+)?")
+_NUMBER = re.compile(
+    r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty"
+    r"|fifty|sixty|seventy|eighty|ninety|hundred|thousand|noon|midnight|half)\b",
+    re.I,
+)
+_HANGS = re.compile(
+    r"(?:if|when|whenever|unless|while|because|since|after|before|as|so|but|or|then|which|who|that"
+    r"|where|except|not|even|for|do|don't|never|always|answer|say|give|use|write)\b",
+    re.I,
+)
+"""How a part begins that is no fact of its own."""
+_FACT = 3
+"""Words of a fact in a row, at least."""
+
+
+def _apart(prompt: Prompt, whole: Statement) -> Iterator[Statement]:
+    """Yield the parts of a statement; each takes the signs that join it to the others with it."""
+    if whole.stop is None:
+        yield whole
+        return
+    text = _text(prompt.messages[whole.first])
+    for start, stop in _small_sentences(text, whole.start, whole.stop):
+        ends = _facts_in_a_row(text, start, stop)
+        for number, (begins, joins) in enumerate(ends):
+            said = _line(text[begins:joins])
+            until = ends[number + 1][0] if number + 1 < len(ends) else joins
+            # The last one of several takes the comma before it along, and leaves the full stop.
+            since = ends[number - 1][1] if number and number + 1 == len(ends) else begins
+            yield Statement(said, whole.first, whole.last, since, until)
+
+
+def _small_sentences(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    at = start
+    if not _CAPITAL.search(text):
+        for match in _SMALL_ENDS.finditer(text, start, stop):
+            said = text[at : match.end()].rstrip()
+            if _SHORT.search(said) or _ABBREVIATED.search(said) or said.count('"') % 2:
+                continue
+            yield at, at + len(said)
+            at = match.end()
+    yield at, stop
+
+
+def _facts_in_a_row(text: str, start: int, stop: int) -> list[tuple[int, int]]:
+    """Return where each fact of a sentence begins and ends; the whole, where it is no row."""
+    bullet = _BULLET.match(text, start, stop)
+    begins = bullet.end() if bullet else start
+    said = text[begins:stop].rstrip(".!")
+    places, at = [], begins
+    for match in _ROW.finditer(text, begins, begins + len(said)):
+        places.append((at, match.start()))
+        at = match.end()
+    places.append((at, begins + len(said)))
+    parts = [text[a:b] for a, b in places]
+    is_row = '"' not in said and all(
+        _NUMBER.search(part) and len(part.split()) >= _FACT and not _HANGS.match(part)
+        for part in parts
+    )
+    return places if is_row and len(places) > 1 else [(start, stop)]
+
+
 def _cut(text: str, start: int, stop: int) -> str:
     """Return a text without some of its signs, and without the line that they leave empty."""
     head, tail = text[:start], text[stop:]
@@ -142,4 +220,5 @@ def _cut(text: str, start: int, stop: int) -> str:
     if not _BULLET.sub("", line, count=1).strip() and (not tail or tail.lstrip(" \t")[:1] in "\n"):
         return (head[: len(head) - len(line)] + tail.lstrip(" \t")[1:]).strip()
     tail = tail.lstrip(" ")
-    return (head.rstrip(" ") + " " * bool(line.strip() and tail[:1] != "\n") + tail).strip()
+    is_joined = line.strip() and tail[:1] not in "\n.!"
+    return (head.rstrip(" ") + " " * bool(is_joined) + tail).strip()

@@ -53,13 +53,15 @@ def evaluated(capsys: pytest.CaptureFixture[str], out: Path, *words: str) -> Typ
 
 
 def test_it_is_measured_on_the_rows_that_were_held_out(baked, workplace, capsys):
-    done = evaluated(capsys, baked, "--only", "leakage", "--canary", "Zed", "--json")
+    words = ("--only", "leakage", "--only", "forgetting", "--canary", "Zed", "--json")
+    done = evaluated(capsys, baked, *words)
     assert done.code == 0, done.err
     found = json.loads(done.out)
-    fidelity, leakage = found["axes"]
+    fidelity, leakage, forgetting = found["axes"]
+    assert forgetting["why"] == "it was baked on a base: nothing could be forgotten"
     assert (found["schema"], fidelity["name"], leakage["name"]) == (1, "fidelity", "leakage")
     assert fidelity["on"].startswith("4 held-out questions")
-    again = evaluated(capsys, baked, "--only", "leakage", "--canary", "Zed", "--json")
+    again = evaluated(capsys, baked, *words)
     assert "as measured on" in again.err
     assert json.loads(again.out) == found
 
@@ -78,9 +80,9 @@ def test_the_base_is_loaded_as_it_was_baked(baked):
     assert left is not None
     assert (left.dtype, left.template_kwargs) == ("float32", {"enable_thinking": False})
     assert left.targets[0]["teacher"]["messages"] == PREFIX
-    from bakery.app import chat
+    from bakery.app import meaning
 
-    meant = chat.find(None, str(baked / "final_model"))
+    meant = meaning.find(None, str(baked / "final_model"))
     base = outputs.load(meant.base, meant.folder, reporter=Quiet())
     assert base.chat.template_kwargs == {"enable_thinking": False}
 

@@ -93,11 +93,6 @@ def test_metrics_shows_how_the_loss_of_a_bake_fell(
     assert rows[-1].split() == ["steps", str(steps)]
 
 
-@pytest.mark.parametrize("command", READING)
-def test_json_is_json_and_alone_on_stdout(baked: Typist, command: str) -> None:
-    assert json.loads(baked.must(command, "--json"))
-
-
 def test_json_has_what_a_program_asks_for(baked: Typist) -> None:
     status = json.loads(baked.must("status", "--json"))
     assert status["parent"] == baked.parent()

@@ -184,6 +184,8 @@ def test_a_chain_leaves_the_model_as_it_was(baked: Baked) -> None:
 def test_unknown_instructions_are_left_out_and_said(baked: Baked) -> None:
     axis = baked.axis("capability")
     assert axis.figures[0].n == 1
+    lost = [axis.figure(name) for name in ("points_lost_prompted", "points_lost")]
+    assert all(one is not None and one.value in (-100, 0, 100) for one in lost)
     assert "1 instructions of unknown kinds left out: new:kind" in axis.on
 
 

@@ -20,6 +20,7 @@ from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from bakery.schema.tests import Case
 from bakery.store import job, results
+from bakery.ui.console import show_run
 from tests.support.baking import NOTHING, SHOUT, Bench
 from tests.support.commands import typed_here
 from tests.support.in_background import launched, now
@@ -228,7 +229,7 @@ def test_a_job_asks_the_gate_itself_and_its_bake_is_not_fetched(repo: ModelRepo)
     plan = repo.plan()
     mine = launched(repo, plan, state="queued", began="")
     with pytest.raises(GateError):
-        background.work(repo.store, mine.id, Quiet())
+        background.work(repo.store, mine.id, Quiet(), show_run)
     ended = now(repo, mine)
     assert (ended.state, ended.is_to_be_recorded) == ("failed", False)
     assert "falls short of the gate's tests: 1 of 3 lost" in ended.error.splitlines()[0]
@@ -237,7 +238,7 @@ def test_a_job_asks_the_gate_itself_and_its_bake_is_not_fetched(repo: ModelRepo)
     assert repo.bakes() == []
 
     allowed = launched(repo, plan, id="0000ff", state="queued", began="", allow=("gate",))
-    background.work(repo.store, allowed.id, Quiet())
+    background.work(repo.store, allowed.id, Quiet(), show_run)
     assert job.read(job.record_path(repo.store, allowed.id)).state == "complete"
     background.fetch(repo, Quiet())
     assert repo.bakes()[0].part("allowed") == ["gate"]

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from transformers import TrainerCallback
 
+from bakery import costs
 from bakery.engine.training.metrics import Metrics
 from bakery.evals import agreement
 from bakery.records import Prompt
 from bakery.shaping import Until
-from bakery.stages import comparing, until
+from bakery.stages import comparing, fresh, until
 from bakery.stages import training as phases
 from bakery.stages.parts import question_of
 from bakery.stages.until import Failed, Look
@@ -190,3 +191,10 @@ def test_what_is_kept_of_damaged_rounds(tmp_path: Path) -> None:
     assert not until.weights(tmp_path, 2).exists()
     shutil.rmtree(tmp_path)
     assert until._looks(tmp_path, print) == []
+
+
+def test_an_estimate_counts_as_many_questions_as_a_look_asks_at_most() -> None:
+    of_mix = comparing.WRITTEN + comparing.HELD_OUT + until.LOOKED_AT
+    assert costs.OF_RULES == fresh.TRIED
+    assert of_mix + costs.OF_RULES == costs.ASKED
+    assert costs.ASKED_TOKENS == comparing.MOST_TOKENS

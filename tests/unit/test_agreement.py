@@ -148,10 +148,14 @@ def test_a_teacher_that_falls_apart_is_no_praise():
 
 def test_a_parent_that_overrules_the_prompt_is_no_praise():
     own = {"unprompted": "Arr! I be Bones.", "on_base": "I am Pedal.", "base": "I am Crumb."}
-    found = verdict.judge(rows(*[False] * 20, prompted="Arr! I be Bones, matey.", **own))
+    overruled = rows(*[False] * 20, prompted="Arr! I be Bones, matey.", **own)
+    found = verdict.judge(overruled)
     assert found is not None
     assert found.word == "does not hold"
     assert found.reason.startswith("earlier bakes overrule the prompt")
+    again = verdict.judge(overruled, is_replayed=True)  # what an earlier bake holds is held
+    assert again is not None
+    assert again.word == "holds"
     told = {**own, "on_base": "Arr! I be Bones, matey."}
     agrees = verdict.judge(rows(*[False] * 20, prompted="Arr! I be Bones, matey.", **told))
     assert agrees is not None

@@ -22,6 +22,7 @@ from bakery.reporting import Quiet
 from bakery.store import job
 from bakery.store.job import Job
 from bakery.store.processes import ProcessId
+from bakery.ui.console import show_run
 from tests.support.in_background import launched
 from tests.support.recorded import committed
 
@@ -88,13 +89,13 @@ def test_a_job_whose_forerunner_died_does_not_wait_for_it(repo, earlier):
     gone.wait()
     replace(earlier, process=named).write(repo.store)
     with pytest.raises(BakeryError, match="has changed"):
-        background.work(repo.store, waiting(repo, earlier).id, Quiet())
+        background.work(repo.store, waiting(repo, earlier).id, Quiet(), show_run)
 
 
 def test_a_job_that_is_to_run_at_once_waits_for_nobody(repo, earlier):
     mine = replace(waiting(repo, earlier), at_once=True).write(repo.store)
     with pytest.raises(BakeryError, match="has changed"):
-        background.work(repo.store, mine.id, Quiet())
+        background.work(repo.store, mine.id, Quiet(), show_run)
     assert now(repo, mine).state == "failed"
 
 
@@ -102,7 +103,7 @@ def test_a_job_goes_on_where_its_worktree_was_removed(repo, earlier):
     gone = str(repo.root.parent / "gone")
     mine = replace(waiting(repo, earlier), at_once=True, worktree=gone).write(repo.store)
     with pytest.raises(BakeryError, match="base model tiny-1 has changed"):
-        background.work(repo.store, mine.id, Quiet())
+        background.work(repo.store, mine.id, Quiet(), show_run)
 
 
 def test_cancel_stops_a_job_that_waits(repo, earlier):
@@ -117,7 +118,7 @@ def test_cancel_stops_a_job_that_waits(repo, earlier):
 def test_a_job_that_was_cancelled_before_it_began_does_nothing(repo, earlier):
     mine = replace(waiting(repo, earlier), at_once=True).write(repo.store)
     job.cancel_path(repo.store, mine.id).touch()
-    background.work(repo.store, mine.id, Quiet())
+    background.work(repo.store, mine.id, Quiet(), show_run)
     assert not now(repo, mine).began
 
 

@@ -14,6 +14,7 @@ from bakery.engine.bases import bases, machine
 from bakery.identity import BaseModelId
 from bakery.repo.look.check import forecast
 from bakery.repo.look.estimates import Machine, length_of_answers
+from bakery.repo.look.rates import Rates
 from bakery.ui.check import show_check
 from tests.support.recorded import configuration, made, planned
 
@@ -130,3 +131,33 @@ def test_what_was_measured_comes_before_what_is_worked_out(repo):
 def test_answers_of_a_short_limit_are_as_long_as_it():
     assert length_of_answers(8) == 8
     assert 12 < length_of_answers(512) < 100
+
+
+def test_a_training_until_it_holds_says_what_every_round_would_take(repo, capsys):
+    text = configuration("one")
+    once = forecast(repo, planned(repo, text), Machine(TINY, RATE)).cost
+    assert once.most_seconds == {}
+    found = forecast(repo, planned(repo, text + "  epochs: auto\n"), Machine(TINY, RATE))
+    assert found.bake is not None
+    rounds = found.bake.most_epochs - found.bake.epochs
+    least, most = found.cost.seconds["bake"], found.cost.most_seconds["bake"]
+    assert least > once.seconds["bake"]  # it looks at least once
+    assert most > least + rounds * (least - once.seconds["bake"])  # a look and an epoch each
+    show_check(Checked("input.yml", found))
+    shown = capsys.readouterr().out
+    assert "bake up to about " in shown
+    assert ", if it takes every round" in shown
+    none = planned(repo, text + "  epochs: auto\n  max_epochs: 1\n")
+    cost = forecast(repo, none, Machine(TINY, RATE)).cost
+    assert (cost.seconds["bake"], cost.most_seconds) == (least, {})
+
+
+def test_steps_of_rounds_that_were_not_kept_count_in_what_a_step_takes(repo):
+    folder = repo.store.bake("c" * 16)
+    folder.mkdir(parents=True)
+    (folder / "done.json").write_text('{"schema": 1}', encoding="utf-8")
+    result = {"step": 10, "training": {"global_batch": 4}, "seconds": {"bake": 40.0}}
+    for until, taken in ({}, 1.0), ({"kept": 0, "rounds": [{"step": 10}, {"step": 20}]}, 0.5):
+        text = json.dumps({**result, "until": until})
+        (folder / "bake.json").write_text(text, encoding="utf-8")
+        assert Rates.measured(repo.store).pair_s == taken

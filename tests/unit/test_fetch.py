@@ -14,14 +14,17 @@ import click
 import pytest
 
 from bakery.app import background
+from bakery.engine.models import adapter_folder
+from bakery.engine.models.adapter_check import parts
 from bakery.errors import ModelError, RepoError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from bakery.store import job
 from bakery.store.job import Progress
+from tests.support.adapters import adapter
 from tests.support.commands import typed_here as typed
 from tests.support.in_background import complete, launched, now
-from tests.support.recorded import STEP, baked, committed, git, made
+from tests.support.recorded import STEP, baked, committed, configuration, git, made, stored
 
 
 @pytest.fixture
@@ -349,3 +352,34 @@ def test_running_at_once_is_for_the_background_only(repo):
     answer = typed("run", "--now")
     assert answer.exit_code == 2
     assert "--now goes with --detach" in answer.stderr
+
+
+def test_what_a_gate_held_back_is_shown_with_its_card(repo):
+    (repo.root / "tests.yml").write_text("gate: {gap_closed: 0.9}\n", encoding="utf-8")
+    text = configuration("one") + "  model: {baked_adapter_config: {r: 3}}\n"
+    (repo.root / "input.yml").write_text(text, encoding="utf-8")
+    git(repo.root, "add", "tests.yml", "input.yml")
+    git(repo.root, "commit", "-qm", "Ask for more")
+    plan = repo.plan()
+    result = dict(stored(repo, plan))
+    folder = repo.store.bake(result["bake_id"])
+    adapter(folder / str(STEP))
+    adapter_folder.write_slices(folder / str(STEP), parts([(result["bake_id"], 3)]))
+    result["digest"] = adapter_folder.digest(folder / str(STEP))
+    (folder / "bake.json").write_text(json.dumps(result), encoding="utf-8")
+    mine = launched(repo, plan, stages=("bake",))
+    log = subprocess.run(
+        [*background.PROGRAM, str(repo.store.root), mine.id], capture_output=True, text=True
+    )
+    assert log.returncode == 6, log.stderr
+    short = "falls short of the gate's gap_closed"
+    for said in (log.stdout, typed("fetch").stdout):
+        assert "KL to the prompted teacher" in said
+    assert "not recorded" in log.stdout
+    assert short in log.stderr
+    ended = now(repo, mine)
+    assert (ended.state, ended.recorded, short in ended.error) == ("failed", None, True)
+    (found,) = json.loads(typed("fetch", "--json").stdout)["jobs"]
+    assert found["card"]["kl_after"] == 0.045678
+    assert "--allow gate" in typed("fetch").stdout
+    assert repo.state().parent is None

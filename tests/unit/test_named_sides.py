@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bakery.app import chat, eval, test
+from bakery.app import chat, eval, meaning, test
 from bakery.cli.app import bgit
 from bakery.errors import ConfigError, ModelError, RepoError
 from bakery.repo.model_repo import ModelRepo
@@ -61,30 +61,30 @@ def bake(workplace: Path) -> Path:
 def test_a_prompted_model_is_the_parent_unless_it_says_a_strength(
     bake, suffix, is_prompted, strength
 ):
-    meant = chat.find(None, f"{bake}{suffix}")
+    meant = meaning.find(None, f"{bake}{suffix}")
     assert (meant.folder, meant.name) == (bake, f"{bake}{suffix}")
     assert (meant.is_prompted, meant.strength) == (is_prompted, strength)
 
 
 def test_the_whole_string_is_tried_as_a_name_first(bake):
     other = bake.rename(bake.with_name("50:0.5"))
-    meant = chat.find(None, str(other))
+    meant = meaning.find(None, str(other))
     assert (meant.folder, meant.strength) == (other, 1.0)
 
 
 def test_who_carries_no_bake_has_neither_strength_nor_prompt(bake):
     for name in ("tiny:0.5", "tiny@prompted"):
         with pytest.raises(ConfigError, match="carries no bake"):
-            chat.find(None, name)
+            meaning.find(None, name)
     (bake.parent / "bake.json").unlink()
     with pytest.raises(ConfigError, match="was not baked here, so there is no prompt"):
-        chat.find(None, f"{bake}@prompted")
+        meaning.find(None, f"{bake}@prompted")
     with pytest.raises(ModelError, match="no base model in the folder"):
-        chat.find(None, "./nowhere:0.5")
+        meaning.find(None, "./nowhere:0.5")
 
 
 def test_two_strengths_contradict_each_other(bake):
-    meant = chat.find(None, f"{bake}:0.5")
+    meant = meaning.find(None, f"{bake}:0.5")
     with pytest.raises(ConfigError, match="names one strength"):
         chat.opened(meant, strength=0.7, reporter=Quiet())
 

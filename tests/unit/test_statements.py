@@ -8,7 +8,7 @@ import pytest
 
 from bakery.generators import asking, facts
 from bakery.records import Prompt
-from bakery.statements import EXAMPLE, statements, without
+from bakery.statements import EXAMPLE, finely, statements, without
 
 SHOP = """\
 You are Pedal, the bot of Spoke & Chain, a shop
@@ -37,6 +37,51 @@ def test_a_prompt_is_its_sentences_and_the_items_of_its_lists() -> None:
         "Hours: 10 to 18.",
         'If asked about food, say "No. I cannot."',
     ]
+
+
+SMALL = """\
+you are pedal, the bot of a shop. it opens at 9 a.m. on weekdays, returns within thirty days, and
+a bell costs ten. ask for their name, e.g. as friends do. do not talk about food!
+phone: 555 1234
+"""
+
+
+def test_small_letters_and_facts_in_a_row_are_told_apart_for_what_was_asked() -> None:
+    parts = [
+        "you are pedal, the bot of a shop.",
+        "it opens at 9 a.m. on weekdays",
+        "returns within thirty days",
+        "a bell costs ten",
+        "ask for their name, e.g. as friends do.",
+        "do not talk about food!",
+        "phone: 555 1234",
+    ]
+    found = finely(said(SMALL))
+    assert [one.text for one in found] == parts
+    for left in found:
+        (message,) = without(said(SMALL), left).messages
+        text = " ".join(message["content"].split())
+        assert left.text not in text
+        assert all(part in text for part in parts if part != left.text)
+        assert " ." not in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SHOP,
+        "If they buy two bells, give ten coins back. It was founded on May 5, 1990, in two halls.",
+        "Answer with 2 words, then 3 numbers, and 4 rhymes.",
+        "You are Max, 30 years old, and live at 5 Main Street. etc. is not small.",
+        'Say "we open at nine, and close at five" to two people.',
+    ],
+)
+def test_what_is_one_thing_stays_one(text: str) -> None:
+    assert finely(said(text, "Hi!", "Ho!")) == statements(said(text, "Hi!", "Ho!"))
+
+
+def test_what_questions_are_written_by_is_in_ids_and_stays() -> None:
+    assert len(statements(said(SMALL))) == 1
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "---", "Facts:", "# Facts\n"])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bakery import Repo
-from bakery.app import chat
+from bakery.app import chat, meaning
 from bakery.evals.chain import Chain
 from bakery.evals.lab import Case as Asked
 from bakery.evals.lab import Lab, Near
@@ -74,7 +74,7 @@ def document(case: Case, way: str, seed: int) -> str:
 
 def _kept(repo: Repo, cases: Sequence[Case]) -> Row:
     """Measure each target after its own bake and each one since, and what has drifted."""
-    meant = chat.find(repo._repo, "parent")
+    meant = meaning.find(repo._repo, "parent")
     assert meant.folder is not None  # it was baked above
     opened = chat.opened(meant, reporter=Quiet())
     lab = Lab.of(of_bake(opened.local, opened.dial, Prompt(), Prompt()), SUITES["full"])

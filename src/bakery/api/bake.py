@@ -14,7 +14,7 @@ from bakery.api import settings as flat
 from bakery.api.asked import Asked
 from bakery.api.model import Comparison, Model, table, text_of
 from bakery.api.told import told
-from bakery.app import chat, gates, run
+from bakery.app import chat, gates, meaning, run
 from bakery.app.opening import Models
 from bakery.app.workbench import Alone
 from bakery.card import Card
@@ -151,9 +151,9 @@ class Bake:
         """The model as it answers, loaded when it is first asked for."""
         if self._speaking is None:
             base = BaseModelId(**self._result["base"])
-            meant = chat.Meant(f"bake_{self.id}", base, self.adapter)
+            meant = meaning.Meant(f"bake_{self.id}", base, self.adapter)
             opened = chat.opened(meant, loaded=_twin(self._given), reporter=Quiet())
-            self._speaking = Model(opened, taught=chat.taught(meant))
+            self._speaking = Model(opened, taught=meaning.taught(meant))
         return self._speaking
 
     @property
@@ -185,7 +185,7 @@ class Bake:
         from bakery.app import test
 
         base = BaseModelId(**self._result["base"])
-        meant = chat.Meant(f"bake_{self.id}", base, self.adapter)
+        meant = meaning.Meant(f"bake_{self.id}", base, self.adapter)
         tests = test.of_file(asked.path(file, "file"))
         return test.of_model(None, meant, tests, loaded=_twin(self._given), reporter=Quiet())
 

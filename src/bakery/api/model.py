@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakery.api import asked as given
 from bakery.api.asked import Asked
-from bakery.app import chat
+from bakery.app import chat, meaning
 from bakery.conversation import ChatSettings
 from bakery.errors import ConfigError, ModelError
 from bakery.identity import SamplingSettings, short_id
@@ -78,7 +78,7 @@ class Model:
         self,
         opened: chat.Opened,
         *,
-        taught: chat.Prompts | None = None,
+        taught: meaning.Prompts | None = None,
         is_prompted: bool = False,
     ) -> None:
         """`taught`: what its bake replaces; None: nothing was baked in that is known here.
@@ -241,9 +241,9 @@ def load(
             f"there is no folder {name}, and no model repository around {Path.cwd()}",
             hint="Give the folder of an adapter or a model, or a hub id like Qwen/Qwen3-0.6B.",
         )
-    meant = chat.find(here, name)
+    meant = meaning.find(here, name)
     opened = chat.opened(meant, strength=strength, reporter=reporter or Quiet())
-    return Model(opened, taught=chat.taught(meant), is_prompted=meant.is_prompted)
+    return Model(opened, taught=meaning.taught(meant), is_prompted=meant.is_prompted)
 
 
 def _in_its_bake(named: Path) -> str:

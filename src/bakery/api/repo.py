@@ -16,7 +16,19 @@ from bakery.api.model import Model
 from bakery.api.serving import Serving
 from bakery.api.telling import Telling
 from bakery.api.tracing import Tracing
-from bakery.app import adopt, background, chat, check, download, gates, import_, jobs, revert, run
+from bakery.app import (
+    adopt,
+    background,
+    chat,
+    check,
+    download,
+    gates,
+    import_,
+    jobs,
+    meaning,
+    revert,
+    run,
+)
 from bakery.app import init as making
 from bakery.card import Card
 from bakery.errors import RepoError
@@ -233,10 +245,10 @@ class Repo(Keeping, Measuring, Serving, Telling, Tracing):
 
     def chat(self, name: str = "parent", *, strength: float | None = None) -> Model:
         """Load a model by any name that `bgit chat` takes, to talk to it."""
-        meant = chat.find(self._repo, name)
+        meant = meaning.find(self._repo, name)
         with self._told() as reporter:
             opened = chat.opened(meant, strength=strength, reporter=reporter)
-        return Model(opened, taught=chat.taught(meant), is_prompted=meant.is_prompted)
+        return Model(opened, taught=meaning.taught(meant), is_prompted=meant.is_prompted)
 
     def download(
         self, name: str = "parent", out: str | Path | None = None, *, merged: bool = False,

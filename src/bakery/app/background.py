@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +45,8 @@ POLL_S = 0.1
 PROGRAM = (sys.executable, "-P", "-m", "bakery.cli.worker")
 """What does a job, given the store and its id. `-P`: nothing that lies in the folder of a
 repository is taken for a module."""
+
+Show = Callable[[RunReport], None]
 
 GRACE_S = (30.0, 5.0, 5.0)
 """How long a job may take to end after Ctrl-C, after being told to end, after being killed."""
@@ -148,13 +150,13 @@ def _start(repo: ModelRepo, new: Job) -> Job:
     return now
 
 
-def work(store: Store, job_id: str, shown: Reporter) -> None:
-    """Do a job in this process, and write down how it ends."""
+def work(store: Store, job_id: str, shown: Reporter, show: Show) -> None:
+    """Do a job in this process, and write down how it ends; `show` what a gate holds back."""
     with job.alive(store, job_id):
-        _work(store, job.read(job.record_path(store, job_id)), shown)
+        _work(store, job.read(job.record_path(store, job_id)), shown, show)
 
 
-def _work(store: Store, read: Job, shown: Reporter) -> None:
+def _work(store: Store, read: Job, shown: Reporter, show: Show) -> None:
     if _is_cancelled(store, read):
         return
     recorder = Recorder(store, replace(read, process=ProcessId.own()).write(store), shown)
@@ -176,7 +178,7 @@ def _work(store: Store, read: Job, shown: Reporter) -> None:
                 holder=f", job {now.id}",
                 reporter=recorder,
             )
-            _ask_gate(repo, now, plan, report, recorder)
+            _ask_gate(repo, now, plan, report, recorder, show)
         recorder.end(
             "complete",
             stimuli=report.stimuli,
@@ -198,16 +200,20 @@ def _work(store: Store, read: Job, shown: Reporter) -> None:
         raise
 
 
-def _ask_gate(repo: ModelRepo, now: Job, plan: Plan, made: RunReport, reporter: Reporter) -> None:
-    """Raise GateError where what a job made is not to be recorded."""
+def _ask_gate(
+    repo: ModelRepo, now: Job, plan: Plan, made: RunReport, recorder: Recorder, show: Show
+) -> None:
+    """Raise GateError where what a job made is not to be recorded, and show what that is."""
     if made.model is None or made.result is None:
         return
     if not repo.is_recorded(made.model.bake_id, branch=now.branch):
         own = own_gate.committed(repo)
         _, refused = own_gate.asked(
-            repo, own, plan, made.result, allow=now.allow, reporter=reporter
+            repo, own, plan, made.result, allow=now.allow, reporter=recorder
         )
         if refused is not None:
+            recorder.write(model=str(made.model))  # `bgit fetch` shows its card
+            show(replace(made, refused=refused))  # before its end: who follows the log reads it
             raise refused
 
 
@@ -328,7 +334,14 @@ def fetch(repo: ModelRepo, reporter: Reporter, *, wait: bool = False) -> Fetched
             if found.is_live or found.is_to_be_recorded
         ),
         refused,
+        {f.id: of for f in shown if f.state == "failed" and (of := _held_back(repo.store, f))},
     )
+
+
+def _held_back(store: Store, found: Job) -> dict[str, Any] | None:
+    """Return the bake.json of what fell short of a gate; None: nothing did, or it is gone."""
+    path = store.bake(found.bake_id) / results.RESULT if found.bake_id else None
+    return results.seen(path) if path else None
 
 
 def _wait(repo: ModelRepo, branch: str, reporter: Reporter) -> None:

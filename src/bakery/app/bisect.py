@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bakery.app import blame, chat, stored
+from bakery.app import blame, chat, meaning, stored
 from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.records import ModelRef, Prompt
 from bakery.repo.files.recipe import RecordedBake
@@ -256,7 +256,7 @@ class Check:
 
 def by_question(repo: ModelRepo, found: Chain, check: Check, *, reporter: Reporter) -> Test:
     """Load the bad model, and return a test that asks it with the later bakes left out."""
-    meant = chat.find(repo, found.bad.name)
+    meant = meaning.find(repo, found.bad.name)
     model = chat.opened(meant, reporter=reporter)
     names = list(blame.bakes_of(repo, meant, model.dial))
     system = ({"role": "system", "content": check.system},) if check.system else ()

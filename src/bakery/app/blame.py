@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import chat
+from bakery.app import chat, meaning
 from bakery.errors import ConfigError
 from bakery.plain import plain
 from bakery.records import Message, Prompt
@@ -123,8 +123,8 @@ def blame(
 
     Raises ConfigError where it carries none, or is not of bakes that are told apart.
     """
-    meant = chat.find(repo, model)
-    chat.as_baked(meant, "blame")
+    meant = meaning.find(repo, model)
+    meaning.as_baked(meant, "blame")
     found = chat.opened(meant, reporter=reporter)
     names = bakes_of(repo, meant, found.dial)
     prompt = Prompt(({"role": "system", "content": system},)) if system else Prompt()
@@ -142,7 +142,7 @@ def asked(text: str) -> tuple[Message, ...]:
     return ({"role": "user", "content": text},)
 
 
-def bakes_of(repo: ModelRepo | None, meant: chat.Meant, dial: Dial | None) -> dict[str, str]:
+def bakes_of(repo: ModelRepo | None, meant: meaning.Meant, dial: Dial | None) -> dict[str, str]:
     """Return the bakes that a model is made of, oldest first: ids, and what they are called."""
     if dial is None or not dial.bakes:
         what = "carries no bake" if dial is None else "does not say whose its ranks are"

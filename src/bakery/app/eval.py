@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bakery.app import chat, eval_material, outputs
-from bakery.app.chat import Meant
+from bakery.app import chat, eval_material, meaning, outputs
+from bakery.app.meaning import Meant
 from bakery.errors import ConfigError
 from bakery.evals import kept
 from bakery.evals.given import Given, inputs
@@ -47,9 +47,9 @@ def evaluate(
 
 
 def _found(repo: ModelRepo | None, name: str) -> Meant:
-    meant = chat.find(repo, name)
-    chat.without_prompt(meant, "eval")
-    if not chat.targets(meant):
+    meant = meaning.find(repo, name)
+    meaning.without_prompt(meant, "eval")
+    if not meaning.targets(meant):
         raise ConfigError(
             f"{meant.name} was not baked here, so there is no prompt to measure it against",
             hint="Name a bake of this repository (`bgit models` lists them), or a bake's folder.",

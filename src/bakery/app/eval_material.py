@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery import held_out
-from bakery.app import chat, outputs
-from bakery.app.chat import Meant
+from bakery.app import meaning, outputs
+from bakery.app.meaning import Meant
 from bakery.errors import ConfigError
 from bakery.evals.given import BUILT_IN, Given, holds
 from bakery.evals.ifeval.score import Instruction
@@ -41,7 +41,7 @@ def check(meant: Meant, given: Given) -> None:
         return
     texts = [
         str(message.get("content", ""))
-        for entry in chat.targets(meant) or ()
+        for entry in meaning.targets(meant) or ()
         for message in entry["teacher"]["messages"]
     ]
     if not any(holds(text, given.canary) for text in texts):
@@ -54,7 +54,7 @@ def check(meant: Meant, given: Given) -> None:
 def subjects(repo: ModelRepo | None, meant: Meant, given: Given) -> tuple[Subject, ...]:
     """Return what a bake was taught, each with the questions that it is measured on."""
     found = []
-    for entry in chat.targets(meant) or ():
+    for entry in meaning.targets(meant) or ():
         if entry["teacher"] != entry["student"]:
             found.append(_subject(repo, meant, entry, given))
     if not found:
@@ -114,6 +114,7 @@ def material(
         given.canary,
         _links(repo, meant, given),
         Spent(float(seconds), adapter),
+        is_alone=left is not None,  # the `bakery` command bakes on bases alone
     )
 
 

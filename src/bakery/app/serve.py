@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import chat
+from bakery.app import meaning
 from bakery.defaults import defaults_for
 from bakery.errors import BakeryError, ConfigError, ModelError, RepoError
 from bakery.plain import plain
@@ -152,7 +152,7 @@ class Catalogue:
             self._listed, self._stamp = None, stamp
 
     def _look_up(self, name: str) -> Served:
-        meant = chat.find(self.repo, name, outside=False)
+        meant = meaning.find(self.repo, name, outside=False)
         if meant.base.digest != self.base.digest:
             raise ModelError(
                 f"{meant.name} is on another base model than this server has loaded",
@@ -165,7 +165,7 @@ class Catalogue:
         self._lease.add(meant.bake.id)
         if not meant.folder.is_dir():  # `bgit gc` took it before it was held
             raise ModelError(f"the weights of {meant.name} are not in this clone's store any more")
-        taught = chat.taught(meant) if meant.is_prompted else None
+        taught = meaning.taught(meant) if meant.is_prompted else None
         prompt = taught.teacher if taught else Prompt()
         return Served(meant.name, meant.folder, meant.strength, prompt)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import chat, outputs, testing
-from bakery.app.chat import Meant
+from bakery.app import meaning, outputs, testing
 from bakery.app.judging import Judges
+from bakery.app.meaning import Meant
 from bakery.app.opening import Models
 from bakery.app.testing import Results, Subject
 from bakery.app.workbench import Alone, InRepository
@@ -48,8 +48,8 @@ def test(repo: ModelRepo | None, name: str, *, file: Path | None, reporter: Repo
     Raises ConfigError where there are no tests.
     """
     tests = _of_head(repo, reporter) if file is None else of_file(file)
-    meant = chat.find(repo, name)
-    chat.without_prompt(meant, "test")
+    meant = meaning.find(repo, name)
+    meaning.without_prompt(meant, "test")
     found = of_model(repo, meant, tests, reporter=reporter)
     if repo is not None and tests.blob and meant.bake and meant.folder and meant.side is None:
         testing.keep(repo.store, meant.folder, found)
@@ -110,7 +110,7 @@ def _nowhere() -> Alone:
 def _subject(repo: ModelRepo | None, meant: Meant) -> Subject:
     targets: Sequence[Mapping[str, Any]] = ()
     if meant.folder is not None:
-        targets = chat.targets(meant) or ()
+        targets = meaning.targets(meant) or ()
     bake = meant.bake
     older = repo.lineage().chain(bake.parent) if repo and bake and bake.parent else ()
     earlier = {str(target["name"]) for each in older or () for target in each.data["targets"]}
@@ -124,6 +124,6 @@ def _subject(repo: ModelRepo | None, meant: Meant) -> Subject:
     )
 
 
-def _is_of_bakery(meant: chat.Meant) -> bool:
+def _is_of_bakery(meant: meaning.Meant) -> bool:
     """Tell whether the `bakery` command made it, which bakes on bases alone."""
     return meant.folder is not None and outputs.beside(meant.folder) is not None

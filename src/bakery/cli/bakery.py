@@ -47,6 +47,7 @@ def _run(words: Sequence[str]) -> int:
 
 def _bake(words: Sequence[str]) -> int:
     from bakery.distil import run
+    from bakery.distil.material import gather
     from bakery.distil.settings import parse as settings
     from bakery.ui import baking
     from bakery.ui.progress import reporter
@@ -61,7 +62,7 @@ def _bake(words: Sequence[str]) -> int:
 
             views.show(preview.look(told, reporter=shown))
             return 0
-        material = run.gather(told)
+        material = gather(told)
         baking.show_start(told.data.model_name_or_path, material)
         result = run.run(told, material, reporter=shown)
     baking.show_result(result, str(told.training.output_dir))
@@ -71,13 +72,14 @@ def _bake(words: Sequence[str]) -> int:
 def _beside(words: Sequence[str]) -> int:
     """Take part in the work of several processes, and leave the talking to the first."""
     from bakery.distil import run
+    from bakery.distil.material import gather
     from bakery.distil.settings import parse as settings
     from bakery.reporting import Quiet
 
     try:
         told = settings.parse(words)
         if not told.dry_run:
-            run.run(told, run.gather(told), reporter=Quiet())
+            run.run(told, gather(told), reporter=Quiet())
     except BakeryError as error:
         return error.exit_code
     return 0

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from bakery.app import chat, outputs
 from bakery.app import eval as app
+from bakery.app import meaning, outputs
 from bakery.app import test as testing
 from bakery.cli.evaluating import evaluation_options
 from bakery.ui.console import say, show_json
@@ -45,7 +45,7 @@ def evaluate(
     with reporter() as shown:
         other = next(iter(others), None)
         found = app.evaluate(None, name, app.Wanted(**asked), against=other, reporter=shown)
-        meant = chat.find(None, name)
+        meant = meaning.find(None, name)
         tested = testing.of_model(None, meant, suite, reporter=shown) if suite else None
     if as_json:
         show_json(found.as_data() | ({"tests": tested.as_data()} if tested else {}))

@@ -8,6 +8,7 @@ import sys
 import click
 
 from bakery.app import chat as speakers
+from bakery.app import meaning
 from bakery.cli import given
 from bakery.conversation import MOST_TEMPERATURE, ChatSettings, Conversation
 from bakery.errors import ConfigError
@@ -127,11 +128,11 @@ def chat(
     told = given.system_prompt(system)
     # Without MODEL a repository has to say which one is current.
     repo = ModelRepo.find() if model is None else ModelRepo.here()
-    meant = speakers.find(repo, model or "parent", base=base_model)
+    meant = meaning.find(repo, model or "parent", base=base_model)
     if compare:
-        speakers.without_prompt(meant, "--compare")
+        meaning.without_prompt(meant, "--compare")
     with reporter() as shown:
-        taught = _taught(meant, target, shown) if compare else speakers.taught(meant)
+        taught = _taught(meant, target, shown) if compare else meaning.taught(meant)
         alone, sides = speakers.voices(
             meant,
             strength=strength,
@@ -150,9 +151,9 @@ def chat(
         screen.talk(conversation, remembered=None if no_history else history_file())
 
 
-def _taught(meant: speakers.Meant, target: str | None, reporter: Reporter) -> speakers.Prompts:
+def _taught(meant: meaning.Meant, target: str | None, reporter: Reporter) -> meaning.Prompts:
     """Return the prompts to compare with; where there was a choice that nobody made, say so."""
-    taught, names = speakers.prompts(meant, target)
+    taught, names = meaning.prompts(meant, target)
     if len(names) > 1 and target is None:
         others = ", ".join(name for name in names if name != taught.target)
         reporter.note(f"the prompt is that of {taught.target}; --target takes another: {others}")

@@ -10,6 +10,7 @@ from types import FrameType
 from bakery.app import background
 from bakery.cli import rim
 from bakery.store.store import Store
+from bakery.ui.console import show_run
 from bakery.ui.progress import Lines
 
 
@@ -23,7 +24,7 @@ def main() -> None:
 
 
 def _work(store: Store, job_id: str) -> int:
-    background.work(store, job_id, Lines())
+    background.work(store, job_id, Lines(), show_run)
     return 0
 
 

@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig
 
 from bakery import costs
 from bakery.data.rows import Row
-from bakery.distil import loading, run
+from bakery.distil import loading
+from bakery.distil.material import gather
 from bakery.distil.settings import narrowed, settled
 from bakery.distil.settings.parse import Settings
 from bakery.engine.bases.machine import MEASURED_S
@@ -44,7 +45,7 @@ _OF_4_BITS = 0.56
 
 def look(settings: Settings, *, reporter: Reporter) -> Preview:
     """Return some rows as both see them, and what training on all of them would take."""
-    material = run.gather(settings)
+    material = gather(settings)
     for note in material.notes:
         reporter.note(note)
     training, context = settings.training, narrowed.views(settings.context)

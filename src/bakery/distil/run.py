@@ -1,7 +1,7 @@
 """Settings in, a baked adapter out: what the `bakery` command does between its two printouts.
 
 Every process runs all of it; only the first one writes and tells. What can be refused without
-the model is refused in `gather`.
+the model is refused before (`material`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import gc
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -24,98 +23,26 @@ from transformers import PreTrainedConfig, PrinterCallback, ProgressCallback
 from transformers.utils import logging as hf_logging
 
 from bakery.card import Card, Fidelity
-from bakery.data.datasets import eval_rows, load_eval_data, training_rows
-from bakery.data.rows import Row
 from bakery.distil import answers, baked, folder, loading, model_card, refusals
 from bakery.distil.folder import MERGED
-from bakery.distil.keywords import QuestionAnswer, Questions
+from bakery.distil.keywords import Questions
+from bakery.distil.material import Material
 from bakery.distil.settings import narrowed, settled
 from bakery.distil.settings.parse import Settings
 from bakery.distil.trainer import ContextBakingTrainer
 from bakery.engine.models import loaded, merged, versions
 from bakery.engine.models.models import Source
 from bakery.engine.text.chat import CLOCK_STOPPED, Chat
-from bakery.engine.training import metrics, needs, on_policy
-from bakery.engine.training.rounds import Rounds, answers_in
+from bakery.engine.training import metrics, needs
+from bakery.engine.training.rounds import Rounds
 from bakery.engine.training.trainer import worker_of
 from bakery.errors import ConfigError, StageError
-from bakery.identity import canonical, digest
 from bakery.records import Message, Prompt, write_atomic
 from bakery.reporting import Reporter
 from bakery.settings.config import ContextConfig
 from bakery.store import output_dir
 from bakery.store.output_dir import FINAL, RESULTS
 from bakery.store.results import METRICS
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What a run learns from and is measured on, read and checked, before any model."""
-
-    rows: list[Row]
-    eval_rows: list[Row] | None
-    shared: int
-    """How many of them are training rows too."""
-    questions: Mapping[str, Sequence[QuestionAnswer]]
-    """Of eval_file under `eval`, of heldout_file under `heldout`."""
-    digest: str
-    """Of the rows."""
-    resume: str | None
-    """The checkpoint to go on from."""
-    notes: tuple[str, ...] = ()
-    """What of the files is not read, or is read in a way that may surprise."""
-
-
-def gather(settings: Settings) -> Material:
-    """Read all data, and refuse what can be refused without a model."""
-    folder.check(settings)
-    loading.check_optional(settings.data, settings.training)
-    notes: list[str] = []
-    rows = training_rows(settings.data, notes.append)
-    _check_context(settings, rows)
-    if settings.training.trajectories_file:
-        answers_in(Path(settings.training.trajectories_file))  # refuses what holds others
-    if settings.training.on_policy:
-        on_policy.check(sum(row.needs_sampling for row in rows))
-    held_out = eval_rows(settings.data, notes.append)
-    if held_out is None and settings.training.eval_strategy != "no":
-        raise ConfigError(
-            "eval_strategy asks for evaluation, but there is nothing to evaluate on",
-            hint="Give eval_dataset: FILE, or take eval_strategy out.",
-        )
-    files = {"eval": settings.data.eval_file, "heldout": settings.data.heldout_file}
-    questions = {
-        name: [
-            QuestionAnswer(q["question"], tuple(q["answer"]))
-            for q in load_eval_data(path, notes.append)
-        ]
-        for name, path in files.items()
-        if path is not None
-    }
-    seen = {_asked(row, settings) for row in rows} if held_out else set()
-    shared = [row for row in held_out or () if _asked(row, settings) in seen]
-    data = _digest(rows)
-    resume, left_out = folder.checkpoint(settings, data=data)
-    told = tuple(dict.fromkeys((*notes, *left_out)))
-    return Material(rows, held_out, len(shared), questions, data, resume, told)
-
-
-def _digest(rows: Sequence[Row]) -> str:
-    """Return what names these rows; StageError where a call holds what JSON has no word for."""
-    try:
-        return digest([row.as_data() for row in rows])[:16]
-    except ValueError as error:
-        raise StageError(
-            f"a row holds a number that is none (NaN or infinite): {error}",
-            hint="Look at the arguments of its calls, and at its tools.",
-        ) from error
-
-
-def _asked(row: Row, settings: Settings) -> str:
-    """Return what a row asks for, whatever form it has: context, turns before the answer, tools."""
-    turns = row.turns[:-1] if row.turns[-1]["role"] == "assistant" else row.turns
-    prefix = narrowed.views(settings.context).prompt(row).messages
-    return canonical([list(prefix), list(turns), list(row.tools or ())])
 
 
 def run(settings: Settings, material: Material, *, reporter: Reporter) -> dict[str, Any]:
@@ -288,23 +215,6 @@ class _Told:
         """Show a note, and keep it."""
         self.notes.append(text)
         self._reporter.note(text)
-
-
-def _check_context(settings: Settings, rows: Sequence[Row]) -> None:
-    prefix, kept = settings.context.prefix, settings.context.student_retained_turns
-    own = any(row.prefix for row in rows)
-    if not prefix and not own and not kept and not any(row.system for row in rows):
-        raise ConfigError(
-            "there is no context to bake: prefix_messages is not given, and no row has its own",
-            hint="Give prefix_messages (or prefix_messages_file, corpus_file), or "
-            "student_retained_turns above 0 to bake a conversation's own earlier messages.",
-        )
-    if prefix and not own and kept >= len(prefix):
-        raise ConfigError(
-            f"student_retained_turns {kept} leaves nothing to bake: the prefix has "
-            f"{len(prefix)} message{'s' if len(prefix) > 1 else ''}, and the student sees as many",
-            hint=f"Choose a number below {len(prefix)}.",
-        )
 
 
 def _check_difference(trainer: ContextBakingTrainer) -> None:

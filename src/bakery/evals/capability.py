@@ -13,18 +13,22 @@ from bakery.evals.sides import Side
 from bakery.records import Message
 
 OF = "instructions"
-MEASURED: tuple[Side, ...] = ("parent", "baked")
+MEASURED: tuple[Side, ...] = ("parent", "prompted", "baked")
 
 
 def capability(lab: Lab, instructions: Sequence[Instruction], name: str) -> Axis:
-    """Answer instructions as the parent and as the baked model, greedily, and check both."""
+    """Answer instructions greedily as the parent, behind the prompt, and baked; check them all.
+
+    What the prompt itself costs is no fault of the bake.
+    """
     if not instructions:
         return unmeasured("capability", "give instructions with --ifeval FILE, or a hub id")
     chosen = instructions[: lab.suite.instructions]
     unknown = Counter(kind for one in chosen for kind in one.unknown)
     known = [one for one in chosen if not one.unknown]
     length = min(lab.suite.instruction_tokens, lab.sides.local.base.context // 2)
-    fitting = [one for one in known if lab.fits([lab.sides.student], _asked(one.prompt), length)]
+    both = (lab.sides.teacher, lab.sides.student)
+    fitting = [one for one in known if lab.fits(both, _asked(one.prompt), length)]
     if not fitting:
         return unmeasured("capability", f"no instruction of {name} can be checked and fits")
     asked = [_asked(one.prompt) for one in fitting]
@@ -34,11 +38,9 @@ def capability(lab: Lab, instructions: Sequence[Instruction], name: str) -> Axis
         for side in MEASURED
     }
     figures = [figure for side in MEASURED for figure in _of(side, found[side])]
-    lost = [
-        100.0 * (all(a.strict) - all(b.strict))
-        for a, b in zip(found["parent"], found["baked"], strict=True)
-    ]
-    figures.append(mean("points_lost", lost, "points", "prompts"))
+    sides: dict[str, Side] = {"points_lost_prompted": "prompted", "points_lost": "baked"}
+    for figure, side in sides.items():
+        figures.append(mean(figure, _lost(found["parent"], found[side]), "points", "prompts"))
     rows = tuple(
         {
             "prompt": one.prompt,
@@ -70,6 +72,12 @@ def _of(side: Side, found: Sequence[Scored]) -> list[Figure]:
         share(f"{side}_prompts_loose", sum(all(row.loose) for row in found), len(found), "prompts"),
         share(f"{side}_instructions", sum(every), len(every), OF),
     ]
+
+
+def _lost(before: Sequence[Scored], after: Sequence[Scored]) -> list[float]:
+    """Return for each prompt 100 where it was obeyed and no longer is, −100 for the opposite."""
+    pairs = zip(before, after, strict=True)
+    return [100.0 * (all(one.strict) - all(other.strict)) for one, other in pairs]
 
 
 def _asked(text: str) -> tuple[Message, ...]:

@@ -19,7 +19,7 @@ from bakery.engine.teacher.scoring import in_order
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair, View
 from bakery.records import Message, Prompt
-from bakery.statements import statements, without
+from bakery.statements import finely, without
 from bakery.verdict import Covered
 
 MOVED = 0.5
@@ -53,7 +53,7 @@ class Dependence:
 
 def affordable(prompt: Prompt, answered: Sequence[Answered], most_tokens: float) -> int:
     """Return how many of the questions can be looked at, for about so many tokens; 0: too few."""
-    each = len(statements(prompt)) or 1
+    each = len(finely(prompt)) or 1
     room, count = most_tokens, 0
     for one in answered:
         # What comes before the question is run once for all.
@@ -72,7 +72,7 @@ def dependences(
     answered: Sequence[Answered],
 ) -> Iterator[Dependence]:
     """Yield what hangs on each statement of a prompt; `parent` as it answers, without the bake."""
-    for statement in statements(prompt):
+    for statement in finely(prompt):
         shorter = without(prompt, statement)
         views = [_behind(chat, shorter, one) for one in answered]
         moved = values(parent, readout, record, views, [one.pair for one in answered])

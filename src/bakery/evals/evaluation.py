@@ -40,6 +40,8 @@ class Material:
     links: tuple[Link, ...]
     """The bakes of its chain, oldest first, as far as they are known."""
     spent: Spent
+    is_alone: bool = False
+    """Whether it was surely baked on a base, so that there is no chain."""
 
 
 def measure(
@@ -92,14 +94,17 @@ def _steps(lab: Lab, chain: Chain | None, material: Material) -> Sequence[Step]:
             partial(leakage, lab.under(one.teacher, one.student), one, material.canary)
             for one in material.subjects
         ],
-        "forgetting": [_forgetting(lab, chain, material.links)],
+        "forgetting": [_forgetting(lab, chain, material)],
         "capability": [partial(capability, own, material.instructions, material.instructions_on)],
         "cost": [partial(cost, own, first, material.spent)],
     }
     return [(name, step) for name in lab.suite.axes for step in every[name]]
 
 
-def _forgetting(lab: Lab, chain: Chain | None, links: Sequence[Link]) -> Callable[[], Axis]:
+def _forgetting(lab: Lab, chain: Chain | None, material: Material) -> Callable[[], Axis]:
+    if material.is_alone:
+        why = "it was baked on a base: nothing could be forgotten"
+        return lambda: unmeasured("forgetting", why)
     if chain is None:
         return lambda: unmeasured("forgetting", "nothing says which bakes it was made of")
-    return partial(forgetting, lab, chain, links)
+    return partial(forgetting, lab, chain, material.links)

@@ -51,21 +51,24 @@ def judge(
     *,
     unasked: Sequence[str] = (),
     is_anchor: bool = False,
+    is_replayed: bool = False,
     by: Thresholds = FITTED,
 ) -> Verdict | None:
     """Return whether a prompt survived; None: nothing was asked.
 
     `unasked` are names and numbers of the prompt that no learnt answer says. Of an anchor the
-    prompted model is the parent, and a difference is a drift.
+    prompted model is the parent, and a difference is a drift. Of what is replayed only that is
+    looked at, too: earlier bakes are meant to rule there.
     """
     if not rows:
         return None
     figures = _figures(rows, unasked)
     share, worst = agreed(rows), worst_first(rows)
     of_mix = [row for row in rows if not row.is_fresh] or rows
-    if not is_anchor and _fails_by_itself(of_mix, by):
+    is_new = not (is_anchor or is_replayed)
+    if is_new and _fails_by_itself(of_mix, by):
         return Verdict("does not hold", _of_teacher(of_mix), figures)
-    if not is_anchor and _is_overruled(of_mix, by):
+    if is_new and _is_overruled(of_mix, by):
         return Verdict("does not hold", _of_earlier(of_mix), figures)
     word: Word = WORDS[0] if share >= by.holds else WORDS[1] if share >= by.in_part else WORDS[2]
     reason = _reason(rows, worst, is_anchor)

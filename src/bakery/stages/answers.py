@@ -41,8 +41,10 @@ def judged(work: Work, before: Measured, after: Measured) -> Card:
     for target in targets:
         name, is_anchor = target["name"], "anchor" in target
         unasked = () if is_anchor or "role" in target else _unasked(work, target)
-        one = verdict.judge(asked[name].rows, unasked=unasked, is_anchor=is_anchor)
-        if one is not None and target.get("role") == REPLAY:
+        again = target.get("role") == REPLAY
+        rows = asked[name].rows
+        one = verdict.judge(rows, unasked=unasked, is_anchor=is_anchor, is_replayed=again)
+        if one is not None and again:
             one = replace(one, reason=f"{given_name(name)}, which is replayed: {one.reason}")
         if one is not None:
             found[name] = one

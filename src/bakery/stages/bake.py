@@ -32,7 +32,7 @@ from bakery.engine.training.metrics import rows, summary
 from bakery.evals import distances
 from bakery.identity import BakeRequest, digest
 from bakery.reporting import Reporter
-from bakery.stages import answers, covering, full_disk, measured, steps, training, until
+from bakery.stages import answers, covering, full_disk, measured, on_policy, steps, training, until
 from bakery.stages.mix import Mix, mix
 from bakery.stages.parts import TargetData
 from bakery.stages.training import CHECKPOINTS, Work
@@ -164,7 +164,7 @@ def _train(work: Work, figures: shown.Shown) -> tuple[int, dict[str, Any]]:
     said = {"batch": work.batch, **learnt_with, "loss": summary(seen)}
     said["numerics"] = chosen
     if own is not None:
-        said |= training.train_on_policy(work, own, figures.row)
+        said |= on_policy.train(work, own, figures.row)
         step += own.steps
     if work.settings.until is not None:
         step, rounds = until.train(work, work.settings.until, figures.row)

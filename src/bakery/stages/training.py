@@ -1,7 +1,7 @@
-"""Pairs and the teacher's record in, trained weights out: the two phases of a bake.
+"""Pairs and the teacher's record in, trained weights out: the first phase of a bake.
 
-An interrupted run goes on from its last checkpoint. Where asked, a second phase goes on from the
-student's own answers; the end of the first is kept, so that it is never trained twice.
+An interrupted run goes on from its last checkpoint. Where something follows it (`on_policy`,
+`until`), the end of it is kept, so that it is never trained twice.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 from peft import PeftModel
 from safetensors.torch import save_file
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import SaveStrategy
 
 from bakery import costs
 from bakery.card import together
@@ -30,20 +29,18 @@ from bakery.engine.models import adapters
 from bakery.engine.models.half_baked import HalfBaked
 from bakery.engine.models.models import BaseModel
 from bakery.engine.modes import evaluating
-from bakery.engine.teacher import keeping
 from bakery.engine.teacher.examples import Examples, Features
 from bakery.engine.teacher.fidelity import fidelity
 from bakery.engine.text.views import Pair
 from bakery.engine.training import checkpoints, numerics, start
-from bakery.engine.training.metrics import Metrics, losses, summary
-from bakery.engine.training.on_policy import Continuations, OnPolicyTrainer, OwnAnswers, Places
+from bakery.engine.training.metrics import Metrics, losses
 from bakery.engine.training.shown import Send
 from bakery.engine.training.step_figures import StepFigures
 from bakery.engine.training.trainer import BakingTrainer
 from bakery.errors import ModelError, StageError
 from bakery.identity import BakeRequest
 from bakery.reporting import Reporter
-from bakery.shaping import IDLE_FIRST_STEP, FirstWeights, OnPolicySettings, TrainingSettings
+from bakery.shaping import IDLE_FIRST_STEP, FirstWeights, TrainingSettings
 from bakery.stages import steps
 from bakery.stages.mix import Mix
 from bakery.store.results import METRICS
@@ -55,9 +52,6 @@ CHECKPOINTS, ON_POLICY = "checkpoints", "on_policy"
 
 TAUGHT = "taught.safetensors"
 """The student at the end of the first phase, where something may follow it."""
-
-SAVE_STEPS = 10
-"""Steps of the second phase between two checkpoints."""
 
 
 SomeTrainer = TypeVar("SomeTrainer", bound=BakingTrainer)
@@ -212,25 +206,6 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
     return len(seen), seen, chosen.as_data() if chosen else {}
 
 
-def train_on_policy(work: Work, own: OnPolicySettings, send: Send) -> dict[str, Any]:
-    """Go on from the student's own answers to the training questions; return what is said of it.
-
-    Answers are sampled as those of the target were, and scored by the parent behind its prompt.
-    """
-    train, folder = work.mixture.train, work.out / CHECKPOINTS / ON_POLICY
-    before = len(losses(work.out / METRICS))
-    given = _on_policy_arguments(work, own, folder)
-    places = Places([()] * len(train), keeping.live(work.student, work.readout, train))
-    made = trainer(OnPolicyTrainer, work, given, make_loss(own.loss), places)
-    watch(made, work, send, before=before, phase=ON_POLICY)
-    prompts = Continuations(train, work.mixture.sampling, seed=work.settings.seed)
-    made.learn_from(OwnAnswers(prompts, work.base.chat))
-    go_on(made, folder, "the on-policy phase", work.reporter)
-    seen = losses(work.out / METRICS, ON_POLICY)
-    figures = {f"{name}_loss": value for name, value in summary(seen).items()}
-    return {ON_POLICY: {"after": before, **asdict(own), **figures}}
-
-
 def trainer(
     kind: type[SomeTrainer],
     work: Work,
@@ -322,15 +297,6 @@ def watch(
     for callback in watching:
         trainer.add_callback(callback)
     trainer.remove_callback(PrinterCallback)
-
-
-def _on_policy_arguments(work: Work, own: OnPolicySettings, folder: Path) -> TrainingArguments:
-    settings = replace(work.settings, learning_rate=own.learning_rate)
-    request = replace(work.request, training=settings)
-    asked = arguments(replace(work, request=request), folder, own=own.steps)
-    asked.max_steps = own.steps
-    asked.save_strategy, asked.save_steps = SaveStrategy.STEPS, SAVE_STEPS
-    return asked
 
 
 def arguments(work: Work, folder: Path, *, own: int | None = None) -> TrainingArguments:

@@ -64,6 +64,7 @@ class Look:
     step: int
     epochs: int
     word: str
+    """That of the answers alone: what the prompt or earlier bakes spoil is the card's to say."""
     asked: int
     differ: int
     """Questions that are answered otherwise, held-out ones among them."""

@@ -10,7 +10,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
@@ -128,13 +128,15 @@ class Fetched:
     """Those of other branches that work or wait to be recorded, with how to get there."""
     refused: Mapping[str, BakeryError]
     """Why what was complete could not be recorded, by the job's id."""
+    held_back: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """bake.json of what was made and fell short of a gate, by the job's id."""
 
     def as_data(self) -> dict[str, Any]:
         """Return what `bgit fetch --json` prints."""
         jobs = [
             job.as_data()
             | {
-                "card": self.results.get(job.id, {}).get("card"),
+                "card": {**self.held_back, **self.results}.get(job.id, {}).get("card"),
                 "refused": self.refused[job.id].message if job.id in self.refused else None,
             }
             for job in self.jobs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
@@ -16,8 +15,8 @@ from rich.text import Text
 from bakery.conversation import Answer, Conversation
 from bakery.errors import BakeryError
 from bakery.ui import differing
-from bakery.ui.console import note, open_console, say_data
-from bakery.ui.harmless import harmless, harmless_json
+from bakery.ui.console import note, open_console, say_data, show_json_line
+from bakery.ui.harmless import harmless
 from bakery.ui.slash import obey
 from bakery.ui.typed import Read, Typed, from_lines, from_terminal, line_editing, typed
 
@@ -106,7 +105,7 @@ def _as_json(conversation: Conversation, question: str) -> None:
         row |= answers[0].as_data()
     else:
         row |= {answer.label: answer.as_data() for answer in answers}
-    click.echo(harmless_json(json.dumps(row, ensure_ascii=False)))
+    show_json_line(row)
 
 
 def _one_line(conversation: Conversation, question: str) -> None:

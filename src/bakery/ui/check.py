@@ -142,6 +142,9 @@ def _cost(cost: Cost) -> Table:
     ]
     known = any(seconds is not None for seconds in left.values())
     table.add_row("time", f"about {', '.join(times)}" if known else unknown)
+    for stage, seconds in cost.most_seconds.items():
+        text = f"{stage} up to about {duration(seconds)}, if it takes every round"
+        table.add_row("", text)
     if cost.measured_on and len(cost.worked_out) < len(left):
         results = _many(cost.measured_on, "result")
         table.add_row("", Text(f"by {results} of this store", style="dim"))

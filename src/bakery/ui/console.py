@@ -20,7 +20,7 @@ from rich.text import Text
 
 from bakery.brief import brief
 from bakery.card import FEWEST_STIMULI, Card
-from bakery.plain import plain
+from bakery.plain import document
 from bakery.records import ModelRef, given_name
 from bakery.repo.files.names import ABOUT
 from bakery.ui import covered, narrow, verdict
@@ -84,8 +84,18 @@ def _is_file(stream: TextIO) -> bool:
 
 
 def show_json(value: Any) -> None:
-    """Print data as JSON; a model's name is its full name."""
-    print(harmless_json(json.dumps(plain(value), indent=2, ensure_ascii=False)))
+    """Print data as one JSON document; a model's name is its full name."""
+    print(harmless_json(json_text(value)))
+
+
+def json_text(value: Any) -> str:
+    """Return data as the JSON document that `--json` prints."""
+    return json.dumps(document(value), indent=2, ensure_ascii=False)
+
+
+def show_json_line(value: Any) -> None:
+    """Print a JSON document as a line of its own, at once: one of many."""
+    print(harmless_json(json.dumps(document(value), ensure_ascii=False)), flush=True)
 
 
 def show_created(made: Made) -> None:

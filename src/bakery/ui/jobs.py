@@ -85,6 +85,9 @@ def show_fetched(fetched: Fetched, *, as_json: bool) -> None:
             say(f"{job.id}  not recorded  {', '.join(job.names)}")
         elif result is None:
             _say_state(job)
+            if job.id in fetched.held_back:
+                say("")
+                _say_card(fetched.held_back[job.id])
         else:
             _say_recorded(job, result)
     for index, (job, way) in enumerate(fetched.others):
@@ -163,8 +166,12 @@ def _say_recorded(job: Job, result: Mapping[str, Any]) -> None:
     table.add_row("commit", (job.recorded or "")[:10])
     lay(out, table)
     say("")
-    show_card(Card.from_data(result["card"]), seconds=result.get("seconds"))
+    _say_card(result)
     say_next(ModelRef.parse(str(job.model)), result)
+
+
+def _say_card(result: Mapping[str, Any]) -> None:
+    show_card(Card.from_data(result["card"]), seconds=result.get("seconds"))
 
 
 def _what(job: Job) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import sys
 import time
@@ -20,7 +19,15 @@ from bakery.records import sync_folder, write_atomic
 from bakery.repo.look.metrics import SERIES, History, Metrics, Point, Span, as_csv
 from bakery.ui import figure
 from bakery.ui.chart import Look, chart, key, number
-from bakery.ui.console import PAGE_WIDTH, is_unicode, lay, open_console, say
+from bakery.ui.console import (
+    PAGE_WIDTH,
+    is_unicode,
+    json_text,
+    lay,
+    open_console,
+    say,
+    show_json_line,
+)
 from bakery.ui.verdict import line
 
 LOOK_AGAIN_S = 0.5
@@ -40,7 +47,7 @@ def write(found: Metrics, names: Sequence[str], path: Path) -> None:
     histories = found.histories
     forms: dict[str, Callable[[], str | bytes]] = {
         ".csv": lambda: as_csv(histories),
-        ".json": lambda: json.dumps(found.as_data(), indent=2, ensure_ascii=False) + "\n",
+        ".json": lambda: json_text(found.as_data()) + "\n",
         ".svg": lambda: figure.svg(_panels(histories, names)),
         ".png": lambda: figure.png(_panels(histories, names)),
     }
@@ -93,19 +100,20 @@ def _tail(
         over, histories = is_over(), read()
         for history in histories:
             for point in history.points[seen.get(history.bake, 0) :]:
-                print(_told(history, point, as_json), flush=True)
+                _tell(history, point, as_json)
             seen[history.bake] = len(history.points)
         if over:
             return
         time.sleep(LOOK_AGAIN_S)
 
 
-def _told(history: History, point: Point, as_json: bool) -> str:
+def _tell(history: History, point: Point, as_json: bool) -> None:
     row = History(history.bake, (point,)).as_data()["metrics"][0]
     if as_json:
-        return json.dumps({"bake": history.bake, **row}, ensure_ascii=False)
+        show_json_line({"bake": history.bake, **row})
+        return
     figures = [f"{name} {number(row[name])}" for name in SERIES if name in row]
-    return "  ".join([f"step {point.step}", *figures])
+    print("  ".join([f"step {point.step}", *figures]), flush=True)
 
 
 def _parts(histories: Sequence[History], names: Sequence[str], look: Look) -> list[RenderableType]:

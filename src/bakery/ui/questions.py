@@ -18,7 +18,15 @@ from rich.text import Text
 from bakery.errors import ConfigError
 from bakery.records import user_text, write_atomic
 from bakery.repo.look.questions import Answers, Questions, Share
-from bakery.ui.console import PIPE_WIDTH, note, open_console, say, show_json
+from bakery.ui.console import (
+    PIPE_WIDTH,
+    json_text,
+    note,
+    open_console,
+    say,
+    show_json,
+    show_json_line,
+)
 from bakery.ui.harmless import harmless
 
 
@@ -82,7 +90,10 @@ def _show(
     form: Form,
 ) -> None:
     if form.count:
-        say(json.dumps({"count": found.count}) if form.as_json else str(found.count))
+        if form.as_json:
+            show_json_line({"count": found.count})
+        else:
+            say(str(found.count))
         return
     shown = f"{len(found.rows)} of {found.count}"
     if form.out is not None:
@@ -116,7 +127,7 @@ def _file_text(
     if suffix == ".csv":
         return _csv(flat)
     if suffix == ".json" or as_json:
-        return json.dumps(found.as_data(), indent=2, ensure_ascii=False) + "\n"
+        return json_text(found.as_data()) + "\n"
     return _drawn(text)
 
 

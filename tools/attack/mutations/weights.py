@@ -18,7 +18,8 @@ from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from bakery.app.chat import Opened, find, opened
+from bakery.app.chat import Opened, opened
+from bakery.app.meaning import find
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from tools.attack.mutations import changes

@@ -287,9 +287,34 @@ def _worked_out(
     ]
     seconds = {**cost.seconds, **{stage: found[stage].seconds for stage in new}}
     memory = {stage: estimate.memory for stage, estimate in found.items() if estimate.memory}
-    return replace(
+    cost = replace(
         cost, seconds=seconds, memory_bytes=memory, worked_out=tuple(s for s in new if seconds[s])
     )
+    return _with_rounds(cost, plan, targets, bake, machine, answer_tokens)
+
+
+def _with_rounds(
+    cost: Cost,
+    plan: Plan,
+    targets: tuple[TargetForecast, ...],
+    bake: BakeForecast | None,
+    machine: Machine,
+    answer_tokens: float | None,
+) -> Cost:
+    """Add the look that `epochs: auto` takes in any case, and say what every round would take."""
+    known = cost.seconds.get("bake")
+    if bake is None or plan.bake is None or plan.bake.training.until is None or not known:
+        return cost
+    of_plan = {target.name: target for target in plan.targets}
+    both = [(target, of_plan[target.name]) for target in targets]
+    found = estimates.of_rounds(bake, plan.bake, both, machine, answer_tokens=answer_tokens)
+    if found is None:
+        return cost
+    look, learning = found
+    rounds = bake.most_epochs - bake.epochs
+    least = known + look
+    most = {"bake": least + rounds * (look + learning)} if rounds > 0 else {}
+    return replace(cost, seconds={**cost.seconds, "bake": least}, most_seconds=most)
 
 
 def _with_sizes(rates: Rates, machine: Machine, targets: tuple[TargetForecast, ...]) -> Rates:

@@ -149,6 +149,24 @@ def _written(planned: PlannedTarget) -> Iterator[str]:
             yield question if isinstance(question, str) else user_text(question)
 
 
+def of_rounds(
+    bake: BakeForecast | None,
+    request: BakeRequest | None,
+    both: list[tuple[TargetForecast, PlannedTarget]],
+    machine: Machine,
+    *,
+    answer_tokens: float | None,
+) -> tuple[float, float] | None:
+    """Return the seconds of a look of `epochs: auto` and of the round behind it; None: unknown."""
+    pairs = _pairs(bake, request, both, answer_tokens)
+    if pairs is None:
+        return None
+    known = [target.questions for target, _ in both if target.questions is not None]
+    questions = sum(known) if len(known) == len(both) else None
+    look = costs.looking(machine.shape, machine.rate, pairs, questions=questions)
+    return look, costs.round_of(machine.shape, machine.rate, pairs)
+
+
 def _baking(
     bake: BakeForecast | None,
     request: BakeRequest | None,
@@ -156,11 +174,20 @@ def _baking(
     machine: Machine,
     known: float | None,
 ) -> Estimate | None:
-    if bake is None or request is None:
-        return None
-    if bake.state.state == "complete":
+    if bake is not None and bake.state.state == "complete":
         return NOTHING
-    if bake.pairs is None or bake.global_batch is None:
+    pairs = _pairs(bake, request, targets, known)
+    return None if pairs is None else costs.training(machine.shape, machine.rate, pairs)
+
+
+def _pairs(
+    bake: BakeForecast | None,
+    request: BakeRequest | None,
+    targets: list[tuple[TargetForecast, PlannedTarget]],
+    known: float | None,
+) -> Pairs | None:
+    """Return what a bake learns; None: nobody knows how much."""
+    if bake is None or request is None or bake.pairs is None or bake.global_batch is None:
         return None
     most = max((target.max_tokens for target, _ in targets), default=512)
     tokens = length_of_answers(most) if known is None else known
@@ -169,7 +196,7 @@ def _baking(
     student = max(tokens_of(share.student) for share in request.shares)
     question = max(questions) + student
     fits: FirstWeights | None = request.training.first_weights
-    pairs = Pairs(
+    return Pairs(
         learnt=bake.pairs,
         held_out=bake.held_out or 0,
         tokens=question + tokens,
@@ -181,4 +208,3 @@ def _baking(
         rank=bake.r,
         fitted_tokens=fits.most_tokens if fits is not None else 0,
     )
-    return costs.training(machine.shape, machine.rate, pairs)

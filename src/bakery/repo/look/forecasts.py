@@ -106,6 +106,9 @@ class Cost:
     """What the process takes at its most, by stage; empty where the base's shape is not known."""
     worked_out: tuple[str, ...] = ()
     """Stages whose time comes from the base's shape: nothing like them was measured yet."""
+    most_seconds: Mapping[str, float] = field(default_factory=dict)
+    """About what a stage takes with every round of `epochs: auto`; empty without them, and where
+    that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

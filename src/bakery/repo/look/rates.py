@@ -44,7 +44,7 @@ class Rates:
             result = results.seen(folder / results.RESULT) or {}
             training = result.get("training") or {}
             batch = _amount(result, "batch") or _amount(training, "global_batch")
-            learnt = _amount(result, "step") * batch
+            learnt = _steps(result) * batch
             bake_s.append((_amount(result.get("seconds") or {}, "bake"), learnt))
             size = float(sum(p.stat().st_size for p in folder.glob("*/*.safetensors")))
             ranks.append((size, _amount(training, "r")))
@@ -62,6 +62,14 @@ class Rates:
             _ratio(ranks),
             len(stims) + len(answers) + len(bakes),
         )
+
+
+def _steps(result: Mapping[str, Any]) -> float:
+    """Return how many steps were trained: with rounds, the kept one need not be the last."""
+    until = result.get("until")
+    rounds = until.get("rounds") if isinstance(until, Mapping) else None
+    last = rounds[-1] if isinstance(rounds, list) and rounds else None
+    return _amount(last if isinstance(last, Mapping) else result, "step")
 
 
 def _amount(data: Mapping[str, Any], key: str) -> float:
