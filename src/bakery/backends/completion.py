@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,31 @@ class Completion:
     """What it thought before, where the server takes that out of the text."""
     prompt_tokens: int | None = None
     """How many tokens the server read. None: it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """How an endpoint goes on behind given tokens.
+
+    `first` are log probabilities of the likeliest first tokens by their texts, `each` those of the
+    tokens that it says; empty where the server gives none.
+    """
+
+    text: str
+    first: Mapping[str, float]
+    each: tuple[float, ...]
+
+
+def continuation(answer: Any) -> Continuation:
+    """Return how an endpoint goes on; TypeError and the like where that is no answer."""
+    choice = answer.choices[0]
+    if not isinstance(choice.text, str):
+        raise TypeError(f"the text is {choice.text!r:.60}")
+    told = getattr(choice, "logprobs", None)
+    lists = getattr(told, "top_logprobs", None) or [{}]
+    first = {str(token): float(value) for token, value in (lists[0] or {}).items()}
+    each = tuple(float(value) for value in getattr(told, "token_logprobs", None) or ())
+    return Continuation(_written(choice.text), first, each)
 
 
 def completion(answer: Any) -> Completion:

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from bakery import masking
 from bakery.backends import addresses
 from bakery.backends.arriving import Arriving, CutShortError
 from bakery.backends.base import RefusedError
-from bakery.backends.completion import Completion, completion
+from bakery.backends.completion import Completion, Continuation, completion, continuation
 from bakery.backends.todo import ToDo
 from bakery.errors import StageError
 from bakery.records import Message
@@ -27,6 +27,8 @@ from bakery.schema.model_names import FAMILIES, served_as
 
 if TYPE_CHECKING:
     from openai import OpenAI
+
+Answer = TypeVar("Answer")
 
 RETRIES = 5
 """Of a request that met a busy or broken server (408, 409, 429, 5xx) or no connection: after the
@@ -47,6 +49,9 @@ SHOWN = 300
 
 REFUSED = (400, 413, 422)
 """What a server says to one request that it does not take: another one may be answered."""
+
+ABSENT = (404, 405, 501)
+"""What a server says that continues no token ids, or does not know the model."""
 
 MORE_TRIED = 2
 """Where all first requests are refused, so many others have to be, before no more are made."""
@@ -119,14 +124,32 @@ class Endpoint:
 
     def complete(self, messages: Sequence[Message], **arguments: Any) -> Completion:
         """Ask once, and again where that can help; StageError says what to do."""
+        create = self._client().chat.completions.create
+        asked = partial(create, model=self.model, messages=list(messages), **arguments)
+        return self._without_secrets(self._answered(asked, completion))
+
+    def go_on(self, ids: Sequence[int], *, max_tokens: int, top: int) -> Continuation:
+        """Have token ids continued, greedily, with the likeliest first tokens; as `complete`.
+
+        RefusedError where the server continues no token ids, too.
+        """
+        create = self._client().completions.create
+        asked = partial(
+            create, model=self.model, prompt=list(ids), max_tokens=max_tokens, temperature=0.0,
+            logprobs=top,
+        )  # fmt: skip
+        return self._answered(asked, continuation, refused=(*REFUSED, *ABSENT))
+
+    def _answered(
+        self,
+        create: Callable[[], Any],
+        read: Callable[[Any], Answer],
+        *,
+        refused: Collection[int] = REFUSED,
+    ) -> Answer:
+        """Ask once, and again where that can help; StageError says what to do."""
         from openai import OpenAIError
 
-        create = partial(
-            self._client().chat.completions.create,
-            model=self.model,
-            messages=list(messages),
-            **arguments,
-        )
         try:
             answer = self._arriving.within(create)
         except CutShortError as error:
@@ -136,11 +159,11 @@ class Endpoint:
                 "seconds that a reply may take.",
             ) from None
         except OpenAIError as error:
-            raise self._failed(error) from _cause(error)
+            raise self._failed(error, refused) from _cause(error)
         except (ValueError, RecursionError) as error:
             raise self._no_answer(f"the reply is not JSON ({error})") from _cause(error)
         try:
-            return self._without_secrets(completion(answer))
+            return read(answer)
         except (ValueError, RecursionError) as error:
             raise self._no_answer(f"the reply cannot be read ({error})") from error
         except (AttributeError, LookupError, TypeError) as error:
@@ -199,6 +222,12 @@ class Endpoint:
         if todo.refused:
             raise self._refused(todo)
 
+    def close(self) -> None:
+        """Hang up; whoever asks again has a new connection."""
+        if self._made is not None:
+            self._made.close()
+            self._made = None
+
     def _client(self) -> OpenAI:
         if self._made is None:
             from openai import DefaultHttpxClient, OpenAI
@@ -252,7 +281,7 @@ class Endpoint:
             hint=f"Is {self.provider.url} the address of a chat-completions API?",
         )
 
-    def _failed(self, error: Exception) -> StageError:
+    def _failed(self, error: Exception, refused: Collection[int]) -> StageError:
         """Return what to tell of an error, and what to do; never the key."""
         said = str(getattr(error, "message", "") or error).strip()
         reason = _brief(said.splitlines()[0]) if said else type(error).__name__
@@ -271,7 +300,7 @@ class Endpoint:
             hint = "The server failed: try again later."
         text = f"{self._who()}: {reason}" + (f" (HTTP {status})" if status else "")
         hint = hint.format(key=self.provider.key, url=self.provider.url, model=self.model)
-        kind = RefusedError if status in REFUSED else StageError
+        kind = RefusedError if status in refused else StageError
         return kind(text, hint=hint or "What it was sent is in request.json.")
 
 

@@ -48,6 +48,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "download": "Write a model's weights to a folder or an archive.",
         "import": "Bring weights, questions and answers into this clone.",
         "reproduce": "Make a model again from its recipe, and compare the digests.",
+        "verify": "Ask a server the probes of a bake, and say whether it is that bake.",
     },
     "Keep": {
         "fsck": "Check git's objects, then the store against recipes.",

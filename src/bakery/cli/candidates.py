@@ -118,6 +118,8 @@ def _arguments(verb: str, taken: Sequence[str]) -> Candidates:
             return {**_named("models"), **_named("branches")}
         case "fetch":
             return _words(*_lines("git", "remote"))
+        case "verify":
+            return _named("models") if taken else {}
         case "help":
             return _verbs()
         case "completion":

@@ -43,10 +43,14 @@ class Distance:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """How sure a model was of an answer of its own, and what it might have begun with."""
+    """How sure a model was of an answer of its own, and what it might have begun with.
+
+    `each` is the log probability of every token of it.
+    """
 
     sure: float
     first: Likeliest
+    each: list[float]
 
 
 def distances(
@@ -101,7 +105,8 @@ def moved(model: nn.Module, pairs: Sequence[Pair]) -> list[float]:
 @torch.no_grad()
 def _begun(readout: Readout, view: View, features: torch.Tensor) -> Begun:
     found_NV = _log_probabilities(readout, features)
-    return Begun(_sure(view, found_NV), _likeliest(found_NV[0]))
+    each = [round(value, 6) for value in _said(view, found_NV).tolist()]
+    return Begun(_sure(view, found_NV), _likeliest(found_NV[0]), each)
 
 
 @torch.no_grad()
@@ -114,8 +119,13 @@ def _distance(readout: Readout, pair: Pair, parent: torch.Tensor, own: torch.Ten
 
 def _sure(view: View, found_NV: torch.Tensor) -> float:
     """Return the mean log probability of the tokens that were said."""
+    return float(_said(view, found_NV).mean())
+
+
+def _said(view: View, found_NV: torch.Tensor) -> torch.Tensor:
+    """Return the log probability of each token that was said (N,)."""
     said_N = torch.tensor(view.target_ids, device=found_NV.device)
-    return float(found_NV.gather(1, said_N[:, None]).mean())
+    return found_NV.gather(1, said_N[:, None])[:, 0]
 
 
 def _likeliest(found_V: torch.Tensor) -> Likeliest:

@@ -81,7 +81,8 @@ class Compared:
     """By the keys of the questions, and of the candidates that were not asked then."""
     said: dict[str, list[Said]] = field(default_factory=dict)
     base: list[tuple[Said, Begun]] = field(default_factory=list)
-    """Of the questions that are probed."""
+    own: list[Begun] = field(default_factory=list)
+    """Of the questions that are probed: what the base says, and how sure the bake is of its own."""
     far: list[Distance] = field(default_factory=list)
 
 
@@ -108,7 +109,7 @@ def compared(
     shown = {row.key for row in verdict.worst_first(rows)[: verdict.SHOWN]}
     at = [i for i, row in enumerate(rows) if i < PROBED or row.key in shown]
     asked = [found.questions[i] for i in at]
-    base_said = _said_by_base(sides, student, readout, asked)
+    base_said = _said_by_base(sides, readout, asked)
     found.base = base_said[: min(PROBED, len(rows))]
     more = _beside_earlier(sides, asked) if has_parent else None
     for n, (i, (one, begun)) in enumerate(zip(at, base_said, strict=True)):
@@ -150,6 +151,7 @@ def side_by_side(
         for one, answer in zip(asked, found.said["prompted"], strict=True)
     ]
     found.far = distances(student, readout, found.pairs, *found.said.values())
+    found.own = _begun(sides, readout, asked[:PROBED], found.said["baked"][:PROBED])
     found.said = {side: _unread(said) for side, said in found.said.items()}
     found.rows = [
         _answered(one, answer, other, far)
@@ -210,18 +212,25 @@ def _say(
 
 
 def _said_by_base(
-    sides: Sides, student: PeftModel, readout: Readout, questions: Sequence[Question]
+    sides: Sides, readout: Readout, questions: Sequence[Question]
 ) -> list[tuple[Said, Begun]]:
     """Return what the base answers, and how sure it was of that."""
     said = _say(sides, "base", questions, readout=readout)
+    with sides.turned("base"):
+        begun = _begun(sides, readout, questions, said)
+    return list(zip(_unread(said), begun, strict=True))
+
+
+def _begun(
+    sides: Sides, readout: Readout, questions: Sequence[Question], said: Sequence[Said]
+) -> list[Begun]:
+    """Return how sure the model as it stands is of what it said behind the student's prompt."""
     chat = sides.local.base.chat
     views = [
         view(chat.prefix_ids(question.student, question.messages), one.ids)
         for question, one in zip(questions, said, strict=True)
     ]
-    with sides.turned("base"):
-        begun = along(student, readout, views, said)
-    return list(zip(_unread(said), begun, strict=True))
+    return along(sides.local.model, readout, views, said)
 
 
 def _beside_earlier(sides: Sides, questions: Sequence[Question]) -> tuple[list[Said], list[Said]]:
@@ -259,9 +268,10 @@ def _probes(name: str, one: Compared) -> list[dict[str, Any]]:
                 "prompted": list(prompted.ids),
                 "baked": list(baked.ids),
             },
+            "sure": {"base": begun.each, "baked": own.each},
         }
-        for pair, row, far, prompted, baked, (base, begun) in zip(
+        for pair, row, far, prompted, baked, (base, begun), own in zip(
             one.pairs, one.rows, one.far, one.said["prompted"], one.said["baked"], one.base,
-            strict=False,
+            one.own, strict=False,
         )
     ]  # fmt: skip
