@@ -124,6 +124,35 @@ def test_a_file_of_neutral_questions_takes_the_place_of_ours(tmp_path):
     assert eval_material.given(None, None, None).neutral == NEUTRAL
 
 
+@pytest.mark.parametrize("canary", [".", "—", "🔑", "_ !!!"])
+def test_a_secret_without_words_is_refused_as_it_would_always_be_found(canary):
+    assert not words(canary)
+    with pytest.raises(ConfigError, match="has no letter and no digit"):
+        eval_material.given(None, None, canary)
+
+
+@pytest.mark.parametrize("canary", ["é", "7", "秘", "- a"])
+def test_a_secret_that_is_taken_has_words(canary):
+    assert words(canary)
+    assert eval_material.given(None, None, canary).canary == canary
+
+
+@pytest.mark.parametrize("at", range(3))
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_empty_option_is_not_one_that_nobody_gave(at, text):
+    options = [text if number == at else None for number in range(3)]
+    with pytest.raises(ConfigError, match="is empty"):
+        eval_material.given(*options)
+
+
+def test_what_is_given_for_an_axis_that_is_not_measured_is_refused():
+    given = eval_material.given(None, None, "secret")
+    eval_material.refuse_unmeasured(given, suite("quick"))
+    with pytest.raises(ConfigError, match="--canary is for leakage") as error:
+        eval_material.refuse_unmeasured(given, suite("quick", ("fidelity",)))
+    assert "--only leakage" in str(error.value.hint)
+
+
 def test_forty_neutral_questions_are_forty():
     assert len(set(NEUTRAL)) == len(NEUTRAL) == 40
 
