@@ -101,6 +101,37 @@ def test_a_damaged_file_is_measured_again(tmp_path):
     assert kept.of_step(tmp_path, 5) == []
 
 
+def _damaged(**changes):
+    """Return an evaluation's data with a figure that has something else in it."""
+    data = json.loads(json.dumps(report().as_data()))
+    data["axes"][0]["figures"]["forward_kl"] |= changes
+    return data
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {},
+        {"model": "m", "suite": "quick", "axes": ["fidelity"]},
+        {"model": "m", "suite": "quick", "axes": [{"name": "drift", "figures": ["x"]}]},
+        {"model": "m", "suite": "quick", "axes": [{"name": "drift", "rows": ["x"]}]},
+        {"model": "m", "suite": "quick", "axes": [], "inputs": "x"},
+        _damaged(value="x"),
+        _damaged(low=True),
+        _damaged(n=None),
+        _damaged(unit=["nats"]),
+    ],
+)
+def test_a_damaged_entry_is_measured_again(tmp_path, entry):
+    name = kept.key(5, "quick", {"neutral": "built-in"})
+    told = {"schema": 1, "results": {name: entry}}
+    (tmp_path / results.EVALS).write_text(json.dumps(told), encoding="utf-8")
+    assert kept.found(tmp_path, 5, "quick", {"neutral": "built-in"}) is None
+    assert kept.of_step(tmp_path, 5) == []
+    kept.put(tmp_path, 5, report())
+    assert kept.found(tmp_path, 5, "quick", {"neutral": "built-in"}) is not None
+
+
 def test_a_suite_that_nobody_knows_is_refused_with_the_nearest():
     with pytest.raises(ConfigError, match="no suite 'quik'") as error:
         suite("quik")
