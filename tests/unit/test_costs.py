@@ -16,8 +16,9 @@ from bakery.identity import BaseModelId
 from bakery.repo.look.check import forecast
 from bakery.repo.look.estimates import Machine, length_of_answers
 from bakery.repo.look.rates import Rates
+from bakery.reporting import Quiet
 from bakery.ui.check import show_check
-from tests.support.recorded import configuration, made, planned
+from tests.support.recorded import configuration, git, made, planned
 
 SMOL = Shape(134_515_008, 30, 576, 1536, 49_152, 2 * 30 * 3 * 64, 4)
 TINY = machine.shape_of(bases.identify("tiny"), "float32")
@@ -170,6 +171,10 @@ def test_fewer_epochs_than_a_training_begins_with_are_refused(repo):
     refused = check(repo).error
     assert refused is not None
     assert refused.message == error.value.message
+    git(repo.root, "add", "input.yml")
+    git(repo.root, "commit", "-qm", "Bake", "--", "input.yml")
+    with pytest.raises(ConfigError, match=r"BAKE\.max_epochs is"):
+        run.run(repo, reporter=Quiet())
 
 
 def test_steps_of_rounds_that_were_not_kept_count_in_what_a_step_takes(repo):
