@@ -123,6 +123,8 @@ def test_kinds_that_nobody_can_check_are_named():
 def test_a_row_of_another_form_is_refused_by_number():
     with pytest.raises(ConfigError, match=r"x\.jsonl: row 3 is no instruction"):
         read([(3, {"prompt": "Do.", "instruction_id_list": ["a"], "kwargs": []})], "x.jsonl")
+    with pytest.raises(ConfigError, match=r"x\.jsonl: row 4 is no instruction"):
+        read([(4, {"prompt": "Do.", "instruction_id_list": [], "kwargs": []})], "x.jsonl")
 
 
 WORDS = "length_constraints:number_words"

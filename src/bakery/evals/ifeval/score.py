@@ -50,7 +50,8 @@ def read(rows: Sequence[tuple[int, Any]], name: str) -> list[Instruction]:
         kinds: Any = data.get("instruction_id_list")
         told: Any = data.get("kwargs")
         both = isinstance(kinds, list) and isinstance(told, list)
-        if not both or len(kinds) != len(told) or not isinstance(data.get("prompt"), str):
+        is_asked = isinstance(data.get("prompt"), str) and bool(kinds)  # none is always obeyed
+        if not both or len(kinds) != len(told) or not is_asked:
             raise ConfigError(
                 f"{name}: row {number} is no instruction of IFEval's form",
                 hint="A row has `prompt`, `instruction_id_list` and a list of `kwargs` as long.",
