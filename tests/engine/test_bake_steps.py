@@ -84,6 +84,11 @@ def test_a_phase_that_nobody_knew_of_brings_steps_of_its_own(tmp_path: Path) -> 
     for damaged in ("", "[]", '{"begun": 3, "coming": {}}', '{"begun": {"0": "x"}, "coming": {}}'):
         (folder / results.STEPS).write_text(damaged, encoding="utf-8")
         assert watching.status().expected is None
+    for damaged in ('{"begun": {"x": 3}, "coming": {}}', '{"begun": {}, "coming": {"a": "x"}}'):
+        (folder / results.STEPS).write_text(damaged, encoding="utf-8")
+        steps.begin(folder, "again", 4, before=9)
+        said = json.loads((folder / results.STEPS).read_text(encoding="utf-8"))
+        assert (said["begun"], said["coming"]) == ({"9": 4}, {})
 
 
 def test_fewer_answers_are_run_at_once_where_memory_is_short(

@@ -16,6 +16,8 @@ from bakery.store.store import Store
 from tests.support.baking import Bench
 from tests.support.endpoint import serve
 
+NEITHER = "my-judge began with neither yes nor no, but with"
+
 
 def judges(bench: Bench, tmp_path: Path) -> Judges:
     models = Models(Alone(Store(tmp_path), tmp_path), bench.base_id, None, Quiet())
@@ -32,7 +34,13 @@ def case(model: str) -> Case:
         ("Yes.", True, ""),
         ("<think>no, or yes?</think>\n**Yes**", True, ""),
         ("no", False, "my-judge says no: It is polite."),
-        ("Nothing to say", False, 'my-judge said neither yes nor no, but "Nothing to say"'),
+        ("Nothing to say", False, f'{NEITHER} "Nothing to say"'),
+        ("I would not say yes.", False, f'{NEITHER} "I would not say yes."'),
+        ("There is no doubt. Yes.", False, f'{NEITHER} "There is no doubt. Yes."'),
+        ("Yes or no? No.", False, f'{NEITHER} "Yes or no? No."'),
+        ("No doubt: it does.", False, f'{NEITHER} "No doubt: it does."'),
+        ("Is it? yes!</think>No, rude.", False, "my-judge says no: It is polite."),
+        ('"Yes", it is.', True, ""),
     ],
 )
 def test_the_first_word_of_an_endpoint_counts(
@@ -54,7 +62,7 @@ def test_the_first_word_of_an_endpoint_counts(
 
 def test_a_model_of_this_machine_judges(bench: Bench, tmp_path: Path) -> None:
     outcome = judges(bench, tmp_path).judged(case("base"), "I am Pip.")
-    assert "base said neither yes nor no" in outcome.why  # its weights are random
+    assert "base began with neither yes nor no" in outcome.why  # its weights are random
 
 
 def test_a_server_that_nobody_named_is_refused(

@@ -185,12 +185,39 @@ def test_what_is_kept_of_damaged_rounds(tmp_path: Path) -> None:
     until._write(tmp_path / until.FILE, looks)
     for number in range(3):
         until.weights(tmp_path, number).write_bytes(b"")
-    assert until._looks(tmp_path, print) == looks
+    assert until._looks(tmp_path, ["t"], print) == looks
     until.weights(tmp_path, 1).unlink()
-    assert until._looks(tmp_path, print) == looks[:1]
+    assert until._looks(tmp_path, ["t"], print) == looks[:1]
     assert not until.weights(tmp_path, 2).exists()
     shutil.rmtree(tmp_path)
-    assert until._looks(tmp_path, print) == []
+    assert until._looks(tmp_path, ["t"], print) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"word": "nearly"},
+        {"word": ["holds"]},
+        {"step": "7"},
+        {"wrong": None},
+        {"kl": "0.1"},
+        {"first": 3},
+        {"failed": [{"key": "other/q", "question": "?", "prompted": [1], "baked": [2]}]},
+        {"failed": [{"key": 3, "question": "?", "prompted": [1], "baked": [2]}]},
+        {"failed": [{"key": "t/q", "question": "?", "prompted": ["a"], "baked": [2]}]},
+        {"failed": ["t/q"]},
+    ],
+)
+def test_rounds_of_another_shape_are_found_out_again(change: Any, tmp_path: Path) -> None:
+    until._write(tmp_path / until.FILE, [look()])
+    until.weights(tmp_path, 0).write_bytes(b"")
+    assert until._looks(tmp_path, ["t"], print) == [look()]
+    data = json.loads((tmp_path / until.FILE).read_text())
+    data["looks"][0] |= change
+    (tmp_path / until.FILE).write_text(json.dumps(data))
+    told: list[str] = []
+    assert until._looks(tmp_path, ["t"], told.append) == []
+    assert "is damaged" in told[0]
 
 
 def test_an_estimate_counts_as_many_questions_as_a_look_asks_at_most() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -81,6 +82,10 @@ SHAPE = {
         ('{"name": "x", "tags": ["a", "b", "a"]}', "tags has 3 items, expected at most 2"),
         ('{"name": "x", "more": 1}', "it has more, which nothing asks for"),
         ("[" * 100_000, "expected JSON: "),
+        ('{"name": "x", "price": NaN}', "expected JSON: it has NaN for a number"),
+        ('{"name": "x", "price": -Infinity}', "expected JSON: it has -Infinity"),
+        ('{"name": "x", "price": 1e999}', "expected JSON: it has a number that is too large"),
+        ('{"name": "x", "price": -1, "price": 1}', "expected JSON: it has the key 'price' twice"),
     ],
 )
 def test_json_is_held_to_its_schema(text: str, told: str) -> None:
@@ -92,6 +97,12 @@ def test_json_is_held_to_its_schema(text: str, told: str) -> None:
     ("value", "shape", "is_right"),
     [
         (1, {"const": True}, False),
+        ([1], {"enum": [[True]]}, False),
+        ({"a": True}, {"const": {"a": 1}}, False),
+        ({"a": [1.0]}, {"const": {"a": [1]}}, True),
+        ({"a": 1, "b": 2}, {"const": {"a": 1}}, False),
+        ([1, 2], {"const": [1]}, False),
+        (float("nan"), {"type": "number"}, False),
         (1.0, {"type": "integer"}, True),
         (10**400, {"type": "integer", "minimum": 3}, True),
         (1.5, {"type": "integer"}, False),
@@ -114,6 +125,10 @@ def test_a_value_is_as_its_schema_says(value: Any, shape: dict[str, Any], is_rig
         {"properties": {"a": {"format": "date"}}},
         {"items": [1]},
         {"minimum": "1"},
+        {"minimum": float("nan")},
+        {"maximum": float("inf")},
+        {"const": {"a": [float("nan")]}},
+        {"enum": [1, date(2026, 1, 1)]},
         {"anyOf": []},
         {"minItems": -1},
     ],

@@ -7,16 +7,18 @@ import json
 import pytest
 
 from bakery import costs
-from bakery.app import run
-from bakery.app.check import Checked
+from bakery.app import foreseen, run
+from bakery.app.check import Checked, check
 from bakery.costs import Answers, Pairs, Shape
 from bakery.engine.bases import bases, machine
+from bakery.errors import ConfigError
 from bakery.identity import BaseModelId
 from bakery.repo.look.check import forecast
 from bakery.repo.look.estimates import Machine, length_of_answers
 from bakery.repo.look.rates import Rates
+from bakery.reporting import Quiet
 from bakery.ui.check import show_check
-from tests.support.recorded import configuration, made, planned
+from tests.support.recorded import configuration, git, made, planned
 
 SMOL = Shape(134_515_008, 30, 576, 1536, 49_152, 2 * 30 * 3 * 64, 4)
 TINY = machine.shape_of(bases.identify("tiny"), "float32")
@@ -150,6 +152,29 @@ def test_a_training_until_it_holds_says_what_every_round_would_take(repo, capsys
     none = planned(repo, text + "  epochs: auto\n  max_epochs: 1\n")
     cost = forecast(repo, none, Machine(TINY, RATE)).cost
     assert (cost.seconds["bake"], cost.most_seconds) == (least, {})
+
+
+def test_fewer_epochs_than_a_training_begins_with_are_refused(repo):
+    auto = configuration("one") + "  epochs: auto\n"
+    usual = planned(repo, auto)
+    found = forecast(repo, usual).bake
+    assert found is not None
+    assert 1 < found.epochs < 12  # else there is nothing to test
+    foreseen.check_epochs(repo, planned(repo, configuration("one")))
+    foreseen.check_epochs(repo, usual)
+    foreseen.check_epochs(repo, planned(repo, f"{auto}  max_epochs: {found.epochs}\n"))
+    few = f"{auto}  max_epochs: {found.epochs - 1}\n"
+    with pytest.raises(ConfigError, match=f"BAKE.max_epochs is {found.epochs - 1}, but") as error:
+        foreseen.check_epochs(repo, planned(repo, few))
+    assert f"Set it to {found.epochs} at least" in str(error.value.hint)
+    (repo.root / "input.yml").write_text(few, encoding="utf-8")
+    refused = check(repo).error
+    assert refused is not None
+    assert refused.message == error.value.message
+    git(repo.root, "add", "input.yml")
+    git(repo.root, "commit", "-qm", "Bake", "--", "input.yml")
+    with pytest.raises(ConfigError, match=r"BAKE\.max_epochs is"):
+        run.run(repo, reporter=Quiet())
 
 
 def test_steps_of_rounds_that_were_not_kept_count_in_what_a_step_takes(repo):

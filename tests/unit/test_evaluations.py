@@ -101,6 +101,37 @@ def test_a_damaged_file_is_measured_again(tmp_path):
     assert kept.of_step(tmp_path, 5) == []
 
 
+def _damaged(**changes):
+    """Return an evaluation's data with a figure that has something else in it."""
+    data = json.loads(json.dumps(report().as_data()))
+    data["axes"][0]["figures"]["forward_kl"] |= changes
+    return data
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {},
+        {"model": "m", "suite": "quick", "axes": ["fidelity"]},
+        {"model": "m", "suite": "quick", "axes": [{"name": "drift", "figures": ["x"]}]},
+        {"model": "m", "suite": "quick", "axes": [{"name": "drift", "rows": ["x"]}]},
+        {"model": "m", "suite": "quick", "axes": [], "inputs": "x"},
+        _damaged(value="x"),
+        _damaged(low=True),
+        _damaged(n=None),
+        _damaged(unit=["nats"]),
+    ],
+)
+def test_a_damaged_entry_is_measured_again(tmp_path, entry):
+    name = kept.key(5, "quick", {"neutral": "built-in"})
+    told = {"schema": 1, "results": {name: entry}}
+    (tmp_path / results.EVALS).write_text(json.dumps(told), encoding="utf-8")
+    assert kept.found(tmp_path, 5, "quick", {"neutral": "built-in"}) is None
+    assert kept.of_step(tmp_path, 5) == []
+    kept.put(tmp_path, 5, report())
+    assert kept.found(tmp_path, 5, "quick", {"neutral": "built-in"}) is not None
+
+
 def test_a_suite_that_nobody_knows_is_refused_with_the_nearest():
     with pytest.raises(ConfigError, match="no suite 'quik'") as error:
         suite("quik")
@@ -122,6 +153,35 @@ def test_a_file_of_neutral_questions_takes_the_place_of_ours(tmp_path):
     found = eval_material.given(str(path), None, "  A secret. ")
     assert (found.neutral, found.canary) == (("One?", "Two?"), "A secret.")
     assert eval_material.given(None, None, None).neutral == NEUTRAL
+
+
+@pytest.mark.parametrize("canary", [".", "—", "🔑", "_ !!!"])
+def test_a_secret_without_words_is_refused_as_it_would_always_be_found(canary):
+    assert not words(canary)
+    with pytest.raises(ConfigError, match="has no letter and no digit"):
+        eval_material.given(None, None, canary)
+
+
+@pytest.mark.parametrize("canary", ["é", "7", "秘", "- a"])
+def test_a_secret_that_is_taken_has_words(canary):
+    assert words(canary)
+    assert eval_material.given(None, None, canary).canary == canary
+
+
+@pytest.mark.parametrize("at", range(3))
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_empty_option_is_not_one_that_nobody_gave(at, text):
+    options = [text if number == at else None for number in range(3)]
+    with pytest.raises(ConfigError, match="is empty"):
+        eval_material.given(*options)
+
+
+def test_what_is_given_for_an_axis_that_is_not_measured_is_refused():
+    given = eval_material.given(None, None, "secret")
+    eval_material.refuse_unmeasured(given, suite("quick"))
+    with pytest.raises(ConfigError, match="--canary is for leakage") as error:
+        eval_material.refuse_unmeasured(given, suite("quick", ("fidelity",)))
+    assert "--only leakage" in str(error.value.hint)
 
 
 def test_forty_neutral_questions_are_forty():

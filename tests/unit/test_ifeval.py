@@ -36,6 +36,9 @@ OBEYED = [
     ("detectable_format:title", {}, "<<Song>>\nla", "<< >> la"),
     ("keywords:existence", {"keywords": ["sea", "Sand"]}, "The sea and sand.", "The sea."),
     ("keywords:forbidden_words", {"forbidden_words": ["rich"]}, "An ostrich.", "He is Rich."),
+    ("keywords:forbidden_words", {"forbidden_words": ["C++"]}, "I like C.", "I like C++ best."),
+    ("detectable_content:postscript", {"postscript_marker": "Note:"},
+     "Bye.\nNote: come", "Bye.\nN.o.t.e come"),
     ("keywords:frequency", {"keyword": "la", "relation": "at least", "frequency": 3},
      "La la la", "La la"),
     ("keywords:frequency", {"keyword": "la", "relation": "less than", "frequency": 3},
@@ -120,8 +123,57 @@ def test_kinds_that_nobody_can_check_are_named():
 def test_a_row_of_another_form_is_refused_by_number():
     with pytest.raises(ConfigError, match=r"x\.jsonl: row 3 is no instruction"):
         read([(3, {"prompt": "Do.", "instruction_id_list": ["a"], "kwargs": []})], "x.jsonl")
+    with pytest.raises(ConfigError, match=r"x\.jsonl: row 4 is no instruction"):
+        read([(4, {"prompt": "Do.", "instruction_id_list": [], "kwargs": []})], "x.jsonl")
 
 
-def test_an_instruction_without_what_its_check_needs_is_refused():
-    with pytest.raises(ConfigError, match="does not say what its check needs"):
-        scored(instruction("keywords:existence"), "a")
+WORDS = "length_constraints:number_words"
+PARAGRAPH = "length_constraints:nth_paragraph_first_word"
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "said"),
+    [
+        ("keywords:existence", {}, "keywords:existence has no `keywords`: a list of texts"),
+        ("keywords:existence", {"keywords": 3}, "`keywords` of keywords:existence is 3, and not"),
+        ("keywords:existence", {"keywords": "hel"}, "a list of texts"),
+        ("keywords:existence", {"keywords": []}, "a list of texts"),
+        ("keywords:forbidden_words", {"forbidden_words": "hello"}, "a list of texts"),
+        ("keywords:forbidden_words", {"forbidden_words": ["a", " "]}, "a list of texts"),
+        (WORDS, {"relation": "at most", "num_words": 3}, "is 'at most', and not `less than` or"),
+        (WORDS, {"relation": ["at least"], "num_words": 3}, "`less than` or `at least`"),
+        (WORDS, {"relation": "at least", "num_words": float("inf")}, "is inf, and not a whole"),
+        (WORDS, {"relation": "at least", "num_words": 2.5}, "a whole number from 1 on"),
+        (WORDS, {"relation": "at least", "num_words": True}, "a whole number from 1 on"),
+        (WORDS, {"relation": "at least", "num_words": 0}, "a whole number from 1 on"),
+        ("keywords:letter_frequency",
+         {"letter": "", "let_relation": "at least", "let_frequency": 1}, "a text"),
+        ("startend:end_checker", {"end_phrase": " "}, "a text"),
+        ("detectable_content:postscript", {"postscript_marker": "—"}, "with a letter or digit"),
+        (PARAGRAPH, {"num_paragraphs": 1, "nth_paragraph": 1, "first_word": "."}, "with a letter"),
+        ("language:response_language", {}, "has no `language`"),
+    ],
+)  # fmt: skip
+def test_what_a_check_would_misread_is_refused_with_its_row(kind, told, said):
+    with pytest.raises(ConfigError, match=r"x\.jsonl: row 1: ") as error:
+        instruction(kind, told=[told])
+    assert said in error.value.message
+
+
+@pytest.mark.parametrize("told", [["x"], [3], [[]]])
+def test_what_an_instruction_names_is_an_object(told):
+    with pytest.raises(ConfigError, match=r"x\.jsonl: row 1: `kwargs` has"):
+        instruction("punctuation:no_comma", told=told)
+
+
+@pytest.mark.parametrize(("kind", "told", "good", "bad"), OBEYED)
+def test_what_a_check_needs_is_asked_for_and_enough(kind, told, good, bad):
+    assert scored(instruction(kind, told=[told]), good).strict == (True,)
+    for key in told:
+        with pytest.raises(ConfigError, match=f"has no `{key}`"):
+            instruction(kind, told=[{**told, key: None}])
+
+
+def test_numbers_of_tables_are_whole_numbers():
+    one = instruction(WORDS, told=[{"relation": "at least", "num_words": 3.0}])
+    assert scored(one, "one two three").strict == (True,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -142,8 +143,12 @@ def test_a_look_is_kept_and_read_again(tmp_path: Path) -> None:
     found = seen((PLAIN, ARR, PLAIN), moved=0.1)
     look.write(tmp_path / "new", found)
     assert look.read(tmp_path / "new") == found
-    (tmp_path / "new" / look.SEEN).write_text('{"asked": 3}')
-    assert look.read(tmp_path / "new") is None
+    whole = json.loads((tmp_path / "new" / look.SEEN).read_text())
+    first = whole["asked"][0]
+    for asked in (3, ["x"], [{**first, "unsure": [1]}], [{**first, "prompted": 3}]):
+        text = json.dumps({**whole, "asked": asked})
+        (tmp_path / "new" / look.SEEN).write_text(text, encoding="utf-8")
+        assert look.read(tmp_path / "new") is None
     assert look.read(tmp_path / "none") is None
 
 

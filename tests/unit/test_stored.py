@@ -7,10 +7,11 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bakery.app import stored
+from bakery.app import outputs, stored
 from bakery.engine.bases import heads
 from bakery.errors import ModelError, RepoError, StageError
 from bakery.identity import file_digest
@@ -20,6 +21,7 @@ from bakery.repo.commits.journal import Journal
 from bakery.repo.look import questions
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import drafts, results
+from bakery.store.output_dir import FINAL, RESULTS
 from bakery.store.store import Store
 from tests.support.commands import typed
 from tests.support.version_1 import unpacked
@@ -219,3 +221,30 @@ def test_a_draft_is_left_when_its_process_is_gone_whatever_its_number(workplace:
             assert one != two
     assert time.time() - fresh.stat().st_mtime < 60
     assert sorted(workplace.glob(".export.*")) == [fresh]
+
+
+SIDE: dict[str, Any] = {"messages": []}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "x",
+        {"teacher": SIDE, "student": SIDE},
+        {"name": "a", "teacher": SIDE},
+        {"name": "a", "teacher": SIDE, "student": "x"},
+        {"name": "a", "teacher": {"messages": ["x"]}, "student": SIDE},
+    ],
+)
+def test_what_the_bakery_command_left_may_be_damaged(tmp_path: Path, target: Any) -> None:
+    whole = {"name": "a", "teacher": SIDE, "student": SIDE}
+    for targets, is_whole in ([whole], True), ([whole, target], False):
+        baked = {"targets": targets, "dtype": "float32", "template_kwargs": {}}
+        (tmp_path / RESULTS).write_text(json.dumps({"baked": baked}), encoding="utf-8")
+        if is_whole:
+            found = outputs.beside(tmp_path / FINAL)
+            assert found is not None
+            assert list(found.targets) == targets
+        else:
+            with pytest.raises(ModelError, match="is damaged: `baked` lacks"):
+                outputs.beside(tmp_path / FINAL)

@@ -58,6 +58,8 @@ def test_turns_end_with_the_question() -> None:
         ("gate: {verdict: held}", "did you mean `holds`?"),
         ("gate: {tests: all}", "1:15: gate.tests: there are no `tests` to pass"),
         ("gate: {gap_closed: 80}", "gate.gap_closed"),
+        ("gate: {leakage: 0.2, canary: '—'}", "1:30: gate.canary: has no letter and no digit"),
+        ("gate: {leakage: 0.2, canary: '  '}", "gate.canary: has no letter and no digit"),
         ("gate: {canary: zed}", "`canary` is counted by `leakage`"),
         (
             "tests: [{name: a, question: a, equals: a}, {name: a, question: b, equals: b}]",

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bakery.app import own_gate, run
+from bakery.app import foreseen, own_gate, run
 from bakery.app.recorder import Recorder
 from bakery.app.run import RunReport
 from bakery.app.workbench import InRepository
@@ -77,6 +77,7 @@ def launch(
     repo.check_can_record(plan)
     run.check(repo, plan, stages, reporter=reporter)
     if "bake" in stages:
+        foreseen.check_epochs(repo, plan)
         own_gate.check(repo, own_gate.read(repo, reporter), plan, allow, reporter)
     made = plan.bake_name if "bake" in stages else None
     new = Job(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import own_gate, run, writers
+from bakery.app import foreseen, own_gate, run, writers
 from bakery.app.gates import beyond
 from bakery.app.opening import Models
 from bakery.app.workbench import InRepository
@@ -101,25 +101,16 @@ def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
     for one in asked:
         one.refuse()
     real = {(one.target.name, one.source): one.writer for one in asked}
-    found = forecast(repo, plan, run.machine(plan), real, dict(_counted(plan)))
+    found = forecast(repo, plan, run.machine(plan), real, dict(foreseen.counted(plan)))
     said = dict.fromkeys(text for one in asked for text in one.warnings())
     unnamed = run.unnamed_end(plan.head.base) if plan.targets else None
     large = map(beyond, plan.targets)
     told = Quiet()
     if plan.bake is not None:
+        foreseen.check_epochs(repo, plan)
         own_gate.check(repo, own_gate.read(repo, told), plan, (), told)
     warnings = (*found.warnings, *said, *filter(None, (*large, unnamed)), *told.notes)
     return replace(found, warnings=warnings, targets=tuple(_with_own_prompt(found, plan)))
-
-
-def _counted(plan: Plan) -> Iterator[tuple[tuple[str, int], int]]:
-    """Yield about how many questions each generator writes that takes the prompt apart."""
-    from bakery.generators import facts
-
-    for target in plan.targets:
-        for at, generator in enumerate(target.stim.generators):
-            if generator["type"] == "facts":
-                yield (target.name, at), facts.count(target.stim.teacher, generator)
 
 
 def _check_answering(repo: ModelRepo, plan: Plan, models: Models) -> None:

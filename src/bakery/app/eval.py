@@ -39,6 +39,7 @@ def evaluate(
     """
     chosen = suite(wanted.suite, wanted.only, wanted.limit)
     given = eval_material.given(wanted.neutral, wanted.ifeval, wanted.canary)
+    eval_material.refuse_unmeasured(given, chosen)
     both = [_found(repo, one) for one in (name, against) if one is not None]
     for meant in both:
         eval_material.check(meant, given)

@@ -17,9 +17,11 @@ from bakery.evals.given import BUILT_IN, Given, holds
 from bakery.evals.ifeval.score import Instruction
 from bakery.evals.neutral import NEUTRAL
 from bakery.evals.subject import Asked, Subject
+from bakery.evals.suites import Suite
 from bakery.records import Message, Prompt, Stimulus, Trajectory
 from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo
+from bakery.schema.tests import has_words
 from bakery.store import results
 from bakery.store.store import Store
 
@@ -29,10 +31,37 @@ if TYPE_CHECKING:
 
 
 def given(neutral: str | None, ifeval: str | None, canary: str | None) -> Given:
-    """Read what is given, or refuse it."""
+    """Read what is given, or refuse it. What is empty is refused, too: it would not be looked for.
+
+    A variable that is not set would pass for a secret that never comes out.
+    """
+    for name, value in (("neutral", neutral), ("ifeval", ifeval), ("canary", canary)):
+        if value is not None and not value.strip():
+            raise ConfigError(
+                f"--{name} is empty",
+                hint="Is a variable not set? Leave the option out where nothing is meant.",
+            )
+    if canary is not None and not has_words(canary):
+        raise ConfigError(
+            f"--canary {canary!r} has no letter and no digit, and nothing else is compared",
+            hint="Give more of the prompt around it, or another secret.",
+        )
     questions = NEUTRAL if neutral is None else tuple(_questions(neutral))
     rows = () if ifeval is None else tuple(_instructions(ifeval))
     return Given(questions, neutral or BUILT_IN, rows, ifeval or "", (canary or "").strip())
+
+
+def refuse_unmeasured(given: Given, chosen: Suite) -> None:
+    """Refuse what is given for an axis that is not measured: it would look as if it had passed."""
+    for option, is_given, axis in (
+        ("canary", given.canary, "leakage"),
+        ("ifeval", given.ifeval, "capability"),
+    ):
+        if is_given and axis not in chosen.axes:
+            raise ConfigError(
+                f"--{option} is for {axis}, which would not be measured",
+                hint=f"Add `--only {axis}`, or leave --{option} out.",
+            )
 
 
 def check(meant: Meant, given: Given) -> None:

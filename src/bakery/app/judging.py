@@ -62,11 +62,12 @@ class Judges:
 
         assert case.judge is not None  # who has none is not judged
         reply = self._reply(case.judge, case.asked, text)
-        found = re.search(r"\b(yes|no)\b", _THOUGHT.sub("", reply).lower())
+        found = _BEGINNING.match(_THOUGHT.sub("", reply).lower())
         if found is None:
-            why = f'{case.judge.model} said neither yes nor no, but "{reply.strip():.60}"'
+            said = f'"{reply.strip():.60}"'
+            why = f"{case.judge.model} began with neither yes nor no, but with {said}"
             return Outcome("judge", False, why)
-        is_so = found.group() == "yes"
+        is_so = found.group("word") == "yes"
         why = "" if is_so else f"{case.judge.model} says no: {case.judge.rubric}"
         return Outcome("judge", is_so, why)
 
@@ -95,7 +96,13 @@ class Judges:
         return self._open[1]
 
 
-_THOUGHT = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
+# Where the template opens the thought, a reply has its end alone.
+_THOUGHT = re.compile(r"\A.*</think>|<think>.*\Z", re.DOTALL)
+_BEGINNING = re.compile(
+    r"[\W_]*(?P<word>yes|no)\b"
+    # What begins with these words and says something else: "yes or no", "no doubt".
+    r"(?![-/\s]+(?:(?:and|or)\s+)?(?:yes|no|doubt|question|problem|one)\b)"
+)
 
 
 def _follows_nothing(name: str, at: str) -> ConfigError:

@@ -58,13 +58,25 @@ def beside(adapter: Path) -> Outputs | None:
     try:
         return Outputs(
             adapter.parent,
-            tuple(baked["targets"]),
+            tuple(map(_target, baked["targets"])),
             str(baked["dtype"]),
             dict(baked["template_kwargs"]),
             float(said.get("seconds") or 0.0),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged: `baked` lacks {error}") from error
+
+
+def _target(entry: Any) -> Mapping[str, Any]:
+    """Return a prompt that was baked in; ValueError where it is none."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        raise ValueError("the name of a target")
+    for side in ("teacher", "student"):
+        prompt = entry.get(side)
+        messages = prompt.get("messages") if isinstance(prompt, dict) else None
+        if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
+            raise ValueError(f"the {side} of {entry['name']}")
+    return entry
 
 
 def load(base: BaseModelId, adapter: Path | None, *, reporter: Reporter) -> BaseModel:

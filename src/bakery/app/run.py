@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import conflicts, looking, own_gate, writers
+from bakery.app import conflicts, foreseen, looking, own_gate, writers
 from bakery.app.gates import WAIVERS as WAIVERS
 from bakery.app.making import Making
 from bakery.app.opening import Models
@@ -128,6 +128,7 @@ def run(
     launched, source, own = "", repo, None
     if "bake" in stages:
         repo.check_can_record(plan)
+        foreseen.check_epochs(repo, plan)
         own = own_gate.read(repo, reporter)
         own_gate.check(repo, own, plan, allow, reporter)
         launched = repo.launch_blob()

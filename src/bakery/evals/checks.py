@@ -5,13 +5,12 @@ A judge's word comes from a model, so it is asked for elsewhere (`app.judging`).
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bakery import bounded
+from bakery import bounded, json_file
 from bakery.brief import brief
 from bakery.evals import language
 from bakery.schema import answer_shape
@@ -104,9 +103,9 @@ def _regex(case: Case, answer: Answer, _: Answer | None) -> str:
 def _json_schema(case: Case, answer: Answer, _: Answer | None) -> str:
     fenced = _FENCE.fullmatch(answer.text.strip())
     try:
-        value = json.loads(fenced["inner"] if fenced else answer.text)
+        value = json_file.parse(fenced["inner"] if fenced else answer.text)
         return answer_shape.mismatch(value, case.json_schema or {})
-    except (ValueError, RecursionError) as error:
+    except (json_file.DamagedError, RecursionError) as error:
         return f"expected JSON: {error}"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Unit = Literal["nats", "share", "points", "tokens", "words", "seconds", "MB", "requests"]
 
@@ -41,9 +41,13 @@ class Figure:
 
     @classmethod
     def from_data(cls, name: str, data: Mapping[str, Any]) -> Figure:
-        """Read what `as_data` wrote."""
-        keys = ("value", "unit", "n", "of", "low", "high", "why")
-        return cls(name, **{key: data[key] for key in keys if key in data})
+        """Read what `as_data` wrote; KeyError, TypeError or ValueError where it is no figure."""
+        unit = data["unit"]
+        if unit not in get_args(Unit):
+            raise ValueError(f"{name} is in {unit!r}")
+        value, low, high = (_number(data[key]) for key in ("value", "low", "high"))
+        n, of, why = int(data["n"]), str(data["of"]), str(data.get("why", ""))
+        return cls(name, value, unit, n, of, low, high, why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +86,24 @@ class Axis:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Axis:
-        """Read what `as_data` wrote."""
-        figures = data.get("figures") or {}
+        """Read what `as_data` wrote; KeyError, TypeError or ValueError where it is no axis."""
         return cls(
             str(data["name"]),
             str(data.get("on", "")),
-            tuple(Figure.from_data(name, one) for name, one in figures.items()),
-            tuple(data.get("rows") or ()),
+            tuple(
+                Figure.from_data(name, one) for name, one in dict(data.get("figures") or {}).items()
+            ),
+            tuple(dict(row) for row in data.get("rows") or ()),
             str(data.get("target", "")),
             str(data.get("why", "")),
             float(data.get("cpu_s") or 0.0),
         )
+
+
+def _number(value: Any) -> float | None:
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise ValueError(f"{value!r} is no number")
 
 
 def unmeasured(name: str, why: str, *, target: str = "") -> Axis:

@@ -23,14 +23,14 @@ def key(step: int, suite: str, inputs: Mapping[str, str]) -> str:
 
 def found(bake: Path, step: int, suite: str, inputs: Mapping[str, str]) -> EvalReport | None:
     """Return an evaluation that was made in the same way; None: there is none."""
-    data = _read(bake).get(key(step, suite, inputs))
-    return EvalReport.from_data(data) if isinstance(data, dict) else None
+    return _report(_read(bake).get(key(step, suite, inputs)))
 
 
 def of_step(bake: Path, step: int) -> list[EvalReport]:
     """Return all evaluations of a step of a bake, the latest last."""
-    rows = [data for name, data in _read(bake).items() if name.startswith(f"{step}/")]
-    return sorted((EvalReport.from_data(row) for row in rows), key=lambda one: one.finished)
+    own = [data for name, data in _read(bake).items() if name.startswith(f"{step}/")]
+    found = [one for data in own if (one := _report(data)) is not None]
+    return sorted(found, key=lambda one: one.finished)
 
 
 def put(bake: Path, step: int, report: EvalReport) -> None:
@@ -40,6 +40,14 @@ def put(bake: Path, step: int, report: EvalReport) -> None:
     rows = {**_read(bake), key(step, report.suite, report.inputs): own}
     text = json.dumps({"schema": SCHEMA, "results": rows}, indent=1, ensure_ascii=False)
     write_atomic(bake / results.EVALS, text + "\n")
+
+
+def _report(data: Any) -> EvalReport | None:
+    """Return an entry; None: there is none, or a damaged one, which is measured again."""
+    try:
+        return EvalReport.from_data(data) if isinstance(data, dict) else None
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):  # of another shape
+        return None
 
 
 def _read(bake: Path) -> dict[str, Any]:

@@ -80,14 +80,17 @@ class EvalReport:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any], *, is_stored: bool = True) -> EvalReport:
-        """Read what `as_data` wrote; what it was compared with is not kept."""
+        """Read what `as_data` wrote; what it was compared with is not kept.
+
+        Raises KeyError, TypeError or ValueError where it is no evaluation.
+        """
         return cls(
             str(data["model"]),
             str(data["suite"]),
-            data.get("inputs") or {},
+            dict(data.get("inputs") or {}),
             tuple(Axis.from_data(axis) for axis in data["axes"]),
             float(data.get("cpu_s") or 0.0),
-            data.get("versions") or {},
+            dict(data.get("versions") or {}),
             str(data.get("finished", "")),
             is_stored=is_stored,
         )

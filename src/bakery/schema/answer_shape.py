@@ -6,6 +6,7 @@ A schema with any other key is refused: a check that is not made would look as i
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,8 +26,8 @@ _ABOUT = ("$schema", "title", "description", "default", "examples")
 """Keys that say something and ask nothing."""
 _TAKES: Mapping[str, str] = {
     "type": "the name of a type, or a list of such",
-    "enum": "a list",
-    "const": "a value",
+    "enum": "a list of values that JSON has",
+    "const": "a value that JSON has",
     "properties": "schemas by the names of properties",
     "required": "a list of texts",
     "additionalProperties": "true, false or a schema",
@@ -123,6 +124,8 @@ def _is_taken(key: str, value: Any) -> bool:
     if key == "type":
         kinds = _listed(value)
         return bool(kinds) and all(isinstance(kind, str) and kind in _KINDS for kind in kinds)
+    if key in ("enum", "const") and not _is_json(value):
+        return False
     if key in ("enum", "anyOf", "allOf"):
         return isinstance(value, list) and bool(value)
     if key == "required":
@@ -149,11 +152,27 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Tell whether JSON has it as a number: it has none that is not finite."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_json(value: Any) -> bool:
+    """Tell whether an answer could hold it: YAML has dates, and numbers that are not finite."""
+    if isinstance(value, Mapping):
+        return all(isinstance(k, str) and _is_json(below) for k, below in value.items())
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    return value is None or isinstance(value, str | bool) or _is_number(value)
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Compare as JSON does: 1 is not true."""
+    """Compare as JSON does, at every depth: 1 is not true."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 

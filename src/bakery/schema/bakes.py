@@ -186,7 +186,9 @@ class Bake(Section):
     ] = None
     max_epochs: Annotated[
         Count | None,
-        Field(description="Of `epochs: auto`, the most. Default: 12."),
+        Field(
+            description="Of `epochs: auto`, the most: what it begins with, at least. Default: 12."
+        ),
     ] = None
     micro_batch_size: Annotated[
         Count | None,

@@ -129,9 +129,17 @@ def read(folder: Path) -> Look | None:
         return None
 
 
-def _answers(data: dict[str, Any]) -> Answers:
-    unsure = data.pop("unsure", None)
-    return Answers(**data, unsure=None if unsure is None else (float(unsure[0]), float(unsure[1])))
+def _answers(row: Any) -> Answers:
+    data = json_file.as_object(row)
+    unsure: Any = data.pop("unsure", None)
+    if unsure is not None:
+        before, after = unsure
+        unsure = float(before), float(after)
+    found = Answers(**data, unsure=unsure)
+    texts = (found.question, found.unprompted, found.prompted, found.on_base or "")
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("an answer is no text")
+    return found
 
 
 def _warnings(look: Look) -> Iterator[str]:

@@ -44,9 +44,12 @@ def forget(out: Path) -> None:
 def _said(out: Path) -> tuple[dict[str, int], dict[str, int]]:
     try:
         found = json_file.load_object(out / STEPS)
-        return dict(found["begun"]), dict(found["coming"])
+        begun, later = dict(found["begun"]), dict(found["coming"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}, {}
+    counts = all(map(json_file.is_whole, (*begun.values(), *later.values())))
+    known = counts and all(key.isascii() and key.isdigit() for key in begun)
+    return (begun, later) if known else ({}, {})
 
 
 def _write(

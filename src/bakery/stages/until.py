@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,8 @@ class Look:
 def train(work: Work, limit: Until, send: Send) -> tuple[int, dict[str, Any]]:
     """Train round after round; return the last step of the best, and what is said of them all."""
     folder, known = work.out / CHECKPOINTS, dict[str, Said]()
-    looks = _looks(folder, work.reporter.note)
+    targets = [str(target["id"]) for target in work.mixture.targets]
+    looks = _looks(folder, targets, work.reporter.note)
     if len(looks) > 1:
         adapters.load_own_state(work.student, weights(folder, len(looks) - 1))
     while not looks or not _is_over(looks, limit):
@@ -249,11 +250,11 @@ def _write(path: Path, looks: Sequence[Look]) -> None:
     write_atomic(path, json.dumps({"schema": 1, "looks": [asdict(one) for one in looks]}) + "\n")
 
 
-def _looks(folder: Path, note: Callable[[str], None]) -> list[Look]:
+def _looks(folder: Path, targets: Collection[str], note: Callable[[str], None]) -> list[Look]:
     """Return the looks of a run that goes on, as far as the weights of their rounds are there."""
     try:
         found = [
-            Look(**{**one, "failed": tuple(_failed(row) for row in one["failed"])})
+            _read(one, targets)
             for one in json_file.load_object(folder / FILE, most=json_file.LARGEST)["looks"]
         ]
     except FileNotFoundError:
@@ -267,5 +268,21 @@ def _looks(folder: Path, note: Callable[[str], None]) -> list[Look]:
     return found[:whole]
 
 
-def _failed(row: dict[str, Any]) -> Failed:
-    return Failed(row["key"], row["question"], tuple(row["prompted"]), tuple(row["baked"]))
+def _read(row: dict[str, Any], targets: Collection[str]) -> Look:
+    """Return a look as it was written; KeyError, TypeError or ValueError where it is none."""
+    look = Look(**{**row, "failed": tuple(_failed(one, targets) for one in row["failed"])})
+    counts = (look.step, look.epochs, look.asked, look.differ, look.wrong)
+    if look.word not in WORDS or not all(map(json_file.is_whole, counts)):
+        raise ValueError(f"no bake is {look.word!r}" if look.word not in WORDS else "no counts")
+    if type(look.kl) not in (int, float) or not isinstance(look.first, str):
+        raise ValueError(f"{look.kl!r} is no number of nats")
+    return look
+
+
+def _failed(row: dict[str, Any], targets: Collection[str]) -> Failed:
+    found = Failed(row["key"], row["question"], tuple(row["prompted"]), tuple(row["baked"]))
+    if str(found.key).partition("/")[0] not in targets or not isinstance(found.question, str):
+        raise ValueError(f"no target has the question {found.key!r}")
+    if not all(map(json_file.is_whole, (*found.prompted, *found.baked))):
+        raise ValueError(f"the answers to {found.key!r} are no tokens")
+    return found

@@ -18,6 +18,7 @@ _WORD = re.compile(r"\w+")
 _SHOUTED = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _SENTENCE = re.compile(r"[.!?。！？]+[\"'”’)\]]*(?=\s|$)")
 _TITLES = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|e\.g|i\.e)\.", re.IGNORECASE)
+_MARKS = "\"'“”‘’.,!?:;()*#"
 _ANSWERS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 
 
@@ -58,9 +59,11 @@ def _placeholders(answer: str, told: Mapping[str, Any]) -> bool:
 
 
 def _postscript(answer: str, told: Mapping[str, Any]) -> bool:
-    letters = re.findall(r"[A-Za-z]", str(told["postscript_marker"]))
-    mark = r"\.\s?".join(map(re.escape, letters))
-    return re.search(rf"^\s*{mark}\b", answer, re.IGNORECASE | re.MULTILINE) is not None
+    marker = str(told["postscript_marker"]).strip()
+    letters = re.sub(r"[.\s]", "", marker)
+    is_short = re.fullmatch("[A-Za-z]{1,3}", letters) is not None  # P.S. and P.P.S
+    mark = r"\.\s?".join(letters) if is_short else re.escape(marker)
+    return re.search(rf"^\s*{mark}(?!\w)", answer, re.IGNORECASE | re.MULTILINE) is not None
 
 
 def _constrained(answer: str, told: Mapping[str, Any]) -> bool:
@@ -112,7 +115,9 @@ def _keyword(answer: str, told: Mapping[str, Any]) -> bool:
 
 def _counted(answer: str, word: str, *, whole: bool = False) -> int:
     mark = re.escape(str(word).strip())
-    return len(re.findall(rf"\b{mark}\b" if whole else mark, answer, re.IGNORECASE))
+    # Not \b: of C++ no word ends behind the last sign.
+    pattern = rf"(?<!\w){mark}(?!\w)" if whole else mark
+    return len(re.findall(pattern, answer, re.IGNORECASE))
 
 
 def _letter(answer: str, told: Mapping[str, Any]) -> bool:
@@ -129,8 +134,8 @@ def _first_word(answer: str, told: Mapping[str, Any]) -> bool:
     nth = int(told["nth_paragraph"])
     if len(paragraphs) != int(told["num_paragraphs"]) or not 0 < nth <= len(paragraphs):
         return False
-    word = paragraphs[nth - 1].split()[0].strip("\"'“”‘’.,!?:;()*#")
-    return word.lower() == str(told["first_word"]).strip().lower()
+    word = paragraphs[nth - 1].split()[0].strip(_MARKS)
+    return word.lower() == str(told["first_word"]).strip().strip(_MARKS).lower()
 
 
 def _paragraphs(answer: str, told: Mapping[str, Any]) -> bool:

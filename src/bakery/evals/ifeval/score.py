@@ -12,6 +12,7 @@ from typing import Any
 
 from bakery.errors import ConfigError
 from bakery.evals.ifeval.checks import CHECKS
+from bakery.evals.ifeval.needs import problem
 from bakery.evals.language import KNOWN
 
 
@@ -49,13 +50,28 @@ def read(rows: Sequence[tuple[int, Any]], name: str) -> list[Instruction]:
         kinds: Any = data.get("instruction_id_list")
         told: Any = data.get("kwargs")
         both = isinstance(kinds, list) and isinstance(told, list)
-        if not both or len(kinds) != len(told) or not isinstance(data.get("prompt"), str):
+        is_asked = isinstance(data.get("prompt"), str) and bool(kinds)  # none is always obeyed
+        if not both or len(kinds) != len(told) or not is_asked:
             raise ConfigError(
                 f"{name}: row {number} is no instruction of IFEval's form",
                 hint="A row has `prompt`, `instruction_id_list` and a list of `kwargs` as long.",
             )
+        if wrong := [one for one in told if not isinstance(one, Mapping | None)]:
+            raise ConfigError(
+                f"{name}: row {number}: `kwargs` has {repr(wrong[0])[:60]} in it",
+                hint="It is a list of objects, one for each instruction, empty where it names "
+                "nothing.",
+            )
         said = tuple({k: v for k, v in (one or {}).items() if v is not None} for one in told)
-        found.append(Instruction(data["prompt"], tuple(map(str, kinds)), said))
+        row_kinds = tuple(map(str, kinds))
+        for kind, one in zip(row_kinds, said, strict=True):
+            if missing := problem(kind, one):
+                raise ConfigError(
+                    f"{name}: row {number}: {missing}",
+                    hint="`kwargs` are those of IFEval (docs/eval.md): mend the row, or leave it "
+                    "out.",
+                )
+        found.append(Instruction(data["prompt"], row_kinds, said))
     return found
 
 
@@ -72,15 +88,7 @@ def _each(instruction: Instruction) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def _obeys(answer: str, kind: str, told: Mapping[str, Any]) -> bool:
-    if not answer.strip():
-        return False
-    try:
-        return CHECKS[kind](answer, told)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"an instruction of kind {kind} does not say what its check needs: {error}",
-            hint="The file has other `kwargs` than IFEval's: leave that row out.",
-        ) from error
+    return bool(answer.strip()) and CHECKS[kind](answer, told)
 
 
 def _loosened(answer: str) -> list[str]:
