@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from bakery.app import junit
+from bakery.app.testing import Results
 from bakery.errors import ConfigError
 from bakery.repo.look import tests as look
 from bakery.repo.model_repo import ModelRepo
 from bakery.schema import tests
 from bakery.schema.common import Section
+from tests.support.commands import typed_here
 from tests.support.recorded import git
 
 
@@ -112,3 +115,30 @@ def test_the_page_names_every_key_and_its_examples_are_right(part: type[Section]
     assert set(part.model_fields) <= named
     example = PAGE.split("```yaml\n")[1].split("```")[0]
     assert len(tests.load(example).tests) == 3
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (".", "--junit . is a folder"),
+        ("", "--junit . is a folder"),
+        ("file/x.xml", "file is no folder"),
+        ("/dev/null", "is no file that can be replaced"),
+        ("shut/x.xml", "may not be written to"),
+    ],
+)
+def test_where_results_cannot_be_written_no_model_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    Path("shut").mkdir()
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "shut")  # even for root
+    done = typed_here("test", "nobody", "--junit", place)
+    assert (done.exit_code, told in done.output) == (2, True)
+
+
+def test_the_folders_of_results_are_made(tmp_path: Path) -> None:
+    file = junit.check(tmp_path / "build" / "reports" / "x.xml")
+    junit.write(file, Results("m", "tests.yml", None, []))
+    assert 'tests="0"' in file.read_text()
