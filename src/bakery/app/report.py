@@ -177,7 +177,8 @@ def _given(path: Path) -> Mapping[str, Any]:
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{path} holds no results of tests: {error}",
-            hint=f"`bgit test --json > {path}` writes them.",
+            hint="`bgit test --json > results.json` writes them, in a file of their own; then "
+            "`--tests results.json` shows them.",
         ) from error
 
 
