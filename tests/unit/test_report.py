@@ -348,3 +348,23 @@ def test_what_has_no_report_is_refused(
     done = typed_here("report", *words)
     assert done.exit_code in (2, 3)
     assert told in done.output
+
+
+@pytest.mark.parametrize("broken", ["", "tests: [{question: a, contain: b}]\n"])
+def test_tests_that_cannot_be_read_keep_no_report_back(
+    repo: ModelRepo, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    monkeypatch.chdir(repo.root)
+    model = baked(repo, "yoda")
+    folder = repo.store.bake(model.bake_id)
+    (folder / "tests.json").write_text(json.dumps({"schema": 1, "blob": "ab", "tests": []}))
+    (repo.root / "tests.yml").write_text(broken)
+    git(repo.root, "add", "tests.yml")
+    git(repo.root, "commit", "-qm", "Break the tests")
+    done = typed_here("report", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["tests"]) == (0, None)
+    assert "the tests of HEAD cannot be read: tests.yml:1:" in done.stderr
+    checked = typed_here("check")
+    assert checked.exit_code == 0
+    assert "configures nothing" in checked.stdout
+    assert "warning: the tests of HEAD cannot be read: tests.yml:1:" in checked.stdout

@@ -16,6 +16,7 @@ from bakery.errors import BakeryError, ConfigError, ModelError
 from bakery.plain import plain
 from bakery.repo.files.names import INPUT
 from bakery.repo.git import plain_path
+from bakery.repo.look import tests
 from bakery.repo.look.check import forecast
 from bakery.repo.look.forecasts import Forecast, TargetForecast
 from bakery.repo.model_repo import ModelRepo
@@ -108,8 +109,18 @@ def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
     told = Quiet()
     if plan.bake is not None:
         own_gate.check(repo, own_gate.read(repo, told), plan, (), told)
+    else:
+        _read_gate(repo, told)
     warnings = (*found.warnings, *said, *filter(None, (*large, unnamed)), *told.notes)
     return replace(found, warnings=warnings, targets=tuple(_with_own_prompt(found, plan)))
+
+
+def _read_gate(repo: ModelRepo, reporter: Reporter) -> None:
+    """Say of a tests.yml that cannot be read that the next bake would stop at it."""
+    try:
+        own_gate.committed(repo)
+    except ConfigError as error:
+        reporter.note(tests.unreadable(error))
 
 
 def _counted(plan: Plan) -> Iterator[tuple[tuple[str, int], int]]:
