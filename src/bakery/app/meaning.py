@@ -22,7 +22,7 @@ from bakery.repo.model_repo import ModelRepo
 from bakery.schema.model_names import GGUF
 from bakery.spelling import nearest
 from bakery.store.results import RESULT, WEIGHTS
-from bakery.strengths import Side, side_of
+from bakery.strengths import Side, doubled, side_of
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -75,7 +75,7 @@ def find(repo: ModelRepo | None, name: str, *, base: str | None = None) -> Meant
     try:
         return _named(repo, name, base)
     except BakeryError:
-        meant = _named(repo, side.name, base)
+        meant = _scaled(repo, side, base)
     if meant.folder is None:
         raise nothing_to_scale(meant.name)
     if side.is_prompted and taught(meant) is None:
@@ -84,6 +84,21 @@ def find(repo: ModelRepo | None, name: str, *, base: str | None = None) -> Meant
             hint="Name a bake of this repository: `bgit models` lists them.",
         )
     return replace(meant, name=f"{meant.name}{side.suffix}", side=side)
+
+
+def _scaled(repo: ModelRepo | None, side: Side, base: str | None) -> Meant:
+    """Return the model that a side is of; a second side is told as that."""
+    try:
+        return _named(repo, side.name, base)
+    except BakeryError:
+        inner = side_of(side.name)
+        if inner is None:
+            raise
+    _scaled(repo, inner, base)  # or that is what is wrong with it
+    told = doubled(side)
+    assert told is not None  # its name has a side
+    what, ways = told
+    raise ConfigError(f"{side.name}{side.suffix} says {what}", hint=f"{ways} says it once.")
 
 
 def without_prompt(meant: Meant, command: str) -> None:
