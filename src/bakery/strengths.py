@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+MOST = 10_000.0
+"""The most of a bake, or of its opposite, that may be asked for: half precision ends at 65,504."""
+
 _SIDE = re.compile(
     r"(?P<name>.+?)(?P<prompted>@prompted)?(?::(?P<strength>[+-]?(?:\d+\.?\d*|\.\d+)))?", re.DOTALL
 )

@@ -104,6 +104,22 @@ def test_a_second_side_of_what_is_nowhere_is_not_what_is_wrong():
         meaning.find(None, "./nowhere@prompted:0.5:1")
 
 
+@pytest.mark.parametrize("digits", ["9" * 400, "9" * 60, "-10001"])
+def test_a_strength_beyond_all_use_is_refused_before_anything_is_loaded(bake, digits):
+    with pytest.raises(ConfigError, match="strength is a number"):
+        meaning.find(None, f"{bake}:{digits}")
+    with pytest.raises(ConfigError, match="strength is a number"):
+        chat.opened(meaning.find(None, str(bake)), strength=float(digits), reporter=Quiet())
+    done = CliRunner().invoke(bgit, ["chat", str(bake), "--strength", digits, "-m", "Who?"])
+    assert (done.exit_code, "loading" in done.output) == (2, False)
+
+
+def test_who_has_no_bakes_to_leave_out_is_not_loaded(bake):
+    for name, told in [("tiny", "carries no bake"), (str(bake), "whose its ranks are")]:
+        done = CliRunner().invoke(bgit, ["blame", "--weights", "Who?", name])
+        assert (done.exit_code, told in done.output, "loading" in done.output) == (2, True, False)
+
+
 def test_two_strengths_contradict_each_other(bake):
     meant = meaning.find(None, f"{bake}:0.5")
     with pytest.raises(ConfigError, match="names one strength"):

@@ -6,6 +6,7 @@ adapter or a model that no repository knows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from bakery.repo.model_repo import ModelRepo
 from bakery.schema.model_names import GGUF
 from bakery.spelling import nearest
 from bakery.store.results import RESULT, WEIGHTS
-from bakery.strengths import Side, doubled, side_of
+from bakery.strengths import MOST, Side, doubled, side_of
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -76,6 +77,7 @@ def find(repo: ModelRepo | None, name: str, *, base: str | None = None) -> Meant
         return _named(repo, name, base)
     except BakeryError:
         meant = _scaled(repo, side, base)
+    check_strength(1.0 if side.strength is None else side.strength)
     if meant.folder is None:
         raise nothing_to_scale(meant.name)
     if side.is_prompted and taught(meant) is None:
@@ -211,6 +213,17 @@ def _recorded_targets(path: Path) -> Sequence[Mapping[str, Any]] | None:
 
 
 _PROMPTS = ("teacher", "student")
+
+
+def check_strength(strength: float) -> None:
+    """Refuse what is no number, or more than anybody means, before a model is loaded."""
+    if isinstance(strength, bool | str) or not math.isfinite(strength):
+        said = f"strength is a number, and not {strength!r}"
+    elif abs(strength) > MOST:
+        said = f"strength is a number from {-MOST:g} to {MOST:g}, and not {strength:g}"
+    else:
+        return
+    raise ConfigError(said, hint="0 is the model that a bake was made on, 1 the bake.")
 
 
 def nothing_to_scale(name: str) -> ConfigError:

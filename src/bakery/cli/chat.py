@@ -14,6 +14,7 @@ from bakery.conversation import MOST_TEMPERATURE, ChatSettings, Conversation
 from bakery.errors import ConfigError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
+from bakery.strengths import MOST
 from bakery.ui import chat as screen
 from bakery.ui.progress import reporter
 from bakery.ui.typed import history_file
@@ -47,7 +48,7 @@ def _finite(
 @click.option("--target", metavar="NAME", help="Whose prompt --compare takes, of several targets.")
 @click.option(
     "--strength",
-    type=float,
+    type=click.FloatRange(-MOST, MOST),
     callback=_finite,
     metavar="X",
     help="How much of the bake: 0 is its parent, 1 as baked, 0.5 half-baked.",
