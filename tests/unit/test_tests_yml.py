@@ -121,7 +121,7 @@ def test_the_page_names_every_key_and_its_examples_are_right(part: type[Section]
     ("place", "told"),
     [
         (".", "--junit . is a folder"),
-        ("", "--junit . is a folder"),
+        ("", "a path is not empty"),
         ("file/x.xml", "file is no folder"),
         ("/dev/null", "is no file that can be replaced"),
         ("shut/x.xml", "may not be written to"),

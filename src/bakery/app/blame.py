@@ -123,6 +123,8 @@ def blame(
 
     Raises ConfigError where it carries none, or is not of bakes that are told apart.
     """
+    if not all(text.strip() for text in questions):
+        raise ConfigError("a question is empty, so no bake is behind its answer", hint="Ask one.")
     meant = meaning.find(repo, model)
     meaning.as_baked(meant, "blame")
     expect_bakes(meant)

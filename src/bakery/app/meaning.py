@@ -70,6 +70,10 @@ def find(repo: ModelRepo | None, name: str, *, base: str | None = None) -> Meant
     `NAME[@prompted][:STRENGTH]`, where nothing is called that as a whole. `base` is the base model
     for an adapter's folder whose own is not to be found.
     """
+    if not name.strip():
+        raise ConfigError(
+            "the name of a model is empty", hint="Leave it out, or name one: `bgit models`."
+        )
     side = side_of(name)
     if side is None:
         return _named(repo, name, base)

@@ -8,6 +8,7 @@ import click
 
 from bakery.app import junit
 from bakery.app import test as app
+from bakery.cli.said import Place
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.progress import reporter
 from bakery.ui.test import show_results
@@ -17,13 +18,13 @@ from bakery.ui.test import show_results
 @click.argument("model", required=False, default="parent")
 @click.option(
     "--file",
-    type=click.Path(path_type=Path),
+    type=Place(),
     help="A file of tests as it lies there, instead of the tests.yml of HEAD.",
 )
 @click.option(
     "--junit",
     "junit_file",
-    type=click.Path(path_type=Path),
+    type=Place(),
     metavar="FILE",
     help="Write the results as JUnit XML, too; folders are made.",
 )
