@@ -25,9 +25,7 @@ class Place(click.Path):
         return super().convert(value, param, ctx)
 
 
-class _Said(click.ParamType):
-    name = "text"
-
+class _Said(click.types.StringParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the text as it is; refuse one of blanks."""
         if not str(value).strip():
