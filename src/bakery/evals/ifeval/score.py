@@ -14,6 +14,9 @@ from bakery.errors import ConfigError
 from bakery.evals.ifeval.checks import CHECKS
 from bakery.evals.language import KNOWN
 
+FORM = "A row has `prompt`, `instruction_id_list` and a list of `kwargs` as long."
+"""What a file of IFEval's form holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
@@ -52,7 +55,7 @@ def read(rows: Sequence[tuple[int, Any]], name: str) -> list[Instruction]:
         if not both or len(kinds) != len(told) or not isinstance(data.get("prompt"), str):
             raise ConfigError(
                 f"{name}: row {number} is no instruction of IFEval's form",
-                hint="A row has `prompt`, `instruction_id_list` and a list of `kwargs` as long.",
+                hint=FORM,
             )
         said = tuple({k: v for k, v in (one or {}).items() if v is not None} for one in told)
         found.append(Instruction(data["prompt"], tuple(map(str, kinds)), said))
