@@ -75,6 +75,17 @@ def test_what_is_wrong_is_told_with_its_place(text: str, told: str) -> None:
     assert refused.value.message.startswith("tests.yml:1:")
 
 
+def test_of_many_problems_the_first_are_told_and_counted() -> None:
+    rows = ", ".join(["{question: a, equals: b, contain: c}"] * 30)
+    with pytest.raises(ConfigError) as refused:
+        tests.load(f"tests: [{rows}]")
+    lines = refused.value.message.split("\n")
+    assert (len(lines), lines[-1]) == (21, "tests.yml: and 10 more problems")
+    assert "tests.0.contain" in lines[0]
+    with pytest.raises(ConfigError, match=r"tests\.yml: and 5 more problems"):
+        tests.load("sk-0123456789abcdefghijklmno\n" * 25)
+
+
 def test_a_key_of_an_endpoint_is_refused() -> None:
     key = "sk-" + "a1" * 20
     with pytest.raises(ConfigError, match="looks like an API key"):
