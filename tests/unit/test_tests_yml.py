@@ -60,6 +60,10 @@ def test_turns_end_with_the_question() -> None:
         ("tests: [{messages: [{role: user}], equals: a}]", "a user's turn needs `content`"),
         ("gate: {verdict: held}", "did you mean `holds`?"),
         ("gate: {tests: all}", "1:15: gate.tests: there are no `tests` to pass"),
+        ("gate: {gap_closed: true}", "1:20: gate.gap_closed: expected a number (got True)"),
+        ("tests: [{question: '  ', equals: a}]", "tests.0.question: holds nothing but blanks"),
+        ("tests: [{question: a, contains: '  '}]", "tests.0.contains: holds nothing but blanks"),
+        ("gate: {leakage: 0, canary: ' '}", "gate.canary: holds nothing but blanks"),
         ("gate: {gap_closed: 80}", "gate.gap_closed"),
         ("gate: {canary: zed}", "`canary` is counted by `leakage`"),
         (
