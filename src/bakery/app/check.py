@@ -108,11 +108,22 @@ def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
     large = map(beyond, plan.targets)
     told = Quiet()
     if plan.bake is not None:
+        for text in _of_this_machine(repo, plan):
+            told.note(text)
         own_gate.check(repo, own_gate.read(repo, told), plan, (), told)
     else:
         _read_gate(repo, told)
     warnings = (*found.warnings, *said, *filter(None, (*large, unnamed)), *told.notes)
     return replace(found, warnings=warnings, targets=tuple(_with_own_prompt(found, plan)))
+
+
+def _of_this_machine(repo: ModelRepo, plan: Plan) -> list[str]:
+    """Refuse a bake that needs what is not installed; return what is done differently here."""
+    from bakery.engine.training import needs
+
+    assert plan.bake is not None  # or there is nothing that could need it
+    is_made = results.is_done(repo.store.bake(plan.bake.id))
+    return [] if is_made or plan.head.backend is not None else needs.check(plan.bake.running)
 
 
 def _read_gate(repo: ModelRepo, reporter: Reporter) -> None:
