@@ -7,6 +7,7 @@ adapter or a model that no repository knows.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.schema.model_names import GGUF
 from bakery.spelling import nearest
+from bakery.store import results
 from bakery.store.results import RESULT, WEIGHTS
 from bakery.strengths import MOST, Side, doubled, side_of
 
@@ -141,6 +143,9 @@ def _named(repo: ModelRepo | None, name: str, base: str | None) -> Meant:
     try:
         recorded = repo.find_model(name)
     except RepoError:
+        left = _unrecorded(repo, name)
+        if left is not None:
+            return replace(_outside(left, base), name=name)
         if not _is_embedded(name):
             raise
         found = run.base_model(name)
@@ -150,6 +155,20 @@ def _named(repo: ModelRepo | None, name: str, base: str | None) -> Meant:
         return Meant(of.name, of)
     weights = stored.weights(repo, recorded.model)
     return Meant(str(recorded.model), of, weights, recorded)
+
+
+def _unrecorded(repo: ModelRepo, name: str) -> Path | None:
+    """Return the weights of a bake that lies in the store alone, by its name or its id."""
+    found = _OF_BAKE.fullmatch(name)
+    if found is None:
+        return None
+    folder = repo.store.bake(found["id"])
+    told = results.seen(folder / RESULT) or {}
+    weights = folder / str(told.get("step"))
+    return weights if (weights / WEIGHTS).is_file() else None
+
+
+_OF_BAKE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*_)?(?P<id>[0-9a-f]{16})")
 
 
 def prompts(meant: Meant, target: str | None = None) -> tuple[Prompts, list[str]]:
