@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from bakery.errors import ConfigError
 from bakery.records import Message, Prompt
+from bakery.strengths import MOST
 
 MOST_TEMPERATURE = 2.0
 
@@ -185,7 +186,7 @@ class Conversation:
             raise ConfigError(
                 f"{self.voices[0].speaker.name} carries no bake, so there is no strength to set"
             )
-        strength = number(text, "strength")
+        strength = number(text, "strength", -MOST, MOST)
         for speaker in scaled:
             speaker.scale(strength)
         return strength

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+MOST = 10_000.0
+"""The most of a bake, or of its opposite, that may be asked for: half precision ends at 65,504."""
+
 _SIDE = re.compile(
     r"(?P<name>.+?)(?P<prompted>@prompted)?(?::(?P<strength>[+-]?(?:\d+\.?\d*|\.\d+)))?", re.DOTALL
 )
@@ -26,6 +29,23 @@ class Side:
         """What stands behind the name."""
         strength = "" if self.strength is None else f":{self.strength:g}"
         return "@prompted" * self.is_prompted + strength
+
+
+def doubled(side: Side) -> tuple[str, str] | None:
+    """Return why a name says too much beside the model, and what may be meant; None: it does not.
+
+    Of `yoda@prompted:0.5:1` the side is `:1`, and its name has a side of its own.
+    """
+    inner = side_of(side.name)
+    if inner is None:
+        return None
+    if inner.strength is not None and side.strength is not None:
+        prompted = "@prompted" * inner.is_prompted
+        ways = [f"{inner.name}{prompted}:{one:g}" for one in (inner.strength, side.strength)]
+        return f"two strengths, {inner.strength:g} and {side.strength:g}", " or ".join(ways)
+    if inner.is_prompted:
+        return "@prompted twice", f"{inner.name}@prompted"
+    return "@prompted behind a strength", f"{inner.name}@prompted{inner.suffix}"
 
 
 def side_of(text: str) -> Side | None:

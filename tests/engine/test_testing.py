@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import pytest
 
 import bakery
-from bakery.app import background, junit, run
+from bakery.app import background, junit, meaning, run
 from bakery.app import report as reports
 from bakery.app import test as app
 from bakery.app.run import RunReport
-from bakery.errors import ConfigError, GateError
+from bakery.errors import ConfigError, GateError, RepoError
 from bakery.evals import asking, sides
 from bakery.evals.sides import Sides
 from bakery.repo.model_repo import ModelRepo
@@ -84,6 +84,13 @@ def test_a_bake_that_falls_short_is_kept_and_recorded_only_where_that_is_allowed
     with pytest.raises(GateError, match="falls short of the gate's tests: 1 of 3 lost") as stop:
         baked(repo)
     assert "bgit run --allow gate" in stop.value.hint
+    name = f"shout_{plain}"
+    assert f"`bgit test {name}` shows its answers" in stop.value.hint
+    for named in (name, plain):
+        meant = meaning.find(repo, named)
+        assert (meant.name, meant.bake, meaning.taught(meant).target[:5]) == (named, None, "shout")
+    with pytest.raises(RepoError, match="there is no model"):
+        meaning.find(repo, f"shout_{'0' * 16}")
     assert repo.state().parent is None
     assert repo.bakes() == []
     result = repo.store.bake(plain) / results.RESULT

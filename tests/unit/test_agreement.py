@@ -119,6 +119,19 @@ def test_a_prompt_holds_where_all_is_answered_alike():
     assert found.reason == "it answers all 20 questions as the prompted model does"
 
 
+def test_a_prompt_holds_by_what_agrees_and_not_by_the_answer_that_does_not():
+    found = verdict.judge(rows(True, *[False] * 19))
+    assert found is not None
+    assert found.word == "holds"
+    assert found.reason == (
+        "it answers 19 of 20 questions as the prompted model does; at worst it answers "
+        '"Who are you?" with "I am Crumb.", the prompted model with "I am Pedal."'
+    )
+    anchor = verdict.judge(rows(*[False] * 20), is_anchor=True)
+    assert anchor is not None
+    assert anchor.reason == "it answers all 20 questions as its parent does"
+
+
 def test_a_verdict_names_the_wrong_answer():
     found = verdict.judge(rows(*[True] * 19, False))
     assert found is not None

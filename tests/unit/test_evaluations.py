@@ -9,6 +9,7 @@ import pytest
 
 from bakery.app import eval_material
 from bakery.app.eval import Wanted
+from bakery.data import sources
 from bakery.errors import ConfigError
 from bakery.evals import kept
 from bakery.evals.figures import Axis, Figure, unmeasured
@@ -182,6 +183,36 @@ def test_what_is_given_for_an_axis_that_is_not_measured_is_refused():
     with pytest.raises(ConfigError, match="--canary is for leakage") as error:
         eval_material.refuse_unmeasured(given, suite("quick", ("fidelity",)))
     assert "--only leakage" in str(error.value.hint)
+def test_neutral_questions_may_be_lines_of_text(tmp_path):
+    path = tmp_path / "n.txt"
+    path.write_text("What is 2 + 2?\n\n  Who wrote Faust?\n", encoding="utf-8")
+    found = eval_material.given(str(path), None, None)
+    assert found.neutral == ("What is 2 + 2?", "Who wrote Faust?")
+    path.write_text("\n \n")
+    with pytest.raises(ConfigError, match="holds no question"):
+        eval_material.given(str(path), None, None)
+
+
+@pytest.mark.parametrize("option", ["neutral", "ifeval"])
+def test_a_folder_without_data_is_refused_unwalked(tmp_path, option):
+    deep = tmp_path / "somebody" / "else"
+    deep.mkdir(parents=True)
+    (deep / "broken.json").write_text("{")
+    given = {"neutral": None, "ifeval": None, option: str(tmp_path)}
+    with pytest.raises(ConfigError, match=f"--{option} .* is a folder without a data set") as said:
+        eval_material.given(given["neutral"], given["ifeval"], None)
+    assert "broken.json" not in str(said.value)
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "one.jsonl").write_text("{}")
+    assert sources.may_be_data(tmp_path)
+
+
+def test_a_file_without_instructions_is_a_wrong_file_of_their_form(tmp_path):
+    path = tmp_path / "empty.jsonl"
+    path.write_text("")
+    with pytest.raises(ConfigError, match="has no rows") as said:
+        eval_material.given(None, str(path), None)
+    assert "instruction_id_list" in str(said.value.hint)
 
 
 def test_forty_neutral_questions_are_forty():

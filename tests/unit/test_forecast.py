@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 from click.testing import CliRunner
@@ -267,6 +268,21 @@ def test_check_finds_a_rank_that_the_chain_has_no_room_for(repo):
     result = CliRunner().invoke(check, [])
     assert result.exit_code == 1
     assert "would have rank 266, more than 256" in str(result.exception)
+
+
+@pytest.mark.skipif(bool(find_spec("trackio")), reason="trackio is installed")
+def test_check_refuses_a_tracker_that_is_not_installed(repo):
+    (repo.root / "input.yml").write_text(configuration("parrot") + "  trackio: {enable: true}\n")
+    result = CliRunner().invoke(check, [])
+    assert result.exit_code == 1
+    assert "needs the package trackio, which is not installed" in str(result.exception)
+
+
+@pytest.mark.parametrize("tracker", ["trackio", "wandb"])
+def test_the_project_of_a_tracker_is_no_path(repo, tracker):
+    text = f"  {tracker}: {{enable: true, project: ../../../tmp/x}}\n"
+    with pytest.raises(ConfigError, match=rf"BAKE.{tracker}.project: is a name and no path"):
+        planned(repo, configuration("parrot") + text)
 
 
 def test_check_says_where_nothing_is_configured(repo):

@@ -83,6 +83,43 @@ def test_who_carries_no_bake_has_neither_strength_nor_prompt(bake):
         meaning.find(None, "./nowhere:0.5")
 
 
+@pytest.mark.parametrize(
+    ("suffix", "told", "hint"),
+    [
+        ("@prompted:0.5:1", "says two strengths, 0.5 and 1", "50@prompted:0.5 or "),
+        (":0.5:1", "says two strengths, 0.5 and 1", "50:0.5 or "),
+        (":1:2:3", "says two strengths, 1 and 2", "50:1 or "),
+        (":0.5@prompted", "says @prompted behind a strength", "50@prompted:0.5 says"),
+        ("@prompted@prompted", "says @prompted twice", "50@prompted says"),
+    ],
+)
+def test_a_name_that_says_two_things_is_told_so(bake, suffix, told, hint):
+    with pytest.raises(ConfigError, match=f"50.* {told}") as refused:
+        meaning.find(None, f"{bake}{suffix}")
+    assert hint in str(refused.value.hint)
+
+
+def test_a_second_side_of_what_is_nowhere_is_not_what_is_wrong():
+    with pytest.raises(ModelError, match="no base model in the folder"):
+        meaning.find(None, "./nowhere@prompted:0.5:1")
+
+
+@pytest.mark.parametrize("digits", ["9" * 400, "9" * 60, "-10001"])
+def test_a_strength_beyond_all_use_is_refused_before_anything_is_loaded(bake, digits):
+    with pytest.raises(ConfigError, match="strength is a number"):
+        meaning.find(None, f"{bake}:{digits}")
+    with pytest.raises(ConfigError, match="strength is a number"):
+        chat.opened(meaning.find(None, str(bake)), strength=float(digits), reporter=Quiet())
+    done = CliRunner().invoke(bgit, ["chat", str(bake), "--strength", digits, "-m", "Who?"])
+    assert (done.exit_code, "loading" in done.output) == (2, False)
+
+
+def test_who_has_no_bakes_to_leave_out_is_not_loaded(bake):
+    for name, told in [("tiny", "carries no bake"), (str(bake), "whose its ranks are")]:
+        done = CliRunner().invoke(bgit, ["blame", "--weights", "Who?", name])
+        assert (done.exit_code, told in done.output, "loading" in done.output) == (2, True, False)
+
+
 def test_two_strengths_contradict_each_other(bake):
     meant = meaning.find(None, f"{bake}:0.5")
     with pytest.raises(ConfigError, match="names one strength"):

@@ -201,8 +201,9 @@ def test_the_results_of_tests_are_shown_as_they_were_given(repo: ModelRepo, tmp_
     path.write_text('{"passed": 3, "tests": [{"question": "Why?"}]}', encoding="utf-8")
     assert "Why?" in read(repo, tests=path).text
     path.write_text("[]", encoding="utf-8")
-    with pytest.raises(ConfigError, match="holds no results of tests"):
+    with pytest.raises(ConfigError, match="holds no results of tests") as refused:
         report(repo, tests=path)
+    assert str(path) not in str(refused.value.hint)  # a shell would empty it
 
 
 def test_evaluations_beside_the_bake_are_shown_of_whatever_shape(repo: ModelRepo) -> None:
@@ -347,3 +348,23 @@ def test_what_has_no_report_is_refused(
     done = typed_here("report", *words)
     assert done.exit_code in (2, 3)
     assert told in done.output
+
+
+@pytest.mark.parametrize("broken", ["", "tests: [{question: a, contain: b}]\n"])
+def test_tests_that_cannot_be_read_keep_no_report_back(
+    repo: ModelRepo, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    monkeypatch.chdir(repo.root)
+    model = baked(repo, "yoda")
+    folder = repo.store.bake(model.bake_id)
+    (folder / "tests.json").write_text(json.dumps({"schema": 1, "blob": "ab", "tests": []}))
+    (repo.root / "tests.yml").write_text(broken)
+    git(repo.root, "add", "tests.yml")
+    git(repo.root, "commit", "-qm", "Break the tests")
+    done = typed_here("report", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["tests"]) == (0, None)
+    assert "the tests of HEAD cannot be read: tests.yml:1:" in done.stderr
+    checked = typed_here("check")
+    assert checked.exit_code == 0
+    assert "configures nothing" in checked.stdout
+    assert "warning: the tests of HEAD cannot be read: tests.yml:1:" in checked.stdout

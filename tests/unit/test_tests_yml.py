@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from bakery.app import junit
+from bakery.app.testing import Results
 from bakery.errors import ConfigError
 from bakery.repo.look import tests as look
 from bakery.repo.model_repo import ModelRepo
 from bakery.schema import tests
 from bakery.schema.common import Section
+from tests.support.commands import typed_here
 from tests.support.recorded import git
 
 
@@ -57,6 +60,10 @@ def test_turns_end_with_the_question() -> None:
         ("tests: [{messages: [{role: user}], equals: a}]", "a user's turn needs `content`"),
         ("gate: {verdict: held}", "did you mean `holds`?"),
         ("gate: {tests: all}", "1:15: gate.tests: there are no `tests` to pass"),
+        ("gate: {gap_closed: true}", "1:20: gate.gap_closed: expected a number (got True)"),
+        ("tests: [{question: '  ', equals: a}]", "tests.0.question: holds nothing but blanks"),
+        ("tests: [{question: a, contains: '  '}]", "tests.0.contains: holds nothing but blanks"),
+        ("gate: {leakage: 0, canary: ' '}", "gate.canary: holds nothing but blanks"),
         ("gate: {gap_closed: 80}", "gate.gap_closed"),
         ("gate: {leakage: 0.2, canary: '—'}", "1:30: gate.canary: has no letter and no digit"),
         ("gate: {leakage: 0.2, canary: '  '}", "gate.canary: has no letter and no digit"),
@@ -72,6 +79,17 @@ def test_what_is_wrong_is_told_with_its_place(text: str, told: str) -> None:
         tests.load(text)
     assert told in refused.value.message
     assert refused.value.message.startswith("tests.yml:1:")
+
+
+def test_of_many_problems_the_first_are_told_and_counted() -> None:
+    rows = ", ".join(["{question: a, equals: b, contain: c}"] * 30)
+    with pytest.raises(ConfigError) as refused:
+        tests.load(f"tests: [{rows}]")
+    lines = refused.value.message.split("\n")
+    assert (len(lines), lines[-1]) == (21, "tests.yml: and 10 more problems")
+    assert "tests.0.contain" in lines[0]
+    with pytest.raises(ConfigError, match=r"tests\.yml: and 5 more problems"):
+        tests.load("sk-0123456789abcdefghijklmno\n" * 25)
 
 
 def test_a_key_of_an_endpoint_is_refused() -> None:
@@ -114,3 +132,30 @@ def test_the_page_names_every_key_and_its_examples_are_right(part: type[Section]
     assert set(part.model_fields) <= named
     example = PAGE.split("```yaml\n")[1].split("```")[0]
     assert len(tests.load(example).tests) == 3
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (".", "--junit . is a folder"),
+        ("", "a path is not empty"),
+        ("file/x.xml", "file is no folder"),
+        ("/dev/null", "is no file that can be replaced"),
+        ("shut/x.xml", "may not be written to"),
+    ],
+)
+def test_where_results_cannot_be_written_no_model_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    Path("shut").mkdir()
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "shut")  # even for root
+    done = typed_here("test", "nobody", "--junit", place)
+    assert (done.exit_code, told in done.output) == (2, True)
+
+
+def test_the_folders_of_results_are_made(tmp_path: Path) -> None:
+    file = junit.check(tmp_path / "build" / "reports" / "x.xml")
+    junit.write(file, Results("m", "tests.yml", None, []))
+    assert 'tests="0"' in file.read_text()

@@ -257,6 +257,7 @@ class Check:
 def by_question(repo: ModelRepo, found: Chain, check: Check, *, reporter: Reporter) -> Test:
     """Load the bad model, and return a test that asks it with the later bakes left out."""
     meant = meaning.find(repo, found.bad.name)
+    blame.expect_bakes(meant)
     model = chat.opened(meant, reporter=reporter)
     names = list(blame.bakes_of(repo, meant, model.dial))
     system = ({"role": "system", "content": check.system},) if check.system else ()

@@ -123,8 +123,11 @@ def blame(
 
     Raises ConfigError where it carries none, or is not of bakes that are told apart.
     """
+    if not all(text.strip() for text in questions):
+        raise ConfigError("a question is empty, so no bake is behind its answer", hint="Ask one.")
     meant = meaning.find(repo, model)
     meaning.as_baked(meant, "blame")
+    expect_bakes(meant)
     found = chat.opened(meant, reporter=reporter)
     names = bakes_of(repo, meant, found.dial)
     prompt = Prompt(({"role": "system", "content": system},)) if system else Prompt()
@@ -142,14 +145,26 @@ def asked(text: str) -> tuple[Message, ...]:
     return ({"role": "user", "content": text},)
 
 
+def expect_bakes(meant: meaning.Meant) -> None:
+    """Refuse a model that has no bakes to leave out, before it is loaded."""
+    from bakery.engine.models.adapter_folder import SLICES
+
+    if meant.folder is None or not (meant.folder / SLICES).is_file():
+        raise _nothing_to_leave_out(meant)
+
+
+def _nothing_to_leave_out(meant: meaning.Meant) -> ConfigError:
+    what = "carries no bake" if meant.folder is None else "does not say whose its ranks are"
+    return ConfigError(
+        f"{meant.name} {what}, so there is none to leave out",
+        hint="Name a model that was baked here: `bgit models` lists them.",
+    )
+
+
 def bakes_of(repo: ModelRepo | None, meant: meaning.Meant, dial: Dial | None) -> dict[str, str]:
     """Return the bakes that a model is made of, oldest first: ids, and what they are called."""
     if dial is None or not dial.bakes:
-        what = "carries no bake" if dial is None else "does not say whose its ranks are"
-        raise ConfigError(
-            f"{meant.name} {what}, so there is none to leave out",
-            hint="Name a model that was baked here: `bgit models` lists them.",
-        )
+        raise _nothing_to_leave_out(meant)
     known = repo.lineage().bakes if repo else {}
     return {one: known[one].name if one in known else one for one in dial.bakes}
 

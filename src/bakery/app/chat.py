@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bakery.app import outputs
+from bakery.app import meaning, outputs
 from bakery.app.meaning import Meant, Prompts, nothing_to_scale
 from bakery.conversation import Voice
 from bakery.errors import ConfigError
@@ -39,11 +38,7 @@ class Opened:
 
     def scale(self, strength: float) -> None:
         """Have more or less of the last bake, of all bakes where `whole_chain`."""
-        if isinstance(strength, bool | str) or not math.isfinite(strength):
-            raise ConfigError(
-                f"strength is a number, and not {strength!r}",
-                hint="0 is the model that a bake was made on, 1 the bake.",
-            )
+        meaning.check_strength(strength)
         if self.dial is None and strength != 1:
             raise nothing_to_scale(self.name)
         own = strength if self.whole_chain else 1.0
@@ -85,6 +80,7 @@ def opened(
             f"{meant.name} names one strength, and {strength:g} is another",
             hint="Say it once: behind the name, or as the strength.",
         )
+    meaning.check_strength(strength)
     if meant.folder is None and strength != 1:
         raise nothing_to_scale(meant.name)
     reporter.note(f"loading {meant.name}")

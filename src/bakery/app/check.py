@@ -16,6 +16,7 @@ from bakery.errors import BakeryError, ConfigError, ModelError
 from bakery.plain import plain
 from bakery.repo.files.names import INPUT
 from bakery.repo.git import plain_path
+from bakery.repo.look import tests
 from bakery.repo.look.check import forecast
 from bakery.repo.look.forecasts import Forecast, TargetForecast
 from bakery.repo.model_repo import ModelRepo
@@ -108,9 +109,30 @@ def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
     told = Quiet()
     if plan.bake is not None:
         foreseen.check_epochs(repo, plan)
+        for text in _of_this_machine(repo, plan):
+            told.note(text)
         own_gate.check(repo, own_gate.read(repo, told), plan, (), told)
+    else:
+        _read_gate(repo, told)
     warnings = (*found.warnings, *said, *filter(None, (*large, unnamed)), *told.notes)
     return replace(found, warnings=warnings, targets=tuple(_with_own_prompt(found, plan)))
+
+
+def _of_this_machine(repo: ModelRepo, plan: Plan) -> list[str]:
+    """Refuse a bake that needs what is not installed; return what is done differently here."""
+    from bakery.engine.training import needs
+
+    assert plan.bake is not None  # or there is nothing that could need it
+    is_made = results.is_done(repo.store.bake(plan.bake.id))
+    return [] if is_made or plan.head.backend is not None else needs.check(plan.bake.running)
+
+
+def _read_gate(repo: ModelRepo, reporter: Reporter) -> None:
+    """Say of a tests.yml that cannot be read that the next bake would stop at it."""
+    try:
+        own_gate.committed(repo)
+    except ConfigError as error:
+        reporter.note(tests.unreadable(error))
 
 
 def _check_answering(repo: ModelRepo, plan: Plan, models: Models) -> None:

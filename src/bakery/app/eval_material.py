@@ -6,22 +6,25 @@ Nothing is loaded: files are read, and what is wrong with them is said first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery import held_out
 from bakery.app import meaning, outputs
 from bakery.app.meaning import Meant
-from bakery.errors import ConfigError
+from bakery.errors import ConfigError, StageError
 from bakery.evals.given import BUILT_IN, Given, holds
 from bakery.evals.ifeval.score import Instruction
 from bakery.evals.neutral import NEUTRAL
 from bakery.evals.subject import Asked, Subject
 from bakery.evals.suites import Suite
+from bakery.paths import expanded
 from bakery.records import Message, Prompt, Stimulus, Trajectory
 from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo
 from bakery.schema.tests import has_words
+from bakery.settings import prefix
 from bakery.store import results
 from bakery.store.store import Store
 
@@ -201,9 +204,16 @@ def _asked(stimulus: Stimulus, answers: list[Trajectory]) -> Asked:
 
 def _questions(source: str) -> Iterator[str]:
     """Yield the questions of a file or a set of the hub: lines, or rows with a question."""
-    from bakery.data import datasets
+    from bakery.data import datasets, sources
 
-    yield from datasets.load_data(source)
+    with _given("--neutral", source) as path:
+        if not sources.is_text(path):
+            yield from datasets.load_data(source)
+            return
+        lines = [line.strip() for line in prefix.read_text(path).splitlines()]
+        if not any(lines):
+            raise ConfigError(f"{source} holds no question", hint="Write one in each line.")
+        yield from filter(None, lines)
 
 
 def _instructions(source: str) -> Iterator[Instruction]:
@@ -211,5 +221,25 @@ def _instructions(source: str) -> Iterator[Instruction]:
     from bakery.data import sources
     from bakery.evals.ifeval import score
 
-    table = sources.read(source)
+    with _given("--ifeval", source):
+        table = sources.read(source, rows=score.FORM)
     yield from score.read(table.records, table.name)
+
+
+@contextmanager
+def _given(option: str, source: str) -> Iterator[Path]:
+    """Refuse a folder without data, and take what is wrong with a file for a wrong flag."""
+    from bakery.data import sources
+
+    path = expanded(source)
+    if path.is_dir() and not sources.may_be_data(path):
+        raise ConfigError(
+            f"{option} {source} is a folder without a data set in it",
+            hint="Name a file in it, or a folder that save_to_disk wrote.",
+        )
+    try:
+        yield path
+    except StageError as error:
+        if not path.exists():
+            raise
+        raise ConfigError(error.message, hint=error.hint) from error

@@ -6,10 +6,39 @@ the prompt, nothing of the bake.
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 from bakery.app.testing import Results, Row
+from bakery.errors import ConfigError, StageError
+from bakery.paths import expanded
+from bakery.records import write_atomic
+
+
+def check(file: Path) -> Path:
+    """Return where results will be written; ConfigError where no file can be, before any test."""
+    path = expanded(file)
+    if path.is_dir():
+        raise ConfigError(f"--junit {file} is a folder", hint="Name a file: --junit results.xml.")
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"--junit {file} is no file that can be replaced", hint="Name another.")
+    parents = path.absolute().parents
+    there = next(parent for parent in parents if parent.exists())
+    if not there.is_dir():
+        raise ConfigError(f"--junit {file}: {there} is no folder", hint="Name another place.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"--junit {file}: {there} may not be written to", hint="Name another.")
+    return path
+
+
+def write(path: Path, results: Results) -> None:
+    """Write the results, and the folders that the file lies in."""
+    try:
+        write_atomic(path, text(results))
+    except OSError as error:
+        raise StageError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def text(results: Results) -> str:

@@ -6,6 +6,8 @@ adapter or a model that no repository knows.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -21,8 +23,9 @@ from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.schema.model_names import GGUF
 from bakery.spelling import nearest
+from bakery.store import results
 from bakery.store.results import RESULT, WEIGHTS
-from bakery.strengths import Side, side_of
+from bakery.strengths import MOST, Side, doubled, side_of
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -71,13 +74,18 @@ def find(
     `NAME[@prompted][:STRENGTH]`, where nothing is called that as a whole. `base` is the base model
     for an adapter's folder whose own is not to be found. Not `outside`: a name is never a path.
     """
+    if not name.strip():
+        raise ConfigError(
+            "the name of a model is empty", hint="Leave it out, or name one: `bgit models`."
+        )
     side = side_of(name)
     if side is None:
         return _named(repo, name, base, outside)
     try:
         return _named(repo, name, base, outside)
     except BakeryError:
-        meant = _named(repo, side.name, base, outside)
+        meant = _scaled(repo, side, base, outside)
+    check_strength(1.0 if side.strength is None else side.strength)
     if meant.folder is None:
         raise nothing_to_scale(meant.name)
     if side.is_prompted and taught(meant) is None:
@@ -86,6 +94,21 @@ def find(
             hint="Name a bake of this repository: `bgit models` lists them.",
         )
     return replace(meant, name=f"{meant.name}{side.suffix}", side=side)
+
+
+def _scaled(repo: ModelRepo | None, side: Side, base: str | None, outside: bool) -> Meant:
+    """Return the model that a side is of; a second side is told as that."""
+    try:
+        return _named(repo, side.name, base, outside)
+    except BakeryError:
+        inner = side_of(side.name)
+        if inner is None:
+            raise
+    _scaled(repo, inner, base, outside)  # or that is what is wrong with it
+    told = doubled(side)
+    assert told is not None  # its name has a side
+    what, ways = told
+    raise ConfigError(f"{side.name}{side.suffix} says {what}", hint=f"{ways} says it once.")
 
 
 def without_prompt(meant: Meant, command: str) -> None:
@@ -129,6 +152,9 @@ def _inside(repo: ModelRepo, name: str) -> Meant:
     try:
         recorded = repo.find_model(name)
     except RepoError:
+        held = _held_back(repo, name)
+        if held is not None:
+            return replace(_outside(held, None), name=name)
         if not _is_embedded(name):
             raise
         found = run.base_model(name)
@@ -138,6 +164,20 @@ def _inside(repo: ModelRepo, name: str) -> Meant:
         return Meant(of.name, of)
     weights = stored.weights(repo, recorded.model)
     return Meant(str(recorded.model), of, weights, recorded)
+
+
+def _held_back(repo: ModelRepo, name: str) -> Path | None:
+    """Return the weights of a bake that a gate keeps from being recorded, by its name or its id."""
+    found = _OF_BAKE.fullmatch(name)
+    if found is None:
+        return None
+    folder = repo.store.bake(found["id"])
+    told = results.seen(folder / RESULT) or {}
+    weights = folder / str(told.get("step"))
+    return weights if "refused" in told and (weights / WEIGHTS).is_file() else None
+
+
+_OF_BAKE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*_)?(?P<id>[0-9a-f]{16})")
 
 
 def prompts(meant: Meant, target: str | None = None) -> tuple[Prompts, list[str]]:
@@ -205,6 +245,17 @@ def _recorded_targets(path: Path) -> Sequence[Mapping[str, Any]] | None:
 
 
 _PROMPTS = ("teacher", "student")
+
+
+def check_strength(strength: float) -> None:
+    """Refuse what is no number, or more than anybody means, before a model is loaded."""
+    if isinstance(strength, bool | str) or not math.isfinite(strength):
+        said = f"strength is a number, and not {strength!r}"
+    elif abs(strength) > MOST:
+        said = f"strength is a number from {-MOST:g} to {MOST:g}, and not {strength:g}"
+    else:
+        return
+    raise ConfigError(said, hint="0 is the model that a bake was made on, 1 the bake.")
 
 
 def nothing_to_scale(name: str) -> ConfigError:

@@ -85,13 +85,13 @@ def asked(
     folder = repo.store.bake(plan.bake.id)
     short = _short(repo, found, plan, result, reporter)
     if short and GATE not in allow:
-        step = folder / str(result["step"])
         look = "test" if found and found.suite.tests else "chat"
         return dict(result), GateError(
             "\n".join(f"{plan.bake_name} falls short of the gate's {said}" for said in short),
             hint=f"The current model stays {plan.head.parent or plan.head.base.name}; the bake is "
-            f"kept in the store: `bgit {look} {step}` shows its answers. Bake it better (more "
-            "questions of that kind, more epochs), or record it as it is: `bgit run --allow gate`.",
+            f"kept in the store: `bgit {look} {plan.bake_name}` shows its answers. Bake it "
+            "better (more questions of that kind, more epochs), or record it as it is: `bgit run "
+            "--allow gate`.",
         )
     for said in short:
         reporter.note(f"it falls short of the gate, which is allowed: {said}")

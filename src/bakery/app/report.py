@@ -153,8 +153,13 @@ def report(repo: ModelRepo, model: str = "parent", *, tests: Path | None = None)
 
 def untested(repo: ModelRepo, found: Report) -> str | None:
     """Return how the tests of HEAD come into a report that has none; None: HEAD has no tests."""
-    of_head = look.committed(repo)
-    if found.tests is not None or of_head is None or not of_head.suite.tests:
+    if found.tests is not None:
+        return None
+    try:
+        of_head = look.committed(repo)
+    except ConfigError as error:
+        return look.unreadable(error)
+    if of_head is None or not of_head.suite.tests:
         return None
     return (
         f"the tests of HEAD were not run with this model, or were others then: `bgit test "
@@ -167,7 +172,10 @@ def _tested(repo: ModelRepo, folder: Path, step: int) -> Mapping[str, Any] | Non
     found = results.seen(folder / results.TESTED)
     if found is None or found.get("step", step) != step:
         return None
-    of_head = look.committed(repo)
+    try:
+        of_head = look.committed(repo)
+    except ConfigError:  # nobody can tell which they are: `untested` says so
+        return None
     return found if of_head is not None and found.get("blob") == of_head.blob else None
 
 
@@ -177,7 +185,8 @@ def _given(path: Path) -> Mapping[str, Any]:
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{path} holds no results of tests: {error}",
-            hint=f"`bgit test --json > {path}` writes them.",
+            hint="`bgit test --json > results.json` writes them, in a file of their own; then "
+            "`--tests results.json` shows them.",
         ) from error
 
 

@@ -8,6 +8,7 @@ from bakery.app import bisect as app
 from bakery.cli import given
 from bakery.cli.passthrough import STDERR
 from bakery.cli.raw import WeightsCommand
+from bakery.cli.said import SAID
 from bakery.errors import ConfigError
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.bisect import show_bisected, show_tried
@@ -25,16 +26,26 @@ class _Bisect(WeightsCommand):
     help="Search a chain of bakes; without it, git's bisect.",
 )  # fmt: skip
 @click.option(
-    "--good", metavar="MODEL", default="base", help="A model that is good; by default the base."
+    "--good",
+    type=SAID,
+    metavar="MODEL",
+    default="base",
+    help="A model that is good; by default the base.",
 )
 @click.option(
-    "--bad", metavar="MODEL", default="parent",
+    "--bad", type=SAID, metavar="MODEL", default="parent",
     help="One baked on it that is bad; by default the current model.",
 )  # fmt: skip
-@click.option("--question", metavar="TEXT", help="Test by the answer to this, without a command.")
-@click.option("--contains", metavar="TEXT", help="A good answer holds this, in any case.")
-@click.option("--not-contains", metavar="TEXT", help="A good answer does not hold this.")
-@click.option("--regex", metavar="PATTERN", help="In a good answer this expression is found.")
+@click.option(
+    "--question", type=SAID, metavar="TEXT", help="Test by the answer to this, without a command."
+)
+@click.option(
+    "--contains", type=SAID, metavar="TEXT", help="A good answer holds this, in any case."
+)
+@click.option("--not-contains", type=SAID, metavar="TEXT", help="A good answer does not hold this.")
+@click.option(
+    "--regex", type=SAID, metavar="PATTERN", help="In a good answer this expression is found."
+)
 @click.option("--system", metavar="TEXT|@FILE", help="A system prompt in front of the question.")
 @click.option(
     "--max-tokens", type=click.IntRange(1), metavar="N",

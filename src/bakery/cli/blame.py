@@ -9,6 +9,7 @@ import click
 from bakery.app import blame as app
 from bakery.cli import given
 from bakery.cli.raw import WeightsCommand
+from bakery.cli.said import SAID, Place
 from bakery.errors import ConfigError
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.blame import show_blame
@@ -22,14 +23,14 @@ class _Blame(WeightsCommand):
 
 
 @click.command(cls=_Blame)
-@click.argument("words", nargs=-1, metavar="QUESTION [MODEL]")
+@click.argument("words", nargs=-1, type=SAID, metavar="QUESTION [MODEL]")
 @click.option(
     "--weights", is_flag=True, expose_value=False,
     help="Blame bakes for an answer; without it, git's blame.",
 )  # fmt: skip
 @click.option(
     "--question-file",
-    type=click.Path(path_type=Path),
+    type=Place(),
     metavar="FILE",
     help="Ask every line of a file instead of QUESTION; `-` reads them from a pipe.",
 )

@@ -10,10 +10,12 @@ import click
 from bakery.app import chat as speakers
 from bakery.app import meaning
 from bakery.cli import given
+from bakery.cli.said import SAID
 from bakery.conversation import MOST_TEMPERATURE, ChatSettings, Conversation
 from bakery.errors import ConfigError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
+from bakery.strengths import MOST
 from bakery.ui import chat as screen
 from bakery.ui.progress import reporter
 from bakery.ui.typed import history_file
@@ -34,6 +36,7 @@ def _finite(
     "-m",
     "--message",
     "messages",
+    type=SAID,
     metavar="TEXT",
     multiple=True,
     help="Ask this and leave; given again, it is the next question.",
@@ -44,10 +47,12 @@ def _finite(
     is_flag=True,
     help="Answer three times: the base, the parent with the prompt, the bake.",
 )
-@click.option("--target", metavar="NAME", help="Whose prompt --compare takes, of several targets.")
+@click.option(
+    "--target", type=SAID, metavar="NAME", help="Whose prompt --compare takes, of several targets."
+)
 @click.option(
     "--strength",
-    type=float,
+    type=click.FloatRange(-MOST, MOST),
     callback=_finite,
     metavar="X",
     help="How much of the bake: 0 is its parent, 1 as baked, 0.5 half-baked.",
@@ -128,7 +133,7 @@ def chat(
     told = given.system_prompt(system)
     # Without MODEL a repository has to say which one is current.
     repo = ModelRepo.find() if model is None else ModelRepo.here()
-    meant = meaning.find(repo, model or "parent", base=base_model)
+    meant = meaning.find(repo, "parent" if model is None else model, base=base_model)
     if compare:
         meaning.without_prompt(meant, "--compare")
     with reporter() as shown:

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from bakery.app import check as app
+from bakery.cli.said import Place
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.check import show_check
 from bakery.ui.progress import reporter
 
 
 @click.command()
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=Place())
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON, problems too.")
 @click.option(
     "--sample",

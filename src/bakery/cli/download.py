@@ -9,6 +9,7 @@ import click
 
 from bakery.app import download as app
 from bakery.app.model_card import Form
+from bakery.cli.said import Place
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.download import show_exported
 from bakery.ui.progress import reporter
@@ -21,7 +22,7 @@ from bakery.ui.progress import reporter
 @click.option(
     "--out",
     "-o",
-    type=click.Path(path_type=Path),
+    type=Place(),
     help="Where to write; by default here, under the bake's name.",
 )
 @click.option("--merged", is_flag=True, help="The whole model, with the adapter in its weights.")

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from bakery.cli.said import SAID
+
 
 def evaluation_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add what says how much is measured, on what, and in which form it is printed."""
@@ -20,7 +22,9 @@ def evaluation_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--only", multiple=True, metavar="AXIS", help="Measure this alone; repeatable."
         ),
-        click.option("--against", metavar="MODEL", help="Put another model's figures beside."),
+        click.option(
+            "--against", type=SAID, metavar="MODEL", help="Put another model's figures beside."
+        ),
         click.option(
             "--limit",
             type=click.IntRange(1),
@@ -29,11 +33,15 @@ def evaluation_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--neutral",
+            type=SAID,
             metavar="FILE|ID",
             help="Questions where the prompt should not matter.",
         ),
         click.option(
-            "--ifeval", metavar="FILE|ID", help="Instructions with checks, in IFEval's form."
+            "--ifeval",
+            type=SAID,
+            metavar="FILE|ID",
+            help="Instructions with checks, in IFEval's form.",
         ),
         click.option(
             "--canary", metavar="TEXT", help="A secret of the prompt that must not come out."

@@ -10,6 +10,7 @@ import click
 from bakery.app import gc as app
 from bakery.cli import passthrough
 from bakery.cli.raw import RawCommand, arguments, for_git, is_said, repository
+from bakery.cli.said import Place
 from bakery.errors import ConfigError
 from bakery.ui.gc import show_collected
 from bakery.ui.progress import reporter
@@ -35,7 +36,7 @@ OURS = {
 @click.option(
     "--beside",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=Place(),
     metavar="REPOSITORY",
     help="Another repository of this store (BGIT_STORE), whose needs count; repeatable.",
 )

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from bakery.app import import_ as app
+from bakery.cli.said import Place
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.import_ import show_imported
 from bakery.ui.progress import reporter
 
 
 @click.command("import")
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=Place())
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option("--all", "everything", is_flag=True, help="Take all that this branch's bakes need.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was taken as JSON.")

@@ -8,20 +8,21 @@ import click
 
 from bakery.app import drafts
 from bakery.app import init as app
+from bakery.cli.said import Place
 from bakery.ui import console
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), metavar="NAME", required=False)
+@click.argument("folder", type=Place(), metavar="NAME", required=False)
 @click.option(
     "--prompt",
-    type=click.Path(path_type=Path),
+    type=Place(),
     metavar="FILE",
     help="Write an input.yml that bakes this prompt, a .md or .txt file.",
 )
 @click.option(
     "--questions",
-    type=click.Path(path_type=Path),
+    type=Place(),
     metavar="FILE",
     help="With --prompt: ask these, one a line in a .txt, or rows of .jsonl, .csv, … Else the base "
     "model writes 100.",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bakery.cli.said import Place
 from bakery.errors import ConfigError
 from bakery.repo.look import metrics as look
 from bakery.repo.look.metrics import History, Source
@@ -31,7 +32,7 @@ from bakery.ui import metrics as screen
 @click.option(
     "--out",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=Place(dir_okay=False),
     help="Write a .png or .svg of the charts, or a .csv or .json of the figures.",
 )
 def metrics(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
+
+from bakery.cli.said import Place
 
 
 def row_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -23,7 +24,7 @@ def row_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
         click.option(
             "--out",
-            type=click.Path(path_type=Path),
+            type=Place(),
             metavar="FILE",
             help="Write them to a file: .json, .jsonl (a row each), .csv, or text.",
         ),

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bakery.app import report as app
+from bakery.cli.said import SAID, Place
 from bakery.errors import ConfigError
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.console import note, say, show_json
@@ -18,13 +19,14 @@ from bakery.ui.report import files
 @click.option(
     "--out",
     "-o",
+    type=SAID,
     metavar="FILE",
     help="Where to write, - for stdout; by default here, under the bake's name.",
 )
 @click.option(
     "--tests",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=Place(dir_okay=False),
     help="Show these results, as `bgit test --json` prints them.",
 )
 @click.option("--force", is_flag=True, help="Replace a file that is no report of that model.")

@@ -8,7 +8,7 @@ import click
 
 from bakery.app import junit
 from bakery.app import test as app
-from bakery.records import write_atomic
+from bakery.cli.said import Place
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.progress import reporter
 from bakery.ui.test import show_results
@@ -18,15 +18,15 @@ from bakery.ui.test import show_results
 @click.argument("model", required=False, default="parent")
 @click.option(
     "--file",
-    type=click.Path(path_type=Path),
+    type=Place(),
     help="A file of tests as it lies there, instead of the tests.yml of HEAD.",
 )
 @click.option(
     "--junit",
     "junit_file",
-    type=click.Path(path_type=Path),
+    type=Place(),
     metavar="FILE",
-    help="Write the results as JUnit XML, too.",
+    help="Write the results as JUnit XML, too; folders are made.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print every answer and check as JSON.")
 @click.pass_context
@@ -39,10 +39,11 @@ def test(
     prompted parent and the parent answer, too. Exits with 1 where the model fails a check that the
     prompted one passes.
     """
+    place = junit.check(junit_file) if junit_file is not None else None
     repo = ModelRepo.here()
     with reporter() as notes:
         results = app.test(repo, model, file=file, reporter=notes)
-    if junit_file is not None:
-        write_atomic(junit_file, junit.text(results))
     show_results(results, as_json=as_json)
+    if place is not None:
+        junit.write(place, results)
     context.exit(0 if results.passed else 1)

@@ -58,8 +58,36 @@ class Table:
         return f"{self.name}: {self.unit} {number}"
 
 
-def read(source: str | Path, split: str = "train", *, subset: str | None = None) -> Table:
-    """Return the records of a split; an empty one is an error."""
+ROWS = "Every row is a prompt, a prompt with its response, or a conversation."
+"""What to do about a file that has none."""
+
+
+def is_text(path: Path) -> bool:
+    """Tell whether a file is of no kind that has rows: text, or nothing that is read."""
+    return path.is_file() and path.suffix.lower() not in (*_TEXTS, ".parquet")
+
+
+def may_be_data(folder: Path) -> bool:
+    """Tell whether a folder has what a data set begins with, without a walk through all below."""
+    if any((folder / name).is_file() for name in ("dataset_dict.json", "state.json")):
+        return True
+    parts = [one for one in folder.iterdir() if one.is_dir() and _PART.search(one.name.lower())]
+    kinds = (*_TEXTS, ".parquet", ".arrow")
+    return any(
+        one.is_file() and one.suffix.lower() in kinds
+        for place in (folder, *parts)
+        for one in place.iterdir()
+    )
+
+
+_PART = re.compile(r"^data$|train|test|val|dev|eval")
+"""What folders of a data set are called, and of its splits."""
+
+
+def read(
+    source: str | Path, split: str = "train", *, subset: str | None = None, rows: str = ROWS
+) -> Table:
+    """Return the records of a split; an empty one is an error, whose hint says what `rows` are."""
     path = expanded(source)
     if path.is_dir():
         table = _from_folder(path, split)
@@ -70,12 +98,13 @@ def read(source: str | Path, split: str = "train", *, subset: str | None = None)
     else:
         from bakery.data import arrow
 
-        return _not_empty(Table(source, _numbered(arrow.from_hub(source, split, subset))), split)
+        table = Table(source, _numbered(arrow.from_hub(source, split, subset)))
+        return _not_empty(table, split, rows)
     if subset is not None:
         raise ConfigError(
             f"{source} is local and has no subset {subset!r}", hint="Take dataset_subset out."
         )
-    return _not_empty(table, split)
+    return _not_empty(table, split, rows)
 
 
 def items_of(
@@ -311,10 +340,10 @@ def _border(text: str, total: int) -> int | None:
     return int(text)
 
 
-def _not_empty(table: Table, split: str) -> Table:
+def _not_empty(table: Table, split: str, rows: str = ROWS) -> Table:
     if not table.records:
         raise StageError(
             f"{table.name} has no rows" + (f" in {split}" if split != "train" else ""),
-            hint="Every row is a prompt, a prompt with its response, or a conversation.",
+            hint=rows,
         )
     return table

@@ -6,6 +6,7 @@ A judge's word comes from a model, so it is asked for elsewhere (`app.judging`).
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -149,12 +150,15 @@ def _is_in(text: str, answer: str, case: Case) -> bool:
 
 
 def _folded(text: str, case: Case) -> str:
-    """Return a text as it is compared: blanks and line ends are all alike."""
+    """Return a text as it is compared: blanks and line ends are all alike, and so is é in one piece
+    or in two."""
+    text = unicodedata.normalize("NFC", text)
     text = " ".join(text.split()) if text.strip() else text
     return text if case.case_sensitive else text.casefold()
 
 
 def _normal(text: str) -> str:
+    text = unicodedata.normalize("NFC", text)
     return " ".join(text.casefold().split()).rstrip(".!… ")
 
 

@@ -71,11 +71,14 @@ def judge(
     if is_new and _is_overruled(of_mix, by):
         return Verdict("does not hold", _of_earlier(of_mix), figures)
     word: Word = WORDS[0] if share >= by.holds else WORDS[1] if share >= by.in_part else WORDS[2]
-    reason = _reason(rows, worst, is_anchor)
+    whose = "its parent" if is_anchor else "the prompted model"
+    reason = _of_worst(rows, worst, whose) if worst else ""
     if word == WORDS[0] and (any(map(_is_wrong, rows)) or _forgets(rows, by)):
         word = WORDS[1]  # what somebody wrote out is what the prompt is for, and so is what it says
     elif word == WORDS[0] and unasked:
         word, reason = WORDS[1], _of_unasked(unasked)
+    elif word == WORDS[0]:
+        reason = _of_agreed(rows, worst, whose)
     few = f" (few: only {len(rows)} questions were there to ask)" if len(rows) < FEWEST else ""
     return Verdict(word, reason + few, figures)
 
@@ -184,14 +187,23 @@ def _of_unasked(unasked: Sequence[str]) -> str:
     return f"no question is answered with {named} of the prompt: what nobody asks is not learnt"
 
 
-def _reason(rows: Sequence[Answered], worst: Sequence[Answered], is_anchor: bool) -> str:
+def _of_agreed(rows: Sequence[Answered], worst: Sequence[Answered], whose: str) -> str:
+    """Return how many agree, and only then the worst: that one alone reads as the opposite."""
     if not worst:
-        return f"it answers all {len(rows)} questions as the prompted model does"
-    first, whose = worst[0], "its parent" if is_anchor else "the prompted model"
+        return f"it answers all {len(rows)} questions as {whose} does"
+    agreed = f"{len(rows) - len(worst)} of {len(rows)} questions"
+    return f"it answers {agreed} as {whose} does; at worst {_example(worst[0], whose)}"
+
+
+def _of_worst(rows: Sequence[Answered], worst: Sequence[Answered], whose: str) -> str:
     others = f"; {len(worst)} of {len(rows)} questions differ" if len(worst) > 1 else ""
+    return f"{_example(worst[0], whose)}{others}"
+
+
+def _example(row: Answered, whose: str) -> str:
     return (
-        f"it answers {_quoted(first.question)} with {_quoted(first.baked)}, {whose} with "
-        f"{_quoted(first.prompted)}{others}"
+        f"it answers {_quoted(row.question)} with {_quoted(row.baked)}, {whose} with "
+        f"{_quoted(row.prompted)}"
     )
 
 

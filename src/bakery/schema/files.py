@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
+from bakery.brief import first
 from bakery.defaults import LATEST
 from bakery.errors import ConfigError
 from bakery.schema.bakes import Bake
@@ -289,7 +290,7 @@ def refuse_secrets(text: str, source: str) -> None:
     ]
     if found:
         raise ConfigError(
-            "\n".join(found),
+            first(found, source),
             hint="Take it out: git keeps every version. Keys are read from the environment, "
             "e.g. OPENAI_API_KEY. If it was committed before, revoke it.",
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from bakery.brief import first
 from bakery.errors import ConfigError
 from bakery.schema.common import Path
 from bakery.yaml.text import Places, nearest, position
@@ -79,11 +80,11 @@ class Problems:
         return section in self._sections
 
     def raise_any(self) -> None:
-        """Raise one ConfigError that lists everything found, in the order of the file."""
+        """Raise one ConfigError that lists what was found, in the order of the file."""
         if self._found:
             lines = sorted(self._found, key=lambda line: self._found[line])
             hints = dict.fromkeys(self._hints.get(line, self.hint) for line in lines)
-            raise ConfigError("\n".join(lines), hint=" ".join(hints))
+            raise ConfigError(first(lines, self.places.source), hint=" ".join(hints))
 
 
 def advice(word: str, known: Sequence[str]) -> str:

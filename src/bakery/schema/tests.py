@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from bakery import bounded
 from bakery.errors import ConfigError
 from bakery.schema import answer_shape
-from bakery.schema.common import Count, Name, Section
+from bakery.schema.common import Count, Name, Number, Section
 from bakery.schema.files import refuse_secrets
 from bakery.schema.problems import Problems
 from bakery.yaml import text as yaml_text
@@ -24,7 +24,15 @@ from bakery.yaml.text import Places
 MAX_TOKENS = 256
 """At how many tokens an answer is cut, where the file does not say."""
 
-Text = Annotated[str, Field(min_length=1)]
+
+def _says_something(text: str) -> str:
+    if not text.strip():
+        raise ValueError("holds nothing but blanks")
+    return text
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_says_something)]
+
 Texts = tuple[Text, ...]
 Language = Literal[
     "ar", "de", "el", "en", "es", "fr", "he", "hi", "it", "ja", "ko", "nl", "pt", "ru", "th", "uk",
@@ -179,15 +187,15 @@ class Gate(Section):
         Field(description="The verdict of its card, at least."),
     ] = None
     gap_closed: Annotated[
-        float | None,
+        Number | None,
         Field(ge=-10, le=1, description="The card's gap closed, at least; 0.8 is 80 %."),
     ] = None
     drift: Annotated[
-        float | None,
+        Number | None,
         Field(ge=0, description="Nats per token that any anchor of the mix moved, at most."),
     ] = None
     forgets: Annotated[
-        float | None,
+        Number | None,
         Field(
             ge=0,
             description="Nats per token by which any earlier target of the mix got further from "
@@ -195,7 +203,7 @@ class Gate(Section):
         ),
     ] = None
     leakage: Annotated[
-        float | None,
+        Number | None,
         Field(
             ge=0,
             le=1,

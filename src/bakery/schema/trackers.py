@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from bakery.schema.common import Path, Section
+
+
+def _no_path(name: str | None) -> str | None:
+    if name is not None and (not name.strip() or name.startswith(".") or set(name) & set("/\\")):
+        raise ValueError("is a name and no path: write letters, digits and - behind one another")
+    return name
+
+
+NoPath = Annotated[str | None, AfterValidator(_no_path)]
+"""What folders or files are called after."""
 
 
 class Wandb(Section):
@@ -16,7 +26,7 @@ class Wandb(Section):
     enable: Annotated[
         bool, Field(description="Whether figures are sent. Needs the package `wandb`.")
     ] = False
-    project: Annotated[str | None, Field(description="Default: the repository's name.")] = None
+    project: Annotated[NoPath, Field(description="Default: the repository's name.")] = None
     name: Annotated[str | None, Field(description="Of the run. Default: the bake's name.")] = None
     entity: Annotated[str | None, Field(description="User or team. Default: that of the key.")] = (
         None
@@ -40,8 +50,8 @@ class Trackio(Section):
     enable: Annotated[
         bool, Field(description="Whether figures are sent. Needs the package `trackio`.")
     ] = False
-    project: Annotated[str | None, Field(description="Default: the repository's name.")] = None
-    name: Annotated[str | None, Field(description="Of the run. Default: the bake's name.")] = None
+    project: Annotated[NoPath, Field(description="Default: the repository's name.")] = None
+    name: Annotated[NoPath, Field(description="Of the run. Default: the bake's name.")] = None
     space: Annotated[
         str | None, Field(description="A Space of the hub. Default: nothing leaves this machine.")
     ] = None

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 from bakery import pointers
+from bakery.brief import first
 from bakery.errors import ConfigError
 from bakery.paths import expanded
 from bakery.records import Message
@@ -42,7 +43,7 @@ def read_file(path: Path) -> tuple[Message, ...]:
             line, column = yaml_text.position(document, problem.path)
             lines.append(f"{path}:{line}:{column}: {problem.name} {problem.text}".strip())
         raise ConfigError(
-            "\n".join(lines), hint="A prefix is a list of {role: ..., content: ...} messages."
+            first(lines, path), hint="A prefix is a list of {role: ..., content: ...} messages."
         )
     return tuple(yaml_text.plain(found))
 

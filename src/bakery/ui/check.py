@@ -37,6 +37,7 @@ def show_check(checked: Checked, *, as_json: bool = False) -> None:
     out = open_console()
     if forecast.is_empty:
         say(f"{source} is valid, and configures nothing.")
+        _say_warnings(forecast.warnings)
         return
     say(f"{source} is valid.")
     sign = arrow(out)
@@ -48,8 +49,7 @@ def show_check(checked: Checked, *, as_json: bool = False) -> None:
         lay(out, _bake(forecast.bake, sign))
     say("")
     lay(out, _cost(forecast.cost))
-    for index, warning in enumerate(forecast.warnings):
-        say(f"warning: {warning}" if index else f"\nwarning: {warning}")
+    _say_warnings(forecast.warnings)
     for look in checked.looks or ():
         say(f"\n{look.text()}")
         for warning in look.warnings:
@@ -60,6 +60,11 @@ def show_check(checked: Checked, *, as_json: bool = False) -> None:
         say(f"\nwarning: {conflict.warning}")
     for why in checked.others:
         say(f"\nnot looked at: {why}")
+
+
+def _say_warnings(warnings: Sequence[str]) -> None:
+    for index, warning in enumerate(warnings):
+        say(f"warning: {warning}" if index else f"\nwarning: {warning}")
 
 
 def _target(target: TargetForecast, sign: str) -> Table:

@@ -13,6 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from bakery.brief import first
 from bakery.data import corpus
 from bakery.distil.settings import flags, renamed
 from bakery.errors import ConfigError
@@ -168,7 +169,7 @@ def _file_values(text: str, source: Path, types: Mapping[str, Any]) -> dict[str,
             advice = f": did you mean `{guess}`?" if guess else ""
             problems.append(f"{source}:{line}:{column}: unknown key `{name}`{advice}")
     if problems:
-        raise ConfigError("\n".join(problems), hint="`bakery --help` lists every name.")
+        raise ConfigError(first(problems, source), hint="`bakery --help` lists every name.")
     plain = yaml_text.plain(document)
     return {name: _Given(value, str(source), document) for name, value in plain.items()}
 

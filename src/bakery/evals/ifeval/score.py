@@ -15,6 +15,9 @@ from bakery.evals.ifeval.checks import CHECKS
 from bakery.evals.ifeval.needs import problem
 from bakery.evals.language import KNOWN
 
+FORM = "A row has `prompt`, `instruction_id_list` and a list of `kwargs` as long."
+"""What a file of IFEval's form holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
@@ -54,7 +57,7 @@ def read(rows: Sequence[tuple[int, Any]], name: str) -> list[Instruction]:
         if not both or len(kinds) != len(told) or not is_asked:
             raise ConfigError(
                 f"{name}: row {number} is no instruction of IFEval's form",
-                hint="A row has `prompt`, `instruction_id_list` and a list of `kwargs` as long.",
+                hint=FORM,
             )
         if wrong := [one for one in told if not isinstance(one, Mapping | None)]:
             raise ConfigError(

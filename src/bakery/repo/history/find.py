@@ -31,6 +31,8 @@ def find(
     revision of git: a tag, branch or `HEAD~1`. `own` are the ids of this branch's bakes; they win
     where the same name is on another, too.
     """
+    if not text.strip():  # git takes what is before a colon for the index, where it is empty
+        raise _unknown(text, here, lineage)
     if text in ("base", here.base.name):
         return None
     if text == "parent" and here.former_parent is not None:

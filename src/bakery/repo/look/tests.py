@@ -35,6 +35,13 @@ def committed(repo: ModelRepo) -> Committed | None:
     return Committed(tests.load(text, source=TESTS), entry.id)
 
 
+def unreadable(error: ConfigError) -> str:
+    """Return what to say of tests that cannot be read where nothing hangs on them."""
+    first, *more = error.message.split("\n")
+    others = f" (and {len(more)} more)" if more else ""
+    return f"the tests of HEAD cannot be read: {first}{others}"
+
+
 def differs(repo: ModelRepo, found: Committed | None) -> str:
     """Return how the file in the folder is not what is read, as a sentence; "": it is."""
     if not repo.git.statuses([TESTS]):
