@@ -55,6 +55,10 @@ def show_status(status: Status, *, as_json: bool = False) -> None:
         say(f"\njob {job.id} is {job.state} on {job.branch}: `bgit jobs --follow {job.id}`")
     for job in status.fetchable:
         say(f"\njob {job.id} is complete: `bgit fetch` on {job.branch} records {job.model}")
+    for short in status.refused:
+        say_at_length(
+            f"\n{status.unrecorded} is not recorded: it falls short of the gate's {short}"
+        )
     for branch in status.waiting:
         say(f"\na finished bake waits to be recorded on {branch}")
     say(f"\nnext: {status.next}")
