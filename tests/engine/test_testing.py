@@ -198,8 +198,9 @@ def test_what_the_prompted_model_fails_does_not_count(repo: ModelRepo) -> None:
     typed = typed_here("test", "shout", "--file", "draft.yml", "--junit", "out.xml")
     assert typed.exit_code == 1
     table = typed.stdout.splitlines()
-    assert table[0].split() == ["question", "base", "prompted", "parent", "baked"]
+    assert table[0].split() == ["test", "question", "base", "prompted", "parent", "baked"]
     assert table[1].split()[-4:] == ["fails", "passes", "fails", "LOST"]
+    assert table[3].split()[-4:] == ["fails", "fails", "fails", "prompt's"]
     assert max(map(len, table[:4])) <= 80
     assert "it is the prompt's" in typed.stdout
     assert "1 of 3 tests passed, 1 lost, 1 that the prompted model itself fails" in typed.stdout
