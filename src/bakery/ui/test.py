@@ -80,8 +80,9 @@ def _show_answers(row: Row) -> None:
     for one in row.of_prompt:
         say_at_length(f"  {one.check}: {one.why}; the prompted model fails it: it is the prompt's")
     shown = [side for side in row.answers if side in ("prompted", "baked")]
-    for side in shown or row.answers:
-        say_at_length(f"  {side:<8}  {brief(row.answers[side].text, ANSWER_ROOM)}")
+    talk = row.talk(shown or list(row.answers))
+    for who, said in list(talk)[len(row.case.turns) == 1 :]:  # one question is the title
+        say_at_length(f"  {who:<9} {brief(said, ANSWER_ROOM)}")
 
 
 def _show_summary(results: Results) -> None:
@@ -94,5 +95,6 @@ def _show_summary(results: Results) -> None:
     if lost:
         told += f", {len(lost)} {'lost' if 'prompted' in lost[0].answers else 'failed'}"
     if of_prompt:
-        told += f", {len(of_prompt)} that the prompted model itself fails: change the prompt"
+        told += f", {len(of_prompt)} that the prompted model itself fails"
+        told += ": change the prompt, or the test"
     say_at_length(f"{told}.")
