@@ -215,6 +215,9 @@ def test_what_the_prompted_model_fails_does_not_count(repo: ModelRepo) -> None:
 
     alone = bakery.Bake(repo.store.bake(repo.bakes()[0].id)).test(file)
     assert alone.as_data()["tests"] == data["tests"]
+    bake = bakery.Bake(repo.store.bake(repo.bakes()[0].id))
+    assert bake.verdict is not None
+    assert bake.verdict.word == bake.result["card"]["verdict"]["word"]
     given = bakery.Repo(repo.root, progress=False).test("shout", file=file)
     assert given.as_data() == data
 
