@@ -133,6 +133,21 @@ def test_what_the_gate_held_back_is_not_said_to_be_recorded_next(repo, capsys):
     assert "refused" not in results.result(repo.store.bake(plan.bake.id))
 
 
+def test_what_was_allowed_for_the_current_model_is_said(repo, capsys):
+    plan = committed(repo, "one")
+    found = dict(stored(repo, plan))
+    told = {"allowed": ["gate", "teacher"], "gate": ["tests: 1 of 2 lost"]}
+    repo.record(plan, {**found, **told}, launched=repo.launch_blob(), reporter=Quiet())
+    now = status(repo)
+    assert {key: now.as_data()[key] for key in told} == told
+    show_status(now)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "allowed falls short of the gate's tests: 1 of 2 lost; teacher" in out
+    baked(repo, "two")
+    show_status(status(repo))
+    assert "falls short" not in capsys.readouterr().out
+
+
 def test_what_is_recorded_and_not_current_is_adopted_by_the_next_command(repo, capsys):
     model = baked(repo, "one")
     repo.adopt(None, reporter=Quiet())

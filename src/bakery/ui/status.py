@@ -97,6 +97,8 @@ def _repository(status: Status, sign: str) -> Table:
         table.add_row("baked from", f" {sign} ".join([status.base.name, *more, *names]))
     if (found := _card(status).verdict) is not None:
         table.add_row("verdict", verdict.line(found))
+    if told := _allowed(status):
+        table.add_row("allowed", told)
     for at, line in enumerate(_result(status, sign)):
         table.add_row("" if at else "its card", line)
     if status.commented:
@@ -107,6 +109,14 @@ def _repository(status: Status, sign: str) -> Table:
 
 def _card(status: Status) -> Card:
     return Card.from_data((status.last.data.get("card") if status.last else None) or {})
+
+
+def _allowed(status: Status) -> str:
+    """Return what the current model was recorded in spite of; "": nothing was waived for it."""
+    data = status.last.data if status.last else {}
+    short = [f"falls short of the gate's {told}" for told in data.get("gate") or ()]
+    others = [name for name in data.get("allowed") or () if name != "gate" or not short]
+    return "; ".join([*short, *others])
 
 
 def _result(status: Status, sign: str) -> list[str]:

@@ -129,10 +129,14 @@ class Status:
             "unrecorded": self.unrecorded,
             "refused": list(self.refused),
             "waiting": list(self.waiting),
-            **{key: last.data.get(key) if last else None for key in ("card", "loss", "seconds")},
+            **{key: last.data.get(key) if last else None for key in _OF_LAST},
             "store": str(self.store),
             "store_bytes": self.store_bytes,
         }
+
+
+_OF_LAST = ("card", "loss", "seconds", "allowed", "gate")
+"""What is told of the current model's bake as its recipe has it."""
 
 
 def status(repo: ModelRepo) -> Status:
