@@ -97,6 +97,14 @@ def test_a_conversation_is_remembered_until_it_is_cleared():
     assert asked(talk, "three") == ["u three"]
 
 
+def test_a_comparison_in_a_pipe_says_that_it_is_one_conversation(capsys):
+    note = "note: all questions are one conversation: --each compares each of them alone\n"
+    assert piped(compared(), ["one", "two", "three"], capsys)[1] == note
+    assert piped(compared(), ["one"], capsys)[1] == ""
+    assert piped(compared(), ["one", "two"], capsys, each=True)[1] == ""
+    assert piped(alone(), ["one", "two"], capsys)[1] == ""
+
+
 def test_a_system_prompt_stays_when_the_conversation_is_cleared():
     talk = alone()
     did(talk, "/system", "You are Yoda.")
