@@ -15,6 +15,7 @@ from bakery.identity import SamplingSettings
 from bakery.stages import bake, covering
 from bakery.stages.mix import mix
 from bakery.ui.covered import rows
+from bakery.ui.report.figures import share
 from bakery.verdict import Covered
 from tests.support.baking import NOTHING, SHOUT, Bench
 
@@ -87,7 +88,9 @@ def test_the_gap_is_measured_where_an_answer_hangs_on_the_sentence() -> None:
 def test_a_card_shows_the_sentences_that_are_learnt_least() -> None:
     learnt = tuple(Covered(f"Rule {n}.", 3, n / 20) for n in range(12))
     shown = list(rows((*learnt, Covered("Be brief.", 0, None))))
-    assert shown[0] == ("learnt of each sentence", "Rule 0.  0 %, 3 answers")
+    assert shown[0] == ("learnt of each sentence", "Rule 0.  0.0 %, 3 questions")
+    (one,) = rows((Covered("Rule.", 1, 0.9954),))
+    assert one[1] == f"Rule.  {share(0.9954)}, 1 question".replace("\u00a0", " ")  # as a report
     assert shown[7] == ("", "Be brief.  nobody asked")
     assert shown[8] == ("", "and 5 that are learnt better")
 

@@ -60,6 +60,13 @@ def test_questions_that_may_be_answered_otherwise_are_told_of() -> None:
     assert 'first of all "Who are you?" (2.2 nats at one token)' in note
 
 
+def test_a_question_that_input_yml_writes_out_is_named_first() -> None:
+    stimuli = {**MIX.stimuli, "t/b": asked("Where is Rome?")}
+    after = {"t/a": Fidelity(0.3, 0.9, 10, 5.0), "t/b": Fidelity(0.3, 1.0, 10, 2.25)}
+    (note,) = measured.notes(after, replace(MIX, stimuli=stimuli))
+    assert 'first of all "Where is Rome?", "Who are you?" (2.2 nats at one token)' in note
+
+
 @pytest.mark.parametrize("after", [{"t/a": Fidelity(0.3, 0.9, 10, 0.9)}, {}])
 def test_what_was_learnt_or_not_measured_is_no_news(after: dict[str, Fidelity]) -> None:
     assert list(measured.notes(after, MIX)) == []

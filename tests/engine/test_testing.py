@@ -205,15 +205,26 @@ def test_what_the_prompted_model_fails_does_not_count(repo: ModelRepo) -> None:
     typed = typed_here("test", "shout", "--file", "draft.yml", "--junit", "out.xml")
     assert typed.exit_code == 1
     table = typed.stdout.splitlines()
-    assert table[0].split() == ["question", "base", "prompted", "parent", "baked"]
+    assert table[0].split() == ["test", "question", "base", "prompted", "parent", "baked"]
     assert table[1].split()[-4:] == ["fails", "passes", "fails", "LOST"]
+    assert table[3].split()[-4:] == ["fails", "fails", "fails", "prompt's"]
     assert max(map(len, table[:4])) <= 80
     assert "it is the prompt's" in typed.stdout
     assert "1 of 3 tests passed, 1 lost, 1 that the prompted model itself fails" in typed.stdout
+    of_prompt = "tests: [{question: q1 what?, contains: no such words}]\nmax_tokens: 8\n"
+    Path("prompt.yml").write_text(of_prompt)
+    codes = [
+        typed_here("test", "shout", "--file", "prompt.yml", *more).exit_code
+        for more in ((), ("--strict",))
+    ]
+    assert codes == [0, 1]
     assert (repo.root / "out.xml").read_text() == junit.text(report)
 
     alone = bakery.Bake(repo.store.bake(repo.bakes()[0].id)).test(file)
     assert alone.as_data()["tests"] == data["tests"]
+    bake = bakery.Bake(repo.store.bake(repo.bakes()[0].id))
+    assert bake.verdict is not None
+    assert bake.verdict.word == bake.result["card"]["verdict"]["word"]
     given = bakery.Repo(repo.root, progress=False).test("shout", file=file)
     assert given.as_data() == data
 

@@ -204,6 +204,12 @@ def test_few_questions_are_said_to_be_few():
     assert verdict.judge([]) is None
 
 
+def test_how_many_questions_were_added_about_the_prompt_is_counted():
+    found = verdict.judge([*rows(False, False), *rows(False, is_fresh=True)])
+    assert found.figures["about_the_prompt"] == 1
+    assert "about_the_prompt" not in verdict.judge(rows(False)).figures
+
+
 def test_the_worst_of_several_targets_counts():
     good, bad = verdict.judge(rows(*[False] * 20)), verdict.judge(rows(*[True] * 20))
     assert good is not None

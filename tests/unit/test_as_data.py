@@ -38,7 +38,8 @@ LOOKS: dict[str, tuple[Callable[[ModelRepo], Any], list[str]]] = {
         ["repository", "root", "branch", "base", "parent", "former_parent", "parent_problem",
          "has_weights", "chain", "is_configured", "problem", "draft_problem", "targets", "bake",
          "stages", "changes", "pending", "warnings", "commented", "jobs", "fetchable", "latest",
-         "unrecorded", "waiting", "card", "loss", "seconds", "store", "store_bytes"],
+         "unrecorded", "refused", "waiting", "card", "loss", "seconds", "allowed", "gate",
+         "store", "store_bytes"],
     ),
     "tree": (ModelRepo.lineage, ["base", "current", "branches", "bakes", "problems", "former"]),
     "models": (

@@ -101,8 +101,15 @@ def test_ends_that_are_not_what_was_said_are_refused(repo, states, told):
     def test(link: Link) -> Tried:
         return Tried(link.name, named[states[found.links.index(link)]], "so")
 
-    with pytest.raises(RepoError, match=told):
+    with pytest.raises(RepoError, match=told) as refused:
         app.bisect(found, test)
+    due, first = ("bad", found.links[-2]) if states[0] == "g" else ("good", found.links[1])
+    assert f"Try one of: --{due} {first.name}, --{due} " in refused.value.hint
+    assert "and 1 more." in refused.value.hint
+
+    with pytest.raises(RepoError) as refused:
+        app.bisect(app.chain(repo, "base", "one"), lambda link: Tried(link.name, "skip", "so"))
+    assert "no model between the two to be named by --bad" in refused.value.hint
 
 
 def is_there(repo: ModelRepo, link: Link) -> None:

@@ -97,6 +97,14 @@ def test_a_conversation_is_remembered_until_it_is_cleared():
     assert asked(talk, "three") == ["u three"]
 
 
+def test_a_comparison_in_a_pipe_says_that_it_is_one_conversation(capsys):
+    note = "note: all questions are one conversation: --each compares each of them alone\n"
+    assert piped(compared(), ["one", "two", "three"], capsys)[1] == note
+    assert piped(compared(), ["one"], capsys)[1] == ""
+    assert piped(compared(), ["one", "two"], capsys, each=True)[1] == ""
+    assert piped(alone(), ["one", "two"], capsys)[1] == ""
+
+
 def test_a_system_prompt_stays_when_the_conversation_is_cleared():
     talk = alone()
     did(talk, "/system", "You are Yoda.")
@@ -286,6 +294,7 @@ def test_what_goes_wrong_in_a_pipe_ends_it(capsys):
 def test_json_is_one_object_for_every_question(capsys):
     (line,), _ = piped(alone(), ["one"], capsys, as_json=True)
     assert json.loads(line) == {
+        "schema": 1,
         "question": "one",
         "answer": "u one",
         "model": "m",
@@ -301,7 +310,8 @@ def test_a_comparison_in_a_pipe_names_who_answers(capsys):
 
 def test_a_comparison_as_json_has_an_answer_of_each(capsys):
     (line,), _ = piped(compared(), ["one"], capsys, as_json=True)
-    assert {name: row["model"] for name, row in json.loads(line).items() if name != "question"} == {
+    rows = {name: row for name, row in json.loads(line).items() if isinstance(row, dict)}
+    assert {name: row["model"] for name, row in rows.items()} == {
         "base": "b",
         "prompted": "p",
         "baked": "k",

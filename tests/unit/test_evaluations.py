@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import pytest
 
@@ -20,6 +21,7 @@ from bakery.evals.neutral import NEUTRAL
 from bakery.evals.report import EvalReport
 from bakery.evals.suites import SUITES, suite
 from bakery.store import results
+from bakery.ui import eval as ui
 from bakery.ui.eval import show_evaluation
 
 
@@ -183,6 +185,8 @@ def test_what_is_given_for_an_axis_that_is_not_measured_is_refused():
     with pytest.raises(ConfigError, match="--canary is for leakage") as error:
         eval_material.refuse_unmeasured(given, suite("quick", ("fidelity",)))
     assert "--only leakage" in str(error.value.hint)
+
+
 def test_neutral_questions_may_be_lines_of_text(tmp_path):
     path = tmp_path / "n.txt"
     path.write_text("What is 2 + 2?\n\n  Who wrote Faust?\n", encoding="utf-8")
@@ -256,10 +260,47 @@ def test_scripts_without_spaces_have_a_word_a_character():
 def test_a_table_shows_value_interval_and_count(capsys):
     show_evaluation(report(against=report("other/m", kl=0.2)))
     out = capsys.readouterr().out
-    assert "0.5000 nats" in out
-    assert "against 0.2000 nats (+0.3000)" in out
+    mine, its = (line.split("  ") for line in out.splitlines() if " nats" in line)
+    assert [part.strip() for part in mine if part] == [
+        "forward kl", "0.5000 nats", "0.2500 to 1.000", "n = 20 questions",
+    ]  # fmt: skip
+    assert [part.strip() for part in its if part] == [
+        "against", "0.2000 nats", "0.1000 to 0.4000", "difference +0.3000",
+    ]  # fmt: skip
+    assert max(map(len, out.splitlines())) <= 80
     assert "fewer than 20 questions" in out
     assert "not measured: give instructions" in out
+
+
+@pytest.mark.parametrize(
+    ("unit", "mine", "its", "told"),
+    [
+        ("share", 0.815, 0.792, "difference +2.3"),
+        ("nats", 0.2, 0.20001, "no difference"),
+        ("nats", 0.0504, 0.0507, "difference -0.0003"),
+        ("nats", 0.0002, 0.0005, "difference -3.0e-04"),
+        ("share", 0.79995, 0.8, "no difference"),
+        ("seconds", 231.92, 4.5, "difference +227.4"),
+    ],
+)
+def test_a_difference_has_the_places_of_what_differs(unit, mine, its, told):
+    one, other = (Figure("x", value, unit, 5, "questions") for value in (mine, its))
+    assert ui._more(one, other) == told
+
+
+def test_one_is_one_and_seconds_have_three_digits(capsys):
+    show_evaluation(
+        EvalReport(
+            "m",
+            "quick",
+            {},
+            (Axis("cost", "its files", (Figure("bake_seconds", 231.92, "seconds", 1, "bakes"),)),),
+            1.0,
+        )
+    )
+    out = capsys.readouterr().out
+    assert " 232 s " in out
+    assert "n = 1 bake\n" in re.sub(" +\n", "\n", out)
 
 
 def test_a_table_alone_shows_intervals(capsys):

@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from bakery.app import own_gate
 from bakery.repo.look.status import Status, status
 from bakery.reporting import Quiet
+from bakery.store import results
 from bakery.ui.status import show_status
 from tests.support.recorded import (
     BASE,
@@ -102,6 +104,48 @@ def test_a_bake_that_is_done_and_not_recorded_is_said(repo):
     now = status(repo)
     assert now.unrecorded == plan.bake_name
     assert now.stages[2].seconds == result_of(plan)["seconds"]["bake"]
+
+
+def test_what_the_gate_held_back_is_not_said_to_be_recorded_next(repo, capsys):
+    (repo.root / "tests.yml").write_text("gate: {gap_closed: 0.99}\n", encoding="utf-8")
+    git(repo.root, "add", "tests.yml")
+    git(repo.root, "commit", "-qm", "Ask for much")
+    plan = committed(repo, "one")
+    found = dict(stored(repo, plan))
+    result = {**found, "card": {**found["card"], "gap_closed": 0.96}}
+    own = own_gate.committed(repo)
+    _, stop = own_gate.asked(repo, own, plan, result, allow=(), reporter=Quiet())
+    assert stop is not None
+    (short,) = status(repo).refused
+    assert short.startswith("gap_closed: ")
+    show_status(status(repo))
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"{plan.bake_name} is not recorded: it falls short of the gate's {short}" in out
+    assert "next: bake it better, or `bgit run --allow gate`" in out
+
+    (repo.root / "tests.yml").write_text("gate: {gap_closed: 0.1}\n", encoding="utf-8")
+    git(repo.root, "commit", "-qam", "Ask for less")
+    assert status(repo).next.startswith("bgit run bake   (records")
+    result, stop = own_gate.asked(
+        repo, own_gate.committed(repo), plan, result, allow=(), reporter=Quiet()
+    )
+    assert (stop, "refused" in result) == (None, False)
+    assert "refused" not in results.result(repo.store.bake(plan.bake.id))
+
+
+def test_what_was_allowed_for_the_current_model_is_said(repo, capsys):
+    plan = committed(repo, "one")
+    found = dict(stored(repo, plan))
+    told = {"allowed": ["gate", "teacher"], "gate": ["tests: 1 of 2 lost"]}
+    repo.record(plan, {**found, **told}, launched=repo.launch_blob(), reporter=Quiet())
+    now = status(repo)
+    assert {key: now.as_data()[key] for key in told} == told
+    show_status(now)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "allowed falls short of the gate's tests: 1 of 2 lost; teacher" in out
+    baked(repo, "two")
+    show_status(status(repo))
+    assert "falls short" not in capsys.readouterr().out
 
 
 def test_what_is_recorded_and_not_current_is_adopted_by_the_next_command(repo, capsys):

@@ -98,7 +98,7 @@ def test_the_verdict_comes_first_with_its_reason(repo: ModelRepo) -> None:
     assert shown.index("95.0 %") < shown.index("Answers side by side") < shown.index("Recipe")
     assert "87.5 % answered as prompted 69.0 to 96.0, n = 24" in spaced(repo)
     assert "95.0 % gap closed 91.0 to 98.0" in spaced(repo)
-    assert "0.875 (0.69 to 0.96)" in shown
+    assert "87.5 % (69.0 to 96.0, n = 24)" in spaced(repo)
     assert "yoda: holds in part" in shown
 
 
@@ -115,6 +115,21 @@ def test_only_what_differs_is_marked(repo: ModelRepo) -> None:
     assert 'It costs <mark class="lost">49</mark> euros.' in content
     assert 'It costs <mark class="other">89</mark> euros.' in content
     assert "No idea." in content
+
+
+def test_where_no_answer_differs_the_first_are_shown(repo: ModelRepo) -> None:
+    baked(repo, "yoda")
+    folder = planted(repo, "yoda", replace(CARD, side_by_side=()))
+    assert "No answer differs" not in read(repo).text
+    row = {"target": "t", "question": "Who?", "base": None, "prompted": "Pip.", "baked": "Pip!"}
+    (folder / "asked.jsonl").write_text(
+        "".join(json.dumps({**row, "question": f"Who is {n}?"}) + "\n" for n in range(5))
+    )
+    shown = read(repo).text
+    assert "No answer differs. The first that were asked:" in shown
+    assert ("Who is 2?" in shown, "Who is 3?" in shown) == (True, False)
+    planted(repo, "yoda")
+    assert "Who is 0?" not in read(repo).text
 
 
 def test_a_sentence_that_nobody_asked_about_is_named(repo: ModelRepo) -> None:

@@ -52,6 +52,11 @@ def test_turns_end_with_the_question() -> None:
             "either `question`",
         ),
         ("tests: [{question: a, regex: '('}]", "1:30: tests.0.regex: is no regular expression"),
+        (
+            "tests: [{question: a, equals: b}, {question: a, regex: 'a(?i)b'}]",
+            "position 1: put (?i) first (got 'a(?i)b') (in test-2)",
+        ),
+        ("tests: [{name: kind, question: a, max_tokens: 0}]", "(got 0) (in kind)"),
         ("tests: [{question: a, json_schema: {typ: object}}]", "tests.0.json_schema: typ is not"),
         ("tests: [{question: a, language: german}]", "'german' is not known"),
         ("tests: [{question: a, max_tokens: 0}]", "tests.0.max_tokens"),

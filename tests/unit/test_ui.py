@@ -79,6 +79,14 @@ def test_a_card_begins_with_its_verdict_and_shows_the_worst_answers(capsys):
     ]
 
 
+def test_a_card_says_how_many_questions_nobody_wrote(capsys):
+    told = {**VERDICT, "figures": {**VERDICT["figures"], "about_the_prompt": 3}}
+    console.show_card(Card.from_data({**CARD, "verdict": told}))
+    shown = capsys.readouterr().out.splitlines()
+    at = next(at for at, line in enumerate(shown) if line.startswith("answered as prompted"))
+    assert shown[at + 1].strip() == "3 of them added, about what the prompt says"
+
+
 @pytest.mark.parametrize(
     "found", [("holds", "32"), ("holds in part", "33"), ("does not hold", "31")]
 )

@@ -25,6 +25,7 @@ from bakery.repo.plan.planned import Head, Plan
 from bakery.reporting import Quiet
 from bakery.store import results, user
 from bakery.store.store import Store
+from bakery.verdict import Verdict
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -130,6 +131,11 @@ class Bake:
     def card(self) -> Card:
         """How close it is to its prompted parent, on questions it never trained on."""
         return Card.from_data(self._result["card"])
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Whether it holds: a word, and its reason; None where nothing was asked."""
+        return self.card.verdict
 
     @property
     def adapter(self) -> Path:

@@ -29,6 +29,9 @@ MODEL = "BGIT_MODEL"
 PLACE = "{model}"
 """What of a command's words is the model's name."""
 
+NAMED = 3
+"""How many models are named where the end of a chain is not what it was said to be."""
+
 SKIP, NO_VERDICT = 125, 126
 """Exit codes as git reads them: not to be tested; from here to 127, and from 128, of no meaning."""
 
@@ -145,7 +148,7 @@ def bisect(found: Chain, test: Test, *, told: Told = lambda tried, left: None) -
         if (state := state_of(at, between)) != due:
             raise RepoError(
                 f"{links[at].name} is not {due} but {state}: {tried[-1].why}",
-                hint=f"--{due} names another model, and the test says which models are bad.",
+                hint=f"{_others(links, due)} The test says which models are bad.",
             )
     first, could_be = search(len(links) - 1, lambda at, left: state_of(at + 1, left))
     return Bisected(
@@ -154,6 +157,20 @@ def bisect(found: Chain, test: Test, *, told: Told = lambda tried, left: None) -
         None if len(could_be) > 1 else links[first + 1],
         tuple(links[at + 1].name for at in could_be) if len(could_be) > 1 else (),
         tuple(tried),
+    )
+
+
+def _others(links: Sequence[Link], due: str) -> str:
+    """Return which models may be good, or bad, where the end of a chain is not."""
+    between = [link.name for link in links[1:-1]]
+    if due == "bad":
+        between.reverse()
+    if not between:
+        return f"There is no model between the two to be named by --{due}."
+    more = f" and {len(between) - NAMED} more" if len(between) > NAMED else ""
+    return (
+        f"--{due} names another, as what the test asks for may have come with a bake. Try one of: "
+        f"{', '.join(f'--{due} {name}' for name in between[:NAMED])}{more}."
     )
 
 

@@ -78,8 +78,9 @@ def _add(case: ElementTree.Element, row: Row) -> None:
 
 
 def _said(row: Row) -> str:
-    answers = "\n".join(f"{side}: {answer.text}" for side, answer in row.answers.items())
-    return f"question: {row.case.asked}\n{answers}"
+    asked = "question" if len(row.case.turns) == 1 else "user"
+    talk = row.talk(list(row.answers))
+    return "\n".join(f"{asked if who == 'user' else who}: {said}" for who, said in talk)
 
 
 _UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

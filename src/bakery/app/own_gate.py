@@ -85,6 +85,8 @@ def asked(
     folder = repo.store.bake(plan.bake.id)
     short = _short(repo, found, plan, result, reporter)
     if short and GATE not in allow:
+        assert found is not None  # or there is no gate
+        results.amend(folder, {"refused": {"tests": found.blob, "short": short}})
         look = "test" if found and found.suite.tests else "chat"
         return dict(result), GateError(
             "\n".join(f"{plan.bake_name} falls short of the gate's {said}" for said in short),
@@ -101,6 +103,7 @@ def asked(
         "tests": found.blob if found else None,
         "allowed": sorted(allowed) or None,
         "gate": short or None,
+        "refused": None,
     }
     results.amend(folder, changes)
     return {key: value for key, value in {**result, **changes}.items() if value is not None}, None

@@ -5,6 +5,7 @@ What a newer version measures beside (tests, evaluations) is taken as it lies th
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from bakery.repo.look.metrics import History
 from bakery.repo.look.show import Described
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import results
+from bakery.verdict import SideBySide
 
 EVALS = "eval*.json"
 """What stands beside a bake where it was evaluated."""
@@ -34,6 +36,9 @@ _TOLD = (
     "started", "finished",
 )  # fmt: skip
 """What of a record stands in the data as it is."""
+
+FIRST = 3
+"""Questions of a bake that are shown where no answer differs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,8 @@ class Report:
     """What the user's own tests said; None: nobody ran any."""
     evals: Mapping[str, Mapping[str, Any]]
     """What evaluations measured, by their name."""
+    asked: tuple[SideBySide, ...]
+    """The first questions of the verdict; empty: this clone does not have them."""
     adapter_bytes: int | None
     """None: the weights are not in this clone."""
 
@@ -147,6 +154,7 @@ def report(repo: ModelRepo, model: str = "parent", *, tests: Path | None = None)
         _history(bake.name, folder / results.METRICS),
         given or kept,
         {path.stem: told for path in sorted(folder.glob(EVALS)) if (told := results.seen(path))},
+        _asked(folder),
         weights.stat().st_size if weights.is_file() else None,
     )
 
@@ -188,6 +196,21 @@ def _given(path: Path) -> Mapping[str, Any]:
             hint="`bgit test --json > results.json` writes them, in a file of their own; then "
             "`--tests results.json` shows them.",
         ) from error
+
+
+def _asked(folder: Path) -> tuple[SideBySide, ...]:
+    """Return the first questions that a bake was asked, with their answers."""
+    try:
+        lines = (folder / results.ASKED).read_text(encoding="utf-8").splitlines()[:FIRST]
+        rows = [json.loads(line) for line in lines]
+        return tuple(
+            SideBySide(**{key: str(row.get(key) or "") for key in _OF_ANSWER}) for row in rows
+        )
+    except (OSError, ValueError, AttributeError):  # not here, or not whole
+        return ()
+
+
+_OF_ANSWER = ("question", "base", "prompted", "baked", "differs")
 
 
 def _link(repo: ModelRepo, bake: RecordedBake) -> Link:

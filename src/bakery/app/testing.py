@@ -95,6 +95,17 @@ class Row:
         """Tell whether a side passes every check."""
         return all(one.passed for one in self.outcomes[side])
 
+    def talk(self, sides: Sequence[Side]) -> Iterator[tuple[str, str]]:
+        """Yield who says what, turn by turn; a turn that is left open each side has for itself."""
+        at = 0
+        for turn in self.case.turns:
+            if turn.content is not None:
+                yield turn.role, turn.content
+                continue
+            yield from ((side, self.answers[side].before[at]) for side in sides)
+            at += 1
+        yield from ((side, self.answers[side].text) for side in sides)
+
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         return {
@@ -105,6 +116,7 @@ class Row:
             "sides": {
                 side: {
                     "answer": answer.text,
+                    **({"before": list(answer.before)} if answer.before else {}),
                     "tokens": answer.tokens,
                     "is_cut": answer.is_cut,
                     "passed": self.passes(side),
@@ -133,6 +145,10 @@ class Results:
     def passed(self) -> bool:
         """Whether nothing is lost that the prompted model has."""
         return not self.of_state("lost")
+
+    def passes(self, *, strict: bool = False) -> bool:
+        """Tell whether nothing is lost; `strict`: nor does the prompted model fail anything."""
+        return self.passed and not (strict and self.of_state("prompt"))
 
     def as_data(self) -> dict[str, Any]:
         """Return what `bgit test --json` prints."""

@@ -28,10 +28,18 @@ from bakery.ui.test import show_results
     metavar="FILE",
     help="Write the results as JUnit XML, too; folders are made.",
 )
+@click.option(
+    "--strict", is_flag=True, help="Exit with 1 for what the prompted model itself fails, too."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print every answer and check as JSON.")
 @click.pass_context
 def test(
-    context: click.Context, model: str, file: Path | None, junit_file: Path | None, as_json: bool
+    context: click.Context,
+    model: str,
+    file: Path | None,
+    junit_file: Path | None,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Ask a model the questions of tests.yml, and check its answers.
 
@@ -46,4 +54,4 @@ def test(
     show_results(results, as_json=as_json)
     if place is not None:
         junit.write(place, results)
-    context.exit(0 if results.passed else 1)
+    context.exit(0 if results.passes(strict=strict) else 1)

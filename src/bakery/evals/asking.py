@@ -33,11 +33,13 @@ def answers(
             waiting = [at for at in waiting if at not in now]
             for at, one in zip(now, said, strict=True):
                 own[at].append(one)
-    return [_answer(said[-1]) for said in own]
+    return [_answer(*said) for said in own]
 
 
-def _answer(said: Said) -> Answer:
-    return Answer(spoken(said.text), len(said.ids) - (not said.is_cut), said.is_cut)
+def _answer(*turns: Said) -> Answer:
+    *earlier, said = turns
+    before = tuple(spoken(one.text) for one in earlier)
+    return Answer(spoken(said.text), len(said.ids) - (not said.is_cut), said.is_cut, before)
 
 
 def spoken(text: str) -> str:

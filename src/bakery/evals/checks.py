@@ -28,6 +28,8 @@ class Answer:
     text: str
     tokens: int
     is_cut: bool = False
+    before: tuple[str, ...] = ()
+    """What it said itself in the turns before that the test leaves open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,8 @@ def _figures(rows: Sequence[Answered], unasked: Sequence[str]) -> dict[str, Any]
         "agreed": round(agreed(rows), 4),
         "agreed_interval": [round(low, 4), round(high, 4)],
     }
+    if fresh := sum(row.is_fresh for row in rows):
+        found["about_the_prompt"] = fresh
     if nats:
         found["worst_token"] = round(max(nats), 4)
     if unasked:

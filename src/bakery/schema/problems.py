@@ -45,6 +45,8 @@ class Problems:
     def __init__(self, places: Places) -> None:
         self.places = places
         self.hint = f"Fix {places.source} and run the same command again."
+        self.called: Mapping[Path, str] = {}
+        """What people call an item of a list, by its path: there it has a number from 0."""
         self.unfilled: set[Path] = set()
         """Sections whose template is not there: what they lack may be in it."""
         self._found: dict[str, tuple[int, int]] = {}
@@ -56,7 +58,9 @@ class Problems:
     ) -> None:
         """Note a problem at a path. `hint` None: the file is to be fixed."""
         line, column = position(self.places.document, path, key=key)
-        told = f"{self.places.source}:{line}:{column}: {sentence}"
+        name = self.called.get(path[:2])
+        whose = f" (in {name})" if name else ""
+        told = f"{self.places.source}:{line}:{column}: {sentence}{whose}"
         self._found.setdefault(told, (line, column))
         if hint:
             self._hints[told] = hint

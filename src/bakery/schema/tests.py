@@ -135,7 +135,9 @@ class Case(Section):
         try:
             bounded.call(_compiles, value or "")
         except (bounded.FailedError, bounded.BeyondError) as error:
-            raise ValueError(f"is no regular expression: {error}") from error
+            flags = re.search(r"\(\?[aiLmsux]+\)", value or "")
+            first = f": put {flags[0]} first" if flags and "not at the start" in str(error) else ""
+            raise ValueError(f"is no regular expression: {error}{first}") from error
         return value
 
     @field_validator("json_schema")
@@ -275,9 +277,10 @@ def load(text: str, *, source: str = "tests.yml") -> Suite:
             hint=f"For example:\n{EXAMPLE}",
         )
     problems = Problems(Places(document, source))
-    suite = Suite()
+    suite, said = Suite(), yaml_text.plain(document)
+    problems.called = _called(said)
     try:
-        suite = Suite.model_validate(yaml_text.plain(document))
+        suite = Suite.model_validate(said)
     except ValidationError as error:
         problems.add_errors(error, Suite)
     if suite.gate.tests is not None and not suite.tests:
@@ -294,6 +297,17 @@ def load(text: str, *, source: str = "tests.yml") -> Suite:
 def has_words(canary: str) -> bool:
     """Tell whether a secret has a letter or a digit: marks and blanks are not compared."""
     return any(map(str.isalnum, canary))
+
+
+def _called(said: Mapping[str, Any]) -> dict[tuple[str | int, ...], str]:
+    """Return what reports call each test of a file that may be wrong in any way."""
+    cases = said.get("tests")
+    listed = cases if isinstance(cases, list) else []
+    names = [one.get("name") if isinstance(one, Mapping) else None for one in listed]
+    return {
+        ("tests", at): name if isinstance(name, str) else f"test-{at + 1}"
+        for at, name in enumerate(names)
+    }
 
 
 def _compiles(pattern: str) -> bool:

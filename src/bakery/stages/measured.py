@@ -116,14 +116,14 @@ def notes(after: Measured, mixture: Mix) -> Iterator[str]:
         return
     left = [key for key in after if after[key].worst >= OTHERWISE]
     if left:
-        left.sort(key=lambda key: (-after[key].worst, key))
+        written = [key for key in left if mixture.stimuli[key].is_written_out]
+        left.sort(key=lambda key: (key not in written, -after[key].worst, key))
         named = ", ".join(f'"{_brief(mixture.stimuli[key])}"' for key in left[:FURTHEST])
         said = (
             f"{len(left)} of {len(after)} questions may not be answered as under the prompt, first "
             f"of all {named} ({after[left[0]].worst:.2g} nats at one token): more epochs, and more "
             "questions like these, teach it"
         )
-        written = [key for key in left if mixture.stimuli[key].is_written_out]
         yield f"warning: {_of_written(len(written))}{said}" if written else said
 
 

@@ -75,9 +75,13 @@ Show = Callable[[Conversation, str], None]
 
 
 def _answer(conversation: Conversation, entries: Iterable[Typed], each: bool, show: Show) -> None:
+    asked = 0
     for entry in entries:
+        asked += not entry.word
         if each and not entry.word:
             conversation.clear()
+        elif asked == 2 and len(conversation.voices) > 1:
+            note("all questions are one conversation: --each compares each of them alone")
         if not _do(conversation, entry, show, to_stderr=True):
             return
 

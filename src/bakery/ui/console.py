@@ -213,6 +213,8 @@ def card_rows(
     figures = card.verdict.figures if card.verdict is not None else {}
     if alike := verdict.alike(figures):
         rows.append(("answered as prompted", alike))
+        if isinstance(fresh := figures.get("about_the_prompt"), int):
+            rows.append(("", f"{fresh} of them added, about what the prompt says"))
     if card.kl_after is not None:
         change = f"{number(card.kl_before)} {arrow_sign} {number(card.kl_after)} nats per token"
         rows.append(("KL to the prompted teacher", change))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from bakery.verdict import Covered
 
-MOST, ROOM = 8, 34
+MOST, ROOM = 8, 30
 """Sentences that a card shows, and the signs that each may take."""
 
 
@@ -31,4 +31,4 @@ def _line(one: Covered) -> str:
         return f"{text}  nobody asked"
     if one.gap_closed is None:
         return f"{text}  nothing to learn"
-    return f"{text}  {100 * one.gap_closed:.0f} %, {one.asked} answers"
+    return f"{text}  {100 * one.gap_closed:.1f} %, {one.asked} question{'s' * (one.asked != 1)}"

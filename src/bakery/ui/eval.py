@@ -46,14 +46,18 @@ def _show_axis(axis: Axis, other: Axis | None) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(no_wrap=True, style="dim")
     table.add_column(no_wrap=True)
-    table.add_column(no_wrap=other is None)
+    table.add_column(no_wrap=True)
     table.add_column(overflow="fold", style="dim")
     for figure in axis.figures:
         if _ONLY_AS_DATA.fullmatch(figure.name):
             continue
-        its = other.figure(figure.name) if other else None
-        beside = _interval(figure) if its is None else _beside(figure, its)
-        table.add_row(f"  {_words(figure.name)}", _value(figure), beside, _of(figure))
+        of = _of(figure)
+        table.add_row(f"  {_words(figure.name)}", _value(figure), _interval(figure), of)
+        if other is not None and (its := other.figure(figure.name)) is not None:
+            more = [
+                text for text in (_more(figure, its), "" if _of(its) == of else _of(its)) if text
+            ]
+            table.add_row("    against", _value(its), _interval(its), ", ".join(more))
     lay(out, table)
     say_at_length(f"  measured on {axis.on}")
 
@@ -76,6 +80,8 @@ def _number(value: float, figure: Figure) -> str:
         return f"{100 * value:.1f}"
     if figure.unit in ("points", "tokens", "MB"):
         return f"{value:.1f}"
+    if figure.unit == "seconds":
+        return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
     return f"{value:,.0f}" if figure.unit in ("words", "requests") else number(value)
 
 
@@ -85,17 +91,22 @@ def _interval(figure: Figure) -> str:
     return f"{_number(figure.low, figure)} to {_number(figure.high, figure)}"
 
 
-def _beside(figure: Figure, its: Figure) -> str:
-    """Return the other model's value, and how much more this one's is."""
+def _more(figure: Figure, its: Figure) -> str:
+    """Return how much more the model's is than the other's, with as many places as both have."""
     if its.value is None or figure.value is None:
-        return f"against {_value(its)}"
-    more = figure.value - its.value
-    sign = "+" if more >= 0 else "-"
-    return f"against {_value(its)} ({sign}{_number(abs(more), figure)})"
+        return ""
+    mine, other = (_number(value, figure) for value in (figure.value, its.value))
+    if mine == other:
+        return "no difference"
+    more = (figure.value - its.value) * (100 if figure.unit == "share" else 1)
+    places = max(len(one.partition(".")[2]) for one in (mine, other))
+    told = f"{more:+.1e}" if "e" in mine + other else f"{more:+,.{places}f}"
+    return f"difference {told}"
 
 
 def _of(figure: Figure) -> str:
-    return figure.why or f"n = {figure.n} {figure.of}"
+    of = re.sub(r"^(\S+)s\b", r"\1", figure.of) if figure.n == 1 else figure.of
+    return figure.why or f"n = {figure.n} {of}"
 
 
 def _words(name: str) -> str:

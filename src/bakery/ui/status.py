@@ -55,6 +55,10 @@ def show_status(status: Status, *, as_json: bool = False) -> None:
         say(f"\njob {job.id} is {job.state} on {job.branch}: `bgit jobs --follow {job.id}`")
     for job in status.fetchable:
         say(f"\njob {job.id} is complete: `bgit fetch` on {job.branch} records {job.model}")
+    for short in status.refused:
+        say_at_length(
+            f"\n{status.unrecorded} is not recorded: it falls short of the gate's {short}"
+        )
     for branch in status.waiting:
         say(f"\na finished bake waits to be recorded on {branch}")
     say(f"\nnext: {status.next}")
@@ -93,6 +97,8 @@ def _repository(status: Status, sign: str) -> Table:
         table.add_row("baked from", f" {sign} ".join([status.base.name, *more, *names]))
     if (found := _card(status).verdict) is not None:
         table.add_row("verdict", verdict.line(found))
+    if told := _allowed(status):
+        table.add_row("allowed", told)
     for at, line in enumerate(_result(status, sign)):
         table.add_row("" if at else "its card", line)
     if status.commented:
@@ -103,6 +109,14 @@ def _repository(status: Status, sign: str) -> Table:
 
 def _card(status: Status) -> Card:
     return Card.from_data((status.last.data.get("card") if status.last else None) or {})
+
+
+def _allowed(status: Status) -> str:
+    """Return what the current model was recorded in spite of; "": nothing was waived for it."""
+    data = status.last.data if status.last else {}
+    short = [f"falls short of the gate's {told}" for told in data.get("gate") or ()]
+    others = [name for name in data.get("allowed") or () if name != "gate" or not short]
+    return "; ".join([*short, *others])
 
 
 def _result(status: Status, sign: str) -> list[str]:

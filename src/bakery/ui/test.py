@@ -13,8 +13,11 @@ from bakery.ui.console import lay, open_console, say, say_at_length, show_json
 if TYPE_CHECKING:
     from bakery.app.testing import Results, Row, Side
 
-QUESTION_ROOM = 34
-"""Characters of a question in the table: with all four sides it has 80 columns."""
+QUESTION_ROOM, LEAST_ROOM = 40, 22
+"""Characters of a name and a question in the table: with all four sides it has 80 columns.
+
+The question has the least beside a long name.
+"""
 
 ANSWER_ROOM = 400
 """Characters of an answer that are shown."""
@@ -27,26 +30,43 @@ def show_results(results: Results, *, as_json: bool = False) -> None:
         return
     out = open_console()
     sides: list[Side] = list(results.rows[0].answers)
-    names = [Column(side, no_wrap=True) for side in sides]
-    table = Table(Column("question", overflow="fold"), *names, box=None, padding=(0, 2, 0, 0),
-                  pad_edge=False)  # fmt: skip
+    marks = [Column(side, no_wrap=True) for side in sides]
+    table = Table(*_heads(results), *marks, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for row in results.rows:
-        marks = [_mark(row, side) for side in sides]
-        table.add_row(brief(row.case.asked, QUESTION_ROOM), *marks)
+        table.add_row(*_named(results, row), *(_mark(row, side) for side in sides))
     lay(out, table)
-    for row in results.rows:
-        if row.state != "passed":
-            out.print()
-            _show_answers(row)
+    for row in (*results.of_state("lost"), *results.of_state("prompt")):
+        out.print()
+        _show_answers(row)
     out.print()
     _show_summary(results)
+
+
+def _heads(results: Results) -> list[Column]:
+    name = [Column("test", overflow="fold")] if _has_names(results) else []
+    return [*name, Column("question", overflow="fold")]
+
+
+def _named(results: Results, row: Row) -> list[str]:
+    """Return what a test is called, where anybody has called one, and its question."""
+    if not _has_names(results):
+        return [brief(row.case.asked, QUESTION_ROOM)]
+    most = QUESTION_ROOM - LEAST_ROOM - 2
+    longest = min(max(len(each.name) for each in results.rows), most)
+    return [brief(row.name, most), brief(row.case.asked, QUESTION_ROOM - longest - 2)]
+
+
+def _has_names(results: Results) -> bool:
+    return any(row.case.name for row in results.rows)
 
 
 def _mark(row: Row, side: Side) -> Text:
     if row.passes(side):
         return Text("passes", style="green")
-    is_lost = row.state == "lost" and side == "baked" and "prompted" in row.answers
-    return Text("LOST", style="bold red") if is_lost else Text("fails", style="yellow")
+    if side != "baked" or "prompted" not in row.answers:
+        return Text("fails", style="yellow")
+    is_lost = row.state == "lost"
+    return Text("LOST", style="bold red") if is_lost else Text("prompt's", style="yellow")
 
 
 def _show_answers(row: Row) -> None:
@@ -60,8 +80,9 @@ def _show_answers(row: Row) -> None:
     for one in row.of_prompt:
         say_at_length(f"  {one.check}: {one.why}; the prompted model fails it: it is the prompt's")
     shown = [side for side in row.answers if side in ("prompted", "baked")]
-    for side in shown or row.answers:
-        say_at_length(f"  {side:<8}  {brief(row.answers[side].text, ANSWER_ROOM)}")
+    talk = row.talk(shown or list(row.answers))
+    for who, said in list(talk)[len(row.case.turns) == 1 :]:  # one question is the title
+        say_at_length(f"  {who:<9} {brief(said, ANSWER_ROOM)}")
 
 
 def _show_summary(results: Results) -> None:
@@ -74,5 +95,6 @@ def _show_summary(results: Results) -> None:
     if lost:
         told += f", {len(lost)} {'lost' if 'prompted' in lost[0].answers else 'failed'}"
     if of_prompt:
-        told += f", {len(of_prompt)} that the prompted model itself fails: change the prompt"
+        told += f", {len(of_prompt)} that the prompted model itself fails"
+        told += ": change the prompt, or the test"
     say_at_length(f"{told}.")

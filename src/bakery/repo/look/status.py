@@ -23,6 +23,7 @@ from bakery.repo.git import plain_path
 from bakery.repo.history.lineage import chain_of
 from bakery.repo.look import progress
 from bakery.repo.look.progress import StageStatus
+from bakery.repo.look.tests import refused
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import job
 from bakery.store.job import Job
@@ -63,6 +64,8 @@ class Status:
     """What is not committed of the files that bgit reads, a sentence each."""
     unrecorded: str | None
     """The name of a bake that is done and not recorded; None: there is none."""
+    refused: tuple[str, ...]
+    """In what that bake falls short of HEAD's gate, a sentence each; empty: it may be recorded."""
     waiting: tuple[str, ...]
     """Branches that an interrupted bake waits to be recorded on."""
     last: RecordedBake | None
@@ -124,11 +127,16 @@ class Status:
             "fetchable": [job.id for job in self.fetchable],
             "latest": plain(self.latest),
             "unrecorded": self.unrecorded,
+            "refused": list(self.refused),
             "waiting": list(self.waiting),
-            **{key: last.data.get(key) if last else None for key in ("card", "loss", "seconds")},
+            **{key: last.data.get(key) if last else None for key in _OF_LAST},
             "store": str(self.store),
             "store_bytes": self.store_bytes,
         }
+
+
+_OF_LAST = ("card", "loss", "seconds", "allowed", "gate")
+"""What is told of the current model's bake as its recipe has it."""
 
 
 def status(repo: ModelRepo) -> Status:
@@ -141,6 +149,7 @@ def status(repo: ModelRepo) -> Status:
     jobs = job.listed(repo.store, repository=repo.git.common_dir, note=unreadable.append)
     stages = progress.stages(repo.store, plan, jobs) if plan is not None else ()
     draft, draft_problem, statuses = _folder(repo, plan, problem)
+    unrecorded = _unrecorded(stages, plan, bakes)
     newest = list(bakes.values())[-1].model if bakes else None
     return Status(
         repository=f"{now.owner}/{now.name}",
@@ -158,7 +167,8 @@ def status(repo: ModelRepo) -> Status:
         draft_problem=draft_problem,
         stages=stages,
         changes=_changes(statuses),
-        unrecorded=_unrecorded(stages, plan, bakes),
+        unrecorded=unrecorded,
+        refused=refused(repo, plan.bake.id) if unrecorded and plan and plan.bake else (),
         waiting=_waiting(repo),
         last=chain[-1] if chain else None,
         latest=newest if newest != now.parent else None,
@@ -194,6 +204,8 @@ def _next(status: Status) -> str:
         return 'bgit commit -m "..."'
     if status.parent_problem:
         return "bgit adopt base, or bgit adopt <model>"
+    if status.refused:
+        return "bake it better, or `bgit run --allow gate`   (records it as it is)"
     if status.unrecorded:
         return f"bgit run bake   (records {status.unrecorded}, which is baked already)"
     if status.last and status.last.backend and not status.jobs:

@@ -10,6 +10,7 @@ from bakery.repo.files.names import TESTS
 from bakery.repo.model_repo import ModelRepo
 from bakery.schema import tests
 from bakery.schema.tests import Suite
+from bakery.store import results
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,19 @@ def unreadable(error: ConfigError) -> str:
     first, *more = error.message.split("\n")
     others = f" (and {len(more)} more)" if more else ""
     return f"the tests of HEAD cannot be read: {first}{others}"
+
+
+def refused(repo: ModelRepo, bake_id: str) -> tuple[str, ...]:
+    """Return in what a finished bake fell short of the gate of HEAD; empty: it was not asked."""
+    said = results.seen(repo.store.bake(bake_id) / results.RESULT) or {}
+    found = said.get("refused")
+    if not isinstance(found, dict) or not isinstance(found.get("short"), list):
+        return ()
+    head = repo.git.head()
+    entry = repo.git.entry(TESTS, at=head) if head else None
+    if entry is None or entry.id != found.get("tests"):
+        return ()  # another gate has not been asked yet
+    return tuple(str(one) for one in found["short"])
 
 
 def differs(repo: ModelRepo, found: Committed | None) -> str:

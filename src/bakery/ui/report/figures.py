@@ -78,13 +78,6 @@ def _estimate(value: Mapping[str, Any]) -> str | None:
     return f"{figure(mean)} ({', '.join(parts)})" if parts else figure(mean)
 
 
-def estimate(value: Any, interval: Any) -> Any:
-    """Return a figure together with its interval, if that is a pair."""
-    if isinstance(interval, list | tuple) and len(interval) == 2:
-        return {"value": value, "interval": interval}
-    return value
-
-
 def pairs(rows: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Markup:
     """Return a table of labels and values; what is None is left out."""
     listed = rows.items() if isinstance(rows, Mapping) else rows

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bakery.records import given_name
-from bakery.ui.report.figures import anything, estimate, figure, rows_of, share, table
+from bakery.ui.report.figures import anything, between, figure, rows_of, share, table
 from bakery.ui.report.markup import Markup, cut, element, said
 
 SIDES = ("base", "prompted", "parent", "baked")
@@ -142,17 +142,23 @@ def _figure(name: str, one: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def verdict(figures: Mapping[str, Any]) -> list[Markup]:
-    """Return what a verdict rests on; `x` with an `x_interval` beside is one figure.
+    """Return what a verdict rests on; `x` with an `x_interval` beside is one figure, a share.
 
     An interval alone is of a figure of the card, and stands with it.
     """
     ends = {key.removesuffix("_interval"): key for key in figures if key.endswith("_interval")}
     shown = {
-        key: estimate(value, figures[ends[key]]) if key in ends else value
+        key: _with_ends(figures, key) if key in ends else value
         for key, value in figures.items()
         if key not in ends.values()
     }
     return anything(shown) if shown else []
+
+
+def _with_ends(figures: Mapping[str, Any], name: str) -> Any:
+    value, ends = figures[name], between(figures, name)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{share(value)} ({ends})" if is_number and ends else value
 
 
 def _rows(value: Any) -> list[Mapping[str, Any]]:

@@ -18,7 +18,7 @@ from bakery.ui.report.curve import curve
 from bakery.ui.report.figures import between, change, figure, share, table
 from bakery.ui.report.markup import Markup, cut, element
 from bakery.ui.report.origin import KINDS
-from bakery.verdict import Covered
+from bakery.verdict import Covered, SideBySide
 
 GENERATOR = "bgit report"
 """Who wrote the file: that is how it is known again."""
@@ -156,7 +156,7 @@ def _sections(found: Report) -> Iterator[Section]:
     """Yield what the page has, in its order; what there is nothing for has no parts."""
     card = found.card or Card.made(None, None, 0, 0.0)
     parts = {given_name(name): part for name, part in card.targets.items()}
-    yield "answers", "Answers side by side", list(_answers(card))
+    yield "answers", "Answers side by side", list(_answers(card, found.asked))
     yield "targets", "Targets of the mix", [_mix(card)] if parts else []
     several = len(found.link.targets) > 1
     yield (
@@ -187,7 +187,12 @@ def _sections(found: Report) -> Iterator[Section]:
     yield "recipe", "Recipe", [origin.recipe(found)]
 
 
-def _answers(card: Card) -> Iterator[Markup]:
+def _answers(card: Card, asked: Sequence[SideBySide]) -> Iterator[Markup]:
+    if not any(one.side_by_side for one in (card, *card.targets.values())):
+        if asked and not any(row.differs for row in asked):
+            yield element("p", "No answer differs. The first that were asked:", class_="quiet")
+            yield from side_by_side(asked)
+        return
     if card.side_by_side:
         yield element(
             "p",
