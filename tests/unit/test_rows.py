@@ -160,7 +160,9 @@ def test_the_json_of_answers_has_their_questions_and_tokens(
     assert [(a["question"], a["tokens"]) for a in document["answers"]] == [("one?", 3), ("two?", 4)]
 
 
-@pytest.mark.parametrize(("as_json", "out"), [(False, "2\n"), (True, '{"count": 2}\n')])
+@pytest.mark.parametrize(
+    ("as_json", "out"), [(False, "2\n"), (True, '{"schema": 1, "count": 2}\n')]
+)
 def test_count_is_only_the_count(
     folder: Path, as_json: bool, out: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,7 +71,7 @@ def test_turns_end_with_the_question() -> None:
         ("gate: {leakage: 0, canary: ' '}", "gate.canary: holds nothing but blanks"),
         ("gate: {gap_closed: 80}", "gate.gap_closed"),
         ("gate: {leakage: 0.2, canary: '—'}", "1:30: gate.canary: has no letter and no digit"),
-        ("gate: {leakage: 0.2, canary: '  '}", "gate.canary: has no letter and no digit"),
+        ("gate: {leakage: 0.2, canary: '  '}", "gate.canary: holds nothing but blanks"),
         ("gate: {canary: zed}", "`canary` is counted by `leakage`"),
         (
             "tests: [{name: a, question: a, equals: a}, {name: a, question: b, equals: b}]",

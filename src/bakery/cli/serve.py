@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bakery.cli.said import Place
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.progress import reporter
 from bakery.ui.serve import show_serving
@@ -29,7 +30,7 @@ from bakery.ui.serve import show_serving
 )
 @click.option(
     "--token-file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=Place(dir_okay=False),
     metavar="FILE",
     help="Answer only who has one of the tokens in this file, one a line.",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from bakery.app import verify as app
+from bakery.cli.said import SAID
 from bakery.repo.model_repo import ModelRepo
 from bakery.ui.progress import reporter
 from bakery.ui.verify import show_verified
@@ -14,7 +15,11 @@ from bakery.ui.verify import show_verified
 @click.argument("url", metavar="URL")
 @click.argument("model", default="parent", metavar="[MODEL]")
 @click.option(
-    "--as", "served", metavar="NAME", help="What the model is called there; as here by default."
+    "--as",
+    "served",
+    type=SAID,
+    metavar="NAME",
+    help="What the model is called there; as here by default.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 @click.pass_context
