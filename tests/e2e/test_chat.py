@@ -65,7 +65,7 @@ def test_a_system_prompt_that_cannot_be_read_is_an_error(talker: Typist) -> None
 def test_json_says_who_answered_and_how_the_answer_ended(
     talker: Typist, alone: dict[str, Any]
 ) -> None:
-    assert list(alone) == ["question", "answer", "model", "finish", "tokens"]
+    assert list(alone) == ["schema", "question", "answer", "model", "finish", "tokens"]
     assert (alone["question"], alone["model"]) == ("Who are you?", talker.parent())
     assert 1 <= alone["tokens"] <= 8
     assert alone["finish"] in ("stop", "length")
@@ -82,7 +82,7 @@ def test_a_comparison_has_the_base_the_prompted_parent_and_the_bake(
     talker: Typist, alone: dict[str, Any]
 ) -> None:
     (row,) = rows(talker.must("chat", "second", "--compare", *QUESTION))
-    assert row.pop("question") == "Who are you?"
+    assert (row.pop("schema"), row.pop("question")) == (1, "Who are you?")
     base, chain = talker.must("tree").splitlines()[0], rows_of_models(talker)
     assert {side: answer["model"] for side, answer in row.items()} == {
         "base": base,

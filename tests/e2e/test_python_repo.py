@@ -11,7 +11,7 @@ import pytest
 import bakery
 from bakery.cli.app import SECTIONS
 from bakery.errors import ConfigError, RepoError
-from bakery.plain import plain
+from bakery.plain import document
 from tests.e2e.conftest import Typist, copied
 
 OF_THE_TERMINAL = {"help", "version", "completion"}
@@ -55,7 +55,7 @@ def test_a_verb_returns_what_json_prints(
     typist: Typist, repo: bakery.Repo, words: list[str], ask: Any
 ) -> None:
     printed = json.loads(typist(*words, "--json").out)
-    given = json.loads(json.dumps(plain(ask(repo).as_data())))
+    given = json.loads(json.dumps(document(ask(repo).as_data())))
     assert _without_times(given) == _without_times(printed)
 
 
