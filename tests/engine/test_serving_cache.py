@@ -7,9 +7,10 @@ import random
 import pytest
 import torch
 
+from bakery.engine.packed.prefixes import common
 from bakery.engine.serving import batch as batches
 from bakery.engine.serving.asking import Ask, Mix
-from bakery.engine.serving.cache import Layers, PrefixCache, common
+from bakery.engine.serving.cache import Layers, PrefixCache
 from bakery.identity import SamplingSettings
 from tests.support.served import MODELS, World, finished, mix, opened
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -107,7 +108,7 @@ class Choice:
             at += len(self._words.decoded([id_]))
 
 
-class Answer:
+class Answer(ABC):
     """The answer to one request, in the form of its endpoint; `choices` grow while it is told."""
 
     kind, chunk_kind, prefix = "", "", ""
@@ -128,17 +129,18 @@ class Answer:
         """Yield what a stream begins with."""
         yield from ()
 
+    @abstractmethod
     def piece(self, choice: Choice, text: str) -> Iterator[Data]:
         """Yield what a stream tells of a choice after a step."""
-        raise NotImplementedError
 
     def end(self) -> Iterator[Data]:
         """Yield what a stream ends with."""
         if self.asked.tells_usage:
             yield {**self._head(self.chunk_kind), "choices": [], "usage": self._usage()}
 
+    @abstractmethod
     def _choice(self, choice: Choice) -> Data:
-        raise NotImplementedError
+        """Return a choice as an answer in one piece tells it."""
 
     def _head(self, kind: str) -> Data:
         return {

@@ -43,7 +43,7 @@ def grouped(sequences: Sequence[Sequence[int]]) -> list[Group]:
     for i, ids in enumerate(sequences):
         places.setdefault(tuple(ids), []).append(i)
     ordered = sorted(places)
-    shared = [_common(a, b) for a, b in pairwise(ordered)]
+    shared = [common(a[:-1], b[:-1]) for a, b in pairwise(ordered)]
     ladder = sorted({1, *(s for s in shared if s)})
     count = min(len(ladder), MOST_TRIED)
     ladder = [ladder[i * len(ladder) // count] for i in range(count)]
@@ -109,9 +109,9 @@ def prefill(model: torch.nn.Module, support: Support, ids: Sequence[int]) -> Pre
     return Prefix(len(ids), kept)
 
 
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    """Return how many tokens two sequences share, short of the last of either."""
-    low, high = 0, min(len(a), len(b)) - 1
+def common(a: Sequence[int], b: Sequence[int]) -> int:
+    """Return how many tokens two sequences begin with are the same."""
+    low, high = 0, min(len(a), len(b))
     while low < high:
         middle = (low + high + 1) // 2
         if a[low:middle] == b[low:middle]:

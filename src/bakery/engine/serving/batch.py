@@ -16,9 +16,10 @@ from bakery.engine.memory import bytes_per_token, cache_bytes
 from bakery.engine.models.given import twin
 from bakery.engine.models.models import BaseModel, embedded
 from bakery.engine.packed.layouts import KeysValues, Packed, Prefix, Segment
+from bakery.engine.packed.prefixes import common
 from bakery.engine.packed.support import support_of
 from bakery.engine.serving.asking import Ask, Failed, Token, Told
-from bakery.engine.serving.cache import PrefixCache, between, common
+from bakery.engine.serving.cache import PrefixCache, between
 from bakery.engine.serving.growing import Rows
 from bakery.engine.serving.mixing import Masks, Mixer
 from bakery.engine.serving.rows import Row, drawn, note, row_of

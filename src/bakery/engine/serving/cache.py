@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 
 from bakery.engine.packed.layouts import KeysValues, Prefix
+from bakery.engine.packed.prefixes import common
 from bakery.engine.serving.asking import Mix
 
 Layers = dict[int, KeysValues]
@@ -125,18 +126,6 @@ class PrefixCache:
         del self._used[node], above.children[node.ids[0]]
         if above.mix is not None and not above.children:
             del self._roots[above.mix]
-
-
-def common(a: Sequence[int], b: Sequence[int]) -> int:
-    """Return how many tokens two sequences begin with are the same."""
-    low, high = 0, min(len(a), len(b))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def between(pieces: Sequence[Layers], start: int, stop: int) -> Layers:
