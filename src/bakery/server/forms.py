@@ -132,6 +132,35 @@ class Tool(_Form):
         }
 
 
+class NamedFunction(_Form):
+    """A function by its name."""
+
+    name: str = Field(min_length=1, max_length=64)
+
+
+class NamedTool(_Form):
+    """The tool that an answer has to call."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class JsonSchema(_Form):
+    """A schema of an answer. It is held, whether it is said to be `strict` or not."""
+
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    description: str | None = None
+    schema_: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormat(_Form):
+    """What an answer has to be."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
 class ChatForm(_Sampling):
     """A body of POST /v1/chat/completions."""
 
@@ -141,9 +170,9 @@ class ChatForm(_Sampling):
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MOST_TOP)
     tools: list[Tool] | None = None
-    tool_choice: Any = None
-    parallel_tool_calls: Any = None
-    response_format: dict[str, Any] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
     modalities: list[str] | None = None
     audio: Any = None
     functions: Any = None
@@ -166,10 +195,6 @@ class ChatForm(_Sampling):
         for name in names:
             if getattr(self, name) is not None:
                 return name
-        if self.response_format not in (None, {"type": "text"}):
-            return "response_format"
-        if self.tools and self.tool_choice not in (None, "auto", "none"):
-            return "tool_choice"
         return super().refused()
 
 
@@ -197,8 +222,6 @@ class TextForm(_Sampling):
 
 
 _WHY = {
-    "response_format": "Only text is written: an answer is held to no form here.",
-    "tool_choice": "A model here calls a tool where it wants to: `auto`, or `none`.",
     "reasoning_effort": "How long a model thinks is its template's own.",
 }
 
@@ -238,4 +261,4 @@ def _wrong(error: ValidationError) -> RequestError:
 
 def _is_branch(part: int | str) -> bool:
     """Tell whether a part of a place is the name of a type, where a value may have several."""
-    return isinstance(part, str) and (part in ("str", "int") or "[" in part)
+    return isinstance(part, str) and (part in ("str", "int", "NamedTool") or "[" in part)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from bakery.errors import ConfigError
 from bakery.records import Message, Prompt
+from bakery.server import calls
+from bakery.server.calls import Spelling
 
 if TYPE_CHECKING:
     from bakery.engine.models.models import BaseModel
@@ -25,17 +27,33 @@ class Words:
 
     def __init__(self, base: BaseModel) -> None:
         from bakery.engine.models.models import embedded
+        from bakery.engine.serving.holding import Holder
 
         self._chat, self._lock = base.chat, threading.Lock()
         self.end_ids, self.context = base.chat.end_ids, base.context
         self.rows = embedded(base.model)
+        self.holder = Holder(base.chat, self.rows)
         self.base = base.id
         self._shows_tools: bool | None = None
+        self._spelling: tuple[Spelling | None] | tuple[()] = ()
 
-    def prefix(self, prompt: Prompt, messages: Sequence[Message]) -> tuple[int, ...]:
-        """Return the ids of a conversation, up to where its answer begins."""
+    def prefix(
+        self, prompt: Prompt, messages: Sequence[Message], *, is_held: bool = False
+    ) -> tuple[int, ...]:
+        """Return the ids of a conversation, up to where its answer begins.
+
+        An answer that is held to a form has no thought before it: one that the template has begun
+        is ended at once.
+        """
+        from bakery.engine.text import marks
+
         with self._lock:
-            return tuple(self._chat.prefix_ids(prompt, messages))
+            ids = self._chat.prefix_ids(prompt, messages)
+            begun = self._chat.thought_begun(ids) if is_held else ""
+            if begun:
+                ended = f"\n{marks.closing(begun)}\n\n"
+                ids += self._chat.tokenizer(ended, add_special_tokens=False)["input_ids"]
+            return tuple(ids)
 
     def ids(self, text: str) -> tuple[int, ...]:
         """Return the ids of plain text, with what the tokenizer puts in front of any."""
@@ -55,6 +73,17 @@ class Words:
                 except ConfigError:
                     self._shows_tools = False
             return self._shows_tools
+
+    def spelling(self) -> Spelling | None:
+        """Return how the template writes calls of tools; None: in no way that is read here."""
+        from bakery.engine.text.chat import TOOL
+
+        with self._lock:
+            if not self._spelling:
+                asked = self._chat.asked([{"role": "user", "content": "?"}], [TOOL])
+                found = calls.spelling(lambda said: self._chat.rendered(said, [TOOL]), asked)
+                self._spelling = (found,)
+            return self._spelling[0]
 
     def shown(self, ids: Sequence[int]) -> str:
         """Return what a person reads of ids: no special tokens."""

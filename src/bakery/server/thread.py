@@ -21,7 +21,7 @@ from bakery.reporting import Reporter
 from bakery.server.errors import RequestError
 
 if TYPE_CHECKING:
-    from bakery.engine.serving.asking import Ask, Echo, Token
+    from bakery.engine.serving.asking import Allowed, Ask, Echo, Token
     from bakery.engine.serving.batch import Batch
     from bakery.engine.serving.slices import Shelf
 
@@ -35,7 +35,8 @@ class Row:
     """An answer that somebody waits for: which model continues which ids, and how.
 
     `key` names it, and `seed` draws it: two rows of one seed say the same. `folder` None: the
-    base. `top` None: no log probabilities; `echo`: those of its own ids, too.
+    base. `top` None: no log probabilities; `echo`: those of its own ids, too. `allowed` holds it to
+    a form, and is this row's alone.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Row:
     strength: float = 1.0
     top: int | None = None
     echo: bool = False
+    allowed: Allowed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +188,9 @@ def _ask(shelf: Shelf, row: Row) -> Ask:
     # At 0 a slice adds nothing: the parent by itself, and what is cached of it, is meant.
     parts = tuple((k, s) for k, s in zip(keys, strengths, strict=False) if s)
     return Ask(
-        row.key, row.ids, row.settings, Mix(parts), seed=row.seed, top=row.top, echo=row.echo
-    )
+        row.key, row.ids, row.settings, Mix(parts), seed=row.seed, top=row.top, echo=row.echo,
+        allowed=row.allowed,
+    )  # fmt: skip
 
 
 def _where(error: Exception) -> str:
