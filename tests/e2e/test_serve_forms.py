@@ -91,6 +91,15 @@ def test_answers_are_what_their_schema_says_greedy_and_drawn(client):
     assert len({choice.message.content for choice in drawn}) == 4
 
 
+def test_a_question_that_is_far_too_long_is_refused_before_all_of_it_is_read(client):
+    long = [{"role": "user", "content": " " * (8_000_000)}]
+    with pytest.raises(openai.BadRequestError, match="has more than") as caught:
+        said(client, messages=long)
+    assert caught.value.code == "context_length_exceeded"
+    with pytest.raises(openai.BadRequestError, match="has more than"):
+        client.completions.create(model="base", prompt="é" * 1_000_000)
+
+
 def test_a_form_holds_its_own_rows_and_no_others(client):
     asked = [{}, {"response_format": FORM}, {"temperature": 1, "seed": 1},
              {"response_format": FORM, "temperature": 1, "seed": 2}]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -80,12 +80,13 @@ class House:
         """POST /v1/chat/completions."""
         form = forms.read(await self._body(request), forms.ChatForm)
         asked = await self._held(await run_in_threadpool(self.asking.chat, form))
+        asked = await self._ready(asked)
         return await self._answered(request, ChatAnswer(asked, self.words))
 
     async def text(self, request: Request) -> Response:
         """POST /v1/completions."""
         form = forms.read(await self._body(request), forms.TextForm)
-        asked = await run_in_threadpool(self.asking.text, form)
+        asked = await self._ready(await run_in_threadpool(self.asking.text, form))
         return await self._answered(request, TextAnswer(asked, self.words))
 
     @property
@@ -117,6 +118,14 @@ class House:
                 self.to_compile -= 1
         except BakeryError as error:
             raise RequestError(400, told(error), code="invalid_form") from None
+
+    async def _ready(self, asked: Asked) -> Asked:
+        """Return what is asked with its model read, so that nobody else's answer waits for it."""
+        self.decoding.check(len(asked.rows))
+        try:
+            return replace(asked, rows=await run_in_threadpool(self.decoding.ready, asked.rows))
+        except BakeryError as error:
+            raise RequestError(400, told(error)) from None
 
     async def _body(self, request: Request) -> bytes:
         if self.is_draining:

@@ -27,6 +27,8 @@ USUAL_TOKENS = 512
 USUAL_TEXT_TOKENS = 16
 """The same of a completion, as OpenAI has it."""
 
+LEAST_TEMPERATURE = 1e-20
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -200,7 +202,7 @@ def _settings(form: ChatForm | TextForm, max_tokens: int) -> SamplingSettings:
     return SamplingSettings(
         1,
         max_tokens,
-        temperature=1.0 if form.temperature is None else float(form.temperature),
+        temperature=_temperature(form.temperature),
         top_p=1.0 if form.top_p is None else float(form.top_p),
         top_k=max(0, form.top_k or 0),
         min_p=float(form.min_p or 0.0),
@@ -208,6 +210,13 @@ def _settings(form: ChatForm | TextForm, max_tokens: int) -> SamplingSettings:
         frequency_penalty=float(form.frequency_penalty or 0.0),
         presence_penalty=float(form.presence_penalty or 0.0),
     )
+
+
+def _temperature(given: float | None) -> float:
+    """Return a temperature that logits can be divided by; what is smaller draws the likeliest."""
+    if given is None:
+        return 1.0
+    return float(given) if given >= LEAST_TEMPERATURE else 0.0
 
 
 def _tells_usage(form: ChatForm | TextForm) -> bool:

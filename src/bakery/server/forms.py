@@ -12,6 +12,7 @@ MOST_CHOICES = 128
 MOST_TOP = 20
 """Likeliest tokens that are told with each."""
 MOST_PROMPTS = 512
+MOST_MESSAGES = 1 << 14
 
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Id = Annotated[int, Field(ge=0)]
@@ -46,7 +47,7 @@ class _Sampling(_Form):
     top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = Field(None, ge=-1)
     min_p: float | None = Field(None, ge=0, le=1)
-    repetition_penalty: float | None = Field(None, gt=0, le=10)
+    repetition_penalty: float | None = Field(None, ge=0.01, le=10)
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     n: int | None = Field(None, ge=1, le=MOST_CHOICES)
@@ -164,7 +165,7 @@ class ResponseFormat(_Form):
 class ChatForm(_Sampling):
     """A body of POST /v1/chat/completions."""
 
-    messages: list[Message] = Field(min_length=1)
+    messages: list[Message] = Field(min_length=1, max_length=MOST_MESSAGES)
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     logprobs: bool | None = None
@@ -255,7 +256,8 @@ def _wrong(error: ValidationError) -> RequestError:
     elif one["type"] == "missing":
         told, code = f"Missing required parameter: '{param}'.", "missing_required_parameter"
     else:
-        told, code = f"Invalid value for '{param}': {one['msg']}.", "invalid_value"
+        of = f"'{param}'" if param else "the body"
+        told, code = f"Invalid value for {of}: {one['msg']}.", "invalid_value"
     return RequestError(400, told, code=code, param=param)
 
 
