@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -47,14 +48,19 @@ OVEN = tool("oven", degrees={"type": "integer", "minimum": 0, "maximum": 300})
 
 
 @pytest.fixture(scope="module")
-def server(new_repository: Typist, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server of a model whose template shows tools."""
+def repo(new_repository: Typist, tmp_path_factory: pytest.TempPathFactory) -> ModelRepo:
+    """A repository on a model whose template shows tools."""
     folder = tmp_path_factory.mktemp("tools")
     config = qwen3_config(max_position_embeddings=1024)
     base = make_model(folder / "base", config, template=TOOLS)
     made = bgit("init", "demo", "--base-model", str(base), cwd=folder, **new_repository.env)
     assert made.code == 0, made.err
-    repo = ModelRepo.find(folder / "demo")
+    return ModelRepo.find(folder / "demo")
+
+
+@pytest.fixture(scope="module")
+def server(repo: ModelRepo) -> Iterator[Running]:
+    """A server of it."""
     with running.opened(repo, port=0, rows=4, reporter=Quiet()) as found:
         found.start()
         yield found
@@ -98,6 +104,20 @@ def test_a_question_that_is_far_too_long_is_refused_before_all_of_it_is_read(cli
     assert caught.value.code == "context_length_exceeded"
     with pytest.raises(openai.BadRequestError, match="has more than"):
         client.completions.create(model="base", prompt="é" * 1_000_000)
+
+
+def test_a_temperature_that_nothing_can_be_divided_by_draws_the_likeliest(client):
+    greedy, cold = (said(client, temperature=t, max_tokens=9) for t in (0, 1e-320))
+    assert greedy.choices[0].message == cold.choices[0].message
+
+
+def test_who_is_told_where_a_server_is_may_ask_before_it_runs(repo):
+    with running.opened(repo, port=0, rows=1, reporter=Quiet()) as server:
+        port = int(server.url.split(":")[2].partition("/")[0])
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as asked:
+            asked.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            server.start()
+            assert asked.recv(15) == b"HTTP/1.1 200 OK"
 
 
 def test_a_form_holds_its_own_rows_and_no_others(client):

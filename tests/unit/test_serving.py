@@ -32,6 +32,8 @@ def read(kind: type = forms.ChatForm, **changes: object) -> Any:
         ({"frobnicate": 1}, "frobnicate", "Unrecognized request argument"),
         ({"temperature": 3}, "temperature", "Invalid value"),
         ({"temperature": "hot"}, "temperature", "Invalid value"),
+        ({"repetition_penalty": 1e-300}, "repetition_penalty", "Invalid value"),
+        ({"messages": [{"role": "user", "content": "?"}] * 20_000}, "messages", "at most 16384"),
         ({"n": 0}, "n", "Invalid value"),
         ({"top_logprobs": 21}, "top_logprobs", "Invalid value"),
         ({"messages": []}, "messages", "Invalid value"),

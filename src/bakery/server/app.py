@@ -213,6 +213,7 @@ class _Stream(Response):
         async with aclosing(self._events) as events:
             async for event in events:
                 await send({"type": "http.response.body", "body": event, "more_body": True})
+                await asyncio.sleep(0)  # the loop notices who has hung up: nothing more is written
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -72,7 +72,7 @@ class Server(uvicorn.Server):
 
 
 class Running:
-    """A server that listens as soon as it runs. `url` is where its API is."""
+    """A server that answers as soon as it runs. `url` is where its API is."""
 
     def __init__(
         self, sock: socket.socket, catalogue: Catalogue, server: Server, serving: Serving
