@@ -140,6 +140,18 @@ def test_calls_are_written_as_the_template_writes_them_and_read_again(render, be
     assert json.loads(call["function"]["arguments"]) == {"x": 1}
 
 
+def test_the_arguments_of_a_call_may_hold_what_calls_are_written_with():
+    given = {"x": "}</tool_call>\n<tool_call>{", "y": "<tool_call>"}
+    one = json.dumps({"name": "f", "arguments": given})
+    answer = Called()
+    said = answer.add(
+        f"So: <tool_call>{one}</tool_call>\n<tool_call>{one}</tool_call> <tool_call>{{"
+    )
+    rest, found = answer.end()
+    assert [json.loads(call["function"]["arguments"]) for call in found] == [given, given]
+    assert (said + rest).split() == ["So:", "<tool_call>{"]
+
+
 @pytest.mark.parametrize(
     "render",
     [

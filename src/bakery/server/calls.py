@@ -20,7 +20,9 @@ from bakery.records import Message
 
 MARK = "<tool_call>"
 
-_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|\Z)", re.DOTALL)
+_BEGIN = re.compile(rf"{MARK}\s*(?=\{{)")
+_END = re.compile(r"\s*(?:</tool_call>|\Z)")
+_JSON = json.JSONDecoder()
 
 _SPELT = re.compile(
     r'(\{\s*"name"\s*:\s*)"the_(?:first|second)"(\s*,\s*"(?:arguments|parameters)"\s*:\s*)'
@@ -144,11 +146,27 @@ class Called:
         """Return what is left to say, and the calls."""
         held, self._held = self._held, ""
         if MARK in held:
-            found = [call for text in _CALL.findall(held) if (call := _call(text)) is not None]
-            rest = _CALL.sub("", held)
+            rest, found = _parted(held)
             return (rest if rest.strip() else "", found) if found else (held, [])
         call = _call(held.strip()) if self._is_held else None
         return (held, []) if call is None else ("", [call])
+
+
+def _parted(text: str) -> tuple[str, list[dict[str, Any]]]:
+    """Return a text without its calls, and the calls; their arguments may hold any mark."""
+    rest, found, at = "", list[dict[str, Any]](), 0
+    for begin in _BEGIN.finditer(text):
+        if begin.start() < at:
+            continue  # it stands in the arguments of a call
+        try:
+            _, stop = _JSON.raw_decode(text, begin.end())
+        except (ValueError, RecursionError):
+            continue
+        end = _END.match(text, stop)
+        if end and (call := _call(text[begin.end() : stop])) is not None:
+            rest, at = rest + text[at : begin.start()], end.end()
+            found.append(call)
+    return rest + text[at:], found
 
 
 def _call(text: str) -> dict[str, Any] | None:
