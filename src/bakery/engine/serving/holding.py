@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import llguidance
 import numpy as np
 import torch
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
@@ -125,7 +126,8 @@ class Held:
 def _tried(grammar: str) -> str:
     """Return why a grammar is none, or takes too much; nothing: it can be compiled here."""
     told = json.dumps({"grammar": grammar, "limits": LIMITS})
-    command = [sys.executable, "-I", str(Path(trial.__file__)), str(COMPILING_CPU_S)]
+    where = str(Path(llguidance.__file__).parents[1])
+    command = [sys.executable, "-I", "-S", trial.__file__, str(COMPILING_CPU_S), where]
     try:
         done = subprocess.run(
             command, input=told, capture_output=True, encoding="utf-8", timeout=COMPILING_S,
@@ -133,8 +135,10 @@ def _tried(grammar: str) -> str:
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return "it takes too long to compile"
-    if done.returncode:
+    if done.returncode < 0 or "MemoryError" in done.stderr:
         return "it takes too long to compile, or too much memory"
+    if done.returncode:
+        raise RuntimeError(f"a grammar could not be tried: {done.stderr[-LONGEST_REASON:]}")
     return done.stdout
 
 

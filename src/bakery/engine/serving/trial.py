@@ -1,8 +1,8 @@
 """Tries a grammar in a process that can be killed: a few words may take minutes, or all memory.
 
-    python -I trial.py CPU_SECONDS    # the grammar on stdin; why it is none on stdout
+    python -I -S trial.py CPU_SECONDS FOLDER    # a grammar on stdin; why it is none on stdout
 
-It is run as a file, and imports none of the package.
+It is run as a file, and imports nothing but what compiles grammars, from its folder.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ MOST_BYTES = 1 << 30
 def main() -> None:
     """Compile the grammar that is given, within limits, for a model whose tokens are bytes."""
     _bound(int(sys.argv[1]))
+    sys.path.append(sys.argv[2])
     from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
     given = json.load(sys.stdin)
