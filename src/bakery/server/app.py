@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +19,20 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bakery.app.serve import Catalogue, Listed
+from bakery.errors import BakeryError
 from bakery.reporting import Reporter
 from bakery.server import answers, forms, guard
 from bakery.server.answers import Answer, ChatAnswer, Choice, TextAnswer
-from bakery.server.asking import Asking
-from bakery.server.errors import RequestError
+from bakery.server.asking import Asked, Asking
+from bakery.server.errors import RequestError, told
 from bakery.server.text import Words
 from bakery.server.thread import Decoding, Failed
 
 if TYPE_CHECKING:
     from bakery.engine.models.models import BaseModel
+
+MOST_COMPILING = 16
+"""New grammars that may wait to be compiled."""
 
 GONE = 499
 """The status that nobody reads: the client has hung up."""
@@ -47,6 +51,9 @@ class House:
     decoding: Decoding
     reporter: Reporter
     is_draining: bool = False
+    compiling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    to_compile: int = 0
+    """How many new grammars are compiled, or wait for it."""
 
     async def models(self, request: Request) -> Response:
         """GET /v1/models: every name that a model of this repository has now."""
@@ -72,19 +79,53 @@ class House:
     async def chat(self, request: Request) -> Response:
         """POST /v1/chat/completions."""
         form = forms.read(await self._body(request), forms.ChatForm)
-        asked = await run_in_threadpool(self.asking.chat, form)
+        asked = await self._held(await run_in_threadpool(self.asking.chat, form))
+        asked = await self._ready(asked)
         return await self._answered(request, ChatAnswer(asked, self.words))
 
     async def text(self, request: Request) -> Response:
         """POST /v1/completions."""
         form = forms.read(await self._body(request), forms.TextForm)
-        asked = await run_in_threadpool(self.asking.text, form)
+        asked = await self._ready(await run_in_threadpool(self.asking.text, form))
         return await self._answered(request, TextAnswer(asked, self.words))
 
     @property
     def asking(self) -> Asking:
         """What understands requests."""
         return Asking(self.catalogue, self.words, most=self.decoding.most)
+
+    async def _held(self, asked: Asked) -> Asked:
+        """Return what is asked with what holds its answers to their form.
+
+        One new grammar is compiled at a time; who asks for none, or a known one, does not wait.
+        """
+        if asked.grammar is None:
+            return asked
+        holder, count = self.words.holder, len(asked.rows)
+        try:
+            if holder.knows(asked.grammar):
+                return asked.held(holder.held(asked.grammar, count))
+            if self.to_compile >= MOST_COMPILING:
+                raise RequestError(
+                    429, "Many new forms of answers wait to be read: try again in 5 s.",
+                    code="rate_limit_exceeded", retry_s=5,
+                )  # fmt: skip
+            self.to_compile += 1
+            try:
+                async with self.compiling:
+                    return asked.held(await run_in_threadpool(holder.held, asked.grammar, count))
+            finally:
+                self.to_compile -= 1
+        except BakeryError as error:
+            raise RequestError(400, told(error), code="invalid_form") from None
+
+    async def _ready(self, asked: Asked) -> Asked:
+        """Return what is asked with its model read, so that nobody else's answer waits for it."""
+        self.decoding.check(len(asked.rows))
+        try:
+            return replace(asked, rows=await run_in_threadpool(self.decoding.ready, asked.rows))
+        except BakeryError as error:
+            raise RequestError(400, told(error)) from None
 
     async def _body(self, request: Request) -> bytes:
         if self.is_draining:
@@ -172,6 +213,7 @@ class _Stream(Response):
         async with aclosing(self._events) as events:
             async for event in events:
                 await send({"type": "http.response.body", "body": event, "more_body": True})
+                await asyncio.sleep(0)  # the loop notices who has hung up: nothing more is written
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -247,8 +289,8 @@ async def _hung_up(request: Request, tell: Callable[[], None]) -> None:
 
 def _failure(event: Failed) -> RequestError:
     if event.is_refused:
-        hint = getattr(event.error, "hint", None)
-        return RequestError(400, f"{event.error}. {hint}" if hint else str(event.error))
+        assert isinstance(event.error, BakeryError)
+        return RequestError(400, told(event.error))
     return _mistake()
 
 

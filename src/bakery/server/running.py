@@ -33,6 +33,9 @@ ROWS = 32
 WAITING = 8
 """For each of them, so many more may wait."""
 
+BACKLOG = 2048
+"""Connections that may wait to be taken."""
+
 DRAIN_S = 30.0
 CLOSING_S = 5
 """How long a server that is told to end goes on with its answers, and then with connections."""
@@ -69,7 +72,7 @@ class Server(uvicorn.Server):
 
 
 class Running:
-    """A server that listens as soon as it runs. `url` is where its API is."""
+    """A server that answers as soon as it runs. `url` is where its API is."""
 
     def __init__(
         self, sock: socket.socket, catalogue: Catalogue, server: Server, serving: Serving
@@ -130,6 +133,7 @@ def opened(
         decoding = Decoding(decoded, shelf, most=rows * (1 + WAITING), reporter=reporter)
         made, house = app.made(catalogue, base, decoding, tokens=tokens, reporter=reporter)
         server = Server(config(made), house)
+        sock.listen(BACKLOG)  # who is told where it is may ask at once, and is answered as it runs
         running = Running(sock, catalogue, server, _serving(sock, catalogue, tokens, rows))
         try:
             yield running
@@ -177,6 +181,7 @@ def config(made: object) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=CLOSING_S,
     )
 
