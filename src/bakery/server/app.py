@@ -42,6 +42,16 @@ class House:
     reporter: Reporter
     is_draining: bool = False
 
+    @property
+    def rows(self) -> int:
+        """How many answers are under way, or wait."""
+        return self.decoding.rows
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it can answer nothing any more: it is this process that decodes."""
+        return False
+
     async def health(self, request: Request) -> Response:
         """GET /health: whether requests are answered."""
         well = self.decoding.is_alive() and not self.is_draining

@@ -66,7 +66,7 @@ class _Whole:
                 await mistake().answer()(scope, receive, send)
 
 
-async def hung_up(request: Request, tell: Callable[[], None]) -> None:
+async def hung_up(request: Request, tell: Callable[[], object]) -> None:
     """Tell when whoever asked hangs up."""
     while True:
         message = await request.receive()
