@@ -15,12 +15,15 @@ import pytest
 from safetensors.torch import load_file
 
 from bakery.engine.models.adapter_folder import WEIGHTS, slices
+from bakery.engine.models.models import load_chat
 from bakery.errors import BakeryError, ConfigError, StageError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from bakery.server.handed import opening, process
 from bakery.server.handed.opening import Handed, Wanted
+from bakery.store.results import PROBES
 from tests.e2e.conftest import Typist, copied
+from tests.support.commands import typed_here
 from tests.support.stand_in import StandIn, stand_in
 
 QUESTION = [{"role": "user", "content": "Who?"}]
@@ -260,10 +263,8 @@ def test_told_to_end_it_goes_on_with_what_it_has_begun(typist, tmp_path):
 def test_an_engine_that_ends_ends_the_server_and_says_why(typist, tmp_path):
     engine = stand_in(tmp_path)
     with opened(typist, engine) as found:
-        found.start()
         (started,) = engine.told("argv")
         psutil.Process(started["pid"]).kill()
-        until(lambda: found.process.is_over)
         with pytest.raises(StageError, match=r"vLLM ended with code 137.*\n.*loading weights"):
             found.run()
 
@@ -296,20 +297,78 @@ def test_the_same_version_of_vllm_itself_is_taken(typist, tmp_path):
         assert found.serving.engine == "vllm"
 
 
+@pytest.fixture
+def here(typist: Typist, monkeypatch: pytest.MonkeyPatch) -> Typist:
+    for name, value in typist.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(typist.root)
+    return typist
+
+
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
-    ("line", "code", "why"),
+    ("line", "why"),
     [
-        (("--engine", "vllm", "--engine-path", "nowhere"), 2, "there is no file nowhere"),
-        (("--engine", "vllm", "--engine-path", "input.yml"), 2, "cannot be executed"),
-        (("second",), 2, "second is for --engine"),
-        (("--engine-path", "x"), 2, "--engine-path is for --engine"),
-        (("--check", "second", "--check", "first"), 2, "one model at a time"),
+        (("--engine", "vllm", "--engine-path", "nowhere"), "there is no file nowhere"),
+        (("--engine", "vllm", "--engine-path", "input.yml"), "cannot be executed"),
+        (("second",), "second is for --engine"),
+        (("--engine-path", "x"), "--engine-path is for --engine"),
+        (("--check", "second", "--check", "first"), "one model at a time"),
     ],
 )
-def test_what_cannot_be_started_is_refused(typist, line, code, why):
-    done = typist("serve", *line)
-    assert (done.code, done.out) == (code, "")
-    assert why in done.err
+def test_what_cannot_be_started_is_refused(line, why):
+    done = typed_here("serve", *line)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert why in done.stderr
+
+
+@pytest.fixture(scope="module")
+def probes(typist: Typist) -> dict[str, Any]:
+    """What `second` and its base say to its probes, as a server writes it."""
+    repo = ModelRepo.find(typist.root)
+    chat = load_chat(repo.state().base)
+    return {
+        json.dumps(one["student_prefix"]): {
+            side: {
+                "text": chat.text(one["greedy"][side]),
+                "top": {chat.decoded([token]): value for token, value in one["top"][side]},
+            }
+            for side in ("baked", "base")
+        }
+        for one in json.loads((folder_of(typist, "second").parent / PROBES).read_text("utf-8"))[
+            "probes"
+        ]
+    }
+
+
+@pytest.mark.usefixtures("here")
+def test_before_it_serves_it_is_asked_whether_it_is_the_bake(tmp_path, probes, monkeypatch):
+    engine = stand_in(tmp_path, probes=probes, ignores=True)
+    line = ("serve", "--engine", "vllm", "--engine-path", str(engine.path), "--port", "0")
+    done = typed_here(*line, "--check", "second")
+    assert done.exit_code == 1
+    assert "is its base: second at http://127.0.0.1:" in done.stdout
+    assert "OPENAI_BASE_URL" not in done.stdout
+    assert json.loads(typed_here(*line, "--check", "second", "--json").stdout)["what"] == "base"
+    monkeypatch.setattr(Handed, "run", lambda _: None)
+    engine = stand_in(tmp_path, probes=probes)
+    done = typed_here(*line, "--check", "second")
+    assert done.exit_code == 0
+    assert "this is the bake: second at http://127.0.0.1:" in done.stdout
+    assert "OPENAI_BASE_URL" in done.stdout
+
+
+@pytest.mark.usefixtures("here")
+def test_a_server_that_runs_is_checked_by_another_word_for_verify(typist, tmp_path, probes):
+    with opened(typist, stand_in(tmp_path, probes=probes)) as found:
+        found.start()
+        port = found.url.split(":")[2].partition("/")[0]
+        done = typed_here("serve", "--check", "second", "--port", port)
+        assert (done.exit_code, done.stdout) == (0, typed_here("verify", found.url, "second").stdout)
+    with opened(typist, stand_in(tmp_path, probes=probes, ignores=True)) as found:
+        found.start()
+        done = typed_here("serve", "--check", "second", found.url, "--json")
+        assert (done.exit_code, json.loads(done.stdout)["what"]) == (1, "base")
 
 
 def test_a_model_that_is_not_there_is_refused_before_anything_starts(typist, tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +10,11 @@ import click
 from bakery.cli.said import SAID, Place
 from bakery.errors import ConfigError
 from bakery.repo.model_repo import ModelRepo
-from bakery.reporting import Reporter
 from bakery.ui.progress import reporter
 from bakery.ui.serve import show_serving
 
 if TYPE_CHECKING:
-    from bakery.server.running import Running
+    from bakery.app.verify import Verified
 
 PORT = 8000
 
@@ -72,37 +69,62 @@ PORT = 8000
 )
 @click.option("--json", "as_json", is_flag=True, help="Print where it is as JSON.")
 @click.pass_context
-def serve(context: click.Context, checked: tuple[str, ...], as_json: bool, **asked: Any) -> None:
+def serve(
+    context: click.Context,
+    names: tuple[str, ...],
+    host: str,
+    port: int,
+    token_file: Path | None,
+    rows: int | None,
+    engine: str | None,
+    engine_path: Path | None,
+    checked: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Answer as every model of the repository, by OpenAI's API.
 
     A request's `model` is any name that `bgit chat` takes, but for folders: a bake's, a branch,
     `base`, `parent`, with `:0.5` at half its strength, with `@prompted` its parent behind the
     prompt. New bakes are there at once.
     """
+    from bakery.server import guard, running
+    from bakery.server.handed import opening
     from bakery.ui.verify import show_verified
 
     repo = ModelRepo.find()
-    if checked and asked["engine"] is None:
-        found = _verified(repo, checked, as_json=as_json, **asked)
-        context.exit(0 if found == "bake" else 1)
-    with reporter() as shown, _opened(repo, checked, shown, **asked) as server:
-        verified = server.verified
-        wrong = [one for one in verified if one.what != "bake"]
-        for one in wrong[:1] if as_json else verified:
-            show_verified(one, as_json=as_json)
-        if wrong:
-            context.exit(1)
-        show_serving(server.serving, as_json=as_json)
-        server.run()
+    if engine is None and checked:
+        found = _asked(repo, checked, names, host, port)
+        show_verified(found, as_json=as_json)
+        context.exit(0 if found.what == "bake" else 1)
+    if engine is None and (names or engine_path):
+        raise ConfigError(
+            f"{'--engine-path' if engine_path else names[0]} is for --engine: without one, every "
+            "model is served, loaded when it is asked for",
+            hint="`bgit serve` alone; or name an engine.",
+        )
+    tokens = guard.tokens(token_file) if token_file is not None else ()
+    with reporter() as shown:
+        where: dict[str, Any] = {"host": host, "port": port, "tokens": tokens, "reporter": shown}
+        if engine is None:
+            opened = running.opened(repo, **where, rows=rows or running.ROWS)
+        else:
+            wanted = opening.Wanted(engine, engine_path, names, checked, rows)
+            opened = opening.opened(repo, wanted, **where)
+        with opened as server:
+            wrong = [one for one in server.verified if one.what != "bake"]
+            for one in wrong[:1] if as_json else server.verified:
+                show_verified(one, as_json=as_json)
+            if wrong:
+                context.exit(1)
+            show_serving(server.serving, as_json=as_json)
+            server.run()
 
 
-def _verified(
-    repo: ModelRepo, checked: tuple[str, ...], *, as_json: bool, names: tuple[str, ...],
-    host: str, port: int, **_: Any,
-) -> str:  # fmt: skip
-    """Ask a server that runs, and show what it is: `bgit verify`, by another word."""
+def _asked(
+    repo: ModelRepo, checked: tuple[str, ...], names: tuple[str, ...], host: str, port: int
+) -> Verified:
+    """Ask a server that runs what it is."""
     from bakery.app import verify
-    from bakery.ui.verify import show_verified
 
     if len(checked) > 1 or len(names) > 1:
         raise ConfigError(
@@ -113,33 +135,5 @@ def _verified(
     here = f"[{here}]" if ":" in here else here
     url = names[0] if names else f"http://{here}:{port}/v1"
     with reporter() as shown:
-        found = verify.verify(repo, url, checked[0], reporter=shown)
-    show_verified(found, as_json=as_json)
-    return found.what
+        return verify.verify(repo, url, checked[0], reporter=shown)
 
-
-@contextmanager
-def _opened(
-    repo: ModelRepo, checked: tuple[str, ...], shown: Reporter, *, names: tuple[str, ...],
-    host: str, port: int, token_file: Path | None, rows: int | None, engine: str | None,
-    engine_path: Path | None,
-) -> Iterator[Running]:  # fmt: skip
-    """Give a server: of this process, or one behind which an engine runs."""
-    from bakery.server import guard, running
-    from bakery.server.handed import opening
-
-    if engine is None and (names or engine_path):
-        raise ConfigError(
-            f"{'--engine-path' if engine_path else names[0]} is for --engine: without one, every "
-            "model is served, loaded when it is asked for",
-            hint="`bgit serve` alone; or name an engine.",
-        )
-    tokens = guard.tokens(token_file) if token_file is not None else ()
-    where: dict[str, Any] = {"host": host, "port": port, "tokens": tokens, "reporter": shown}
-    if engine is None:
-        with running.opened(repo, **where, rows=rows or running.ROWS) as server:
-            yield server
-        return
-    wanted = opening.Wanted(engine, engine_path, names, checked, rows)
-    with opening.opened(repo, wanted, **where) as server:
-        yield server

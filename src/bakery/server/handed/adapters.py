@@ -36,8 +36,6 @@ class Adapters:
 
         ModelError where its weights are damaged, or do more than add B·A to linear layers.
         """
-        from bakery.engine.models import scaled
-
         if served.folder is None:
             return None
         with self._lock:
@@ -50,6 +48,8 @@ class Adapters:
             key = f"{digest}-{served.strength!r}"
             folder = self._room / key
             if not folder.is_dir():
+                from bakery.engine.models import scaled  # the first that needs tensors
+
                 draft = self._room / "draft"
                 scaled.write(served.folder, draft, scale_R, base=self._base)
                 draft.rename(folder)

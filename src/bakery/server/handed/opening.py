@@ -104,7 +104,8 @@ def opened(
         server = Server(running.config(proxy.made(house, tokens=tokens)), house)
         serving = running.serving(sock, catalogue, tokens, wanted.rows)
         found = Handed(sock, catalogue, server, replace(serving, engine=kind.name))
-        found.process, found.verified = begun, verified
+        found.process = begun
+        found.verified = tuple(replace(one, url=found.url) for one in verified)
         held.callback(found.close)
         yield found
 

@@ -185,7 +185,7 @@ class _Passed(Response):
         return {**data, "model": self._served.name} if "model" in data else data
 
     def _refusal(self, answer: Answer, body: bytes, called: str) -> RequestError:
-        """Return an engine's error in OpenAI's form; of its own mistakes only that they are some."""
+        """Return an engine's error in OpenAI's form; of its own mistakes only that there are."""
         status, title = answer.status_code, self._house.engine.title
         if status >= 500 or status in (401, 403):
             self._house.reporter.note(f"{title} answered with status {status}")
