@@ -6,26 +6,31 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import openai
 import psutil
 import pytest
+import torch
 from safetensors.torch import load_file
 
+from bakery.app.serve import Served
 from bakery.engine.models.adapter_folder import WEIGHTS, slices
 from bakery.engine.models.models import load_chat
 from bakery.errors import BakeryError, ConfigError, StageError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from bakery.server.handed import opening, process
+from bakery.server.handed.adapters import Adapters
 from bakery.server.handed.opening import Handed, Wanted
 from bakery.store.results import PROBES
 from tests.e2e.conftest import Typist, copied
 from tests.support.commands import typed_here
 from tests.support.stand_in import StandIn, stand_in
 
+NOT_SAID = {"kind": "vllm", "checked": (), "gguf": None}
 QUESTION = [{"role": "user", "content": "Who?"}]
 
 
@@ -53,7 +58,8 @@ def client(server: Handed) -> Iterator[openai.OpenAI]:
 
 
 def opened(typist: Typist, engine: StandIn, *models: str, reporter: Any = None, **how: Any) -> Any:
-    wanted = Wanted(how.pop("engine", "vllm"), engine.path, models, how.pop("checked", ()))
+    kind, checked, gguf = (how.pop(key, no) for key, no in NOT_SAID.items())
+    wanted = Wanted(kind, engine.path, models, checked, gguf=gguf)
     repo = ModelRepo.find(typist.root)
     return opening.opened(repo, wanted, port=0, reporter=reporter or Quiet(), **how)
 
@@ -220,7 +226,7 @@ def test_what_nobody_asks_for_any_more_leaves(typist, tmp_path, monkeypatch):
     assert not any(path.exists() for path in loaded)
 
 
-@pytest.mark.parametrize("stubborn", [False, True])
+@pytest.mark.parametrize("stubborn", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_it_ends_with_us_and_so_does_all_that_it_started(typist, tmp_path, monkeypatch, stubborn):
     monkeypatch.setattr(process, "GRACE_S", 0.3)
     engine = stand_in(tmp_path, stubborn=stubborn)
@@ -230,27 +236,32 @@ def test_it_ends_with_us_and_so_does_all_that_it_started(typist, tmp_path, monke
     until(lambda: is_gone(started["pid"]) and is_gone(started["child"]))
 
 
+@contextmanager
+def running_server(typist: Typist, engine: StandIn, log: Path) -> Iterator[Any]:
+    """Type `bgit serve`; give its process, and where it says that it is."""
+    line = ("serve", "--engine", "vllm", "--engine-path", str(engine.path), "--port", "0", "--json")
+    with log.open("w") as out, typist.started(*line, out=out) as process:
+        try:
+            until(lambda: "}" in log.read_text())
+            yield process, json.loads(log.read_text())
+        finally:
+            process.kill()
+
+
 def test_killed_without_a_word_it_takes_the_engine_along(typist, tmp_path):
     engine = stand_in(tmp_path)
-    line = ("serve", "--engine", "vllm", "--engine-path", str(engine.path), "--port", "0", "--json")
-    log = tmp_path / "log"
-    with log.open("w") as out, typist.started(*line, out=out) as running:
-        until(lambda: "}" in log.read_text())
-        served = json.loads(log.read_text())
+    with running_server(typist, engine, tmp_path / "log") as (running, served):
         assert (served["schema"], served["engine"], served["rows"]) == (1, "vllm", None)
         running.send_signal(signal.SIGKILL)
     (started,) = engine.told("argv")
     until(lambda: is_gone(started["pid"]) and is_gone(started["child"]))
 
 
+@pytest.mark.slow
 def test_told_to_end_it_goes_on_with_what_it_has_begun(typist, tmp_path):
     engine = stand_in(tmp_path)
-    line = ("serve", "--engine", "vllm", "--engine-path", str(engine.path), "--port", "0", "--json")
-    log = tmp_path / "log"
-    with log.open("w") as out, typist.started(*line, out=out) as running:
-        until(lambda: "}" in log.read_text())
-        url = json.loads(log.read_text())["url"]
-        with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+    with running_server(typist, engine, tmp_path / "log") as (running, served):
+        with openai.OpenAI(base_url=served["url"], api_key="none", max_retries=0) as client:
             stream = said(client, "second", stream=True)
             first = next(stream).choices[0].delta.content
             running.send_signal(signal.SIGTERM)
@@ -364,7 +375,10 @@ def test_a_server_that_runs_is_checked_by_another_word_for_verify(typist, tmp_pa
         found.start()
         port = found.url.split(":")[2].partition("/")[0]
         done = typed_here("serve", "--check", "second", "--port", port)
-        assert (done.exit_code, done.stdout) == (0, typed_here("verify", found.url, "second").stdout)
+        assert (done.exit_code, done.stdout) == (
+            0,
+            typed_here("verify", found.url, "second").stdout,
+        )
     with opened(typist, stand_in(tmp_path, probes=probes, ignores=True)) as found:
         found.start()
         done = typed_here("serve", "--check", "second", found.url, "--json")
@@ -378,3 +392,76 @@ def test_a_model_that_is_not_there_is_refused_before_anything_starts(typist, tmp
     with pytest.raises(ConfigError, match="is a base"), opened(typist, engine, checked=("base",)):
         pass
     assert not engine.told("argv")
+
+
+class Copied:
+    """Writes no GGUF, but what it was given to write."""
+
+    def __init__(self) -> None:
+        self.bases = 0
+
+    def base(self, path: Path) -> None:
+        self.bases += 1
+        path.write_bytes(b"the base")
+
+    def adapter(self, folder: Path, path: Path) -> None:
+        path.write_bytes((folder / WEIGHTS).read_bytes())
+
+
+@pytest.fixture(scope="module")
+def llama(typist: Typist, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    engine = stand_in(tmp_path_factory.mktemp("llama"), name="llama-server")
+    typist.git("branch", "early", "HEAD~2")
+    with opened(typist, engine, "second", kind="llama.cpp", gguf=Copied()) as found:
+        found.start()
+        with openai.OpenAI(base_url=found.url, api_key="none", max_retries=0) as client:
+            yield engine, client
+
+
+def test_llama_cpp_has_each_slice_once_and_a_request_says_how_much_of_each(llama, typist):
+    engine, client = llama
+    loras = [engine.argv[at + 1] for at, word in enumerate(engine.argv) if word == "--lora"]
+    assert len(loras) == 2
+    assert "--lora-init-without-apply" in engine.argv
+    for name, scales in {
+        "second": [1, 1], "second:0.5": [1, 0.5], "first": [1, 0], "early:-2": [-2, 0],
+        "base": [0, 0], "second@prompted": [1, 0],
+    }.items():  # fmt: skip
+        said(client, name)
+        body = asked(engine)
+        assert body["lora"] == [{"id": at, "scale": scale} for at, scale in enumerate(scales)]
+        assert body["cache_prompt"] is False
+    assert asked(engine)["messages"][0]["content"] == "Whisper, please."
+    assert said(client, "second:0.5").model == f"{typist.parent()}:0.5"
+
+
+def test_slices_laid_side_by_side_are_the_adapter(typist, tmp_path):
+    source = folder_of(typist, "second")
+    found = Adapters(tmp_path, "base").slices(Served("second", source))
+    parts = [load_file(adapter.folder / WEIGHTS) for adapter, _ in found]
+    for name, whole in load_file(source / WEIGHTS).items():
+        assert torch.cat([part[name] for part in parts], dim=int(".lora_B." in name)).equal(whole)
+    assert len(parts) == len(slices(source)) == 2
+
+
+def test_the_base_is_written_as_gguf_once_and_who_was_not_there_is_told(typist, tmp_path):
+    writer = Copied()
+    for number in range(2):
+        engine = stand_in(tmp_path / str(number), name="llama-server")
+        with opened(typist, engine, "first", kind="llama.cpp", gguf=writer) as found:
+            found.start()
+            with (
+                openai.OpenAI(base_url=found.url, api_key="none", max_retries=0) as client,
+                pytest.raises(openai.BadRequestError, match="was not there when llama"),
+            ):
+                said(client, "second")
+    assert writer.bases <= 1  # another test may have had it written
+
+
+def test_llama_cpp_is_refused_where_no_gguf_can_be_written(typist, tmp_path):
+    engine = stand_in(tmp_path, name="llama-server")
+    with (
+        pytest.raises(ConfigError, match="writes none"),
+        opened(typist, engine, kind="llama.cpp"),
+    ):
+        pass

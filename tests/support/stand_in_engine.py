@@ -158,6 +158,8 @@ def main():
         sys.exit(why)
     if SETTINGS.get("stubborn"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if missing := [x for x in (*values("--lora"), *values("--model")) if not Path(x).is_file()]:
+        sys.exit(f"no such files: {missing}")
     for one in map(json.loads, values("--lora-modules")):
         if why := load(one["name"], one["path"]):
             sys.exit(why)

@@ -136,4 +136,3 @@ def _asked(
     url = names[0] if names else f"http://{here}:{port}/v1"
     with reporter() as shown:
         return verify.verify(repo, url, checked[0], reporter=shown)
-

@@ -34,6 +34,9 @@ ROWS = 32
 WAITING = 8
 """For each of them, so many more may wait."""
 
+BACKLOG = 2048
+"""Connections that the system takes for us at most; as uvicorn has it."""
+
 DRAIN_S = 30.0
 CLOSING_S = 5
 """How long a server that is told to end goes on with its answers, and then with connections."""
@@ -100,6 +103,7 @@ class Running:
     ) -> None:
         self.serving, self.url = serving, serving.url
         self._sock, self._catalogue, self._server = sock, catalogue, server
+        sock.listen(BACKLOG)  # who is told of it by now finds it, and waits until it runs
         self._thread: threading.Thread | None = None
 
     @property

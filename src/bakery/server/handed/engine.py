@@ -12,10 +12,11 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from bakery.app.serve import Served
 from bakery.errors import ConfigError
+from bakery.identity import BaseModelId
 from bakery.reporting import Reporter
 from bakery.server.handed import process
 from bakery.server.handed.adapters import Adapters
@@ -29,15 +30,25 @@ VERSION_S = 300.0
 LOOPBACK = "127.0.0.1"
 
 
+class Gguf(Protocol):
+    """What writes a base and its adapters as GGUF files."""
+
+    def base(self, path: Path) -> None:
+        """Write the base."""
+
+    def adapter(self, folder: Path, path: Path) -> None:
+        """Write a composed adapter as a LoRA on it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """What an engine begins with."""
 
     program: Path
-    base: Path
-    """A folder, or a .gguf file."""
+    base: BaseModelId
     base_name: str
-    dtype: str
+    place: Path
+    """Where the base lies: a folder, or a .gguf file."""
     adapters: Adapters
     models: tuple[Served, ...]
     """What it has in memory from the beginning."""
@@ -49,6 +60,8 @@ class Start:
     port: int
     key: str
     """What a request to it has to have: only we may ask."""
+    gguf: Gguf | None
+    """What writes GGUF files of this base; None: nothing does."""
 
 
 class Engine(ABC):
@@ -61,6 +74,11 @@ class Engine(ABC):
 
     def __init__(self, start: Start) -> None:
         self.start = start
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it runs; None: where we do."""
+        return None
 
     @property
     def url(self) -> str:

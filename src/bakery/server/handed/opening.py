@@ -13,7 +13,6 @@ from bakery import masking
 from bakery.app import verify
 from bakery.app.serve import HANDED, Catalogue, Served
 from bakery.app.verify import Verified
-from bakery.defaults import defaults_for
 from bakery.errors import BakeryError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
@@ -21,14 +20,15 @@ from bakery.server import running
 from bakery.server.handed import engine as engines
 from bakery.server.handed import process, proxy
 from bakery.server.handed.adapters import Adapters
-from bakery.server.handed.engine import LOOPBACK, Engine, Start
+from bakery.server.handed.engine import LOOPBACK, Engine, Gguf, Start
+from bakery.server.handed.llama_cpp import LlamaCpp
 from bakery.server.handed.process import Process
 from bakery.server.handed.proxy import House
 from bakery.server.handed.vllm import VLLM
 from bakery.server.running import Running, Server
 from bakery.store import drafts
 
-KINDS: dict[str, type[Engine]] = {kind.name: kind for kind in (VLLM,)}
+KINDS: dict[str, type[Engine]] = {kind.name: kind for kind in (VLLM, LlamaCpp)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class Wanted:
     models: tuple[str, ...] = ()
     checked: tuple[str, ...] = ()
     rows: int | None = None
+    gguf: Gguf | None = None
 
 
 class Handed(Running):
@@ -82,18 +83,21 @@ def opened(
             verify.check(repo, name)
         models = _models(catalogue, [*wanted.models, *wanted.checked])
         engines.checked(kind, program, reporter)
-        base = _base(catalogue, reporter)
+        place = catalogue.files()
         room = held.enter_context(drafts.draft(repo.store.root / HANDED, kind.name))
         start = Start(
-            program, base, catalogue.base_name, defaults_for(catalogue.base).dtype,
+            program, catalogue.base, catalogue.base_name, place,
             Adapters(room, catalogue.base_name), models, *_largest(catalogue),
-            wanted.rows, _free_port(), secrets.token_urlsafe(32),
+            wanted.rows, _free_port(), secrets.token_urlsafe(32), wanted.gguf,
         )  # fmt: skip
         masking.keep(start.key)
-        engine = kind(start)
+        with reporter.doing(f"writing what {kind.title} reads"):
+            engine = kind(start)
         log = repo.store.root / HANDED / f"{kind.name}-{sock.getsockname()[1]}.log"
         begun = held.enter_context(
-            process.running(kind.title, engine.command(), engine.environment(), log)
+            process.running(
+                kind.title, engine.command(), engine.environment(), log, folder=engine.folder
+            )
         )
         reporter.note(f"what {kind.title} says goes to {log}")
         with reporter.doing(f"starting {kind.title}"):
@@ -108,16 +112,6 @@ def opened(
         found.verified = tuple(replace(one, url=found.url) for one in verified)
         held.callback(found.close)
         yield found
-
-
-def _base(catalogue: Catalogue, reporter: Reporter) -> Path:
-    """Return the folder of the base, which a .gguf file is unpacked into."""
-    from bakery.engine.bases.gguf import kept
-
-    place = catalogue.files()
-    if place.is_file():
-        return kept.unpacked(place, catalogue.base.digest, reporter=reporter).folder
-    return place
 
 
 def _models(catalogue: Catalogue, names: Sequence[str]) -> tuple[Served, ...]:

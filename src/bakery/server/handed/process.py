@@ -85,7 +85,12 @@ def environment() -> dict[str, str]:
 
 @contextmanager
 def running(
-    title: str, command: Sequence[str], variables: Mapping[str, str], log: Path
+    title: str,
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    log: Path,
+    *,
+    folder: Path | None = None,
 ) -> Iterator[Process]:
     """Start an engine, and end it with the block, or with this process."""
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -96,6 +101,7 @@ def running(
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**environment(), **variables},
+            cwd=folder,
             start_new_session=True,  # Ctrl-C is for us, who let it end what it has begun
         )
     process = Process(title, log, warden)

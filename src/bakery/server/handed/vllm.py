@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.concurrency import run_in_threadpool
 
 from bakery.app.serve import Served
+from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, StageError
 from bakery.server.handed.adapters import Adapter
 from bakery.server.handed.engine import LOOPBACK, Engine, Start
@@ -48,6 +49,7 @@ class VLLM(Engine):
     def __init__(self, start: Start) -> None:
         super().__init__(start)
         self._most = next((rank for rank in RANKS if rank >= start.rank), RANKS[-1])
+        self._base = _folder(start)
         self._lock = asyncio.Lock()
         self._first = {one.key: one for model in start.models if (one := self._adapter(model))}
         self._users = OrderedDict.fromkeys(self._first, 0)
@@ -79,10 +81,10 @@ class VLLM(Engine):
         ]
         at_once = max(1, min(MOST_AT_ONCE, start.bakes))
         return [
-            str(start.program), "serve", str(start.base),
+            str(start.program), "serve", str(self._base),
             "--host", LOOPBACK, "--port", str(start.port),
             "--served-model-name", start.base_name,
-            "--dtype", start.dtype,
+            "--dtype", defaults_for(start.base).dtype,
             # What a request does not say is as in OpenAI's API, not as the base's author has it.
             "--generation-config", "vllm",
             "--enable-lora",
@@ -138,3 +140,11 @@ class VLLM(Engine):
         if answer.status_code != 200:
             raise StageError(f"vLLM did not take an adapter: {answer.text[:1000]}")
         self._users[adapter.key] = 0
+
+
+def _folder(start: Start) -> Path:
+    """Return the folder of the base, which a .gguf file was, or is now, unpacked into."""
+    from bakery.engine.bases.gguf import kept
+
+    is_file = start.place.is_file()
+    return kept.unpacked(start.place, start.base.digest).folder if is_file else start.place
