@@ -55,7 +55,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        world = _world(asked.base, Path(folder), asked.rank)
+        world = made(asked.base, Path(folder), asked.rank)
         print(f"{asked.base}, rank {asked.rank}; tokens per CPU second, medians of {asked.rounds}")
         print(f"{'rows':>4}{'decoder, PEFT':>16}{'one model':>12}{'8 models':>12}"
               f"{'one/decoder':>14}{'8/one':>8}{'8/decoder':>11}")  # fmt: skip
@@ -64,8 +64,9 @@ def main() -> None:
         _first_tokens(world, asked.rounds)
 
 
-def _world(name: str, folder: Path, rank: int) -> World:
-    base = _loaded(name)
+def made(name: str, folder: Path, rank: int) -> World:
+    """Load a base, and write adapters for it to a folder."""
+    base = endless(name)
     bakes = [f"{i}" * 16 for i in range(8)]
     chain = [[(bake, rank) for bake in bakes[: i + 1]] for i in range(4)]
     apart = [[(bake, rank)] for bake in bakes[4:]]
@@ -78,7 +79,8 @@ def _world(name: str, folder: Path, rank: int) -> World:
     )
 
 
-def _loaded(name: str) -> BaseModel:
+def endless(name: str) -> BaseModel:
+    """Load a base whose answers end by their length alone."""
     base = models.load(bases.identify(name), dtype="float32")
     base.chat.end_ids = frozenset()
     torch.set_num_threads(1)
@@ -89,7 +91,7 @@ def _answers(world: World, rows: int, tokens: int, rounds: int) -> None:
     """Measure answers of so many rows on all sides, and print a line."""
     how = SamplingSettings(1, tokens, temperature=0)
     prompts = [_ids(i, QUESTION) for i in range(rows)]
-    peft = attach_parent(_loaded(world.base.id.name).model, world.folders[1])
+    peft = attach_parent(endless(world.base.id.name).model, world.folders[1])
     shelf = Shelf(world.base, most_bytes=ROOM)
     mixes = [Mix(tuple((key, 1.0) for key in shelf.of(folder))) for folder in world.folders]
 

@@ -150,8 +150,8 @@ def opened(
     try:
         catalogue = Catalogue(repo)
         base = catalogue.load(reporter)
-        batch, shelf = _batch(base, rows)
-        decoding = Decoding(batch, shelf, most=rows * (1 + WAITING), reporter=reporter)
+        decoded, shelf = batch(base, rows)
+        decoding = Decoding(decoded, shelf, most=rows * (1 + WAITING), reporter=reporter)
         made, house = app.made(catalogue, base, decoding, tokens=tokens, reporter=reporter)
         server = Server(config(made), house)
         running = Running(sock, catalogue, server, serving(sock, catalogue, tokens, rows))
@@ -221,6 +221,7 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 def config(made: object) -> uvicorn.Config:
+    """Return how an application is run: as it is, and silently."""
     return uvicorn.Config(
         made,  # type: ignore[arg-type]  # an application of Starlette's
         http=guard.Patient,
@@ -236,7 +237,8 @@ def config(made: object) -> uvicorn.Config:
     )
 
 
-def _batch(base: BaseModel, rows: int) -> tuple[Batch, Shelf]:
+def batch(base: BaseModel, rows: int) -> tuple[Batch, Shelf]:
+    """Return a batch of so many rows, and the shelf of its adapters, of this machine's size."""
     from bakery.engine.memory import cache_bytes
     from bakery.engine.serving.batch import Batch
     from bakery.engine.serving.slices import Shelf
@@ -249,6 +251,7 @@ def _batch(base: BaseModel, rows: int) -> tuple[Batch, Shelf]:
 def serving(
     sock: socket.socket, catalogue: Catalogue, tokens: Sequence[str], rows: int | None
 ) -> Serving:
+    """Return where a server is, and what it serves; `rows` None: its engine says how many."""
     host, port = sock.getsockname()[:2]
     at = f"[{host}]" if ":" in host else host
     bakes = sum(one.parent is not None and one.name == one.model for one in catalogue.listed())
