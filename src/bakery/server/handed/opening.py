@@ -81,7 +81,7 @@ def opened(
         catalogue = held.enter_context(closing(Catalogue(repo)))
         for name in wanted.checked:
             verify.check(repo, name)
-        models = _models(catalogue, [*wanted.models, *wanted.checked])
+        models = _models(catalogue, wanted)
         engines.checked(kind, program, reporter)
         place = catalogue.files()
         room = held.enter_context(drafts.draft(repo.store.root / HANDED, kind.name))
@@ -114,16 +114,13 @@ def opened(
         yield found
 
 
-def _models(catalogue: Catalogue, names: Sequence[str]) -> tuple[Served, ...]:
+def _models(catalogue: Catalogue, wanted: Wanted) -> tuple[Served, ...]:
     """Return the models that an engine has from the beginning, each once."""
-    if names:
-        return tuple({one.name: one for one in map(catalogue.find, names)}.values())
-    found: dict[str, Served] = {}
-    for place in catalogue.repo.lineage().branches:
+    found = [catalogue.find(name) for name in (*wanted.models, *wanted.checked)]
+    for place in () if wanted.models else catalogue.repo.lineage().branches:
         with suppress(BakeryError):  # its weights are in another clone: who asks for it is told
-            one = catalogue.find(place.name)
-            found[one.name] = one
-    return tuple(found.values())
+            found.append(catalogue.find(place.name))
+    return tuple({one.name: one for one in found}.values())
 
 
 def _largest(catalogue: Catalogue) -> tuple[int, int]:
