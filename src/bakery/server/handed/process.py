@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -42,7 +43,7 @@ class Process:
         """Raise StageError, with the last that it said, where it has ended."""
         if self.is_over:
             raise StageError(
-                f"{self.title} ended with code {self._warden.returncode}{self._last()}",
+                f"{self.title} ended {_how(self._warden.returncode)}{self._last()}",
                 hint=f"All that it said is in {self.log}.",
             )
 
@@ -75,6 +76,14 @@ class Process:
             said = file.read().decode("utf-8", "replace").strip()
         lines = said.splitlines()[-SHOWN_LINES:]
         return ", and said:\n" + "\n".join(lines) if lines else ", and said nothing"
+
+
+def _how(code: int) -> str:
+    """Return how a program ended, by the code of its warden."""
+    try:
+        return f"by {signal.Signals(code - 128).name}"
+    except ValueError:
+        return f"with code {code}"
 
 
 def environment() -> dict[str, str]:

