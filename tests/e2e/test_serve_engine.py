@@ -30,7 +30,7 @@ from tests.e2e.conftest import Typist, copied
 from tests.support.commands import typed_here
 from tests.support.stand_in import StandIn, stand_in
 
-NOT_SAID = {"kind": "vllm", "checked": (), "gguf": None}
+NOT_SAID = {"kind": "vllm", "checked": (), "rows": None, "gguf": None}
 QUESTION = [{"role": "user", "content": "Who?"}]
 
 
@@ -58,8 +58,8 @@ def client(server: Handed) -> Iterator[openai.OpenAI]:
 
 
 def opened(typist: Typist, engine: StandIn, *models: str, reporter: Any = None, **how: Any) -> Any:
-    kind, checked, gguf = (how.pop(key, no) for key, no in NOT_SAID.items())
-    wanted = Wanted(kind, engine.path, models, checked, gguf=gguf)
+    kind, checked, rows, gguf = (how.pop(key, no) for key, no in NOT_SAID.items())
+    wanted = Wanted(kind, engine.path, models, checked, rows, gguf)
     repo = ModelRepo.find(typist.root)
     return opening.opened(repo, wanted, port=0, reporter=reporter or Quiet(), **how)
 
@@ -296,9 +296,9 @@ def test_an_engine_that_is_known_to_be_wrong_or_fails_is_refused(typist, tmp_pat
 
 
 def test_versions_that_are_not_known_are_noted(typist, tmp_path):
-    notes = Quiet()
-    with opened(typist, stand_in(tmp_path, version="no number"), reporter=notes):
-        pass
+    notes, engine = Quiet(), stand_in(tmp_path, version="no number")
+    with opened(typist, engine, reporter=notes, rows=3) as found:
+        assert (engine.flag("--max-num-seqs"), found.serving.rows) == ("3", 3)
     assert any("says no version" in note for note in notes.notes)
 
 
