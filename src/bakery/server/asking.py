@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bakery.app.serve import Catalogue, Served
-from bakery.errors import BakeryError, ConfigError
+from bakery.errors import BakeryError
 from bakery.identity import SamplingSettings, short_id
 from bakery.records import Prompt
-from bakery.server import calls, grammar
+from bakery.server import calls, grammar, names
 from bakery.server.errors import RequestError, told
 from bakery.server.forms import ChatForm, TextForm
 from bakery.server.text import Words
@@ -65,18 +65,9 @@ class Asking:
     def __init__(self, catalogue: Catalogue, words: Words, *, most: int) -> None:
         self._catalogue, self._words, self._most = catalogue, words, most
 
-    def served(self, name: str) -> Served:
-        """Return the model of a name; RequestError says why there is none."""
-        try:
-            return self._catalogue.find(name)
-        except ConfigError as error:
-            raise RequestError(400, told(error), param="model") from None
-        except BakeryError as error:
-            raise RequestError(404, told(error), code="model_not_found", param="model") from None
-
     def chat(self, form: ChatForm) -> Asked:
         """Return the rows of a conversation."""
-        served = self.served(form.model)
+        served = names.served(self._catalogue, form.model)
         tools = self._tools(form)
         prompt = Prompt(served.prompt.messages, (*served.prompt.tools, *tools))
         said = [message.as_said() for message in form.messages]
@@ -98,12 +89,9 @@ class Asking:
 
     def text(self, form: TextForm) -> Asked:
         """Return the rows of prompts that are continued as they are."""
-        served = self.served(form.model)
+        served = names.served(self._catalogue, form.model)
         if served.prompt != Prompt():
-            raise RequestError(
-                400, f"{served.name} answers behind a prompt, which goes before a conversation: "
-                "ask for it at /v1/chat/completions.", param="model",
-            )  # fmt: skip
+            raise names.prompted_text(served)
         given = form.prompts()
         prompts = [self._prompt(one) for one in given]
         limit = USUAL_TEXT_TOKENS if form.max_tokens is None else form.max_tokens
