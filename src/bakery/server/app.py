@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
 
 from bakery.app.serve import Catalogue, Listed
 from bakery.reporting import Reporter
@@ -32,6 +32,15 @@ if TYPE_CHECKING:
 
 GONE = 499
 """The status that nobody reads: the client has hung up."""
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """What is answered beside the API: its routes, and how its errors are told."""
+
+    routes: Sequence[BaseRoute] = ()
+    handlers: Mapping[Any, ExceptionHandler] = field(default_factory=dict)
+    """By the kind of the error."""
 
 
 class _ClientGoneError(Exception):
@@ -206,9 +215,11 @@ def made(
     decoding: Decoding,
     *,
     tokens: Sequence[str] = (),
+    more: More | None = None,
     reporter: Reporter,
 ) -> tuple[Starlette, House]:
     """Return the application, and what it goes by."""
+    more = more or More()
     house = House(catalogue, Words(base), decoding, reporter)
 
     @asynccontextmanager
@@ -226,12 +237,13 @@ def made(
             Route("/v1/models/{name:path}", house.model),
             Route("/v1/chat/completions", house.chat, methods=["POST"]),
             Route("/v1/completions", house.text, methods=["POST"]),
+            *more.routes,
         ],
         middleware=[
             Middleware(_Whole, reporter=reporter),
             Middleware(guard.Guard, tokens=tokens),
         ],
-        exception_handlers={RequestError: _refused, HTTPException: _no_route},
+        exception_handlers={RequestError: _refused, HTTPException: no_route, **more.handlers},
         lifespan=lifespan,
     )
     return app, house
@@ -261,7 +273,8 @@ async def _refused(request: Request, error: Exception) -> Response:
     return error.answer()
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
+async def no_route(request: Request, error: Exception) -> Response:
+    """Answer where nothing is, or where something else may be asked."""
     assert isinstance(error, HTTPException)
     told = {404: f"There is nothing at {request.method} {request.url.path}.",
             405: f"{request.url.path} does not take {request.method}."}  # fmt: skip

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from bakery.errors import ConfigError, StageError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.server import app, guard
-from bakery.server.app import House
+from bakery.server.app import House, More
 from bakery.server.thread import Decoding
 
 if TYPE_CHECKING:
@@ -113,9 +113,13 @@ def opened(
     port: int = 8000,
     tokens: Sequence[str] = (),
     rows: int = ROWS,
+    more: Callable[[Catalogue], More] | None = None,
     reporter: Reporter,
 ) -> Iterator[Running]:
-    """Give a server of a repository's models that is ready to run; it is closed in the end."""
+    """Give a server of a repository's models that is ready to run; it is closed in the end.
+
+    `more` makes what it answers beside the API.
+    """
     if not tokens and not guard.is_loopback(host):
         raise ConfigError(
             f"--host {host} lets other machines ask, and without a token everybody there could",
@@ -128,9 +132,13 @@ def opened(
         base = catalogue.load(reporter)
         batch, shelf = _batch(base, rows)
         decoding = Decoding(batch, shelf, most=rows * (1 + WAITING), reporter=reporter)
-        made, house = app.made(catalogue, base, decoding, tokens=tokens, reporter=reporter)
+        beside = more(catalogue) if more is not None else None
+        made, house = app.made(
+            catalogue, base, decoding, tokens=tokens, more=beside, reporter=reporter
+        )
         server = Server(_config(made), house)
         running = Running(sock, catalogue, server, _serving(sock, catalogue, tokens, rows))
+        sock.listen()  # who comes before it runs is answered as soon as it does
         try:
             yield running
         finally:
