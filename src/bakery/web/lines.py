@@ -86,39 +86,38 @@ class _Tree:
         return self._from(None, self.lineage.at_base, self.lineage.roots)
 
     def _from(self, node: Node | None, places: tuple[Branch, ...], below: Sequence[Node]) -> Line:
+        """Return the line that goes on from a node; the base is none of the tree."""
+        is_large = (self._sizes[node.bake.id] if node else len(self._sizes)) >= LARGE
         spots = []
         while True:
             follower = max(below, key=self._weight, default=None)
             sides = [one for one in below if one is not follower]
             spots.append(Spot(node, places, tuple(map(self._side, sides))))
             if follower is None:
-                return Line(tuple(self._folded(spots)))
+                return Line(tuple(_folded(spots) if is_large else spots))
             node, places, below = follower, follower.places, follower.children
 
     def _side(self, node: Node) -> Line:
         found = self._from(node, node.places, node.children)
-        if not self._is_large or found.count < LEAST or node.bake.id in self._ahead:
+        is_of_note = node.bake.id in self._ahead or found.count < LEAST
+        if is_of_note or len(self._sizes) < LARGE:
             return found
         return Line((Fold(found, is_side=True),))
 
     def _weight(self, node: Node) -> tuple[bool, int]:
         return node.bake.id in self._ahead, self._sizes[node.bake.id]
 
-    @property
-    def _is_large(self) -> bool:
-        return len(self._sizes) >= LARGE
 
-    def _folded(self, spots: Sequence[Spot]) -> Iterator[Spot | Fold]:
-        """Yield a line with its plain stretches folded; its first and its last spot stay."""
-        plain: list[Spot] = []
-        for at, spot in enumerate(spots):
-            is_plain = self._is_large and 0 < at < len(spots) - 1 and _is_plain(spot)
-            if is_plain:
-                plain.append(spot)
-                continue
-            yield from _fold(plain)
-            plain = []
-            yield spot
+def _folded(spots: Sequence[Spot]) -> Iterator[Spot | Fold]:
+    """Yield a line with its plain stretches folded; its first and its last spot stay."""
+    plain: list[Spot] = []
+    for at, spot in enumerate(spots):
+        if 0 < at < len(spots) - 1 and _is_plain(spot):
+            plain.append(spot)
+            continue
+        yield from _fold(plain)
+        plain = []
+        yield spot
 
 
 def _is_plain(spot: Spot) -> bool:

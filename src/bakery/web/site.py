@@ -16,7 +16,9 @@ from bakery.app.serve import Catalogue, check_name
 from bakery.errors import BakeryError, ConfigError, RepoError, StageError
 from bakery.harmless import harmless
 from bakery.masking import masked
+from bakery.records import ModelRef
 from bakery.repo.look import diff, status
+from bakery.repo.look.status import Status
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from bakery.schema.model_names import BASE
@@ -104,7 +106,7 @@ class Site:
     def chat(self, request: Request) -> Response:
         """GET /chat?model=NAME: a bake beside its parent, and that behind the prompt."""
         repo = self._repo()
-        name = request.query_params.get("model") or str(repo.state().parent or BASE)
+        name = request.query_params.get("model") or self._name_of(repo.state().parent)
         try:
             _check(name)
             columns = talk.sides(repo, name)
@@ -118,11 +120,11 @@ class Site:
     def compare(self, request: Request) -> Response:
         """GET /compare?a=NAME&b=NAME: what two recipes say differently, and what both answer."""
         repo = self._repo()
-        new = request.query_params.get("b") or str(repo.state().parent or BASE)
+        new = request.query_params.get("b") or self._name_of(repo.state().parent)
         try:
             _check(new)
             bake, _ = talk.named(repo, new)
-            old = request.query_params.get("a") or str(bake.parent if bake else None or BASE)
+            old = request.query_params.get("a") or self._name_of(bake.parent if bake else None)
             _check(old)
             columns = talk.both(repo, (old, new))
             pair = [talk.named(repo, name)[0] for name in (old, new)]
@@ -231,6 +233,7 @@ class Site:
             problems=shown.problems(now),
             stages=[shown.stage(one) for one in now.stages],
             is_open=any(one.state != "complete" for one in now.stages),
+            can_run=_can_run(now),
             commit=repo.git.head(),
             jobs=[shown.job(one, now.branch) for one in reversed(found.jobs)],
             hidden=found.hidden,
@@ -246,6 +249,13 @@ class Site:
         short = {one.model for one in found if one.name != one.model and "/" not in one.name}
         return [one.name for one in found if "/" not in one.name or one.model not in short]
 
+    def _name_of(self, model: ModelRef | None) -> str:
+        """Return the shortest name of a model that means no other."""
+        if model is None:
+            return BASE
+        known = {(one.name, one.model) for one in self._catalogue.listed()}
+        return model.given_name if (model.given_name, str(model)) in known else str(model)
+
     def _page(self, repo: ModelRepo, name: str, /, *, code: int = 200, **more: Any) -> Response:
         return html(
             name,
@@ -260,6 +270,13 @@ class Site:
         """Return the repository as it is now."""
         served = self._catalogue.repo
         return ModelRepo.find(served.root, backend=served.backend)
+
+
+def _can_run(now: Status) -> bool:
+    """Tell whether there is something to launch; what is under way already is not, once more."""
+    is_busy = any(one.branch == now.branch for one in now.jobs)
+    is_open = any(one.state != "complete" for one in now.stages)
+    return now.plan is not None and not is_busy and (is_open or now.unrecorded is not None)
 
 
 def _is_spot(part: lines.Spot | lines.Fold) -> bool:

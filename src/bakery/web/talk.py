@@ -43,13 +43,14 @@ def sides(repo: ModelRepo, name: str) -> list[Column]:
     first = list(student.messages)
     parent = bake.parent
     titles = {str(parent): parent.given_name} if parent else {}
-    others = {**titles, BASE: "the base"}
+    others = {**titles, BASE: repo.state().base.name}
     own = str(bake.model)
     strength = 1.0 if side is None or side.strength is None else side.strength
+    below = parent.given_name if parent else repo.state().base.name
     columns = [
         Column(
             "parent" if parent else "base",
-            parent.given_name if parent else repo.state().base.name,
+            below,
             str(parent) if parent else BASE,
             "without the prompt",
             first,
@@ -58,7 +59,7 @@ def sides(repo: ModelRepo, name: str) -> list[Column]:
         Column("baked", bake.base_name, own, "the prompt is in its weights", first, strength),
     ]
     if teacher != student:
-        columns.insert(1, Column("prompted", "prompted", f"{own}@prompted", "behind the prompt"))
+        columns.insert(1, Column("prompted", below, f"{own}@prompted", "behind the prompt"))
     return columns
 
 

@@ -35,6 +35,7 @@ function filterTree() {
       for (let at = row; at && at.id !== "tree"; at = at.parentElement) kept.add(at);
     }
     for (const item of document.querySelectorAll("#tree li")) item.hidden = !kept.has(item);
+    byId("tree").classList.toggle("filtered", words.length > 0);
     for (const fold of folds) fold.open = words.length > 0 && kept.has(fold);
     shown.textContent = words.length ? `${count} of ${all}` : all;
   };
@@ -219,9 +220,9 @@ class Chat {
         if (follows) toEnd();
       });
       figures.textContent = [
-        strength === null ? "" : `strength ${strength.toFixed(2)}`,
-        usage ? `${usage.prompt_tokens} + ${usage.completion_tokens} tokens` : "",
-        first === null ? "" : `first after ${first.toFixed(2)} s`,
+        strength === null ? "" : `at ${strength.toFixed(2)}`,
+        usage ? `${usage.prompt_tokens} tokens in, ${usage.completion_tokens} out` : "",
+        first === null ? "" : `${first.toFixed(2)} s`,
         end === "length" ? "cut at the most tokens" : "",
       ].filter(Boolean).join(" · ");
       if (!turn.texts[column.place]) said.textContent = "(nothing)";
@@ -248,7 +249,7 @@ class Chat {
     const chip = document.createElement("span");
     const is_same = turn.texts[prompted].trim() === turn.texts[baked].trim();
     chip.className = `chip ${is_same ? "good" : "part"}`;
-    chip.textContent = is_same ? "as the prompted one" : "not as the prompted one";
+    chip.textContent = is_same ? "as prompted" : "not as prompted";
     about.append(chip);
   }
 
