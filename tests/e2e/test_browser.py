@@ -150,8 +150,14 @@ def ask(page: Any, question: str) -> None:
     page.press("#question", "Enter")
 
 
-def slide(page: Any, strength: float) -> None:
-    """Move the slider, and let it go there: the last answer is given anew."""
+def slide(page: Any, *strengths: float) -> None:
+    """Move the slider, and let it go there: the last answer is given anew, at the last of them."""
+    for strength in strengths:
+        let_go(page, strength)
+    page.wait_for_selector(f".answer.baked .figures:has-text('at {strengths[-1]:.2f}')")
+
+
+def let_go(page: Any, strength: float) -> None:
     page.locator("input[type=range]").evaluate(
         """(slider, to) => {
             slider.value = to;
@@ -160,7 +166,6 @@ def slide(page: Any, strength: float) -> None:
         }""",
         strength,
     )
-    page.wait_for_selector(f".answer.baked .figures:has-text('at {strength:.2f}')")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +197,7 @@ def test_from_the_tree_to_a_model_to_a_chat_at_any_strength(browser, server, how
         assert said(page) == [parent, prompted, parent]
         slide(page, 0.5)
         assert said(page) == [parent, prompted, told(server, "second:0.5", otherwise)]
-        slide(page, 1)
+        slide(page, 0, 0.5, 1)
         assert said(page) == [parent, prompted, baked]
         ask(page, "And then?")  # each column goes on with its own answer
         assert len(said(page)) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -66,7 +67,7 @@ def shown(pages: TestClient, place: str, status: int = 200) -> str:
 
 @pytest.mark.parametrize(
     "place", ["/", "/chat", "/chat?model=base", "/compare", "/jobs", "/jobs/list", "/nowhere",
-              "/static/ui.js", "/static/htmx.min.js", "/models/nobody"],
+              "/static/ui.js", "/static/htmx-4.0.1.min.js", "/models/nobody"],
 )  # fmt: skip
 def test_nothing_inline_runs_and_nothing_is_asked_of_others(pages, place):
     found = pages.get(place)
@@ -123,10 +124,16 @@ def test_a_name_that_no_model_has_gets_a_page_that_says_so(pages, name):
 def test_only_files_of_the_page_are_served(pages):
     assert shown(pages, "/static/ui.css").startswith("/*")
     assert "--paper" in shown(pages, "/static/report.css")
-    for name in ("nothing.css", "..%2fsite.py", "htmx.LICENSE"):
+    for name in ("nothing.css", "..%2fsite.py", "htmx-4.0.1.LICENSE"):
         assert pages.get(f"/static/{name}").status_code == 404
     tag = pages.get("/static/ui.js").headers["etag"]
     assert pages.get("/static/ui.js", headers={"If-None-Match": tag}).status_code == 304
+
+
+def test_htmx_is_the_file_of_its_release(pages):
+    """`npm pack htmx.org@4.0.1`, dist/htmx.min.js; its licence, 0BSD, lies beside it."""
+    found = hashlib.sha256(pages.get("/static/htmx-4.0.1.min.js").content).hexdigest()
+    assert found == "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130"
 
 
 def test_no_text_of_a_model_acts(pages, repo):

@@ -110,7 +110,7 @@ def _files() -> Mapping[str, _File]:
         for name, kind in {
             "ui.css": "text/css",
             "ui.js": "text/javascript",
-            "htmx.min.js": "text/javascript",
+            "htmx-4.0.1.min.js": "text/javascript",
             "icon.svg": "image/svg+xml",
         }.items()
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bakery.card import Card
@@ -61,6 +62,11 @@ class Row:
     is_here: bool
     """Whether this clone's store has its weights."""
     notes: tuple[str, ...]
+
+
+def base(name: str) -> str:
+    """Return what people call a base: of a path its end."""
+    return Path(name).name if name.startswith(("/", "./", "../", "~")) else name
 
 
 def row(store: Store, node: Node, *, is_root: bool) -> Row:

@@ -82,8 +82,9 @@ class Site:
             return shown.row(repo.store, spot.node, is_root=spot.node.bake.id in roots)
 
         return self._page(
-            repo, "tree.html", lineage=found, line=lines.line(found), row=row, is_spot=_is_spot
-        )
+            repo, "tree.html", lineage=found, line=lines.line(found), row=row, is_spot=_is_spot,
+            base=shown.base(found.base),
+        )  # fmt: skip
 
     def model(self, request: Request) -> Response:
         """GET /models/NAME: what `bgit report` shows of a bake."""
@@ -110,8 +111,11 @@ class Site:
         try:
             _check(name)
             columns = talk.sides(repo, name)
+            bake, _ = talk.named(repo, name)
         except BakeryError as error:
             return _told(error, 404)
+        if bake is not None and name in (bake.name, str(bake.model)):
+            name = self._name_of(bake.model)
         return self._page(
             repo, "chat.html", columns=columns, name=name, names=self._names(),
             most=talk.MOST_STRENGTH,
@@ -230,6 +234,7 @@ class Site:
             "jobs.html" if is_whole else "_jobs.html",
             code=409 if error is not None else 200,
             status=now,
+            base=shown.base(now.base.name),
             problems=shown.problems(now),
             stages=[shown.stage(one) for one in now.stages],
             is_open=any(one.state != "complete" for one in now.stages),

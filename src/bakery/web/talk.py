@@ -12,6 +12,7 @@ from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.schema.model_names import BASE
 from bakery.strengths import Side, side_of
+from bakery.web import shown
 
 MOST_STRENGTH = 1.5
 """The end of the slider; a name may say more."""
@@ -38,15 +39,15 @@ def sides(repo: ModelRepo, name: str) -> list[Column]:
     """Return a bake's parent, its prompted parent and itself; of the base itself alone."""
     bake, side = named(repo, name)
     if bake is None:
-        return [Column("base", repo.state().base.name, BASE, "the base model")]
+        return [Column("base", shown.base(repo.state().base.name), BASE, "the base model")]
     teacher, student = _prompts(bake)
     first = list(student.messages)
     parent = bake.parent
     titles = {str(parent): parent.given_name} if parent else {}
-    others = {**titles, BASE: repo.state().base.name}
+    others = {**titles, BASE: shown.base(repo.state().base.name)}
     own = str(bake.model)
     strength = 1.0 if side is None or side.strength is None else side.strength
-    below = parent.given_name if parent else repo.state().base.name
+    below = parent.given_name if parent else shown.base(repo.state().base.name)
     columns = [
         Column(
             "parent" if parent else "base",
@@ -72,7 +73,7 @@ def both(repo: ModelRepo, names: Sequence[str]) -> list[Column]:
         first = [] if bake is None or is_prompted else list(_prompts(bake)[1].messages)
         suffix = side.suffix if side is not None else ""
         model = f"{bake.model}{suffix}" if bake else BASE
-        title = f"{bake.base_name}{suffix}" if bake else repo.state().base.name
+        title = f"{bake.base_name}{suffix}" if bake else shown.base(repo.state().base.name)
         found.append(Column(role, title, model, str(bake.model) if bake else "the base", first))
     return found
 

@@ -98,6 +98,22 @@ class Column {
     this.first = JSON.parse(head.dataset.first);
     this.slider = head.querySelector("input[type=range]");
     this.choice = head.querySelector("select");
+    this.stopping = null; // what stops its answer; null: it gives none
+    this.running = null;
+    this.latest = null;
+  }
+
+  /** Begins an answer in place of the one that is under way; of two asked for at once, the last. */
+  async start(hear) {
+    const mine = {};
+    this.latest = mine;
+    this.stopping?.abort();
+    await this.running;
+    if (this.latest !== mine) return;
+    this.stopping = new AbortController();
+    this.running = hear(this.stopping.signal);
+    await this.running;
+    if (this.latest === mine) this.stopping = null;
   }
 
   get strength() {
@@ -126,7 +142,6 @@ class Column {
 class Chat {
   constructor(root) {
     this.turns = [];
-    this.under_way = null;
     this.columns = [...root.querySelectorAll(".head")].map((head, at) => new Column(head, at));
     this.field = byId("question");
     byId("ask").addEventListener("submit", (event) => {
@@ -155,7 +170,7 @@ class Chat {
 
   async send() {
     const question = this.field.value.trim();
-    if (!question || this.under_way) return;
+    if (!question || this.isBusy) return;
     this.field.value = "";
     byId("empty").hidden = true;
     const turn = { question, texts: [], cells: [] };
@@ -165,17 +180,18 @@ class Chat {
     this.field.focus({ preventScroll: true });
   }
 
+  get isBusy() {
+    return this.columns.some((column) => column.stopping);
+  }
+
   /** Has the last turn answered anew by a column whose model is another now. */
-  async again(column) {
+  again(column) {
     const turn = this.turns.at(-1);
-    if (!turn) return;
-    this.stop();
-    await this.under_way;
-    await this.answer(turn, [column]);
+    if (turn) this.answer(turn, [column]);
   }
 
   stop() {
-    this.stopping?.abort();
+    for (const column of this.columns) column.stopping?.abort();
   }
 
   anew() {
@@ -187,16 +203,18 @@ class Chat {
   }
 
   async answer(turn, columns) {
-    this.stopping = new AbortController();
-    const { signal } = this.stopping;
-    byId("send").hidden = true;
-    byId("stop").hidden = false;
-    this.under_way = Promise.all(columns.map((column) => this.hear(turn, column, signal)));
-    await this.under_way;
-    this.under_way = null;
-    byId("send").hidden = false;
-    byId("stop").hidden = true;
+    const heard = columns.map((column) =>
+      column.start((signal) => this.hear(turn, column, signal)));
+    this.showBusy(true);
+    await Promise.all(heard);
+    if (this.isBusy) return; // another answer is awaited
+    this.showBusy(false);
     this.judge(turn);
+  }
+
+  showBusy(is_busy) {
+    byId("send").hidden = is_busy;
+    byId("stop").hidden = !is_busy;
   }
 
   async hear(turn, column, signal) {
@@ -223,7 +241,7 @@ class Chat {
         strength === null ? "" : `at ${strength.toFixed(2)}`,
         usage ? `${usage.prompt_tokens} tokens in, ${usage.completion_tokens} out` : "",
         first === null ? "" : `${first.toFixed(2)} s`,
-        end === "length" ? "cut at the most tokens" : "",
+        end === "length" ? "cut" : "",
       ].filter(Boolean).join(" · ");
       if (!turn.texts[column.place]) said.textContent = "(nothing)";
     } catch (error) {
