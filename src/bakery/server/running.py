@@ -130,13 +130,13 @@ def opened(
     try:
         catalogue = Catalogue(repo)
         base = catalogue.load(reporter)
-        batch, shelf = _batch(base, rows)
-        decoding = Decoding(batch, shelf, most=rows * (1 + WAITING), reporter=reporter)
+        decoded, shelf = batch(base, rows)
+        decoding = Decoding(decoded, shelf, most=rows * (1 + WAITING), reporter=reporter)
         beside = more(catalogue) if more is not None else None
         made, house = app.made(
             catalogue, base, decoding, tokens=tokens, more=beside, reporter=reporter
         )
-        server = Server(_config(made), house)
+        server = Server(config(made), house)
         running = Running(sock, catalogue, server, _serving(sock, catalogue, tokens, rows))
         sock.listen()  # who comes before it runs is answered as soon as it does
         try:
@@ -172,7 +172,8 @@ def listening(host: str, port: int) -> socket.socket:
     return sock
 
 
-def _config(made: object) -> uvicorn.Config:
+def config(made: object) -> uvicorn.Config:
+    """Return how an application is run: as it is, and silently."""
     return uvicorn.Config(
         made,  # type: ignore[arg-type]  # an application of Starlette's
         http=guard.Patient,
@@ -188,7 +189,8 @@ def _config(made: object) -> uvicorn.Config:
     )
 
 
-def _batch(base: BaseModel, rows: int) -> tuple[Batch, Shelf]:
+def batch(base: BaseModel, rows: int) -> tuple[Batch, Shelf]:
+    """Return a batch of so many rows, and the shelf of its adapters, of this machine's size."""
     from bakery.engine.memory import cache_bytes
     from bakery.engine.serving.batch import Batch
     from bakery.engine.serving.slices import Shelf
