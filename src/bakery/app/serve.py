@@ -88,6 +88,12 @@ class Serving:
         return {"schema": 1, **{name: plain(getattr(self, name)) for name in fields}}
 
 
+def check_name(name: str, *, hint: str) -> None:
+    """Refuse what cannot be the name of a model, before git or anything else looks for it."""
+    if not name or len(name) > LONGEST_NAME or _NO_NAME.search(name):
+        raise RepoError(f"{name[:LONGEST_NAME]!r} is no name of a model", hint=hint)
+
+
 class Catalogue:
     """The models of a repository, by every name that a person may type."""
 
@@ -128,11 +134,8 @@ class Catalogue:
 
         It is held from here on: `bgit gc` leaves it where it is.
         """
-        if not name or len(name) > LONGEST_NAME or _NO_NAME.search(name):
-            raise RepoError(
-                f"{name[:LONGEST_NAME]!r} is no name of a model",
-                hint="GET /v1/models lists those of this repository; folders and files have none.",
-            )
+        check_name(name, hint="GET /v1/models lists those of this repository; folders and files "
+                              "have none.")  # fmt: skip
         with self._lock:
             self._refresh()
             if name not in self._found:

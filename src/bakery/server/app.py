@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.routing import BaseRoute, Route
+from starlette.types import ExceptionHandler, Receive, Scope, Send
 
 from bakery.app.serve import Catalogue
 from bakery.errors import BakeryError
@@ -30,6 +30,15 @@ if TYPE_CHECKING:
 
 MOST_COMPILING = 16
 """New grammars that may wait to be compiled."""
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """What is answered beside the API: its routes, and how its errors are told."""
+
+    routes: Sequence[BaseRoute] = ()
+    handlers: Mapping[Any, ExceptionHandler] = field(default_factory=dict)
+    """By the kind of the error."""
 
 
 class _ClientGoneError(Exception):
@@ -212,9 +221,11 @@ def made(
     decoding: Decoding,
     *,
     tokens: Sequence[str] = (),
+    more: More | None = None,
     reporter: Reporter,
 ) -> tuple[Starlette, House]:
     """Return the application, and what it goes by."""
+    more = more or More()
     house = House(catalogue, Words(base), decoding, reporter)
 
     @asynccontextmanager
@@ -230,8 +241,10 @@ def made(
         *names.routes(catalogue),
         Route("/v1/chat/completions", house.chat, methods=["POST"]),
         Route("/v1/completions", house.text, methods=["POST"]),
+        *more.routes,
     ]
-    return shell.guarded(routes, lifespan, tokens=tokens, reporter=reporter), house
+    made = shell.guarded(routes, lifespan, tokens=tokens, handlers=more.handlers, reporter=reporter)
+    return made, house
 
 
 def _failure(event: Failed) -> RequestError:

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
@@ -21,6 +21,7 @@ from bakery.errors import ConfigError, StageError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.server import app, guard
+from bakery.server.app import More
 from bakery.server.thread import Decoding
 
 if TYPE_CHECKING:
@@ -141,9 +142,13 @@ def opened(
     port: int = 8000,
     tokens: Sequence[str] = (),
     rows: int = ROWS,
+    more: Callable[[Catalogue], More] | None = None,
     reporter: Reporter,
 ) -> Iterator[Running]:
-    """Give a server of a repository's models that is ready to run; it is closed in the end."""
+    """Give a server of a repository's models that is ready to run; it is closed in the end.
+
+    `more` makes what it answers beside the API.
+    """
     check_reach(host, tokens)
     sock = listening(host, port)
     catalogue = None
@@ -152,7 +157,10 @@ def opened(
         base = catalogue.load(reporter)
         decoded, shelf = batch(base, rows)
         decoding = Decoding(decoded, shelf, most=rows * (1 + WAITING), reporter=reporter)
-        made, house = app.made(catalogue, base, decoding, tokens=tokens, reporter=reporter)
+        beside = more(catalogue) if more is not None else None
+        made, house = app.made(
+            catalogue, base, decoding, tokens=tokens, more=beside, reporter=reporter
+        )
         server = Server(config(made), house)
         running = Running(sock, catalogue, server, serving(sock, catalogue, tokens, rows))
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -10,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, ExceptionHandler, Lifespan, Message, Receive, Scope, Send
 
 from bakery.reporting import Reporter
 from bakery.server import guard
@@ -27,16 +29,20 @@ def guarded(
     lifespan: Lifespan[Starlette],
     *,
     tokens: Sequence[str],
+    handlers: Mapping[Any, ExceptionHandler] = MappingProxyType({}),
     reporter: Reporter,
 ) -> Starlette:
-    """Return an application of routes that answers only who may ask, in OpenAI's form."""
+    """Return an application of routes that answers only who may ask, in OpenAI's form.
+
+    `handlers` tell errors of other kinds, or tell them otherwise.
+    """
     return Starlette(
         routes=routes,
         middleware=[
             Middleware(_Whole, reporter=reporter),
             Middleware(guard.Guard, tokens=tokens),
         ],
-        exception_handlers={RequestError: _refused, HTTPException: _no_route},
+        exception_handlers={RequestError: _refused, HTTPException: no_route, **handlers},
         lifespan=lifespan,
     )
 
@@ -85,7 +91,8 @@ async def _refused(request: Request, error: Exception) -> Response:
     return error.answer()
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
+async def no_route(request: Request, error: Exception) -> Response:
+    """Answer where nothing is, or where something else may be asked."""
     assert isinstance(error, HTTPException)
     told = {404: f"There is nothing at {request.method} {request.url.path}.",
             405: f"{request.url.path} does not take {request.method}."}  # fmt: skip

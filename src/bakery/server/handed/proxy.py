@@ -26,7 +26,7 @@ from bakery.json_file import DamagedError
 from bakery.records import Prompt
 from bakery.reporting import Reporter
 from bakery.server import guard, names, shell
-from bakery.server.errors import RequestError
+from bakery.server.errors import RequestError, told
 from bakery.server.handed.engine import Engine
 from bakery.server.handed.process import Process
 
