@@ -6,12 +6,17 @@ import json
 
 import pytest
 
+from bakery.engine.bases import bases
+from bakery.engine.models import models
 from bakery.engine.models.models import embedded
 from bakery.engine.serving import holding
 from bakery.engine.serving.asking import Ask, Failed, Token
 from bakery.engine.serving.holding import Holder
 from bakery.errors import ConfigError
 from bakery.identity import SamplingSettings
+from bakery.records import Prompt
+from bakery.server.text import Words
+from tests.support.models import CHATML, make_model
 from tests.support.served import MODELS, finished, mix, opened
 
 DRAWN = SamplingSettings(1, 80)
@@ -99,6 +104,17 @@ def test_a_grammar_that_would_end_the_process_ends_only_the_one_it_is_tried_in(h
     bomb = {"$ref": "#/$defs/d0", "$defs": {**defs, "d9000": {}}}
     with pytest.raises(ConfigError, match="too long to compile, or too much memory"):
         holder.held(f"start: %json {json.dumps(bomb)}", 1)
+
+
+def test_a_thought_that_the_template_has_opened_is_closed_before_a_held_answer(tmp_path):
+    template = CHATML.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+    found = bases.identify(str(make_model(tmp_path / "thinks", template=template)))
+    words = Words(models.load(found, dtype="float32"))
+    asked = Prompt(), [{"role": "user", "content": "Who?"}]
+    free, held = words.prefix(*asked), words.prefix(*asked, is_held=True)
+    assert words.decoded(held) == words.decoded(free) + "\n</think>\n\n"
+    assert words.decoded(free).endswith("<think>\n")
+    assert words.prefix(*asked) == free
 
 
 def test_a_known_grammar_is_compiled_once_and_each_row_has_its_own_state(holder, monkeypatch):
