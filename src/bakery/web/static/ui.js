@@ -89,6 +89,8 @@ async function ask(model, messages, signal, say) {
   return { usage, end };
 }
 
+const SOON_MS = 200;
+
 /** One model of the chat, with its own side of the conversation. */
 class Column {
   constructor(head, place) {
@@ -171,6 +173,7 @@ class Chat {
   async send() {
     const question = this.field.value.trim();
     if (!question || this.isBusy) return;
+    for (const column of this.columns) clearTimeout(column.soon);
     this.field.value = "";
     byId("empty").hidden = true;
     const turn = { question, texts: [], cells: [] };
@@ -186,8 +189,11 @@ class Chat {
 
   /** Has the last turn answered anew by a column whose model is another now. */
   again(column) {
-    const turn = this.turns.at(-1);
-    if (turn) this.answer(turn, [column]);
+    clearTimeout(column.soon); // keys move a slider step by step
+    column.soon = setTimeout(() => {
+      const turn = this.turns.at(-1);
+      if (turn) this.answer(turn, [column]);
+    }, SOON_MS);
   }
 
   stop() {
