@@ -130,6 +130,7 @@ def _read_from(
     try:
         config = AutoConfig.from_pretrained(folder, **at)
         models.refuse_other_than_text(path.name, config)
+        _complete(found, config)
         _check_config(found, config)
         positions.stretch(found, config)
         tokenizer = AutoTokenizer.from_pretrained(folder, **at)
@@ -155,6 +156,13 @@ def _refuse_lost(name: str, what: str, keys: Any) -> None:
     if keys:
         shown = ", ".join(sorted(keys)[:3])
         raise ModelError(f"{name} {what} {shown}", hint=refused.SAFETENSORS)
+
+
+def _complete(found: Header, config: PreTrainedConfig) -> None:
+    """Have a configuration say what the file does, and the reader passes over."""
+    size = found.of_model("attention.key_length")
+    if found.architecture == "qwen3" and isinstance(size, int):
+        config.head_dim = size
 
 
 def _check_config(found: Header, config: PreTrainedConfig) -> None:

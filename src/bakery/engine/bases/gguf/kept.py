@@ -101,6 +101,13 @@ def unpacked(path: Path, source: str, *, reporter: Reporter | None = None) -> Un
     return made
 
 
+def unpack_into(path: Path, folder: Path, *, reporter: Reporter | None = None) -> None:
+    """Unpack a file into an empty folder of the caller's own: nothing is kept of it here."""
+    refused.check(header.read(path))
+    refused.check_reader(path.name)
+    _run(path, folder, file_digest(path), reporter or Quiet())
+
+
 def problem(folder: Path, source: str) -> str | None:
     """Return what is wrong with a folder; None where it is what was unpacked."""
     try:
