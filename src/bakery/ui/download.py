@@ -18,12 +18,17 @@ def show_exported(found: Exported, *, as_json: bool = False) -> None:
     table = pairs()
     table.add_row("model", Text(str(weights.model), style="bold green"))
     what = f"merged, {weights.merged_as}" if weights.merged_as else f"adapter, rank {weights.rank}"
-    table.add_row("what", f"{what}, on {weights.base.name}")
+    as_gguf = " as GGUF" if weights.gguf else ""
+    table.add_row("what", f"{what}, on {weights.base.name}{as_gguf}")
     table.add_row("where", str(found.path))
     table.add_row("size", size(found.size))
     for name, digest in found.digests.items():
         table.add_row("sha256", f"{digest}  {name}")
     lay(open_console(), table)
+    if weights.gguf is not None:
+        say(f"\n{weights.gguf.sentence()}.")
+        for note in weights.gguf.notes:
+            say(f"note: {note}.")
     for title, command in found.usage:
         say(f"\n{title}:")
         for line in command.splitlines():
