@@ -5,6 +5,7 @@ Without `merged` it is the LoRA alone, for a base that is a GGUF file already or
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from bakery import json_file
 from bakery.app.launching import ADAPTER, BASE, MODEL, MODELFILE, VERIFIED, InGguf
 from bakery.defaults import defaults_for
-from bakery.errors import ConfigError
+from bakery.errors import ConfigError, ModelError
 from bakery.identity import BaseModelId, file_digest
 from bakery.json_file import DamagedError
 from bakery.reporting import Reporter
@@ -35,22 +36,31 @@ def check(dtype: str, *, is_lora: bool) -> None:
     """Refuse what cannot be written, before anything is loaded."""
     from bakery.engine.bases.gguf import refused
 
+    if dtype not in ("auto", *SHORT, *STORED):
+        raise ConfigError(f"dtype is auto, {', '.join(STORED)}, not {dtype!r:.40}")
     if is_lora and dtype == "q8_0":
         raise ConfigError(
             "a LoRA is not stored as q8_0: its rows are as short as its rank",
             hint="Leave --dtype out, or add --merged for the whole model in q8_0.",
         )
-    refused.check_reader("--format gguf writes what")
+    if importlib.util.find_spec("gguf") is None:
+        raise ModelError(
+            "GGUF needs the package gguf, which is not installed", hint=refused.INSTALL
+        )
 
 
 def lora(
     base_id: BaseModelId, source: Path, folder: Path, *, dtype: str, name: str, reporter: Reporter,
-    licence: str | None = None,
+    licence: str | None = None, loaded: BaseModel | None = None,
 ) -> InGguf:  # fmt: skip
-    """Write the adapter of a folder of the store as a LoRA, with its Modelfile."""
+    """Write the adapter of a folder of the store as a LoRA, with its Modelfile.
+
+    `loaded`: the base in float32, which is not used again; None: it is loaded here.
+    """
     from bakery.engine.export.gguf import exporting, storage
 
-    base, own = _loaded(base_id, reporter), _own_file(base_id)
+    own = None if loaded is not None else _own_file(base_id)
+    base = loaded or _loaded(base_id, reporter)
     kind = storage.KINDS["f32" if dtype == "auto" else SHORT.get(dtype, dtype)]
     path = folder / ADAPTER
     found = exporting.adapter(
@@ -65,19 +75,23 @@ def lora(
 
 def whole(
     base_id: BaseModelId, source: Path | None, folder: Path, *, dtype: str, name: str,
-    reporter: Reporter, licence: str | None = None,
+    reporter: Reporter, licence: str | None = None, loaded: BaseModel | None = None,
 ) -> InGguf:  # fmt: skip
-    """Write a base with an adapter in its weights (None: the base alone), with its Modelfile."""
-    from bakery.engine.export.gguf import exporting
+    """Write a base with an adapter in its weights (None: the base alone), with its Modelfile.
 
-    base = _loaded(base_id, reporter)
-    storage, path = _storage(base, dtype), folder / MODEL
+    `loaded`: the base in float32, which is not used again; None: it is loaded here.
+    """
+    from bakery.engine.export.gguf import exporting, storage
+
+    base = loaded or _loaded(base_id, reporter)
+    stored = storage.of("f32") if dtype == "auto" and loaded else _storage(base, dtype)
+    path = folder / MODEL
     found = exporting.model(
-        base, source, path, storage, about=_about(name, licence),
+        base, source, path, stored, about=_about(name, licence),
         prompts=_prompts(source, reporter) if source else (), reporter=reporter,
     )  # fmt: skip
     notes = _modelfile(base, folder, source=f"./{MODEL}", licence=licence)
-    return _told(found, path, storage.name, notes)
+    return _told(found, path, stored.name, notes)
 
 
 def _loaded(base: BaseModelId, reporter: Reporter) -> BaseModel:

@@ -23,7 +23,7 @@ from bakery.app.launching import ADAPTER, MODEL
 from bakery.app.model_card import Exported, Form, Weights
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, RepoError
-from bakery.identity import file_digest
+from bakery.identity import BaseModelId, file_digest
 from bakery.paths import expanded
 from bakery.repo.files import recipe
 from bakery.repo.files.names import RECIPE
@@ -69,8 +69,8 @@ class Wanted:
                 hint="Add --merged, or leave --dtype out.",
             )
 
-    def place(self, bake: RecordedBake) -> tuple[Path, Form]:
-        """Return where a bake's export goes, and in which form."""
+    def place(self, bake: RecordedBake | None) -> tuple[Path, Form]:
+        """Return where an export goes, and in which form; `bake` None: it is the base's."""
         named = self.out is not None and self.out.name.endswith(ARCHIVE_ENDINGS)
         form = self.form or ("tar.gz" if named else "folder")
         if self.out is not None and named != (form == "tar.gz"):
@@ -83,8 +83,9 @@ class Wanted:
                 f"--out {self.out} has to name a folder",
                 hint=f"It holds {MODEL} or {ADAPTER}, its Modelfile, and how near it came.",
             )
-        suffix = ("_merged" if self.merged else "") + ("_gguf" if form == "gguf" else "")
-        name = f"{bake.name}_checkpoint_{bake.model.step}{suffix}"
+        suffix = ("_merged" if self.merged and bake else "") + ("_gguf" if form == "gguf" else "")
+        what = f"{bake.name}_checkpoint_{bake.model.step}" if bake else "base"
+        name = f"{what}{suffix}"
         out = self.out or Path(name + (".tar.gz" if form == "tar.gz" else ""))
         return expanded(out), form
 
@@ -97,7 +98,12 @@ def download(
     step: int | None = None,
     reporter: Reporter,
 ) -> Exported:
-    """Write the weights of a model by its name, at a step that it kept (None: the last)."""
+    """Write the weights of a model by its name, at a step that it kept (None: the last).
+
+    The base is a model only as GGUF, for the LoRAs of its bakes: its own files are there already.
+    """
+    if wanted.form == "gguf" and repo.find_model(model) is None:
+        return export(repo, None, replace(wanted, merged=True), reporter)
     bake = repo.find_bake(model)
     if step is not None:
         every = repo.lineage().bakes[bake.id].models
@@ -109,18 +115,28 @@ def download(
     return export(repo, bake, wanted, reporter)
 
 
-def export(repo: ModelRepo, bake: RecordedBake, wanted: Wanted, reporter: Reporter) -> Exported:
-    """Write a model's weights to a folder or an archive; nothing is overwritten without `force`."""
+def export(
+    repo: ModelRepo, bake: RecordedBake | None, wanted: Wanted, reporter: Reporter
+) -> Exported:
+    """Write a model's weights to a folder or an archive; nothing is overwritten without `force`.
+
+    `bake` None: those of the base.
+    """
     path, form = wanted.place(bake)
     wanted.check(form)
-    _refuse_made_up(repo, bake)
+    if bake is not None:
+        _refuse_made_up(repo, bake)
     check_free(path, form, force=wanted.force)
-    source = stored.weights(repo, bake.model)
+    source = stored.weights(repo, bake.model) if bake is not None else None
     name = path.name
     for ending in ARCHIVE_ENDINGS:
         name = name.removesuffix(ending)
     with draft(path) as folder:
-        weights = _fill(repo, bake, source, folder / name, replace(wanted, form=form), reporter)
+        chosen = replace(wanted, form=form)
+        if bake is None or source is None:
+            weights = _fill_with_base(repo.state().base, folder / name, chosen, reporter)
+        else:
+            weights = _fill(repo, bake, source, folder / name, chosen, reporter)
         (folder / name / README).write_text(model_card.readme(weights, name), encoding="utf-8")
         made = folder / name
         if form == "tar.gz":
@@ -157,6 +173,18 @@ def _refuse_made_up(repo: ModelRepo, bake: RecordedBake) -> None:
             "pass for a model",
             hint="Bake it without --backend, then download that.",
         )
+
+
+def _fill_with_base(base: BaseModelId, folder: Path, wanted: Wanted, reporter: Reporter) -> Weights:
+    """Put a base as GGUF into a new folder; return what is to be said of it."""
+    from bakery.engine.bases import licence
+
+    folder.mkdir()
+    said = licence.said(base)
+    found = as_gguf.whole(
+        base, None, folder, dtype=wanted.dtype, name=base.name, licence=said, reporter=reporter
+    )
+    return Weights(None, base, 0, "", {}, found.stored, licence=said, gguf=found)
 
 
 def _fill(
@@ -209,7 +237,7 @@ def _as_gguf(
     rank = adapter_head.read(source / WEIGHTS).rank
     write = as_gguf.whole if wanted.merged else as_gguf.lora
     found = write(
-        weights.base, source, folder, dtype=wanted.dtype, name=str(weights.model),
+        weights.base, source, folder, dtype=wanted.dtype, name=weights.called,
         licence=weights.licence, reporter=reporter,
     )  # fmt: skip
     merged_as = found.stored if wanted.merged else None

@@ -25,7 +25,8 @@ EMBEDDED = "tiny-1"
 class Weights:
     """What is exported, and what there is to say about it."""
 
-    model: ModelRef
+    model: ModelRef | None
+    """None: it is the base itself."""
     base: BaseModelId
     rank: int
     digest: str
@@ -43,6 +44,16 @@ class Weights:
     """What the base says of itself; None: it is not known."""
     gguf: InGguf | None = None
     """How it was written as GGUF; None: it was not."""
+
+    @property
+    def called(self) -> str:
+        """The whole name of the model."""
+        return self.base.name if self.model is None else str(self.model)
+
+    @property
+    def given_name(self) -> str:
+        """What people call it."""
+        return Path(self.base.name).stem if self.model is None else self.model.given_name
 
     @property
     def loads_from(self) -> str:
@@ -70,7 +81,7 @@ class Exported:
         """Return what `bgit download --json` prints."""
         weights = self.weights
         return {
-            "model": str(weights.model),
+            "model": weights.called,
             "base": plain(weights.base),
             "path": str(self.path.absolute()),
             "format": self.form,
@@ -86,6 +97,8 @@ class Exported:
 def readme(weights: Weights, folder: str) -> str:
     """Return the README.md of an export; `folder` is what its own folder is called."""
     base, model = weights.base, weights.model
+    if model is None:
+        return _readme_of_base(weights, folder)
     what = (
         f"The model `{model}`: its base, with the adapter in its weights ({weights.merged_as})."
         if weights.merged_as
@@ -109,7 +122,7 @@ def readme(weights: Weights, folder: str) -> str:
         *_chain(weights),
         *_proven(weights),
         "## Use it",
-        *(f"{title}:\n\n```\n{command}\n```" for title, command in usage(weights, folder)),
+        *_used(weights, folder),
         "## Files",
         "`recipe.yml` says how it was made: `bgit reproduce` makes it again from the repository. "
         "In a clone of that repository `bgit import` takes these weights, after checking their "
@@ -126,18 +139,38 @@ def readme(weights: Weights, folder: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _used(weights: Weights, folder: str) -> Iterator[str]:
+    for title, command in usage(weights, folder):
+        yield f"{title}:\n\n```\n{command}\n```"
+
+
+def _readme_of_base(weights: Weights, folder: str) -> str:
+    """Return the README.md of a base model as GGUF."""
+    base = weights.base
+    parts = [
+        f"# {base.name}",
+        f"The base model as one GGUF file ({weights.merged_as}), without any bake: LoRAs of its "
+        "bakes go on it.",
+        text.table({"revision": base.revision or None, "digest of the base": f"`{base.digest}`"}),
+        *_proven(weights),
+        "## Use it",
+        *_used(weights, folder),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def usage(weights: Weights, folder: str) -> list[tuple[str, str]]:
     """Return what to type to use exported weights: (with what, commands)."""
     if weights.gguf is not None:
-        return launching.usage(weights.gguf, folder, weights.model.given_name)
-    in_gguf = f"bgit download {weights.model.bake} --format gguf"
+        return launching.usage(weights.gguf, folder, weights.given_name)
+    in_gguf = f"bgit download {weights.model.bake if weights.model else 'base'} --format gguf"
     if weights.merged_as:
         return [
             ("transformers", _python(json.dumps(folder, ensure_ascii=False), None)),
             ("vLLM", f"vllm serve {quote(folder)}"),
             ("llama.cpp, Ollama, LM Studio", f"{in_gguf} --merged"),
         ]
-    name = weights.model.given_name
+    name = weights.given_name
     base = "PATH_TO_TINY" if weights.base.name == EMBEDDED else quote(weights.loads_from)
     revision = f" --revision {weights.base.revision}" if weights.base.revision else ""
     return [
