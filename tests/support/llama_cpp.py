@@ -35,9 +35,10 @@ def python() -> str | None:
     return None
 
 
-needs_llama = pytest.mark.skipif(
-    "python() is None", reason="xllamacpp is not installed: `make test-llama`"
-)
+def skip_without() -> None:
+    """Skip a test where there is none."""
+    if python() is None:
+        pytest.skip("xllamacpp is not installed: `make test-llama`")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from gguf import GGMLQuantizationType as Kind
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 
+from bakery.engine.bases.gguf import kept
 from bakery.engine.export.gguf import storage as storages
 from bakery.engine.export.gguf import verifying, writing
 from bakery.engine.export.gguf.names import Names, weights
@@ -66,9 +67,10 @@ def model(
             for name, _ in weights(base.model, base.model.config)
         }
         with TemporaryDirectory(dir=path.parent, prefix=".read-back.") as draft:
+            kept.unpack_into(path, Path(draft), reporter=told)
             return verifying.compare(
                 path, written, verifying.expected_of(base, losses), said, base.chat,
-                draft=Path(draft), is_exact=storage.is_exact, reporter=told,
+                unpacked=Path(draft), is_exact=storage.is_exact,
             )  # fmt: skip
 
 
@@ -95,17 +97,18 @@ def adapter(
         written = writing.adapter(base, folder, path, kind, about=about or {})
         whole, draft = Path(place) / "sum.gguf", Path(place) / "unpacked"
         writing.model(base, whole, storages.of("f32"), about={})
-        _add(whole, path)
+        add(whole, path)
         student = adapters.attach_parent(base.model, folder)
         said = verifying.said(student, base.chat, asked)
         draft.mkdir()
+        kept.unpack_into(whole, draft, reporter=told)
         return verifying.compare(
             whole, written, _expected_sums(student, written, names), said, base.chat,
-            draft=draft, is_exact=kind is Kind.F32, reporter=told,
+            unpacked=draft, is_exact=kind is Kind.F32,
         )  # fmt: skip
 
 
-def _add(whole: Path, lora: Path) -> None:
+def add(whole: Path, lora: Path) -> None:
     """Add a LoRA to the weights of a file, by their names, as llama.cpp does when it computes."""
     reader = gguf.GGUFReader(str(lora))
     factors = {t.name: gguf.dequantize(t.data, t.tensor_type) for t in reader.tensors}

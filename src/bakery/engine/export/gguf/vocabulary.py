@@ -96,7 +96,7 @@ def _pieces(found: Mapping[str, Any], *, begins: int | None) -> tuple[dict[str, 
     ]
     kinds = tuple(_space(step) for step in steps)
     kinds = tuple(kind for kind in kinds if kind)
-    if kinds in (("in front, always", "spelled"), ("metaspace always",)):
+    if kinds == ("in front", "spelled"):
         return {"model": PIECES, "pre": "default", "add_space_prefix": True}, []
     if kinds in (("spelled",), ("metaspace never",)):
         return {"model": PIECES, "pre": "default", "add_space_prefix": False}, []
@@ -109,7 +109,7 @@ def _space(step: Mapping[str, Any]) -> str:
     """Return what a step does with spaces; "": nothing, as none is left by then."""
     match step:
         case {"type": "Prepend", "prepend": "▁"}:
-            return "in front, always"
+            return "in front"
         case {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}:
             return "spelled"
         case {"type": "Metaspace", "replacement": "▁", "split": False}:

@@ -80,7 +80,7 @@ def model(
     if any(tensor.kind not in (Kind.F32, Kind.F16, Kind.BF16) for tensor in tensors):
         said["general.quantization_version"] = metadata.QUANTIZATION_VERSION
     _write(path, found, said, tensors)
-    notes = [*architectures.notes(config), *words.notes, *_instead(storage, own)]
+    notes = [*architectures.notes(config), *words.notes, *instead(storage, own)]
     return Written(path, {tensor.name: tensor.kind for tensor in tensors}, tuple(notes))
 
 
@@ -162,7 +162,7 @@ def _own_bytes(
             yield tensor.name, tensor
 
 
-def _instead(storage: Storage, own: Mapping[str, Any]) -> Iterator[str]:
+def instead(storage: Storage, own: Mapping[str, Any]) -> Iterator[str]:
     """Say where a source's own kind of blocks cannot be written."""
     missing = {kind for name, kind in storage.each.items() if name not in own and kind not in LOSS}
     if missing and storage.source is not None:
