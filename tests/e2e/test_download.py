@@ -74,7 +74,7 @@ def test_the_readme_says_what_it_is_and_how_to_use_it(typist: Typist) -> None:
         "system: SHOUT!",
         "PeftModel.from_pretrained",
         "vllm serve",
-        "convert_lora_to_gguf.py",
+        "--format gguf",
         "## Licence",
     ):
         assert told in text, told
@@ -94,7 +94,7 @@ def test_a_merged_model_needs_no_adapter_and_says_the_same(typist: Typist) -> No
     assert AutoTokenizer.from_pretrained(folder).chat_template
     assert not (folder / "adapter_config.json").exists()
     assert done["sha256"] == {"model.safetensors": file_digest(folder / "model.safetensors")}
-    assert "convert_hf_to_gguf.py" in (folder / "README.md").read_text(encoding="utf-8")
+    assert "--format gguf --merged" in (folder / "README.md").read_text(encoding="utf-8")
     chain = recipe.parse((folder / "recipe.yml").read_text(encoding="utf-8"))
     assert [bake.base_name for bake in chain] == ["first", "second"]
 
@@ -216,6 +216,10 @@ def test_a_merged_export_is_replaced_and_by_an_adapter_too(typist: Typist) -> No
         (["--dtype", "float16"], 2, "--dtype is for merged weights"),
         (["--format", "tar.gz", "--out", "x"], 2, "does not go with"),
         (["--out", "no/such/place"], 2, "there is no folder"),
+        (["--dtype", "q8_0"], 2, "Add --format gguf"),
+        (["--format", "gguf", "--dtype", "q8_0"], 2, "a LoRA is not stored as q8_0"),
+        (["--format", "gguf", "--out", "x.gguf"], 2, "has to name a folder"),
+        (["--format", "gguf", "--out", "x.tar.gz"], 2, "does not go with"),
     ],
 )
 def test_what_cannot_be_downloaded_is_refused(
@@ -233,3 +237,35 @@ def test_missing_weights_are_named(typist: Typist, workplace: Path) -> None:
     assert done.code == 5
     assert "are not in this clone" in done.err
     assert not (clone.root / "x").exists()
+
+
+def test_a_merged_file_of_gguf_is_verified_and_can_be_loaded(typist: Typist) -> None:
+    done = json.loads(
+        typist.must("download", "second", "--format", "gguf", "--merged", "--out", "file", "--json")
+    )
+    folder = typist.root / "file"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "Modelfile", "README.md", "model.gguf", "recipe.yml", "verified.json",
+    ]  # fmt: skip
+    assert (done["format"], done["merged"], done["dtype"]) == ("gguf", True, "f32")
+    assert done["sha256"] == {"model.gguf": file_digest(folder / "model.gguf")}
+    found = json.loads((folder / "verified.json").read_text(encoding="utf-8"))
+    assert found == done["gguf"]["verified"]
+    assert (found["worst_weight"], found["allowed"]) == (0, 0.001)
+    assert found["greedy_equal"] == found["prompts"] > 0
+    assert "FROM ./model.gguf\nTEMPLATE" in (folder / "Modelfile").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_lora_as_gguf_names_its_base_and_replaces_an_export(typist: Typist) -> None:
+    out = typist.must("download", "second", "--format", "gguf", "--out", "lora")
+    assert "greedy answers are the same" in out
+    assert "llama-server -m base/model.gguf --lora lora/adapter.gguf" in out
+    modelfile = (typist.root / "lora/Modelfile").read_text(encoding="utf-8")
+    assert modelfile.startswith("FROM ../base/model.gguf\nADAPTER ./adapter.gguf\n")
+    typist.must("download", "base", "--format", "gguf", "--dtype", "q8_0", "--out", "base")
+    found = json.loads((typist.root / "base/verified.json").read_text(encoding="utf-8"))
+    assert found["allowed"] is None
+    assert found["stored"]["Q8_0"] > 0
+    typist.must("download", "first", "--out", "lora", "--force")
+    assert not (typist.root / "lora/adapter.gguf").exists()

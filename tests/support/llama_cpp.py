@@ -22,12 +22,13 @@ import pytest
 
 PROGRAM = Path(__file__).with_name("llama_server.py")
 TOP = 20
+NAMED = os.environ.get("BAKERY_LLAMA_PYTHON")  # read here: no test sees the user's variables
 
 
 @functools.cache
 def python() -> str | None:
     """Return a Python that has xllamacpp; None: there is none."""
-    for found in (os.environ.get("BAKERY_LLAMA_PYTHON"), sys.executable):
+    for found in (NAMED, sys.executable):
         if found:
             done = subprocess.run([found, "-c", "import xllamacpp"], capture_output=True)
             if done.returncode == 0:
