@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+from gguf import GGMLQuantizationType, GGUFReader
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bakery.identity import file_digest
 from bakery.repo.files import recipe
-from tests.e2e.conftest import Typist, copied
+from tests.e2e.conftest import IDENTITY, Typist, bgit, copied, input_yml
+from tests.support.gguf_models import as_gguf
 
 IDS = torch.tensor([[1, 9, 8, 7, 40, 41, 42]])
 
@@ -239,33 +241,70 @@ def test_missing_weights_are_named(typist: Typist, workplace: Path) -> None:
     assert not (clone.root / "x").exists()
 
 
-def test_a_merged_file_of_gguf_is_verified_and_can_be_loaded(typist: Typist) -> None:
-    done = json.loads(
-        typist.must("download", "second", "--format", "gguf", "--merged", "--out", "file", "--json")
-    )
-    folder = typist.root / "file"
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "Modelfile", "README.md", "model.gguf", "recipe.yml", "verified.json",
-    ]  # fmt: skip
-    assert (done["format"], done["merged"], done["dtype"]) == ("gguf", True, "f32")
-    assert done["sha256"] == {"model.gguf": file_digest(folder / "model.gguf")}
-    found = json.loads((folder / "verified.json").read_text(encoding="utf-8"))
-    assert found == done["gguf"]["verified"]
-    assert (found["worst_weight"], found["allowed"]) == (0, 0.001)
-    assert found["greedy_equal"] == found["prompts"] > 0
-    assert "FROM ./model.gguf\nTEMPLATE" in (folder / "Modelfile").read_text(encoding="utf-8")
+def test_a_tokenizer_that_llama_cpp_does_not_have_leaves_nothing_behind(typist: Typist) -> None:
+    for more in ((), ("--merged",)):
+        done = typist("download", "second", "--format", "gguf", *more, "--out", "file")
+        assert done.code == 5
+        assert "it has no merges, and a file has to" in done.err
+        assert "https://github.com/ggml-org/llama.cpp" in done.err
+        assert not (typist.root / "file").exists()
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Typist:
+    """A repository with one bake, on a base that is written to GGUF."""
+    folder = tmp_path_factory.mktemp("known")
+    (folder / "gitconfig").write_text(IDENTITY, encoding="utf-8")
+    env = {
+        "GIT_CONFIG_GLOBAL": str(folder / "gitconfig"),
+        "HF_HUB_OFFLINE": "1",
+        "BAKERY_CACHE": str(folder / "cache"),
+    }
+    file = as_gguf(folder / "base.gguf", stored=GGMLQuantizationType.Q8_0)
+    made = bgit("init", "demo", "--base-model", file.name, "--owner", "ann", cwd=folder, **env)
+    assert made.code == 0, made.err
+    typist = Typist(folder / "demo", env)
+    typist.commit(input_yml())
+    typist.must("run")
+    return typist
 
 
 @pytest.mark.slow
-def test_a_lora_as_gguf_names_its_base_and_replaces_an_export(typist: Typist) -> None:
-    out = typist.must("download", "second", "--format", "gguf", "--out", "lora")
-    assert "greedy answers are the same" in out
-    assert "llama-server -m base/model.gguf --lora lora/adapter.gguf" in out
-    modelfile = (typist.root / "lora/Modelfile").read_text(encoding="utf-8")
-    assert modelfile.startswith("FROM ../base/model.gguf\nADAPTER ./adapter.gguf\n")
-    typist.must("download", "base", "--format", "gguf", "--dtype", "q8_0", "--out", "base")
-    found = json.loads((typist.root / "base/verified.json").read_text(encoding="utf-8"))
-    assert found["allowed"] is None
+def test_a_whole_file_is_verified_and_stored_as_its_base_is(known: Typist) -> None:
+    said = known.must("download", "--format", "gguf", "--merged", "--out", "file", "--json")
+    done, folder = json.loads(said), known.root / "file"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "Modelfile", "README.md", "model.gguf", "recipe.yml", "verified.json",
+    ]  # fmt: skip
+    assert (done["format"], done["merged"], done["dtype"]) == ("gguf", True, "q8_0")
+    assert done["sha256"] == {"model.gguf": file_digest(folder / "model.gguf")}
+    found = json.loads((folder / "verified.json").read_text(encoding="utf-8"))
+    assert found == done["gguf"]["verified"]
     assert found["stored"]["Q8_0"] > 0
-    typist.must("download", "first", "--out", "lora", "--force")
-    assert not (typist.root / "lora/adapter.gguf").exists()
+    assert found["allowed"] is None
+    modelfile = (folder / "Modelfile").read_text(encoding="utf-8")
+    assert modelfile.startswith("FROM ./model.gguf\nTEMPLATE")
+    known.must("download", "--format", "gguf", "--merged", "--dtype", "f32", "--out", "f32")
+    found = json.loads((known.root / "f32/verified.json").read_text(encoding="utf-8"))
+    assert (found["worst_weight"], found["allowed"]) == (0, 0.001)
+    assert found["greedy_equal"] == found["prompts"] > 0
+
+
+@pytest.mark.slow
+def test_a_lora_goes_on_the_base_s_file_and_replaces_an_export(known: Typist) -> None:
+    out = known.must("download", "--format", "gguf", "--out", "lora")
+    base = json.loads(known.must("status", "--json"))["base"]["name"]
+    assert "greedy answers are the same" in out
+    assert f"llama-server -m {base} --lora lora/adapter.gguf" in out
+    modelfile = (known.root / "lora/Modelfile").read_text(encoding="utf-8")
+    assert modelfile.startswith(f"FROM {base}\nADAPTER ./adapter.gguf\n")
+    known.must("download", "--out", "lora", "--force")
+    assert not (known.root / "lora/adapter.gguf").exists()
+
+
+@pytest.mark.slow
+def test_a_base_is_written_byte_by_byte_as_its_file_stores_it(known: Typist) -> None:
+    known.must("download", "base", "--format", "gguf", "--out", "base")
+    own = GGUFReader(json.loads(known.must("status", "--json"))["base"]["name"]).tensors
+    written = GGUFReader(str(known.root / "base/model.gguf")).tensors
+    assert {t.name: bytes(t.data) for t in written} == {t.name: bytes(t.data) for t in own}

@@ -266,10 +266,10 @@ def verified(base, path: Path, folder: Path, **how):
     written = writing.model(base, path, F32, about={})
     said = verifying.said(base.model, base.chat, verifying.prompts(base.chat))
     if spoil := how.get("spoil"):
-        for tensor in gguf.GGUFReader(str(path), "r+").tensors:
-            if tensor.name == spoil:
-                tensor.data[[0, 1]] = tensor.data[[1, 0]]
-                tensor.data.flush()
+        file = gguf.GGUFReader(str(path), "r+")
+        (tensor,) = [tensor for tensor in file.tensors if tensor.name == spoil]
+        tensor.data[[0, 1]] = tensor.data[[1, 0]]
+        file.data.flush()
     unpacked(path, folder)
     names = {name: how.get("allowed", 0.0) for name in base.model.state_dict()}
     expected = verifying.expected_of(base, names)

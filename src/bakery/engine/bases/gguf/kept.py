@@ -25,7 +25,8 @@ from bakery.reporting import Quiet, Reporter
 from bakery.store import user
 
 MANIFEST, REFUSED = "unpacked.json", "refused.json"
-SCHEMA = 1
+SCHEMA = 2
+"""2: words are cut as the file says where digits stand alone (smollm, starcoder and others)."""
 PROGRAM = (sys.executable, "-P", "-m", "bakery.engine.models.unpacking")
 """In a process of its own: its bars and its memory are gone with it. `-P`: nothing that lies in
 the current folder is taken for a module."""

@@ -113,12 +113,12 @@ def add(whole: Path, lora: Path) -> None:
     reader = gguf.GGUFReader(str(lora))
     factors = {t.name: gguf.dequantize(t.data, t.tensor_type) for t in reader.tensors}
     alpha = float(reader.fields["adapter.lora.alpha"].contents())
-    for tensor in gguf.GGUFReader(str(whole), "r+").tensors:
+    sums = gguf.GGUFReader(str(whole), "r+")
+    for tensor in sums.tensors:
         if (a_RI := factors.pop(f"{tensor.name}.lora_a", None)) is not None:
             b_OR = factors.pop(f"{tensor.name}.lora_b")
             tensor.data[:] += np.float32(alpha / a_RI.shape[0]) * (b_OR @ a_RI)
-            assert isinstance(tensor.data, np.memmap)
-            tensor.data.flush()
+    sums.data.flush()
     assert not factors, f"no weight takes {min(factors)}"
 
 

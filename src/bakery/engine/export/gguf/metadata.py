@@ -46,8 +46,7 @@ def add(writer: GGUFWriter, said: Mapping[str, Any]) -> None:
     """Have a writer say all that."""
     for key, value in said.items():
         if isinstance(value, list):
-            if value:  # the format has no lists without items
-                kind = _ARRAYS[type(value[0])]
-                writer.add_key_value(key, value, GGUFValueType.ARRAY, sub_type=kind)
+            kind = _ARRAYS[type(value[0])]
+            writer.add_key_value(key, value, GGUFValueType.ARRAY, sub_type=kind)
         else:
             writer.add_key_value(key, value, _VALUES[type(value)])

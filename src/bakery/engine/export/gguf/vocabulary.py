@@ -173,6 +173,8 @@ def _refuse_odd(model: Mapping[str, Any], added: Sequence[Mapping[str, Any]]) ->
     """Refuse what llama.cpp has no way to do."""
     if model["type"] != "BPE":
         raise _unknown(f"it is a {model['type']}")
+    if not model["merges"]:
+        raise _unknown("it has no merges, and a file has to")
     for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(key):
             raise _unknown(f"it has a {key}")
