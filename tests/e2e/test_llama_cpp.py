@@ -122,7 +122,7 @@ def _held(base: BaseModel, folder: Path, *, allowed: float, strong: float = 0.3)
     writing.adapter(base, lora, folder / "lora.gguf", Kind.F32, about={})
     adapted = adapters.attach_parent(base.model, lora)
     after = verifying.said(adapted, base.chat, prompts)
-    assert sum(one.ids != other.ids for one, other in zip(before, after, strict=True)) > 5
+    assert sum(one.ids != other.ids for one, other in zip(before, after, strict=True)) > 3
     with llama(folder / "base.gguf", folder / "lora.gguf") as server:
         _check("base + LoRA, f32", compared(server, adapted, prompts), allowed)
     adapted.merge_and_unload(safe_merge=True)

@@ -95,8 +95,11 @@ def whole(
 
 
 def _loaded(base: BaseModelId, reporter: Reporter) -> BaseModel:
+    from bakery.engine.export.gguf import writing
     from bakery.engine.models import models
 
+    source = models.source_of(base, reporter=reporter)
+    writing.check(source.config(), source.chat())  # before a weight is read
     reporter.note(f"loading {base.name} in float32")
     return models.load(base, dtype="float32", reporter=reporter)
 

@@ -49,7 +49,7 @@ def model(
     `general`; `prompts`: ids that it is asked to see whether it came out right.
     """
     told = reporter or Quiet()
-    architecture = writing.check(base)
+    architecture = writing.check(base.model.config, base.chat)
     changed: list[str] = []
     if adapter is not None:
         student = adapters.attach_parent(base.model, adapter)
@@ -89,7 +89,7 @@ def adapter(
     It is verified on the base: both are written, added up as llama.cpp does, and read back.
     """
     told = reporter or Quiet()
-    architecture = writing.check(base)
+    architecture = writing.check(base.model.config, base.chat)
     asked = prompts or verifying.prompts(base.chat)
     names = Names(base.model.config, architecture)
     with _kept_if_whole(path), TemporaryDirectory(dir=path.parent, prefix=".read-back.") as place:

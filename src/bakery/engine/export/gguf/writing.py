@@ -16,6 +16,7 @@ import gguf
 import numpy as np
 from gguf import GGMLQuantizationType as Kind
 from safetensors import safe_open
+from transformers import PreTrainedConfig
 
 from bakery.engine.export.gguf import architectures, metadata, vocabulary
 from bakery.engine.export.gguf.architectures import Architecture
@@ -24,6 +25,7 @@ from bakery.engine.export.gguf.storage import LOSS, Storage
 from bakery.engine.models import adapter_head
 from bakery.engine.models.adapter_folder import WEIGHTS
 from bakery.engine.models.models import BaseModel
+from bakery.engine.text.chat import Chat
 from bakery.errors import ModelError
 
 _IN_PEFT = "base_model.model."
@@ -49,10 +51,10 @@ class _Tensor:
     data: Callable[[], np.ndarray]
 
 
-def check(base: BaseModel) -> Architecture:
-    """Refuse a base that llama.cpp would compute or read otherwise, before anything is written."""
-    found = architectures.find(base.model.config)
-    vocabulary.read(base.chat, rows=_rows(base))
+def check(config: PreTrainedConfig, chat: Chat) -> Architecture:
+    """Refuse a base that llama.cpp would compute or read otherwise: it takes no weight to see."""
+    found = architectures.find(config)
+    vocabulary.read(chat, rows=config.vocab_size)
     return found
 
 
