@@ -13,35 +13,19 @@ from typing import IO
 
 import pytest
 
+from tests.support import warm
 from tests.support.models import random_model
+from tests.support.warm import Typed
 
 BGIT = str(Path(sys.executable).with_name("bgit"))
 
 IDENTITY = "[user]\n    name = Ann Example\n    email = ann@example.org\n"
 
 
-@dataclass(frozen=True)
-class Typed:
-    """What a command answered."""
-
-    code: int
-    out: str
-    err: str
-
-
 def bgit(*arguments: str, cwd: Path | None = None, stdin: str = "", **env: str) -> Typed:
     """Run one bgit command in a process of its own."""
-    done = subprocess.run(
-        [BGIT, *arguments],
-        cwd=cwd,
-        input=stdin,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **env},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
-    return Typed(done.returncode, done.stdout, done.stderr)
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **env}
+    return warm.run("bgit", arguments, cwd=cwd, env=env, stdin=stdin)
 
 
 INPUT = """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ import torch
 
 from bakery.engine.models.adapters import attach_parent
 from bakery.engine.sampling.sampling import SampleRequest
+from bakery.engine.serving import mixing
 from bakery.engine.serving.asking import Ask, Echo, Mix, Token
 from bakery.engine.serving.batch import Batch
 from bakery.engine.serving.slices import Shelf
@@ -21,6 +23,12 @@ GREEDY = SamplingSettings(1, 12, temperature=0)
 DRAWN = SamplingSettings(1, 12)
 NARROW = SamplingSettings(1, 9, temperature=0.7, top_p=0.8, top_k=20, min_p=0.01)
 PENALTY = SamplingSettings(1, 12, repetition_penalty=1.3, frequency_penalty=0.2)
+
+
+@pytest.fixture(params=[math.inf, 0.0], ids=["in one product", "by lineage"], autouse=True)
+def spared(request, monkeypatch):
+    """Ranks of all models in one product, and those of each lineage by themselves."""
+    monkeypatch.setattr(mixing, "SPARED", request.param)
 
 
 def said(tokens: Sequence[Token]) -> tuple[tuple[int, ...], str | None]:

@@ -126,10 +126,10 @@ def opened(
     try:
         catalogue = Catalogue(repo)
         base = catalogue.load(reporter)
-        batch, shelf = _batch(base, rows)
-        decoding = Decoding(batch, shelf, most=rows * (1 + WAITING), reporter=reporter)
+        decoded, shelf = batch(base, rows)
+        decoding = Decoding(decoded, shelf, most=rows * (1 + WAITING), reporter=reporter)
         made, house = app.made(catalogue, base, decoding, tokens=tokens, reporter=reporter)
-        server = Server(_config(made), house)
+        server = Server(config(made), house)
         running = Running(sock, catalogue, server, _serving(sock, catalogue, tokens, rows))
         try:
             yield running
@@ -164,7 +164,8 @@ def listening(host: str, port: int) -> socket.socket:
     return sock
 
 
-def _config(made: object) -> uvicorn.Config:
+def config(made: object) -> uvicorn.Config:
+    """Return how an application is run: as it is, and silently."""
     return uvicorn.Config(
         made,  # type: ignore[arg-type]  # an application of Starlette's
         http=guard.Patient,
@@ -180,7 +181,8 @@ def _config(made: object) -> uvicorn.Config:
     )
 
 
-def _batch(base: BaseModel, rows: int) -> tuple[Batch, Shelf]:
+def batch(base: BaseModel, rows: int) -> tuple[Batch, Shelf]:
+    """Return a batch of so many rows, and the shelf of its adapters, of this machine's size."""
     from bakery.engine.memory import cache_bytes
     from bakery.engine.serving.batch import Batch
     from bakery.engine.serving.slices import Shelf

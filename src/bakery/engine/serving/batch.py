@@ -145,7 +145,7 @@ class Batch:
 
     def _stack(self, keys: set[str]) -> None:
         """Have these slices in the layers and no others."""
-        self._mixer.stack([self._shelf.held(key) for key in sorted(keys)])
+        self._mixer.stack(self._shelf.by_lineage(keys))
         self._stale = True
 
     def _prompt(self) -> list[Told]:

@@ -30,37 +30,96 @@ PROBED = 7
 """Tokens of the probe that shows which layers see every token once, in order."""
 
 
+SPARED = 1.5e6
+"""Products that a layer is spared for each lineage, on average, where many steps beat one.
+
+Of one core: `python -m benchmarks.serving --grouping` shows both sides of it.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Rows whose slices no other row has: their places once sorted, the ranks, and their masks."""
+
+    rows: slice
+    ranks: slice
+    mask: torch.Tensor
+
+
 class Masks:
     """What each row or token has of the ranks (N, R), as the layers ask for it.
 
-    `read` are the tokens (M,) that a last layer may be left with.
+    `read` are the tokens (M,) that a last layer may be left with. `spans` are the ranks of each
+    lineage, `of_N` says which is a token's (−1: none, it is the base's); None: all in one product.
     """
 
-    def __init__(self, mask_NR: torch.Tensor, read: torch.Tensor | None = None) -> None:
-        self._of = {len(mask_NR): mask_NR}
+    def __init__(
+        self,
+        mask_NR: torch.Tensor,
+        read: torch.Tensor | None = None,
+        spans: Sequence[slice] | None = None,
+        of_N: torch.Tensor | None = None,
+    ) -> None:
+        self._spans = spans
+        self._of = {len(mask_NR): (mask_NR, of_N)}
         if read is not None and len(read) != len(mask_NR):
-            self._of[len(read)] = mask_NR[read]
+            self._of[len(read)] = mask_NR[read], None if of_N is None else of_N[read]
         self._wide: dict[tuple[int, int], torch.Tensor] = {}
+        self._sorted: dict[int, tuple[torch.Tensor, list[Lineage]]] = {}
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether each lineage is multiplied by its own ranks."""
+        return self._spans is not None
 
     def wide(self, count: int, layers: int) -> torch.Tensor:
         """Return the mask of so many tokens, side by side for so many layers."""
         if (count, layers) not in self._wide:
-            if count not in self._of:
-                raise RuntimeError(f"a layer sees {count} tokens, and nobody said which")
-            self._wide[count, layers] = self._of[count].repeat(1, layers)
+            self._wide[count, layers] = self._known(count)[0].repeat(1, layers)
         return self._wide[count, layers]
+
+    def lineages(self, count: int) -> tuple[torch.Tensor, list[Lineage]]:
+        """Return the order that sorts so many tokens by lineage, without the base's; and them."""
+        if count not in self._sorted:
+            mask_NR, of_N = self._known(count)
+            assert self._spans is not None  # it is grouped
+            assert of_N is not None
+            found, parts, begin = [], [], 0
+            for number, ranks in enumerate(self._spans):
+                rows = (of_N == number).nonzero()[:, 0]
+                if len(rows):
+                    place = slice(begin, begin + len(rows))
+                    found.append(Lineage(place, ranks, mask_NR[rows, ranks]))
+                    parts.append(rows)
+                    begin = place.stop
+            self._sorted[count] = torch.cat(parts) if parts else of_N[:0], found
+        return self._sorted[count]
+
+    def _known(self, count: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        if count not in self._of:
+            raise RuntimeError(f"a layer sees {count} tokens, and nobody said which")
+        return self._of[count]
 
 
 @dataclass(slots=True)
 class _Reading:
-    """Layers that read the same: A of all that any slice changes (M R, I)."""
+    """Layers that read the same: A of all that any slice changes (M, R, I)."""
 
     layers: Mapping[str, nn.Module]
-    count: int = 0
     a: torch.Tensor | None = None
     seen: torch.Tensor | None = None
     made: torch.Tensor | None = None
-    """What was read last, and what A made of it."""
+    """What was read last, and what A made of it; sorted by lineage where those are grouped."""
+
+    def once(
+        self, x: torch.Tensor, make: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """Return what is made of what the layers read (N, I) and A, for all of them once."""
+        if self.seen is not x or self.made is None:
+            assert self.a is not None  # a layer was changed
+            self.made = make(x.reshape(-1, x.shape[-1]).to(self.a.dtype), self.a)
+            self.seen = x
+        return self.made
 
 
 class Mixer:
@@ -76,6 +135,7 @@ class Mixer:
         self._held: tuple[Held, ...] = ()
         self._starts: dict[str, tuple[int, int]] = {}
         self._changed: list[nn.Module] = []
+        self._widths: list[int] = []
         self._masks: Masks | None = None
         self.ranks = 0
         """How many ranks are stacked."""
@@ -109,7 +169,7 @@ class Mixer:
             if held not in slices:  # or it would keep all matrices alive of which it was a part
                 held.factors = {n: (a.clone(), b.clone()) for n, (a, b) in held.factors.items()}
         self._held = tuple(slices)
-        self._changed, self._starts, self.ranks = [], {}, 0
+        self._changed, self._starts, self.ranks, self._widths = [], {}, 0, []
         for held in slices:
             self._starts[held.key] = self.ranks, self.ranks + held.rank
             self.ranks += held.rank
@@ -120,7 +180,6 @@ class Mixer:
 
     def _put(self, reading: _Reading, names: Sequence[str], slices: Sequence[Held]) -> None:
         """Stack what slices have for some layers that read the same."""
-        reading.count = len(names)
         some = next(held.factors[n][0] for n in names for held in slices if n in held.factors)
         a_MRI = some.new_zeros(len(names), self.ranks, some.shape[1])
         for i, name in enumerate(names):
@@ -134,10 +193,10 @@ class Mixer:
                     b_RO[start : start + len(b)] = b
                     stop = start + len(a)
                     held.factors[name] = a_MRI[i, start:stop], b_RO[start:stop]
-            columns = slice(i * self.ranks, (i + 1) * self.ranks)
-            module.forward = self._mixed(module.forward, reading, columns, b_RO)
+            module.forward = self._mixed(module.forward, reading, i, b_RO)
             self._changed.append(module)
-        reading.a = a_MRI.flatten(0, 1)
+        reading.a = a_MRI
+        self._widths += [sum(_shape(reading.layers[name])) for name in names]
 
     def mask(self, mix: Mix) -> torch.Tensor:
         """Return how much a row of a mix has of each rank (R,)."""
@@ -155,7 +214,35 @@ class Mixer:
             return None
         of = {mix: self.mask(mix) for mix in {mix for mix, _ in mixes}}
         mask_NR = torch.cat([of[mix].expand(count, -1) for mix, count in mixes])
-        return Masks(mask_NR.to(self._device), read)
+        lineages = self._lineages(mixes) if self._device.type == "cpu" else None
+        if lineages is None:
+            return Masks(mask_NR.to(self._device), read)
+        spans, number = lineages
+        of_N = torch.cat([torch.full((count,), number[mix]) for mix, count in mixes])
+        return Masks(mask_NR, read, spans, of_N)
+
+    def _lineages(
+        self, mixes: Sequence[tuple[Mix, int]]
+    ) -> tuple[list[slice], dict[Mix, int]] | None:
+        """Return the ranks of each lineage, and whose each mix is; None where it does not pay."""
+        found: list[set[str]] = []
+        for keys in {mix.keys for mix, _ in mixes if mix.keys}:
+            apart = [one for one in found if not one & set(keys)]
+            found = [*apart, set(keys).union(*(one for one in found if one not in apart))]
+        places = [[self._starts[key] for key in one] for one in found]
+        spans = [slice(min(a for a, _ in at), max(b for _, b in at)) for at in places]
+        number = {
+            mix: next((i for i, one in enumerate(found) if one & set(mix.keys)), -1)
+            for mix, _ in mixes
+        }
+        whole = self.ranks * sum(count for _, count in mixes)
+        need = sum(
+            count * (spans[number[mix]].stop - spans[number[mix]].start)
+            for mix, count in mixes
+            if number[mix] >= 0
+        )
+        width = sum(self._widths) / max(1, len(self._widths))
+        return (spans, number) if (whole - need) * width >= SPARED * len(spans) else None
 
     @contextmanager
     def having(self, masks: Masks | None) -> Iterator[None]:
@@ -169,35 +256,54 @@ class Mixer:
                 reading.seen = reading.made = None
 
     def _mixed(
-        self, whole: Callable[..., torch.Tensor], reading: _Reading, columns: slice, b: torch.Tensor
+        self, whole: Callable[..., torch.Tensor], reading: _Reading, place: int, b: torch.Tensor
     ) -> Callable[..., torch.Tensor]:
-        """Return a layer's forward with what the slices add."""
+        """Return a layer's forward with what the slices add; `place` is its own among A's."""
 
         def forward(x: torch.Tensor, *args: Any, **told: Any) -> torch.Tensor:
             y = whole(x, *args, **told)
             if self._masks is None:
                 return y
-            through = self._through(reading, x)[:, columns]
+            add = self._by_lineage if self._masks.is_grouped else self._in_one
             flat = y.view(-1, y.shape[-1])
             if y.dtype == b.dtype:
-                flat.addmm_(through, b)
+                add(reading, place, x, b, flat)
                 return y
             # As PEFT does it: added in fp32, rounded once.
-            return torch.addmm(flat.to(b.dtype), through, b).to(y.dtype).view(y.shape)
+            return add(reading, place, x, b, flat.to(b.dtype)).to(y.dtype).view(y.shape)
 
         return forward
 
-    def _through(self, reading: _Reading, x: torch.Tensor) -> torch.Tensor:
-        """Return m ⊙ Ax of all layers that read x (N, M R)."""
-        if reading.seen is not x or reading.made is None:
-            assert reading.a is not None  # a layer was changed
-            assert self._masks is not None  # and so it is asked for
-            flat = x.reshape(-1, x.shape[-1]).to(reading.a.dtype)
-            reading.made = F.linear(flat, reading.a).mul_(
-                self._masks.wide(len(flat), reading.count)
-            )
-            reading.seen = x
-        return reading.made
+    def _in_one(
+        self, reading: _Reading, place: int, x: torch.Tensor, b: torch.Tensor, to: torch.Tensor
+    ) -> torch.Tensor:
+        """Add (m ⊙ Ax)B, of which m ⊙ Ax is computed for all layers that read x at once."""
+        masks = self._masks
+        assert masks is not None  # there is something to add
+
+        def through(x_NI: torch.Tensor, a_MRI: torch.Tensor) -> torch.Tensor:
+            wide = masks.wide(len(x_NI), len(a_MRI))
+            return F.linear(x_NI, a_MRI.flatten(0, 1)).mul_(wide)
+
+        columns = slice(place * self.ranks, (place + 1) * self.ranks)
+        return to.addmm_(reading.once(x, through)[:, columns], b)
+
+    def _by_lineage(
+        self, reading: _Reading, place: int, x: torch.Tensor, b: torch.Tensor, to: torch.Tensor
+    ) -> torch.Tensor:
+        """Add the same, lineage by lineage."""
+        assert self._masks is not None  # there is something to add
+        order, lineages = self._masks.lineages(len(to))
+        if not lineages:
+            return to
+        x_NI = reading.once(x, lambda x_NI, _: x_NI.index_select(0, order))
+        assert reading.a is not None  # a layer was changed
+        a_RI = reading.a[place]
+        added = [
+            F.linear(x_NI[one.rows], a_RI[one.ranks]).mul_(one.mask) @ b[one.ranks]
+            for one in lineages
+        ]
+        return to.index_add_(0, order, torch.cat(added))
 
 
 def _shape(module: nn.Module) -> tuple[int, int]:

@@ -52,6 +52,7 @@ class Shelf:
         self._sources: dict[str, _Source] = {}
         self._read: dict[tuple[Path, int, int], tuple[str, ...]] = {}
         self._held: OrderedDict[str, Held] = OrderedDict()
+        self._firsts: dict[str, str] = {}
 
     @property
     def size(self) -> int:
@@ -70,7 +71,15 @@ class Shelf:
         if place not in self._read:
             parts = slices(folder) if (folder / SLICES).is_file() else [None]
             self._read[place] = tuple(self._named(folder, part) for part in parts)
-        return self._read[place]
+        first, *_ = found_keys = self._read[place]
+        for key in found_keys:
+            self._firsts.setdefault(key, self._firsts.get(first, first))
+        return found_keys
+
+    def by_lineage(self, keys: Collection[str]) -> list[Held]:
+        """Return slices that are in memory, those of a lineage beside each other."""
+        ordered = sorted(keys, key=lambda key: (self._firsts[key], key))
+        return [self._held[key] for key in ordered]
 
     def rank(self, key: str) -> int:
         """Return how many ranks a slice that is in memory has."""
