@@ -27,9 +27,10 @@ from bakery.ui.progress import reporter
 )
 @click.option("--merged", is_flag=True, help="The whole model, with the adapter in its weights.")
 @click.option("--format", "form", type=click.Choice(get_args(Form)),
-              help="By default as the ending of --out says, else a folder.")  # fmt: skip
+              help="By default as the ending of --out says, else a folder. gguf: for llama.cpp, "
+              "Ollama and LM Studio, verified by reading it back.")  # fmt: skip
 @click.option("--dtype", type=click.Choice(app.DTYPES), default="auto", show_default=True,
-              help="Type of the merged weights.")  # fmt: skip
+              help="Type of merged weights, or of GGUF's.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an export that is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def download(
@@ -45,7 +46,8 @@ def download(
     """Write a model's weights to a folder or an archive.
 
     MODEL is any name that `bgit models` shows, else the current one. Without --merged it is the
-    adapter, as PEFT, vLLM and others read it; a model's whole chain of bakes is in it.
+    adapter, as PEFT, vLLM and others read it; a model's whole chain of bakes is in it. With
+    --format gguf `base` is a model, too.
     """
     wanted = app.Wanted(out, form, merged, dtype, force)
     with reporter() as shown:
