@@ -253,14 +253,15 @@ class Repo(Keeping, Measuring, Serving, Telling, Tracing):
 
     def download(
         self, name: str = "parent", out: str | Path | None = None, *, merged: bool = False,
-        dtype: str = "auto", gguf: bool = False, force: bool = False,
+        dtype: str = "auto", gguf: bool = False, rank: int | None = None, force: bool = False,
     ) -> Exported:  # fmt: skip
         """Write a model's weights to a folder or a .tar.gz: its adapter, or the `merged` whole.
 
-        `gguf`: as a file for llama.cpp, Ollama and LM Studio, verified by reading it back.
+        `gguf`: as a file for llama.cpp, Ollama and LM Studio, verified by reading it back. `rank`:
+        the nearest adapter of at most that rank; `.weights.compressed` says what that costs.
         """
         place = None if out is None else expanded(out)
-        wanted = download.Wanted(place, "gguf" if gguf else None, merged, dtype, force)
+        wanted = download.Wanted(place, "gguf" if gguf else None, merged, dtype, force, rank)
         with self._told() as reporter:
             return download.download(self._repo, name, wanted, reporter=reporter)
 
