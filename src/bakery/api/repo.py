@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from bakery.app.reproduce import Reproduced
     from bakery.app.revert import Reverted
     from bakery.app.run import RunReport
-    from bakery.app.verify import Verified
     from bakery.repo.files.state import State
     from bakery.repo.history.lineage import Lineage
     from bakery.repo.plan.planned import Plan
@@ -281,13 +280,6 @@ class Repo(Keeping, Measuring, Serving, Telling, Tracing):
         bake = self._repo.find_bake(name)
         with self._told() as reporter:
             return reproduce.reproduce(self._repo, bake, force=force, reporter=reporter)
-
-    def verify(self, url: str, name: str = "parent", *, served: str | None = None) -> Verified:
-        """Ask a server the probes of a bake, to tell whether it is that bake; `served`: as what."""
-        from bakery.app import verify
-
-        with self._told() as reporter:
-            return verify.verify(self._repo, url, name, served=served, reporter=reporter)
 
     def adopt(self, name: str, *, base_model: str | None = None) -> Adopted:
         """Make another model the current one, in one commit."""
