@@ -10,12 +10,12 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bakery import json_file
 from bakery.identity import BaseModelId
 from bakery.json_file import DamagedError
-from bakery.plain import plain
+from bakery.plain import Plain
 from bakery.repo.files.recipe import RecordedBake
 from bakery.reporting import Reporter
 from bakery.store.results import PROBES
@@ -45,7 +45,7 @@ class OfBake:
 
 
 @dataclass(frozen=True, slots=True)
-class Compression:
+class Compression(Plain):
     """What an adapter lost with its ranks. `lost` are shares of the norm of all that it adds."""
 
     rank: int
@@ -55,11 +55,6 @@ class Compression:
     worst_layer: str
     bakes: tuple[OfBake, ...]
     """Oldest first; those whose questions are here."""
-
-    def as_data(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        found: dict[str, Any] = plain(self)
-        return found
 
     def sentence(self) -> str:
         """Say it in a line."""
