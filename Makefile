@@ -1,6 +1,7 @@
 # make demo   bake three prompts, one after the other, into a small model, and talk to it
 # make demo-branches   two bakes in the background, on two branches
 # make test   lint, types, layers, tests: all that has to pass; test-slow: those that take longer
+# make test-page  the page of `bgit ui` in a browser: needs a Chromium; SHOTS=folder keeps images
 # make test-llama   exports in a real llama.cpp: installs the extra [llama] first
 # make coverage  the lines of this change that no test runs; ON=tests/unit/test_x.py for some tests
 # make hooks  check what is staged before each commit (pre-commit)
@@ -24,7 +25,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-branches real verdicts forgetting test test-slow test-llama coverage hooks dist site picture bench bench-quick bench-grid bench-quality docs attack lock audit fix clean
+.PHONY: demo demo-branches real verdicts forgetting test test-slow test-page test-llama coverage hooks dist site picture bench bench-quick bench-grid bench-quality docs attack lock audit fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
@@ -53,6 +54,10 @@ test: .venv/stamp
 
 test-slow: .venv/stamp
 	$(TESTS) -m slow
+
+# BAKERY_CHROMIUM names a Chromium that is not /usr/bin/chromium.
+test-page: .venv/page-stamp
+	BAKERY_SHOTS="$(SHOTS)" OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 0 -m slow tests/e2e/test_browser.py
 
 # Beside test-slow, which skips these where the package is not installed.
 test-llama: .venv/llama-stamp

@@ -308,3 +308,40 @@ def test_a_base_is_written_byte_by_byte_as_its_file_stores_it(known: Typist) -> 
     own = GGUFReader(json.loads(known.must("status", "--json"))["base"]["name"]).tensors
     written = GGUFReader(str(known.root / "base/model.gguf")).tensors
     assert {t.name: bytes(t.data) for t in written} == {t.name: bytes(t.data) for t in own}
+
+
+def test_an_adapter_of_fewer_ranks_says_what_it_lost(typist: Typist) -> None:
+    done = json.loads(typist.must("download", "--rank", "3", "--json", "--out", "small"))
+    typist.must("download", "--out", "whole")
+    small, found = typist.root / "small", done["compressed"]
+    assert sorted(path.name for path in small.iterdir()) == [
+        "README.md", "adapter_config.json", "adapter_model.safetensors", "recipe.yml",
+    ]  # fmt: skip
+    assert json.loads((small / "adapter_config.json").read_text("utf-8"))["r"] == 3
+    assert (found["kept"], [one["bake"] for one in found["bakes"]]) == (3, ["first", "second"])
+    assert 0 < found["lost"] <= found["worst_lost"] < 1
+    # What is said of the last bake's questions holds for those that PEFT computes.
+    probes = json.loads((typist.root / "whole/probes.json").read_text("utf-8"))["probes"]
+    base, kl = base_of(typist), []
+    sides = [
+        PeftModel.from_pretrained(
+            AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), str(folder)
+        ).eval()
+        for folder in (typist.root / "whole", small)
+    ]
+    for probe in probes:
+        prefix, answer = probe["student_prefix"], probe["greedy"]["baked"]
+        asked = torch.tensor([prefix + answer])
+        with torch.no_grad():
+            p, q = (side(asked).logits[0, len(prefix) - 1 : -1] for side in sides)
+        p, q = p.log_softmax(-1), q.log_softmax(-1)
+        kl += (p.exp() * (p - q)).sum(-1).tolist()
+    assert found["bakes"][-1]["kl"] == pytest.approx(sum(kl) / len(kl), rel=1e-2, abs=1e-6)
+    assert found["bakes"][-1]["places"] == len(kl)
+
+
+def test_merged_weights_have_no_rank(typist: Typist) -> None:
+    refused = typist("download", "--rank", "3", "--merged", "--out", "never")
+    assert refused.code == 2
+    assert "merged weights have none" in refused.err
+    assert not (typist.root / "never").exists()

@@ -100,7 +100,7 @@ def test_a_document_says_its_schema(here: Typist, line: str) -> None:
 
 
 def test_every_command_is_tried() -> None:
-    elsewhere = {"serve", "verify"}  # which need a server: test_serve and test_verify
+    elsewhere = {"serve", "ui", "verify"}  # which need a server: test_serve, test_ui, test_verify
     assert {line.split()[0] for line in LINES} | elsewhere == with_json()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import signal
 import socket
@@ -213,7 +212,7 @@ def test_names_are_listed_and_looked_up(client, typist):
         ("first", {"extra_body": {"frobnicate": 1}}, 400, "unknown_parameter"),
         ("first", {"temperature": 9}, 400, "invalid_value"),
         ("first", {"n": MOST + 1}, 400, None),
-        ("first", {"response_format": {"type": "json_object"}}, 400, "unsupported_parameter"),
+        ("first", {"logit_bias": {"1": 5}}, 400, "unsupported_parameter"),
         ("first", {"max_tokens": 5000}, 400, "context_length_exceeded"),
         ("first", {"messages": [{"role": "user", "content": "?" * 600}]}, 400,
          "context_length_exceeded"),
@@ -254,40 +253,22 @@ def test_a_client_that_goes_away_frees_its_rows_and_who_finds_no_room_is_told_wh
     until(lambda: server.rows == 0)
 
 
-STRONG = (
-    "base", "first:20", "first:-20", "HEAD~1:100", "second:-20", "second:-100", "second:400",
-)  # fmt: skip
-"""Models that disagree: a bake of a second changes few answers, so it is turned up."""
-
-
 @pytest.mark.slow
-def test_a_hundred_streams_of_models_that_disagree_say_what_each_says_alone(typist, alone):
-    def streamed(client: openai.OpenAI, name: str, question: str) -> str:
-        pieces = client.chat.completions.create(
-            model=name, messages=[{"role": "user", "content": question}], temperature=0,
-            max_tokens=24, stream=True,
-        )  # fmt: skip
+def test_a_hundred_streams_of_many_models_say_what_each_says_alone(typist):
+    def streamed(client: openai.OpenAI, number: int) -> str:
+        name = NAMES[number % len(NAMES)]
+        pieces = said(client, name, temperature=1, seed=number, max_tokens=24, stream=True)
         return "".join(piece.choices[0].delta.content or "" for piece in pieces)
 
-    asked = [(STRONG[i % len(STRONG)], f"q{i // len(STRONG)} what?") for i in range(100)]
     with (
         bakery.serve(typist.root) as server,
         openai.OpenAI(base_url=server.url, api_key="none", max_retries=0) as client,
         ThreadPoolExecutor(100) as pool,
     ):
-        together = list(pool.map(lambda one: streamed(client, *one), asked))
-    by_itself = [
-        alone(name).chat([{"role": "user", "content": question}], max_tokens=24)
-        for name, question in asked
-    ]
-    assert together == by_itself
-    said_of = {
-        name: [text for (model, _), text in zip(asked, together, strict=True) if model == name]
-        for name in STRONG
-    }
-    for one, other in itertools.combinations(STRONG, 2):
-        pairs = list(zip(said_of[one], said_of[other], strict=False))
-        assert sum(a != b for a, b in pairs) > len(pairs) / 2, (one, other)
+        together = list(pool.map(lambda number: streamed(client, number), range(100)))
+        alone = [streamed(client, number) for number in range(100)]
+    assert together == alone
+    assert len(set(together)) > 90
 
 
 def address(server: Running) -> tuple[str, int]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from threading import Barrier
+from types import SimpleNamespace
 
 import pytest
 
+from bakery.backends.completion import continuation
 from bakery.backends.endpoint import Endpoint as Client
 from bakery.backends.endpoint import endpoint_for, provider_of
 from bakery.backends.hosted import HostedWriter, end_behind
@@ -327,3 +329,13 @@ def test_no_file_holds_the_key(tmp_path: Path) -> None:
     files = [p for p in tmp_path.rglob("*") if p.is_file()]
     assert files
     assert all(KEY not in path.read_text() for path in files)
+
+
+def test_log_probabilities_of_a_continuation_are_read_as_either_kind_of_server_writes_them():
+    top = [{"token": "a", "logprob": -0.5}, {"token": "b", "logprob": -1.0}]
+    content = [{"token": "a", "logprob": -0.5, "top_logprobs": top}]
+    openai = SimpleNamespace(top_logprobs=[{"a": -0.5, "b": -1.0}], token_logprobs=[-0.5])
+    for logprobs in (openai, SimpleNamespace(content=content)):
+        answer = SimpleNamespace(choices=[SimpleNamespace(text="a", logprobs=logprobs)])
+        found = continuation(answer)
+        assert (found.first, found.each) == ({"a": -0.5, "b": -1.0}, (-0.5,))

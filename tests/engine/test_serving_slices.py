@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,51 @@ def test_slices_are_held_once_however_they_are_stacked(served: World):
     for a, b in held.factors.values():
         assert a.untyped_storage().nbytes() == a.nbytes
         assert b.untyped_storage().nbytes() == b.nbytes
+
+
+def test_what_is_read_ahead_is_what_a_row_takes_and_nothing_is_read_again(
+    served: World, monkeypatch
+):
+    shelf, batch = opened(served)
+    keys = shelf.ready(served.folders["third"])
+    held = {key: shelf.held(key) for key in keys}
+    monkeypatch.setattr(Shelf, "_loaded", None)  # it would be called for what is not there
+    batch.join(Ask("row", IDS, HOW, Mix(tuple((key, 1.0) for key in keys))))
+    assert (
+        tuple(t.id for t in finished(batch)["row"])
+        == served.alone(("third", 1.0), SampleRequest("row", IDS), HOW).ids
+    )
+    assert all(shelf.held(key) is one for key, one in held.items())
+
+
+def test_reading_ahead_takes_no_more_room_and_nothing_from_a_row(served: World):
+    shelf, _ = opened(served)
+    shelf.take(shelf.of(served.folders["third"]), ())
+    shelf, batch = opened(served, adapters=shelf.size)
+    how = SamplingSettings(1, 40, temperature=0)
+    batch.join(Ask("row", IDS, how, mix(shelf, served, "third")))
+    told = batch.step()
+    for name in ("apart", "beside"):
+        shelf.ready(served.folders[name])
+        assert shelf.size <= shelf._most
+        assert all(key in shelf for key in shelf.of(served.folders["third"]))
+    due = served.alone(("third", 1.0), SampleRequest("row", IDS), how)
+    assert tuple(t.id for t in [*told, *finished(batch)["row"]]) == due.ids
+    shelf.take((), ())
+    assert set(shelf.ready(served.folders["apart"])) <= set(shelf._held)
+    assert shelf.size <= shelf._most
+
+
+def test_many_threads_read_a_slice_once(served: World):
+    shelf, _ = opened(served)
+    read, load = [], shelf._loaded
+
+    def loaded(key):
+        read.append(key)
+        return load(key)
+
+    shelf._loaded = loaded
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(shelf.ready, [served.folders["second"]] * 16))
+    assert len(set(found)) == 1
+    assert sorted(read) == sorted(found[0])

@@ -93,6 +93,7 @@ def test_a_broken_input_yml_hides_no_other_target(repo):
         ("download --format=t", ["--format=tar.gz"]),
         ("download --format = t", ["tar.gz"]),
         ("download --format =", ["folder", "tar.gz"]),
+        ("serve --engine v", ["vllm"]),
         ("completion z", ["zsh"]),
         ("help completio", ["completion"]),
         ("status --wat", ["--watch"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -56,6 +57,25 @@ def test_what_a_killed_server_held_is_free_again(baked):
     assert lease.held(baked.store) == set()
     Lease(baked.store, "bgit serve").close()
     assert list((baked.store.root / "held").iterdir()) == []
+
+
+def test_what_was_killed_before_it_held_anything_leaves_nothing_for_ever(baked):
+    folder = baked.store.root / "held"
+    program = (
+        "import os; from bakery.repo.model_repo import ModelRepo; "
+        "from bakery.store.lease import Lease; Lease(ModelRepo.find().store, 'x'); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=baked.root, check=False)
+    (lock,) = folder.iterdir()
+    Lease(baked.store, "bgit serve").close()
+    assert list(folder.iterdir()) == [lock]  # as far as anybody knows it is about to be taken
+    os.utime(lock, (1, 1))
+    living = Lease(baked.store, "bgit serve")
+    (kept,) = folder.iterdir()
+    os.utime(kept, (1, 1))
+    Lease(baked.store, "bgit serve").close()
+    assert list(folder.iterdir()) == [kept]
+    living.close()
 
 
 def test_a_lease_of_another_machine_counts_while_its_lock_is_held(baked):

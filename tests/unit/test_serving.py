@@ -32,6 +32,8 @@ def read(kind: type = forms.ChatForm, **changes: object) -> Any:
         ({"frobnicate": 1}, "frobnicate", "Unrecognized request argument"),
         ({"temperature": 3}, "temperature", "Invalid value"),
         ({"temperature": "hot"}, "temperature", "Invalid value"),
+        ({"repetition_penalty": 1e-300}, "repetition_penalty", "Invalid value"),
+        ({"messages": [{"role": "user", "content": "?"}] * 20_000}, "messages", "at most 16384"),
         ({"n": 0}, "n", "Invalid value"),
         ({"top_logprobs": 21}, "top_logprobs", "Invalid value"),
         ({"messages": []}, "messages", "Invalid value"),
@@ -39,12 +41,15 @@ def read(kind: type = forms.ChatForm, **changes: object) -> Any:
         ({"messages": [{"role": "god", "content": "?"}]}, "messages.0.role", "Invalid value"),
         ({"stop": [""]}, "stop.0", "Invalid value"),
         ({"logit_bias": {"1": 5}}, "logit_bias", "not supported"),
-        ({"response_format": {"type": "json_object"}}, "response_format", "held to no form"),
-        ({"response_format": {"type": "json_schema"}}, "response_format", "held to no form"),
+        ({"response_format": {"type": "xml"}}, "response_format.type", "Invalid value"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}},
+         "response_format.json_schema.schema", "Missing"),
+        ({"tool_choice": "always"}, "tool_choice", "Invalid value"),
+        ({"tool_choice": {"type": "function"}}, "tool_choice.function", "Missing"),
         ({"modalities": ["audio"]}, "modalities", "not supported"),
         ({"functions": []}, "functions", "not supported"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_kept_is_refused_by_its_name(changes, param, said):
     with pytest.raises(RequestError, match=said) as caught:
         read(**changes)

@@ -10,6 +10,7 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -148,6 +149,8 @@ def _start(repo: ModelRepo, new: Job) -> Job:
             replace(now, state="failed", ended=job.now(), error=error).write(store)
             raise StageError(error, hint=f"All it said is in {log}.")
         time.sleep(0.01)
+    # A server or a notebook lives on: the job's process is waited for, so that none stays undead.
+    threading.Thread(target=process.wait, name=f"job {new.id}", daemon=True).start()
     return now
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from bakery.app import as_gguf, model_card, stored
+from bakery.app import as_gguf, compressing, model_card, stored
 from bakery.app.export_place import (
     ARCHIVE_ENDINGS,
     OF_ADAPTER,
@@ -54,9 +54,15 @@ class Wanted:
     """Of merged weights, and of GGUF; `auto` is the one that bgit runs the base in, or the own one
     of a base in a GGUF file."""
     force: bool = False
+    rank: int | None = None
+    """The most that the adapter may have; None: it is as it was recorded."""
 
     def check(self, form: Form) -> None:
-        """Refuse a dtype that does not go with what is written."""
+        """Refuse a dtype or a rank that does not go with what is written."""
+        if self.rank is not None and self.merged:
+            raise ConfigError(
+                "--rank is for an adapter: merged weights have none", hint="Leave one of them out."
+            )
         if form == "gguf":
             as_gguf.check(self.dtype, is_lora=not self.merged)
         elif self.dtype == "q8_0":
@@ -84,6 +90,7 @@ class Wanted:
                 hint=f"It holds {MODEL} or {ADAPTER}, its Modelfile, and how near it came.",
             )
         suffix = ("_merged" if self.merged and bake else "") + ("_gguf" if form == "gguf" else "")
+        suffix = (f"_rank{self.rank}" if self.rank else "") + suffix
         what = f"{bake.name}_checkpoint_{bake.model.step}" if bake else "base"
         name = f"{what}{suffix}"
         out = self.out or Path(name + (".tar.gz" if form == "tar.gz" else ""))
@@ -197,7 +204,7 @@ def _fill(
 ) -> Weights:
     """Put weights, recipe and record into a new folder; return what is to be said of them."""
     from bakery.engine.bases import bases, licence
-    from bakery.engine.models import adapter_folder
+    from bakery.engine.models import adapter_folder, adapter_head
 
     base = repo.state().base
     chain, _ = show.ancestry(repo.lineage(), bake)
@@ -208,17 +215,23 @@ def _fill(
         bake.model, base, 0, digest, bake.data, None, unpacked,
         earlier=tuple(link.data for link in chain[:-1]), licence=licence.said(base),
     )  # fmt: skip
+    if wanted.rank is not None and wanted.rank < adapter_head.read(source / WEIGHTS).rank:
+        lost = compressing.compress(
+            repo.store, base, chain, source, folder.parent, rank=wanted.rank, reporter=reporter
+        )
+        weights, source = replace(weights, compressed=lost), folder.parent / compressing.PLACE
     if wanted.form == "gguf":
         weights = _as_gguf(weights, source, folder, wanted, reporter)
     elif wanted.merged:
         weights = replace(weights, merged_as=_merge(weights, source, folder, wanted, reporter))
     else:
         for name in OF_ADAPTER:
-            shutil.copyfile(source / name, folder / name)
+            if name == WEIGHTS or weights.compressed is None:
+                shutil.copyfile(source / name, folder / name)
         named = weights.loads_from
         rank = adapter_folder.write_config(folder, base=named, revision=base.revision)
         weights = replace(weights, rank=rank)
-        for name in RECORDED:
+        for name in RECORDED if weights.compressed is None else ():  # they are of the whole
             if (source.parent / name).is_file():
                 shutil.copyfile(source.parent / name, folder / name)
     text = recipe.new(base.name)

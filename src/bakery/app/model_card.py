@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from bakery import readme as text
 from bakery.app import launching
+from bakery.app.compressing import Compression
 from bakery.app.launching import InGguf
 from bakery.card import Card
 from bakery.identity import BaseModelId
@@ -44,6 +45,8 @@ class Weights:
     """What the base says of itself; None: it is not known."""
     gguf: InGguf | None = None
     """How it was written as GGUF; None: it was not."""
+    compressed: Compression | None = None
+    """What it lost with its ranks; None: it has all of them."""
 
     @property
     def called(self) -> str:
@@ -91,7 +94,13 @@ class Exported:
             "sha256": self.digests,
             "usage": dict(self.usage),
             **({"gguf": weights.gguf.as_data()} if weights.gguf else {}),
+            **({"compressed": weights.compressed.as_data()} if weights.compressed else {}),
         }
+
+
+_MADE_BY = (
+    "`recipe.yml` says how it was made: `bgit reproduce` makes it again from the repository. "
+)
 
 
 def readme(weights: Weights, folder: str) -> str:
@@ -117,6 +126,7 @@ def readme(weights: Weights, folder: str) -> str:
         f"# {model.bake}, step {model.step}",
         what,
         _table(weights, card),
+        *([f"{weights.compressed.sentence()}."] if weights.compressed else []),
         *text.held(card),
         "## What was baked in",
         *_chain(weights),
@@ -124,9 +134,13 @@ def readme(weights: Weights, folder: str) -> str:
         "## Use it",
         *_used(weights, folder),
         "## Files",
-        "`recipe.yml` says how it was made: `bgit reproduce` makes it again from the repository. "
-        "In a clone of that repository `bgit import` takes these weights, after checking their "
-        "digest."
+        _MADE_BY
+        + (
+            "In a clone of that repository `bgit import` takes these weights, after "
+            "checking their digest."
+            if weights.compressed is None
+            else ""
+        )
         if weights.gguf is None
         else "`recipe.yml` says how it was made: `bgit reproduce` makes it again from the "
         "repository. `verified.json` says how near this file came to the model that it was made "
@@ -235,13 +249,13 @@ def _vllm_rank(rank: int) -> int:
 
 
 def _table(weights: Weights, card: Card) -> str:
-    base = weights.base
+    base, whole = weights.base, "whole " if weights.compressed else ""
     rows = {
         "base model": f"`{base.name}`",
         "revision": f"`{base.revision}`" if base.revision else None,
         "digest of the base": f"`{base.digest}`",
         "the base is": _how_unpacked(weights),
-        "digest of the adapter": f"`sha256:{weights.digest}`",
+        f"digest of the {whole}adapter": f"`sha256:{weights.digest}`",
         "baked on": f"`{(weights.record.get('parent') or {}).get('model') or base.name}`",
         **text.figures(card),
         "baked": weights.record.get("finished"),

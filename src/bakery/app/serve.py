@@ -35,6 +35,9 @@ MOST_NAMES = 1024
 
 LONGEST_NAME = 300
 
+HANDED = "handed"
+"""A folder of the store: what engines of others are handed, and what they say."""
+
 _NO_NAME = re.compile(r"[\x00-\x20\x7f\\*?\[{]|\.\.|^[-./~:]|:/")
 """What is in no name of a model: git and the file system would look for other things by it."""
 
@@ -74,12 +77,21 @@ class Serving:
     base: str
     bakes: int
     has_token: bool
-    rows: int
+    rows: int | None
+    """How many answers are decoded at once; None: as many as the engine has chosen."""
+    engine: str | None = None
+    """Which engine of others decodes; None: this process."""
 
     def as_data(self) -> dict[str, Any]:
         """Return what `bgit serve --json` prints."""
-        fields = ("url", "repository", "base", "bakes", "has_token", "rows")
+        fields = ("url", "repository", "base", "bakes", "has_token", "rows", "engine")
         return {"schema": 1, **{name: plain(getattr(self, name)) for name in fields}}
+
+
+def check_name(name: str, *, hint: str) -> None:
+    """Refuse what cannot be the name of a model, before git or anything else looks for it."""
+    if not name or len(name) > LONGEST_NAME or _NO_NAME.search(name):
+        raise RepoError(f"{name[:LONGEST_NAME]!r} is no name of a model", hint=hint)
 
 
 class Catalogue:
@@ -105,16 +117,25 @@ class Catalogue:
         dtype = defaults_for(self.base).dtype
         return engine.load(self.base, dtype=dtype, reporter=reporter)
 
+    def files(self) -> Path:
+        """Return the folder or .gguf file of the base; refuse one that has changed."""
+        from bakery.engine.bases import bases
+
+        return bases.check(self.base)
+
+    def folders(self) -> list[Path]:
+        """Return where the weights of every model lie that are here."""
+        found = models.models(self.repo, everywhere=True).models
+        store = self.repo.store
+        return [store.bake(m.model.bake_id) / str(m.model.step) for m in found if m.has_weights]
+
     def find(self, name: str) -> Served:
         """Return the model of a name; a BakeryError says why there is none.
 
         It is held from here on: `bgit gc` leaves it where it is.
         """
-        if not name or len(name) > LONGEST_NAME or _NO_NAME.search(name):
-            raise RepoError(
-                f"{name[:LONGEST_NAME]!r} is no name of a model",
-                hint="GET /v1/models lists those of this repository; folders and files have none.",
-            )
+        check_name(name, hint="GET /v1/models lists those of this repository; folders and files "
+                              "have none.")  # fmt: skip
         with self._lock:
             self._refresh()
             if name not in self._found:

@@ -90,16 +90,21 @@ Way = Callable[[_Asked], Heard]
 
 
 def verify(
-    repo: ModelRepo, url: str, name: str, *, served: str | None = None, reporter: Reporter
+    repo: ModelRepo,
+    url: str,
+    name: str,
+    *,
+    served: str | None = None,
+    key: str | None = None,
+    reporter: Reporter,
 ) -> Verified:
     """Ask a server the probes of a bake; `served` is what the model is called there.
 
-    Raises StageError where the server cannot be asked, and ModelError where the bake has no probes.
+    `key` None: that of the environment. Raises StageError where the server cannot be asked, and
+    ModelError where the bake has no probes.
     """
-    meant = meaning.find(repo, name)
-    meaning.as_baked(meant, "bgit verify")
-    asked = _probes(meant)
-    endpoint = _endpoint(url, served or name)
+    meant, asked = _found(repo, name)
+    endpoint = _endpoint(url, served or name, key)
     told, base_chat = _told(meant)
     probes = [
         Probe(
@@ -130,6 +135,17 @@ def verify(
             for p, h in zip(probes, heard, strict=True)
         ),
     )
+
+
+def check(repo: ModelRepo, name: str) -> None:
+    """Refuse a model that has no probes, before a server is started for them."""
+    _found(repo, name)
+
+
+def _found(repo: ModelRepo, name: str) -> tuple[Meant, list[_Asked]]:
+    meant = meaning.find(repo, name)
+    meaning.as_baked(meant, "bgit verify")
+    return meant, _probes(meant)
 
 
 def _probes(meant: Meant) -> list[_Asked]:
@@ -176,7 +192,7 @@ def _read(path: Path) -> list[_Asked]:
 _SIDES = ("baked", "base")
 
 
-def _endpoint(url: str, model: str) -> Endpoint:
+def _endpoint(url: str, model: str, key: str | None) -> Endpoint:
     from bakery.backends.endpoint import Endpoint, Provider
 
     address = url if "://" in url else f"http://{url}"
@@ -188,7 +204,7 @@ def _endpoint(url: str, model: str) -> Endpoint:
     if urlsplit(address).path in ("", "/"):
         address = address.rstrip("/") + "/v1"
     server = Provider("the server", (), KEY, "the URL", "")
-    return Endpoint(model, server, os.environ.get(KEY, "").strip() or "none", address)
+    return Endpoint(model, server, key or os.environ.get(KEY, "").strip() or "none", address)
 
 
 def _told(meant: Meant) -> tuple[dict[str, Prompt], Chat]:

@@ -45,10 +45,13 @@ def continuation(answer: Any) -> Continuation:
     if not isinstance(choice.text, str):
         raise TypeError(f"the text is {choice.text!r:.60}")
     told = getattr(choice, "logprobs", None)
+    # As OpenAI has them; or, of llama-server, token by token, as in the answer of a chat.
     lists = getattr(told, "top_logprobs", None) or [{}]
-    first = {str(token): float(value) for token, value in (lists[0] or {}).items()}
-    each = tuple(float(value) for value in getattr(told, "token_logprobs", None) or ())
-    return Continuation(_written(choice.text), first, each)
+    tokens = getattr(told, "content", None) or ()
+    tops = [(top["token"], top["logprob"]) for top in tokens[0]["top_logprobs"]] if tokens else ()
+    first = {str(token): float(value) for token, value in tops or (lists[0] or {}).items()}
+    values = [one["logprob"] for one in tokens] or getattr(told, "token_logprobs", None) or ()
+    return Continuation(_written(choice.text), first, tuple(map(float, values)))
 
 
 def completion(answer: Any) -> Completion:

@@ -41,6 +41,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "report": "Write one HTML file that shows whether a model holds, and how it was made.",
         "chat": "Talk to a model.",
         "serve": "Answer as every model of the repository, by OpenAI's API.",
+        "ui": "Show the repository as a page in a browser.",
         "eval": "Measure how near a bake is to its prompt, and what it cost.",
         "test": "Ask a model the questions of tests.yml, and check its answers.",
     },

@@ -92,12 +92,13 @@ def _values(verb: str, names: Sequence[str]) -> Candidates:
         ("init", "--base-model"): lambda: _words("tiny"),
         ("eval", "--suite"): lambda: _words(*SUITES),
         ("eval", "--only"): lambda: _words(*AXES),
+        ("serve", "--engine"): lambda: _words("vllm", "llama.cpp"),
     }
     if (verb, name) in fixed:
         return fixed[verb, name]()
     kinds = {
         "--target": "targets", "--follow": "jobs", "--log": "jobs", "--branch": "branches",
-        "--against": "models",
+        "--against": "models", "--check": "models",
         "--good": "models", "--bad": "models",
     }  # fmt: skip
     return _named(kinds[name]) if name in kinds else {}
@@ -112,7 +113,7 @@ def _arguments(verb: str, taken: Sequence[str]) -> Candidates:
             return {"ls": "list them", **_named("targets")}
         case "cancel":
             return _named("jobs")
-        case "chat" | "report" | "download" | "reproduce" | "metrics" | "eval" | "test":
+        case "chat" | "report" | "download" | "reproduce" | "metrics" | "eval" | "test" | "serve":
             return _named("models")
         case "show" | "diff" | "adopt" | "revert":
             return {**_named("models"), **_named("branches")}

@@ -31,6 +31,8 @@ from bakery.ui.progress import reporter
               "Ollama and LM Studio, verified by reading it back.")  # fmt: skip
 @click.option("--dtype", type=click.Choice(app.DTYPES), default="auto", show_default=True,
               help="Type of merged weights, or of GGUF's.")  # fmt: skip
+@click.option("--rank", type=click.IntRange(min=1), metavar="R",
+              help="The nearest adapter of at most this rank, and what that costs.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an export that is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def download(
@@ -40,6 +42,7 @@ def download(
     merged: bool,
     form: Form | None,
     dtype: str,
+    rank: int | None,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -49,7 +52,7 @@ def download(
     adapter, as PEFT, vLLM and others read it; a model's whole chain of bakes is in it. With
     --format gguf `base` is a model, too.
     """
-    wanted = app.Wanted(out, form, merged, dtype, force)
+    wanted = app.Wanted(out, form, merged, dtype, force, rank)
     with reporter() as shown:
         found = app.download(ModelRepo.find(), model, wanted, step=checkpoint, reporter=shown)
     show_exported(found, as_json=as_json)

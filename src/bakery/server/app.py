@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import BaseRoute, Route
+from starlette.types import ExceptionHandler, Receive, Scope, Send
 
-from bakery.app.serve import Catalogue, Listed
+from bakery.app.serve import Catalogue
+from bakery.errors import BakeryError
 from bakery.reporting import Reporter
-from bakery.server import answers, forms, guard
+from bakery.server import answers, forms, guard, names, shell
 from bakery.server.answers import Answer, ChatAnswer, Choice, TextAnswer
-from bakery.server.asking import Asking
-from bakery.server.errors import RequestError
+from bakery.server.asking import Asked, Asking
+from bakery.server.errors import RequestError, told
 from bakery.server.text import Words
 from bakery.server.thread import Decoding, Failed
 
 if TYPE_CHECKING:
     from bakery.engine.models.models import BaseModel
 
-GONE = 499
-"""The status that nobody reads: the client has hung up."""
+MOST_COMPILING = 16
+"""New grammars that may wait to be compiled."""
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """What is answered beside the API: its routes, and how its errors are told."""
+
+    routes: Sequence[BaseRoute] = ()
+    handlers: Mapping[Any, ExceptionHandler] = field(default_factory=dict)
+    """By the kind of the error."""
 
 
 class _ClientGoneError(Exception):
@@ -47,21 +54,19 @@ class House:
     decoding: Decoding
     reporter: Reporter
     is_draining: bool = False
+    compiling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    to_compile: int = 0
+    """How many new grammars are compiled, or wait for it."""
 
-    async def models(self, request: Request) -> Response:
-        """GET /v1/models: every name that a model of this repository has now."""
-        found = await run_in_threadpool(self.catalogue.listed)
-        return JSONResponse({"object": "list", "data": [_model(one, one.name) for one in found]})
+    @property
+    def rows(self) -> int:
+        """How many answers are under way, or wait."""
+        return self.decoding.rows
 
-    async def model(self, request: Request) -> Response:
-        """GET /v1/models/NAME: the model that a name means now."""
-        name = request.path_params["name"]
-        served = await run_in_threadpool(self.asking.served, name)
-        whole = served.name.partition("@")[0].partition(":")[0]
-        found = await run_in_threadpool(self.catalogue.listed)
-        of = next((one for one in found if one.name in (served.name, whole)), None)
-        known = of or Listed(served.name, served.name, None, "", "")
-        return JSONResponse(_model(known, name) | {"root": served.name})
+    @property
+    def is_over(self) -> bool:
+        """Whether it can answer nothing any more: it is this process that decodes."""
+        return False
 
     async def health(self, request: Request) -> Response:
         """GET /health: whether requests are answered."""
@@ -72,13 +77,14 @@ class House:
     async def chat(self, request: Request) -> Response:
         """POST /v1/chat/completions."""
         form = forms.read(await self._body(request), forms.ChatForm)
-        asked = await run_in_threadpool(self.asking.chat, form)
+        asked = await self._held(await run_in_threadpool(self.asking.chat, form))
+        asked = await self._ready(asked)
         return await self._answered(request, ChatAnswer(asked, self.words))
 
     async def text(self, request: Request) -> Response:
         """POST /v1/completions."""
         form = forms.read(await self._body(request), forms.TextForm)
-        asked = await run_in_threadpool(self.asking.text, form)
+        asked = await self._ready(await run_in_threadpool(self.asking.text, form))
         return await self._answered(request, TextAnswer(asked, self.words))
 
     @property
@@ -86,9 +92,42 @@ class House:
         """What understands requests."""
         return Asking(self.catalogue, self.words, most=self.decoding.most)
 
+    async def _held(self, asked: Asked) -> Asked:
+        """Return what is asked with what holds its answers to their form.
+
+        One new grammar is compiled at a time; who asks for none, or a known one, does not wait.
+        """
+        if asked.grammar is None:
+            return asked
+        holder, count = self.words.holder, len(asked.rows)
+        try:
+            if holder.knows(asked.grammar):
+                return asked.held(holder.held(asked.grammar, count))
+            if self.to_compile >= MOST_COMPILING:
+                raise RequestError(
+                    429, "Many new forms of answers wait to be read: try again in 5 s.",
+                    code="rate_limit_exceeded", retry_s=5,
+                )  # fmt: skip
+            self.to_compile += 1
+            try:
+                async with self.compiling:
+                    return asked.held(await run_in_threadpool(holder.held, asked.grammar, count))
+            finally:
+                self.to_compile -= 1
+        except BakeryError as error:
+            raise RequestError(400, told(error), code="invalid_form") from None
+
+    async def _ready(self, asked: Asked) -> Asked:
+        """Return what is asked with its model read, so that nobody else's answer waits for it."""
+        self.decoding.check(len(asked.rows))
+        try:
+            return replace(asked, rows=await run_in_threadpool(self.decoding.ready, asked.rows))
+        except BakeryError as error:
+            raise RequestError(400, told(error)) from None
+
     async def _body(self, request: Request) -> bytes:
         if self.is_draining:
-            raise RequestError(503, "This server is ending: it begins nothing new.", retry_s=5)
+            raise RequestError(503, shell.ENDING, retry_s=5)
         return await guard.body(request)
 
     async def _answered(self, request: Request, answer: Answer) -> Response:
@@ -101,7 +140,7 @@ class House:
                 return JSONResponse(answer.whole())
             first = await anext(steps)  # what is refused is refused with its status
         except _ClientGoneError:
-            return Response(status_code=GONE)
+            return Response(status_code=shell.GONE)
         return _Stream(self._events(answer, first, steps))
 
     async def _events(
@@ -136,7 +175,7 @@ class House:
         """
         choices = {row.key: c for row, c in zip(answer.asked.rows, answer.choices, strict=True)}
         events = self.decoding.submit(answer.asked.rows)
-        watch = asyncio.create_task(_hung_up(request, lambda: events.put_nowait(None)))
+        watch = asyncio.create_task(shell.hung_up(request, lambda: events.put_nowait(None)))
         try:
             while choices:
                 event = await events.get()
@@ -172,32 +211,8 @@ class _Stream(Response):
         async with aclosing(self._events) as events:
             async for event in events:
                 await send({"type": "http.response.body", "body": event, "more_body": True})
+                await asyncio.sleep(0)  # the loop notices who has hung up: nothing more is written
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-class _Whole:
-    """Answers where something is broken, and tells only the kind of error: words may be a prompt's.
-
-    Nor is it raised on, as whoever runs the application would write it down with its words.
-    """
-
-    def __init__(self, app: ASGIApp, *, reporter: Reporter) -> None:
-        self._app, self._reporter = app, reporter
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        has_begun = False
-
-        async def sent(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, sent)
-        except Exception as error:
-            self._reporter.note(f"{scope.get('path')} failed: {type(error).__name__}")
-            if not has_begun:
-                await _mistake().answer()(scope, receive, send)
 
 
 def made(
@@ -206,9 +221,11 @@ def made(
     decoding: Decoding,
     *,
     tokens: Sequence[str] = (),
+    more: More | None = None,
     reporter: Reporter,
 ) -> tuple[Starlette, House]:
     """Return the application, and what it goes by."""
+    more = more or More()
     house = House(catalogue, Words(base), decoding, reporter)
 
     @asynccontextmanager
@@ -219,63 +236,19 @@ def made(
         finally:
             decoding.stop()
 
-    app = Starlette(
-        routes=[
-            Route("/health", house.health),
-            Route("/v1/models", house.models),
-            Route("/v1/models/{name:path}", house.model),
-            Route("/v1/chat/completions", house.chat, methods=["POST"]),
-            Route("/v1/completions", house.text, methods=["POST"]),
-        ],
-        middleware=[
-            Middleware(_Whole, reporter=reporter),
-            Middleware(guard.Guard, tokens=tokens),
-        ],
-        exception_handlers={RequestError: _refused, HTTPException: _no_route},
-        lifespan=lifespan,
-    )
-    return app, house
-
-
-async def _hung_up(request: Request, tell: Callable[[], None]) -> None:
-    while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            tell()
-            return
+    routes = [
+        Route("/health", house.health),
+        *names.routes(catalogue),
+        Route("/v1/chat/completions", house.chat, methods=["POST"]),
+        Route("/v1/completions", house.text, methods=["POST"]),
+        *more.routes,
+    ]
+    made = shell.guarded(routes, lifespan, tokens=tokens, handlers=more.handlers, reporter=reporter)
+    return made, house
 
 
 def _failure(event: Failed) -> RequestError:
     if event.is_refused:
-        hint = getattr(event.error, "hint", None)
-        return RequestError(400, f"{event.error}. {hint}" if hint else str(event.error))
-    return _mistake()
-
-
-def _mistake() -> RequestError:
-    return RequestError(500, "This server has made a mistake.")
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)
-    return error.answer()
-
-
-async def _no_route(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    told = {404: f"There is nothing at {request.method} {request.url.path}.",
-            405: f"{request.url.path} does not take {request.method}."}  # fmt: skip
-    return RequestError(error.status_code, told.get(error.status_code, error.detail)).answer()
-
-
-def _model(one: Listed, name: str) -> dict[str, Any]:
-    """Return a model as OpenAI lists it, and as vLLM does: what it is a name of, and its parent."""
-    created = int(datetime.fromisoformat(one.created).timestamp()) if one.created else 0
-    return {
-        "id": name,
-        "object": "model",
-        "created": created,
-        "owned_by": one.owner,
-        "root": one.model,
-        "parent": one.parent,
-    }
+        assert isinstance(event.error, BakeryError)
+        return RequestError(400, told(event.error))
+    return shell.mistake()

@@ -5,24 +5,29 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from bakery.app.serve import Catalogue, Served
-from bakery.errors import BakeryError, ConfigError
+from bakery.errors import BakeryError
 from bakery.identity import SamplingSettings, short_id
 from bakery.records import Prompt
-from bakery.server import calls
-from bakery.server.errors import RequestError
+from bakery.server import calls, grammar, names
+from bakery.server.errors import RequestError, told
 from bakery.server.forms import ChatForm, TextForm
 from bakery.server.text import Words
 from bakery.server.thread import Row
+
+if TYPE_CHECKING:
+    from bakery.engine.serving.asking import Allowed
 
 USUAL_TOKENS = 512
 """How long an answer of a chat may become where nobody says it, as in `bgit chat`."""
 
 USUAL_TEXT_TOKENS = 16
 """The same of a completion, as OpenAI has it."""
+
+LEAST_TEMPERATURE = 1e-20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,15 @@ class Asked:
     """What stands before each answer, as it was asked for; empty: nothing does."""
     is_silent: bool = False
     """Whether nothing is to be said: only the prompt is measured."""
+    grammar: str | None = None
+    """What each answer is held to; None: nothing."""
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     created: int = field(default_factory=lambda: int(time.time()))
+
+    def held(self, holders: Sequence[Allowed]) -> Asked:
+        """Return it with what holds each of its answers."""
+        both = zip(self.rows, holders, strict=True)
+        return replace(self, rows=tuple(replace(row, allowed=one) for row, one in both))
 
 
 class Asking:
@@ -53,22 +65,18 @@ class Asking:
     def __init__(self, catalogue: Catalogue, words: Words, *, most: int) -> None:
         self._catalogue, self._words, self._most = catalogue, words, most
 
-    def served(self, name: str) -> Served:
-        """Return the model of a name; RequestError says why there is none."""
-        try:
-            return self._catalogue.find(name)
-        except ConfigError as error:
-            raise RequestError(400, _told(error), param="model") from None
-        except BakeryError as error:
-            raise RequestError(404, _told(error), code="model_not_found", param="model") from None
-
     def chat(self, form: ChatForm) -> Asked:
         """Return the rows of a conversation."""
-        served = self.served(form.model)
+        served = names.served(self._catalogue, form.model)
         tools = self._tools(form)
         prompt = Prompt(served.prompt.messages, (*served.prompt.tools, *tools))
         said = [message.as_said() for message in form.messages]
-        ids = self._checked(lambda: self._words.prefix(prompt, calls.with_objects(said)))
+        held_to = grammar.of(form, self._words.spelling)
+        ids = self._checked(
+            lambda: self._words.prefix(
+                prompt, calls.with_objects(said), is_held=held_to is not None
+            )
+        )
         limit = form.max_completion_tokens or form.max_tokens
         settings = _settings(form, self._room(ids, limit, USUAL_TOKENS))
         top = (form.top_logprobs or 0) if form.logprobs else None
@@ -76,16 +84,14 @@ class Asking:
         return Asked(
             served.name, rows, len(ids), tuple(form.stop or ()),
             is_streamed=bool(form.stream), tells_usage=_tells_usage(form), may_call=bool(tools),
+            grammar=held_to,
         )  # fmt: skip
 
     def text(self, form: TextForm) -> Asked:
         """Return the rows of prompts that are continued as they are."""
-        served = self.served(form.model)
+        served = names.served(self._catalogue, form.model)
         if served.prompt != Prompt():
-            raise RequestError(
-                400, f"{served.name} answers behind a prompt, which goes before a conversation: "
-                "ask for it at /v1/chat/completions.", param="model",
-            )  # fmt: skip
+            raise names.prompted_text(served)
         given = form.prompts()
         prompts = [self._prompt(one) for one in given]
         limit = USUAL_TEXT_TOKENS if form.max_tokens is None else form.max_tokens
@@ -133,7 +139,7 @@ class Asking:
         try:
             return render()
         except BakeryError as error:
-            raise RequestError(400, _told(error), param="messages") from None
+            raise RequestError(400, told(error), param="messages") from None
 
     def _room(self, ids: Sequence[int], limit: int | None, usual: int) -> int:
         """Return how many tokens an answer may take; RequestError where it does not fit."""
@@ -184,7 +190,7 @@ def _settings(form: ChatForm | TextForm, max_tokens: int) -> SamplingSettings:
     return SamplingSettings(
         1,
         max_tokens,
-        temperature=1.0 if form.temperature is None else float(form.temperature),
+        temperature=_temperature(form.temperature),
         top_p=1.0 if form.top_p is None else float(form.top_p),
         top_k=max(0, form.top_k or 0),
         min_p=float(form.min_p or 0.0),
@@ -194,9 +200,12 @@ def _settings(form: ChatForm | TextForm, max_tokens: int) -> SamplingSettings:
     )
 
 
+def _temperature(given: float | None) -> float:
+    """Return a temperature that logits can be divided by; what is smaller draws the likeliest."""
+    if given is None:
+        return 1.0
+    return float(given) if given >= LEAST_TEMPERATURE else 0.0
+
+
 def _tells_usage(form: ChatForm | TextForm) -> bool:
     return bool(form.stream_options and form.stream_options.include_usage)
-
-
-def _told(error: BakeryError) -> str:
-    return f"{error.message}. {error.hint}" if error.hint else error.message

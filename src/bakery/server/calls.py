@@ -9,16 +9,89 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from bakery import json_file
+from bakery.errors import ConfigError
 from bakery.records import Message
 
 MARK = "<tool_call>"
 
-_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|\Z)", re.DOTALL)
+_BEGIN = re.compile(rf"{MARK}\s*(?=\{{)")
+_END = re.compile(r"\s*(?:</tool_call>|\Z)")
+_JSON = json.JSONDecoder()
+
+_SPELT = re.compile(
+    r'(\{\s*"name"\s*:\s*)"the_(?:first|second)"(\s*,\s*"(?:arguments|parameters)"\s*:\s*)'
+    r'\{\s*"of"\s*:\s*1\s*\}(\s*\})'
+)
+"""A call of those that a template is shown, as it is read here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a template writes calls: what is around each, and between two. None: it writes one."""
+
+    begin: str
+    end: str
+    between: str | None
+    before_name: str
+    before_arguments: str
+    last: str
+
+    def around(self, name: str) -> tuple[str, str]:
+        """Return what stands before and after the arguments of a call, its name being JSON."""
+        return f"{self.before_name}{name}{self.before_arguments}", self.last
+
+
+USUAL = Spelling(f"{MARK}\n", "\n</tool_call>", "\n", '{"name": ', ', "arguments": ', "}")
+
+
+def spelling(render: Callable[[Sequence[Message]], str], asked: str) -> Spelling | None:
+    """Return how a template writes calls, by what it makes of some; None: in no way read here.
+
+    `asked` is the question alone, up to where its answer begins.
+    """
+    try:
+        shown = render(_calling("first"))
+    except ConfigError:
+        return USUAL
+    if "the_first" not in shown:
+        return USUAL
+    found = _SPELT.search(shown)
+    if found is None:
+        return None
+    begin = re.search(r"<tool_call>\s*\Z", shown[: found.start()])
+    end = re.match(r"\s*</tool_call>", shown[found.end() :])
+    if begin and end:
+        around = begin.group(), end.group()
+        return Spelling(*around, _between(render, *around), *found.groups())
+    if shown[: found.start()].strip() != asked.strip():
+        return None
+    return Spelling("", "", None, *found.groups())
+
+
+def _between(render: Callable[[Sequence[Message]], str], begin: str, end: str) -> str | None:
+    try:
+        shown = render(_calling("first", "second"))
+    except ConfigError:  # it takes one call a turn
+        return None
+    found = list(_SPELT.finditer(shown))
+    if len(found) != 2:
+        return None
+    between = shown[found[0].end() + len(end) : found[1].start() - len(begin)]
+    return None if between.strip() else between
+
+
+def _calling(*names: str) -> list[Message]:
+    """Return a conversation whose answer calls tools."""
+    functions = [{"name": f"the_{name}", "arguments": {"of": 1}} for name in names]
+    calls = [{"id": f["name"], "type": "function", "function": f} for f in functions]
+    said = {"role": "assistant", "content": "", "tool_calls": calls}
+    return [{"role": "user", "content": "?"}, said]
 
 
 def with_objects(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
@@ -73,11 +146,27 @@ class Called:
         """Return what is left to say, and the calls."""
         held, self._held = self._held, ""
         if MARK in held:
-            found = [call for text in _CALL.findall(held) if (call := _call(text)) is not None]
-            rest = _CALL.sub("", held)
+            rest, found = _parted(held)
             return (rest if rest.strip() else "", found) if found else (held, [])
         call = _call(held.strip()) if self._is_held else None
         return (held, []) if call is None else ("", [call])
+
+
+def _parted(text: str) -> tuple[str, list[dict[str, Any]]]:
+    """Return a text without its calls, and the calls; their arguments may hold any mark."""
+    rest, found, at = "", list[dict[str, Any]](), 0
+    for begin in _BEGIN.finditer(text):
+        if begin.start() < at:
+            continue  # it stands in the arguments of a call
+        try:
+            _, stop = _JSON.raw_decode(text, begin.end())
+        except (ValueError, RecursionError):
+            continue
+        end = _END.match(text, stop)
+        if end and (call := _call(text[begin.end() : stop])) is not None:
+            rest, at = rest + text[at : begin.start()], end.end()
+            found.append(call)
+    return rest + text[at:], found
 
 
 def _call(text: str) -> dict[str, Any] | None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
+from bakery.errors import BakeryError
+
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
@@ -43,3 +45,8 @@ class RequestError(Exception):
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         return JSONResponse(self.as_data(), self.status, headers)
+
+
+def told(error: BakeryError) -> str:
+    """Return what an error says, and what to do next, in a line."""
+    return f"{error.message}. {error.hint}" if error.hint else error.message

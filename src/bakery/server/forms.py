@@ -12,6 +12,7 @@ MOST_CHOICES = 128
 MOST_TOP = 20
 """Likeliest tokens that are told with each."""
 MOST_PROMPTS = 512
+MOST_MESSAGES = 1 << 14
 
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Id = Annotated[int, Field(ge=0)]
@@ -46,7 +47,7 @@ class _Sampling(_Form):
     top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = Field(None, ge=-1)
     min_p: float | None = Field(None, ge=0, le=1)
-    repetition_penalty: float | None = Field(None, gt=0, le=10)
+    repetition_penalty: float | None = Field(None, ge=0.01, le=10)
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     n: int | None = Field(None, ge=1, le=MOST_CHOICES)
@@ -132,18 +133,47 @@ class Tool(_Form):
         }
 
 
+class NamedFunction(_Form):
+    """A function by its name."""
+
+    name: str = Field(min_length=1, max_length=64)
+
+
+class NamedTool(_Form):
+    """The tool that an answer has to call."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class JsonSchema(_Form):
+    """A schema of an answer. It is held, whether it is said to be `strict` or not."""
+
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    description: str | None = None
+    schema_: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormat(_Form):
+    """What an answer has to be."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
 class ChatForm(_Sampling):
     """A body of POST /v1/chat/completions."""
 
-    messages: list[Message] = Field(min_length=1)
+    messages: list[Message] = Field(min_length=1, max_length=MOST_MESSAGES)
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MOST_TOP)
     tools: list[Tool] | None = None
-    tool_choice: Any = None
-    parallel_tool_calls: Any = None
-    response_format: dict[str, Any] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
     modalities: list[str] | None = None
     audio: Any = None
     functions: Any = None
@@ -166,10 +196,6 @@ class ChatForm(_Sampling):
         for name in names:
             if getattr(self, name) is not None:
                 return name
-        if self.response_format not in (None, {"type": "text"}):
-            return "response_format"
-        if self.tools and self.tool_choice not in (None, "auto", "none"):
-            return "tool_choice"
         return super().refused()
 
 
@@ -197,8 +223,6 @@ class TextForm(_Sampling):
 
 
 _WHY = {
-    "response_format": "Only text is written: an answer is held to no form here.",
-    "tool_choice": "A model here calls a tool where it wants to: `auto`, or `none`.",
     "reasoning_effort": "How long a model thinks is its template's own.",
 }
 
@@ -232,10 +256,11 @@ def _wrong(error: ValidationError) -> RequestError:
     elif one["type"] == "missing":
         told, code = f"Missing required parameter: '{param}'.", "missing_required_parameter"
     else:
-        told, code = f"Invalid value for '{param}': {one['msg']}.", "invalid_value"
+        of = f"'{param}'" if param else "the body"
+        told, code = f"Invalid value for {of}: {one['msg']}.", "invalid_value"
     return RequestError(400, told, code=code, param=param)
 
 
 def _is_branch(part: int | str) -> bool:
     """Tell whether a part of a place is the name of a type, where a value may have several."""
-    return isinstance(part, str) and (part in ("str", "int") or "[" in part)
+    return isinstance(part, str) and (part in ("str", "int", "NamedTool") or "[" in part)

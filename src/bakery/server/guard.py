@@ -106,6 +106,19 @@ class Guard:
         return kind.lower() == "bearer" and any(same)
 
 
+def check_own(request: Request) -> None:
+    """Refuse what changes something unless a page of this server sent it.
+
+    An Origin of another page is refused before: what is missing here is a proof that it is ours.
+    """
+    site, origin = (request.headers.get(name) for name in ("sec-fetch-site", "origin"))
+    if site not in (None, "same-origin") or (site is None and origin is None):
+        raise RequestError(
+            403, "Only a page of this server may do this: send its Origin.",
+            code="origin_not_allowed",
+        )  # fmt: skip
+
+
 async def body(request: Request) -> bytes:
     """Return a request's body; RequestError where it is no JSON, too large, or too slow."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":

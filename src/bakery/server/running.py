@@ -7,19 +7,21 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import uvicorn
 
 from bakery.app.serve import Catalogue, Serving
+from bakery.app.verify import Verified
 from bakery.errors import ConfigError, StageError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.server import app, guard
-from bakery.server.app import House
+from bakery.server.app import More
 from bakery.server.thread import Decoding
 
 if TYPE_CHECKING:
@@ -33,9 +35,26 @@ ROWS = 32
 WAITING = 8
 """For each of them, so many more may wait."""
 
+BACKLOG = 2048
+"""Connections that may wait to be taken, as uvicorn has it."""
+
 DRAIN_S = 30.0
 CLOSING_S = 5
 """How long a server that is told to end goes on with its answers, and then with connections."""
+
+
+class House(Protocol):
+    """What answers. `is_draining`: it begins nothing new."""
+
+    is_draining: bool
+
+    @property
+    def rows(self) -> int:
+        """How many answers are under way, or wait."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it can answer nothing any more, and will not."""
 
 
 class Server(uvicorn.Server):
@@ -48,7 +67,12 @@ class Server(uvicorn.Server):
     @property
     def rows(self) -> int:
         """How many answers are under way, or wait."""
-        return self._house.decoding.rows
+        return self._house.rows
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it was told to end."""
+        return self._house.is_draining
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain; told once more, end at once."""
@@ -58,6 +82,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """End where nothing is left to do, or after some patience."""
+        self.should_exit |= self._house.is_over
         if self._house.is_draining and not self._is_over_s:
             self._is_over_s = time.monotonic() + DRAIN_S
         if self._is_over_s:
@@ -69,13 +94,17 @@ class Server(uvicorn.Server):
 
 
 class Running:
-    """A server that listens as soon as it runs. `url` is where its API is."""
+    """A server that answers as soon as it runs. `url` is where its API is."""
+
+    verified: tuple[Verified, ...] = ()
+    """What it has said to the probes of bakes, where somebody wants to know before it serves."""
 
     def __init__(
         self, sock: socket.socket, catalogue: Catalogue, server: Server, serving: Serving
     ) -> None:
         self.serving, self.url = serving, serving.url
         self._sock, self._catalogue, self._server = sock, catalogue, server
+        sock.listen(BACKLOG)  # who is told of it by now finds it, and waits until it runs
         self._thread: threading.Thread | None = None
 
     @property
@@ -83,18 +112,18 @@ class Running:
         """How many answers are under way, or wait."""
         return self._server.rows
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether it was told to end."""
+        return self._server.is_draining
+
     def run(self) -> None:
         """Answer until SIGTERM or Ctrl-C, and then until what has begun is over."""
         self._server.run(sockets=[self._sock])
 
     def start(self) -> None:
         """Answer in a thread of its own; it is there when this returns."""
-        self._thread = threading.Thread(target=self.run, name="server", daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            if not self._thread.is_alive():
-                raise StageError(f"the server at {self.url} could not begin")
-            time.sleep(0.005)
+        self._thread = _begun(self._server, self._sock, self.url)
 
     def close(self) -> None:
         """End it at once, and let go of all it held."""
@@ -113,14 +142,14 @@ def opened(
     port: int = 8000,
     tokens: Sequence[str] = (),
     rows: int = ROWS,
+    more: Callable[[Catalogue], More] | None = None,
     reporter: Reporter,
 ) -> Iterator[Running]:
-    """Give a server of a repository's models that is ready to run; it is closed in the end."""
-    if not tokens and not guard.is_loopback(host):
-        raise ConfigError(
-            f"--host {host} lets other machines ask, and without a token everybody there could",
-            hint="`openssl rand -hex 32 > token`, then add --token-file token.",
-        )
+    """Give a server of a repository's models that is ready to run; it is closed in the end.
+
+    `more` makes what it answers beside the API.
+    """
+    check_reach(host, tokens)
     sock = listening(host, port)
     catalogue = None
     try:
@@ -128,9 +157,12 @@ def opened(
         base = catalogue.load(reporter)
         decoded, shelf = batch(base, rows)
         decoding = Decoding(decoded, shelf, most=rows * (1 + WAITING), reporter=reporter)
-        made, house = app.made(catalogue, base, decoding, tokens=tokens, reporter=reporter)
+        beside = more(catalogue) if more is not None else None
+        made, house = app.made(
+            catalogue, base, decoding, tokens=tokens, more=beside, reporter=reporter
+        )
         server = Server(config(made), house)
-        running = Running(sock, catalogue, server, _serving(sock, catalogue, tokens, rows))
+        running = Running(sock, catalogue, server, serving(sock, catalogue, tokens, rows))
         try:
             yield running
         finally:
@@ -139,6 +171,38 @@ def opened(
         sock.close()
         if catalogue is not None:
             catalogue.close()
+
+
+def check_reach(host: str, tokens: Sequence[str]) -> None:
+    """Refuse to listen beyond this machine without a token."""
+    if not tokens and not guard.is_loopback(host):
+        raise ConfigError(
+            f"--host {host} lets other machines ask, and without a token everybody there could",
+            hint="`openssl rand -hex 32 > token`, then add --token-file token.",
+        )
+
+
+@contextmanager
+def in_thread(server: Server, sock: socket.socket, url: str) -> Iterator[None]:
+    """Have a server answer at a socket until the block ends."""
+    thread = _begun(server, sock, url)
+    try:
+        yield
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join()
+
+
+def _begun(server: Server, sock: socket.socket, url: str) -> threading.Thread:
+    """Return the thread in which a server answers by now."""
+    run = partial(server.run, sockets=[sock])
+    thread = threading.Thread(target=run, name="server", daemon=True)
+    thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise StageError(f"the server at {url} could not begin")
+        time.sleep(0.005)
+    return thread
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -177,6 +241,7 @@ def config(made: object) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=CLOSING_S,
     )
 
@@ -192,9 +257,10 @@ def batch(base: BaseModel, rows: int) -> tuple[Batch, Shelf]:
     return Batch(base, shelf, rows=rows, cache_bytes=room), shelf
 
 
-def _serving(
-    sock: socket.socket, catalogue: Catalogue, tokens: Sequence[str], rows: int
+def serving(
+    sock: socket.socket, catalogue: Catalogue, tokens: Sequence[str], rows: int | None
 ) -> Serving:
+    """Return where a server is, and what it serves; `rows` None: its engine says how many."""
     host, port = sock.getsockname()[:2]
     at = f"[{host}]" if ":" in host else host
     bakes = sum(one.parent is not None and one.name == one.model for one in catalogue.listed())

@@ -1,6 +1,6 @@
 """The one thread that decodes: rows join and leave its batch between steps.
 
-Everything but `run` is for the thread of the event loop.
+Everything but `run` and `ready` is for the thread of the event loop.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,7 +21,7 @@ from bakery.reporting import Reporter
 from bakery.server.errors import RequestError
 
 if TYPE_CHECKING:
-    from bakery.engine.serving.asking import Ask, Echo, Token
+    from bakery.engine.serving.asking import Allowed, Ask, Echo, Token
     from bakery.engine.serving.batch import Batch
     from bakery.engine.serving.slices import Shelf
 
@@ -35,7 +35,8 @@ class Row:
     """An answer that somebody waits for: which model continues which ids, and how.
 
     `key` names it, and `seed` draws it: two rows of one seed say the same. `folder` None: the
-    base. `top` None: no log probabilities; `echo`: those of its own ids, too.
+    base. `top` None: no log probabilities; `echo`: those of its own ids, too. `allowed` holds it to
+    a form, and is this row's alone. `keys` are those of the model's slices, once they were read.
     """
 
     key: str
@@ -46,6 +47,8 @@ class Row:
     strength: float = 1.0
     top: int | None = None
     echo: bool = False
+    allowed: Allowed | None = None
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +84,33 @@ class Decoding(threading.Thread):
 
     def submit(self, rows: Sequence[Row]) -> asyncio.Queue[Event | None]:
         """Take all of some rows, or none: RequestError where too many wait already."""
-        if not self.is_alive():
-            raise RequestError(503, "This server has stopped answering: start it again.")
-        if len(self._waiting) + len(rows) > self.most:
-            retry_s = min(LONGEST_RETRY_S, max(1, math.ceil(self._usual_s)))
-            raise RequestError(
-                429, f"{len(self._waiting)} answers are under way or wait, and this server takes "
-                f"{self.most}: try again in {retry_s} s.", code="rate_limit_exceeded",
-                retry_s=retry_s,
-            )  # fmt: skip
+        self.check(len(rows))
         self._loop = asyncio.get_running_loop()
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         for row in rows:
             self._waiting[row.key] = events, time.monotonic()
             self._orders.put(row)
         return events
+
+    def check(self, count: int) -> None:
+        """Refuse so many rows where they could not be taken."""
+        if not self.is_alive():
+            raise RequestError(503, "This server has stopped answering: start it again.")
+        if len(self._waiting) + count > self.most:
+            retry_s = min(LONGEST_RETRY_S, max(1, math.ceil(self._usual_s)))
+            raise RequestError(
+                429, f"{len(self._waiting)} answers are under way or wait, and this server takes "
+                f"{self.most}: try again in {retry_s} s.", code="rate_limit_exceeded",
+                retry_s=retry_s,
+            )  # fmt: skip
+
+    def ready(self, rows: Sequence[Row]) -> tuple[Row, ...]:
+        """Return rows with their models in memory, where there is room; BakeryError says why not.
+
+        Any thread may call it: it reads files.
+        """
+        keys = {row.folder: self._shelf.ready(row.folder) for row in rows if row.folder is not None}
+        return tuple(replace(row, keys=keys[row.folder]) if row.folder else row for row in rows)
 
     def leave(self, keys: Iterable[str]) -> None:
         """Let rows go that nobody waits for any more."""
@@ -133,7 +148,7 @@ class Decoding(threading.Thread):
                     self._batch.leave(key)
                 continue
             try:
-                self._batch.join(_ask(self._shelf, order))
+                self._batch.join(_ask(order))
                 self._keys.add(order.key)
             except Exception as error:
                 events.append(self._failed(order.key, error))
@@ -177,17 +192,18 @@ def _is_last(event: Event) -> bool:
     return isinstance(event, Failed) or event.finish is not None
 
 
-def _ask(shelf: Shelf, row: Row) -> Ask:
+def _ask(row: Row) -> Ask:
     """Return a row as the batch takes it: a model is the slices of its adapter, the last scaled."""
     from bakery.engine.serving.asking import Ask, Mix
 
-    keys = shelf.of(row.folder) if row.folder is not None else ()
+    keys = row.keys
     strengths = [*(1.0 for _ in keys[:-1]), row.strength]
     # At 0 a slice adds nothing: the parent by itself, and what is cached of it, is meant.
     parts = tuple((k, s) for k, s in zip(keys, strengths, strict=False) if s)
     return Ask(
-        row.key, row.ids, row.settings, Mix(parts), seed=row.seed, top=row.top, echo=row.echo
-    )
+        row.key, row.ids, row.settings, Mix(parts), seed=row.seed, top=row.top, echo=row.echo,
+        allowed=row.allowed,
+    )  # fmt: skip
 
 
 def _where(error: Exception) -> str:

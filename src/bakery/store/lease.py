@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,8 @@ from bakery.store.processes import ProcessId, is_free
 from bakery.store.store import Store
 
 HELD = "held"
+OLD_S = 60.0
+"""A lock that is no younger belongs to nobody who has just made it, and not taken it yet."""
 
 
 class Lease:
@@ -88,3 +91,13 @@ def _clear(folder: Path) -> None:
         if _is_over(path, said):
             path.unlink(missing_ok=True)
             path.with_suffix(".lock").unlink(missing_ok=True)
+    for lock in folder.glob("*.lock"):  # of who was killed before it held anything
+        if not lock.with_suffix(".json").exists() and _is_old(lock) and is_free(lock):
+            lock.unlink(missing_ok=True)
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > OLD_S
+    except OSError:  # it is gone by now
+        return False

@@ -91,7 +91,8 @@ class Store:
         for folder, _, names in os.walk(self.root):
             for name in names:
                 with suppress(FileNotFoundError):
-                    total += (Path(folder) / name).lstat().st_size
+                    # Of thousands of files a Path each would take longest of all.
+                    total += os.lstat(f"{folder}{os.sep}{name}").st_size
         return total
 
     def put(self, draft: Path, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -130,36 +130,40 @@ def _few(questions: Sequence[str]) -> list[str]:
 
 def _cost(cost: Cost) -> Table:
     table = pairs()
+    for label, words, is_quiet in cost_rows(cost):
+        table.add_row(label, Text(words, style="dim") if is_quiet else words)
+    return table
+
+
+def cost_rows(cost: Cost) -> Iterator[tuple[str, str, bool]]:
+    """Yield what is still to be made in words: a label, how much, and whether that is an aside."""
     left = {stage: seconds for stage, seconds in cost.seconds.items() if seconds != 0}
     if not left and not cost.tokens:
-        table.add_row("left to do", "nothing: all of it is in the store")
-        return table
+        yield "left to do", "nothing: all of it is in the store", False
+        return
     unknown = "unknown until the first run"
     tokens = unknown
     if cost.tokens is not None:
         tokens = f"{'at most' if cost.tokens_are_bound else 'about'} {cost.tokens:,} to sample"
-    table.add_row("tokens", tokens)
+    yield "tokens", tokens, False
     disk = unknown if cost.disk_bytes is None else f"about {size(cost.disk_bytes)}"
-    table.add_row("disk", disk)
+    yield "disk", disk, False
     times = [
         f"{stage} {'unknown' if seconds is None else duration(seconds)}"
         for stage, seconds in left.items()
     ]
     known = any(seconds is not None for seconds in left.values())
-    table.add_row("time", f"about {', '.join(times)}" if known else unknown)
+    yield "time", f"about {', '.join(times)}" if known else unknown, False
     for stage, seconds in cost.most_seconds.items():
-        text = f"{stage} up to about {duration(seconds)}, if it takes every round"
-        table.add_row("", text)
+        yield "", f"{stage} up to about {duration(seconds)}, if it takes every round", False
     if cost.measured_on and len(cost.worked_out) < len(left):
-        results = _many(cost.measured_on, "result")
-        table.add_row("", Text(f"by {results} of this store", style="dim"))
+        yield "", f"by {_many(cost.measured_on, 'result')} of this store", True
     if cost.worked_out:
         by = f"{', '.join(cost.worked_out)} by the size of the base and the speed of this machine"
-        table.add_row("", Text(by, style="dim"))
+        yield "", by, True
     if cost.memory_bytes:
         most = [f"{stage} {size(taken)}" for stage, taken in cost.memory_bytes.items()]
-        table.add_row("memory", f"about {', '.join(most)}")
-    return table
+        yield "memory", f"about {', '.join(most)}", False
 
 
 def _many(count: int, unit: str) -> str:

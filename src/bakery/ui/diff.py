@@ -150,11 +150,12 @@ def _show_changes(out: Console, title: str, changes: tuple[Change, ...]) -> None
     table.add_column("", no_wrap=True)
     table.add_column("new", overflow="fold")
     for change in changes:
-        table.add_row(change.key, _shown(change.old), arrow(out), _shown(change.new))
+        table.add_row(change.key, shown(change.old), arrow(out), shown(change.new))
     lay(out, table)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a value of a recipe in words."""
     if value is None:
         return "-"
     if isinstance(value, float):

@@ -23,6 +23,8 @@ def show_exported(found: Exported, *, as_json: bool = False) -> None:
     for name, digest in found.digests.items():
         table.add_row("sha256", f"{digest}  {name}")
     lay(open_console(), table)
+    if weights.compressed is not None:
+        say(f"\n{weights.compressed.sentence()}.")
     if weights.gguf is not None:
         say(f"\n{weights.gguf.sentence()}.")
         for note in weights.gguf.notes:

@@ -65,7 +65,7 @@ def show_jobs(found: Jobs, *, as_json: bool) -> None:
         table.add_column("how far", overflow="fold")
         for job in found.jobs:
             state = Text(job.state, style=_STYLES[job.state])
-            table.add_row(job.id, state, job.branch, _what(job), how_far(job))
+            table.add_row(job.id, state, job.branch, what(job), how_far(job))
         lay(out, table)
     if found.hidden:
         say(f"{found.hidden} more: bgit jobs --all")
@@ -174,7 +174,7 @@ def _say_card(result: Mapping[str, Any]) -> None:
     show_card(Card.from_data(result["card"]), seconds=result.get("seconds"))
 
 
-def _what(job: Job) -> str:
+def what(job: Job) -> str:
     """Return what a job makes: the bake, or the targets and which of their stages."""
     names = ", ".join(given_name(name) for name in job.names)
     return names if "bake" in job.stages else f"{names} ({', '.join(job.stages)})"

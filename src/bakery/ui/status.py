@@ -18,13 +18,14 @@ from bakery.ui.progress import duration
 CHAIN_SHOWN = 4
 """Earlier bakes that are named; `bgit models` lists them all."""
 
-_STATES = {
+STATES = {
     "not_started": ("not started", "dim"),
     "running": ("running", "cyan"),
     "partial": ("partial", "yellow"),
     "failed": ("failed", "red"),
     "complete": ("complete", "green"),
 }
+"""The states of a stage in words, and in a colour."""
 _UNITS = {"stim": "questions", "rollout": "answers", "bake": "steps"}
 
 
@@ -70,8 +71,8 @@ def changed_lines(before: Status | None, now: Status) -> Iterator[str]:
     for stage in now.stages:
         was = old.get((stage.stage, stage.name))
         if was is None or (was.state, was.done) != (stage.state, stage.done):
-            word, _ = _STATES[stage.state]
-            parts = [f"{stage.stage} {stage.name}: {word}", _count(stage), _time(stage)]
+            word, _ = STATES[stage.state]
+            parts = [f"{stage.stage} {stage.name}: {word}", how_much(stage), how_long(stage)]
             yield ", ".join(part for part in parts if part)
     if before is None or before.parent != now.parent:
         yield f"model: {now.parent or now.base.name}"
@@ -139,18 +140,21 @@ def _stages(status: Status) -> Table:
     table.add_column(no_wrap=True, justify="right")
     table.add_column(overflow="fold", style="dim")
     for stage in status.stages:
-        word, style = _STATES[stage.state]
-        table.add_row(stage.stage, Text(word, style=style), _count(stage), _time(stage), stage.name)
+        word, style = STATES[stage.state]
+        state = Text(word, style=style)
+        table.add_row(stage.stage, state, how_much(stage), how_long(stage), stage.name)
     return table
 
 
-def _time(stage: StageStatus) -> str:
+def how_long(stage: StageStatus) -> str:
+    """Return what a stage took, or still takes."""
     if stage.seconds is not None:
         return duration(stage.seconds)
     return "" if stage.left_s is None else f"{duration(stage.left_s)} left"
 
 
-def _count(stage: StageStatus) -> str:
+def how_much(stage: StageStatus) -> str:
+    """Return how much of a stage is done, in what it makes."""
     is_whole = stage.state == "complete" or stage.expected is None
     unit = _UNITS[stage.stage]
     if (stage.done if is_whole else stage.expected) == 1:

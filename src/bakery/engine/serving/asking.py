@@ -14,7 +14,10 @@ Top = tuple[tuple[int, float], ...]
 """The likeliest tokens and their log probabilities, the likeliest first."""
 
 Allowed = Callable[[Sequence[int]], torch.Tensor | None]
-"""From the answer so far to which tokens may come next (V,); None: any."""
+"""From the answer so far to which tokens may come next (V,); None: any.
+
+It is asked once for each token, in order. A BakeryError ends the row, and no other.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Echo:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A row that cannot have its model: its adapter is gone, changed, or of another base."""
+    """A row that cannot have its model, as its adapter is gone, or not go on in its form."""
 
     key: str
     error: BakeryError

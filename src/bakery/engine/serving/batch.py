@@ -173,7 +173,7 @@ class Batch:
         if whole:
             tokens = drawn(torch.stack(last), whole, self._base.chat.end_ids)
             found += tokens
-            self._begin([r for r, t in zip(whole, tokens, strict=True) if t.finish is None])
+            self._begin([r for r, t in zip(whole, tokens, strict=True) if _goes_on(t)])
         return found
 
     def _begin(self, rows: Sequence[Row]) -> None:
@@ -245,7 +245,7 @@ class Batch:
         logits: torch.Tensor = out.logits[0]
         return logits if len(logits) == len(read) else logits[read]
 
-    def _say(self) -> list[Token]:
+    def _say(self) -> list[Token | Failed]:
         """Have every row say one token more; those that are done leave."""
         rows, device = self._saying, self._base.device
         if self._stale:
@@ -261,7 +261,7 @@ class Batch:
             out = self._support.forward(self._model, self._layout, **told)
         tokens = drawn(out.logits[:, -1], rows, self._base.chat.end_ids)
         for at in reversed(range(len(tokens))):
-            if tokens[at].finish is not None:
+            if not _goes_on(tokens[at]):
                 self._drop(at)
         return tokens
 
@@ -278,6 +278,10 @@ class Batch:
         if at < len(self._saying):
             self._saying[at] = last
         self._stale = True
+
+
+def _goes_on(told: Token | Failed) -> bool:
+    return isinstance(told, Token) and told.finish is None
 
 
 def _keys(rows: Sequence[Row]) -> set[str]:

@@ -11,9 +11,9 @@ import torch
 
 from bakery.engine.packed.layouts import Prefix
 from bakery.engine.sampling import drawing
-from bakery.engine.serving.asking import Ask, Echo, Token, Top
+from bakery.engine.serving.asking import Ask, Echo, Failed, Token, Top
 from bakery.engine.serving.cache import Layers
-from bakery.errors import ConfigError
+from bakery.errors import BakeryError, ConfigError
 from bakery.identity import SamplingSettings
 
 
@@ -68,10 +68,12 @@ def _draw(how: SamplingSettings) -> drawing.Draw:
     return drawing.Draw(how)
 
 
-def drawn(logits_BV: torch.Tensor, rows: Sequence[Row], end_ids: frozenset[int]) -> list[Token]:
-    """Draw a token for every row, and note it as said."""
+def drawn(
+    logits_BV: torch.Tensor, rows: Sequence[Row], end_ids: frozenset[int]
+) -> list[Token | Failed]:
+    """Draw a token for every row, and note it as said. The logits are spent."""
     told = likeliest(logits_BV, rows)
-    logits_BV = _allowed(logits_BV, rows)
+    failed = _hold(logits_BV, rows)
     groups: dict[SamplingSettings, list[int]] = {}
     for at, row in enumerate(rows):
         groups.setdefault(row.how, []).append(at)
@@ -80,8 +82,11 @@ def drawn(logits_BV: torch.Tensor, rows: Sequence[Row], end_ids: frozenset[int])
         mine = logits_BV if len(members) == len(rows) else logits_BV[members]
         for at, token in zip(members, _next(mine, [rows[i] for i in members], how), strict=True):
             ids[at] = token
-    found = []
+    found: list[Token | Failed] = []
     for at, (row, token) in enumerate(zip(rows, ids, strict=True)):
+        if at in failed:
+            found.append(Failed(row.ask.key, failed[at]))
+            continue
         cached = 0 if row.said else row.cached
         row.said.append(token)
         finish = "stop" if token in end_ids else None
@@ -99,20 +104,22 @@ def _next(logits_BV: torch.Tensor, rows: Sequence[Row], how: SamplingSettings) -
     return _draw(how).next(logits_BV, u_B, prompts, said).tolist()
 
 
-def _allowed(logits_BV: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
-    """Leave rows that may not say everything what they may say."""
-    masks = {
-        at: mask
-        for at, row in enumerate(rows)
-        if row.ask.allowed is not None and (mask := row.ask.allowed(row.said)) is not None
-    }
-    if masks:
-        logits_BV = logits_BV.clone()
-    for at, mask_V in masks.items():
-        count = len(mask_V)
-        logits_BV[at, :count].masked_fill_(~mask_V.to(logits_BV.device), -torch.inf)
-        logits_BV[at, count:] = -torch.inf
-    return logits_BV
+def _hold(logits_BV: torch.Tensor, rows: Sequence[Row]) -> dict[int, BakeryError]:
+    """Leave rows what they may say; return by number which of them cannot go on."""
+    failed: dict[int, BakeryError] = {}
+    for at, row in enumerate(rows):
+        if row.ask.allowed is None:
+            continue
+        try:
+            mask_V = row.ask.allowed(row.said)
+        except BakeryError as error:
+            failed[at] = error
+            continue
+        if mask_V is not None:
+            count = len(mask_V)
+            logits_BV[at, :count].masked_fill_(~mask_V.to(logits_BV.device), -torch.inf)
+            logits_BV[at, count:] = -torch.inf
+    return failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ a slice is called says which bits it has: a bake's id and their digest.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -45,19 +46,25 @@ class _Source:
 
 
 class Shelf:
-    """Slices of one base by key. `most_bytes` is what they may take together."""
+    """Slices of one base by key. `most_bytes` is what they may take together.
+
+    Any thread may call `of` and `ready`; all else is for the one that decodes.
+    """
 
     def __init__(self, base: BaseModel, *, most_bytes: int) -> None:
         self._base, self._most = base, most_bytes
         self._sources: dict[str, _Source] = {}
         self._read: dict[tuple[Path, int, int], tuple[str, ...]] = {}
         self._held: OrderedDict[str, Held] = OrderedDict()
+        self._in_use: frozenset[str] = frozenset()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
         self._firsts: dict[str, str] = {}
 
     @property
     def size(self) -> int:
         """How many bytes are held now."""
-        return sum(self._sources[key].size for key in self._held)
+        with self._lock:
+            return self._size(self._held)
 
     def of(self, folder: Path) -> tuple[str, ...]:
         """Return the keys of an adapter's slices, oldest first; one of others is one slice.
@@ -81,6 +88,22 @@ class Shelf:
         ordered = sorted(keys, key=lambda key: (self._firsts[key], key))
         return [self._held[key] for key in ordered]
 
+    def ready(self, folder: Path) -> tuple[str, ...]:
+        """Return the keys of an adapter's slices, and read them as far as there is room now.
+
+        The thread that decodes has no file to read then, while which all rows would wait.
+        """
+        keys = self.of(folder)
+        for key in keys:
+            if self._touched(key):
+                continue
+            with self._reading:
+                if self._touched(key):
+                    continue  # somebody else has read it by now
+                if not self._has_room(key) or not self._put(key, self._loaded(key)):
+                    break  # it is read where a row takes it
+        return keys
+
     def rank(self, key: str) -> int:
         """Return how many ranks a slice that is in memory has."""
         return self._held[key].rank
@@ -101,19 +124,15 @@ class Shelf:
 
         What has not been used for the longest time leaves first.
         """
-        wanted = {*keys, *used}
+        wanted = frozenset({*keys, *used})
         if self._size(wanted) > self._most:
             return False
-        missing = [key for key in keys if key not in self._held]
-        more = self._size(missing)
-        for key in [key for key in self._held if key not in wanted]:
-            if self.size + more <= self._most:
-                break
-            del self._held[key]
-        for key in missing:
-            self._held[key] = self._loaded(key)
+        with self._lock:
+            self._in_use = wanted
         for key in keys:
-            self._held.move_to_end(key)
+            if not self._touched(key):
+                self._has_room(key)
+                self._put(key, self._loaded(key))
         return True
 
     def held(self, key: str) -> Held:
@@ -122,6 +141,32 @@ class Shelf:
 
     def __contains__(self, key: str) -> bool:
         return key in self._held
+
+    def _touched(self, key: str) -> bool:
+        """Tell whether a slice is in memory; it is the one that was used last, then."""
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+            return key in self._held
+
+    def _has_room(self, key: str) -> bool:
+        """Make room for a slice: what is not in use leaves, the longest unused first."""
+        with self._lock:
+            if self._size({key, *self._in_use}) > self._most:
+                return False
+            for old in [old for old in self._held if old not in self._in_use]:
+                if self._size({key, *self._held}) <= self._most:
+                    break
+                del self._held[old]
+            return True
+
+    def _put(self, key: str, held: Held) -> bool:
+        """Hold a slice, unless it is held already; False: its room was taken by now."""
+        if not self._has_room(key):
+            return False
+        with self._lock:
+            self._held.setdefault(key, held)
+            return True
 
     def _size(self, keys: Collection[str]) -> int:
         return sum(self._sources[key].size for key in set(keys))

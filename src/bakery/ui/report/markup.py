@@ -17,6 +17,10 @@ class Markup(str):
 
     __slots__ = ()
 
+    def __html__(self) -> str:
+        """Return it as templates take it: as it is."""
+        return self
+
 
 Child = str | Iterable["Child"] | None
 """What stands in an element; None: nothing."""
