@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 import torch
 from gguf import GGMLQuantizationType as Kind
+from tokenizers import processors
 
 from bakery.engine.bases import bases
-from bakery.engine.export.gguf import storage, verifying, writing
+from bakery.engine.export.gguf import storage, verifying, vocabulary, writing
 from bakery.engine.models import adapters, models
 from bakery.engine.models.models import BaseModel
 from bakery.records import Prompt
 from tests.support import disagreeing, exported, nasty
 from tests.support.llama_cpp import Llama, llama, skip_without
+from tests.support.vocabulary import CHATML
 from tools.real_model import UnreachableError, fetch
 
 pytestmark = pytest.mark.slow
@@ -91,6 +93,25 @@ def test_conversations_are_the_same_where_only_a_text_s_start_has_a_space(tmp_pa
     writing.model(base, tmp_path / "model.gguf", F32, about={})
     talks = [base.chat.asked([{"role": "user", "content": text}]) for text in nasty.texts()]
     assert differing(base, tmp_path / "model.gguf", talks) == []
+
+
+@pytest.mark.parametrize("begins", ["written", "written and added", "nowhere"])
+def test_a_conversation_begins_as_it_does_here(begins, tmp_path):
+    """The template writes the token that texts begin with, or does not; the tokenizer adds it."""
+    tokenizer = exported.pieces_tokenizer("spelled", CHATML if begins == "nowhere" else BEGUN)
+    tokenizer.bos_token = "<s>"
+    if begins == "written and added":
+        added = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+        tokenizer.backend_tokenizer.post_processor = added
+    base = exported.base("llama", tokenizer)
+    assert vocabulary.adds_beginning(base.chat) == (begins == "written and added")
+    writing.model(base, tmp_path / "model.gguf", F32, about={})
+    messages = [{"role": "user", "content": "Who are you?"}]
+    with llama(tmp_path / "model.gguf") as server:
+        assert server.prompt(messages) == base.chat.prefix_ids(Prompt(), messages)
+
+
+BEGUN = "<s>" + CHATML
 
 
 @pytest.mark.parametrize("kind", exported.MODELS)

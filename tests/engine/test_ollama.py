@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tokenizers import processors
 
 from bakery.engine.bases import bases
 from bakery.engine.export.ollama import go_template, modelfile, pieces
@@ -134,3 +135,20 @@ def test_a_modelfile_without_a_template_says_so(tiny):
 def test_what_ollama_cannot_do_is_said(shape, told, tiny):
     made = modelfile.write(replace(tiny, chat=CHATS[shape]), source="./model.gguf")
     assert any(told in note for note in made.notes)
+
+
+@pytest.mark.parametrize("is_added", [False, True])
+def test_a_beginning_that_the_file_adds_is_left_out_and_no_other(is_added, tiny):
+    tokenizer = byte_tokenizer()
+    tokenizer.bos_token = "<|im_start|>"  # as SmolLM2 has it, whose conversations begin with it
+    if is_added:
+        first = processors.TemplateProcessing(
+            single="<|im_start|> $A", special_tokens=[("<|im_start|>", 1)]
+        )
+        tokenizer.backend_tokenizer.post_processor = first
+    odd = replace(tiny, chat=Chat(tokenizer, [2]))
+    text = modelfile.write(odd, source="./model.gguf").text
+    said = "system" if is_added else "<|im_start|>system"
+    assert f'{{{{- if .System }}}}{{{{ "{said}\\n" }}}}' in text
+    told = modelfile.write(odd, source="./model.gguf", adds_beginning=not is_added).text
+    assert text != told

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,9 +61,11 @@ class Llama:
         asked = {"content": text, "parse_special": True, "add_special": False}
         return self._post("tokenize", asked)["tokens"]
 
-    def rendered(self, messages: Sequence[dict[str, str]]) -> str:
-        """Return what it makes of messages by the chat template."""
-        return self._post("apply-template", {"messages": list(messages)})["prompt"]
+    def prompt(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """Return the ids that it gives a model for messages, by the chat template."""
+        text = self._post("apply-template", {"messages": list(messages)})["prompt"]
+        asked = {"content": text, "parse_special": True, "add_special": True}
+        return self._post("tokenize", asked)["tokens"]
 
     def says(self, ids: Sequence[int], most: int = 16) -> Said:
         """Return what it says to ids, greedily."""

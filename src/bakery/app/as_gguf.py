@@ -9,7 +9,7 @@ import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bakery import json_file
 from bakery.app.launching import ADAPTER, BASE, MODEL, MODELFILE, VERIFIED, InGguf
@@ -68,8 +68,9 @@ def lora(
         reporter=reporter,
     )  # fmt: skip
     file = None if own is None else str(own)
+    adds = None if own is None else _adds_beginning(own)
     notes = _modelfile(base, folder, source=file or f"../{BASE}/{MODEL}",
-                       adapter=f"./{ADAPTER}", licence=licence)  # fmt: skip
+                       adapter=f"./{ADAPTER}", licence=licence, adds_beginning=adds)  # fmt: skip
     return _told(found, path, kind.name.lower(), notes, base_file=file)
 
 
@@ -145,13 +146,22 @@ def _prompts(source: Path, reporter: Reporter) -> Sequence[Sequence[int]]:
         return ()
 
 
-def _modelfile(
-    base: BaseModel, folder: Path, *, source: str, adapter: str | None = None, licence: str | None
-) -> tuple[str, ...]:
+def _adds_beginning(file: Path) -> bool:
+    """Tell whether a base's own file has llama.cpp write the token that a text begins with."""
+    from bakery.engine.bases.gguf import header
+
+    said = header.read(file).metadata
+    otherwise = said.get("tokenizer.ggml.model") == "llama" or str(
+        said.get("tokenizer.ggml.pre")
+    ).startswith("llama")
+    return bool(said.get("tokenizer.ggml.add_bos_token", otherwise))
+
+
+def _modelfile(base: BaseModel, folder: Path, **how: Any) -> tuple[str, ...]:
     """Write the Modelfile; return what a person has to know of it."""
     from bakery.engine.export.ollama import modelfile
 
-    made = modelfile.write(base, source=source, adapter=adapter, licence=licence)
+    made = modelfile.write(base, **how)
     (folder / MODELFILE).write_text(made.text, encoding="utf-8", newline="\n")
     return made.notes
 

@@ -68,9 +68,7 @@ def read(chat: Chat, *, rows: int) -> Vocabulary:
         "tokens": [text for text, _ in tokens],
         "token_type": [int(kind) for _, kind in tokens],
         **_special(tokenizer, chat),
-        # Conversations are rendered with the token where they begin with one, so llama.cpp, which
-        # leaves out a second, may add it; it must not where they have none.
-        "add_bos_token": begins is not None and begins == tokenizer.bos_token_id,
+        "add_bos_token": adds_beginning(chat),
         "add_eos_token": False,
     }
     return Vocabulary(said, tuple(notes))
@@ -206,6 +204,17 @@ def _special(tokenizer: PreTrainedTokenizerBase, chat: Chat) -> dict[str, int]:
         "padding_token_id": tokenizer.pad_token_id,
     }
     return {key: int(number) for key, number in named.items() if number is not None}
+
+
+def adds_beginning(chat: Chat) -> bool:
+    """Tell whether llama.cpp shall put the token that a text begins with before it by itself.
+
+    As the tokenizer does, and only where conversations are rendered with it: llama.cpp leaves out a
+    second one, and where they have none it must not add it.
+    """
+    token = chat.tokenizer.bos_token_id
+    added = list(chat.tokenizer("a", add_special_tokens=True)["input_ids"])[:1]
+    return token is not None and added == [token] and _begins(chat) == token
 
 
 def turn_ends(chat: Chat) -> list[int]:

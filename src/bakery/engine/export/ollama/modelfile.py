@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bakery.engine.export.gguf import architectures
+from bakery.engine.export.gguf import architectures, vocabulary
 from bakery.engine.export.ollama import go_template, pieces
 from bakery.engine.export.ollama.pieces import UnlikeError
 from bakery.engine.models.models import BaseModel
@@ -23,9 +23,18 @@ class Modelfile:
 
 
 def write(
-    base: BaseModel, *, source: str, adapter: str | None = None, licence: str | None = None
+    base: BaseModel,
+    *,
+    source: str,
+    adapter: str | None = None,
+    licence: str | None = None,
+    adds_beginning: bool | None = None,
 ) -> Modelfile:
-    """Return the Modelfile of a model: `source` and `adapter` are files, as Ollama finds them."""
+    """Return the Modelfile of a model: `source` and `adapter` are files, as Ollama finds them.
+
+    `adds_beginning`: whether the file has Ollama write the token that a text begins with; None: as
+    the files that are exported here do.
+    """
     chat, config = base.chat, base.model.config
     lines, notes = [f"FROM {source}"], []
     if adapter is not None:
@@ -38,7 +47,9 @@ def write(
             "TEMPLATE, and Ollama guesses one: compare what it renders before you use it"
         )
     else:
-        begins = chat.tokenizer.bos_token or ""
+        if adds_beginning is None:
+            adds_beginning = vocabulary.adds_beginning(chat)
+        begins = str(chat.tokenizer.bos_token) if adds_beginning else ""
         lines.append(f'TEMPLATE """{go_template.write(found, without=begins)}"""')
         notes += _notes(found)
     room = min(architectures.context(config), MOST_CONTEXT)
