@@ -80,12 +80,13 @@ class Guard:
 
     def _check(self, path: str, headers: Headers) -> None:
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
-        if len(hosts) != 1 or (not self._tokens and not is_loopback(_host(hosts[0]))):
+        host = _host(hosts[0]) if len(hosts) == 1 else ""
+        if not host or (not self._tokens and not is_loopback(host)):
             raise RequestError(
                 403, "This server answers on this machine alone: its Host is 127.0.0.1 or "
                 "localhost. Behind a proxy it needs a token.", code="host_not_allowed",
             )  # fmt: skip
-        if any(urlsplit(origin).netloc.lower() != hosts[0].lower() for origin in origins):
+        if any(_netloc(origin) != hosts[0].lower() for origin in origins):
             raise RequestError(
                 403, "A page of another origin may not ask this server.", code="origin_not_allowed"
             )
@@ -121,7 +122,8 @@ def check_own(request: Request) -> None:
 
 async def body(request: Request) -> bytes:
     """Return a request's body; RequestError where it is no JSON, too large, or too slow."""
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+    kind = request.headers.get("content-type", "").partition(";")[0]
+    if kind.strip().lower() != "application/json":
         # A page of another origin can send any other kind without asking.
         raise RequestError(415, "Send the body as Content-Type: application/json.")
     found = bytearray()
@@ -184,9 +186,22 @@ def _digest(token: str) -> bytes:
 
 
 def _host(value: str) -> str:
-    """Return the host of a Host header, without its port; empty where it is none."""
+    """Return the host of a Host header, without its port; empty where it is none.
+
+    One with a path in it would have others take that for what is asked.
+    """
     try:
-        return urlsplit(f"//{value}").hostname or ""
+        found = urlsplit(f"//{value}")
+        is_whole = found.netloc == value and "@" not in value and found.port != 0
+    except ValueError:
+        return ""
+    return found.hostname or "" if is_whole else ""
+
+
+def _netloc(origin: str) -> str:
+    """Return the host and the port of an Origin; empty where it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
     except ValueError:
         return ""
 

@@ -89,8 +89,10 @@ class Engine(ABC):
         """Tell whether it answers by now."""
         import httpx2
 
+        where = f"{self.url}/health"
         try:
-            return httpx2.get(f"{self.url}/health", timeout=5, trust_env=False).status_code == 200
+            with httpx2.stream("GET", where, timeout=5, trust_env=False) as answer:
+                return answer.status_code == 200  # what else it says may have no end
         except httpx2.TransportError:
             return False
 
