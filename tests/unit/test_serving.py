@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
 
 from bakery.app.serve import Catalogue
 from bakery.errors import ConfigError, ModelError, RepoError
 from bakery.reporting import Quiet
-from bakery.server import calls, forms, guard, running
+from bakery.server import calls, forms, guard, names, running
 from bakery.server.errors import RequestError
 from bakery.server.text import Until, named
 from tests.support import recorded
@@ -314,3 +317,40 @@ def test_listed_is_what_can_answer(baked):
         str(model), "pirate", "parent", baked.git.branch()
     }  # fmt: skip
     assert found[str(model)] == str(model)
+
+
+def models_of(catalogue):
+    """Return the status of GET /v1/models, and its body."""
+    app = Starlette(routes=names.routes(catalogue), exception_handlers={RequestError: refused})
+    with TestClient(app) as client:
+        found = client.get("/v1/models")
+        return found.status_code, found.json()
+
+
+async def refused(request, error):
+    return error.answer()
+
+
+def test_a_moment_that_is_none_keeps_no_model_from_the_list(baked):
+    model = baked.state().parent
+    folder = baked.store.bake(model.bake_id) / str(model.step)
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    file = baked.root / "recipe.yml"
+    text = re.sub("finished: .*", "finished: yesterday", file.read_text("utf-8"))
+    assert "yesterday" in text
+    file.write_text(text, "utf-8")
+    git(baked.root, "commit", "-qam", "Edit")
+    status, said = models_of(Catalogue(baked))
+    assert status == 200
+    assert {one["created"] for one in said["data"] if one["root"] == str(model)} == {0}
+
+
+def test_a_repository_that_cannot_be_read_is_told_where_models_are_listed(baked):
+    catalogue = Catalogue(baked)
+    (baked.root / ".bread").write_text("", "utf-8")
+    status, said = models_of(catalogue)
+    assert (status, said["error"]["message"][:29]) == (500, ".bread cannot be read: REPO i")
+    (baked.root / ".bread").unlink()
+    status, said = models_of(catalogue)
+    assert (status, str(baked.root) in said["error"]["message"]) == (500, False)

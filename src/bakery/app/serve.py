@@ -156,7 +156,10 @@ class Catalogue:
         with self._lock:
             self._refresh()
             if self._listed is None:
-                self._listed = tuple(self._all())
+                try:
+                    self._listed = tuple(self._all())
+                except BakeryError as error:
+                    raise self._without_paths(error) from None
             return self._listed
 
     def close(self) -> None:
@@ -166,8 +169,7 @@ class Catalogue:
     def _refresh(self) -> None:
         """Forget what was found before something changed: one call of git, and two files' times."""
         refs = self.repo.git.ask("show-ref", "--head")
-        files = [(self.repo.root / name).stat() for name in (BREAD, RECIPE)]
-        stamp = refs, [(seen.st_mtime_ns, seen.st_size, seen.st_ino) for seen in files]
+        stamp = refs, [_stamp(self.repo.root / name) for name in (BREAD, RECIPE)]
         if stamp != self._stamp:
             self._found.clear()
             self._listed, self._stamp = None, stamp
@@ -222,3 +224,12 @@ class Catalogue:
         for name, meant in short.items():
             if meant in full and name not in full and not _NO_NAME.search(name):
                 yield replace(full[meant], name=name)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Return what tells a file from what it becomes; of one that is gone nothing."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return ()
+    return seen.st_mtime_ns, seen.st_size, seen.st_ino
