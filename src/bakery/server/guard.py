@@ -25,6 +25,9 @@ BODY_S = 60.0
 HEAD_S = 10.0
 """How long a request's head may take to arrive."""
 
+_FOREIGN = ("cross-site", "same-site")
+"""What a browser says of a request that another origin made; other ports are `same-site`."""
+
 LEAST_TOKEN = 16
 OPEN = "/health"
 """The path that is answered without a token: it says nothing but whether there is a server."""
@@ -44,7 +47,7 @@ def is_loopback(host: str) -> bool:
 def tokens(path: Path) -> tuple[str, ...]:
     """Return the tokens of a file, one a line; ConfigError for one that could be guessed."""
     try:
-        lines = path.read_text(encoding="utf-8").split()
+        lines = path.read_text(encoding="utf-8-sig").split()
     except (OSError, ValueError) as error:
         raise ConfigError(f"--token-file {path} cannot be read: {error}") from error
     if not lines or any(len(line) < LEAST_TOKEN for line in lines):
@@ -52,6 +55,11 @@ def tokens(path: Path) -> tuple[str, ...]:
             f"--token-file {path} holds {'a token that is too short' if lines else 'no token'}",
             hint=f"One a line, of at least {LEAST_TOKEN} characters: `openssl rand -hex 32` "
             "prints a good one.",
+        )
+    if not all(line.isascii() and line.isprintable() for line in lines):
+        raise ConfigError(
+            f"--token-file {path} holds a token that no client can send",
+            hint="It takes letters, digits and signs of ASCII, as `openssl rand -hex 32` prints.",
         )
     masking.keep(*lines)
     return tuple(lines)
@@ -90,6 +98,11 @@ class Guard:
             raise RequestError(
                 403, "A page of another origin may not ask this server.", code="origin_not_allowed"
             )
+        if _is_embedded(headers):
+            raise RequestError(
+                403, "A page of another origin may lead to this server, and have nothing of it "
+                "within itself.", code="origin_not_allowed",
+            )  # fmt: skip
         if self._tokens and path != OPEN and not self._knows(headers.get("authorization", "")):
             raise RequestError(
                 401, "This server needs its token as the API key: Authorization: Bearer …",
@@ -196,6 +209,16 @@ def _host(value: str) -> str:
     except ValueError:
         return ""
     return found.hostname or "" if is_whole else ""
+
+
+def _is_embedded(headers: Headers) -> bool:
+    """Tell whether a browser asks for what a foreign page has within itself, as an image.
+
+    It sends no Origin along, and the page learns from it only whether there is such a thing.
+    """
+    is_foreign = any(site in _FOREIGN for site in headers.getlist("sec-fetch-site"))
+    asked = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
+    return is_foreign and asked != ("navigate", "document")
 
 
 def _netloc(origin: str) -> str:
