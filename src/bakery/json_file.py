@@ -53,7 +53,7 @@ def parse(text: str | bytes, *, strict: bool = True) -> Any:
     """Return what JSON says.
 
     Strict: no key twice, no NaN or Infinity, no number beyond any float. What other programs
-    write may have them.
+    write may have them, but for whole numbers beyond any float.
     """
     if isinstance(text, bytes):
         text = _decoded(text)
@@ -75,7 +75,7 @@ def parse(text: str | bytes, *, strict: bool = True) -> Any:
         raise DamagedError("it has a number that is too long") from error
     if text.count("[") + text.count("{") > DEEPEST and _is_deep(found):
         raise DamagedError(_TOO_DEEP)
-    if strict and _LONG.search(text):
+    if _LONG.search(text):
         _check_numbers(found)
     if "\\u" in text:
         _check_whole_characters(found)

@@ -196,6 +196,33 @@ TOKEN = "a-token-of-some-length"
         ({**HERE, "Origin": "http://localhost:8000"}, 403),
         ({**HERE, "Origin": "https://evil.example"}, 403),
         ({**HERE, "Origin": "null"}, 403),
+        ({**HERE, "Origin": "http://["}, 403),
+        ({"Host": "127.0.0.1:8000/v1/elsewhere?"}, 403),
+        ({"Host": "ann@127.0.0.1:8000"}, 403),
+        ({"Host": "127.0.0.1#x"}, 403),
+        ({"Host": "127.0.0.1:port"}, 403),
+        ({**HERE, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ({**HERE, "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        (
+            {
+                **HERE,
+                "Sec-Fetch-Site": "cross-site",
+                "Sec-Fetch-Mode": "navigate",
+                "Sec-Fetch-Dest": "iframe",
+            },
+            403,
+        ),
+        (
+            {
+                **HERE,
+                "Sec-Fetch-Site": "cross-site",
+                "Sec-Fetch-Mode": "navigate",
+                "Sec-Fetch-Dest": "document",
+            },
+            200,
+        ),
+        ({**HERE, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}, 200),
+        ({**HERE, "Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, 200),
         ({**HERE, "Content-Length": str(9 << 20)}, 413),
     ],
 )
@@ -232,6 +259,15 @@ def test_tokens_are_the_lines_of_a_file(tmp_path):
     assert guard.tokens(tmp_path / "token") == (TOKEN, f"{TOKEN}2")
     with pytest.raises(ConfigError, match="cannot be read"):
         guard.tokens(tmp_path / "none")
+
+
+def test_a_mark_before_a_token_is_none_of_it_and_what_no_header_carries_is_refused(tmp_path):
+    (tmp_path / "token").write_text(TOKEN, "utf-8-sig")
+    assert guard.tokens(tmp_path / "token") == (TOKEN,)
+    for sign in ("ü", "\0", "\x7f"):
+        (tmp_path / "token").write_text(f"{TOKEN}{sign}", "utf-8")
+        with pytest.raises(ConfigError, match="no client can send"):
+            guard.tokens(tmp_path / "token")
 
 
 def test_other_machines_need_a_token_and_a_port_that_is_free(repo):
@@ -354,3 +390,14 @@ def test_a_repository_that_cannot_be_read_is_told_where_models_are_listed(baked)
     (baked.root / ".bread").unlink()
     status, said = models_of(catalogue)
     assert (status, str(baked.root) in said["error"]["message"]) == (500, False)
+    baked.root.rename(baked.root.with_name("moved"))
+    status, said = models_of(catalogue)
+    assert (status, str(baked.root) in said["error"]["message"]) == (500, False)
+
+
+def test_a_branch_whose_name_is_no_text_is_not_listed(baked):
+    with (baked.git.common_dir / "packed-refs").open("ab") as file:
+        file.write(baked.git.head().encode() + b" refs/heads/\xff\n")
+    status, said = models_of(Catalogue(baked))
+    assert status == 200
+    assert {one["id"] for one in said["data"]} == {"tiny-1", "base"}

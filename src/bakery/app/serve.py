@@ -38,8 +38,11 @@ LONGEST_NAME = 300
 HANDED = "handed"
 """A folder of the store: what engines of others are handed, and what they say."""
 
-_NO_NAME = re.compile(r"[\x00-\x20\x7f\\*?\[{]|\.\.|^[-./~:]|:/")
-"""What is in no name of a model: git and the file system would look for other things by it."""
+_NO_NAME = re.compile(r"[\x00-\x20\x7f\ud800-\udfff\\*?\[{]|\.\.|^[-./~:]|:/")
+"""What is in no name of a model: git and the file system would look for other things by it.
+
+Half a character is what Python makes of a branch's name that is not UTF-8: no request can say it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,10 @@ class Catalogue:
 
     def _refresh(self) -> None:
         """Forget what was found before something changed: one call of git, and two files' times."""
-        refs = self.repo.git.ask("show-ref", "--head")
+        try:
+            refs = self.repo.git.ask("show-ref", "--head")
+        except BakeryError as error:
+            raise self._without_paths(error) from None
         stamp = refs, [_stamp(self.repo.root / name) for name in (BREAD, RECIPE)]
         if stamp != self._stamp:
             self._found.clear()
