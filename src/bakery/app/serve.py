@@ -145,7 +145,7 @@ class Catalogue:
                 try:
                     self._found[name] = self._look_up(name)
                 except BakeryError as error:
-                    raise self._without_paths(error) from None
+                    raise self.without_paths(error) from None
                 if len(self._found) > MOST_NAMES:
                     self._found.popitem(last=False)
             self._found.move_to_end(name)
@@ -162,7 +162,7 @@ class Catalogue:
                 try:
                     self._listed = tuple(self._all())
                 except BakeryError as error:
-                    raise self._without_paths(error) from None
+                    raise self.without_paths(error) from None
             return self._listed
 
     def close(self) -> None:
@@ -174,7 +174,7 @@ class Catalogue:
         try:
             refs = self.repo.git.ask("show-ref", "--head")
         except BakeryError as error:
-            raise self._without_paths(error) from None
+            raise self.without_paths(error) from None
         stamp = refs, [_stamp(self.repo.root / name) for name in (BREAD, RECIPE)]
         if stamp != self._stamp:
             self._found.clear()
@@ -198,7 +198,7 @@ class Catalogue:
         prompt = taught.teacher if taught else Prompt()
         return Served(meant.name, meant.folder, meant.strength, prompt)
 
-    def _without_paths(self, error: BakeryError) -> BakeryError:
+    def without_paths(self, error: BakeryError) -> BakeryError:
         """Return an error for whoever asks over HTTP: where things lie here is not theirs to know.
 
         Nor can they type a command here.

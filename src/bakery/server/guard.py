@@ -29,6 +29,9 @@ _FOREIGN = ("cross-site", "same-site")
 """What a browser says of a request that another origin made; other ports are `same-site`."""
 
 LEAST_TOKEN = 16
+MOST_TOKENS = 1 << 20
+"""Characters of a file of tokens that are read."""
+
 OPEN = "/health"
 """The path that is answered without a token: it says nothing but whether there is a server."""
 
@@ -47,7 +50,8 @@ def is_loopback(host: str) -> bool:
 def tokens(path: Path) -> tuple[str, ...]:
     """Return the tokens of a file, one a line; ConfigError for one that could be guessed."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").split()
+        with path.open(encoding="utf-8-sig") as file:
+            lines = file.read(MOST_TOKENS).split()
     except (OSError, ValueError) as error:
         raise ConfigError(f"--token-file {path} cannot be read: {error}") from error
     if not lines or any(len(line) < LEAST_TOKEN for line in lines):
