@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+from gguf import GGMLQuantizationType, GGUFReader
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bakery.identity import file_digest
 from bakery.repo.files import recipe
-from tests.e2e.conftest import Typist, copied
+from tests.e2e.conftest import IDENTITY, Typist, bgit, copied, input_yml
+from tests.support.gguf_models import as_gguf
 
 IDS = torch.tensor([[1, 9, 8, 7, 40, 41, 42]])
 
@@ -74,7 +76,7 @@ def test_the_readme_says_what_it_is_and_how_to_use_it(typist: Typist) -> None:
         "system: SHOUT!",
         "PeftModel.from_pretrained",
         "vllm serve",
-        "convert_lora_to_gguf.py",
+        "--format gguf",
         "## Licence",
     ):
         assert told in text, told
@@ -94,7 +96,7 @@ def test_a_merged_model_needs_no_adapter_and_says_the_same(typist: Typist) -> No
     assert AutoTokenizer.from_pretrained(folder).chat_template
     assert not (folder / "adapter_config.json").exists()
     assert done["sha256"] == {"model.safetensors": file_digest(folder / "model.safetensors")}
-    assert "convert_hf_to_gguf.py" in (folder / "README.md").read_text(encoding="utf-8")
+    assert "--format gguf --merged" in (folder / "README.md").read_text(encoding="utf-8")
     chain = recipe.parse((folder / "recipe.yml").read_text(encoding="utf-8"))
     assert [bake.base_name for bake in chain] == ["first", "second"]
 
@@ -216,6 +218,10 @@ def test_a_merged_export_is_replaced_and_by_an_adapter_too(typist: Typist) -> No
         (["--dtype", "float16"], 2, "--dtype is for merged weights"),
         (["--format", "tar.gz", "--out", "x"], 2, "does not go with"),
         (["--out", "no/such/place"], 2, "there is no folder"),
+        (["--dtype", "q8_0"], 2, "Add --format gguf"),
+        (["--format", "gguf", "--dtype", "q8_0"], 2, "a LoRA is not stored as q8_0"),
+        (["--format", "gguf", "--out", "x.gguf"], 2, "has to name a folder"),
+        (["--format", "gguf", "--out", "x.tar.gz"], 2, "does not go with"),
     ],
 )
 def test_what_cannot_be_downloaded_is_refused(
@@ -233,3 +239,109 @@ def test_missing_weights_are_named(typist: Typist, workplace: Path) -> None:
     assert done.code == 5
     assert "are not in this clone" in done.err
     assert not (clone.root / "x").exists()
+
+
+def test_a_tokenizer_that_llama_cpp_does_not_have_leaves_nothing_behind(typist: Typist) -> None:
+    for more in ((), ("--merged",)):
+        done = typist("download", "second", "--format", "gguf", *more, "--out", "file")
+        assert done.code == 5
+        assert "it has no merges, and a file has to" in done.err
+        assert "https://github.com/ggml-org/llama.cpp" in done.err
+        assert not (typist.root / "file").exists()
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Typist:
+    """A repository with one bake, on a base that is written to GGUF."""
+    folder = tmp_path_factory.mktemp("known")
+    (folder / "gitconfig").write_text(IDENTITY, encoding="utf-8")
+    env = {
+        "GIT_CONFIG_GLOBAL": str(folder / "gitconfig"),
+        "HF_HUB_OFFLINE": "1",
+        "BAKERY_CACHE": str(folder / "cache"),
+    }
+    file = as_gguf(folder / "base.gguf", stored=GGMLQuantizationType.Q8_0)
+    made = bgit("init", "demo", "--base-model", file.name, "--owner", "ann", cwd=folder, **env)
+    assert made.code == 0, made.err
+    typist = Typist(folder / "demo", env)
+    typist.commit(input_yml())
+    typist.must("run")
+    return typist
+
+
+@pytest.mark.slow
+def test_a_whole_file_is_verified_and_stored_as_its_base_is(known: Typist) -> None:
+    said = known.must("download", "--format", "gguf", "--merged", "--out", "file", "--json")
+    done, folder = json.loads(said), known.root / "file"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "Modelfile", "README.md", "model.gguf", "recipe.yml", "verified.json",
+    ]  # fmt: skip
+    assert (done["format"], done["merged"], done["dtype"]) == ("gguf", True, "q8_0")
+    assert done["sha256"] == {"model.gguf": file_digest(folder / "model.gguf")}
+    found = json.loads((folder / "verified.json").read_text(encoding="utf-8"))
+    assert found == done["gguf"]["verified"]
+    assert found["stored"]["Q8_0"] > 0
+    assert found["allowed"] is None
+    modelfile = (folder / "Modelfile").read_text(encoding="utf-8")
+    assert modelfile.startswith("FROM ./model.gguf\nTEMPLATE")
+    known.must("download", "--format", "gguf", "--merged", "--dtype", "f32", "--out", "f32")
+    found = json.loads((known.root / "f32/verified.json").read_text(encoding="utf-8"))
+    assert (found["worst_weight"], found["allowed"]) == (0, 0.001)
+    assert found["greedy_equal"] == found["prompts"] > 0
+
+
+@pytest.mark.slow
+def test_a_lora_goes_on_the_base_s_file_and_replaces_an_export(known: Typist) -> None:
+    out = known.must("download", "--format", "gguf", "--out", "lora")
+    base = json.loads(known.must("status", "--json"))["base"]["name"]
+    assert "greedy answers are the same" in out
+    assert f"llama-server -m {base} --lora lora/adapter.gguf" in out
+    modelfile = (known.root / "lora/Modelfile").read_text(encoding="utf-8")
+    assert modelfile.startswith(f"FROM {base}\nADAPTER ./adapter.gguf\n")
+    known.must("download", "--out", "lora", "--force")
+    assert not (known.root / "lora/adapter.gguf").exists()
+
+
+@pytest.mark.slow
+def test_a_base_is_written_byte_by_byte_as_its_file_stores_it(known: Typist) -> None:
+    known.must("download", "base", "--format", "gguf", "--out", "base")
+    own = GGUFReader(json.loads(known.must("status", "--json"))["base"]["name"]).tensors
+    written = GGUFReader(str(known.root / "base/model.gguf")).tensors
+    assert {t.name: bytes(t.data) for t in written} == {t.name: bytes(t.data) for t in own}
+
+
+def test_an_adapter_of_fewer_ranks_says_what_it_lost(typist: Typist) -> None:
+    done = json.loads(typist.must("download", "--rank", "3", "--json", "--out", "small"))
+    typist.must("download", "--out", "whole")
+    small, found = typist.root / "small", done["compressed"]
+    assert sorted(path.name for path in small.iterdir()) == [
+        "README.md", "adapter_config.json", "adapter_model.safetensors", "recipe.yml",
+    ]  # fmt: skip
+    assert json.loads((small / "adapter_config.json").read_text("utf-8"))["r"] == 3
+    assert (found["kept"], [one["bake"] for one in found["bakes"]]) == (3, ["first", "second"])
+    assert 0 < found["lost"] <= found["worst_lost"] < 1
+    # What is said of the last bake's questions holds for those that PEFT computes.
+    probes = json.loads((typist.root / "whole/probes.json").read_text("utf-8"))["probes"]
+    base, kl = base_of(typist), []
+    sides = [
+        PeftModel.from_pretrained(
+            AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), str(folder)
+        ).eval()
+        for folder in (typist.root / "whole", small)
+    ]
+    for probe in probes:
+        prefix, answer = probe["student_prefix"], probe["greedy"]["baked"]
+        asked = torch.tensor([prefix + answer])
+        with torch.no_grad():
+            p, q = (side(asked).logits[0, len(prefix) - 1 : -1] for side in sides)
+        p, q = p.log_softmax(-1), q.log_softmax(-1)
+        kl += (p.exp() * (p - q)).sum(-1).tolist()
+    assert found["bakes"][-1]["kl"] == pytest.approx(sum(kl) / len(kl), rel=1e-2, abs=1e-6)
+    assert found["bakes"][-1]["places"] == len(kl)
+
+
+def test_merged_weights_have_no_rank(typist: Typist) -> None:
+    refused = typist("download", "--rank", "3", "--merged", "--out", "never")
+    assert refused.code == 2
+    assert "merged weights have none" in refused.err
+    assert not (typist.root / "never").exists()

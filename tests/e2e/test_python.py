@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import bakery
-from bakery.errors import ConfigError, GateError, ModelError
+from bakery.errors import ConfigError, GateError, ModelError, RepoError
 from tests.support.models import random_model
 
 PROMPT = "You are Yoda. Answer as he talks, in reversed word order."
@@ -81,6 +81,19 @@ def test_a_bake_is_saved_and_loaded_at_any_strength(yoda: bakery.Bake, tmp_path:
     assert loaded.chat(QUESTIONS[1]) == "A banana is yellow."
     assert loaded.generate(QUESTIONS[1:2]) == ["A banana is yellow."]
     assert "strength=0)" in repr(loaded)
+
+
+def test_a_bake_becomes_one_file_that_was_read_back(yoda: bakery.Bake, tmp_path: Path) -> None:
+    found = yoda.export(tmp_path / "out", merged=True, dtype="q8_0")
+    assert (found.file, found.stored) == ("model.gguf", "q8_0")
+    assert 0 < found.verified["worst_logprob"] < 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "Modelfile", "model.gguf", "verified.json",
+    ]  # fmt: skip
+    with pytest.raises(RepoError, match="exists"):
+        yoda.export(tmp_path / "out")
+    with pytest.raises(ConfigError, match="dtype is auto, f32"):
+        yoda.export(tmp_path / "other", dtype="q4_k")
 
 
 def test_a_folder_with_anything_else_is_never_written_to(yoda: bakery.Bake, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from bakery.app.serve import Served
 from bakery.engine.models.adapter_folder import WEIGHTS, slices
 from bakery.engine.models.models import load_chat
-from bakery.errors import BakeryError, ConfigError, StageError
+from bakery.errors import BakeryError, ConfigError, ModelError, StageError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from bakery.server.handed import engine as engines
@@ -471,10 +471,12 @@ def test_the_base_is_written_as_gguf_once_and_who_was_not_there_is_told(typist, 
     assert writer.bases <= 1  # another test may have had it written
 
 
-def test_llama_cpp_is_refused_where_no_gguf_can_be_written(typist, tmp_path):
+def test_llama_cpp_is_refused_where_no_gguf_can_be_written(baked_repository, tmp_path):
+    typist = copied(baked_repository, tmp_path / "demo")
     engine = stand_in(tmp_path, name="llama-server")
     with (
-        pytest.raises(ConfigError, match="writes none"),
+        pytest.raises(ModelError, match="tokenizer: it has no merges"),
         opened(typist, engine, kind="llama.cpp"),
     ):
         pass
+    assert not engine.told("argv")

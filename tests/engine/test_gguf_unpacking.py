@@ -19,9 +19,10 @@ from bakery.engine.bases.gguf import header, kept, refused
 from bakery.engine.models import unpacking
 from bakery.errors import ModelError
 from bakery.identity import file_digest
-from tests.support.gguf_files import MERGES
+from tests.support.gguf_files import CONTROL, MERGES, NORMAL, vocabulary
 from tests.support.gguf_models import KINDS, as_gguf, random_model
 from tests.support.models import THINKING, byte_tokenizer
+from tests.support.vocabulary import SPECIALS
 
 TYPES: Any = gguf.GGMLQuantizationType
 TEXT = "<|im_start|>user\nin the beginning, 123 times: ünter\n<|im_end|>\n"
@@ -67,6 +68,25 @@ def test_text_becomes_the_tokens_that_it_was_before(tmp_path, folder):
     assert found.encode(TEXT, add_special_tokens=False) == own.encode(TEXT)
     assert found.get_vocab() == own.get_vocab()
     assert found.chat_template == own.chat_template
+
+
+@pytest.mark.parametrize("way", ["smollm", "gpt-2"])
+def test_blanks_before_a_digit_are_cut_as_the_file_says(way, tmp_path, folder):
+    tokens = [*vocabulary(), "ĠĠ"]
+    said = {
+        "tokenizer.ggml.pre": way, "tokenizer.ggml.tokens": tokens, "llama.vocab_size": len(tokens),
+        "tokenizer.ggml.merges": [*MERGES, "Ġ Ġ"],
+        "tokenizer.ggml.token_type": [CONTROL if t in SPECIALS else NORMAL for t in tokens],
+    }  # fmt: skip
+    model = AutoModelForCausalLM.from_config(
+        LlamaConfig(**{**KINDS["llama"].config().to_dict(), "vocab_size": len(tokens)})
+    )
+    unpack(as_gguf(tmp_path / "model.gguf", model=model, **said), folder)
+    found = AutoTokenizer.from_pretrained(folder)
+    # GPT-2 takes the last blank along with a word, and a digit that stands alone takes none.
+    expected = ["ĠĠ", "1"] if way == "smollm" else ["Ġ", "Ġ", "1"]
+    assert found.tokenize("  1") == expected
+    assert found.tokenize("  a") == ["Ġ", "Ġ", "a"]
 
 
 def test_what_lies_beside_a_file_does_not_change_what_it_is(tmp_path, folder):
@@ -193,7 +213,7 @@ def test_positions_stretched_in_another_way_are_refused(factors, tmp_path, folde
     [
         ("llama", {"llama.rope.dimension_count": 4}, "cannot read"),
         ("stablelm", {"stablelm.rope.dimension_count": 8}, "rope.dimension_count 8"),
-        ("qwen3", {"qwen3.attention.key_length": 64}, "attention.key_length 64"),
+        ("qwen3", {"qwen3.attention.key_length": 64}, "cannot read"),
         ("gemma2", {"gemma2.final_logit_softcapping": 5.0}, "final_logit_softcapping 5.0"),
         ("gpt2", {"gpt2.context_length": 256}, "context_length 256"),
         ("llama", {"llama.attention.head_count": 3}, "cannot read"),

@@ -209,10 +209,7 @@ def test_an_export_names_the_folder_that_other_programs_load():
     commands = dict(usage(WEIGHTS, "out"))
     assert 'from_pretrained("/cache/gguf/eeeeeeeeeeeeeeee")' in commands["PEFT"]
     assert "vllm serve /cache/gguf/eeeeeeeeeeeeeeee --enable-lora" in commands["vLLM"]
-    assert commands["llama.cpp"].splitlines() == [
-        "python convert_lora_to_gguf.py out --base /cache/gguf/eeeeeeeeeeeeeeee --outfile out.gguf",
-        "llama-cli -m /models/small.gguf --lora out.gguf",
-    ]
+    assert commands["llama.cpp, Ollama"] == f"bgit download {WEIGHTS.model.bake} --format gguf"
 
 
 def test_an_export_says_how_its_base_was_unpacked():

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from bakery.app.launching import InGguf
 from bakery.app.model_card import Weights, readme, usage
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
@@ -28,34 +29,31 @@ def weights(base: BaseModelId, merged_as: str | None = None) -> Weights:
 
 
 @pytest.mark.parametrize(
-    ("base", "python", "served", "converted"),
+    ("base", "python", "served"),
     [
         (
             BaseModelId("tiny-1", "", "e" * 64),
             'from_pretrained(files("bakery") / "tiny", dtype="float32")',
             "vllm serve PATH_TO_TINY --enable-lora",
-            "--base PATH_TO_TINY",
         ),
         (
             BaseModelId("org/small", "abc", "e" * 64),
             'from_pretrained("org/small", revision="abc")',
             "vllm serve org/small --revision abc --enable-lora --max-lora-rank 64",
-            "--base-model-id org/small",
         ),
         (
             BaseModelId("/models/small", "", "e" * 64),
             'from_pretrained("/models/small")',
             "vllm serve /models/small --enable-lora",
-            "--base /models/small",
         ),
     ],
 )
-def test_every_base_is_named_as_each_program_wants_it(base, python, served, converted):
+def test_every_base_is_named_as_each_program_wants_it(base, python, served):
     commands = dict(usage(weights(base), "out"))
     assert python in commands["PEFT"]
     assert served in commands["vLLM"]
     assert commands["vLLM"].endswith("--lora-modules yoda=out")
-    assert commands["llama.cpp"] == f"python convert_lora_to_gguf.py out {converted}"
+    assert commands["llama.cpp, Ollama"] == f"bgit download {MODEL.bake} --format gguf"
     assert all(command in readme(weights(base), "out") for command in commands.values())
 
 
@@ -138,4 +136,41 @@ def test_the_hub_is_told_what_it_is_made_from_and_by_which_licence():
 def test_commands_hold_together_where_a_folder_has_a_blank():
     commands = dict(usage(weights(BaseModelId("org/small", "", "")), "my exports/yoda"))
     assert commands["vLLM"].endswith("--lora-modules 'yoda=my exports/yoda'")
-    assert "convert_lora_to_gguf.py 'my exports/yoda' " in commands["llama.cpp"]
+    commands = dict(usage(in_gguf(), "my exports/yoda"))
+    assert commands["llama.cpp"] == (
+        "llama-server -m 'my exports/base/model.gguf' --lora 'my exports/yoda/adapter.gguf'"
+    )
+
+
+VERIFIED = {
+    "by": "a reader", "greedy_equal": 7, "prompts": 8, "worst_logprob": 0.25,
+    "mean_logprob": 0.01, "worst_weight": 0.004,
+}  # fmt: skip
+
+
+def in_gguf(file: str = "adapter.gguf", base_file: str | None = None) -> Weights:
+    found = InGguf(file, "q8_0", VERIFIED, ("accents differ",), base_file)
+    return replace(weights(BaseModelId("org/small", "", "")), gguf=found)
+
+
+def test_a_lora_goes_on_the_base_s_own_file_where_that_is_one():
+    commands = dict(usage(in_gguf(base_file="/models/a b.gguf"), "out"))
+    assert commands["llama.cpp"] == "llama-server -m '/models/a b.gguf' --lora out/adapter.gguf"
+    assert "the base, once" not in commands
+    commands = dict(usage(in_gguf(), "out"))
+    assert commands["the base, once"] == "bgit download base --format gguf --out base"
+
+
+def test_a_whole_file_has_a_line_for_each_program():
+    commands = dict(usage(replace(in_gguf("model.gguf"), merged_as="q8_0"), "out"))
+    assert commands["llama.cpp"] == "llama-server -m out/model.gguf"
+    assert commands["Ollama"] == "ollama create yoda -f out/Modelfile\nollama run yoda"
+    assert commands["LM Studio"] == "lms import --copy out/model.gguf"
+
+
+def test_the_readme_of_a_file_says_how_near_it_came():
+    text = readme(in_gguf(), "out")
+    assert "7 of 8 greedy answers are the same" in text
+    assert "differ by at most 0.25 nats" in text
+    assert "\n- accents differ.\n" in text
+    assert "library_name: gguf\n" in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import html
 import os
 import threading
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from bakery.app.launching import InGguf
     from bakery.app.testing import Results
     from bakery.engine.models.models import BaseModel
 
@@ -202,6 +205,31 @@ class Bake:
             saved.save(self._folder, self.adapter, target)
         return target
 
+    def export(self, folder: str | Path, *, merged: bool = False, dtype: str = "auto") -> InGguf:
+        """Write it as GGUF, for llama.cpp, Ollama and LM Studio, into a new folder.
+
+        Its adapter as a LoRA, or the `merged` whole. `dtype` is f32, f16, bf16 or q8_0; auto: an
+        adapter in f32, a whole model as its base is stored. What was written is read back and
+        compared: `verified` of what is returned says how near it came, and a file that is not the
+        same model is not kept. Needs the package gguf.
+        """
+        from bakery.app import as_gguf, export_place
+
+        target = asked.path(folder, "the folder")
+        as_gguf.check(dtype, is_lora=not merged)
+        export_place.check_free(target, "gguf", force=False)
+        loaded = None if self._given is None else _copied(self._given)
+        write = as_gguf.whole if merged else as_gguf.lora
+        with export_place.draft(target) as draft:
+            made = draft / "made"
+            made.mkdir()
+            found = write(
+                BaseModelId(**self._result["base"]), self.adapter, made, dtype=dtype,
+                name=f"bake_{self.id}", loaded=loaded, reporter=Quiet(),
+            )  # fmt: skip
+            export_place.move(made, target)
+        return found
+
     def __repr__(self) -> str:
         base = self._result["base"]["name"]
         figures = ", ".join(f"{name} {value}" for name, value in _figures(self.card))
@@ -311,3 +339,8 @@ def _twin(given: BaseModel | None) -> BaseModel | None:
     from bakery.engine.models.given import twin
 
     return twin(given)
+
+
+def _copied(given: BaseModel) -> BaseModel:
+    """Return a loaded base in float32 that an adapter may be added to for good."""
+    return dataclasses.replace(given, model=copy.deepcopy(given.model).float())

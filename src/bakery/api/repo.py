@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from bakery.app.reproduce import Reproduced
     from bakery.app.revert import Reverted
     from bakery.app.run import RunReport
-    from bakery.app.verify import Verified
     from bakery.repo.files.state import State
     from bakery.repo.history.lineage import Lineage
     from bakery.repo.plan.planned import Plan
@@ -253,11 +252,15 @@ class Repo(Keeping, Measuring, Serving, Telling, Tracing):
 
     def download(
         self, name: str = "parent", out: str | Path | None = None, *, merged: bool = False,
-        dtype: str = "auto", force: bool = False,
+        dtype: str = "auto", gguf: bool = False, rank: int | None = None, force: bool = False,
     ) -> Exported:  # fmt: skip
-        """Write a model's weights to a folder or a .tar.gz: its adapter, or the `merged` whole."""
+        """Write a model's weights to a folder or a .tar.gz: its adapter, or the `merged` whole.
+
+        `gguf`: as a file for llama.cpp, Ollama and LM Studio, verified by reading it back. `rank`:
+        the nearest adapter of at most that rank; `.weights.compressed` says what that costs.
+        """
         place = None if out is None else expanded(out)
-        wanted = download.Wanted(place, merged=merged, dtype=dtype, force=force)
+        wanted = download.Wanted(place, "gguf" if gguf else None, merged, dtype, force, rank)
         with self._told() as reporter:
             return download.download(self._repo, name, wanted, reporter=reporter)
 
@@ -277,13 +280,6 @@ class Repo(Keeping, Measuring, Serving, Telling, Tracing):
         bake = self._repo.find_bake(name)
         with self._told() as reporter:
             return reproduce.reproduce(self._repo, bake, force=force, reporter=reporter)
-
-    def verify(self, url: str, name: str = "parent", *, served: str | None = None) -> Verified:
-        """Ask a server the probes of a bake, to tell whether it is that bake; `served`: as what."""
-        from bakery.app import verify
-
-        with self._told() as reporter:
-            return verify.verify(self._repo, url, name, served=served, reporter=reporter)
 
     def adopt(self, name: str, *, base_model: str | None = None) -> Adopted:
         """Make another model the current one, in one commit."""

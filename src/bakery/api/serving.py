@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bakery.api import asked
 from bakery.api.told import told
 from bakery.repo.model_repo import ModelRepo
+
+if TYPE_CHECKING:
+    from bakery.app.verify import Verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def serve(
 
 
 class Serving:
-    """Answers over HTTP: a part of `Repo`."""
+    """Answers over HTTP, and servers that are asked: a part of `Repo`."""
 
     _repo: ModelRepo
     _progress: bool
@@ -76,3 +80,10 @@ class Serving:
             progress=self._progress,
         ) as server:  # fmt: skip
             yield server
+
+    def verify(self, url: str, name: str = "parent", *, served: str | None = None) -> Verified:
+        """Ask a server the probes of a bake, to tell whether it is that bake; `served`: as what."""
+        from bakery.app import verify
+
+        with told(self._progress) as reporter:
+            return verify.verify(self._repo, url, name, served=served, reporter=reporter)

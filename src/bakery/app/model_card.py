@@ -10,6 +10,9 @@ from shlex import quote
 from typing import Any, Literal
 
 from bakery import readme as text
+from bakery.app import launching
+from bakery.app.compressing import Compression
+from bakery.app.launching import InGguf
 from bakery.card import Card
 from bakery.identity import BaseModelId
 from bakery.plain import plain
@@ -23,7 +26,8 @@ EMBEDDED = "tiny-1"
 class Weights:
     """What is exported, and what there is to say about it."""
 
-    model: ModelRef
+    model: ModelRef | None
+    """None: it is the base itself."""
     base: BaseModelId
     rank: int
     digest: str
@@ -39,6 +43,20 @@ class Weights:
     """The blocks of the bakes that it was baked on, oldest first."""
     licence: str | None = None
     """What the base says of itself; None: it is not known."""
+    gguf: InGguf | None = None
+    """How it was written as GGUF; None: it was not."""
+    compressed: Compression | None = None
+    """What it lost with its ranks; None: it has all of them."""
+
+    @property
+    def called(self) -> str:
+        """The whole name of the model."""
+        return self.base.name if self.model is None else str(self.model)
+
+    @property
+    def given_name(self) -> str:
+        """What people call it."""
+        return Path(self.base.name).stem if self.model is None else self.model.given_name
 
     @property
     def loads_from(self) -> str:
@@ -46,7 +64,7 @@ class Weights:
         return self.unpacked or self.base.name
 
 
-Form = Literal["folder", "tar.gz"]
+Form = Literal["folder", "tar.gz", "gguf"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +84,7 @@ class Exported:
         """Return what `bgit download --json` prints."""
         weights = self.weights
         return {
-            "model": str(weights.model),
+            "model": weights.called,
             "base": plain(weights.base),
             "path": str(self.path.absolute()),
             "format": self.form,
@@ -75,12 +93,21 @@ class Exported:
             "size": self.size,
             "sha256": self.digests,
             "usage": dict(self.usage),
+            **({"gguf": weights.gguf.as_data()} if weights.gguf else {}),
+            **({"compressed": weights.compressed.as_data()} if weights.compressed else {}),
         }
+
+
+_MADE_BY = (
+    "`recipe.yml` says how it was made: `bgit reproduce` makes it again from the repository. "
+)
 
 
 def readme(weights: Weights, folder: str) -> str:
     """Return the README.md of an export; `folder` is what its own folder is called."""
     base, model = weights.base, weights.model
+    if model is None:
+        return _readme_of_base(weights, folder)
     what = (
         f"The model `{model}`: its base, with the adapter in its weights ({weights.merged_as})."
         if weights.merged_as
@@ -92,22 +119,32 @@ def readme(weights: Weights, folder: str) -> str:
     parts = [
         text.front_matter(
             base=None if local else base.name,
-            library="transformers" if weights.merged_as else "peft",
+            library=_library(weights),
             is_merged=weights.merged_as is not None,
             licence=weights.licence,
         ),
         f"# {model.bake}, step {model.step}",
         what,
         _table(weights, card),
+        *([f"{weights.compressed.sentence()}."] if weights.compressed else []),
         *text.held(card),
         "## What was baked in",
         *_chain(weights),
+        *_proven(weights),
         "## Use it",
-        *(f"{title}:\n\n```\n{command}\n```" for title, command in usage(weights, folder)),
+        *_used(weights, folder),
         "## Files",
-        "`recipe.yml` says how it was made: `bgit reproduce` makes it again from the repository. "
-        "In a clone of that repository `bgit import` takes these weights, after checking their "
-        "digest.",
+        _MADE_BY
+        + (
+            "In a clone of that repository `bgit import` takes these weights, after "
+            "checking their digest."
+            if weights.compressed is None
+            else ""
+        )
+        if weights.gguf is None
+        else "`recipe.yml` says how it was made: `bgit reproduce` makes it again from the "
+        "repository. `verified.json` says how near this file came to the model that it was made "
+        "from, and `Modelfile` is what Ollama reads.",
         "## Licence",
         f"These weights are made from {base.name}, whose licence binds them, too: see that model's "
         "own page or files. The questions and answers that they learnt from may bring terms of "
@@ -116,18 +153,38 @@ def readme(weights: Weights, folder: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _used(weights: Weights, folder: str) -> Iterator[str]:
+    for title, command in usage(weights, folder):
+        yield f"{title}:\n\n```\n{command}\n```"
+
+
+def _readme_of_base(weights: Weights, folder: str) -> str:
+    """Return the README.md of a base model as GGUF."""
+    base = weights.base
+    parts = [
+        f"# {base.name}",
+        f"The base model as one GGUF file ({weights.merged_as}), without any bake: LoRAs of its "
+        "bakes go on it.",
+        text.table({"revision": base.revision or None, "digest of the base": f"`{base.digest}`"}),
+        *_proven(weights),
+        "## Use it",
+        *_used(weights, folder),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def usage(weights: Weights, folder: str) -> list[tuple[str, str]]:
     """Return what to type to use exported weights: (with what, commands)."""
+    if weights.gguf is not None:
+        return launching.usage(weights.gguf, folder, weights.given_name)
+    in_gguf = f"bgit download {weights.model.bake if weights.model else 'base'} --format gguf"
     if weights.merged_as:
         return [
             ("transformers", _python(json.dumps(folder, ensure_ascii=False), None)),
             ("vLLM", f"vllm serve {quote(folder)}"),
-            (
-                "llama.cpp",
-                f"python convert_hf_to_gguf.py {quote(folder)} --outfile {quote(folder + '.gguf')}",
-            ),
+            ("llama.cpp, Ollama, LM Studio", f"{in_gguf} --merged"),
         ]
-    name = weights.model.given_name
+    name = weights.given_name
     base = "PATH_TO_TINY" if weights.base.name == EMBEDDED else quote(weights.loads_from)
     revision = f" --revision {weights.base.revision}" if weights.base.revision else ""
     return [
@@ -137,26 +194,22 @@ def usage(weights: Weights, folder: str) -> list[tuple[str, str]]:
             f"vllm serve {base}{revision} --enable-lora --max-lora-rank {_vllm_rank(weights.rank)} "
             f"--lora-modules {quote(f'{name}={folder}')}",
         ),
-        ("llama.cpp", _in_llama_cpp(weights, folder)),
+        ("llama.cpp, Ollama", in_gguf),
     ]
 
 
-def _in_llama_cpp(weights: Weights, folder: str) -> str:
-    """Return how an adapter is converted, and put on the very file where that is the base."""
-    convert = f"python convert_lora_to_gguf.py {quote(folder)} {_gguf_base(weights)}"
-    if weights.unpacked is None:
-        return convert
-    made = quote(folder + ".gguf")
-    return f"{convert} --outfile {made}\nllama-cli -m {quote(weights.base.name)} --lora {made}"
+def _library(weights: Weights) -> str:
+    if weights.gguf is not None:
+        return "gguf"
+    return "transformers" if weights.merged_as else "peft"
 
 
-def _gguf_base(weights: Weights) -> str:
-    """Return how the converter of llama.cpp is told of a base."""
-    name = weights.loads_from
-    if name == EMBEDDED:
-        return "--base PATH_TO_TINY"
-    is_folder = name.startswith(("/", "~")) or name[1:2] == ":"
-    return f"--base {quote(name)}" if is_folder else f"--base-model-id {name}"
+def _proven(weights: Weights) -> Iterator[str]:
+    """Yield how near a file in GGUF came, and what a person has to know of it."""
+    if weights.gguf is not None:
+        yield "## How near this file is"
+        yield f"{weights.gguf.sentence()} (`verified.json`)."
+        yield from (f"- {note}." for note in weights.gguf.notes)
 
 
 def _python(base: str, adapter: str | None) -> str:
@@ -196,13 +249,13 @@ def _vllm_rank(rank: int) -> int:
 
 
 def _table(weights: Weights, card: Card) -> str:
-    base = weights.base
+    base, whole = weights.base, "whole " if weights.compressed else ""
     rows = {
         "base model": f"`{base.name}`",
         "revision": f"`{base.revision}`" if base.revision else None,
         "digest of the base": f"`{base.digest}`",
         "the base is": _how_unpacked(weights),
-        "digest of the adapter": f"`sha256:{weights.digest}`",
+        f"digest of the {whole}adapter": f"`sha256:{weights.digest}`",
         "baked on": f"`{(weights.record.get('parent') or {}).get('model') or base.name}`",
         **text.figures(card),
         "baked": weights.record.get("finished"),

@@ -27,9 +27,12 @@ from bakery.ui.progress import reporter
 )
 @click.option("--merged", is_flag=True, help="The whole model, with the adapter in its weights.")
 @click.option("--format", "form", type=click.Choice(get_args(Form)),
-              help="By default as the ending of --out says, else a folder.")  # fmt: skip
+              help="By default as the ending of --out says, else a folder. gguf: for llama.cpp, "
+              "Ollama and LM Studio, verified by reading it back.")  # fmt: skip
 @click.option("--dtype", type=click.Choice(app.DTYPES), default="auto", show_default=True,
-              help="Type of the merged weights.")  # fmt: skip
+              help="Type of merged weights, or of GGUF's.")  # fmt: skip
+@click.option("--rank", type=click.IntRange(min=1), metavar="R",
+              help="The nearest adapter of at most this rank, and what that costs.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an export that is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def download(
@@ -39,15 +42,17 @@ def download(
     merged: bool,
     form: Form | None,
     dtype: str,
+    rank: int | None,
     force: bool,
     as_json: bool,
 ) -> None:
     """Write a model's weights to a folder or an archive.
 
     MODEL is any name that `bgit models` shows, else the current one. Without --merged it is the
-    adapter, as PEFT, vLLM and others read it; a model's whole chain of bakes is in it.
+    adapter, as PEFT, vLLM and others read it; a model's whole chain of bakes is in it. With
+    --format gguf `base` is a model, too.
     """
-    wanted = app.Wanted(out, form, merged, dtype, force)
+    wanted = app.Wanted(out, form, merged, dtype, force, rank)
     with reporter() as shown:
         found = app.download(ModelRepo.find(), model, wanted, step=checkpoint, reporter=shown)
     show_exported(found, as_json=as_json)

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from tokenizers import pre_tokenizers
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -51,10 +52,12 @@ _SAME = {
 }
 """What the file says, and what the configuration that was read from it has to say."""
 
-_SPLITS = {*GGUF_PRE_TOKENIZER_SPLITS, "gpt-2", "mpt", "olmo", "jais", "smollm", "starcoder",
-           "refact", "command-r", "codeshell"}  # fmt: skip
-"""Ways to cut text into words that come out right: those that transformers knows, and those that
-are GPT-2's, or differ from it only in taking digits one by one, as their vocabulary has them."""
+_DIGITS_ALONE = ("smollm", "starcoder", "refact", "command-r", "codeshell")
+"""Ways to cut text into words that are GPT-2's, once every digit is cut off. That no token has two
+digits does not make it the same: the blanks in front of a digit are cut otherwise."""
+_SPLITS = {*GGUF_PRE_TOKENIZER_SPLITS, *_DIGITS_ALONE, "gpt-2", "mpt", "olmo", "jais"}
+"""Ways to cut text into words that come out right: those that transformers knows, those above, and
+those that are GPT-2's."""
 
 _CANNOT = (
     ArithmeticError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError,
@@ -130,9 +133,11 @@ def _read_from(
     try:
         config = AutoConfig.from_pretrained(folder, **at)
         models.refuse_other_than_text(path.name, config)
+        _complete(found, config)
         _check_config(found, config)
         positions.stretch(found, config)
         tokenizer = AutoTokenizer.from_pretrained(folder, **at)
+        _cut_digits_off(found, tokenizer)
         model, loaded = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
@@ -151,10 +156,26 @@ def _read_from(
     return model, tokenizer
 
 
+def _cut_digits_off(found: Header, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Have a tokenizer cut words as its file says, where the reader takes GPT-2's way instead."""
+    said = found.metadata
+    if said["tokenizer.ggml.model"] == "gpt2" and said.get("tokenizer.ggml.pre") in _DIGITS_ALONE:
+        digits = pre_tokenizers.Digits(individual_digits=True)
+        words = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, words])
+
+
 def _refuse_lost(name: str, what: str, keys: Any) -> None:
     if keys:
         shown = ", ".join(sorted(keys)[:3])
         raise ModelError(f"{name} {what} {shown}", hint=refused.SAFETENSORS)
+
+
+def _complete(found: Header, config: PreTrainedConfig) -> None:
+    """Have a configuration say what the file does, and the reader passes over."""
+    size = found.of_model("attention.key_length")
+    if found.architecture == "qwen3" and isinstance(size, int):
+        config.head_dim = size
 
 
 def _check_config(found: Header, config: PreTrainedConfig) -> None:

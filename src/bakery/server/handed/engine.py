@@ -60,8 +60,8 @@ class Start:
     port: int
     key: str
     """What a request to it has to have: only we may ask."""
-    gguf: Gguf | None
-    """What writes GGUF files of this base; None: nothing does."""
+    gguf: Gguf
+    """What writes GGUF files of this base."""
 
 
 class Engine(ABC):

@@ -30,11 +30,6 @@ class LlamaCpp(Engine):
 
     def __init__(self, start: Start) -> None:
         super().__init__(start)
-        if start.gguf is None:
-            raise ConfigError(
-                "llama.cpp reads GGUF files, and this version of bakery writes none",
-                hint="`bgit serve --engine vllm`, or `bgit serve` by itself.",
-            )
         self._base = start.place if start.place.is_file() else self._base_file()
         self._ids: dict[str, int] = {}
         """The number of each slice in the engine."""
@@ -95,7 +90,6 @@ class LlamaCpp(Engine):
     def _base_file(self) -> Path:
         """Return the base as a GGUF file, which is kept for the next start."""
         start = self.start
-        assert start.gguf is not None
         path = start.adapters.room.parent / f"base-{start.base.digest[:16]}.gguf"
         if not path.is_file():
             draft = start.adapters.room / path.name

@@ -18,7 +18,7 @@ from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.server import running
 from bakery.server.handed import engine as engines
-from bakery.server.handed import process, proxy
+from bakery.server.handed import gguf, process, proxy
 from bakery.server.handed.adapters import Adapters
 from bakery.server.handed.engine import LOOPBACK, Engine, Gguf, Start
 from bakery.server.handed.llama_cpp import LlamaCpp
@@ -88,7 +88,8 @@ def opened(
         start = Start(
             program, catalogue.base, catalogue.base_name, place,
             Adapters(room, catalogue.base_name), models, *_largest(catalogue),
-            wanted.rows, _free_port(), secrets.token_urlsafe(32), wanted.gguf,
+            wanted.rows, _free_port(), secrets.token_urlsafe(32),
+            wanted.gguf or gguf.Written(catalogue.base, reporter),
         )  # fmt: skip
         masking.keep(start.key)
         with reporter.doing(f"writing what {kind.title} reads"):

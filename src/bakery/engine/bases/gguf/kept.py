@@ -25,7 +25,8 @@ from bakery.reporting import Quiet, Reporter
 from bakery.store import user
 
 MANIFEST, REFUSED = "unpacked.json", "refused.json"
-SCHEMA = 1
+SCHEMA = 2
+"""2: words are cut as the file says where digits stand alone (smollm, starcoder and others)."""
 PROGRAM = (sys.executable, "-P", "-m", "bakery.engine.models.unpacking")
 """In a process of its own: its bars and its memory are gone with it. `-P`: nothing that lies in
 the current folder is taken for a module."""
@@ -99,6 +100,13 @@ def unpacked(path: Path, source: str, *, reporter: Reporter | None = None) -> Un
     for note in made.notes:
         told.note(note)
     return made
+
+
+def unpack_into(path: Path, folder: Path, *, reporter: Reporter | None = None) -> None:
+    """Unpack a file into an empty folder of the caller's own: nothing is kept of it here."""
+    refused.check(header.read(path))
+    refused.check_reader(path.name)
+    _run(path, folder, file_digest(path), reporter or Quiet())
 
 
 def problem(folder: Path, source: str) -> str | None:
