@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn, TypeGuard
@@ -18,6 +20,9 @@ LARGEST = 64 * MB
 """Of a document, and of a line of a file of lines. The largest vocabularies take half of it."""
 DEEPEST = 64
 """Lists and objects within one another. Nothing that is written here has ten."""
+
+_LONG = re.compile("[0-9]{309}")
+"""What only a number beyond any float has; a text may have it, too."""
 
 _TYPES = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
 
@@ -48,7 +53,7 @@ def parse(text: str | bytes, *, strict: bool = True) -> Any:
     """Return what JSON says.
 
     Strict: no key twice, no NaN or Infinity, no number beyond any float. What other programs
-    write may have them.
+    write may have them, but for whole numbers beyond any float.
     """
     if isinstance(text, bytes):
         text = _decoded(text)
@@ -70,6 +75,8 @@ def parse(text: str | bytes, *, strict: bool = True) -> Any:
         raise DamagedError("it has a number that is too long") from error
     if text.count("[") + text.count("{") > DEEPEST and _is_deep(found):
         raise DamagedError(_TOO_DEEP)
+    if _LONG.search(text):
+        _check_numbers(found)
     if "\\u" in text:
         _check_whole_characters(found)
     return found
@@ -180,6 +187,15 @@ def _is_deep(value: Any) -> bool:
         if not level:
             return False
     return True
+
+
+def _check_numbers(found: Any) -> None:
+    """Refuse a whole number beyond any float: whoever divides by it would fail."""
+    if isinstance(found, dict | list):
+        for inner in found.values() if isinstance(found, dict) else found:
+            _check_numbers(inner)
+    elif isinstance(found, int) and abs(found) > sys.float_info.max:
+        raise DamagedError(f"it has a number that is too large: {str(found)[:60]}")
 
 
 def _check_whole_characters(found: Any) -> None:

@@ -230,6 +230,7 @@ def test_a_template_without_tools_refuses_them(client):
     tool = {"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}
     error = refused(client, "first", tools=[tool])
     assert (error.status_code, error.param) == (400, "tools")
+    assert "The chat template of base shows" in error.message  # and not where it lies
     assert text(client, "first", tools=[tool], tool_choice="none")
 
 

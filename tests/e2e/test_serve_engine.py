@@ -22,9 +22,11 @@ from bakery.engine.models.models import load_chat
 from bakery.errors import BakeryError, ConfigError, ModelError, StageError
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
+from bakery.server.handed import engine as engines
 from bakery.server.handed import opening, process
 from bakery.server.handed.adapters import Adapters
 from bakery.server.handed.opening import Handed, Wanted
+from bakery.server.handed.vllm import VLLM
 from bakery.store.results import PROBES
 from tests.e2e.conftest import Typist, copied
 from tests.support.commands import typed_here
@@ -293,6 +295,12 @@ def test_an_engine_that_is_known_to_be_wrong_or_fails_is_refused(typist, tmp_pat
     with pytest.raises(kind, match=why), opened(typist, engine):
         pass
     assert not engine.told("argv")
+
+
+def test_a_program_of_this_folder_needs_no_dot(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    engine = stand_in(tmp_path, name="my-vllm")
+    assert engines.found(VLLM, Path("my-vllm")) == engine.path
 
 
 def test_versions_that_are_not_known_are_noted(typist, tmp_path):

@@ -4,7 +4,10 @@ Run as `python stand_in_engine.py SETTINGS ARGUMENT…`, with nothing but the st
 SETTINGS is a JSON file: `version` is what it prints, `told` a file to which it writes what it was
 told, line by line. `fails`: it says that, and ends. `start_s`: so long it is not well. `stubborn`:
 it does not end when told to. `probes`: what is said to token ids, as the bake and as its base;
-`ignores`: it says the latter whatever it has loaded.
+`ignores`: it says the latter whatever it has loaded. `load_s`: so long it takes to load an adapter.
+
+A question that begins with `say ` is answered with what follows, as it is: its status, the type of
+its content and its body, a line each.
 """
 
 import json
@@ -76,6 +79,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(401, {"error": "Unauthorized"})
         told(path=self.path, body=body)
         if self.path == "/v1/load_lora_adapter":
+            time.sleep(SETTINGS.get("load_s", 0))
             why = load(body["lora_name"], body["lora_path"])
             return self.answer(400 if why else 200, {"error": {"message": why}})
         if self.path == "/v1/unload_lora_adapter":
@@ -85,6 +89,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.refuse(404, f"The model `{body['model']}` does not exist.")
         if body.get("temperature", 0) > 2:
             return self.refuse(400, f"temperature is too high for `{body['model']}`")
+        asked = str((body.get("messages") or [{}])[-1].get("content"))
+        if asked.startswith("say "):
+            status, kind, said = asked[4:].split("\n", 2)
+            return self.send(int(status), kind, said.encode())
         if body.get("stream"):
             return self.stream(body)
         if self.path == "/v1/completions":
@@ -137,9 +145,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, status, data):
         """Answer with JSON."""
-        body = json.dumps(data).encode()
+        self.send(status, "application/json", json.dumps(data).encode())
+
+    def send(self, status, kind, body):
+        """Answer with a body."""
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

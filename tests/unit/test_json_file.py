@@ -25,6 +25,7 @@ DAMAGED = {
     "a little too deep": (b"[" * 65 + b"]" * 65, "it is nested deeper than 64 levels"),
     "a long number": (b'{"a": ' + b"9" * 5000 + b"}", "it has a number that is too long"),
     "a large number": (b'{"a": 1e999}', "it has a number that is too large: 1e999"),
+    "a large whole number": (b'{"a": [1' + b"0" * 400 + b"]}", "it has a number that is too large"),
     "NaN": (b'{"a": NaN}', "it has NaN for a number"),
     "minus infinity": (b'{"a": -Infinity}', "it has -Infinity for a number"),
     "a key twice": (b'{"r": 8, "r": 4}', "it has the key 'r' twice"),

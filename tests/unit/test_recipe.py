@@ -83,6 +83,8 @@ TWO = recipe.append(recipe.append(EMPTY, block(1)), block(2, parent=model(1)))
     [
         {"held_out": "x", "prompt_tokens_saved": 5.0},
         {"held_out": 1, "prompt_tokens_saved": float("nan")},
+        {"held_out": 1, "prompt_tokens_saved": 10**400},
+        {"held_out": 10**400, "prompt_tokens_saved": 5.0},
         {"held_out": 1, "prompt_tokens_saved": 5.0, "furthest": "x"},
         {"held_out": 1, "prompt_tokens_saved": 5.0, "furthest": [{"question": None}]},
         {"held_out": 1, "prompt_tokens_saved": 5.0, "verdict": "holds"},

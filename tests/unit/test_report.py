@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -130,6 +131,19 @@ def test_where_no_answer_differs_the_first_are_shown(repo: ModelRepo) -> None:
     assert ("Who is 2?" in shown, "Who is 3?" in shown) == (True, False)
     planted(repo, "yoda")
     assert "Who is 0?" not in read(repo).text
+
+
+@pytest.mark.parametrize("damage", ["deep", "endless", "pipe"])
+def test_first_questions_that_cannot_be_read_are_left_out(repo: ModelRepo, damage: str) -> None:
+    baked(repo, "yoda")
+    path = planted(repo, "yoda", replace(CARD, side_by_side=())) / "asked.jsonl"
+    if damage == "deep":
+        path.write_text("[" * 100_000 + "]" * 100_000 + "\n")
+    elif damage == "endless":
+        path.symlink_to("/dev/zero")
+    else:
+        os.mkfifo(path)
+    assert "The first that were asked" not in read(repo).text
 
 
 def test_a_sentence_that_nobody_asked_about_is_named(repo: ModelRepo) -> None:

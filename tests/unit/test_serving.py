@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
 
 from bakery.app.serve import Catalogue
 from bakery.errors import ConfigError, ModelError, RepoError
 from bakery.reporting import Quiet
-from bakery.server import calls, forms, guard, running
+from bakery.server import calls, forms, guard, names, running
 from bakery.server.errors import RequestError
 from bakery.server.text import Until, named
 from tests.support import recorded
@@ -193,6 +196,33 @@ TOKEN = "a-token-of-some-length"
         ({**HERE, "Origin": "http://localhost:8000"}, 403),
         ({**HERE, "Origin": "https://evil.example"}, 403),
         ({**HERE, "Origin": "null"}, 403),
+        ({**HERE, "Origin": "http://["}, 403),
+        ({"Host": "127.0.0.1:8000/v1/elsewhere?"}, 403),
+        ({"Host": "ann@127.0.0.1:8000"}, 403),
+        ({"Host": "127.0.0.1#x"}, 403),
+        ({"Host": "127.0.0.1:port"}, 403),
+        ({**HERE, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ({**HERE, "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        (
+            {
+                **HERE,
+                "Sec-Fetch-Site": "cross-site",
+                "Sec-Fetch-Mode": "navigate",
+                "Sec-Fetch-Dest": "iframe",
+            },
+            403,
+        ),
+        (
+            {
+                **HERE,
+                "Sec-Fetch-Site": "cross-site",
+                "Sec-Fetch-Mode": "navigate",
+                "Sec-Fetch-Dest": "document",
+            },
+            200,
+        ),
+        ({**HERE, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}, 200),
+        ({**HERE, "Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, 200),
         ({**HERE, "Content-Length": str(9 << 20)}, 413),
     ],
 )
@@ -229,6 +259,15 @@ def test_tokens_are_the_lines_of_a_file(tmp_path):
     assert guard.tokens(tmp_path / "token") == (TOKEN, f"{TOKEN}2")
     with pytest.raises(ConfigError, match="cannot be read"):
         guard.tokens(tmp_path / "none")
+
+
+def test_a_mark_before_a_token_is_none_of_it_and_what_no_header_carries_is_refused(tmp_path):
+    (tmp_path / "token").write_text(TOKEN, "utf-8-sig")
+    assert guard.tokens(tmp_path / "token") == (TOKEN,)
+    for sign in ("ü", "\0", "\x7f"):
+        (tmp_path / "token").write_text(f"{TOKEN}{sign}", "utf-8")
+        with pytest.raises(ConfigError, match="no client can send"):
+            guard.tokens(tmp_path / "token")
 
 
 def test_other_machines_need_a_token_and_a_port_that_is_free(repo):
@@ -314,3 +353,51 @@ def test_listed_is_what_can_answer(baked):
         str(model), "pirate", "parent", baked.git.branch()
     }  # fmt: skip
     assert found[str(model)] == str(model)
+
+
+def models_of(catalogue):
+    """Return the status of GET /v1/models, and its body."""
+    app = Starlette(routes=names.routes(catalogue), exception_handlers={RequestError: refused})
+    with TestClient(app) as client:
+        found = client.get("/v1/models")
+        return found.status_code, found.json()
+
+
+async def refused(request, error):
+    return error.answer()
+
+
+def test_a_moment_that_is_none_keeps_no_model_from_the_list(baked):
+    model = baked.state().parent
+    folder = baked.store.bake(model.bake_id) / str(model.step)
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    file = baked.root / "recipe.yml"
+    text = re.sub("finished: .*", "finished: yesterday", file.read_text("utf-8"))
+    assert "yesterday" in text
+    file.write_text(text, "utf-8")
+    git(baked.root, "commit", "-qam", "Edit")
+    status, said = models_of(Catalogue(baked))
+    assert status == 200
+    assert {one["created"] for one in said["data"] if one["root"] == str(model)} == {0}
+
+
+def test_a_repository_that_cannot_be_read_is_told_where_models_are_listed(baked):
+    catalogue = Catalogue(baked)
+    (baked.root / ".bread").write_text("", "utf-8")
+    status, said = models_of(catalogue)
+    assert (status, said["error"]["message"][:29]) == (500, ".bread cannot be read: REPO i")
+    (baked.root / ".bread").unlink()
+    status, said = models_of(catalogue)
+    assert (status, str(baked.root) in said["error"]["message"]) == (500, False)
+    baked.root.rename(baked.root.with_name("moved"))
+    status, said = models_of(catalogue)
+    assert (status, str(baked.root) in said["error"]["message"]) == (500, False)
+
+
+def test_a_branch_whose_name_is_no_text_is_not_listed(baked):
+    with (baked.git.common_dir / "packed-refs").open("ab") as file:
+        file.write(baked.git.head().encode() + b" refs/heads/\xff\n")
+    status, said = models_of(Catalogue(baked))
+    assert status == 200
+    assert {one["id"] for one in said["data"]} == {"tiny-1", "base"}

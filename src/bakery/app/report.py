@@ -5,10 +5,10 @@ What a newer version measures beside (tests, evaluations) is taken as it lies th
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -201,8 +201,8 @@ def _given(path: Path) -> Mapping[str, Any]:
 def _asked(folder: Path) -> tuple[SideBySide, ...]:
     """Return the first questions that a bake was asked, with their answers."""
     try:
-        lines = (folder / results.ASKED).read_text(encoding="utf-8").splitlines()[:FIRST]
-        rows = [json.loads(line) for line in lines]
+        lines = islice(json_file.lines(folder / results.ASKED), FIRST)
+        rows = [json_file.parse(line) for _, line in lines]
         return tuple(
             SideBySide(**{key: str(row.get(key) or "") for key in _OF_ANSWER}) for row in rows
         )

@@ -38,8 +38,11 @@ LONGEST_NAME = 300
 HANDED = "handed"
 """A folder of the store: what engines of others are handed, and what they say."""
 
-_NO_NAME = re.compile(r"[\x00-\x20\x7f\\*?\[{]|\.\.|^[-./~:]|:/")
-"""What is in no name of a model: git and the file system would look for other things by it."""
+_NO_NAME = re.compile(r"[\x00-\x20\x7f\ud800-\udfff\\*?\[{]|\.\.|^[-./~:]|:/")
+"""What is in no name of a model: git and the file system would look for other things by it.
+
+Half a character is what Python makes of a branch's name that is not UTF-8: no request can say it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ class Catalogue:
                 try:
                     self._found[name] = self._look_up(name)
                 except BakeryError as error:
-                    raise self._without_paths(error) from None
+                    raise self.without_paths(error) from None
                 if len(self._found) > MOST_NAMES:
                     self._found.popitem(last=False)
             self._found.move_to_end(name)
@@ -156,7 +159,10 @@ class Catalogue:
         with self._lock:
             self._refresh()
             if self._listed is None:
-                self._listed = tuple(self._all())
+                try:
+                    self._listed = tuple(self._all())
+                except BakeryError as error:
+                    raise self.without_paths(error) from None
             return self._listed
 
     def close(self) -> None:
@@ -165,9 +171,11 @@ class Catalogue:
 
     def _refresh(self) -> None:
         """Forget what was found before something changed: one call of git, and two files' times."""
-        refs = self.repo.git.ask("show-ref", "--head")
-        files = [(self.repo.root / name).stat() for name in (BREAD, RECIPE)]
-        stamp = refs, [(seen.st_mtime_ns, seen.st_size, seen.st_ino) for seen in files]
+        try:
+            refs = self.repo.git.ask("show-ref", "--head")
+        except BakeryError as error:
+            raise self.without_paths(error) from None
+        stamp = refs, [_stamp(self.repo.root / name) for name in (BREAD, RECIPE)]
         if stamp != self._stamp:
             self._found.clear()
             self._listed, self._stamp = None, stamp
@@ -190,7 +198,7 @@ class Catalogue:
         prompt = taught.teacher if taught else Prompt()
         return Served(meant.name, meant.folder, meant.strength, prompt)
 
-    def _without_paths(self, error: BakeryError) -> BakeryError:
+    def without_paths(self, error: BakeryError) -> BakeryError:
         """Return an error for whoever asks over HTTP: where things lie here is not theirs to know.
 
         Nor can they type a command here.
@@ -222,3 +230,12 @@ class Catalogue:
         for name, meant in short.items():
             if meant in full and name not in full and not _NO_NAME.search(name):
                 yield replace(full[meant], name=name)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Return what tells a file from what it becomes; of one that is gone nothing."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return ()
+    return seen.st_mtime_ns, seen.st_size, seen.st_ino

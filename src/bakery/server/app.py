@@ -115,7 +115,8 @@ class House:
             finally:
                 self.to_compile -= 1
         except BakeryError as error:
-            raise RequestError(400, told(error), code="invalid_form") from None
+            said = told(self.catalogue.without_paths(error))
+            raise RequestError(400, said, code="invalid_form") from None
 
     async def _ready(self, asked: Asked) -> Asked:
         """Return what is asked with its model read, so that nobody else's answer waits for it."""
@@ -123,7 +124,7 @@ class House:
         try:
             return replace(asked, rows=await run_in_threadpool(self.decoding.ready, asked.rows))
         except BakeryError as error:
-            raise RequestError(400, told(error)) from None
+            raise RequestError(400, told(self.catalogue.without_paths(error))) from None
 
     async def _body(self, request: Request) -> bytes:
         if self.is_draining:
@@ -182,7 +183,7 @@ class House:
                 if event is None:
                     raise _ClientGoneError
                 if isinstance(event, Failed):
-                    raise _failure(event)
+                    raise self._failure(event)
                 if (choice := choices.get(event.key)) is None:
                     continue  # it was said to be over a step ago
                 text = choice.take(event)
@@ -193,6 +194,12 @@ class House:
         finally:
             watch.cancel()
             self.decoding.leave(choices)
+
+    def _failure(self, event: Failed) -> RequestError:
+        if event.is_refused:
+            assert isinstance(event.error, BakeryError)
+            return RequestError(400, told(self.catalogue.without_paths(event.error)))
+        return shell.mistake()
 
 
 class _Stream(Response):
@@ -245,10 +252,3 @@ def made(
     ]
     made = shell.guarded(routes, lifespan, tokens=tokens, handlers=more.handlers, reporter=reporter)
     return made, house
-
-
-def _failure(event: Failed) -> RequestError:
-    if event.is_refused:
-        assert isinstance(event.error, BakeryError)
-        return RequestError(400, told(event.error))
-    return shell.mistake()

@@ -117,8 +117,8 @@ class Asking:
             return ()
         if not self._words.shows_tools():
             raise RequestError(
-                400, f"The chat template of {self._words.base.name} shows a model no tools, so "
-                "none would be called.", code="unsupported_parameter", param="tools",
+                400, f"The chat template of {self._catalogue.base_name} shows a model no tools, "
+                "so none would be called.", code="unsupported_parameter", param="tools",
             )  # fmt: skip
         return tuple(tool.as_said() for tool in form.tools)
 
@@ -139,7 +139,8 @@ class Asking:
         try:
             return render()
         except BakeryError as error:
-            raise RequestError(400, told(error), param="messages") from None
+            said = told(self._catalogue.without_paths(error))
+            raise RequestError(400, said, param="messages") from None
 
     def _room(self, ids: Sequence[int], limit: int | None, usual: int) -> int:
         """Return how many tokens an answer may take; RequestError where it does not fit."""

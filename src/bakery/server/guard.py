@@ -25,7 +25,13 @@ BODY_S = 60.0
 HEAD_S = 10.0
 """How long a request's head may take to arrive."""
 
+_FOREIGN = ("cross-site", "same-site")
+"""What a browser says of a request that another origin made; other ports are `same-site`."""
+
 LEAST_TOKEN = 16
+MOST_TOKENS = 1 << 20
+"""Characters of a file of tokens that are read."""
+
 OPEN = "/health"
 """The path that is answered without a token: it says nothing but whether there is a server."""
 
@@ -44,7 +50,8 @@ def is_loopback(host: str) -> bool:
 def tokens(path: Path) -> tuple[str, ...]:
     """Return the tokens of a file, one a line; ConfigError for one that could be guessed."""
     try:
-        lines = path.read_text(encoding="utf-8").split()
+        with path.open(encoding="utf-8-sig") as file:
+            lines = file.read(MOST_TOKENS).split()
     except (OSError, ValueError) as error:
         raise ConfigError(f"--token-file {path} cannot be read: {error}") from error
     if not lines or any(len(line) < LEAST_TOKEN for line in lines):
@@ -52,6 +59,11 @@ def tokens(path: Path) -> tuple[str, ...]:
             f"--token-file {path} holds {'a token that is too short' if lines else 'no token'}",
             hint=f"One a line, of at least {LEAST_TOKEN} characters: `openssl rand -hex 32` "
             "prints a good one.",
+        )
+    if not all(line.isascii() and line.isprintable() for line in lines):
+        raise ConfigError(
+            f"--token-file {path} holds a token that no client can send",
+            hint="It takes letters, digits and signs of ASCII, as `openssl rand -hex 32` prints.",
         )
     masking.keep(*lines)
     return tuple(lines)
@@ -80,15 +92,21 @@ class Guard:
 
     def _check(self, path: str, headers: Headers) -> None:
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
-        if len(hosts) != 1 or (not self._tokens and not is_loopback(_host(hosts[0]))):
+        host = _host(hosts[0]) if len(hosts) == 1 else ""
+        if not host or (not self._tokens and not is_loopback(host)):
             raise RequestError(
                 403, "This server answers on this machine alone: its Host is 127.0.0.1 or "
                 "localhost. Behind a proxy it needs a token.", code="host_not_allowed",
             )  # fmt: skip
-        if any(urlsplit(origin).netloc.lower() != hosts[0].lower() for origin in origins):
+        if any(_netloc(origin) != hosts[0].lower() for origin in origins):
             raise RequestError(
                 403, "A page of another origin may not ask this server.", code="origin_not_allowed"
             )
+        if _is_embedded(headers):
+            raise RequestError(
+                403, "A page of another origin may lead to this server, and have nothing of it "
+                "within itself.", code="origin_not_allowed",
+            )  # fmt: skip
         if self._tokens and path != OPEN and not self._knows(headers.get("authorization", "")):
             raise RequestError(
                 401, "This server needs its token as the API key: Authorization: Bearer …",
@@ -121,7 +139,8 @@ def check_own(request: Request) -> None:
 
 async def body(request: Request) -> bytes:
     """Return a request's body; RequestError where it is no JSON, too large, or too slow."""
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+    kind = request.headers.get("content-type", "").partition(";")[0]
+    if kind.strip().lower() != "application/json":
         # A page of another origin can send any other kind without asking.
         raise RequestError(415, "Send the body as Content-Type: application/json.")
     found = bytearray()
@@ -184,9 +203,32 @@ def _digest(token: str) -> bytes:
 
 
 def _host(value: str) -> str:
-    """Return the host of a Host header, without its port; empty where it is none."""
+    """Return the host of a Host header, without its port; empty where it is none.
+
+    One with a path in it would have others take that for what is asked.
+    """
     try:
-        return urlsplit(f"//{value}").hostname or ""
+        found = urlsplit(f"//{value}")
+        is_whole = found.netloc == value and "@" not in value and found.port != 0
+    except ValueError:
+        return ""
+    return found.hostname or "" if is_whole else ""
+
+
+def _is_embedded(headers: Headers) -> bool:
+    """Tell whether a browser asks for what a foreign page has within itself, as an image.
+
+    It sends no Origin along, and the page learns from it only whether there is such a thing.
+    """
+    is_foreign = any(site in _FOREIGN for site in headers.getlist("sec-fetch-site"))
+    asked = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
+    return is_foreign and asked != ("navigate", "document")
+
+
+def _netloc(origin: str) -> str:
+    """Return the host and the port of an Origin; empty where it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
     except ValueError:
         return ""
 

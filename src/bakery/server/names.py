@@ -25,6 +25,14 @@ def served(catalogue: Catalogue, name: str) -> Served:
         raise RequestError(404, told(error), code="model_not_found", param="model") from None
 
 
+def listed(catalogue: Catalogue) -> tuple[Listed, ...]:
+    """Return the names of all models; RequestError says why they cannot be told."""
+    try:
+        return catalogue.listed()
+    except BakeryError as error:
+        raise RequestError(500, told(error)) from None
+
+
 def prompted_text(found: Served) -> RequestError:
     """Return why a model behind a prompt continues no text."""
     return RequestError(
@@ -38,7 +46,7 @@ def routes(catalogue: Catalogue) -> list[Route]:
 
     async def models(request: Request) -> Response:
         """GET /v1/models: every name that a model of this repository has now."""
-        found = await run_in_threadpool(catalogue.listed)
+        found = await run_in_threadpool(listed, catalogue)
         return JSONResponse({"object": "list", "data": [_model(one, one.name) for one in found]})
 
     async def model(request: Request) -> Response:
@@ -46,7 +54,7 @@ def routes(catalogue: Catalogue) -> list[Route]:
         name = request.path_params["name"]
         meant = await run_in_threadpool(served, catalogue, name)
         whole = meant.name.partition("@")[0].partition(":")[0]
-        found = await run_in_threadpool(catalogue.listed)
+        found = await run_in_threadpool(listed, catalogue)
         of = next((one for one in found if one.name in (meant.name, whole)), None)
         known = of or Listed(meant.name, meant.name, None, "", "")
         return JSONResponse(_model(known, name) | {"root": meant.name})
@@ -56,12 +64,19 @@ def routes(catalogue: Catalogue) -> list[Route]:
 
 def _model(one: Listed, name: str) -> dict[str, Any]:
     """Return a model as OpenAI lists it, and as vLLM does: what it is a name of, and its parent."""
-    created = int(datetime.fromisoformat(one.created).timestamp()) if one.created else 0
     return {
         "id": name,
         "object": "model",
-        "created": created,
+        "created": _seconds(one.created),
         "owned_by": one.owner,
         "root": one.model,
         "parent": one.parent,
     }
+
+
+def _seconds(moment: str) -> int:
+    """Return a moment as OpenAI tells it; 0 where a recipe says none."""
+    try:
+        return int(datetime.fromisoformat(moment).timestamp())
+    except (ValueError, OverflowError):
+        return 0

@@ -89,8 +89,10 @@ class Engine(ABC):
         """Tell whether it answers by now."""
         import httpx2
 
+        where = f"{self.url}/health"
         try:
-            return httpx2.get(f"{self.url}/health", timeout=5, trust_env=False).status_code == 200
+            with httpx2.stream("GET", where, timeout=5, trust_env=False) as answer:
+                return answer.status_code == 200  # what else it says may have no end
         except httpx2.TransportError:
             return False
 
@@ -120,6 +122,8 @@ class Engine(ABC):
 def found(kind: type[Engine], given: Path | None) -> Path:
     """Return the program of an engine: the one that is given, else that on the PATH."""
     place = shutil.which(str(given) if given else kind.program)
+    if place is None and given is not None:
+        place = shutil.which(given.absolute())  # a name alone is looked for on the PATH
     if place is None and given is not None and not given.is_file():
         raise ConfigError(f"there is no file {given}", hint="--engine-path names an executable.")
     if place is None and given is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -133,16 +134,20 @@ class _Passed(Response):
         try:
             async with self._house.engine.holding(client, self._served) as changes:
                 asked = {**self._body, **changes}
-                path = self._request.url.path
+                path = self._request.scope["path"]  # of the URL its Host would have a say
                 async with client.stream("POST", path, json=asked) as answer:
                     if answer.status_code != 200:
                         raise self._refusal(answer, await answer.aread(), asked["model"])
-                    if answer.headers.get("content-type", "").startswith(_STREAM):
+                    if answer.headers.get("content-type", "").lower().startswith(_STREAM):
                         await self._stream(answer, send)
                     else:
-                        data = json.loads(await answer.aread())
-                        whole = JSONResponse(self._named(data))
+                        whole = Response(
+                            self._renamed(await answer.aread()), media_type="application/json"
+                        )
                         await whole(self._request.scope, self._request.receive, send)
+        except DamagedError as error:
+            self._house.reporter.note(f"{title} answered what cannot be read: {error}")
+            raise RequestError(502, f"{title} answered what cannot be read.") from None
         except httpx2.TransportError:
             raise RequestError(502, f"{title} does not answer.", retry_s=RETRY_S) from None
         except ConfigError as error:
@@ -163,31 +168,33 @@ class _Passed(Response):
                 # By the one sign that ends a line here: a text may hold others of Unicode's.
                 *lines, left = (left + piece).split(b"\n")
                 if lines:
-                    told = b"".join(self._renamed(line) + b"\n" for line in lines)
+                    told = b"".join(self._line(line) + b"\n" for line in lines)
                     await send({"type": "http.response.body", "body": told, "more_body": True})
         except httpx2.TransportError:  # the status is sent already
             lost = RequestError(502, f"{self._house.engine.title} does not answer any more.")
             left = b"data: " + json.dumps(lost.as_data()).encode() + b"\n\n"
         await send({"type": "http.response.body", "body": left})
 
-    def _renamed(self, line: bytes) -> bytes:
+    def _line(self, line: bytes) -> bytes:
         """Return a line of a stream with our name of the model."""
         kind, colon, said = line.partition(b":")
-        if kind != b"data" or not said.lstrip().startswith(b"{"):
+        if kind != b"data":
             return line
         try:
-            named = self._named(json.loads(said))
-        except ValueError:
+            return kind + colon + b" " + self._renamed(said)
+        except DamagedError:  # the end of the stream, for one
             return line
-        return kind + colon + b" " + json.dumps(named, ensure_ascii=False).encode()
 
-    def _named(self, data: Any) -> Any:
-        return {**data, "model": self._served.name} if "model" in data else data
+    def _renamed(self, said: bytes) -> bytes:
+        """Return an answer, or a part of one, with our name of the model."""
+        data = json_file.as_object(json_file.parse(said, strict=False))
+        named = {**data, "model": self._served.name} if "model" in data else data
+        return json.dumps(named, ensure_ascii=False).encode()
 
     def _refusal(self, answer: Answer, body: bytes, called: str) -> RequestError:
         """Return an engine's error in OpenAI's form; of its own mistakes only that there are."""
         status, title = answer.status_code, self._house.engine.title
-        if status >= 500 or status in (401, 403):
+        if not 400 <= status < 500 or status in (401, 403):
             self._house.reporter.note(f"{title} answered with status {status}")
             return RequestError(502, f"{title} could not answer this.")
         try:
@@ -203,7 +210,7 @@ class _Passed(Response):
             str(message or f"{title} refused this.").replace(called, self._served.name),
             code=code if isinstance(code, str) else None,
             param=param if isinstance(param, str) else None,
-            retry_s=int(after) if after.isdigit() else None,
+            retry_s=int(after) if re.fullmatch("[0-9]{1,9}", after) else None,
         )
 
 

@@ -109,6 +109,20 @@ class VLLM(Engine):
     @asynccontextmanager
     async def holding(self, client: AsyncClient, served: Served) -> AsyncIterator[dict[str, Any]]:
         """Have it know an adapter, until the request is over."""
+        taking = asyncio.create_task(self._take(client, served))
+        try:
+            # Who hangs up meanwhile leaves it to be loaded: it would be known there, and not here.
+            adapter = await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            taking.add_done_callback(self._let_go)
+            raise
+        try:
+            yield {"model": adapter.key if adapter else self.start.base_name}
+        finally:
+            self._let_go(taking)
+
+    async def _take(self, client: AsyncClient, served: Served) -> Adapter | None:
+        """Return the adapter of a model, known to vLLM and counted; None: it is the base."""
         async with self._lock:  # until it is counted, nothing of it may leave
             adapter = await run_in_threadpool(self._adapter, served)
             if adapter is not None:
@@ -116,11 +130,11 @@ class VLLM(Engine):
                     await self._load(client, adapter)
                 self._users[adapter.key] += 1
                 self._users.move_to_end(adapter.key)
-        try:
-            yield {"model": adapter.key if adapter else self.start.base_name}
-        finally:
-            if adapter is not None:
-                self._users[adapter.key] -= 1
+            return adapter
+
+    def _let_go(self, taken: asyncio.Task[Adapter | None]) -> None:
+        if not taken.cancelled() and taken.exception() is None and (adapter := taken.result()):
+            self._users[adapter.key] -= 1
 
     def _adapter(self, served: Served) -> Adapter | None:
         adapter = self.start.adapters.of(served)
@@ -140,6 +154,7 @@ class VLLM(Engine):
         asked = {"lora_name": adapter.key, "lora_path": str(adapter.folder)}
         answer = await client.post("/v1/load_lora_adapter", json=asked)
         if answer.status_code != 200:
+            self.start.adapters.drop(adapter.key)
             raise StageError(f"vLLM did not take an adapter: {answer.text[:1000]}")
         self._users[adapter.key] = 0
 
