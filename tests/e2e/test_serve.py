@@ -361,9 +361,31 @@ def test_told_to_end_it_goes_on_with_what_it_has_begun(typist: Typist, tmp_path:
             until(lambda: _is_ending(client))
             assert sum(bool(chunk.choices[0].finish_reason) for chunk in stream) == 4
         assert process.wait(timeout=60) == 0
-        assert "secret" not in log.read_text() + process.stderr.read()
+        told = process.stderr.read()
+        assert "ending: 4 answers are under way" in told
+        assert "secret" not in log.read_text() + told
     assert len(held) == 2
     assert not any(path.exists() for path in held)
+
+
+def test_told_twice_it_ends_at_once_and_in_order(typist: Typist, tmp_path: Path):
+    log = tmp_path / "log"
+    with (
+        log.open("w") as out,
+        typist.started("serve", "--port", "0", "--json", out=out) as process,
+    ):
+        until(lambda: "}" in log.read_text())
+        with openai.OpenAI(
+            base_url=json.loads(log.read_text())["url"], api_key="none", max_retries=0
+        ) as client, ThreadPoolExecutor(1) as pool:  # fmt: skip
+            gone = pool.submit(said, client, "second", max_tokens=200, n=32)
+            until(lambda: any((typist.store / "held").glob(f"{process.pid}-*")))
+            process.send_signal(signal.SIGTERM)
+            until(lambda: _is_ending(client))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=60) == 0
+            with pytest.raises(openai.APIError):
+                gone.result()
 
 
 def _is_ending(client: openai.OpenAI) -> bool:

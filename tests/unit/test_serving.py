@@ -337,7 +337,8 @@ def test_names_are_those_of_now(baked):
 def test_what_nothing_was_baked_into_has_no_strength_and_no_prompt(repo):
     catalogue = Catalogue(repo)
     for name in ("base:0.5", "base@prompted", "parent:2"):
-        with pytest.raises(ConfigError, match="carries no bake"):
+        what = "prompt" if "@" in name else "strength"
+        with pytest.raises(ConfigError, match=f"carries no bake, so there is no {what}"):
             catalogue.find(name)
 
 

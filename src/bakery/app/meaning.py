@@ -86,11 +86,12 @@ def find(
     except BakeryError:
         meant = _scaled(repo, side, base, outside)
     check_strength(1.0 if side.strength is None else side.strength)
-    if meant.folder is None:
+    if meant.folder is None and not side.is_prompted:
         raise nothing_to_scale(meant.name)
-    if side.is_prompted and taught(meant) is None:
+    if side.is_prompted and (meant.folder is None or taught(meant) is None):
+        why = "carries no bake" if meant.folder is None else "was not baked here"
         raise ConfigError(
-            f"{meant.name} was not baked here, so there is no prompt to put in front of it",
+            f"{meant.name} {why}, so there is no prompt to put in front of it",
             hint="Name a bake of this repository: `bgit models` lists them.",
         )
     return replace(meant, name=f"{meant.name}{side.suffix}", side=side)

@@ -38,6 +38,9 @@ WAITING = 8
 BACKLOG = 2048
 """Connections that may wait to be taken, as uvicorn has it."""
 
+IDLE_S = 75
+"""How long a connection stays open between two requests."""
+
 DRAIN_S = 30.0
 CLOSING_S = 5
 """How long a server that is told to end goes on with its answers, and then with connections."""
@@ -47,6 +50,7 @@ class House(Protocol):
     """What answers. `is_draining`: it begins nothing new."""
 
     is_draining: bool
+    reporter: Reporter
 
     @property
     def rows(self) -> int:
@@ -85,6 +89,12 @@ class Server(uvicorn.Server):
         self.should_exit |= self._house.is_over
         if self._house.is_draining and not self._is_over_s:
             self._is_over_s = time.monotonic() + DRAIN_S
+            if self.rows:
+                under_way = "an answer is" if self.rows == 1 else f"{self.rows} answers are"
+                self._house.reporter.note(
+                    f"ending: {under_way} under way, for {DRAIN_S:.0f} s at most; told once more "
+                    "it ends at once"
+                )
         if self._is_over_s:
             late = time.monotonic() > self._is_over_s
             self.should_exit |= late or not self.rows
@@ -167,6 +177,7 @@ def opened(
             yield running
         finally:
             running.close()
+            decoding.close()
     finally:
         sock.close()
         if catalogue is not None:
@@ -242,6 +253,8 @@ def config(made: object) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         backlog=BACKLOG,
+        # Longer than clients keep one: whoever asks again must not meet a connection that closes.
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=CLOSING_S,
     )
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from bakery.engine.serving.slices import Shelf
 
 LONGEST_RETRY_S = 60
+STEP_S = 30.0
+"""How long a step that is under way is waited for in the end."""
+
 _OLD = 0.8
 """How much of what is known of a row's time stays when the next one is over."""
 
@@ -121,6 +124,12 @@ class Decoding(threading.Thread):
     def stop(self) -> None:
         """End the thread, once its step is done."""
         self._orders.put(None)
+
+    def close(self) -> None:
+        """End it and wait: a thread that computes while Python ends takes the process down."""
+        self.stop()
+        if self.is_alive():
+            self.join(STEP_S)
 
     def run(self) -> None:
         """Decode until it is stopped."""

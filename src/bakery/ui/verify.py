@@ -31,6 +31,8 @@ def show_verified(found: Verified, *, as_json: bool = False) -> None:
         return
     out, told = open_console(), found.figures
     word, style = WORDS[found.what]
+    if told.from_bake is None:  # the prompted parent says the same
+        word = word.replace("this is", "this answers as")
     out.print(Text.assemble((word, style), f": {found.served} at {found.url}"), soft_wrap=True)
     out.print()
     table = pairs()

@@ -205,7 +205,7 @@ class Chat {
     this.turns = [];
     byId("turns").replaceChildren();
     byId("empty").hidden = false;
-    this.field.focus();
+    this.field.focus({ preventScroll: true });
   }
 
   async answer(turn, columns) {
@@ -301,5 +301,5 @@ filterTree();
 const talk = byId("talk");
 if (talk) {
   new Chat(talk);
-  if (matchMedia("(pointer: fine)").matches) byId("question").focus();
+  if (matchMedia("(pointer: fine)").matches) byId("question").focus({ preventScroll: true });
 }
