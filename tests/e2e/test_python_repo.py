@@ -14,8 +14,8 @@ from bakery.errors import ConfigError, RepoError
 from bakery.plain import document
 from tests.e2e.conftest import Typist, copied
 
-OF_THE_TERMINAL = {"help", "version", "completion"}
-"""Verbs about the command itself: Python has its own."""
+OF_THE_TERMINAL = {"help", "version", "completion", "ui"}
+"""Verbs about the command itself, and the page of a browser: Python has its own."""
 
 
 @pytest.fixture(scope="module")

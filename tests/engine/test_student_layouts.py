@@ -92,7 +92,8 @@ def step(
 def assert_same(
     ours: tuple[float, dict[str, torch.Tensor]], theirs: tuple[float, dict[str, torch.Tensor]]
 ) -> None:
-    assert ours[0] == pytest.approx(theirs[0], rel=1e-4, abs=1e-6)
+    # A small difference of large numbers: which of them are rounded how is the processor's.
+    assert ours[0] == pytest.approx(theirs[0], rel=1e-4, abs=3e-6)
     assert ours[1].keys() == theirs[1].keys() != set()
     for name, gradient in ours[1].items():
         expected = theirs[1][name]

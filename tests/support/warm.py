@@ -161,6 +161,7 @@ def main() -> None:
     os.environ.clear()
     os.environ.update(order["env"])
     os.chdir(order["cwd"])
+    sys.modules["__main__"].__package__ = None  # as of a script: help says its name
     module, function = PROGRAMS[order["program"]]
     sys.argv = [str(Path(sys.executable).with_name(order["program"])), *order["words"]]
     _end(getattr(importlib.import_module(module), function))

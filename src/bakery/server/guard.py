@@ -53,7 +53,10 @@ def tokens(path: Path) -> tuple[str, ...]:
         with path.open(encoding="utf-8-sig") as file:
             lines = file.read(MOST_TOKENS).split()
     except (OSError, ValueError) as error:
-        raise ConfigError(f"--token-file {path} cannot be read: {error}") from error
+        raise ConfigError(
+            f"--token-file {path} cannot be read: {error}",
+            hint=f"`openssl rand -hex 32 > {path}` makes one.",
+        ) from error
     if not lines or any(len(line) < LEAST_TOKEN for line in lines):
         raise ConfigError(
             f"--token-file {path} holds {'a token that is too short' if lines else 'no token'}",
