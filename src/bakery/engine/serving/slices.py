@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bakery.engine.models import adapter_check
-from bakery.engine.models.adapter_folder import SLICES, WEIGHTS, Slice, slices
+from bakery.engine.models.adapter_folder import CONFIG, SLICES, WEIGHTS, Slice, slices
 from bakery.engine.models.models import BaseModel
 from bakery.engine.serving import factors
 from bakery.engine.serving.factors import Factors
 from bakery.errors import ModelError
+
+_Stamp = tuple[int, int, int] | None
+"""By what a file is known again: its time, its size, its number. None: it is not there."""
 
 
 @dataclass(slots=True, eq=False)
@@ -54,7 +57,7 @@ class Shelf:
     def __init__(self, base: BaseModel, *, most_bytes: int) -> None:
         self._base, self._most = base, most_bytes
         self._sources: dict[str, _Source] = {}
-        self._read: dict[tuple[Path, int, int], tuple[str, ...]] = {}
+        self._read: dict[tuple[Path | _Stamp, ...], tuple[str, ...]] = {}
         self._held: OrderedDict[str, Held] = OrderedDict()
         self._in_use: frozenset[str] = frozenset()
         self._lock, self._reading = threading.Lock(), threading.Lock()
@@ -69,13 +72,12 @@ class Shelf:
     def of(self, folder: Path) -> tuple[str, ...]:
         """Return the keys of an adapter's slices, oldest first; one of others is one slice.
 
-        Its file is read once, for the digests, and nothing of it is kept. ModelError where it is
-        damaged, or does more than add B·A to linear layers.
+        Its files are read once, for the digests, and nothing of them is kept. ModelError where it
+        is damaged, or does more than add B·A to linear layers.
         """
-        adapter_check.check_any(folder)
-        found = (folder / WEIGHTS).stat()
-        place = folder, found.st_mtime_ns, found.st_size
+        place = folder, *(_stamp(folder / name) for name in (WEIGHTS, CONFIG, SLICES))
         if place not in self._read:
+            adapter_check.check_any(folder)
             parts = slices(folder) if (folder / SLICES).is_file() else [None]
             self._read[place] = tuple(self._named(folder, part) for part in parts)
         first, *_ = found_keys = self._read[place]
@@ -196,6 +198,14 @@ class Shelf:
             raise ModelError(f"the adapter in {source.folder} has changed since it was named")
         device = self._base.device
         return Held(key, {name: (a.to(device), b.to(device)) for name, (a, b) in found})
+
+
+def _stamp(path: Path) -> _Stamp:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _key(part: Slice, found: list[tuple[str, Factors]]) -> str:
