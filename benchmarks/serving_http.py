@@ -42,8 +42,9 @@ from benchmarks.serving import ROWS, World, endless, made
 ONE = "1"
 """The model that is served alone: a chain of two, as in `benchmarks.serving`."""
 
+SERIAL = "transformers serve"
 FEW = 4
-"""Rows that are decoded one by one."""
+"""Rows that are decoded one by one: a rate that is that of more, too."""
 
 START_S, ANSWER_S = 300.0, 600.0
 THREADS = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -119,6 +120,7 @@ def _measure(world: World, sides: list[Side], rows: int, tokens: int, rounds: in
 
 def _rate(side: Side, rows: int, tokens: int) -> float:
     """Return the tokens that a server told per second of its own CPU time."""
+    rows = rows if side.name != SERIAL else min(rows, FEW)
     made = openai.OpenAI(base_url=side.url, api_key="none", max_retries=0, timeout=ANSWER_S)
     with made as client, ThreadPoolExecutor(rows) as pool:
         begin = _cpu_s(side.process)
@@ -164,7 +166,7 @@ def _servers(
         merged = _merged(world, folder / "merged")
         serve = [asked.transformers, "-m", "transformers.cli.transformers", "serve", str(merged)]
         serve += ["--device", "cpu", "--dtype", "float32"]
-        yield _running("transformers serve", serve, (str(merged),))
+        yield _running(SERIAL, serve, (str(merged),))
         more = "--continuous-batching"
         yield _running(f"transformers serve {more}", [*serve, more], (str(merged),))
 
@@ -242,7 +244,7 @@ class _Peft:
 
     def rate(self, rows: int, *, at_once: bool) -> float:
         """Return tokens per CPU second."""
-        rows = rows if at_once else min(rows, FEW)  # its rate is that of more, too
+        rows = rows if at_once else min(rows, FEW)
         asked = []
         for number in range(rows):
             ids = self._base.chat.prefix_ids(Prompt(), _asked(number))
