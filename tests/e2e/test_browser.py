@@ -37,6 +37,7 @@ MANY, FEW = 300, 24
 
 sync_api: Any = pytest.importorskip("playwright.sync_api", reason="needs `make test-page`")
 
+# A browser is no package of Python: `make test-page` says what it needs, and runs these with it.
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM.is_file(), reason=f"there is no {CHROMIUM}"),

@@ -10,7 +10,7 @@ import pytest
 
 from bakery.server.handed.opening import Handed
 from tests.e2e.conftest import Typist, copied
-from tests.e2e.test_serve_engine import opened
+from tests.support.handed import opened
 from tests.support.stand_in import StandIn, stand_in
 
 JSON, STREAM = "application/json", "text/event-stream"

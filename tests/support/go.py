@@ -13,6 +13,7 @@ import pytest
 
 PROGRAM = Path(__file__).with_name("ollama.go")
 
+# Ollama's templates are Go's: only Go itself says what they render, and nothing else here needs it.
 needs_go = pytest.mark.skipif(
     shutil.which("go") is None, reason="there is no go: `apt-get install golang-go`"
 )
