@@ -340,6 +340,22 @@ def test_an_adapter_of_fewer_ranks_says_what_it_lost(typist: Typist) -> None:
     assert found["bakes"][-1]["places"] == len(kl)
 
 
+def test_a_rank_that_leaves_nothing_out_and_questions_that_are_not_here_are_said(
+    typist: Typist, workplace: Path
+) -> None:
+    done = typist("download", "--rank", "99", "--json", "--out", "as_recorded")
+    assert "with --rank 99 it is as recorded" in done.err
+    recorded = bake_of(typist, "second")
+    assert json.loads(done.out)["sha256"] == {"adapter_model.safetensors": recorded["digest"]}
+    other = copied(typist, workplace / "other")
+    first = bake_of(typist, "first")["model"].split("/")[2].removeprefix("first_")
+    (other.store / "bake" / first / "probes.json").write_text("{}", encoding="utf-8")
+    done = other("download", "--rank", "3", "--json", "--out", "fewer")
+    assert done.code == 0, done.err
+    assert [one["bake"] for one in json.loads(done.out)["compressed"]["bakes"]] == ["second"]
+    assert "what it loses is not measured" in done.err
+
+
 def test_merged_weights_have_no_rank(typist: Typist) -> None:
     refused = typist("download", "--rank", "3", "--merged", "--out", "never")
     assert refused.code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -106,6 +107,15 @@ def test_an_adapter_that_changed_since_fails_its_row_alone(served: World, tmp_pa
     assert "has changed" in str(failed.error)
     assert set(found) == {"base"}
     assert shelf.of(folder) != (key,)
+
+
+def test_files_of_an_adapter_that_are_others_by_now_are_checked_anew(served: World, tmp_path: Path):
+    shelf, folder = Shelf(served.base(), most_bytes=1 << 30), tmp_path / "copy"
+    shutil.copytree(served.folders["second"], folder)
+    assert shelf.of(folder) == shelf.of(served.folders["second"])
+    (folder / "adapter_config.json").write_text("{")
+    with pytest.raises(ModelError, match=r"adapter_config\.json"):
+        shelf.of(folder)
 
 
 def test_an_adapter_of_somebody_else_is_one_slice(served: World, tmp_path: Path):

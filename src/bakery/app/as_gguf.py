@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakery import json_file
+from bakery.app import probed
 from bakery.app.launching import ADAPTER, BASE, MODEL, MODELFILE, VERIFIED, InGguf
 from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, ModelError
 from bakery.identity import BaseModelId, file_digest
-from bakery.json_file import DamagedError
 from bakery.reporting import Reporter
 from bakery.store.results import PROBES
 
@@ -139,10 +138,9 @@ def _prompts(source: Path, reporter: Reporter) -> Sequence[Sequence[int]]:
     if not path.is_file():
         return ()
     try:
-        probes = json_file.load_object(path)["probes"][:MOST_ASKED]
-        return [[int(i) for i in probe["student_prefix"]] for probe in probes]
-    except (DamagedError, OSError, ValueError, LookupError, TypeError):
-        reporter.note(f"{path} is damaged: the file is verified on other questions")
+        return [one.prefix for one in probed.read(path)[:MOST_ASKED]]
+    except ModelError as error:
+        reporter.note(f"{error.message}: the file is verified on other questions")
         return ()
 
 

@@ -7,14 +7,15 @@ and are held against each other at every token of the answers.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bakery import json_file
+from bakery.app import probed
+from bakery.app.probed import Asked
+from bakery.errors import ModelError
 from bakery.identity import BaseModelId
-from bakery.json_file import DamagedError
 from bakery.plain import Plain
 from bakery.repo.files.recipe import RecordedBake
 from bakery.reporting import Reporter
@@ -23,8 +24,6 @@ from bakery.store.store import Store
 
 if TYPE_CHECKING:
     import torch
-
-    from bakery.engine.models.compressed import Compressed
 
 PLACE = Path("compressed/adapter")
 """Where the smaller adapter is made in a folder that is gone afterwards."""
@@ -88,67 +87,58 @@ def compress(
     found = compressed.compress(source, place, rank=rank, base=base.name, revision=base.revision)
     if (source.parent / PROBES).is_file():  # for whoever verifies what is made of it
         shutil.copyfile(source.parent / PROBES, place.parent / PROBES)
-    asked = {bake.base_name: list(_asked(store.bake(bake.id) / PROBES)) for bake in chain}
-    return _measured(base, source, place, found, asked, reporter)
+    asked = [(bake.base_name, _asked(store, bake, reporter)) for bake in chain]
+    bakes = _measured(base, (source, place), asked, reporter)
+    return Compression(found.rank, found.kept, found.lost, found.worst_lost, found.worst, bakes)
 
 
-_Rows = list[tuple[list[int], list[int]]]
-"""Ids of a question, and of the bake's answer to it."""
-
-
-def _asked(path: Path) -> Iterator[tuple[list[int], list[int]]]:
-    """Yield what a bake was asked, and answered; nothing where that is not here."""
-    if not path.is_file():
-        return
+def _asked(store: Store, bake: RecordedBake, reporter: Reporter) -> list[Asked]:
+    """Return what a bake was asked; nothing where that is not here, which is said."""
+    path = store.bake(bake.id) / PROBES
     try:
-        for one in json_file.load_object(path)["probes"]:
-            yield list(one["student_prefix"]), list(one["greedy"]["baked"])
-    except (DamagedError, KeyError, TypeError, ValueError):
-        return
+        if path.is_file():
+            return [one for one in probed.read(path) if one.greedy["baked"]]
+        why = f"{bake.name} has no {PROBES} here"
+    except ModelError as error:
+        why = error.message
+    reporter.note(f"{why}: what it loses is not measured")
+    return []
 
 
 def _measured(
     base: BaseModelId,
-    whole: Path,
-    place: Path,
-    found: Compressed,
-    asked: Mapping[str, _Rows],
+    adapters: Sequence[Path],
+    asked: Sequence[tuple[str, Sequence[Asked]]],
     reporter: Reporter,
-) -> Compression:
-    asked = {bake: rows for bake, rows in asked.items() if rows}
-    before = _logprobs(base, whole, asked, reporter)
-    after = _logprobs(base, place, asked, reporter)
-    bakes = []
-    for bake in asked:
-        p_TV, q_TV = before[bake], after[bake]
-        kl_T = (p_TV.exp() * (p_TV - q_TV)).sum(-1)
-        other = int((p_TV.argmax(-1) != q_TV.argmax(-1)).sum())
-        bakes.append(OfBake(bake, float(kl_T.mean()), float(kl_T.max()), len(kl_T), other))
-    return Compression(
-        found.rank, found.kept, found.lost, found.worst_lost, found.worst, tuple(bakes)
-    )
-
-
-def _logprobs(
-    base: BaseModelId, adapter: Path, asked: Mapping[str, _Rows], reporter: Reporter
-) -> dict[str, torch.Tensor]:
-    """Return the log probabilities (T, V) at every token of the answers of each bake."""
-    import torch
-
+) -> tuple[OfBake, ...]:
+    """Hold the whole adapter and the smaller one, on one base, against each other."""
     from bakery.engine.models import models
     from bakery.engine.models.adapters import attach_parent
+    from bakery.engine.models.given import twin
 
-    if not asked:
-        return {}
+    if not any(probes for _, probes in asked):
+        return ()
     loaded = models.load(base, dtype="float32", reporter=reporter)
-    model = attach_parent(loaded.model, adapter)
-    found = {}
-    for bake, rows in asked.items():
-        pieces = []
-        for prefix, answer in rows:
-            ids = torch.tensor([[*prefix, *answer]], device=loaded.device)
-            with torch.no_grad():
-                logits_TV = model(input_ids=ids, logits_to_keep=len(answer) + 1).logits[0, :-1]
-            pieces.append(logits_TV.float().log_softmax(-1).cpu())
-        found[bake] = torch.cat(pieces)
-    return found
+    whole, smaller = (attach_parent(twin(loaded).model, folder) for folder in adapters)
+    return tuple(_lost(bake, probes, whole, smaller) for bake, probes in asked if probes)
+
+
+def _lost(bake: str, probes: Sequence[Asked], whole: Any, smaller: Any) -> OfBake:
+    kl: list[float] = []
+    other = 0
+    for one in probes:
+        p_TV, q_TV = (_logprobs(model, one) for model in (whole, smaller))
+        kl += (p_TV.exp() * (p_TV - q_TV)).sum(-1).tolist()
+        other += int((p_TV.argmax(-1) != q_TV.argmax(-1)).sum())
+    return OfBake(bake, sum(kl) / len(kl), max(kl), len(kl), other)
+
+
+def _logprobs(model: Any, one: Asked) -> torch.Tensor:
+    """Return the log probabilities (T, V) at every token of a bake's answer."""
+    import torch
+
+    answer = one.greedy["baked"]
+    ids = torch.tensor([[*one.prefix, *answer]], device=model.device)
+    with torch.inference_mode():
+        logits_TV = model(input_ids=ids, logits_to_keep=len(answer) + 1).logits[0, :-1]
+    return torch.as_tensor(logits_TV).float().log_softmax(-1)

@@ -215,7 +215,10 @@ def _fill(
         bake.model, base, 0, digest, bake.data, None, unpacked,
         earlier=tuple(link.data for link in chain[:-1]), licence=licence.said(base),
     )  # fmt: skip
-    if wanted.rank is not None and wanted.rank < adapter_head.read(source / WEIGHTS).rank:
+    whole = adapter_head.read(source / WEIGHTS).rank
+    if wanted.rank is not None and wanted.rank >= whole:
+        reporter.note(f"the adapter has rank {whole}: with --rank {wanted.rank} it is as recorded")
+    elif wanted.rank is not None:
         lost = compressing.compress(
             repo.store, base, chain, source, folder.parent, rank=wanted.rank, reporter=reporter
         )

@@ -8,17 +8,16 @@ greedy answers are compared, as nothing says which template it used.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bakery import json_file
-from bakery.app import meaning
+from bakery.app import meaning, probed
 from bakery.app.meaning import Meant
+from bakery.app.probed import Asked
 from bakery.backends import addresses
 from bakery.backends.base import RefusedError
 from bakery.errors import ConfigError, ModelError
@@ -68,25 +67,7 @@ class Verified:
         return {"schema": 1, "is_rounded": self.figures.is_rounded, **asdict(self)}
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A probe as its file holds it."""
-
-    question: str
-    target: str
-    prefix: tuple[int, ...]
-    greedy: Mapping[str, Sequence[int]]
-    top: Mapping[str, Sequence[Sequence[Any]]]
-    sure: Mapping[str, tuple[float, ...]]
-    """Empty in files of earlier versions."""
-
-    @property
-    def tokens(self) -> int:
-        """How long either answer is."""
-        return max(1, *map(len, self.greedy.values()))
-
-
-Way = Callable[[_Asked], Heard]
+Way = Callable[[Asked], Heard]
 
 
 def verify(
@@ -142,13 +123,13 @@ def check(repo: ModelRepo, name: str) -> None:
     _found(repo, name)
 
 
-def _found(repo: ModelRepo, name: str) -> tuple[Meant, list[_Asked]]:
+def _found(repo: ModelRepo, name: str) -> tuple[Meant, list[Asked]]:
     meant = meaning.find(repo, name)
     meaning.as_baked(meant, "bgit verify")
     return meant, _probes(meant)
 
 
-def _probes(meant: Meant) -> list[_Asked]:
+def _probes(meant: Meant) -> list[Asked]:
     """Read the probes of a bake, or say why there are none."""
     if meant.folder is None:
         raise ConfigError(
@@ -163,33 +144,7 @@ def _probes(meant: Meant) -> list[_Asked]:
             hint="A bake of this version has; bake it again, or bring the file along with "
             "`bgit import`.",
         )
-    return _read(path)
-
-
-def _read(path: Path) -> list[_Asked]:
-    try:
-        found = [
-            _Asked(
-                str(one["question"]),
-                str(one["target"]),
-                tuple(int(i) for i in one["student_prefix"]),
-                {side: [int(i) for i in one["greedy"][side]] for side in _SIDES},
-                {side: [(int(i), float(p)) for i, p in one["top"][side]] for side in _SIDES},
-                {side: tuple(map(float, one.get("sure", {}).get(side, ()))) for side in _SIDES},
-            )
-            for one in json_file.load_object(path)["probes"]
-        ]
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise ModelError(
-            f"{path} is damaged: it does not hold the probes of a bake ({error})",
-            hint="`bgit fsck` checks what lies beside it; baking again writes it anew.",
-        ) from error
-    if not found:
-        raise ModelError(f"{path} holds no probe", hint="It was baked without questions to ask.")
-    return found
-
-
-_SIDES = ("baked", "base")
+    return probed.read(path)
 
 
 def _endpoint(url: str, model: str, key: str | None) -> Endpoint:
@@ -218,7 +173,7 @@ def _told(meant: Meant) -> tuple[dict[str, Prompt], Chat]:
     return prompts, models.load_chat(meant.base)
 
 
-def _held(one: _Asked, side: str, base: Chat) -> Heard:
+def _held(one: Asked, side: str, base: Chat) -> Heard:
     first: dict[str, float] = {}
     for token, value in one.top[side]:
         _put(first, base.decoded([token]), value)
@@ -243,7 +198,7 @@ def _ways(endpoint: Endpoint, base: Chat, prompts: Mapping[str, Prompt]) -> list
     return [*exact, ("messages", partial(_by_messages, endpoint, base, prompts))]
 
 
-def _heard(ways: list[tuple[str, Way]], one: _Asked) -> tuple[str, Heard]:
+def _heard(ways: list[tuple[str, Way]], one: Asked) -> tuple[str, Heard]:
     """Ask by the first way that the server takes; those that it refuses are not tried again."""
     refused: RefusedError | None = None
     while ways:
@@ -258,7 +213,7 @@ def _heard(ways: list[tuple[str, Way]], one: _Asked) -> tuple[str, Heard]:
     raise AssertionError("the last way answers, or raises")
 
 
-def _by_ids(endpoint: Endpoint, base: Chat, top: int, one: _Asked) -> Heard:
+def _by_ids(endpoint: Endpoint, base: Chat, top: int, one: Asked) -> Heard:
     said = endpoint.go_on(one.prefix, max_tokens=one.tokens, top=top)
     first: dict[str, float] = {}
     for text, value in said.first.items():
@@ -267,7 +222,7 @@ def _by_ids(endpoint: Endpoint, base: Chat, top: int, one: _Asked) -> Heard:
 
 
 def _by_messages(
-    endpoint: Endpoint, base: Chat, prompts: Mapping[str, Prompt], one: _Asked
+    endpoint: Endpoint, base: Chat, prompts: Mapping[str, Prompt], one: Asked
 ) -> Heard:
     before = prompts[one.target].messages if one.target in prompts else ()
     said = endpoint.complete(

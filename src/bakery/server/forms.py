@@ -11,7 +11,6 @@ from bakery.server.errors import RequestError
 MOST_CHOICES = 128
 MOST_TOP = 20
 """Likeliest tokens that are told with each."""
-MOST_PROMPTS = 512
 MOST_MESSAGES = 1 << 14
 
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]

@@ -166,7 +166,9 @@ class Site:
         repo = self._repo()
         try:
             found = jobs.find(repo, request.path_params["id"], Quiet())
-            content = found.log.read_bytes()[-MOST_LOG:]
+            with found.log.open("rb") as file:
+                file.seek(max(0, found.log.stat().st_size - MOST_LOG))
+                content = file.read(MOST_LOG)
         except BakeryError as error:
             return _told(error, 404)
         except OSError as error:
@@ -309,17 +311,17 @@ def _told(error: BakeryError, code: int) -> Response:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    if request.url.path.startswith(_OF_API):
+    if request.scope["path"].startswith(_OF_API):
         raise error
     assert isinstance(error, BakeryError)
     return _told(error, 409)
 
 
 async def _nothing(request: Request, error: Exception) -> Response:
-    if request.url.path.startswith(_OF_API):
+    if request.scope["path"].startswith(_OF_API):
         return await no_route(request, error)
     assert isinstance(error, HTTPException)
-    wrong = f"There is nothing at {request.url.path}."
+    wrong = f"There is nothing at {request.scope['path']}."
     if error.status_code == 405:
-        wrong = f"{request.url.path} does not take {request.method}."
+        wrong = f"{request.scope['path']} does not take {request.method}."
     return _told(ConfigError(wrong), error.status_code)

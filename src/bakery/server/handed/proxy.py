@@ -97,12 +97,12 @@ class House:
         try:
             body = json_file.parse(await guard.body(request))
         except DamagedError:
-            told = "We could not parse the JSON body of your request."
-            raise RequestError(400, told, code="invalid_json") from None
+            why = "We could not parse the JSON body of your request."
+            raise RequestError(400, why, code="invalid_json") from None
         name = body.get("model") if isinstance(body, dict) else None
         if not isinstance(name, str):
-            told = "Missing required parameter: 'model'."
-            raise RequestError(400, told, code="missing_required_parameter", param="model")
+            why = "Missing required parameter: 'model'."
+            raise RequestError(400, why, code="missing_required_parameter", param="model")
         return body, await run_in_threadpool(names.served, self.catalogue, name)
 
 
