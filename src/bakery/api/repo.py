@@ -13,6 +13,7 @@ from bakery.api import asked
 from bakery.api.keeping import Keeping
 from bakery.api.measuring import Measuring
 from bakery.api.model import Model
+from bakery.api.moving import Moving
 from bakery.api.serving import Serving
 from bakery.api.telling import Telling
 from bakery.api.tracing import Tracing
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from bakery.store.job import Fetched
 
 
-class Repo(Keeping, Measuring, Serving, Telling, Tracing):
+class Repo(Keeping, Measuring, Moving, Serving, Telling, Tracing):
     """A model repository: a folder that `bgit init` made, or one within it.
 
         repo = bakery.Repo.init("yoda", base_model="tiny")

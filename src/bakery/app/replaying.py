@@ -41,12 +41,22 @@ class Replayed:
     bake: RecordedBake
     """As it would be recorded. Not made yet, it has the step and the digest of the former."""
     plan: Plan
-    repo: ModelRepo
+    repo: Onto
     """As the bake finds it: the bakes below are the replayed ones, the files those of then."""
     result: Mapping[str, Any] | None
     """What bake.json says; None: it is not made yet."""
     is_certain: bool
     """Whether its id is final: that follows from the steps of the bakes below."""
+
+    def in_place_of(self, model: ModelRef) -> ModelRef | None:
+        """Return what a model of the former bake is now; None: its step was not kept."""
+        steps = {one.step: one for one in self.bake.models}
+        return self.bake.model if model == self.before.model else steps.get(model.step)
+
+    def ended(self, result: Mapping[str, Any]) -> Replayed:
+        """Return it with all that is known of it in the end: what a gate made of it, too."""
+        bake = _recorded(self.before, self.repo.replay, self.plan, result)
+        return replace(self, bake=bake, result=result)
 
 
 def foreseen(
@@ -129,7 +139,6 @@ class _Line:
         self._chain = list(below)
         # What is below stays what it is.
         self._ids = {row["id"]: row["id"] for link in below for row in link.data["targets"]}
-        self._models: dict[tuple[str, int], ModelRef] = {}
 
     def planned(self, bake: RecordedBake) -> tuple[Onto, Plan]:
         """Return the repository as the next bake finds it, and what its input.yml means there."""
@@ -149,28 +158,19 @@ class _Line:
         self, bake: RecordedBake, onto: Onto, plan: Plan, result: Mapping[str, Any] | None
     ) -> None:
         """Put a bake on the chain; one without a result as if it had the steps of the former."""
-        new = bake
-        if _id(plan) != bake.id:
-            told = result or _as_before(bake, plan)
-            data = {**told, replays.KEY: onto.replay.as_data()}
-            model = plan.model_ref(told.get("step", bake.model.step))
-            text = recipe.block(data, model=model, input_blob=bake.input_blob)
-            new = recipe.read(model.bake_id, text)
+        new = _recorded(bake, onto.replay, plan, result or _as_before(bake, plan))
         certain = all(one.result is not None for one in self.done)
         self.done.append(Replayed(bake, new, plan, onto, result, certain))
         self._chain.append(new)
         self._ids |= dict(_targets(bake, plan, self._ids)) | {bake.id: new.id}
-        steps = {model.step: model for model in new.models}
         for model in bake.models:
-            now = new.model if model == bake.model else steps.get(model.step)
-            if now is not None:
-                self._models[model.bake_id, model.step] = now
+            if (now := self.done[-1].in_place_of(model)) is not None:
                 self._ids[f"{bake.id}/{model.step}"] = f"{now.bake_id}/{now.step}"
 
     def _below(self, bake: RecordedBake) -> ModelRef:
         """Return what takes the place of a bake's parent."""
         assert bake.parent is not None  # or it would be the first of its chain
-        found = self._models.get((bake.parent.bake_id, bake.parent.step))
+        found = self.done[-1].in_place_of(bake.parent)
         if found is None:
             raise StageError(
                 f"{bake.name} was baked on step {bake.parent.step} of {bake.parent.bake}, and "
@@ -250,6 +250,17 @@ def _refuse(repo: ModelRepo, bake: RecordedBake) -> None:
             hint="`bgit revert` takes it back; `bgit run` bakes what models answer.",
         )
     show.input_text(repo, bake)
+
+
+def _recorded(
+    bake: RecordedBake, replay: Replay, plan: Plan, result: Mapping[str, Any]
+) -> RecordedBake:
+    """Return what a recipe would say of a bake; of one that comes to the same, what it says."""
+    if _id(plan) == bake.id:
+        return bake
+    model = plan.model_ref(result.get("step", bake.model.step))
+    data = {**result, replays.KEY: replay.as_data()}
+    return recipe.read(model.bake_id, recipe.block(data, model=model, input_blob=bake.input_blob))
 
 
 def _id(plan: Plan) -> str:

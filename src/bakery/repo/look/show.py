@@ -183,6 +183,12 @@ def input_text(repo: ModelRepo, bake: RecordedBake) -> str:
     )
 
 
+def configuration(repo: ModelRepo, bake: RecordedBake) -> str:
+    """Return the input.yml of a bake as it is meant: of a replayed one, with the names of now."""
+    replay = replays.of(bake)
+    return replays.renamed(input_text(repo, bake), replay.ids if replay else {})
+
+
 class Then(ModelRepo):
     """The repository as it was when a bake was launched: its configuration, templates and parent.
 
@@ -201,7 +207,7 @@ class Then(ModelRepo):
         replay, self._below = replays.of(bake), None
         if replay is not None:
             self._below = list(ancestry(repo.lineage(), whole(repo, bake))[0][:-1])
-        self._configuration = replays.renamed(input_text(repo, bake), replay.ids if replay else {})
+        self._configuration = configuration(repo, bake)
         self._bases = replay.bases if replay else ()
         self._defaults = bake.defaults
 
