@@ -38,6 +38,7 @@ LINES = [
     "metrics first second",
     "metrics --watch",
     "models",
+    "rebase --base-model tiny --dry-run",
     "report",
     "reproduce --dry-run first",
     "rollout",

@@ -18,6 +18,7 @@ class _Merge(WeightsCommand):
         {"-m", "-F", "--file", "-s", "--strategy", "-X", "--strategy-option", "--into-name",
          "--cleanup"}
     )  # fmt: skip
+    has_value = True
     unsaid = "auto"
 
 

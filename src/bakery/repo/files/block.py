@@ -162,7 +162,18 @@ _TARGET_FURTHER: Mapping[str, Check] = {
     "seconds": _is_figures,
 }
 
+
+def _is_replay(value: Any) -> bool:
+    """Tell whether it says which bake was replayed, and what the names of its input.yml mean."""
+    if not _is_mapping(value) or not _matches(_NAME)(value.get("bake")):
+        return False
+    bases, ids = value.get("bases", []), value.get("ids", {})
+    named = [*bases, *ids, *ids.values()] if _is_list(bases) and _is_mapping(ids) else [None]
+    return all(isinstance(name, str) for name in named)
+
+
 _FURTHER: Mapping[str, Check] = {
+    "replayed": _is_replay,
     "base": lambda value: _is_mapping(value) and {"name", "digest"} <= set(value),
     "training": lambda value: _is_mapping(value) and _is_count(value.get("r")),
     "card": _is_card,
