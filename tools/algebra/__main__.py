@@ -23,6 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--base", default="tiny")
+    parser.add_argument("--parts", nargs="+", metavar="PART", help="some of the four")
     parser.add_argument("--out", type=Path, default=Path("build/algebra/parts.jsonl"))
     parser.add_argument("--table", action="store_true", help="make nothing")
     arguments = parser.parse_args()
@@ -34,7 +35,11 @@ def main() -> None:
         [json.loads(line) for line in out.read_text("utf-8").splitlines()] if out.is_file() else []
     )
     there = {(row["seed"], row["part"]) for row in rows}
-    todo = [(seed, part) for seed in range(1, arguments.seeds + 1) for part in making.PARTS]
+    todo = [
+        (seed, part)
+        for seed in range(1, arguments.seeds + 1)
+        for part in arguments.parts or making.PARTS
+    ]
     for seed, part in () if arguments.table else todo:
         if (seed, part) in there:
             continue

@@ -212,17 +212,22 @@ def moved_about(place: Place, cases_of: Sequence[Case]) -> Row:
     }
 
 
-PARTS = ("merged", "against", "moved")
+PARTS = ("merged", "voices", "against", "moved")
 
 
 def part_of(part: str, seed: int, folder: Path, base: str) -> Any:
-    """Make a part of one seed, in repositories of its own."""
-    persona, _, first, second, _ = cases.tiny(seed)
+    """Make a part of one seed, in repositories of its own.
+
+    `tiny` learns of its own world, another base what `recipes/real` bakes.
+    """
+    if base != "tiny":
+        persona, second, first = cases.real()
+    else:
+        persona, _, first, second, _ = cases.tiny(seed)
     if part == "against":
         return against(Place(folder, f"names-{seed}", base, seed))
     if part == "moved":
         return moved_about(Place(folder, f"chain-{seed}", base, seed), (first, persona, second))
-    return [
-        *merged(Place(folder, f"facts-{seed}", base, seed), first, second),
-        *merged(Place(folder, f"voice-{seed}", base, seed), first, persona),
-    ]
+    if part == "voices":
+        return merged(Place(folder, f"voice-{seed}", base, seed), first, persona)
+    return merged(Place(folder, f"facts-{seed}", base, seed), first, second)

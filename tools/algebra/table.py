@@ -11,9 +11,8 @@ Row = dict[str, Any]
 def text(rows: Sequence[Row]) -> str:
     """Return all tables."""
     tables = (_merged, _against, _moved)
-    parts = [
-        [row for row in rows if row["part"] == part] for part in ("merged", "against", "moved")
-    ]
+    names = (("merged", "voices"), ("against",), ("moved",))
+    parts = [[row for row in rows if row["part"] in own] for own in names]
     return "\n\n".join("\n".join(of(own)) for of, own in zip(tables, parts, strict=True) if own)
 
 
