@@ -21,6 +21,7 @@ from bakery.ui.console import (
     show_json,
     show_verdict,
 )
+from bakery.variables import shown
 
 
 def show_record(found: Described, *, as_json: bool = False) -> None:
@@ -111,6 +112,8 @@ def _show_target(target: Mapping[str, Any], sampling: Mapping[str, Any]) -> None
         table.add_row(key, str(value))
     for kind in ("teacher", "student"):
         table.add_row(kind, prompt_text(target[kind]) or "(none: always on)")
+    if target.get("variables"):
+        table.add_row("first row", shown(target["variables"]))
     lay(out, table)
 
 
