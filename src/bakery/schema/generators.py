@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from bakery.schema import data_sets
-from bakery.schema.common import Count, Path, Section, Seed
+from bakery.schema.common import Count, Number, Path, Section, Seed
 from bakery.yaml import text as yaml_text
 
 PERSONA_QUESTIONS = 264
 """How many questions the type `persona` has."""
 
 Temperature = Annotated[
-    float | None,
+    Number | None,
     Field(
         ge=0,
         le=2,
