@@ -159,8 +159,9 @@ def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str
 
 
 _RESULTS = (
-    "defaults", "backend", "base", "training", "tests", "allowed", "gate", "checkpoints", "loss",
-    "on_policy", "until", "card", "seconds", "started", "finished", "versions", "numerics", "notes",
+    "defaults", "backend", "base", "joined", "training", "tests", "allowed", "gate", "checkpoints",
+    "loss", "on_policy", "until", "card", "seconds", "started", "finished", "versions", "numerics",
+    "notes",
 )  # fmt: skip
 
 
