@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bakery.backends.base import AnswerRequest
+from bakery.backends.hosted import HostedSampler
 from bakery.backends.local import LocalModel
 from bakery.engine.text.views import Pair
 from bakery.identity import RolloutRequest, SamplingSettings, StimRequest
@@ -18,6 +20,9 @@ from bakery.stages import mix, rollout, stim
 from bakery.stages.parts import TargetData
 from bakery.store import results
 from tests.support.baking import NOTHING, Bench, training
+from tests.support.endpoint import serve
+from tests.support.hosted import client_of
+from tests.support.templates import chat_of
 
 SELL = Prompt(({"role": "system", "content": "The {product} costs {price}."},))
 FIRST = {"product": "lamp", "price": "12"}
@@ -76,6 +81,18 @@ def test_rows_that_only_the_prompt_tells_apart_are_named(bench: Bench, tmp_path:
     found = made(bench, tmp_path, NOTHING)
     (said,) = [note for note in found.notes if "cannot tell them apart" in note]
     assert said.startswith("warning: t: 2 questions")
+
+
+def test_a_hosted_teacher_is_sent_the_prompt_of_each_row() -> None:
+    asked = [AnswerRequest(str(row["price"]), ({"role": "user", "content": "How much?"},),
+                           {name: str(row[name]) for name in FIRST}) for row in ROWS]  # fmt: skip
+    with serve(["hi"]) as endpoint:
+        sampler = HostedSampler(client_of(endpoint), chat_of("chatml"), concurrency=2)
+        said = [one for batch in sampler.answers(asked, SELL, SamplingSettings(1, 8))
+                for one in batch]  # fmt: skip
+        sent = {request["messages"][0]["content"] for request in endpoint.requests}
+    assert len(said) == 3
+    assert sent == {f"The {row['product']} costs {row['price']}." for row in ROWS}
 
 
 def test_what_only_one_row_says_is_never_held_out(bench: Bench, tmp_path: Path) -> None:
