@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bakery.errors import RepoError
 from bakery.identity import BaseModelId
-from bakery.repo.files import state
+from bakery.repo.files import recipe, state
 from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.git import Git, plain_path
 
@@ -38,7 +38,7 @@ def base_is_the_first(git: Git, base: BaseModelId, bakes: Sequence[RecordedBake]
     A base is what it contains: one that was moved or is called otherwise is still the same.
     """
     recorded = bakes[-1].part("base") if bakes else None
-    made_on = {recorded["digest"]: recorded["name"]} if recorded else _first_base(git)
+    made_on = {recorded["digest"]: recorded["name"]} if recorded else _moved_to(git)
     if not made_on or base.digest in made_on:
         return
     ((digest, name),) = made_on.items()
@@ -46,9 +46,16 @@ def base_is_the_first(git: Git, base: BaseModelId, bakes: Sequence[RecordedBake]
         f"{BREAD} names the base model {base.name} (digest {base.digest[:16] or 'missing'}), but "
         f"this repository was made on {name} (digest {digest[:16]})",
         hint=f"Bakes only fit the base they were made on. `git log -p -- {BREAD}` shows the lines "
-        "that were changed: write them back, and `bgit commit` it. For another base, `bgit init` "
-        "a new repository.",
+        "that were changed: write them back, and `bgit commit` it. `bgit rebase --base-model REF` "
+        "makes the bakes of this branch anew on another base.",
     )
+
+
+def _moved_to(git: Git) -> dict[str, str]:
+    """Return the base that the committed recipe was moved to, else the first one."""
+    blob = git.blob(f"HEAD:{RECIPE}")
+    moved = recipe.base_of(blob.text) if blob is not None else None
+    return _first_base(git) if moved is None else {moved[1]: moved[0]}
 
 
 def _first_base(git: Git) -> dict[str, str]:

@@ -25,6 +25,10 @@ _LAST = "\n[STATE]\nPARENT_MODEL ="
 
 _PARENT_LINE = re.compile(r"^PARENT_MODEL[ \t]*=.*$", re.MULTILINE)
 
+_BASE_LINE = re.compile(r"^base_model[ \t]*=.*\n", re.MULTILINE)
+_OF_BASE = re.compile(r"^(revision|digest|family|hidden_size|beside)[ \t]*=.*\n", re.MULTILINE)
+"""What stands beside it."""
+
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7}|\|{7})( |$)", re.MULTILINE)
 
 _WORD = re.compile(r"[^/\s\x00-\x1f\x7f-\x9f]+")
@@ -53,7 +57,6 @@ class State:
 
 def new(state: State) -> str:
     """Return the text of a new .bread."""
-    beside = f"beside = {state.base.beside}\n" if state.base.beside else ""
     return f"""\
 # The state of this model repository. bgit writes this file.
 
@@ -62,12 +65,7 @@ name = {state.name}
 
 owner = {state.owner}
 
-base_model = {state.base.name}
-revision = {state.base.revision}
-digest = {state.base.digest}
-family = {state.base.family}
-hidden_size = {state.base.hidden_size}
-{beside}
+{_base_lines(state.base)}
 defaults = {state.defaults}
 
 schema = {SCHEMA}
@@ -172,6 +170,26 @@ def with_parent(text: str, parent: ModelRef | None) -> str:
     if count != 1:
         raise damaged(BREAD, f"it has {count} lines `PARENT_MODEL = …` instead of one")
     return edited
+
+
+def with_base(text: str, base: BaseModelId) -> str:
+    """Return the text with the lines changed that say what the base model is."""
+    others = _OF_BASE.sub("", text)
+    edited, count = _BASE_LINE.subn(lambda _: _base_lines(base), others)
+    if count != 1:
+        raise damaged(BREAD, f"it has {count} lines `base_model = …` instead of one")
+    return edited
+
+
+def _base_lines(base: BaseModelId) -> str:
+    beside = f"beside = {base.beside}\n" if base.beside else ""
+    return f"""\
+base_model = {base.name}
+revision = {base.revision}
+digest = {base.digest}
+family = {base.family}
+hidden_size = {base.hidden_size}
+{beside}""".replace(" \n", "\n")
 
 
 def refuse_conflict(text: str, source: str) -> None:
