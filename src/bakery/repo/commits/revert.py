@@ -98,6 +98,7 @@ def replace(
     git: Git,
     store: Store,
     gone: Sequence[RecordedBake],
+    *,
     model: ModelRef | None,
     blocks: Sequence[str],
     named: RecordedBake,
