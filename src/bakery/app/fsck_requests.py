@@ -10,6 +10,7 @@ from bakery import json_file
 from bakery.identity import (
     BakeRequest,
     BaseModelId,
+    Elsewhere,
     RolloutRequest,
     SamplingSettings,
     StimRequest,
@@ -56,7 +57,7 @@ def _of_bake(data: Mapping[str, Any]) -> str:
     ):
         if training.get(key) is not None:
             training[key] = kind(**training[key])
-    prompts = ("teacher", "student")
+    prompts, teacher = ("teacher", "student"), data.get("teacher")
     return BakeRequest(
         tuple(
             TargetShare(**{**share, **{side: Prompt.from_data(share[side]) for side in prompts}})
@@ -67,7 +68,13 @@ def _of_bake(data: Mapping[str, Any]) -> str:
         ModelRef(**data["parent"]) if data["parent"] else None,
         data["micro_batch_size"],
         defaults=data["defaults"],
+        teacher=_elsewhere(teacher) if teacher else None,
     ).id
+
+
+def _elsewhere(data: Mapping[str, Any]) -> Elsewhere:
+    model = data["model"]
+    return Elsewhere(BaseModelId(**data["base"]), ModelRef(**model) if model else None)
 
 
 def _of_rollout(data: Mapping[str, Any]) -> str:

@@ -160,11 +160,11 @@ def _inside(repo: ModelRepo, name: str) -> Meant:
             raise
         found = run.base_model(name)
         return Meant(found.name, found)
-    of = repo.state().base
     if recorded is None:
+        of = repo.state().base
         return Meant(of.name, of)
     weights = stored.weights(repo, recorded.model)
-    return Meant(str(recorded.model), of, weights, recorded)
+    return Meant(str(recorded.model), repo.base_of(recorded), weights, recorded)
 
 
 def _held_back(repo: ModelRepo, name: str) -> Path | None:

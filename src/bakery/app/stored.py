@@ -32,7 +32,7 @@ def weights(repo: ModelRepo, model: ModelRef) -> Path:
         )
     recorded = repo.find_model(str(model))
     if recorded is not None:
-        checks.base_is_the_first(repo.git, repo.state().base, [recorded])
+        checks.base_is_the_first(repo.git, repo.state().base, [*repo.bakes(), recorded])
     found = adapter_folder.digest(folder)
     if recorded is not None and recorded.digest_of(model.step) != found:
         raise ModelError(
@@ -55,7 +55,7 @@ def write_beside(repo: ModelRepo, bake: RecordedBake, folder: Path) -> None:
     from bakery.engine.models import adapter_check, adapter_folder
 
     if not (folder / adapter_folder.CONFIG).is_file():
-        base = repo.state().base
+        base = repo.base_of(bake)
         named = bases.unpacked_at(base) or base.name
         adapter_folder.write_config(folder, base=named, revision=base.revision)
     if not (folder / adapter_folder.SLICES).is_file():

@@ -111,6 +111,13 @@ def _is_prompt(value: Any) -> bool:
     )
 
 
+def _is_teacher(value: Any) -> bool:
+    """Tell whether a value names a base, and a model on it or none."""
+    base = value.get("base") if _is_mapping(value) else None
+    named = [base.get(key) for key in ("name", "digest")] if isinstance(base, Mapping) else [None]
+    return all(isinstance(one, str) for one in (*named, value.get("model") or ""))
+
+
 _TARGET: Mapping[str, Check] = {
     "name": _matches(_NAME),
     "id": _matches(_ID),
@@ -134,6 +141,7 @@ _TARGET_FURTHER: Mapping[str, Check] = {
 
 _FURTHER: Mapping[str, Check] = {
     "base": lambda value: _is_mapping(value) and {"name", "digest"} <= set(value),
+    "teacher": lambda value: _is_teacher(value),
     "training": lambda value: _is_mapping(value) and _is_count(value.get("r")),
     "card": _is_card,
     "loss": lambda value: _is_figures(value) and {"first", "last", "min"} <= set(value),

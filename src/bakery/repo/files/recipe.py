@@ -15,6 +15,7 @@ from typing import Any
 
 from bakery.card import Card
 from bakery.errors import ConfigError, RepoError
+from bakery.identity import BaseModelId
 from bakery.records import ModelRef, given_name, hex_of
 from bakery.repo.files import block as recorded
 from bakery.repo.files import hosted, state
@@ -114,6 +115,15 @@ class RecordedBake:
         return _part(self.block[start : end.start() if end else None], key)
 
 
+def recorded_base(bake: RecordedBake) -> BaseModelId | None:
+    """Return the base model that a bake says it was made on."""
+    data = bake.part("base")
+    if not isinstance(data, dict) or not {"name", "digest"} <= set(data):
+        return None
+    known = {key: data[key] for key in BaseModelId.__dataclass_fields__ if key in data}
+    return BaseModelId(**{"revision": "", **known})
+
+
 def new(base_model: str, history: Mapping[str, str] | None = None) -> str:
     """Return the text of a recipe without bakes; `history` is what `hosted.as_data` gives."""
     kept = f"\n# What another tool had written before.\n{dump({'former': history})}\n"
@@ -159,8 +169,9 @@ def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str
 
 
 _RESULTS = (
-    "defaults", "backend", "base", "training", "tests", "allowed", "gate", "checkpoints", "loss",
-    "on_policy", "until", "card", "seconds", "started", "finished", "versions", "numerics", "notes",
+    "defaults", "backend", "base", "teacher", "training", "tests", "allowed", "gate", "checkpoints",
+    "loss", "on_policy", "until", "card", "seconds", "started", "finished", "versions", "numerics",
+    "notes",
 )  # fmt: skip
 
 

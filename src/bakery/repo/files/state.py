@@ -53,7 +53,6 @@ class State:
 
 def new(state: State) -> str:
     """Return the text of a new .bread."""
-    beside = f"beside = {state.base.beside}\n" if state.base.beside else ""
     return f"""\
 # The state of this model repository. bgit writes this file.
 
@@ -62,12 +61,7 @@ name = {state.name}
 
 owner = {state.owner}
 
-base_model = {state.base.name}
-revision = {state.base.revision}
-digest = {state.base.digest}
-family = {state.base.family}
-hidden_size = {state.base.hidden_size}
-{beside}
+{_of_base(state.base)}
 defaults = {state.defaults}
 
 schema = {SCHEMA}
@@ -172,6 +166,32 @@ def with_parent(text: str, parent: ModelRef | None) -> str:
     if count != 1:
         raise damaged(BREAD, f"it has {count} lines `PARENT_MODEL = …` instead of one")
     return edited
+
+
+_BASE_LINES = re.compile(
+    r"^(?:base_model|revision|digest|family|hidden_size|beside)[ \t]*=.*\n", re.MULTILINE
+)
+
+
+def with_base(text: str, base: BaseModelId) -> str:
+    """Return the text with the lines that name the base model changed."""
+    first = _BASE_LINES.search(text)
+    if first is None:
+        raise damaged(BREAD, "base_model is missing")
+    before, after = text[: first.start()], _BASE_LINES.sub("", text[first.start() :])
+    return before + _of_base(base) + after
+
+
+def _of_base(base: BaseModelId) -> str:
+    beside = f"beside = {base.beside}\n" if base.beside else ""
+    lines = f"""\
+base_model = {base.name}
+revision = {base.revision}
+digest = {base.digest}
+family = {base.family}
+hidden_size = {base.hidden_size}
+{beside}"""
+    return lines.replace(" \n", "\n")
 
 
 def refuse_conflict(text: str, source: str) -> None:

@@ -196,7 +196,12 @@ class Then(ModelRepo):
         self.store = store or repo.store
         now = repo.state()
         base = _as_recorded(now.base, bake)
-        self._state = replace(now, base=base, parent=bake.parent, defaults=bake.defaults)
+        parent = bake.parent
+        if (elsewhere := bake.part("teacher")) is not None:
+            told = elsewhere["base"]
+            base = BaseModelId(**told) if told["digest"] != now.base.digest else now.base
+            parent = ModelRef.parse(elsewhere["model"]) if elsewhere["model"] else None
+        self._state = replace(now, base=base, parent=parent, defaults=bake.defaults)
         self._configuration = input_text(repo, bake)
         self._defaults = bake.defaults
 
