@@ -280,6 +280,7 @@ def _subject(plan: Plan, folder: Path | None) -> Subject:
         folder,
         testing.taught(targets, _earlier(plan)),
         is_on_base=plan.bake.parent is None,
+        is_student=plan.bake.teacher is not None,
     )
 
 

@@ -36,6 +36,8 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     base = (data.get("base") or {}).get("name", "the base model")
     first = [f"{found.lost} (which no branch has)"] if found.lost else [str(base)]
     table.add_row("baked from", sign.join([*first, *(b.base_name for b in found.chain)]))
+    if (by := data.get("teacher")) is not None:
+        table.add_row("taught by", str(by.get("model") or by["base"]["name"]))
     if len(bake.models) > 1:
         table.add_row("steps kept", ", ".join(str(model.step) for model in bake.models))
     table.add_row("commit", _commit(found))
