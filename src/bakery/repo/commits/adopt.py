@@ -16,7 +16,7 @@ from bakery.repo.commits.journal import Journal
 from bakery.repo.files import hosted, recipe, state
 from bakery.repo.files.emptied import emptied, has_active_lines
 from bakery.repo.files.names import BREAD, INPUT, RECIPE
-from bakery.repo.files.recipe import RecordedBake, recorded_base
+from bakery.repo.files.recipe import RecordedBake, recorded_base, teacher_of
 from bakery.repo.files.state import State
 from bakery.repo.git import Git
 from bakery.repo.history.lineage import Lineage
@@ -122,7 +122,8 @@ def _chain(
     if recorded is None or recorded.digest == base.digest:
         return chain, None
     known = {base.digest, *(digest for digest, _ in checks.bases_of(own))}
-    if known.isdisjoint(digest for digest, _ in checks.bases_of(chain[:1])):
+    teacher = teacher_of(chain[0])
+    if known.isdisjoint({recorded.digest, *([teacher[0].digest] if teacher else [])}):
         raise RepoError(
             f"{bake.model} was baked on another base model: {recorded.name} "
             f"({recorded.digest[:16]}); this branch is based on {base.name} ({base.digest[:16]})",

@@ -16,7 +16,7 @@ from bakery.repo.commits.journal import Journal
 from bakery.repo.files import recipe, state
 from bakery.repo.files.emptied import has_active_lines
 from bakery.repo.files.names import BREAD, INPUT, RECIPE
-from bakery.repo.files.recipe import RecordedBake, recorded_base
+from bakery.repo.files.recipe import RecordedBake, recorded_base, teacher_of
 from bakery.repo.files.state import State
 from bakery.repo.git import Git
 from bakery.reporting import Reporter
@@ -214,13 +214,13 @@ def _teacher(
     """
     gone = {bake.id for bake in going}
     for bake in going:
-        base, told = recorded_base(bake), bake.part("teacher")
+        base, told = recorded_base(bake), teacher_of(bake)
         if told is None or base is None or base.digest != before.base.digest:
             continue
-        named = ModelRef.parse(told["model"]) if told["model"] else None
+        teaches, named = told
         is_here = named is not None and named.bake_id in recipe.blocks(text)
         is_kept = is_here and named is not None and named.bake_id not in gone
-        return BaseModelId(**told["base"]), named if is_kept else None
+        return teaches, named if is_kept else None
     return None
 
 

@@ -113,9 +113,11 @@ def _is_prompt(value: Any) -> bool:
 
 def _is_teacher(value: Any) -> bool:
     """Tell whether a value names a base, and a model on it or none."""
-    base = value.get("base") if _is_mapping(value) else None
-    named = [base.get(key) for key in ("name", "digest")] if isinstance(base, Mapping) else [None]
-    return all(isinstance(one, str) for one in (*named, value.get("model") or ""))
+    base = value.get("base") if isinstance(value, Mapping) else None
+    if not isinstance(base, Mapping):
+        return False
+    named = (base.get("name"), base.get("digest"), value.get("model") or "")
+    return all(isinstance(one, str) for one in named)
 
 
 _TARGET: Mapping[str, Check] = {

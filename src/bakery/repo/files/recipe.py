@@ -117,7 +117,19 @@ class RecordedBake:
 
 def recorded_base(bake: RecordedBake) -> BaseModelId | None:
     """Return the base model that a bake says it was made on."""
-    data = bake.part("base")
+    return _base(bake.part("base"))
+
+
+def teacher_of(bake: RecordedBake) -> tuple[BaseModelId, ModelRef | None] | None:
+    """Return the base and the bake on it that taught another base; None: its parent taught it."""
+    data = bake.part("teacher")
+    base = _base(data["base"]) if data else None
+    if base is None:
+        return None
+    return base, ModelRef.parse(data["model"]) if data.get("model") else None
+
+
+def _base(data: Any) -> BaseModelId | None:
     if not isinstance(data, dict) or not {"name", "digest"} <= set(data):
         return None
     known = {key: data[key] for key in BaseModelId.__dataclass_fields__ if key in data}

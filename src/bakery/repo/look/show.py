@@ -16,7 +16,7 @@ from bakery.identity import BaseModelId
 from bakery.plain import plain
 from bakery.records import ModelRef
 from bakery.repo.files.names import INPUT, RECIPE
-from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.files.recipe import RecordedBake, teacher_of
 from bakery.repo.files.state import State
 from bakery.repo.git import Blob
 from bakery.repo.history.find import MIN_PREFIX
@@ -197,10 +197,9 @@ class Then(ModelRepo):
         now = repo.state()
         base = _as_recorded(now.base, bake)
         parent = bake.parent
-        if (elsewhere := bake.part("teacher")) is not None:
-            told = elsewhere["base"]
-            base = BaseModelId(**told) if told["digest"] != now.base.digest else now.base
-            parent = ModelRef.parse(elsewhere["model"]) if elsewhere["model"] else None
+        if (elsewhere := teacher_of(bake)) is not None:
+            told, parent = elsewhere
+            base = told if told.digest != now.base.digest else now.base
         self._state = replace(now, base=base, parent=parent, defaults=bake.defaults)
         self._configuration = input_text(repo, bake)
         self._defaults = bake.defaults

@@ -21,12 +21,18 @@ def find(spec: schema.InputSpec, root: Path, base: BaseModelId) -> BaseModelId |
         return None
     if named == base.name:
         return base
-    place = root / named
+    at, place = spec.places.at("BAKE", "model", "student_model_path"), root / named
     name, revision = (str(place), "") if bases.is_here(place) else bases.split(named)
+    is_path = named.startswith((".", "/", "~")) or named.endswith(bases.GGUF)
+    if is_path and not bases.is_here(name):
+        raise ConfigError(
+            f"{at}: BAKE.model.student_model_path: there is no model {named}",
+            hint="Give a folder with config.json, a .gguf file, or a hub id like Qwen/Qwen3-0.6B; "
+            "paths count from input.yml.",
+        )
     try:
         found = _identified(name, revision, _state(Path(name)))
     except ModelError as error:
-        at = spec.places.at("BAKE", "model", "student_model_path")
         raise ConfigError(
             f"{at}: BAKE.model.student_model_path: {error.message}", hint=error.hint
         ) from error
