@@ -45,10 +45,14 @@ class WeightsCommand(RawCommand):
     """Options of git's that the word behind them belongs to, even `--weights`."""
     words_follow = False
     """Whether git's lines begin with a word, behind which anything may stand."""
+    unsaid: str | None = None
+    """What `--weights` alone means where it may have a value, behind `=`; None: it has none."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what is ours, and remember the rest."""
         if self.is_ours(args):
+            if self.unsaid is not None:
+                args = [f"{WEIGHTS}={self.unsaid}" if a == WEIGHTS else a for a in args]
             return super().parse_args(ctx, args)
         ctx.meta[_KEY] = list(args)
         return []
@@ -68,7 +72,11 @@ class WeightsCommand(RawCommand):
             return False
         own = args[: args.index("--")] if "--" in args else args
         behind = zip(["", *own], own, strict=False)
-        return any(word == WEIGHTS and before not in self.git_values for before, word in behind)
+        valued = () if self.unsaid is None else (f"{WEIGHTS}=",)
+        return any(
+            (word == WEIGHTS or word.startswith(valued)) and before not in self.git_values
+            for before, word in behind
+        )
 
 
 def arguments(context: click.Context) -> Sequence[str]:

@@ -181,9 +181,9 @@ def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str
 
 
 _RESULTS = (
-    "defaults", "backend", "base", "teacher", "training", "tests", "allowed", "gate", "checkpoints",
-    "loss", "on_policy", "until", "card", "seconds", "started", "finished", "versions", "numerics",
-    "notes",
+    "defaults", "backend", "base", "teacher", "joined", "training", "tests", "allowed", "gate",
+    "checkpoints", "loss", "on_policy", "until", "card", "seconds", "started", "finished",
+    "versions", "numerics", "notes",
 )  # fmt: skip
 
 
