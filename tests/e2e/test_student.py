@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peft import AutoPeftModelForCausalLM
 
 import bakery
 from bakery.errors import ConfigError, ModelError
 from tests.e2e.conftest import IDENTITY, Typist, bgit, input_yml
 from tests.support.adapters import adapter
+from tests.support.bakery_door import SMALL, results, typed
 from tests.support.models import make_model, qwen3_config
 from tests.support.students import pair
 
@@ -129,3 +131,27 @@ def test_python_bakes_into_a_student_too(workplace: Path) -> None:
     make_model(workplace / "other", template="{% for m in messages %}{{ m.content }}{% endfor %}")
     with pytest.raises(ModelError, match="their tokens differ"):
         bakery.bake(big, "SHOUT!", questions, student_model_path="./other", **given)
+
+
+def test_the_bakery_command_trains_a_student(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    big, small = pair(workplace)
+    system = json.dumps([{"role": "system", "content": "SHOUT!"}])
+    asked = [f"q{i} what?" for i in range(6)]
+    command: list[str | Path] = [
+        *("--model_name_or_path", big, "--output_dir", "out", "--prefix_messages", system),
+        *("--training_prompts", *asked, *SMALL, "--num_train_epochs", "3"),
+    ]
+    make_model(workplace / "other", template="{% for m in messages %}{{ m.content }}{% endfor %}")
+    refused = typed(capsys, *command, "--student_model_path", "other")
+    assert refused.code
+    assert "their tokens differ" in refused.err
+    done = typed(capsys, *command, "--student_model_path", small)
+    assert done.code == 0, done.err
+    result = results(workplace / "out")
+    assert (result["model"], result["teacher"]["base"]["name"]) == (str(small), str(big))
+    assert result["card"]["kl_after"] < result["card"]["kl_before"]
+    adapted = AutoPeftModelForCausalLM.from_pretrained("out/final_model")
+    assert adapted.config.hidden_size == 48
+    assert typed(capsys, "eval", "out").code

@@ -133,6 +133,8 @@ def taught_by(meant: Meant) -> str | None:
         places = [place / RESULT for place in (meant.folder, meant.folder.parent)]
         found = next((path for path in places if path.is_file()), None)
         told = _read(found).get("teacher") if found is not None else None
+        if told is None and (left := outputs.beside(meant.folder)) is not None:
+            told = left.teacher
     return str(told.get("model") or told["base"]["name"]) if told else None
 
 
