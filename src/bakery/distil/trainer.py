@@ -94,11 +94,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
         learning, tokenizer = student.of(model, args, processing_class, peft_config)
         _refuse_unused(data_collator, compute_metrics)
         self.reporter = reporter or Quiet()
-        base = learning.get_base_model()
-        loaded.check_tokens(base.name_or_path, tokenizer, embedded(base))
-        named = end_ids(base, tokenizer.eos_token_id)
-        how: dict[str, Any] = {"template_kwargs": args.template_kwargs, "rows": embedded(base)}
-        self.chat = Chat(tokenizer, named, **how)
+        self.chat = _chat(learning, tokenizer, args)
         self._context = narrowed.views(context_of(args, context_config))
         self._rounds = self._rounds_of(train_dataset, args, learning)
         self._eval_rounds = (
@@ -342,6 +338,14 @@ class _NextRound(TrainerCallback):
 def _unmade(rounds: Rounds, kind: type[Examples] = Examples) -> Examples:
     """Return the examples of rounds that are not drawn yet."""
     return kind([()] * len(rounds))
+
+
+def _chat(student: PeftModel, tokenizer: PreTrainedTokenizerBase, args: BakeryConfig) -> Chat:
+    """Return how the student's base renders chats."""
+    base = student.get_base_model()
+    loaded.check_tokens(base.name_or_path, tokenizer, embedded(base))
+    named = end_ids(base, tokenizer.eos_token_id)
+    return Chat(tokenizer, named, template_kwargs=args.template_kwargs, rows=embedded(base))
 
 
 def _loss(args: BakeryConfig, student: PeftModel) -> Loss:
