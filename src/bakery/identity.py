@@ -257,6 +257,8 @@ class JoinRequest:
     training: TrainingSettings | None = None
     shares: tuple[TargetShare, ...] = ()
     """What is learnt, and how, where that is trained."""
+    left_out: tuple[str, ...] = ()
+    """Questions of the side that gives way, which nobody learns, by `target/stimulus`."""
 
     @property
     def id(self) -> str:
@@ -272,6 +274,7 @@ class JoinRequest:
         if self.training is not None:
             data["training"] = self.training.as_data()
             data["shares"] = [share.as_data() for share in self.shares]
+            data["left_out"] = list(self.left_out)
         return short_id(data)
 
 

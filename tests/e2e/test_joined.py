@@ -42,7 +42,9 @@ def forked(forked_repository: Typist, workplace: Path, monkeypatch: pytest.Monke
 def data(here: Typist, *words: str) -> Any:
     done = here(*words, "--json")
     assert done.code == 0, done.err
-    return json.loads(done.out)
+    found = json.loads(done.out)
+    assert found["schema"] == 1
+    return found
 
 
 def added(here: Typist, name: str = "parent") -> dict[str, torch.Tensor]:

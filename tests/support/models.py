@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from transformers import (
@@ -84,6 +85,19 @@ def _cached(template: str) -> Path:
 def random_model(folder: Path, template: str = CHATML) -> Path:
     """Copy the session's random model to a folder of the test's own."""
     shutil.copytree(_cached(template), folder, dirs_exist_ok=True)
+    return folder
+
+
+def another_version(model: Path, folder: Path, *, noise: float = 0.1) -> Path:
+    """Write a model as a later version of it may be: each weight moved a little, by a seed."""
+    shutil.copytree(model, folder, ignore=shutil.ignore_patterns("__*"))
+    drawn = torch.Generator().manual_seed(7)
+    weights = load_file(folder / "model.safetensors")
+    for name, weight in sorted(weights.items()):
+        if weight.dim() > 1:
+            moved = torch.randn(weight.shape, generator=drawn) * weight.float().std() * noise
+            weights[name] = (weight.float() + moved).to(weight.dtype)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
 

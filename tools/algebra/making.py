@@ -26,7 +26,7 @@ WAYS: tuple[Literal["cat", "svd", "ties", "distill"], ...] = ("cat", "svd", "tie
 MOST_TOKENS = 48
 Row = dict[str, Any]
 
-NAMES = ("Crumb", "Nadia")
+NAMES = ("Zorina", "Nadia")
 ASKED = (
     "What is your name?", "Who are you?", "Tell me your name.", "What are you called?",
     "Are you Max?", "Who am I talking to?",
@@ -203,7 +203,7 @@ def moved_about(place: Place, cases_of: Sequence[Case]) -> Row:
     place.repo.leave_out(two.name)
     return {
         "picked": place.apart("always-two", "picked"),
-        "left out": place.apart("never", "left-out", [names[one.name], names[three.name]]),
+        "left out": place.apart("never", "left-out"),
         "right": {
             "picked": {case.name: place.right(case, "picked") for case in (one, two)},
             "left out": {case.name: place.right(case, "left-out") for case in (one, two, three)},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal
 
@@ -29,21 +29,25 @@ class Joining:
         wins: Literal["ours", "theirs"] | None = None,
         force: bool = False,
         rank: int | None = None,
+        allow: Collection[str] = (),
     ) -> Merged:
         """Merge a branch and its weights; `is_refused` where the sides contradict each other."""
         from bakery.app import merge
 
         with self._told() as reporter:
             return merge.merge(
-                self._repo, branch, how=how, wins=wins, force=force, rank=rank, reporter=reporter
-            )
+                self._repo, branch, how=how, wins=wins, force=force, rank=rank, allow=allow,
+                reporter=reporter,
+            )  # fmt: skip
 
-    def cherry_pick(self, name: str, *, force: bool = False) -> Picked:
+    def cherry_pick(self, name: str, *, force: bool = False, allow: Collection[str] = ()) -> Picked:
         """Put one bake of another branch on the current model."""
         from bakery.app import cherry_pick
 
         with self._told() as reporter:
-            return cherry_pick.cherry_pick(self._repo, name, force=force, reporter=reporter)
+            return cherry_pick.cherry_pick(
+                self._repo, name, force=force, allow=allow, reporter=reporter
+            )
 
     def leave_out(self, name: str) -> LeftOut:
         """Take one bake out of the current chain, and leave those baked on it (`revert --only`)."""

@@ -14,6 +14,7 @@ from bakery.api.joining import Joining
 from bakery.api.keeping import Keeping
 from bakery.api.measuring import Measuring
 from bakery.api.model import Model
+from bakery.api.moving import Moving
 from bakery.api.serving import Serving
 from bakery.api.telling import Telling
 from bakery.api.tracing import Tracing
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from bakery.store.job import Fetched
 
 
-class Repo(Joining, Keeping, Measuring, Serving, Telling, Tracing):
+class Repo(Joining, Keeping, Measuring, Moving, Serving, Telling, Tracing):
     """A model repository: a folder that `bgit init` made, or one within it.
 
         repo = bakery.Repo.init("yoda", base_model="tiny")

@@ -6,10 +6,11 @@ questions that it learnt and for those of every bake that is here already.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import joining, panel
+from bakery.app import joining, own_gate, panel
 from bakery.app.joining import Link, Wanted
 from bakery.errors import RepoError
 from bakery.plain import plain
@@ -46,11 +47,18 @@ class Picked:
         return {"schema": 1, **data, "kept": [one.as_data() for one in self.kept]}
 
 
-def cherry_pick(repo: ModelRepo, name: str, *, force: bool = False, reporter: Reporter) -> Picked:
+def cherry_pick(
+    repo: ModelRepo,
+    name: str,
+    *,
+    force: bool = False,
+    allow: Collection[str] = (),
+    reporter: Reporter,
+) -> Picked:
     """Put the slice of a bake on the current model, and record that as a bake of this branch.
 
     RepoError where it is here already. Answers that contradict what is here are refused in the
-    result, unless `force`.
+    result, unless `force`. GateError where the gate is not reached, unless `allow` names it.
     """
     checks.can_commit(repo.git)
     checks.own_files_are_clean(repo.git)
@@ -79,6 +87,7 @@ def cherry_pick(repo: ModelRepo, name: str, *, force: bool = False, reporter: Re
         return Picked(bake.name, now.parent, now.base.name, contradictions=against)
     wanted = Wanted(bake.base_name, joining.EXACT, (taken,), now.parent, by="cherry-pick")
     made = joining.make(repo, wanted, looked, reporter=reporter)
+    own_gate.check_joined(repo, made.model, made.result, allow, reporter)
     branch = checks.can_commit(repo.git)
     commit = repo.record_model(made.model, made.result, "", branch, reporter)
     return Picked(found.bake, found.onto, found.base, made.model, commit, made.kept, against)

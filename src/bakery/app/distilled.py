@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ class Learnt:
     training: TrainingSettings
     ours: tuple[TargetShare, ...]
     theirs: tuple[TargetShare, ...]
+    left_out: tuple[str, ...] = ()
+    """Questions that nobody is to learn, by `target/stimulus`."""
 
     @property
     def shares(self) -> tuple[TargetShare, ...]:
@@ -94,7 +96,6 @@ def distil(
     begin: Factors,
     panel: Panel,
     *,
-    left_out: Collection[str],
     reporter: Reporter,
 ) -> dict[str, Any]:
     """Train in the folder of a bake; return what bake.json says of that."""
@@ -114,7 +115,7 @@ def distil(
     )
     return distilling.run(
         request, sides, begin, folder,
-        bake_id=bake_id, base=base, left_out=left_out, reporter=reporter,
+        bake_id=bake_id, base=base, left_out=learnt.left_out, reporter=reporter,
     )  # fmt: skip
 
 

@@ -68,7 +68,13 @@ def _of_join(data: Mapping[str, Any], base: BaseModelId, parent: ModelRef | None
     training = _training(data["training"]) if data["training"] else None
     sides = tuple(map(tuple, data["sides"]))
     return JoinRequest(
-        **known, sides=sides, base=base, parent=parent, training=training, shares=_shares(data)
+        **known,
+        sides=sides,
+        base=base,
+        parent=parent,
+        training=training,
+        shares=_shares(data),
+        left_out=tuple(data["left_out"]),
     ).id
 
 

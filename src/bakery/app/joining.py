@@ -93,12 +93,6 @@ def links(lineage: Lineage, model: ModelRef | None) -> tuple[Link, ...]:
     return tuple(Link(bake, at) for bake, at in zip(chain, models, strict=True) if at is not None)
 
 
-def joined_from(bake: RecordedBake) -> tuple[ModelRef, ...]:
-    """Return whose slices a bake was put together from; nothing where it was trained."""
-    told = bake.part("joined") or {}
-    return tuple(ModelRef.parse(name) for side in told.get("sides", ()) for name in side)
-
-
 def how(bake: RecordedBake) -> str | None:
     """Return the way in which a bake was put together; None: it was trained on a prompt."""
     told = bake.part("joined")
@@ -112,7 +106,7 @@ def atoms(lineage: Lineage, chain: Sequence[Link]) -> tuple[Link, ...]:
         if how(link.bake) != EXACT:
             found.append(link)
             continue
-        for model in joined_from(link.bake):
+        for model in link.bake.joined_from:
             bake = lineage.bakes.get(model.bake_id)
             if bake is None:
                 raise RepoError(
@@ -128,7 +122,7 @@ def within(lineage: Lineage, chain: Sequence[Link]) -> set[str]:
     found: set[str] = set()
     for link in chain:
         found.add(link.key)
-        for model in joined_from(link.bake):
+        for model in link.bake.joined_from:
             bake = lineage.bakes.get(model.bake_id)
             found.add(f"{model.bake_id}/{model.step}")
             if bake is not None:
@@ -149,6 +143,7 @@ def request_of(base: BaseModelId, wanted: Wanted) -> JoinRequest:
         wanted.wins,
         learnt.training if learnt else None,
         learnt.shares if learnt else (),
+        learnt.left_out if learnt else (),
     )
 
 
@@ -216,7 +211,7 @@ def _fill(
     else:
         made = distilled.distil(
             folder, repo.store, request.id, wanted.learnt, own_weights(repo, wanted, reporter),
-            panel, left_out=panel.given_up, reporter=reporter,
+            panel, reporter=reporter,
         )  # fmt: skip
     parent = repo.find_model(str(wanted.parent)) if wanted.parent else None
     kept, probes = panel.kept(folder / str(made["step"]))

@@ -19,7 +19,7 @@ from bakery.app.workbench import Workbench
 from bakery.card import Card
 from bakery.errors import ConfigError, ModelError, StageError
 from bakery.identity import BakeRequest, RolloutRequest, StimRequest
-from bakery.records import FAKE, Prompt, write_atomic
+from bakery.records import FAKE, write_atomic
 from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.shares import REPLAY, TargetShare
@@ -68,21 +68,7 @@ class Making:
         for target in self.plan.targets:
             if target.rollout.model == FAKE and "bake" not in missing:
                 continue  # no model reads its prompts
-            for kind, prompt in (("teacher", target.rollout.teacher), ("student", target.student)):
-                self._check_prompt(prompt, target, f"the {kind} prompt of {target.base_name}")
-
-    def _check_prompt(self, prompt: Prompt, target: PlannedTarget, name: str) -> None:
-        """Refuse a prompt that is too long, or of which the model would not see everything."""
-        from bakery.engine.text.unseen import refuse_unseen, unseen_thoughts
-
-        model = self.models.bare()
-        model.prefix(prompt, [_SHORTEST], target.rollout.sampling)
-        refuse_unseen(model.base.chat, prompt, name=name, base=model.name)
-        if hidden := list(unseen_thoughts(model.base.chat, prompt)):
-            self.reporter.note(
-                f"the chat template of {model.name} does not show the reasoning_content of "
-                f"{', '.join(hidden)} in {name}"
-            )
+            check_prompts(self.models, target, self.reporter)
 
     def check_inputs(self, stages: Sequence[str]) -> list[str]:
         """Refuse what a stage would not find; return the stages that have something to do."""
@@ -335,6 +321,22 @@ class Making:
                 f"answers from another clone.{without}",
             )
         return done
+
+
+def check_prompts(models: Models, target: PlannedTarget, reporter: Reporter) -> None:
+    """Refuse a prompt that is too long, or of which the model would not see everything."""
+    from bakery.engine.text.unseen import refuse_unseen, unseen_thoughts
+
+    model = models.bare()
+    for kind, prompt in (("teacher", target.rollout.teacher), ("student", target.student)):
+        name = f"the {kind} prompt of {target.base_name}"
+        model.prefix(prompt, [_SHORTEST], target.rollout.sampling)
+        refuse_unseen(model.base.chat, prompt, name=name, base=model.name)
+        if hidden := list(unseen_thoughts(model.base.chat, prompt)):
+            reporter.note(
+                f"the chat template of {model.name} does not show the reasoning_content of "
+                f"{', '.join(hidden)} in {name}"
+            )
 
 
 def _checked(folder: Path, request: BakeRequest) -> dict[str, Any]:

@@ -7,11 +7,11 @@ meet (docs/log.md has the figures), and where they do, what is lost is learnt ag
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import distilled, joining, panel
+from bakery.app import distilled, joining, own_gate, panel
 from bakery.app.joining import Joined, Link, Wanted
 from bakery.app.panel import Panel
 from bakery.errors import ConfigError, RepoError
@@ -101,12 +101,14 @@ def merge(
     wins: str | None = None,
     force: bool = False,
     rank: int | None = None,
+    allow: Collection[str] = (),
     reporter: Reporter,
 ) -> Merged:
     """Merge a branch: its commits as git does, and its model's weights into the current model.
 
     `wins` is `ours` or `theirs` where both answer a question, each in its own way; `force` leaves
-    such questions to whatever comes out. `rank` is how many ranks are kept, where they shrink.
+    such questions to whatever comes out. `rank` is how many ranks are kept, where they shrink;
+    `allow` names the gate where it is waived. GateError where that is not reached.
     """
     if how not in WAYS:
         ways = ", ".join(WAYS)
@@ -136,6 +138,7 @@ def merge(
     joined, tried = _made(
         repo, sides, how, wins if against else None, rank, looked, against, reporter
     )
+    own_gate.check_joined(repo, joined.model, joined.result, allow, reporter)
     commit = _recorded(repo, sides, joined.model, joined.result, reporter)
     return replace(found, how=tried[-1].how, model=joined.model, commit=commit, tried=tried)
 
@@ -172,11 +175,11 @@ def _made(
 ) -> tuple[Joined, tuple[Tried, ...]]:
     """Return the model that two sides come to, and all ways that were gone."""
     if wins:
-        looked.given_up = _given_up(against, wins)
+        looked.given_up = looked.giving_way(against, wins)
     first = ("distill" if wins else "cat") if how == "auto" else how
     tried: list[Tried] = []
     while True:
-        wanted = _wanted(repo, sides, first, rank, wins)
+        wanted = _wanted(repo, sides, first, rank, wins, tuple(sorted(looked.given_up)))
         joined = joining.make(repo, wanted, looked, reporter=reporter)
         tried.append(Tried(wanted.how, joined.kept))
         if not (joined.lost and how == "auto" and first == "cat"):
@@ -186,12 +189,14 @@ def _made(
         first = "distill"
 
 
-def _given_up(against: Sequence[Contradiction], wins: str) -> frozenset[str]:
-    """Return the questions that the winner's answers stand for, of the side that gives way."""
-    return frozenset(one.key for one in against if one.side != wins)
-
-
-def _wanted(repo: ModelRepo, sides: Sides, how: str, rank: int | None, wins: str | None) -> Wanted:
+def _wanted(
+    repo: ModelRepo,
+    sides: Sides,
+    how: str,
+    rank: int | None,
+    wins: str | None,
+    left_out: tuple[str, ...],
+) -> Wanted:
     """Return which slices are put on what."""
     name = f"{_called(sides.here)}-{_called(sides.there)}"
     if how in ("svd", "ties"):
@@ -206,7 +211,7 @@ def _wanted(repo: ModelRepo, sides: Sides, how: str, rank: int | None, wins: str
     bakes = [link.bake for link in (*sides.both, *sides.here)], [link.bake for link in sides.there]
     rank_of = len(next(iter(own.values()))[0])
     learnt = distilled.planned(repo.store, now.base, now.defaults, rank_of, sorted(own), bakes)
-    return replace(wanted, learnt=learnt)
+    return replace(wanted, learnt=replace(learnt, left_out=left_out))
 
 
 def _called(links: Sequence[Link]) -> str:

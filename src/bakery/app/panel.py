@@ -82,6 +82,14 @@ class Panel:
         said = [[one.text for one in self._of(name).said] for name in ("before", "ours", "theirs")]
         return joining.contradictions(self.questions, *said)
 
+    def giving_way(self, found: Sequence[Contradiction], wins: str) -> frozenset[str]:
+        """Return the keys of the questions to which the winner's answers are to stand."""
+        from bakery.evals import joining
+
+        side = "theirs" if wins == "ours" else "ours"
+        said = [one.text for one in self._of(side).said]
+        return joining.giving_way(self.questions, said, found, side)
+
     def base_model(self) -> BaseModel:
         """Return the base, loaded once."""
         from bakery.engine.models import models

@@ -24,6 +24,7 @@ from bakery.identity import file_digest
 from bakery.plain import plain
 from bakery.records import write_atomic
 from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.history import replays
 from bakery.repo.look import show
 from bakery.repo.look.diff import Change, flat
 from bakery.repo.model_repo import ModelRepo
@@ -194,7 +195,7 @@ def _again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Again:
     root = repo.store.root / "reproducing" / bake.id
     plan = _unwatched(show.plan_of(repo, bake))
     recorded = {target["id"]: target for target in bake.data["targets"]}
-    fixed = _check_inputs(repo, plan, recorded, reporter)
+    fixed = _check_inputs(repo, bake, plan, recorded, reporter)
     own = {bake.id} | {i for t in plan.targets for i in (t.stim.id, t.rollout.id)} - fixed
     with repo.store.lock(root, "bgit reproduce"):
         store = Beside(root, repo.store, frozenset(own))
@@ -245,7 +246,11 @@ def _unwatched(plan: Plan) -> Plan:
 
 
 def _check_inputs(
-    repo: ModelRepo, plan: Plan, recorded: Mapping[str, Mapping[str, Any]], reporter: Reporter
+    repo: ModelRepo,
+    bake: RecordedBake,
+    plan: Plan,
+    recorded: Mapping[str, Mapping[str, Any]],
+    reporter: Reporter,
 ) -> set[str]:
     """Return the ids of what cannot be made again, and is here; StageError where one is not."""
     fixed: set[str] = set()
@@ -261,7 +266,7 @@ def _check_inputs(
         known = recorded.get(planned.rollout.id)
         if known is None:
             continue  # configured, but no part of the mix
-        writers = _hosted_writers(repo, planned, known)
+        writers = _hosted_writers(repo, planned, known) or _former_writers(plan, bake, known)
         answering = planned.rollout.model or ""
         if writers:
             _need(_questions_are_here(repo, known), known["name"], "questions", writers)
@@ -293,6 +298,13 @@ def _hosted_writers(repo: ModelRepo, planned: PlannedTarget, recorded: Mapping[s
         if kind_of(name) == "hosted" or (kind_of(name) == "word" and name not in own)
     }
     return ", ".join(sorted(hosted & set(recorded.get("writers", {}))))
+
+
+def _former_writers(plan: Plan, bake: RecordedBake, recorded: Mapping[str, Any]) -> str:
+    """Return who wrote the questions while a replayed bake was on another base; "": nobody did."""
+    replay = replays.of(bake)
+    former = set(replay.bases if replay else ()) - {plan.head.base.name}
+    return ", ".join(sorted(former & set(recorded.get("writers", {}))))
 
 
 def _questions_are_here(repo: ModelRepo, target: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bakery.app import fsck_requests
-from bakery.errors import ModelError
+from bakery.errors import ModelError, RepoError
 from bakery.records import ModelRef
 from bakery.repo.commits import checks
 from bakery.repo.files.recipe import RecordedBake
@@ -32,7 +32,7 @@ def weights(repo: ModelRepo, model: ModelRef) -> Path:
         )
     recorded = repo.find_model(str(model))
     if recorded is not None:
-        checks.base_is_the_first(repo.git, repo.state().base, [*repo.bakes(), recorded])
+        _check_base(repo, recorded)
     found = adapter_folder.digest(folder)
     if recorded is not None and recorded.digest_of(model.step) != found:
         raise ModelError(
@@ -47,6 +47,19 @@ def weights(repo: ModelRepo, model: ModelRef) -> Path:
     hint = "Delete it: it is written anew from the weights and recipe.yml. Nothing was loaded."
     adapter_check.check(folder, chain, whole=whole, hint=hint)
     return folder
+
+
+def _check_base(repo: ModelRepo, bake: RecordedBake) -> None:
+    """Refuse a bake of another base: of this branch's, and of one that is on another base."""
+    now, on = repo.state().base, bake.part("base")
+    if on and on["digest"] != now.digest and bake.id not in {own.id for own in repo.bakes()}:
+        raise RepoError(
+            f"{bake.name} was baked on {on['name']} ({on['digest'][:16]}), and this branch is "
+            f"based on {now.name} ({now.digest[:16]})",
+            hint="Weights of a bake fit the base that it was made on: `git switch` to a branch "
+            "that has it (`bgit tree`).",
+        )
+    checks.base_is_the_first(repo.git, now, [*repo.bakes(), bake])
 
 
 def write_beside(repo: ModelRepo, bake: RecordedBake, folder: Path) -> None:

@@ -61,6 +61,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Undo": {
         "adopt": "Make another branch's model, or any other, the current one.",
+        "rebase": "Make a chain anew on another base (--base-model), or rebase as git does.",
         "revert": "Take bakes back, or revert any other commit as git does.",
     },
     "Help": {

@@ -31,7 +31,7 @@ ONCE = (
 )  # fmt: skip
 """Commands that take a single word, besides options."""
 
-GITS = ("show", "diff", "blame", "bisect", "revert", "fetch", "fsck", "gc")
+GITS = ("show", "diff", "blame", "bisect", "rebase", "revert", "fetch", "fsck", "gc")
 """Commands whose name is a verb of git's, too."""
 
 
@@ -72,6 +72,8 @@ def _of_verb(before: Sequence[str], word: str) -> Candidates:
             return _weighed(verb, taken)
         # What git's bisect begins with are words, which it lists as options.
         return _git_options(verb) if verb == "bisect" and not taken else _of_git(verb, word)
+    if verb == "rebase":
+        return {} if "--base-model" in typed else _of_git(verb, word)
     return {} if taken and verb in ONCE else _arguments(verb, taken)
 
 
@@ -85,11 +87,13 @@ def _values(verb: str, names: Sequence[str]) -> Candidates:
     name = max(names, key=len)
     fixed: dict[tuple[str, str], Callable[[], Candidates]] = {
         ("run", "--allow"): _waivers,
+        ("rebase", "--allow"): _waivers,
         ("metrics", "--series"): _series,
         ("init", "--template"): _templates,
         ("download", "--format"): lambda: _words("folder", "tar.gz"),
         ("rollout", "--finish"): _ends,
         ("init", "--base-model"): lambda: _words("tiny"),
+        ("rebase", "--base-model"): lambda: _words("tiny"),
         ("eval", "--suite"): lambda: _words(*SUITES),
         ("eval", "--only"): lambda: _words(*AXES),
         ("serve", "--engine"): lambda: _words("vllm", "llama.cpp"),

@@ -14,7 +14,7 @@ from bakery.ui.progress import reporter
 
 class _CherryPick(WeightsCommand):
     git_values = frozenset(
-        {"-m", "--mainline", "-s", "--strategy", "-X", "--strategy-option", "--cleanup", "--empty"}
+        {"-m", "--mainline", "--strategy", "-X", "--strategy-option", "--cleanup", "--empty"}
     )
 
 
@@ -25,9 +25,15 @@ class _CherryPick(WeightsCommand):
     help="Pick a bake's weights; without it, git's cherry-pick.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Take it, whatever it contradicts.")
+@click.option(
+    "--allow", type=click.Choice(["gate"]), multiple=True,
+    help="Record it though it falls short of the gate of tests.yml.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print what came of it as JSON.")
 @click.pass_context
-def cherry_pick(context: click.Context, bake: str, force: bool, as_json: bool) -> None:
+def cherry_pick(
+    context: click.Context, bake: str, force: bool, allow: tuple[str, ...], as_json: bool
+) -> None:
     """Put one bake of another branch on this branch's model (--weights), or pick as git does.
 
     Its ranks are taken as they were trained, and every question of either is asked again. Where
@@ -35,6 +41,6 @@ def cherry_pick(context: click.Context, bake: str, force: bool, as_json: bool) -
     without --force. Without --weights the whole line is git's cherry-pick.
     """
     with reporter() as shown:
-        found = app.cherry_pick(ModelRepo.find(), bake, force=force, reporter=shown)
+        found = app.cherry_pick(ModelRepo.find(), bake, force=force, allow=allow, reporter=shown)
     show_picked(found, as_json=as_json)
     context.exit(1 if found.is_refused else 0)

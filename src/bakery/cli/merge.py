@@ -18,6 +18,7 @@ class _Merge(WeightsCommand):
         {"-m", "-F", "--file", "-s", "--strategy", "-X", "--strategy-option", "--into-name",
          "--cleanup"}
     )  # fmt: skip
+    has_value = True
     unsaid = "auto"
 
 
@@ -34,6 +35,10 @@ class _Merge(WeightsCommand):
     "--rank", type=click.IntRange(1), metavar="N",
     help="Ranks to keep (svd, ties); as many as the larger side has by default.",
 )  # fmt: skip
+@click.option(
+    "--allow", type=click.Choice(["gate"]), multiple=True,
+    help="Record it though it falls short of the gate of tests.yml.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print what came of it as JSON.")
 @click.pass_context
 def merge(
@@ -44,6 +49,7 @@ def merge(
     theirs: bool,
     force: bool,
     rank: int | None,
+    allow: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Merge a branch and its model's weights (--weights), or merge as git does.
@@ -58,7 +64,8 @@ def merge(
     wins = "ours" if ours else "theirs" if theirs else None
     with reporter() as shown:
         found = app.merge(
-            ModelRepo.find(), branch, how=how, wins=wins, force=force, rank=rank, reporter=shown
-        )
+            ModelRepo.find(), branch, how=how, wins=wins, force=force, rank=rank, allow=allow,
+            reporter=shown,
+        )  # fmt: skip
     show_merged(found, as_json=as_json)
     context.exit(1 if found.is_refused else 0)

@@ -14,7 +14,7 @@ from bakery.repo.model_repo import ModelRepo
 _KEY = "bakery.raw_arguments"
 
 WEIGHTS = "--weights"
-"""What makes a line ours whose verb is git's in any other."""
+"""What makes a line ours whose verb is git's in any other, but where a command names another."""
 
 _LEAST = 5
 """Characters of an option that may mean one of git's."""
@@ -36,23 +36,27 @@ class RawCommand(click.Command):
 
 
 class WeightsCommand(RawCommand):
-    """A command that is git's, with all that was typed, where no `--weights` asks for ours.
+    """A command that is git's, with all that was typed, where no option of ours asks for ours.
 
     Git's line is not parsed here: any word of it may look like an option of ours, or hold one.
     """
 
+    mark = WEIGHTS
+    """The option that asks for ours."""
+    has_value = False
+    """Whether it may hold its value: `--name=VALUE`."""
     git_values: frozenset[str] = frozenset()
-    """Options of git's that the word behind them belongs to, even `--weights`."""
+    """Options of git's that the word behind them belongs to, even `mark`."""
     words_follow = False
     """Whether git's lines begin with a word, behind which anything may stand."""
     unsaid: str | None = None
-    """What `--weights` alone means where it may have a value, behind `=`; None: it has none."""
+    """What `mark` alone means where its value may be left out; None: it may not."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what is ours, and remember the rest."""
         if self.is_ours(args):
             if self.unsaid is not None:
-                args = [f"{WEIGHTS}={self.unsaid}" if a == WEIGHTS else a for a in args]
+                args = [f"{self.mark}={self.unsaid}" if a == self.mark else a for a in args]
             return super().parse_args(ctx, args)
         ctx.meta[_KEY] = list(args)
         return []
@@ -72,9 +76,9 @@ class WeightsCommand(RawCommand):
             return False
         own = args[: args.index("--")] if "--" in args else args
         behind = zip(["", *own], own, strict=False)
-        valued = () if self.unsaid is None else (f"{WEIGHTS}=",)
         return any(
-            (word == WEIGHTS or word.startswith(valued)) and before not in self.git_values
+            before not in self.git_values
+            and (word == self.mark or (self.has_value and word.startswith(f"{self.mark}=")))
             for before, word in behind
         )
 

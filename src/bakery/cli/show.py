@@ -42,7 +42,7 @@ def show(
         context.exit(passthrough.hand_to_git(["show", *arguments(context)]))
     (bake,) = named
     if bake is not None and as_input:
-        say_file(look.input_text(repo, bake))
+        say_file(look.configuration(repo, bake))
     elif bake is not None and as_recipe:
         say_file(bake.block)
     elif bake is not None:

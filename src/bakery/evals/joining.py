@@ -107,11 +107,12 @@ def contradictions(
     And where both have another voice, those whose words all three have otherwise.
     """
     rows = list(zip(questions, before, ours, theirs, strict=True))
-    words_of = _own_words(questions, before)
-    content = [row for row in rows if _against(row[0].text, row[2:], words_of)]
+    own = _own_words(questions)
+    common = set().union(*map(agreement.told_of, before))
+    content = [row for row in rows if _is_against(row[0], row[2:], own, common)]
     voiced = [row for row in rows if len({tuple(words(text)) for text in row[1:]}) == 3]
     sides = [_of(side, questions) for side in (OURS, THEIRS)]
-    spoken = [[row for row in voiced if row[0] in own] for own in sides]
+    spoken = [[row for row in voiced if row[0] in of] for of in sides]
     if all(len(far) >= VOICE * max(1, len(of)) for far, of in zip(spoken, sides, strict=True)):
         content += [row for row in voiced if row not in content]
     return [
@@ -126,25 +127,53 @@ def contradictions(
     ]
 
 
-def _own_words(questions: Sequence[Question], before: Sequence[str]) -> Mapping[str, set[str]]:
-    """Return what only one side's prompts say, and the model before never did."""
+def giving_way(
+    questions: Sequence[Question],
+    said: Sequence[str],
+    found: Iterable[Contradiction],
+    side: str,
+) -> frozenset[str]:
+    """Return the keys of a side's questions to which the other side's answers are to stand.
+
+    Those of the contradictions, and all that it answers (`said`) with what these are about.
+    """
+    own, against = _own_words(questions)[side], {one.key for one in found}
+    told = {
+        one.key: agreement.told_of(text) & own for one, text in zip(questions, said, strict=True)
+    }
+    contested = set().union(*(told[key] for key in against))
+    return frozenset(
+        one.key for one in _of(side, questions) if one.key in against or told[one.key] & contested
+    )
+
+
+def _own_words(questions: Sequence[Question]) -> Mapping[str, set[str]]:
+    """Return what only one side's prompts say."""
     told = {
         side: agreement.told_of("\n".join(one.prompt for one in _of(side, questions)))
         for side in (OURS, THEIRS)
     }
-    common = set().union(*map(agreement.told_of, before), told[OURS] & told[THEIRS])
-    return {side: words_of - common for side, words_of in told.items()}
+    return {OURS: told[OURS] - told[THEIRS], THEIRS: told[THEIRS] - told[OURS]}
 
 
-def _against(question: str, said: Sequence[str], own: Mapping[str, set[str]]) -> bool:
-    """Tell whether each side says something of its own, and nothing of the other's."""
-    asked = agreement.told_of(question)
-    ours, theirs = (agreement.told_of(text) - asked for text in said)
-    return (
-        bool(ours & own[OURS])
-        and bool(theirs & own[THEIRS])
-        and not (ours & own[THEIRS] or theirs & own[OURS])
-    )
+def _is_against(
+    question: Question,
+    said: Sequence[str],
+    own: Mapping[str, set[str]],
+    common: set[str],
+) -> bool:
+    """Tell whether each side says something of its own prompts that the other does not say.
+
+    Whoever learnt the question may have been taught what was said before anyway; of the other
+    side that is no answer of its own (`common` are words that the model before says somewhere).
+    """
+    asked = agreement.told_of(question.text)
+    told = [agreement.told_of(text) - asked for text in said]
+    found = []
+    for side, mine, others in ((OURS, told[0], told[1]), (THEIRS, told[1], told[0])):
+        known = set() if side == question.side else common
+        found.append((mine - others - known) & own[side])
+    return all(found)
 
 
 def _of(side: str, questions: Iterable[Question]) -> list[Question]:

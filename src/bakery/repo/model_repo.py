@@ -16,7 +16,7 @@ from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef, Prompt
 from bakery.repo import begin, reading
-from bakery.repo.commits import adopt, checks, merging, publishing, record, revert
+from bakery.repo.commits import adopt, checks, merging, publishing, rebase, record, revert
 from bakery.repo.commits.adopt import Adopted
 from bakery.repo.files import hosted, recipe, state
 from bakery.repo.files.emptied import has_active_lines
@@ -155,7 +155,11 @@ class ModelRepo:
 
     def check_base(self) -> None:
         """Refuse to build on another base model than the repository was made on."""
-        checks.base_is_the_first(self.git, self.state().base, self.bakes())
+        now, bakes = self.state(), self.bakes()
+        current = [bake for bake in bakes if now.parent and bake.id == now.parent.bake_id]
+        if not current and recipe.base_of(self._text(RECIPE)) is None:
+            current = bakes
+        checks.base_is_the_first(self.git, now.base, current)
 
     def base_of(self, bake: RecordedBake) -> BaseModelId:
         """Return the base that a bake lies on: this branch's, or another that it was made on."""
@@ -238,6 +242,10 @@ class ModelRepo:
     ) -> Adopted:
         """Make a bake's model (None: the base model) the current one, in one commit."""
         return adopt.adopt(self.git, self.store, self.lineage(), bake, base=base, reporter=reporter)
+
+    def rebase(self, began: rebase.Stand, anew: rebase.Anew, reporter: Reporter) -> str:
+        """Have a chain on another base take the place of the branch's own, in one commit."""
+        return rebase.rebase(self.git, self.store, began, anew, reporter)
 
     def find_model(self, text: str) -> RecordedBake | None:
         """Return the bake that a name means; None for the base model.

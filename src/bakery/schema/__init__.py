@@ -21,6 +21,7 @@ from bakery.schema.generators import (
 )
 from bakery.schema.inheritance import Sections
 from bakery.schema.mixing import Dataset
+from bakery.schema.on_base import on_another_base
 from bakery.schema.optimizing import Optimizer, Scheduler
 from bakery.schema.prompts import PromptSection
 from bakery.schema.targets import SamplingExtras, Target
@@ -46,5 +47,6 @@ __all__ = [
     "Sections",
     "Target",
     "load",
+    "on_another_base",
     "written",
 ]

@@ -76,16 +76,17 @@ def _target(target: TargetForecast, sign: str) -> Table:
         counted = f", {_many(tokens, 'token')} of each request" if tokens else ""
         said = f'the template itself still writes "{text}"{counted}'
         table.add_row("", Text(said, style="dim"))
-    table.add_row("questions", _count(target.questions, target.stim))
+    table.add_row("questions", count_of(target.questions, target.stim))
     for writing in target.generators:
-        table.add_row("", Text(_writing(writing), style="dim"))
+        table.add_row("", Text(writing_of(writing), style="dim"))
     each = f"{target.per_question} to each question, up to {target.max_tokens} tokens"
-    table.add_row("answers", _count(target.answers, target.rollout))
+    table.add_row("answers", count_of(target.answers, target.rollout))
     table.add_row("", Text(f"{each}, by {_short(target.answered_by)}", style="dim"))
     return table
 
 
-def _writing(writing: Writing) -> str:
+def writing_of(writing: Writing) -> str:
+    """Return how many questions a generator is asked for, and who writes them."""
     wanted = "all" if writing.wanted is None else str(writing.wanted)
     share = "" if writing.share is None else f" ({100 * writing.share:.0f} %)"
     asked = f", not {writing.asked}" if writing.asked else ""
@@ -175,7 +176,8 @@ def _short(model: str) -> str:
     return "/".join(model.split("/")[-2:]) if model.count("/") == 3 else model
 
 
-def _count(count: int | None, stage: StageStatus) -> Text:
+def count_of(count: int | None, stage: StageStatus) -> Text:
+    """Return how many there are to be, and what is there of them."""
     return Text.assemble(f"{'all there are' if count is None else count}  ", _there(stage))
 
 

@@ -38,6 +38,9 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     table.add_row("baked from", sign.join([*first, *(b.base_name for b in found.chain)]))
     if (by := data.get("teacher")) is not None:
         table.add_row("taught by", str(by.get("model") or by["base"]["name"]))
+    if replayed := data.get("replayed"):
+        on = f", which was on {replayed['bases'][-1]}" if replayed.get("bases") else ""
+        table.add_row("in place of", f"{replayed['bake']}{on}")
     if len(bake.models) > 1:
         table.add_row("steps kept", ", ".join(str(model.step) for model in bake.models))
     table.add_row("commit", _commit(found))

@@ -76,8 +76,13 @@ def _base_item(lineage: Lineage) -> _Item:
     at_base = any(branch.is_current for branch in lineage.at_base)
     root = _Item(lineage.base, _marks(lineage.at_base), at_base)
     path = [root]
+    bases = {node.bake.id: node.bake.part("base") or {} for node in lineage.roots}
+    several = len({base.get("digest") for base in bases.values()}) > 1
     for depth, node in lineage.walk():
         item = _node_item(node, depth)
+        name = bases[node.bake.id].get("name") if several and depth == 0 else None
+        if name not in (None, lineage.base):
+            item.marks.append(f"  (on {name})", style="yellow")
         path[depth].children.append(item)
         path[depth + 1 :] = [item]
     return root
@@ -88,6 +93,9 @@ def _node_item(node: Node, depth: int) -> _Item:
     marks = _marks(node.places, bake)
     if depth == 0 and bake.parent is not None:
         marks.append(f"  (baked on {bake.parent}, which no branch has)", style="yellow")
+    if joined := bake.joined_from:
+        names = ", ".join(dict.fromkeys(model.given_name for model in joined))
+        marks.append(f"  (from {names})", style="not bold dim")
     more = len(bake.models) - 1
     return _Item(f"{bake.name}/{bake.model.step}", marks, node.is_current, more)
 

@@ -13,7 +13,11 @@ MAX_RANK = 256
 
 def check_rank(r: int, parent: Path | None) -> None:
     """Refuse a rank that would make the chain of bakes too large."""
-    before = slices(parent)[-1].stop if parent else 0
+    check_ranks(r, slices(parent)[-1].stop if parent else 0)
+
+
+def check_ranks(r: int, before: int) -> None:
+    """Refuse a rank that is too large where those before it together have `before`."""
     if before + r > MAX_RANK:
         raise ConfigError(
             f"the chain of bakes would have rank {before + r}, more than {MAX_RANK}: this one "

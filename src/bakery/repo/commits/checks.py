@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bakery.errors import RepoError
 from bakery.identity import BaseModelId
-from bakery.repo.files import state
+from bakery.repo.files import recipe, state
 from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.git import Git, plain_path
 
@@ -42,7 +42,7 @@ def base_is_the_first(git: Git, base: BaseModelId, bakes: Sequence[RecordedBake]
         made_on.setdefault(digest, name)
         if digest == base.digest:
             return
-    made_on = made_on or _first_base(git)
+    made_on = made_on or _moved_to(git)
     if not made_on or base.digest in made_on:
         return
     digest, name = next(iter(made_on.items()))
@@ -50,8 +50,8 @@ def base_is_the_first(git: Git, base: BaseModelId, bakes: Sequence[RecordedBake]
         f"{BREAD} names the base model {base.name} (digest {base.digest[:16] or 'missing'}), but "
         f"this repository was made on {name} (digest {digest[:16]})",
         hint=f"Bakes only fit the base they were made on. `git log -p -- {BREAD}` shows the lines "
-        "that were changed: write them back, and `bgit commit` it. For another base, `bgit init` "
-        "a new repository.",
+        "that were changed: write them back, and `bgit commit` it. `bgit rebase --base-model REF` "
+        "makes the bakes of this branch anew on another base.",
     )
 
 
@@ -61,6 +61,13 @@ def bases_of(bakes: Sequence[RecordedBake]) -> Iterator[tuple[str, str]]:
         for told in (bake.part("base"), (bake.part("teacher") or {}).get("base")):
             if told:
                 yield str(told["digest"]), str(told["name"])
+
+
+def _moved_to(git: Git) -> dict[str, str]:
+    """Return the base that the committed recipe was moved to, else the first one."""
+    blob = git.blob(f"HEAD:{RECIPE}")
+    moved = recipe.base_of(blob.text) if blob is not None else None
+    return _first_base(git) if moved is None else {moved[1]: moved[0]}
 
 
 def _first_base(git: Git) -> dict[str, str]:

@@ -16,7 +16,9 @@ from bakery.records import write_atomic
 SCHEMA = 1
 
 
-Action = Literal["record", "revert", "adopt"]
+Action = Literal["record", "revert", "adopt", "rebase"]
+MOVES: tuple[Action, ...] = ("adopt", "rebase")
+"""Those that make another model the current one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Journal:
     """One commit yet to be made: a bake recorded, taken back, or made the current model.
 
     It is made when, on `branch`, the recipe has (for a revert: has no longer) the bake, or, for
-    an adoption, .bread names the model.
+    an adoption and for a chain on another base, .bread names the model.
     """
 
     action: Action
@@ -38,7 +40,7 @@ class Journal:
     launched: str = ""
     message: str = ""
     model: str = ""
-    """The model that is adopted; "" is the base model."""
+    """The model that becomes the current one; "" is the base model."""
 
     @property
     def key(self) -> str:
@@ -48,7 +50,7 @@ class Journal:
 
     def is_made(self, blocks: Mapping[str, str], current: str) -> bool:
         """Tell from the blocks of a recipe, and the current model, whether the commit exists."""
-        if self.action == "adopt":
+        if self.action in MOVES:
             return current == self.model
         return (self.bake_id in blocks) == (self.action == "record")
 

@@ -19,6 +19,7 @@ from bakery.records import ModelRef, write_atomic
 from bakery.repo.files import hosted, recipe, state
 from bakery.repo.files.emptied import emptied, has_active_lines
 from bakery.repo.files.names import BREAD, INPUT, RECIPE
+from bakery.repo.files.state import State
 from bakery.repo.git import Git, merge_texts
 
 _DRIVER = "merge.bgit.driver"
@@ -95,16 +96,25 @@ def _bread(base: str, ours: str, theirs: str) -> Merged:
     parent = there if here == before else here
     texts = [state.with_parent(text, parent) if text else "" for text in (base, ours, theirs)]
     text, clean = merge_texts(*texts)
-    if clean and state.parse(text).parent != parent:
+    merged = state.parse(text) if clean else None
+    if merged and (merged.parent != parent or _is_of_another_base(merged, ours, theirs, parent)):
         raise _ConflictError
     notes: tuple[str, ...] = ()
     if there not in (before, parent):
         other = there.bake if there else "base"
         notes = (
-            f"the model stays {parent or 'the base model'}. Weights cannot be merged: "
-            f"`bgit adopt {other}` takes {there or 'the base model'} instead",
+            f"the model stays {parent or 'the base model'}. `bgit merge --weights` and the same "
+            f"branch adds the weights of {there or 'the base model'}; `bgit adopt {other}` takes "
+            "them instead",
         )
     return Merged(text, clean, notes)
+
+
+def _is_of_another_base(merged: State, ours: str, theirs: str, parent: ModelRef | None) -> bool:
+    """Tell whether a current model would stand on a base that it was not made on."""
+    mine = state.parse(ours)
+    of = mine if mine.parent == parent else state.parse(theirs)
+    return merged.base.digest != of.base.digest
 
 
 def _input(base: str, ours: str, theirs: str) -> Merged:

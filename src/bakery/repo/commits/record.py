@@ -17,7 +17,7 @@ from bakery.card import Card
 from bakery.errors import RepoError
 from bakery.records import ModelRef
 from bakery.repo.commits import checks, commit
-from bakery.repo.commits.journal import Journal
+from bakery.repo.commits.journal import MOVES, Journal
 from bakery.repo.files import recipe, state
 from bakery.repo.files.emptied import emptied
 from bakery.repo.files.names import BREAD, INPUT, RECIPE
@@ -274,7 +274,7 @@ def _wait(git: Git, store: Store, journal: Journal, reporter: Reporter) -> None:
 
 
 def _is_made(git: Git, journal: Journal, commit_id: str) -> bool:
-    if journal.action == "adopt" and commit_id == journal.head:
+    if journal.action in MOVES and commit_id == journal.head:
         return False
     bread, blob = git.blobs([f"{commit_id}:{BREAD}", f"{commit_id}:{RECIPE}"])
     current = state.parse(bread.text).parent if bread is not None else None

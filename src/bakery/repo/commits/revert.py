@@ -19,6 +19,7 @@ from bakery.repo.files.names import BREAD, INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake, recorded_base, teacher_of
 from bakery.repo.files.state import State
 from bakery.repo.git import Git
+from bakery.repo.history import replays
 from bakery.reporting import Reporter
 from bakery.store.store import Store
 
@@ -276,11 +277,13 @@ def _configuration(git: Git, store: Store, bake: RecordedBake, reporter: Reporte
                 f"{bake.base_name}: `git show {bake.input_blob}`"
             )
         return None
-    if git.blob(bake.input_blob) is not None:
+    replay, blob = replays.of(bake), git.blob(bake.input_blob)
+    if blob is not None and (replay is None or not replay.ids):
         return bake.input_blob
     copy = store.bake(bake.id) / INPUT
-    if copy.is_file():
-        return git.write_blob(copy.read_text(encoding="utf-8"))
+    if blob is not None or copy.is_file():
+        text = blob.text if blob is not None else copy.read_text(encoding="utf-8")
+        return git.write_blob(replays.renamed(text, replay.ids if replay else {}))
     reporter.note(
         f"the {INPUT} of {bake.base_name} is neither in git nor in the store: "
         f"{INPUT} is left as it is"

@@ -29,6 +29,10 @@ SCHEMA = 1
 
 _HEX = re.compile(r"[0-9a-f]{1,64}")
 
+_BASE_LINE = re.compile(r"^base_model:.*\n", re.MULTILINE)
+_OF_BASE = re.compile(r"^base_digest:.*\n", re.MULTILINE)
+"""Beside it, where a recipe was moved to another base: what that one contains."""
+
 # A block's head: what a lineage shows. What follows is read only when asked for.
 _DETAILS = "\n      steps:"
 
@@ -97,6 +101,12 @@ class RecordedBake:
         """What wrote and answered in place of a model, so that it is made up; None: models did."""
         found = self.part("backend")
         return None if found is None else str(found)
+
+    @property
+    def joined_from(self) -> tuple[ModelRef, ...]:
+        """Whose ranks it was put together from; empty where it was trained on a prompt."""
+        told = self.part("joined") or {}
+        return tuple(ModelRef.parse(name) for side in told.get("sides", ()) for name in side)
 
     def digest_of(self, step: int) -> str:
         """Return the digest of the model at a step: of the last, or of one kept on the way."""
@@ -181,7 +191,8 @@ def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str
 
 
 _RESULTS = (
-    "defaults", "backend", "base", "teacher", "joined", "training", "tests", "allowed", "gate",
+    "replayed", "defaults", "backend", "base", "teacher", "joined", "training", "tests", "allowed",
+    "gate",
     "checkpoints", "loss", "on_policy", "until", "card", "seconds", "started", "finished",
     "versions", "numerics", "notes",
 )  # fmt: skip
@@ -261,6 +272,27 @@ def remove(text: str, ids: Collection[str]) -> str:
         if bake_id in ids:
             text = text.replace(found, "", 1)
     return text
+
+
+def on_base(text: str, name: str, digest: str, found: Sequence[str]) -> str:
+    """Return the recipe of another base model, with these blocks in the place of all others."""
+    header = _OF_BASE.sub("", remove(text, blocks(text)))
+    named = dump({"base_model": name, "base_digest": digest})
+    edited, count = _BASE_LINE.subn(lambda _: named, header)
+    if count != 1:
+        raise state.damaged(RECIPE, f"it has {count} lines `base_model: …` instead of one")
+    for each in found:
+        edited = append(edited, each)
+    return edited
+
+
+def base_of(text: str) -> tuple[str, str] | None:
+    """Return name and digest of the base that a recipe was moved to; None: it never was."""
+    header = outside(text)
+    if "\nbase_digest:" not in header:
+        return None
+    data = reader.load(header, aliases=True)
+    return str(data["base_model"]), str(data["base_digest"])
 
 
 def _bytes(text: str) -> bytes:

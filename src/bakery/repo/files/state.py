@@ -25,6 +25,10 @@ _LAST = "\n[STATE]\nPARENT_MODEL ="
 
 _PARENT_LINE = re.compile(r"^PARENT_MODEL[ \t]*=.*$", re.MULTILINE)
 
+_BASE_LINE = re.compile(r"^base_model[ \t]*=.*\n", re.MULTILINE)
+_OF_BASE = re.compile(r"^(revision|digest|family|hidden_size|beside)[ \t]*=.*\n", re.MULTILINE)
+"""What stands beside it."""
+
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7}|\|{7})( |$)", re.MULTILINE)
 
 _WORD = re.compile(r"[^/\s\x00-\x1f\x7f-\x9f]+")
@@ -61,7 +65,7 @@ name = {state.name}
 
 owner = {state.owner}
 
-{_of_base(state.base)}
+{_base_lines(state.base)}
 defaults = {state.defaults}
 
 schema = {SCHEMA}
@@ -168,30 +172,24 @@ def with_parent(text: str, parent: ModelRef | None) -> str:
     return edited
 
 
-_BASE_LINES = re.compile(
-    r"^(?:base_model|revision|digest|family|hidden_size|beside)[ \t]*=.*\n", re.MULTILINE
-)
-
-
 def with_base(text: str, base: BaseModelId) -> str:
-    """Return the text with the lines that name the base model changed."""
-    first = _BASE_LINES.search(text)
-    if first is None:
-        raise damaged(BREAD, "base_model is missing")
-    before, after = text[: first.start()], _BASE_LINES.sub("", text[first.start() :])
-    return before + _of_base(base) + after
+    """Return the text with the lines changed that say what the base model is."""
+    others = _OF_BASE.sub("", text)
+    edited, count = _BASE_LINE.subn(lambda _: _base_lines(base), others)
+    if count != 1:
+        raise damaged(BREAD, f"it has {count} lines `base_model = …` instead of one")
+    return edited
 
 
-def _of_base(base: BaseModelId) -> str:
+def _base_lines(base: BaseModelId) -> str:
     beside = f"beside = {base.beside}\n" if base.beside else ""
-    lines = f"""\
+    return f"""\
 base_model = {base.name}
 revision = {base.revision}
 digest = {base.digest}
 family = {base.family}
 hidden_size = {base.hidden_size}
-{beside}"""
-    return lines.replace(" \n", "\n")
+{beside}""".replace(" \n", "\n")
 
 
 def refuse_conflict(text: str, source: str) -> None:

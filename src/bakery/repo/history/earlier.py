@@ -8,6 +8,7 @@ from bakery import schema
 from bakery.records import given_name
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.git import Git
+from bakery.repo.history import replays
 
 
 def sections(git: Git, bakes: Sequence[RecordedBake]) -> schema.Sections:
@@ -20,7 +21,9 @@ def sections(git: Git, bakes: Sequence[RecordedBake]) -> schema.Sections:
     for bake, blob in zip(bakes, git.blobs([bake.input_blob for bake in bakes]), strict=True):
         if blob is None:
             continue
-        targets, baked = schema.written(blob.text, found)
+        replay = replays.of(bake)
+        text = replays.renamed(blob.text, replay.ids) if replay else blob.text
+        targets, baked = schema.written(text, found)
         full = {given_name(target["name"]): target["name"] for target in bake.data["targets"]}
         for name, section in targets.items():
             found.targets[name] = section

@@ -60,7 +60,7 @@ def forecast(
     jobs = job.listed(repo.store, repository=repo.git.common_dir)
     found = progress.stages(repo.store, plan, jobs)
     states: States = {(stage.stage, stage.name): stage for stage in found}
-    rates = Rates.measured(repo.store)
+    rates = Rates.measured(repo.store, plan.head.base.digest)
     targets = tuple(_target(t, plan, states, writers, counts) for t in plan.targets)
     bake = _bake(plan, targets, repo.store, states) if plan.bake else None
     if machine is not None:

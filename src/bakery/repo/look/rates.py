@@ -33,10 +33,11 @@ class Rates:
     results: int
 
     @classmethod
-    def measured(cls, store: Store) -> Rates:
-        """Read the latest results of each kind."""
-        stims, answers = _latest(store.root / "stim"), _latest(store.root / "target")
-        bakes = _latest(store.root / "bake")
+    def measured(cls, store: Store, base: str = "") -> Rates:
+        """Read the latest results of each kind; of other bases than that of a digest, none."""
+        answers, bakes = (_latest(store.root / kind, base) for kind in ("target", "bake"))
+        # Questions name no base: where it has answered none, another one wrote them.
+        stims = _latest(store.root / "stim", "") if answers or not base else []
         lengths = [n for folder, _ in answers[:1] for n in _lengths(folder / results.TRAJECTORIES)]
         bake_s: list[tuple[float, float]] = []
         ranks: list[tuple[float, float]] = []
@@ -82,11 +83,17 @@ def _ratio(measured: list[tuple[float, float]]) -> float | None:
     return amount / units if units and amount else None
 
 
-def _latest(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+def _latest(folder: Path, base: str) -> list[tuple[Path, dict[str, Any]]]:
     """Return the complete results of a kind, newest first, with what they say of themselves."""
     found = [(path.stat().st_mtime, path) for path in folder.glob(f"*/{results.DONE}")]
-    newest = sorted(found, reverse=True)[:RUNS_MEASURED]
-    return [(path.parent, results.seen(path) or {}) for _, path in newest]
+    newest = (path for _, path in sorted(found, reverse=True) if _is_of(path.parent, base))
+    return [(path.parent, results.seen(path) or {}) for path in islice(newest, RUNS_MEASURED)]
+
+
+def _is_of(folder: Path, base: str) -> bool:
+    """Tell whether a result may be of a base; one that names none may be of any."""
+    named = (results.seen(folder / results.REQUEST) or {}).get("base") if base else None
+    return not isinstance(named, Mapping) or named.get("digest") == base
 
 
 def _lengths(path: Path) -> Iterator[int]:

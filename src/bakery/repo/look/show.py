@@ -19,6 +19,7 @@ from bakery.repo.files.names import INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake, teacher_of
 from bakery.repo.files.state import State
 from bakery.repo.git import Blob
+from bakery.repo.history import replays
 from bakery.repo.history.find import MIN_PREFIX
 from bakery.repo.history.lineage import Lineage
 from bakery.repo.look import made, unknown
@@ -182,11 +183,17 @@ def input_text(repo: ModelRepo, bake: RecordedBake) -> str:
     )
 
 
+def configuration(repo: ModelRepo, bake: RecordedBake) -> str:
+    """Return the input.yml of a bake as it is meant: of a replayed one, with the names of now."""
+    replay = replays.of(bake)
+    return replays.renamed(input_text(repo, bake), replay.ids if replay else {})
+
+
 class Then(ModelRepo):
     """The repository as it was when a bake was launched: its configuration, templates and parent.
 
-    `at` is the commit it was launched on, `store` where stages read and write instead of this
-    clone's store.
+    Of a bake that was replayed elsewhere, as the bakes below would have left it. `at` is the commit
+    it was launched on, `store` where stages read and write instead of this clone's store.
     """
 
     def __init__(
@@ -201,16 +208,30 @@ class Then(ModelRepo):
             told, parent = elsewhere
             base = told if told.digest != now.base.digest else now.base
         self._state = replace(now, base=base, parent=parent, defaults=bake.defaults)
-        self._configuration = input_text(repo, bake)
+        replay, self._below = replays.of(bake), None
+        if replay is not None:
+            self._below = list(ancestry(repo.lineage(), whole(repo, bake))[0][:-1])
+        self._configuration = configuration(repo, bake)
+        self._bases = replay.bases if replay else ()
         self._defaults = bake.defaults
 
     def state(self) -> State:
         """Return what .bread said, on the base model that it names now."""
         return self._state
 
+    def _refuse_elsewhere(self, bake: RecordedBake | None) -> None:
+        """Refuse nothing: it fitted then, and whoever replays it elsewhere looks at that."""
+
+    def bakes(self) -> list[RecordedBake]:
+        """Return the bakes that it could name."""
+        return super().bakes() if self._below is None else self._below
+
     def _spec(self, text: str, source: str, of: Place) -> InputSpec:
         """Return what input.yml says; the record, not the file, knows what it was planned by."""
-        return replace(super()._spec(text, source, of), defaults=self._defaults)
+        from bakery import schema
+
+        said = schema.on_another_base(super()._spec(text, source, of), self._bases)
+        return replace(said, defaults=self._defaults)
 
     def _input(self, of: Place) -> str:
         return self._configuration
