@@ -2,8 +2,8 @@
 
     make algebra      (or: python -m algebra, from tools/)
 
-A row is appended for each seed, and a run that was stopped goes on with the next; `--table` only
-prints what is there.
+A row is appended for each part of each seed, and a run that was stopped goes on with the next;
+`--table` only prints what is there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--base", default="tiny")
-    parser.add_argument("--out", type=Path, default=Path("build/algebra/seeds.jsonl"))
+    parser.add_argument("--parts", nargs="+", metavar="PART", help="some of the four")
+    parser.add_argument("--out", type=Path, default=Path("build/algebra/parts.jsonl"))
     parser.add_argument("--table", action="store_true", help="make nothing")
     arguments = parser.parse_args()
     out: Path = arguments.out.absolute()
@@ -33,15 +34,19 @@ def main() -> None:
     rows = (
         [json.loads(line) for line in out.read_text("utf-8").splitlines()] if out.is_file() else []
     )
-    there = {row["seed"] for row in rows}
-    for seed in range(1, arguments.seeds + 1) if not arguments.table else ():
-        if seed in there:
+    there = {(row["seed"], row["part"]) for row in rows}
+    todo = [
+        (seed, part)
+        for seed in range(1, arguments.seeds + 1)
+        for part in arguments.parts or making.PARTS
+    ]
+    for seed, part in () if arguments.table else todo:
+        if (seed, part) in there:
             continue
-        row = making.seed_of(seed, out.parent, arguments.base)
+        found = making.part_of(part, seed, out.parent, arguments.base)
+        rows.append({"seed": seed, "part": part, "found": found})
         with out.open("a", encoding="utf-8") as file:
-            file.write(making.line(row))
-        rows.append(row)
-        print(table.text([row]), flush=True)
+            file.write(json.dumps(rows[-1], ensure_ascii=False) + "\n")
     print(table.text(rows))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -200,8 +199,9 @@ def moved_about(place: Place, cases_of: Sequence[Case]) -> Row:
     place.branch("picked", first)
     place.repo.cherry_pick(place.repo._repo.find_model("alone").name)  # type: ignore[union-attr]
     place.branch("left-out", whole)
-    place.repo.leave_out(two.name)
+    left = place.repo.leave_out(two.name)
     return {
+        "anew": [model.given_name for model in left.anew],
         "picked": place.apart("always-two", "picked"),
         "left out": place.apart("never", "left-out"),
         "right": {
@@ -212,20 +212,22 @@ def moved_about(place: Place, cases_of: Sequence[Case]) -> Row:
     }
 
 
-def seed_of(seed: int, folder: Path, base: str) -> Row:
-    """Make everything of one seed."""
-    persona, _, first, second, _ = cases.tiny(seed)
-    return {
-        "seed": seed,
-        "merged": [
-            *merged(Place(folder, f"facts-{seed}", base, seed), first, second),
-            *merged(Place(folder, f"voice-{seed}", base, seed), first, persona),
-        ],
-        "against": against(Place(folder, f"names-{seed}", base, seed)),
-        "moved": moved_about(Place(folder, f"chain-{seed}", base, seed), (first, persona, second)),
-    }
+PARTS = ("merged", "voices", "against", "moved")
 
 
-def line(row: Row) -> str:
-    """Return a row as a line of a file."""
-    return json.dumps(row, ensure_ascii=False) + "\n"
+def part_of(part: str, seed: int, folder: Path, base: str) -> Any:
+    """Make a part of one seed, in repositories of its own.
+
+    `tiny` learns of its own world, another base what `recipes/real` bakes.
+    """
+    if base != "tiny":
+        persona, second, first = cases.real()
+    else:
+        persona, _, first, second, _ = cases.tiny(seed)
+    if part == "against":
+        return against(Place(folder, f"names-{seed}", base, seed))
+    if part == "moved":
+        return moved_about(Place(folder, f"chain-{seed}", base, seed), (first, persona, second))
+    if part == "voices":
+        return merged(Place(folder, f"voice-{seed}", base, seed), first, persona)
+    return merged(Place(folder, f"facts-{seed}", base, seed), first, second)

@@ -70,6 +70,8 @@ def show_left_out(found: LeftOut, *, as_json: bool = False) -> None:
         show_json(found.as_data())
         return
     show_kept(found.kept, "target")
+    for model in found.anew:
+        say_at_length(f"baked anew, as it leant on it: {model}")
     _show_current(f"{found.bake} is out: ", str(found.model or found.base))
 
 
