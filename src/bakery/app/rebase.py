@@ -5,6 +5,7 @@ Its bakes go into the store one by one, and so a rebase that was interrupted goe
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -148,7 +149,10 @@ def rebase(
     _check(repo, planned, base, allow, reporter)
     if planned:
         own_gate.check(planned[-1].repo, own, planned[-1].plan, allow, reporter)
-    made = replaying.replay(repo, chain, base=base, allow=allow, reporter=reporter)
+    try:
+        made = replaying.replay(repo, chain, base=base, allow=allow, reporter=reporter)
+    except GateError as error:
+        raise _of_rebase(error, reference) from error
     model, refused = _model(repo, made), None
     if made:
         last = made[-1]
@@ -160,6 +164,7 @@ def rebase(
     moved = tuple(Moved(one.before, one.bake) for one in made)
     beside = tuple(commits.left_out(repo.bakes(), chain))
     if refused is not None:
+        refused = _of_rebase(refused, reference)
         return Rebased(before, base, moved, model, beside, None, refused)
     anew = commits.Anew(base, {one.before: one.after for one in moved}, model)
     commit = repo.rebase(began, anew, reporter)
@@ -224,6 +229,12 @@ def _check(
             if target.rollout.model is not None:
                 models.expect(target.rollout)
             making.check_prompts(models, target, reporter)
+
+
+def _of_rebase(error: GateError, reference: str) -> GateError:
+    """Return what a run says where it stops, with the line that goes on here."""
+    here = f"`bgit rebase --base-model {shlex.quote(reference)} --allow"
+    return GateError(error.message, hint=(error.hint or "").replace("`bgit run --allow", here))
 
 
 def _model(repo: ModelRepo, made: Sequence[Replayed]) -> ModelRef | None:
