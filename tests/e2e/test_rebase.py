@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import torch
 
+import bakery
 from bakery.app import stored
 from bakery.backends.local import LocalModel
 from bakery.engine.models import models
+from bakery.errors import GateError
 from bakery.records import Prompt
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import results
@@ -88,6 +90,19 @@ def test_the_same_line_goes_on_with_what_is_made_and_makes_one_commit(refused, m
     assert [bake["after"]["model"].split("/")[2][:-17] for bake in data["bakes"]] == [
         "first", "second"
     ]  # fmt: skip
+
+
+def test_python_has_the_same(refused, moved, workplace, monkeypatch):
+    place = copied(refused[0], workplace / "demo")
+    for name, value in place.env.items():
+        monkeypatch.setenv(name, value)
+    other = str(base_of(moved))
+    repo = bakery.Repo(place.root, progress=False)
+    with pytest.raises(GateError, match="falls short"):
+        repo.rebase(base_model=other)
+    made = repo.rebase(base_model=other, allow=["gate"])
+    assert repo.state.parent == made.model
+    assert str(made.model) == moved.parent()
 
 
 def test_the_cards_of_both_bases_are_shown(moved):
