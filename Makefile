@@ -10,6 +10,7 @@
 # make real   bake four prompts into a real model of 135 M parameters: about half an hour a seed
 # make verdicts   bakes good and spoilt, each with a hidden exam: what a verdict is worth, an hour; VERDICTS=--table
 # make forgetting chains of five bakes with replay, retention, both and neither: what is left, an hour; FORGETTING=--table
+# make algebra    two branches merged in every way, bakes picked and left out, against chains baked so: half an hour; ALGEBRA=--table
 # make dist   packages in dist/, tried in a clean environment with the demo; DIST=--quick without it
 # make site   the docs as a site, in build/site
 # make picture  draw docs/run.svg, the picture of the README, from a real run
@@ -25,7 +26,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-branches real verdicts forgetting test test-slow test-page test-llama coverage hooks dist site picture bench bench-quick bench-grid bench-quality docs attack lock audit fix clean
+.PHONY: demo demo-branches real verdicts forgetting algebra test test-slow test-page test-llama coverage hooks dist site picture bench bench-quick bench-grid bench-quality docs attack lock audit fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
@@ -44,6 +45,10 @@ verdicts: .venv/stamp
 # Goes on with what is not there yet: build/forgetting/chains.jsonl.
 forgetting: .venv/stamp
 	PYTHONPATH=tools OMP_NUM_THREADS=1 .venv/bin/python -m forgetting $(FORGETTING)
+
+# The same: build/algebra/parts.jsonl.
+algebra: .venv/stamp
+	PYTHONPATH=tools OMP_NUM_THREADS=1 .venv/bin/python -m algebra $(ALGEBRA)
 
 test: .venv/stamp
 	.venv/bin/ruff check

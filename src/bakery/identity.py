@@ -229,6 +229,44 @@ class BakeRequest:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class JoinRequest:
+    """Put what other bakes learnt onto `parent`, by arithmetic or, to `distill`, by training.
+
+    `sides` are the ids of the bakes whose slices each side brings, oldest first. `rank`: so many
+    are kept of all of them; None: every one. `wins`: whose answer stands where the sides differ.
+    """
+
+    how: str
+    sides: tuple[tuple[str, ...], ...]
+    base: BaseModelId
+    parent: ModelRef | None
+    rank: int | None = None
+    wins: str | None = None
+    training: TrainingSettings | None = None
+    shares: tuple[TargetShare, ...] = ()
+    """What is learnt, and how, where that is trained."""
+    left_out: tuple[str, ...] = ()
+    """Questions of the side that gives way, which nobody learns, by `target/stimulus`."""
+
+    @property
+    def id(self) -> str:
+        """Over the slices, the way and the parent chain."""
+        data: dict[str, Any] = {
+            "joined": self.how,
+            "sides": [list(side) for side in self.sides],
+            "base": self.base.as_data(),
+            "parent": _link(self.parent),
+            "rank": self.rank,
+            "wins": self.wins,
+        }
+        if self.training is not None:
+            data["training"] = self.training.as_data()
+            data["shares"] = [share.as_data() for share in self.shares]
+            data["left_out"] = list(self.left_out)
+        return short_id(data)
+
+
 def _link(parent: ModelRef | None) -> dict[str, Any] | None:
     """Return a parent as its place in the chain of ids; owner and names do not count."""
     return None if parent is None else {"bake": parent.bake_id, "step": parent.step}

@@ -18,7 +18,7 @@ from tests.support.commands import typed
 from tests.support.recorded import git, made
 
 VERBS = tuple(SECTIONS["Keep"])
-WEIGHED = ("blame", "bisect", "rebase")
+WEIGHED = ("blame", "bisect", "merge", "cherry-pick", "rebase")
 """Those that are ours only with --weights, or another option of ours."""
 
 
@@ -97,6 +97,13 @@ LINES = [
     "bisect run ./test.sh --weights --json --help",
     "bisect bad --weights",
     "bisect visualize --stat",
+    "merge",
+    "merge --no-ff -m --weights=cat --json exp",
+    "merge -s ours -X --weights --force -- --weights",
+    "merge --abort",
+    "cherry-pick -x -n --force HEAD~1",
+    "cherry-pick -X --weights HEAD -- --weights",
+    "cherry-pick --continue",
     "rebase -i --autosquash --allow-empty --dry-run HEAD~3",
     "rebase --onto --base-model main topic",
     "rebase -x --base-model --json main -- --base-model",
@@ -123,6 +130,11 @@ def test_every_option_of_gits_reaches_git_where_weights_are_not_asked_for(option
         "blame --weights",
         "blame What --weights",
         "bisect --weights",
+        "merge --weights",
+        "merge --weights=svd exp",
+        "merge exp --weights",
+        "cherry-pick --weights",
+        "cherry-pick exp --weights",
         "bisect --good x --weights run",
         "rebase --base-model",
         "rebase --base-model tiny main",

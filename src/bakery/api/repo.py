@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from bakery.api import asked
+from bakery.api.joining import Joining
 from bakery.api.keeping import Keeping
 from bakery.api.measuring import Measuring
 from bakery.api.model import Model
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from bakery.store.job import Fetched
 
 
-class Repo(Keeping, Measuring, Moving, Serving, Telling, Tracing):
+class Repo(Joining, Keeping, Measuring, Moving, Serving, Telling, Tracing):
     """A model repository: a folder that `bgit init` made, or one within it.
 
         repo = bakery.Repo.init("yoda", base_model="tiny")

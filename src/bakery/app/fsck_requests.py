@@ -10,6 +10,7 @@ from bakery import json_file
 from bakery.identity import (
     BakeRequest,
     BaseModelId,
+    JoinRequest,
     RolloutRequest,
     SamplingSettings,
     StimRequest,
@@ -46,9 +47,37 @@ def _of_stim(data: Mapping[str, Any]) -> str:
 
 
 def _of_bake(data: Mapping[str, Any]) -> str:
-    training: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in data["training"].items()
-    }
+    base = BaseModelId(**data["base"])
+    parent = ModelRef(**data["parent"]) if data["parent"] else None
+    if "how" in data:
+        return _of_join(data, base, parent)
+    return BakeRequest(
+        _shares(data),
+        _training(data["training"]),
+        base,
+        parent,
+        data["micro_batch_size"],
+        defaults=data["defaults"],
+    ).id
+
+
+def _of_join(data: Mapping[str, Any], base: BaseModelId, parent: ModelRef | None) -> str:
+    known: dict[str, Any] = {name: data[name] for name in ("how", "rank", "wins")}
+    training = _training(data["training"]) if data["training"] else None
+    sides = tuple(map(tuple, data["sides"]))
+    return JoinRequest(
+        **known,
+        sides=sides,
+        base=base,
+        parent=parent,
+        training=training,
+        shares=_shares(data),
+        left_out=tuple(data["left_out"]),
+    ).id
+
+
+def _training(data: Mapping[str, Any]) -> TrainingSettings:
+    training: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
     for key, kind in (
         ("on_policy", OnPolicySettings),
         ("first_weights", FirstWeights),
@@ -56,18 +85,15 @@ def _of_bake(data: Mapping[str, Any]) -> str:
     ):
         if training.get(key) is not None:
             training[key] = kind(**training[key])
+    return TrainingSettings(**training)
+
+
+def _shares(data: Mapping[str, Any]) -> tuple[TargetShare, ...]:
     prompts = ("teacher", "student")
-    return BakeRequest(
-        tuple(
-            TargetShare(**{**share, **{side: Prompt.from_data(share[side]) for side in prompts}})
-            for share in data["shares"]
-        ),
-        TrainingSettings(**training),
-        BaseModelId(**data["base"]),
-        ModelRef(**data["parent"]) if data["parent"] else None,
-        data["micro_batch_size"],
-        defaults=data["defaults"],
-    ).id
+    return tuple(
+        TargetShare(**{**share, **{side: Prompt.from_data(share[side]) for side in prompts}})
+        for share in data["shares"]
+    )
 
 
 def _of_rollout(data: Mapping[str, Any]) -> str:

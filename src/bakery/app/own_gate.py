@@ -21,7 +21,7 @@ from bakery.app.workbench import InRepository
 from bakery.card import FEWEST_STIMULI, Card
 from bakery.errors import ConfigError, GateError
 from bakery.evals.given import holds
-from bakery.records import given_name, questions_of
+from bakery.records import ModelRef, given_name, questions_of
 from bakery.repo.files.names import TESTS
 from bakery.repo.look import tests
 from bakery.repo.look.tests import Committed
@@ -140,6 +140,44 @@ def _short(
     if not short:
         reporter.note(f"the gate of {TESTS} is reached: {', '.join(gate.keys)}")
     return short
+
+
+def check_joined(
+    repo: ModelRepo,
+    model: ModelRef,
+    result: Mapping[str, Any],
+    allow: Collection[str],
+    reporter: Reporter,
+) -> None:
+    """Refuse a model that was put together from others and loses tests that the gate asks for.
+
+    Other keys of a gate are of a card, which such a model has none of: that is said.
+    """
+    found = read(repo, reporter)
+    if found is None or not found.suite.gate.keys or GATE in allow:
+        return
+    gate, now = found.suite.gate, repo.state()
+    if others := [key for key in gate.keys if key != "tests"]:
+        told = ", ".join(f"gate.{key}" for key in others)
+        reporter.note(f"{TESTS}: {told} cannot be asked of a model that was not trained on prompts")
+    if gate.tests is None:
+        return
+    folder = repo.store.bake(model.bake_id) / str(model.step)
+    parent = result["parent"]
+    subject = Subject(
+        model.given_name, now.base, folder, testing.taught(result["targets"]),
+        is_on_base=parent is None,
+    )  # fmt: skip
+    judges = Judges(Models(InRepository(repo), now.base, now.parent, reporter), now.base.name)
+    rows = testing.rows(subject, found.suite, judges, reporter=reporter)
+    testing.keep(repo.store, folder, Results(model.bake, TESTS, found.blob, rows))
+    if short := list(_of_tests(rows)):
+        raise GateError(
+            f"{model.bake} falls short of the gate's {short[0]}",
+            hint=f"Nothing is recorded: the current model stays {now.parent or now.base.name}. "
+            "`--allow gate` records it all the same.",
+        )
+    reporter.note(f"the gate of {TESTS} is reached: tests")
 
 
 def of_card(gate: Gate, card: Card, *, earlier: Collection[str]) -> Iterator[str]:

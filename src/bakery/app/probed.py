@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,12 @@ class Asked:
     top: Mapping[str, Sequence[Sequence[Any]]]
     sure: Mapping[str, tuple[float, ...]]
     """Empty in files of earlier versions."""
+    key: str = ""
+    """`target/stimulus`, as the bake's answers are kept by."""
+    prompted: tuple[int, ...] = ()
+    """What the prompted model answered."""
+    rest: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The whole entry of the file."""
 
     @property
     def tokens(self) -> int:
@@ -42,6 +48,9 @@ def read(path: Path) -> list[Asked]:
                 {side: [int(i) for i in one["greedy"][side]] for side in _SIDES},
                 {side: [(int(i), float(p)) for i, p in one["top"][side]] for side in _SIDES},
                 {side: tuple(map(float, one.get("sure", {}).get(side, ()))) for side in _SIDES},
+                str(one.get("key", "")),
+                tuple(int(i) for i in one["greedy"].get("prompted", ())),
+                one,
             )
             for one in json_file.load_object(path)["probes"]
         ]

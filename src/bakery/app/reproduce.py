@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bakery.app import joining
 from bakery.app.gates import WAIVERS
 from bakery.app.making import Making
 from bakery.app.stored import are_rows_told, is_bake_told, weights
@@ -30,7 +31,7 @@ from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.schema.model_names import HOSTED, kind_of
-from bakery.store import results
+from bakery.store import drafts, results
 from bakery.store.results import STIMULI, TRAJECTORIES, WEIGHTS
 from bakery.store.store import Beside, Store
 
@@ -139,7 +140,8 @@ def reproduce(
         if made and not _has_parent(repo, each):
             return Reproduced(tuple(made), chain[number:])
         reporter.note(f"{each.base_name}: bake {number + 1} of {len(chain)}")
-        made.append(_again(repo, each, reporter))
+        again = _again if joining.how(each) is None else _joined_again
+        made.append(again(repo, each, reporter))
     return Reproduced(tuple(made), ())
 
 
@@ -148,6 +150,10 @@ def steps(repo: ModelRepo, bake: RecordedBake, *, force: bool = False) -> list[S
     chain, _ = show.ancestry(repo.lineage(), bake)
     found: list[Step] = []
     for each in chain[0 if force else _start(repo, chain) :]:
+        if joining.how(each) is not None:
+            here = _has_all(repo.store, each)
+            found.append(Step(each.name, "bake", str(each.model), each.model.step, None, here))
+            continue
         own = {target.rollout.id for target in show.plan_of(repo, each).targets}
         for target in each.data["targets"]:
             if target["id"] not in own:
@@ -215,6 +221,21 @@ def _again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Again:
         kept.parent.mkdir(parents=True, exist_ok=True)
         root.rename(kept)
     return Again(bake, again.results, again.environment, kept)
+
+
+def _joined_again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Again:
+    """Put a bake together again, whose weights are a sum of others'; one that was learnt is not."""
+    model, found, note = bake.model, None, ""
+    with drafts.draft(repo.store.root / "reproducing", bake.id) as draft:
+        if joining.how(bake) == "distill":
+            note = "not made again: it was learnt from the models of two branches"
+        else:
+            found = joining.again(repo, bake, draft / "adapter", reporter)
+        result = Compared("weights", str(model), bake.digest_of(model.step), found, note)
+        place = repo.store.bake(bake.id) / str(model.step)
+        if result.is_same and not (place / WEIGHTS).is_file():
+            repo.store.put(draft / "adapter", place)
+    return Again(bake, (result,), (), None)
 
 
 def _unwatched(plan: Plan) -> Plan:

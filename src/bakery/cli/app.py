@@ -45,6 +45,10 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "eval": "Measure how near a bake is to its prompt, and what it cost.",
         "test": "Ask a model the questions of tests.yml, and check its answers.",
     },
+    "Bring together": {
+        "merge": "Merge a branch and its weights (--weights), or merge as git does.",
+        "cherry-pick": "Put one bake on this branch's model (--weights), or as git does.",
+    },
     "Share": {
         "download": "Write a model's weights to a folder or an archive.",
         "import": "Bring weights, questions and answers into this clone.",
@@ -73,7 +77,8 @@ _ASIDE = ("help", "version", "completion")
 GIT_LINE = "Every other verb is git's: bgit add, commit, log, switch, merge, push, …"
 
 # Where a command's name cannot be that of its module: module and attribute.
-_PLACES = {"import": ("import_", "import_"), "eval": ("eval", "evaluate")}
+_PLACES = {"import": ("import_", "import_"), "eval": ("eval", "evaluate"),
+           "cherry-pick": ("cherry_pick", "cherry_pick")}  # fmt: skip
 
 
 # What the commit hook of the tool that this one follows runs in its clones; here nothing needs it,

@@ -49,10 +49,14 @@ class WeightsCommand(RawCommand):
     """Options of git's that the word behind them belongs to, even `mark`."""
     words_follow = False
     """Whether git's lines begin with a word, behind which anything may stand."""
+    unsaid: str | None = None
+    """What `mark` alone means where its value may be left out; None: it may not."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what is ours, and remember the rest."""
         if self.is_ours(args):
+            if self.unsaid is not None:
+                args = [f"{self.mark}={self.unsaid}" if a == self.mark else a for a in args]
             return super().parse_args(ctx, args)
         ctx.meta[_KEY] = list(args)
         return []

@@ -86,7 +86,7 @@ def hear(
 
 def moved(local: LocalModel, heard: Heard) -> list[Moved]:
     """Return how far the model as it stands is from each answer that was heard."""
-    readout = heard.readout if heard.readout.exact else _readout(local.model, True)
+    readout = _readout(local.model, not heard.readout.exact)
     features = in_order(local.model, readout, heard.views)
     apart_N, _ = readout.compare(features, heard.features.to(features.device), Divergence())
     counts = [len(view.predicting) for view in heard.views]

@@ -120,6 +120,11 @@ class Git:
         done = call(arguments, cwd=self.root, extra=dict(self.extra))
         return os.fsdecode(done.stdout).rstrip("\n") if done.returncode == 0 else None
 
+    def answer(self, *arguments: str) -> tuple[int, str]:
+        """Return git's exit status, and all that it says."""
+        done = call(arguments, cwd=self.root, extra=dict(self.extra))
+        return done.returncode, os.fsdecode(done.stdout + done.stderr)
+
     def commit(self, message: str, *, index: Path | None = None) -> None:
         """Run `git commit`, with the user's hooks, signing and language; RepoError if refused.
 

@@ -93,6 +93,9 @@ def _node_item(node: Node, depth: int) -> _Item:
     marks = _marks(node.places, bake)
     if depth == 0 and bake.parent is not None:
         marks.append(f"  (baked on {bake.parent}, which no branch has)", style="yellow")
+    if joined := bake.joined_from:
+        names = ", ".join(dict.fromkeys(model.given_name for model in joined))
+        marks.append(f"  (from {names})", style="not bold dim")
     more = len(bake.models) - 1
     return _Item(f"{bake.name}/{bake.model.step}", marks, node.is_current, more)
 

@@ -103,8 +103,9 @@ def _bread(base: str, ours: str, theirs: str) -> Merged:
     if there not in (before, parent):
         other = there.bake if there else "base"
         notes = (
-            f"the model stays {parent or 'the base model'}. Weights cannot be merged: "
-            f"`bgit adopt {other}` takes {there or 'the base model'} instead",
+            f"the model stays {parent or 'the base model'}. `bgit merge --weights` and the same "
+            f"branch adds the weights of {there or 'the base model'}; `bgit adopt {other}` takes "
+            "them instead",
         )
     return Merged(text, clean, notes)
 

@@ -45,7 +45,7 @@ def record(
 ) -> str:
     """Commit a finished bake (`result` is its bake.json) to `branch`; return the commit.
 
-    `launched` is the blob of the input.yml that it was baked from.
+    `launched` is the blob of the input.yml that it was baked from; "" where none asked for it.
     """
     journal = Journal(
         "record",
@@ -53,7 +53,7 @@ def record(
         str(git.common_dir),
         branch,
         git.head() or "",
-        block=recipe.block(result, model=model, input_blob=launched),
+        block=recipe.block(result, model=model, input_blob=launched or git.write_blob("")),
         launched=launched,
         message=_message(result, model),
     )
@@ -176,6 +176,8 @@ def _files(git: Git, head: str, journal: Journal, reporter: Reporter) -> dict[st
             f"{journal.branch} has moved to {current or 'the base model'} since {bake.name} was "
             f"begun on {bake.parent or 'the base model'}: {_beside(bake, along)}"
         )
+    if not journal.launched:
+        return files
     if configuration is not None and _still_launched(git, configuration, journal.launched):
         files[INPUT] = git.write_blob(emptied(configuration.text))
     else:
@@ -288,8 +290,9 @@ def _message(result: Mapping[str, Any], model: ModelRef) -> str:
         else ""
     )
     parent = result.get("parent")
+    verb = result.get("joined", {}).get("by", "bake")
     return (
-        f"bake: {model.given_name}{measured}\n\n"
+        f"{verb}: {model.given_name}{measured}\n\n"
         f"Model:  {model}\n"
         f"Parent: {parent['model'] if parent else result['base']['name'] + ' (base model)'}\n"
         f"Digest: sha256:{result['digest']}\n"

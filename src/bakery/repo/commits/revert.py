@@ -94,6 +94,42 @@ def revert(git: Git, store: Store, bakes: Sequence[RecordedBake], reporter: Repo
         return record.commit_journal(git, store, journal, files, reporter)
 
 
+def replace(
+    git: Git,
+    store: Store,
+    gone: Sequence[RecordedBake],
+    model: ModelRef | None,
+    blocks: Sequence[str],
+    named: RecordedBake,
+    reporter: Reporter,
+) -> str:
+    """Put other bakes in the place of the last ones of a chain, in one commit; return that.
+
+    `named` is the one of `gone` that is taken back for good, `model` what is current then.
+    """
+    branch = checks.can_commit(git)
+    checks.own_files_are_clean(git)
+    with store.lock(store.root / "record", "bgit revert", wait_s=record.LOCK_WAIT_S):
+        head = git.run("rev-parse", "HEAD")
+        bread, recipe_blob = git.blobs([f"{head}:{BREAD}", f"{head}:{RECIPE}"])
+        if bread is None or recipe_blob is None:
+            raise RepoError(f"{BREAD} or {RECIPE} is not committed on this branch")
+        _refuse_orphans(recipe.parse(recipe_blob.text), gone)
+        text = recipe.remove(recipe_blob.text, {bake.id for bake in gone})
+        for block in blocks:
+            text = recipe.append(text, block)
+        files = {
+            BREAD: git.write_blob(state.with_parent(bread.text, model)),
+            RECIPE: git.write_blob(text),
+        }
+        common = str(git.common_dir)
+        message = _message([named], model)
+        journal = Journal(
+            "adopt", named.id, common, branch, head, model=str(model or ""), message=message
+        )
+        return record.commit_journal(git, store, journal, files, reporter)
+
+
 def _ids(git: Git, word: str, bakes: Sequence[RecordedBake]) -> tuple[set[str], str | None]:
     """Return the ids of the bakes that one argument names, and the commit where it names that."""
     named = {bake.id for bake in bakes if word in _names(bake)}

@@ -19,6 +19,9 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _NAME = re.compile(r"[^/\s\x00-\x1f\x7f-\x9f]+_[0-9a-f]{16}")
 
+JOINED = ("cat", "svd", "ties", "distill")
+"""The ways in which weights are put together."""
+
 _LARGEST = sys.float_info.max
 
 Check = Callable[[Any], bool]
@@ -26,6 +29,9 @@ Check = Callable[[Any], bool]
 
 def _matches(shape: re.Pattern[str]) -> Check:
     return lambda value: isinstance(value, str) and shape.fullmatch(value) is not None
+
+
+_MODEL = _matches(re.compile(r"[^/\s]+/[^/\s]+/[^/\s]*_[0-9a-f]{16}/[0-9]{1,12}"))
 
 
 def _is_mapping(value: Any) -> bool:
@@ -98,6 +104,30 @@ def _is_asked(value: Any) -> bool:
     )
 
 
+def _is_joined(value: Any) -> bool:
+    """Tell whether it says how weights were put together, from which models, and what is left."""
+    return (
+        _is_mapping(value)
+        and value.get("how") in JOINED
+        and _is_list(value.get("sides"))
+        and all(_is_list(side) and all(map(_MODEL, side)) for side in value["sides"])
+        and (value.get("rank") is None or _is_count(value["rank"]))
+        and _is_list(value.get("kept"))
+        and all(map(_is_kept, value["kept"]))
+    )
+
+
+def _is_kept(value: Any) -> bool:
+    """Tell whether it says what is left of a target, in figures."""
+    texts, figures = ("target", "side"), ("agreed_before", "agreed", "kl", "worst")
+    return (
+        _is_mapping(value)
+        and all(isinstance(value.get(key), str) for key in texts)
+        and all(_is_count(value.get(key)) for key in ("questions", "other"))
+        and all(_is_number(value.get(key)) for key in figures)
+    )
+
+
 def _is_backend(value: Any) -> bool:
     return value in BACKENDS
 
@@ -147,6 +177,7 @@ _FURTHER: Mapping[str, Check] = {
     "base": lambda value: _is_mapping(value) and {"name", "digest"} <= set(value),
     "training": lambda value: _is_mapping(value) and _is_count(value.get("r")),
     "card": _is_card,
+    "joined": _is_joined,
     "loss": lambda value: _is_figures(value) and {"first", "last", "min"} <= set(value),
     "seconds": _is_figures,
     "versions": _is_mapping,

@@ -101,6 +101,12 @@ class RecordedBake:
         found = self.part("backend")
         return None if found is None else str(found)
 
+    @property
+    def joined_from(self) -> tuple[ModelRef, ...]:
+        """Whose ranks it was put together from; empty where it was trained on a prompt."""
+        told = self.part("joined") or {}
+        return tuple(ModelRef.parse(name) for side in told.get("sides", ()) for name in side)
+
     def digest_of(self, step: int) -> str:
         """Return the digest of the model at a step: of the last, or of one kept on the way."""
         return str(self.on_the_way(step).get("digest", self.digest))
@@ -163,7 +169,7 @@ def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str
 
 
 _RESULTS = (
-    "replayed", "defaults", "backend", "base", "training", "tests", "allowed", "gate",
+    "replayed", "defaults", "backend", "base", "joined", "training", "tests", "allowed", "gate",
     "checkpoints", "loss", "on_policy", "until", "card", "seconds", "started", "finished",
     "versions", "numerics", "notes",
 )  # fmt: skip

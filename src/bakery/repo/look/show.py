@@ -282,6 +282,8 @@ def plan_of(repo: ModelRepo, bake: RecordedBake, at: ModelRepo | None = None) ->
             f"the configuration of {bake.name} cannot be read any more:\n{error.message}",
             hint=error.hint,
         ) from error
+    if bake.part("joined"):
+        raise RepoError(f"{bake.name} was put together from other bakes: no input.yml asked for it")
     if plan.bake is None or plan.bake.id != bake.id:
         raise RepoError(
             f"the configuration of {bake.name} now means another bake, {plan.bake_name}",

@@ -1,0 +1,320 @@
+"""Bakes that are put together from slices of others: which slices, and the result in the store.
+
+`merge`, `cherry-pick` and `revert --only` differ in what they take and in what they put it on. What
+comes out is a bake like any other: its parent's ranks as they are, and behind them its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bakery.app import distilled, stored
+from bakery.app.distilled import Learnt
+from bakery.app.panel import Panel, write_probes
+from bakery.errors import RepoError
+from bakery.identity import BaseModelId, JoinRequest
+from bakery.kept import Kept, Row
+from bakery.records import ModelRef
+from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.history.lineage import Lineage
+from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Reporter
+from bakery.store import drafts, results
+
+EXACT = "cat"
+"""The way that adds up slices as they are, so that they can be told apart again."""
+
+STEP = 1
+"""Of a model that no training made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A bake at the step that the next one was made on."""
+
+    bake: RecordedBake
+    model: ModelRef
+
+    @property
+    def key(self) -> str:
+        """What tells its slice from any other."""
+        return f"{self.model.bake_id}/{self.model.step}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be put together. `parent` None: it is put on the base model."""
+
+    name: str
+    """As a person would call it, without the id."""
+    how: str
+    sides: tuple[tuple[Link, ...], ...]
+    """Whose slices are taken, side by side, oldest first."""
+    parent: ModelRef | None
+    rank: int | None = None
+    wins: str | None = None
+    by: str = "merge"
+    """The verb that asked for it."""
+    learnt: Learnt | None = None
+    """None: nothing is trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A bake that was put together, in the store; recorded nowhere yet."""
+
+    model: ModelRef
+    result: Mapping[str, Any]
+    kept: tuple[Kept, ...]
+    """What is left of each target that was looked at."""
+    is_new: bool
+    """Whether it was made now."""
+
+    @property
+    def lost(self) -> tuple[Kept, ...]:
+        """The targets of which more is gone than may be."""
+        return tuple(one for one in self.kept if one.is_lost)
+
+
+def links(lineage: Lineage, model: ModelRef | None) -> tuple[Link, ...]:
+    """Return what a model was made of, oldest first; RepoError where that is not known here."""
+    chain = lineage.chain(model)
+    if chain is None:
+        raise RepoError(
+            f"what {model} was baked on is in no branch's recipe.yml here",
+            hint="`git fetch --all --tags` may bring the branch that has it; `bgit tree` names it.",
+        )
+    models = [*(bake.parent for bake in chain[1:]), model]
+    return tuple(Link(bake, at) for bake, at in zip(chain, models, strict=True) if at is not None)
+
+
+def how(bake: RecordedBake) -> str | None:
+    """Return the way in which a bake was put together; None: it was trained on a prompt."""
+    told = bake.part("joined")
+    return str(told["how"]) if told else None
+
+
+def atoms(lineage: Lineage, chain: Sequence[Link]) -> tuple[Link, ...]:
+    """Return the slices that a chain is the sum of: those that were added up as they are, apart."""
+    found: list[Link] = []
+    for link in chain:
+        if how(link.bake) != EXACT:
+            found.append(link)
+            continue
+        for model in link.bake.joined_from:
+            bake = lineage.bakes.get(model.bake_id)
+            if bake is None:
+                raise RepoError(
+                    f"{link.bake.name} holds the slice of {model}, which no branch here has",
+                    hint="`git fetch --all --tags` may bring the branch that has it.",
+                )
+            found += atoms(lineage, (Link(bake, model),))
+    return tuple(found)
+
+
+def within(lineage: Lineage, chain: Sequence[Link]) -> set[str]:
+    """Return the keys of all that is in a chain, also of what went into it by training."""
+    found: set[str] = set()
+    for link in chain:
+        found.add(link.key)
+        for model in link.bake.joined_from:
+            bake = lineage.bakes.get(model.bake_id)
+            found.add(f"{model.bake_id}/{model.step}")
+            if bake is not None:
+                found |= within(lineage, (Link(bake, model),))
+    return found
+
+
+def request_of(base: BaseModelId, wanted: Wanted) -> JoinRequest:
+    """Return what decides the weights."""
+    sides = tuple(tuple(link.key for link in side) for side in wanted.sides)
+    learnt = wanted.learnt
+    return JoinRequest(
+        wanted.how,
+        sides,
+        base,
+        wanted.parent,
+        wanted.rank,
+        wanted.wins,
+        learnt.training if learnt else None,
+        learnt.shares if learnt else (),
+        learnt.left_out if learnt else (),
+    )
+
+
+def make(repo: ModelRepo, wanted: Wanted, panel: Panel, *, reporter: Reporter) -> Joined:
+    """Put a bake together in the store, or take what lies there, and look at what is left."""
+    now = repo.state()
+    request = request_of(now.base, wanted)
+    place = repo.store.bake(request.id)
+    with repo.store.lock(place, "bgit", wait_s=-1, announce=reporter.note):
+        is_new = not results.is_done(place)
+        if is_new:
+            place.mkdir(parents=True, exist_ok=True)
+            results.begin(place, request)
+            _fill(place, repo, request, wanted, panel, reporter)
+        result = results.checked_result(place)
+        results.freshen(place)
+    result["joined"] = {**result["joined"], "by": wanted.by}
+    model = ModelRef(now.owner, now.name, f"{wanted.name}_{request.id}", result["step"])
+    return Joined(model, result, _kept(result), is_new)
+
+
+def again(repo: ModelRepo, bake: RecordedBake, out: Path, reporter: Reporter) -> str:
+    """Put a recorded bake together anew in a new folder; return the digest of its weights.
+
+    ModelError where it was learnt: that is another matter.
+    """
+    from bakery.engine.models import adapter_folder
+
+    lineage = repo.lineage()
+    told = bake.part("joined")
+    sides = [
+        tuple(_link(lineage, bake, ModelRef.parse(name)) for name in side) for side in told["sides"]
+    ]
+    wanted = Wanted(
+        bake.base_name, told["how"], tuple(sides), bake.parent, told.get("rank"), told.get("wins")
+    )
+    write(out, repo, bake.id, own_weights(repo, wanted, reporter), bake.parent)
+    return adapter_folder.digest(out)
+
+
+def _link(lineage: Lineage, bake: RecordedBake, model: ModelRef) -> Link:
+    found = lineage.bakes.get(model.bake_id)
+    if found is None:
+        raise RepoError(
+            f"{bake.name} was put together from {model}, which no branch here has",
+            hint="`git fetch --all --tags` may bring the branch that has it.",
+        )
+    return Link(found, model)
+
+
+def _fill(
+    folder: Path,
+    repo: ModelRepo,
+    request: JoinRequest,
+    wanted: Wanted,
+    panel: Panel,
+    reporter: Reporter,
+) -> None:
+    """Make all that lies in the folder of a bake that was put together."""
+    from bakery.engine.models.versions import versions
+
+    started, clock = _now(), time.monotonic()
+    if wanted.learnt is None:
+        made = _added(folder, repo, request.id, wanted, reporter)
+    else:
+        made = distilled.distil(
+            folder, repo.store, request.id, wanted.learnt, own_weights(repo, wanted, reporter),
+            panel, reporter=reporter,
+        )  # fmt: skip
+    parent = repo.find_model(str(wanted.parent)) if wanted.parent else None
+    kept, probes = panel.kept(folder / str(made["step"]))
+    write_probes(folder, {"bake_id": request.id, "base_digest": request.base.digest}, probes)
+    joined = {
+        "how": wanted.how,
+        "sides": [[str(link.model) for link in side] for side in wanted.sides],
+        **({"rank": wanted.rank} if wanted.rank else {}),
+        **({"wins": wanted.wins} if wanted.wins else {}),
+        "kept": [_figures(one) for one in kept],
+    }
+    results.end_bake(
+        folder,
+        {
+            "schema": 1,
+            "bake_id": request.id,
+            "base": asdict(request.base),
+            "parent": {"model": str(wanted.parent), "digest": parent.digest_of(wanted.parent.step)}
+            if parent and wanted.parent
+            else None,
+            "joined": joined,
+            "versions": versions(panel.base_model().unpacked),
+            "targets": _targets(wanted),
+            "notes": [],
+            **made,
+            "seconds": {"bake": round(time.monotonic() - clock, 2)},
+            "started": started,
+            "finished": _now(),
+            "lost": [one.as_data() for one in kept if one.rows],
+        },
+    )
+
+
+def _added(
+    folder: Path, repo: ModelRepo, bake_id: str, wanted: Wanted, reporter: Reporter
+) -> dict[str, Any]:
+    """Write the adapter of what is only added up; return what bake.json says of it."""
+    from bakery.engine.models import adapter_folder
+
+    out = folder / str(STEP)
+    with drafts.draft(folder, str(STEP)) as draft:
+        weights = own_weights(repo, wanted, reporter)
+        rank = write(draft / "adapter", repo, bake_id, weights, wanted.parent)
+        digest = adapter_folder.digest(draft / "adapter")
+        (draft / "adapter").rename(out)
+    return {"step": STEP, "digest": digest, "training": {"r": rank}}
+
+
+def own_weights(repo: ModelRepo, wanted: Wanted, reporter: Reporter) -> Any:
+    """Return what is put on the parent, as it is added up: factors by layer."""
+    from bakery.engine.models import joined
+
+    sides = [
+        joined.of(
+            [joined.Taken(link.model.bake_id, stored.weights(repo, link.model)) for link in side]
+        )
+        for side in wanted.sides
+    ]
+    if wanted.rank is None:
+        return joined.side_by_side(sides)
+    reporter.note(f"finding the nearest {wanted.rank} ranks")
+    return (joined.ties if wanted.how == "ties" else joined.together)(sides, wanted.rank)
+
+
+def write(out: Path, repo: ModelRepo, bake_id: str, weights: Any, parent: ModelRef | None) -> int:
+    """Write a composed adapter to a new folder; return how many ranks are its own."""
+    from bakery.engine.bases import bases
+    from bakery.engine.models import joined
+
+    base = repo.state().base
+    before = stored.weights(repo, parent) if parent else None
+    named = bases.unpacked_at(base) or base.name
+    joined.write(out, weights, bake_id=bake_id, parent=before, base=named, revision=base.revision)
+    return len(next(iter(weights.values()))[0])
+
+
+def _targets(wanted: Wanted) -> list[dict[str, Any]]:
+    """Return the targets that the slices were trained on: what a later bake may name and replay."""
+    found: dict[str, dict[str, Any]] = {}
+    for side in wanted.sides:
+        for link in side:
+            for target in link.bake.data["targets"]:
+                if not target.get("role"):
+                    found.setdefault(target["id"], dict(target))
+    return list(found.values())
+
+
+def _figures(one: Kept) -> dict[str, Any]:
+    """Return what a recipe says of a target: figures alone."""
+    data = one.as_data()
+    return {key: data[key] for key in data if key != "rows"}
+
+
+def _kept(result: Mapping[str, Any]) -> tuple[Kept, ...]:
+    rows = {one["target"]: one["rows"] for one in result.get("lost", ())}
+    return tuple(
+        Kept(
+            **{key: value for key, value in one.items() if key != "is_lost"},
+            rows=tuple(Row(**row) for row in rows.get(one["target"], ())),
+        )
+        for one in result["joined"]["kept"]
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

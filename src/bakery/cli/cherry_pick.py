@@ -1,0 +1,46 @@
+"""`bgit cherry-pick --weights`: one bake on this branch's model; any other line is git's."""
+
+from __future__ import annotations
+
+import click
+
+from bakery.app import cherry_pick as app
+from bakery.cli.raw import WeightsCommand
+from bakery.cli.said import SAID
+from bakery.repo.model_repo import ModelRepo
+from bakery.ui.joined import show_picked
+from bakery.ui.progress import reporter
+
+
+class _CherryPick(WeightsCommand):
+    git_values = frozenset(
+        {"-m", "--mainline", "--strategy", "-X", "--strategy-option", "--cleanup", "--empty"}
+    )
+
+
+@click.command("cherry-pick", cls=_CherryPick)
+@click.argument("bake", type=SAID)
+@click.option(
+    "--weights", is_flag=True, expose_value=False,
+    help="Pick a bake's weights; without it, git's cherry-pick.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Take it, whatever it contradicts.")
+@click.option(
+    "--allow", type=click.Choice(["gate"]), multiple=True,
+    help="Record it though it falls short of the gate of tests.yml.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print what came of it as JSON.")
+@click.pass_context
+def cherry_pick(
+    context: click.Context, bake: str, force: bool, allow: tuple[str, ...], as_json: bool
+) -> None:
+    """Put one bake of another branch on this branch's model (--weights), or pick as git does.
+
+    Its ranks are taken as they were trained, and every question of either is asked again. Where
+    both answer one, each in its own way, that is shown, and nothing is picked (exit code 1)
+    without --force. Without --weights the whole line is git's cherry-pick.
+    """
+    with reporter() as shown:
+        found = app.cherry_pick(ModelRepo.find(), bake, force=force, allow=allow, reporter=shown)
+    show_picked(found, as_json=as_json)
+    context.exit(1 if found.is_refused else 0)

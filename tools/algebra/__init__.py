@@ -1,0 +1,1 @@
+"""Merged, picked, left out: what is left of bakes on `tiny`, against chains that were baked so."""
