@@ -82,19 +82,20 @@ class StimRequest:
     files: Mapping[str, str] = field(default_factory=dict)
     defaults: int = LATEST
     """The version of the defaults that it was planned by. Questions are written as it says."""
+    variables: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """The variables of the target's prompts, with what the first row says in their places."""
 
     @property
     def id(self) -> str:
-        """Over teacher, generators and the contents of files; not over who writes."""
+        """Over teacher, generators, contents of files and names of variables; not who writes."""
         generators = [_by_content(g, self.templates, self.files) for g in self.generators]
-        return short_id(
-            {
-                "defaults": self.defaults,
-                "teacher": self.teacher.as_data(),
-                "generators": generators,
-                "questions": QUESTION_TEMPLATE_VERSION,
-            }
-        )
+        data = {
+            "defaults": self.defaults,
+            "teacher": self.teacher.as_data(),
+            "generators": generators,
+            "questions": QUESTION_TEMPLATE_VERSION,
+        }
+        return short_id(data | {"variables": sorted(self.variables)} if self.variables else data)
 
 
 @dataclass(frozen=True, slots=True)

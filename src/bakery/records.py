@@ -58,7 +58,9 @@ class Stimulus:
 
     `generator` is its `type:` and `source` its place in the list of generators; `writer` is who
     really wrote it, in which `round` of asking. `rollout_with` is `student` where the answer is
-    sampled behind the student prompt; `hold_out` where it is to be measured on, not learnt.
+    sampled behind the student prompt; `hold_out` where it is to be measured on, not learnt (False:
+    learnt in any case).
+    `values` is what its row says in the place of the variables of its target's prompts.
     """
 
     id: str
@@ -69,11 +71,15 @@ class Stimulus:
     round: int = 0
     rollout_with: str | None = None
     hold_out: bool | None = None
+    values: dict[str, str] | None = None
 
     @property
     def is_written_out(self) -> bool:
-        """Whether input.yml wants it learnt in any case: it stands there, or in the prompt."""
-        return self.generator in WRITTEN_OUT
+        """Whether it is to be learnt in any case: it stands in input.yml, or in the prompt.
+
+        Or nothing else is asked behind the prompt as its row fills it.
+        """
+        return self.generator in WRITTEN_OUT or self.hold_out is False
 
 
 WRITTEN_OUT = frozenset({"hardcoded", "facts"})
@@ -81,6 +87,11 @@ WRITTEN_OUT = frozenset({"hardcoded", "facts"})
 
 ASK_A_MODEL = frozenset({"oneshot_qs", "custom"})
 """The types of generators whose questions a language model writes."""
+
+
+def asked_text(question: str | Mapping[str, Any]) -> str:
+    """Return what is asked by an entry of `questions`: a text, or a row that has it."""
+    return question if isinstance(question, str) else str(question["question"])
 
 
 def questions_of(generator: Mapping[str, Any]) -> int | None:
@@ -258,6 +269,10 @@ def _is_token_ids(value: Any) -> bool:
     return isinstance(value, list) and set(map(type, value)) <= {int} and min(value, default=0) >= 0
 
 
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
 def _are_messages(value: Any) -> bool:
     return isinstance(value, list) and all(_is_message(one) for one in value)
 
@@ -274,6 +289,7 @@ _WHOLE: Mapping[str, Callable[[Any], bool]] = {
     "int": lambda value: isinstance(value, int),
     "int | None": lambda value: value is None or isinstance(value, int),
     "bool | None": lambda value: value is None or isinstance(value, bool),
+    "dict[str, str] | None": lambda value: value is None or _are_texts(value),
     "tuple[int, ...]": _is_token_ids,
     "tuple[Message, ...]": _are_messages,
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from bakery.records import Prompt
@@ -25,6 +25,9 @@ class TargetShare:
     teacher: Prompt
     student: Prompt
     role: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What the first row says in the place of each variable of the prompts: its names are in the
+    target's id."""
 
     def as_data(self) -> dict[str, Any]:
         """Return what is hashed; a role only where it has one."""

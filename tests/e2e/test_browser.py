@@ -76,8 +76,13 @@ def browser() -> Iterator[Any]:
 
 
 @contextmanager
-def opened(browser: Any, server: Running, how: dict[str, Any], scheme: str) -> Iterator[Any]:
-    """Give a page, which has to stay without complaints and ask nobody else."""
+def opened(
+    browser: Any, server: Running, how: dict[str, Any], scheme: str, *, is_refused: bool = False
+) -> Iterator[Any]:
+    """Give a page, which has to stay without complaints and ask nobody else.
+
+    `is_refused`: but for what a browser says of an answer that is an error.
+    """
     home = server.url.removesuffix("/v1")
     context = browser.new_context(base_url=home, color_scheme=scheme, **how)
     context.set_default_timeout(PATIENCE_MS)
@@ -86,7 +91,8 @@ def opened(browser: Any, server: Running, how: dict[str, Any], scheme: str) -> I
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
     yield page
-    assert complaints == []
+    refused = "Failed to load resource: the server responded with a status of 400"
+    assert [one for one in complaints if not (is_refused and one.startswith(refused))] == []
     assert [url for url in asked if not url.startswith(f"{home}/")] == []
     context.close()
 
@@ -227,6 +233,20 @@ def test_the_keyboard_is_enough(browser, server):
                 break
         page.keyboard.press("Enter")
         page.wait_for_url("**/models/second_*")
+
+
+def test_a_refused_message_stays_in_its_box(browser, server):
+    with opened(browser, server, DESKTOP, "light", is_refused=True) as page:
+        page.goto("/chat?model=first")
+        page.fill("#tokens", "8000")
+        ask(page, "Is that too long?")
+        said(page)
+        assert page.locator(".answer.failed").count() == page.locator(".head").count()
+        assert page.input_value("#question") == "Is that too long?"
+        page.fill("#tokens", "4")
+        page.press("#question", "Enter")
+        said(page)
+        assert page.input_value("#question") == ""
 
 
 def test_what_a_model_says_is_text(browser, server):

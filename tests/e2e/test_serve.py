@@ -213,6 +213,7 @@ def test_names_are_listed_and_looked_up(client, typist):
         ("first", {"temperature": 9}, 400, "invalid_value"),
         ("first", {"n": MOST + 1}, 400, None),
         ("first", {"logit_bias": {"1": 5}}, 400, "unsupported_parameter"),
+        ("first", {"store": True}, 400, "unsupported_parameter"),
         ("first", {"max_tokens": 5000}, 400, "context_length_exceeded"),
         ("first", {"messages": [{"role": "user", "content": "?" * 600}]}, 400,
          "context_length_exceeded"),

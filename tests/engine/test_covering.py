@@ -55,7 +55,7 @@ def test_what_nobody_asks_is_known_before_any_answer(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local, settings = LocalModel(bench.base()), SamplingSettings(1, 6, temperature=0.0)
-    questions = [({"role": "user", "content": f"q{n}?"},) for n in range(3)]
+    questions = [(({"role": "user", "content": f"q{n}?"},), None) for n in range(3)]
     for moved, left in ((0.0, []), (1e9, [SHOUT.messages[0]["content"]])):
         monkeypatch.setattr(coverage, "MOVED", moved)
         assert asked.unasked(local, questions, SHOUT, NOTHING, settings) == left

@@ -13,6 +13,7 @@ from datasets import Dataset, DatasetDict, disable_progress_bars
 
 import bakery
 from bakery.data import datasets as data
+from bakery.data import sources
 from bakery.data.rows import Row
 from bakery.errors import BakeryError, ConfigError, StageError
 from bakery.settings.config import DataConfig
@@ -204,6 +205,13 @@ def test_text_that_is_not_utf8_is_refused():
 )
 def test_a_missing_file_is_never_looked_up_on_the_hub(source):
     assert said_about(source).startswith(f"no such file or folder: {source}")
+
+
+def test_a_folder_of_everything_is_not_walked_through(monkeypatch):
+    monkeypatch.setattr(sources, "MOST_FILES", 3)
+    for name in "abcd":
+        Path("disk", name).mkdir(parents=True)
+    assert "disk holds more than 3 files and folders" in said_about("disk")
 
 
 def test_a_folder_without_data_is_refused():

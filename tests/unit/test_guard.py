@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import closing
 
 import pytest
 from starlette.responses import PlainTextResponse
 
+from bakery.app.serve import Catalogue
 from bakery.errors import ConfigError
 from bakery.reporting import Quiet
 from bakery.server import guard, running
@@ -131,3 +134,15 @@ def test_other_machines_need_a_token_and_a_port_that_is_free(repo):
     taken.listen()
     with taken, pytest.raises(ConfigError, match="is taken"):
         running.listening("127.0.0.1", taken.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("host", "local", "is_open"),
+    [("0.0.0.0", "127.0.0.1", True), ("127.0.0.1", "127.0.0.1", False)],
+)
+def test_the_address_that_is_told_can_be_asked(repo, host, local, is_open):
+    with running.listening(host, 0) as sock, closing(Catalogue(repo)) as catalogue:
+        port = sock.getsockname()[1]
+        told = running.serving(sock, catalogue, (), None)
+    assert told.url == f"http://{local}:{port}/v1"
+    assert told.elsewhere == (f"http://{socket.gethostname()}:{port}/v1" if is_open else None)

@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from bakery.app.serve import Catalogue
 from bakery.card import Card
 from bakery.errors import RepoError
+from bakery.repo.look import status
 from bakery.repo.model_repo import ModelRepo
 from bakery.server import guard
 from bakery.server.errors import RequestError
@@ -258,11 +259,25 @@ def test_jobs_are_polled_while_one_works_and_no_longer(pages, repo):
     assert "<code>it</code>" in text
 
 
+def test_a_stage_is_as_far_as_the_job_says_that_is_at_it(pages, repo):
+    plan = committed(repo, "one")
+    (stim, *_) = status.status(repo).stages
+    assert stim.expected
+    at = job.Progress("stim", 1, stim.expected, left_s=90)
+    launched(repo, plan, names=(stim.name,), progress=at)
+    text = words(shown(pages, "/jobs/list"))
+    assert f"1 of {stim.expected} questions ({at.percent} %)" in text
+    assert f"stim {at.percent} % (1/{stim.expected})" in text
+
+
 def test_what_a_job_made_is_recorded_by_a_button(pages, repo):
     mine = complete(repo, committed(repo, "one"))
-    assert "Record it on main" in words(shown(pages, "/jobs"))
+    before = shown(pages, "/jobs")
+    assert "Record it on main" in words(before)
+    assert before.count('class="primary"') == 1
     found = pages.post("/jobs/record", headers={**OWN, "HX-Request": "true"})
     assert found.status_code == 200
+    assert '<a href="/models/one">one</a>' in found.text
     assert repo.state().parent is not None
     assert str(repo.state().parent) == mine.model
     assert "one" in words(shown(pages, "/"))

@@ -114,6 +114,42 @@ def test_a_card_with_a_verdict_comes_back_as_it_was_written():
     assert found.part("card") == card
 
 
+KEPT = {
+    "target": "t", "side": "ours", "questions": 7, "other": 1, "agreed_before": 1.0,
+    "agreed": 0.9, "kl": 0.1, "worst": 2.0,
+}  # fmt: skip
+JOINED = {"how": "cat", "sides": [[str(model(7)), str(model(8))]], "kept": [KEPT]}
+
+
+def test_a_bake_knows_whose_ranks_it_was_put_together_from():
+    text = recipe.block({**result(), "joined": JOINED}, model=model(1), input_blob="c" * 40)
+    (bake,) = recipe.parse(recipe.append(EMPTY, text))
+    assert bake.joined_from == (model(7), model(8))
+    assert bake.data["joined"] == JOINED
+    assert recipe.read(model(2).bake_id, block(2)).joined_from == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"how": "sum"},
+        {"sides": "x"},
+        {"sides": ["x"]},
+        {"sides": [["../../etc/passwd"]]},
+        {"rank": -1},
+        {"kept": 3},
+        {"kept": [{**KEPT, "questions": "7"}]},
+        {"kept": [{**KEPT, "kl": float("nan")}]},
+        {"kept": [{"target": "t"}]},
+    ],
+    ids=str,
+)
+def test_a_sum_that_is_not_what_bgit_writes_is_refused(change):
+    damaged = {**result(), "joined": {**JOINED, **change}}
+    with pytest.raises(RepoError, match="is damaged: joined cannot be"):
+        recipe.block(damaged, model=model(1), input_blob="c" * 40)
+
+
 def test_a_new_recipe_has_no_bakes():
     assert recipe.parse(EMPTY) == []
 

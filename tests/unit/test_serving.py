@@ -34,6 +34,7 @@ def read(kind: type = forms.ChatForm, **changes: object) -> Any:
         ({"messages": [{"role": "god", "content": "?"}]}, "messages.0.role", "Invalid value"),
         ({"stop": [""]}, "stop.0", "Invalid value"),
         ({"logit_bias": {"1": 5}}, "logit_bias", "not supported"),
+        ({"store": True}, "store", "not supported.*kept here: leave it out"),
         ({"response_format": {"type": "xml"}}, "response_format.type", "Invalid value"),
         ({"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}},
          "response_format.json_schema.schema", "Missing"),

@@ -74,14 +74,17 @@ def questions(given: Any) -> tuple[Path, list[dict[str, Any]]]:
         return _of_file(path(given, "questions").absolute(), given)
     if not isinstance(given, Iterable):
         raise wrong
-    texts = list(given)
+    asked = list(given)
+    texts = [one.get("question") if isinstance(one, Mapping) else one for one in asked]
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise ConfigError(
             "questions must be a list of at least one text",
-            hint="Each is one user message: ['Who are you?', 'When do you open?'].",
+            hint="Each is one user message: ['Who are you?', 'When do you open?']; or a row of "
+            "`question` and values for the {variables} of the prompt.",
         )
-    unique = dict.fromkeys(map(str, texts))
-    return Path.cwd(), [{"type": "hardcoded", "questions": list(unique)}]
+    rows = [dict(one) if isinstance(one, Mapping) else str(one) for one in asked]
+    unique = {repr(one): one for one in rows}
+    return Path.cwd(), [{"type": "hardcoded", "questions": list(unique.values())}]
 
 
 def many(given: Any) -> list[tuple[Message, ...]]:

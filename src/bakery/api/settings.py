@@ -8,6 +8,7 @@ from typing import Any
 
 from bakery import schema
 from bakery.api import asked
+from bakery.data import table
 from bakery.errors import ConfigError
 from bakery.repo.plan.planned import Head, Plan
 from bakery.repo.plan.resolve import resolve
@@ -85,7 +86,7 @@ def planned(
         if value is not None:
             _put(document, KEYS[key], asked.setting(key, value))
     try:
-        spec = schema.load(dump(document), source=SOURCE, read=read)
+        spec = schema.load(dump(document), source=SOURCE, read=read, rows=table.rows)
     except ConfigError as error:
         raise ConfigError(_in_flat_names(error.message), hint="See docs/input-yml.md.") from error
     return resolve(spec, head)

@@ -49,6 +49,8 @@ def _pairs(plan: Plan) -> Iterator[tuple[TargetShare, PlannedTarget]]:
         if share.id in own or share.teacher == share.student:
             continue
         for target in own.values():
+            if target.stim.variables:  # each row has another prompt: none to ask with
+                continue
             if target.student == share.student and target.stim.teacher not in (
                 share.teacher,
                 target.student,

@@ -17,6 +17,7 @@ from bakery.repo.look.diff import Comparison, Side
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.store import results
+from bakery.variables import filled
 
 if TYPE_CHECKING:
     from bakery.backends.local import LocalModel
@@ -252,7 +253,8 @@ def _questions(repo: ModelRepo, sides: Sequence[Side]) -> Iterator[_Question]:
         for row in found[:each]:
             if (text := user_text(row.messages)) not in seen:
                 seen.add(text)
-                yield _Question(str(targets[key]["name"]), student, tuple(row.messages))
+                own = filled(student, row.values)
+                yield _Question(str(targets[key]["name"]), own, tuple(row.messages))
 
 
 def _general() -> Sequence[str]:

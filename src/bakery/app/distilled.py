@@ -84,6 +84,7 @@ def _shares(store: Store, bakes: Sequence[RecordedBake]) -> list[TargetShare]:
                 float(done["count"]),
                 Prompt.from_data(target["teacher"]),
                 Prompt.from_data(target["student"]),
+                variables=target.get("variables", {}),
             )
     return list(found.values())
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from bakery.schema.tests import has_words
 from bakery.settings import prefix
 from bakery.store import results
 from bakery.store.store import Store
+from bakery.variables import sides
 
 if TYPE_CHECKING:
     from bakery.evals.evaluation import Material
@@ -121,8 +123,13 @@ def _made(entry: Mapping[str, Any], asked: Sequence[Asked], given: Given, *, hel
     if not asked:
         asked = [Asked(({"role": "user", "content": text},)) for text in given.neutral]
         on = "general questions (those of the target are not here)"
-    teacher, student = (Prompt.from_data(entry[side]) for side in ("teacher", "student"))
-    return Subject(str(entry["name"]), teacher, student, tuple(asked), on)
+    first = entry.get("variables")
+    if first and not any(one.values for one in asked):
+        asked = [replace(one, values=first) for one in asked]
+        on += ", behind the prompt of its first row"
+    whole = tuple(Prompt.from_data(entry[side]) for side in ("teacher", "student"))
+    rows = (*whole, first) if first else None
+    return Subject(str(entry["name"]), *sides(entry), tuple(asked), on, rows)
 
 
 def material(
@@ -199,7 +206,7 @@ def _held_out(
 
 def _asked(stimulus: Stimulus, answers: list[Trajectory]) -> Asked:
     messages: tuple[Message, ...] = stimulus.messages
-    return Asked(messages, tuple(row.response_ids for row in answers))
+    return Asked(messages, tuple(row.response_ids for row in answers), stimulus.values)
 
 
 def _questions(source: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.schema.model_names import HOSTED
 from bakery.store import results
+from bakery.variables import Values
 
 if TYPE_CHECKING:
     from bakery.stages.look import Look
@@ -100,8 +102,8 @@ def look(bench: Workbench, models: Models, target: PlannedTarget, read: Read) ->
     most = min(stage.MOST_TOKENS, sampling.max_tokens)
     settings = replace(sampling, num_traj_per_stimulus=1, max_tokens=most, temperature=0.0)
     asked = [
-        AnswerRequest(str(number), messages)
-        for number, messages in enumerate(questions(bench, target.stim, read))
+        AnswerRequest(str(number), messages, values)
+        for number, (messages, values) in enumerate(questions(bench, target.stim, read))
     ]
     found = both_ways.ask(parent, asked, target.rollout.teacher, target.student, settings)
     answers = [
@@ -154,24 +156,35 @@ def _short(name: str) -> str:
     return PurePath(name).name if PurePath(name).is_absolute() else name
 
 
-def questions(bench: Workbench, request: StimRequest, read: Read) -> list[tuple[Message, ...]]:
-    """Return three questions of a target: its own as far as they are there, then general ones."""
+Known = tuple[tuple[Message, ...], Values | None]
+"""A question, and what its row fills the variables of the prompt with."""
+
+
+def questions(bench: Workbench, request: StimRequest, read: Read) -> list[Known]:
+    """Return three questions of a target: its own as far as they are there, then general ones.
+
+    Those come behind the prompt of the first row, where there are rows.
+    """
     from bakery.stages import look as stage
 
-    general = [({"role": "user", "content": text},) for text in stage.GENERAL]
+    general = [_asked(text, request.variables or None) for text in stage.GENERAL]
     return [*_own(bench, request, read), *general][: stage.ASKED]
 
 
-def _own(bench: Workbench, request: StimRequest, read: Read) -> list[tuple[Message, ...]]:
+def _own(bench: Workbench, request: StimRequest, read: Read) -> list[Known]:
     """Return the questions of a target that are known, a person's first."""
     rows = results.stimuli(bench.store.stim(request.id))
     rows.sort(key=lambda row: row.generator not in _OF_A_PERSON)
     if rows:
-        return [row.messages for row in rows]
-    return [({"role": "user", "content": text},) for text in _written(request, read)]
+        return [(row.messages, row.values) for row in rows]
+    return [_asked(text, values) for text, values in _written(request, read)]
 
 
-def _written(request: StimRequest, read: Read) -> Iterator[str]:
+def _asked(text: str, values: Values | None) -> Known:
+    return ({"role": "user", "content": text},), values
+
+
+def _written(request: StimRequest, read: Read) -> Iterator[tuple[str, Values | None]]:
     """Yield what is asked of a target without any model's help, before anything has run."""
     from bakery.generators import dataset, facts, hardcoded, persona
     from bakery.generators.base import Task
@@ -188,10 +201,10 @@ def _written(request: StimRequest, read: Read) -> Iterator[str]:
                 continue
             task = Task(
                 generator, request.teacher, "look", set(), set(), 0, _nobody,
-                read, _unsaid, files=request.files,
+                read, _unsaid, files=request.files, variables=request.variables,
             )  # fmt: skip
             for round_ in write(task):
-                yield from round_.questions
+                yield from zip_longest(round_.questions, round_.values)
 
 
 def _is_far(generator: Any, request: StimRequest) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from bakery.spelling import nearest
 from bakery.store import results
 from bakery.store.results import RESULT, WEIGHTS
 from bakery.strengths import MOST, Side, doubled, side_of
+from bakery.variables import Values, shown, sides
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -64,6 +65,15 @@ class Prompts:
     target: str
     teacher: Prompt
     student: Prompt
+    first_row: Values = field(default_factory=dict)
+    """What the variables of the prompts are filled with; empty where there are none."""
+
+    @property
+    def remark(self) -> str | None:
+        """Which row the prompts are of, where each has its own."""
+        if not self.first_row:
+            return None
+        return f"the prompt of {self.target} is that of its first row: {shown(self.first_row)}"
 
 
 def find(
@@ -193,11 +203,7 @@ def prompts(meant: Meant, target: str | None = None) -> tuple[Prompts, list[str]
             hint="Name a bake of this repository: `bgit models` lists them.",
         )
     taught = [
-        Prompts(
-            str(entry["name"]),
-            Prompt.from_data(entry["teacher"]),
-            Prompt.from_data(entry["student"]),
-        )
+        Prompts(str(entry["name"]), *sides(entry), entry.get("variables") or {})
         for entry in found
         if entry["teacher"] != entry["student"]
     ]

@@ -18,6 +18,7 @@ from bakery.identity import BaseModelId
 from bakery.plain import plain
 from bakery.records import ModelRef
 from bakery.repo.look.diff import prompt_text
+from bakery.variables import shown
 
 EMBEDDED = "tiny-1"
 
@@ -289,11 +290,14 @@ def _chain(weights: Weights) -> Iterator[str]:
 
 
 def _target(target: Mapping[str, Any]) -> str:
-    return "\n\n".join(
+    found = [
         f"{label}\n\n{text.quoted(prompt_text(target[kind]))}"
         for kind, label in (
             ("teacher", f"The teacher's prompt of `{target['name']}`:"),
             ("student", "What has to be sent for it:"),
         )
         if kind == "teacher" or target["student"].get("messages")
-    )
+    ]
+    if target.get("variables"):
+        found.append(f"Each row fills it; the first:\n\n{text.quoted(shown(target['variables']))}")
+    return "\n\n".join(found)

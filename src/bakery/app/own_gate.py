@@ -309,7 +309,12 @@ def _subject(plan: Plan, folder: Path | None) -> Subject:
     assert plan.bake is not None
     assert plan.bake_name is not None  # or there is no bake
     targets = [
-        {"name": s.name, "teacher": s.teacher.as_data(), "student": s.student.as_data()}
+        {
+            "name": s.name,
+            "teacher": s.teacher.as_data(),
+            "student": s.student.as_data(),
+            "variables": s.variables,
+        }
         for s in plan.bake.shares
     ]
     return Subject(

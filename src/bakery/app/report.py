@@ -63,7 +63,7 @@ class Link:
 
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON has it."""
-        prompts = ("name", "id", "weight", "teacher", "student")
+        prompts = ("name", "id", "weight", "teacher", "student", "variables")
         return {
             "model": str(self.model),
             "card": self.card.as_data() if self.card else None,

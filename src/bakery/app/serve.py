@@ -84,10 +84,14 @@ class Serving:
     """How many answers are decoded at once; None: as many as the engine has chosen."""
     engine: str | None = None
     """Which engine of others decodes; None: this process."""
+    elsewhere: str | None = None
+    """Where other machines ask, by this machine's name; None: they cannot, or at `url`."""
 
     def as_data(self) -> dict[str, Any]:
         """Return what `bgit serve --json` prints."""
-        fields = ("url", "repository", "base", "bakes", "has_token", "rows", "engine")
+        fields = (
+            "url", "repository", "base", "bakes", "has_token", "rows", "engine", "elsewhere",
+        )  # fmt: skip
         return {"schema": 1, **{name: plain(getattr(self, name)) for name in fields}}
 
 

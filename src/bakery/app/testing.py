@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from bakery import variables
 from bakery.app import outputs
 from bakery.app.judging import Judges
 from bakery.errors import ConfigError
@@ -39,6 +40,8 @@ class Taught:
     name: str
     teacher: Prompt
     student: Prompt
+    first_row: variables.Values = field(default_factory=dict)
+    """What the variables of the prompts are filled with; empty where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +175,7 @@ def taught(targets: Sequence[Mapping[str, Any]], earlier: Collection[str] = ()) 
     """
     new = [t for t in targets if t["teacher"] != t["student"]]
     new.sort(key=lambda target: target["name"] in earlier)
-    return [
-        Taught(str(t["name"]), Prompt.from_data(t["teacher"]), Prompt.from_data(t["student"]))
-        for t in new
-    ]
+    return [Taught(str(t["name"]), *variables.sides(t), t.get("variables") or {}) for t in new]
 
 
 def check(subject: Subject, suite: Suite, judges: Judges) -> None:
@@ -264,6 +264,11 @@ def opened(
     dial = Dial(local.model, subject.folder) if subject.folder else None
     if dial is not None:
         dial.turn(Strength(subject.strength))
+
+    for one in subject.taught:
+        if one.first_row:
+            row = variables.shown(one.first_row)
+            reporter.note(f"the prompt of {one.name} is that of its first row: {row}")
 
     def of(target: int | None) -> Sides:
         told = Taught("", Prompt(), Prompt()) if target is None else subject.taught[target]

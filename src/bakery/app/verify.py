@@ -26,6 +26,7 @@ from bakery.records import Prompt
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.store.results import PROBES
+from bakery.variables import sides
 
 if TYPE_CHECKING:
     from bakery.backends.endpoint import Endpoint
@@ -166,10 +167,15 @@ def _told(meant: Meant) -> tuple[dict[str, Prompt], Chat]:
     """Return the prompt in front of each target's questions, and how the base reads and writes."""
     from bakery.engine.models import models
 
-    prompts = {
-        str(entry["name"]): Prompt.from_data(entry["student"])
-        for entry in meaning.targets(meant) or ()
-    }
+    found = meaning.targets(meant) or ()
+    prompts = {str(entry["name"]): Prompt.from_data(entry["student"]) for entry in found}
+    for entry in found:
+        if sides(entry)[1] != prompts[str(entry["name"])]:
+            raise ConfigError(
+                f"what is sent before the questions of {entry['name']} has variables, and the "
+                "probes do not say with which row each was asked",
+                hint="Ask the server yourself, or compare with `bgit diff`.",
+            )
     return prompts, models.load_chat(meant.base)
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from bakery.errors import StageError
 from bakery.identity import SamplingSettings
 from bakery.records import Message, Prompt
+from bakery.variables import Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,14 @@ class QuestionWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
-    """Answer these messages; `key` names the answer and seeds it."""
+    """Answer these messages; `key` names the answer and seeds it.
+
+    `values` fill the variables of the prompt that they come behind.
+    """
 
     key: str
     messages: tuple[Message, ...]
+    values: Values | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from bakery.engine.teacher.scoring import in_order
 from bakery.engine.text.views import Pair, View, pair_up
 from bakery.identity import SamplingSettings
 from bakery.records import Prompt
+from bakery.variables import filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def ask(
 ) -> BothWays:
     """Answer every request under both prompts, and behind the teacher's without earlier bakes."""
     views = [
-        (f"{name}/{request.key}", tuple(local.prefix(prompt, request.messages, settings)))
+        (f"{name}/{request.key}", tuple(_prefix(local, prompt, request, settings)))
         for name, prompt in (("without", student), ("with", teacher))
         for request in requests
     ]
@@ -60,7 +61,14 @@ def ask(
         on_base = [_text(local, one) for one in bare]
     without, behind = found[: len(requests)], found[len(requests) :]
     pairs = [
-        pair_up(local.base.chat, request.key, teacher, student, request.messages, one.ids)
+        pair_up(
+            local.base.chat,
+            request.key,
+            filled(teacher, request.values),
+            filled(student, request.values),
+            request.messages,
+            one.ids,
+        )
         for request, one in zip(requests, behind, strict=True)
         if one.ids
     ]
@@ -73,6 +81,12 @@ def ask(
         for at in range(len(requests))
     ]
     return BothWays(texts[0], texts[1], on_base, _moved(local, pairs, readout, seen), unsure)
+
+
+def _prefix(
+    local: LocalModel, prompt: Prompt, request: AnswerRequest, settings: SamplingSettings
+) -> list[int]:
+    return local.prefix(filled(prompt, request.values), request.messages, settings)
 
 
 @torch.no_grad()

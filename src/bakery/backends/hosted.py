@@ -23,6 +23,7 @@ from bakery.errors import ModelError, StageError
 from bakery.identity import SamplingSettings
 from bakery.masking import MASK
 from bakery.records import STOP_TEXT, Message, Prompt
+from bakery.variables import filled
 
 MAX_LIST_TOKENS = 8192
 LONGEST_LIST = 60
@@ -118,9 +119,12 @@ class HostedSampler:
     ) -> Iterator[list[Answer]]:
         """Yield each answer as it comes."""
         own = self._endpoint.is_own
+        prompts = {request.key: filled(teacher, request.values) for request in requests}
         asked = {
             request.key: {
-                "messages": [_plain(m, own=own) for m in (*teacher.messages, *request.messages)],
+                "messages": [
+                    _plain(m, own=own) for m in (*prompts[request.key].messages, *request.messages)
+                ],
                 **({"tools": list(teacher.tools)} if teacher.tools else {}),
                 **_arguments(self._endpoint, settings, request.key),
             }
@@ -131,10 +135,10 @@ class HostedSampler:
             self._refuse_endless(completion, settings.max_tokens)
             finish = self._finish(completion, settings.stop)
             said = finish not in (EMPTY, REFUSAL)
-            behind = messages[key]
-            ids = self._ids(completion, teacher, behind, finish) if said else []
+            behind, prompt = messages[key], prompts[key]
+            ids = self._ids(completion, prompt, behind, finish) if said else []
             text = completion.text.strip() or completion.refusal or self._chat.decoded(ids)
-            unread = self._unread(completion, teacher, behind)
+            unread = self._unread(completion, prompt, behind)
             yield [Answer(key, tuple(ids), text, finish, unread)]
 
     def _unread(

@@ -18,6 +18,7 @@ from bakery.engine.text.chat import Chat
 from bakery.errors import ConfigError
 from bakery.identity import SamplingSettings
 from bakery.records import Message, Prompt
+from bakery.variables import filled
 
 
 class LocalModel:
@@ -56,8 +57,9 @@ class LocalModel:
     ) -> Iterator[list[Answer]]:
         """Yield sampled answers to messages behind a prompt, batch by batch."""
         prefixed = [
-            SampleRequest(r.key, tuple(self.prefix(teacher, r.messages, settings)))
+            SampleRequest(r.key, tuple(self.prefix(prompt, r.messages, settings)))
             for r in requests
+            for prompt in (filled(teacher, r.values),)
         ]
         for batch in self.speaker.says(prefixed, settings):
             yield [Answer(s.key, s.ids, self.base.chat.text(s.ids), s.finish) for s in batch]

@@ -138,6 +138,8 @@ def chat(
         meaning.without_prompt(meant, "--compare")
     with reporter() as shown:
         taught = _taught(meant, target, shown) if compare else meaning.taught(meant)
+        if taught is not None and taught.remark and (compare or meant.is_prompted):
+            shown.note(taught.remark)
         alone, sides = speakers.voices(
             meant,
             strength=strength,

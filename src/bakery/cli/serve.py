@@ -125,13 +125,14 @@ def _asked(
 ) -> Verified:
     """Ask a server that runs what it is."""
     from bakery.app import verify
+    from bakery.server import running
 
     if len(checked) > 1 or len(names) > 1:
         raise ConfigError(
             "a running server is asked about one model at a time",
             hint="`bgit serve --check MODEL [URL]`; the URL is that of --host and --port.",
         )
-    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    here = running.ANYWHERE.get(host, host)
     here = f"[{here}]" if ":" in here else here
     url = names[0] if names else f"http://{here}:{port}/v1"
     with reporter() as shown:

@@ -6,6 +6,7 @@ JSON, JSONL and CSV are read as they are written; everything in Arrow goes throu
 from __future__ import annotations
 
 import json
+import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -195,10 +196,28 @@ def _whole_file(
     return Table(name, _slice(records, split), unit, has_splits)
 
 
+MOST_FILES = 10_000
+"""So many files and folders below a folder are looked at: no data set has as many."""
+
+
+def _all_below(folder: Path) -> Iterator[Path]:
+    """Yield what lies in a folder and below it, or refuse one that is no data set but a disk."""
+    seen = 0
+    for place, folders, files in os.walk(folder):
+        seen += len(folders) + len(files)
+        if seen > MOST_FILES:
+            raise ConfigError(
+                f"{folder} holds more than {MOST_FILES:,} files and folders: too many for a data "
+                "set",
+                hint=f"Name a file in it ({_KINDS}).",
+            )
+        yield from (Path(place, name) for name in files)
+
+
 def _from_folder(path: Path, split: str) -> Table:
     from bakery.data import arrow
 
-    for file in path.rglob("*"):  # the text of a pointer would be taken for a row
+    for file in _all_below(path):  # the text of a pointer would be taken for a row
         if pointers.lies_at(file):
             check_file(file)
     base = _parts(split)["name"]

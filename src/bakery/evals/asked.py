@@ -16,6 +16,7 @@ from bakery.engine.text.views import Pair, pair_up
 from bakery.evals import coverage
 from bakery.identity import SamplingSettings
 from bakery.records import Message, Prompt
+from bakery.variables import Values, filled
 
 
 class AsItStands:
@@ -36,7 +37,7 @@ class AsItStands:
 
 def unasked(
     local: LocalModel,
-    questions: Sequence[tuple[Message, ...]],
+    questions: Sequence[tuple[tuple[Message, ...], Values | None]],
     teacher: Prompt,
     student: Prompt,
     settings: SamplingSettings,
@@ -44,15 +45,24 @@ def unasked(
     """Return the sentences of a prompt without which no answer to some questions would change."""
     chat = local.base.chat
     asked = [
-        SampleRequest(str(at), tuple(local.prefix(teacher, messages, settings)))
-        for at, messages in enumerate(questions)
+        SampleRequest(str(at), tuple(local.prefix(filled(teacher, row), messages, settings)))
+        for at, (messages, row) in enumerate(questions)
     ]
     said = Speaker(local.model, chat).all(asked, settings)
     answered = [
         coverage.Answered(
-            pair_up(chat, request.key, teacher, student, messages, said[request.key].ids), messages
+            pair_up(
+                chat,
+                request.key,
+                filled(teacher, row),
+                filled(student, row),
+                messages,
+                said[request.key].ids,
+            ),
+            messages,
+            row,
         )
-        for request, messages in zip(asked, questions, strict=True)
+        for request, (messages, row) in zip(asked, questions, strict=True)
         if said[request.key].ids
     ]
     if not answered:

@@ -20,6 +20,7 @@ from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair, View
 from bakery.records import Message, Prompt
 from bakery.statements import finely, without
+from bakery.variables import Values, filled
 from bakery.verdict import Covered
 
 MOVED = 0.5
@@ -41,6 +42,8 @@ class Answered:
 
     pair: Pair
     messages: tuple[Message, ...]
+    values: Values | None = None
+    """What fills the variables of the prompt for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,5 +127,5 @@ def _closed(one: Dependence, before: Tokens, after: Tokens) -> float | None:
 
 def _behind(chat: Chat, prompt: Prompt, one: Answered) -> View:
     said = one.pair.teacher.target_ids
-    prefix = chat.prefix_ids(prompt, one.messages)
+    prefix = chat.prefix_ids(filled(prompt, one.values), one.messages)
     return View((*prefix, *said), ((len(prefix), len(prefix) + len(said)),))

@@ -81,12 +81,10 @@ class _Answers:
 
 
 def _steps(lab: Lab, chain: Chain | None, material: Material) -> Sequence[Step]:
-    first = material.subjects[0]
+    first = material.subjects[0].of_first_row
     own = lab.under(first.teacher, first.student)
     every: dict[str, list[Callable[[], Axis]]] = {
-        "fidelity": [
-            partial(fidelity, lab.under(one.teacher, one.student), one) for one in material.subjects
-        ],
+        "fidelity": [partial(fidelity, lab.under(*one.sides), one) for one in material.subjects],
         "drift": [partial(drift, own, material.neutral, material.neutral_on)],
         "persistence": [partial(persistence, own, first, material.neutral)],
         "steerability": [partial(steerability, own, first)],

@@ -26,9 +26,8 @@ def fidelity(lab: Lab, subject: Subject) -> Axis:
     taught = lab.read("prompted", cases)
     baked = merged(places, lab.near(taught, lab.read("baked", cases)))
     parent = merged(places, lab.near(taught, lab.read("parent", cases)))
-    questions = [one.messages for one in asked]
-    said = lab.say("baked", questions, temperature=1.0)
-    own = [Case(q, s.ids) for q, s in zip(questions, said, strict=True) if s.ids]
+    said = lab.say_to("baked", asked, temperature=1.0)
+    own = [Case(q.messages, s.ids, q.values) for q, s in zip(asked, said, strict=True) if s.ids]
     back = lab.near(lab.read("baked", own), lab.read("prompted", own))
     tokens, answered = [one.tokens for one in baked], [asked[at] for at in sorted(set(places))]
     figures = (
@@ -73,14 +72,14 @@ def cases_of(lab: Lab, asked: Sequence[Asked]) -> tuple[list[int], list[Case]]:
     The prompted parent answers then, greedily.
     """
     new = [at for at, one in enumerate(asked) if not any(one.answers)]
-    said = lab.say("prompted", [asked[at].messages for at in new]) if new else []
+    said = lab.say_to("prompted", [asked[at] for at in new]) if new else []
     given = {at: (answer.ids,) for at, answer in zip(new, said, strict=True)}
     places, cases = [], []
     for at, one in enumerate(asked):
         for ids in given.get(at, one.answers):
             if ids:
                 places.append(at)
-                cases.append(Case(one.messages, ids))
+                cases.append(Case(one.messages, ids, one.values))
     return places, cases
 
 

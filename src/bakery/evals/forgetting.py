@@ -16,6 +16,7 @@ from bakery.evals.intervals import ratio
 from bakery.evals.lab import Case, Lab, Near
 from bakery.evals.subject import Subject
 from bakery.records import given_name
+from bakery.variables import filled
 
 OF = "questions"
 
@@ -78,16 +79,17 @@ def _column(lab: Lab, chain: Chain, subject: Subject, at: int) -> list[list[Near
     cases, places = [], []
     for place, one in enumerate(subject.asked[: lab.suite.questions]):
         for ids in one.answers:
-            cases.append(Case(one.messages, ids))
+            cases.append(Case(one.messages, ids, one.values))
             places.append(place)
     if not cases:
         return None
+    teacher, student = subject.sides
     with chain.first(at):
-        taught = lab.scored([subject.teacher] * len(cases), cases)
+        taught = lab.scored([filled(teacher, case.values) for case in cases], cases)
     found = []
     for count in range(at, len(chain.bakes) + 1):
         with chain.first(count):
-            said = lab.scored([subject.student] * len(cases), cases)
+            said = lab.scored([filled(student, case.values) for case in cases], cases)
             found.append(merged(places, lab.near(taught, said)))
     return found
 

@@ -15,9 +15,11 @@ from bakery.engine.teacher.scoring import features_of
 from bakery.engine.text.views import View
 from bakery.errors import ConfigError
 from bakery.evals.sides import Conversation, Said, Side, Sides
+from bakery.evals.subject import Asked
 from bakery.evals.suites import Suite
 from bakery.identity import SamplingSettings
 from bakery.records import Prompt
+from bakery.variables import Values, filled
 
 LIKELIEST = 5
 """Tokens at a position of which it is said how many both have."""
@@ -32,6 +34,8 @@ class Case:
 
     messages: Conversation
     ids: tuple[int, ...]
+    values: Values | None = None
+    """What fills the variables of the prompt for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,13 @@ class Lab:
         most = tokens or self.suite.tokens
         return self.sides.say(side, conversations, most, behind=behind, temperature=temperature)
 
+    def say_to(self, side: Side, asked: Sequence[Asked], *, temperature: float = 0.0) -> list[Said]:
+        """Return what a side answers to questions, each behind the prompt as its row fills it."""
+        own = self.sides.teacher if side == "prompted" else self.sides.student
+        behind = [filled(own, one.values) for one in asked]
+        questions = [one.messages for one in asked]
+        return self.say(side, questions, behind=behind, temperature=temperature)
+
     def read(
         self, side: Side, cases: Sequence[Case], *, behind: Sequence[Prompt] | None = None
     ) -> list[torch.Tensor]:
@@ -92,7 +103,7 @@ class Lab:
         `behind`: these prompts, not its own.
         """
         with self.sides.turned(side) as own:
-            return self.scored(behind or [own] * len(cases), cases)
+            return self.scored(behind or [filled(own, case.values) for case in cases], cases)
 
     def scored(self, prompts: Sequence[Prompt], cases: Sequence[Case]) -> list[torch.Tensor]:
         """Return what the model as it stands says behind prompts: features (N, D) an answer."""

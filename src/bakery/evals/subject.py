@@ -5,9 +5,10 @@ Plain data: where the questions come from is decided in `app.eval`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bakery.records import Message, Prompt
+from bakery.variables import Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +17,13 @@ class Asked:
 
     messages: tuple[Message, ...]
     answers: tuple[tuple[int, ...], ...] = ()
+    values: Values | None = None
+    """What fills the variables of the prompt for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A target that taught a bake something."""
+    """A target that taught a bake something; of variables, with the prompts of its first row."""
 
     name: str
     teacher: Prompt
@@ -28,3 +31,18 @@ class Subject:
     asked: tuple[Asked, ...]
     on: str
     """What the questions are."""
+    rows: tuple[Prompt, Prompt, Values] | None = None
+    """The prompts with their variables, and the first row. None: there are none."""
+
+    @property
+    def sides(self) -> tuple[Prompt, Prompt]:
+        """The prompts that each question's own values fill."""
+        return (self.teacher, self.student) if self.rows is None else self.rows[:2]
+
+    @property
+    def of_first_row(self) -> Subject:
+        """Return it with the questions of the first row alone, which its prompts are of."""
+        if self.rows is None:
+            return self
+        first = self.rows[2]
+        return replace(self, asked=tuple(one for one in self.asked if one.values in (None, first)))

@@ -5,13 +5,16 @@ A generator is a function from a Task to rounds; what is written where is `stage
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from bakery import variables
 from bakery.backends.base import QuestionWriter
 from bakery.errors import ConfigError
+from bakery.identity import canonical
 from bakery.records import Prompt
+from bakery.variables import Values
 
 OpenWriter = Callable[[str | None], tuple[QuestionWriter, str | None]]
 """Gives whoever writes questions for a generator's `model` (None: the base), and, where that is
@@ -29,6 +32,8 @@ class Round:
     questions: tuple[str, ...]
     writer: str
     rejected: tuple[tuple[str, str], ...] = ()
+    values: tuple[Values, ...] = ()
+    """What the row of each question says in the place of variables; empty where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,8 @@ class Task:
     """What is kept with the questions about where they come from."""
     before: Mapping[str, int] = field(default_factory=dict)
     """How the replies of the rounds before `first` were judged, by `ACCEPTED` or the reason."""
+    variables: Collection[str] = ()
+    """The names in the target's prompts that the rows of its questions fill."""
 
 
 def opened(task: Task) -> QuestionWriter:
@@ -86,16 +93,39 @@ def normal(question: str) -> str:
     return " ".join(question.casefold().split())
 
 
-def take(task: Task, questions: Iterable[str], wanted: int | None, *, writer: str) -> Round:
+def of_row(question: str, values: Values | None) -> str:
+    """Return the form in which two questions are the same that belong to rows."""
+    form = normal(question)
+    return f"{form}\n{canonical(values)}" if form and values else form
+
+
+def with_values(question: str, row: Any, names: Collection[str]) -> tuple[str, Values | None]:
+    """Return a question with what its row says in the place of variables."""
+    if not names or not isinstance(row, Mapping):
+        return question, None
+    values = {name: variables.as_text(row.get(name)) or "" for name in names}
+    return variables.fill(question, values), values
+
+
+def take(
+    task: Task,
+    questions: Iterable[str | tuple[str, Values | None]],
+    wanted: int | None,
+    *,
+    writer: str,
+) -> Round:
     """Return the first `wanted` (None: all) new questions of a fixed source, as one round.
 
-    What an earlier run wrote counts, and is not written again.
+    What an earlier run wrote counts, and is not written again. A question may come with the values
+    of its row.
     """
-    before, chosen, rejected = set(task.own), [], []
-    for text in questions:
+    before, rejected = set(task.own), []
+    chosen: list[tuple[str, Values | None]] = []
+    for one in questions:
         if wanted is not None and len(task.own) >= wanted:
             break
-        form = normal(text)
+        text, values = (one, None) if isinstance(one, str) else one
+        form = of_row(text, values)
         if form in before:
             continue
         if not form or form in task.known:
@@ -103,5 +133,6 @@ def take(task: Task, questions: Iterable[str], wanted: int | None, *, writer: st
             continue
         task.known.add(form)
         task.own.add(form)
-        chosen.append(text)
-    return Round(0, tuple(chosen), writer, tuple(rejected))
+        chosen.append((text, values))
+    filled = tuple(values for _, values in chosen if values is not None)
+    return Round(0, tuple(text for text, _ in chosen), writer, tuple(rejected), filled)

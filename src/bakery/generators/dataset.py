@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,8 +17,9 @@ from bakery import pointers
 from bakery.data import formats, sources
 from bakery.data.columns import CONVERSATION, OF_PROMPT, Unread
 from bakery.errors import ConfigError, StageError
-from bakery.generators.base import Round, Task, take
+from bakery.generators.base import Round, Task, take, with_values
 from bakery.schema import data_sets
+from bakery.variables import Values
 from bakery.yaml import text as yaml_text
 
 FIELDS = (
@@ -45,7 +46,7 @@ def write(task: Task) -> Iterator[Round]:
         order = random.Random(asked["seed"]).sample(order, len(rows))  # type: ignore[assignment]
     field = field or _field(rows, name)
     unread = Unread()
-    texts = _texts((rows[index] for index in order), field, unread)
+    texts = _texts((rows[index] for index in order), field, unread, task.variables)
     yield take(task, texts, wanted, writer=name)
     for said in unread.notes(name, what="not asked with the questions"):
         task.note(said)
@@ -71,13 +72,18 @@ def question(row: Any, field: str | None) -> str:
     return text
 
 
-def _texts(rows: Iterable[Any], field: str | None, unread: Unread) -> Iterator[str]:
-    """Yield the questions of rows, and count what belongs to one and is no part of it."""
+def _texts(
+    rows: Iterable[Any], field: str | None, unread: Unread, names: Collection[str]
+) -> Iterator[tuple[str, Values | None]]:
+    """Yield the questions of rows, and count what belongs to one and is no part of it.
+
+    With what each row says in the place of variables.
+    """
     for row in rows:
-        yield question(row, field)
+        yield with_values(question(row, field), row, names)
         if not isinstance(row, Mapping):
             continue
-        read = {field, "input" if field == "instruction" else None}
+        read = {field, "input" if field == "instruction" else None, *names}
         beside = {key: row[key] for key in OF_PROMPT if key in row and key not in read}
         if field in CONVERSATION and _goes_on(formats.unpacked(row.get(field))):
             beside["further turns"] = True

@@ -118,6 +118,7 @@ class ModelRepo:
 
     def _spec(self, text: str, source: str, of: Place) -> InputSpec:
         from bakery import schema
+        from bakery.data import table
 
         if not has_active_lines(text):
             return schema.InputSpec()
@@ -127,7 +128,8 @@ class ModelRepo:
                 f"{INPUT}:{conflict}:1: a merge conflict is not resolved",
                 hint=f"Keep what should be baked next, delete the marks, then `bgit add {INPUT}`.",
             )
-        return schema.load(text, source=source, read=self.reader(of), earlier=self._earlier)
+        read = self.reader(of)
+        return schema.load(text, source=source, read=read, earlier=self._earlier, rows=table.rows)
 
     def _resolved(self, spec: InputSpec) -> Plan:
         from bakery.repo.plan.planned import Head
@@ -325,6 +327,7 @@ class ModelRepo:
                 Prompt.from_data(target["student"]),
                 target.get("backend"),
                 target["name"] in in_chain,
+                target.get("variables", {}),
             )
             for bake in bakes
             for target in bake.data["targets"]

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
-from bakery.schema.common import Count, Path, Section, Seed
+from bakery.schema.common import Count, Number, Path, Section, Seed
 
-Part = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Part = Annotated[Number, Field(ge=0, le=1, allow_inf_nan=False)]
 Times = Annotated[int, Field(ge=0, strict=True)]
 DrawnBy = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 """A seed that every library takes."""
@@ -24,7 +24,7 @@ class DataSource(Section):
     name_or_path: Annotated[str | None, Field(description="A file of pairs.")] = None
     split: Annotated[str | None, Field(description="`train` or `eval`.")] = None
     max_samples: Annotated[int, Field(ge=-1, strict=True, description="-1: all.")] = -1
-    sample_ratio: Annotated[float | None, Field(ge=0, description="Share of the rows.")] = None
+    sample_ratio: Annotated[Number | None, Field(ge=0, description="Share of the rows.")] = None
     sample_count: Annotated[int | None, Field(ge=0, strict=True, description="Number of rows.")] = (
         None
     )
@@ -70,7 +70,7 @@ class BakeData(Section):
         ),
     ] = 0.0
     temperature: Annotated[
-        float,
+        Number,
         Field(
             gt=0,
             allow_inf_nan=False,

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from bakery.schema.bake_running import BakeData, Checkpoint, DeepSpeed, DrawnBy
-from bakery.schema.common import Count, Name, Path, Section, Share
+from bakery.schema.common import Count, Name, Number, Path, Section, Share
 from bakery.schema.mixing import Dataset, Replay, Retention
 from bakery.schema.optimizing import POLYNOMIAL_END, Optimizer, Scheduler, refused
 from bakery.schema.trackers import TensorBoard, Trackio, Wandb
@@ -39,7 +39,7 @@ class AdapterConfig(Section):
         ),
     ] = None
     lora_alpha: Annotated[
-        float | None, Field(gt=0, description="Scale. Default: twice the rank.")
+        Number | None, Field(gt=0, description="Scale. Default: twice the rank.")
     ] = None
     lora_dropout: Annotated[
         Share, Field(description="Dropout on the adapter's input while training.")
@@ -154,7 +154,7 @@ class OnPolicy(Section):
     loss: Annotated[
         Literal["reverse_kl", "jsd"], Field(description="What keeps the student near the teacher.")
     ] = "reverse_kl"
-    learning_rate: Annotated[float | None, Field(gt=0, description="Default: the bake's.")] = None
+    learning_rate: Annotated[Number | None, Field(gt=0, description="Default: the bake's.")] = None
 
 
 class Bake(Section):

@@ -6,20 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
-
-def _no_truth(value: Any) -> Any:
-    if isinstance(value, bool):  # pydantic takes `true` for 1.0
-        raise PydanticCustomError("float_type", "expected a number")
-    return value
-
-
-Number = Annotated[float, BeforeValidator(_no_truth)]
+Number = Annotated[float, Field(strict=True)]
 Count = Annotated[int, Field(ge=1, le=10**9, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 32, strict=True)]
-Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Share = Annotated[Number, Field(ge=0, lt=1, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 
 Path: TypeAlias = tuple[str | int, ...]

@@ -20,6 +20,8 @@ from bakery.schema.problems import Problems, advice
 from bakery.schema.prompts import TEACHER, PromptSection, system
 from bakery.schema.sources import Read, Sources
 from bakery.schema.targets import Target
+from bakery.schema.variables import Rows, Variables
+from bakery.variables import Values
 from bakery.yaml import text as yaml_text
 from bakery.yaml.text import Places
 
@@ -93,6 +95,8 @@ class InputSpec:
     """The version of the defaults that the file asks for. None: the repository's."""
     contents: Mapping[str, str] = field(default_factory=dict)
     """What the files of messages say, by their paths; `prompts` holds it already."""
+    variables: Mapping[str, Values] = field(default_factory=dict)
+    """What the first row says in the place of each variable, by the target's name."""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -111,11 +115,13 @@ def load(
     source: str = "input.yml",
     read: Read | None = None,
     earlier: Callable[[], Sections] = Sections,
+    rows: Rows | None = None,
 ) -> InputSpec:
     """Return what a file says.
 
-    `read` gives the bytes of a template's path (from git, say), and `earlier` the sections that
-    a `template` may name. Raises ConfigError with line and column of every problem at once.
+    `read` gives the bytes of a template's path (from git, say), `earlier` the sections that
+    a `template` may name, and `rows` what a data file holds. Raises ConfigError with line and
+    column of every problem at once.
     """
     refuse_secrets(text, source)
     document = yaml_text.parse(text, source)
@@ -138,12 +144,15 @@ def load(
     if not problems.are_in("PROMPT"):
         _check_prompts(prompts, right, problems)
     sources.add(right)
+    found = Variables(prompts, sources, rows, problems)
+    if not problems.are_in("PROMPT"):
+        found.look(right)
     problems.raise_any()
     for path, content in sources.contents.items():
         refuse_secrets(content, path)
     targets = tuple(right.values())
     file = file.model_copy(update={"TARGET": targets})
-    warnings = [*remarks_in(file), *_unused_prompts(targets, prompts)]
+    warnings = [*remarks_in(file), *_unused_prompts(targets, prompts), *found.remarks]
     warnings.sort(key=lambda warning: yaml_text.position(document, warning[0], key=True))
     return InputSpec(
         prompts,
@@ -155,6 +164,7 @@ def load(
         sources.data,
         file.DEFAULTS,
         sources.contents,
+        found.values,
     )
 
 

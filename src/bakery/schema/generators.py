@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from string import Template
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from bakery.schema import data_sets
-from bakery.schema.common import Count, Path, Section, Seed
+from bakery.schema.common import Count, Number, Path, Section, Seed
 from bakery.yaml import text as yaml_text
 
 PERSONA_QUESTIONS = 264
 """How many questions the type `persona` has."""
 
 Temperature = Annotated[
-    float | None,
+    Number | None,
     Field(
         ge=0,
         le=2,
@@ -111,13 +111,34 @@ class CustomQuestions(_Asked):
     ]
 
 
+def _has_a_question(written: Any) -> Any:
+    if isinstance(written, Mapping):
+        if "question" not in written:
+            raise ValueError(
+                "a row needs the key `question`; a text with a colon in it is written in quotes"
+            )
+        if not isinstance(written["question"], str) or not written["question"]:
+            raise ValueError("`question` of a row is not text: put quotes around it")
+    return written
+
+
 class HardcodedQuestions(_Fixed):
     """Questions written out in the file."""
 
     type: Annotated[Literal["hardcoded"], Field(description="They stand in the file.")]
     questions: Annotated[
-        tuple[Annotated[str, Field(min_length=1)], ...],
-        Field(min_length=1, description="The questions, as they are asked."),
+        tuple[
+            Annotated[
+                Annotated[str, Field(min_length=1)] | dict[str, Any],
+                BeforeValidator(_has_a_question),
+            ],
+            ...,
+        ],
+        Field(
+            min_length=1,
+            description="The questions, as they are asked; or rows of `question` and a value "
+            "for each `{variable}` of the target's prompts.",
+        ),
     ]
     hold_out: HoldOut = False
     numq: Annotated[Count | None, Field(description="Must be their number.")] = None

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bakery.schema.common import Section
+from bakery.schema.common import Number, Section
 
 Replay = Annotated[
-    float,
+    Number,
     Field(
         ge=0,
         lt=1,
@@ -19,7 +19,7 @@ Replay = Annotated[
     ),
 ]
 Retention = Annotated[
-    float,
+    Number,
     Field(
         ge=0,
         allow_inf_nan=False,
@@ -40,7 +40,7 @@ class Dataset(Section):
         ),
     ]
     weight: Annotated[
-        float,
+        Number,
         Field(
             gt=0,
             allow_inf_nan=False,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bakery.schema.common import Path, Section, Share
+from bakery.schema.common import Number, Path, Section, Share
 
 CURVES = Literal[
     "linear",
@@ -60,9 +60,9 @@ class Optimizer(Section):
         Field(description="A variant of AdamW; the fused ones are quicker on a GPU."),
     ] = "adamw"
     learning_rate: Annotated[
-        float | None, Field(gt=0, description="Default: by the base, see docs/defaults.md.")
+        Number | None, Field(gt=0, description="Default: by the base, see docs/defaults.md.")
     ] = None
-    weight_decay: Annotated[float, Field(ge=0, description="Pull towards zero.")] = 0.0
+    weight_decay: Annotated[Number, Field(ge=0, description="Pull towards zero.")] = 0.0
     betas: Annotated[
         tuple[Share, Share], Field(description="Memory of gradient and of its square.")
     ] = (

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from bakery.records import Prompt
-from bakery.schema.common import Count, Name, Path, Section, Seed
+from bakery.schema.common import Count, Name, Number, Path, Section, Seed
 from bakery.schema.generators import Generator
 from bakery.schema.model_names import kind_of
 from bakery.schema.prompts import STUDENT, TEACHER, PromptSection, system
@@ -36,25 +36,25 @@ class SamplingExtras(Section):
     """
 
     top_p: Annotated[
-        float, Field(gt=0, le=1, description="Only the likeliest tokens that together have this.")
+        Number, Field(gt=0, le=1, description="Only the likeliest tokens that together have this.")
     ] = 1.0
     top_k: Annotated[
         int, Field(ge=0, strict=True, description="Only so many of the likeliest tokens; 0: all.")
     ] = 0
     min_p: Annotated[
-        float,
+        Number,
         Field(
             ge=0, le=1, description="Only tokens at least this times as likely as the likeliest."
         ),
     ] = 0.0
     repetition_penalty: Annotated[
-        float, Field(gt=0, description="Divides the logits of what prompt and answer hold.")
+        Number, Field(gt=0, description="Divides the logits of what prompt and answer hold.")
     ] = 1.0
     frequency_penalty: Annotated[
-        float, Field(ge=-2, le=2, description="Taken off a token for each time the answer has it.")
+        Number, Field(ge=-2, le=2, description="Taken off a token for each time the answer has it.")
     ] = 0.0
     presence_penalty: Annotated[
-        float, Field(ge=-2, le=2, description="Taken off every token that the answer has.")
+        Number, Field(ge=-2, le=2, description="Taken off every token that the answer has.")
     ] = 0.0
     stop: Annotated[
         tuple[Text, ...], Field(max_length=16, description="Texts before which an answer ends.")
@@ -121,7 +121,7 @@ class Target(Section):
     ] = None
     max_tokens: Annotated[Count | None, Field(description="Most tokens of an answer.")] = None
     temperature: Annotated[
-        float | None,
+        Number | None,
         Field(ge=0, le=2, description="Temperature of the answers; 0 takes the likeliest token."),
     ] = None
     num_traj_per_stimulus: Annotated[

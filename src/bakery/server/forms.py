@@ -195,7 +195,7 @@ class ChatForm(_Sampling):
         for name in names:
             if getattr(self, name) is not None:
                 return name
-        return super().refused()
+        return "store" if self.store else super().refused()
 
 
 class TextForm(_Sampling):
@@ -223,6 +223,7 @@ class TextForm(_Sampling):
 
 _WHY = {
     "reasoning_effort": "How long a model thinks is its template's own.",
+    "store": "Neither questions nor answers are kept here: leave it out.",
 }
 
 Form = TypeVar("Form", ChatForm, TextForm)

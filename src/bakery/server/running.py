@@ -38,6 +38,9 @@ WAITING = 8
 BACKLOG = 2048
 """Connections that may wait to be taken, as uvicorn has it."""
 
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where a server that listens on every address is asked from this machine."""
+
 IDLE_S = 75
 """How long a connection stays open between two requests."""
 
@@ -275,8 +278,17 @@ def serving(
 ) -> Serving:
     """Return where a server is, and what it serves; `rows` None: its engine says how many."""
     host, port = sock.getsockname()[:2]
-    at = f"[{host}]" if ":" in host else host
+    local = ANYWHERE.get(host)
+    at = local or host
+    at = f"[{at}]" if ":" in at else at
+    name = socket.gethostname() if local else None
     bakes = sum(one.parent is not None and one.name == one.model for one in catalogue.listed())
     return Serving(
-        f"http://{at}:{port}/v1", catalogue.label, catalogue.base_name, bakes, bool(tokens), rows
+        f"http://{at}:{port}/v1",
+        catalogue.label,
+        catalogue.base_name,
+        bakes,
+        bool(tokens),
+        rows,
+        elsewhere=f"http://{name}:{port}/v1" if name else None,
     )

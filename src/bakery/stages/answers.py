@@ -21,6 +21,7 @@ from bakery.stages.measured import Measured
 from bakery.stages.parts import of_target, question_of
 from bakery.stages.training import Work
 from bakery.store.results import PROBES
+from bakery.variables import filled, sides, without_names
 from bakery.verdict import Verdict
 
 
@@ -83,16 +84,22 @@ def questions(work: Work, target: Mapping[str, Any], keys: Sequence[str]) -> lis
     held = {question_of(pair) for pair in work.mixture.held_out}
     mixed = work.mixture.stimuli
     return [
-        Question(key, mixed[key].messages, teacher, student, mixed[key].is_written_out, key in held)
+        Question(
+            key,
+            mixed[key].messages,
+            filled(teacher, mixed[key].values),
+            filled(student, mixed[key].values),
+            mixed[key].is_written_out,
+            key in held,
+        )
         for key in keys
     ]
 
 
 def candidates(work: Work, target: Mapping[str, Any], *, learnt: bool = False) -> list[Candidate]:
     """Return what may be asked about what a target's prompt says, of what nobody asks."""
-    sides = Prompt.from_data(target["teacher"]), Prompt.from_data(target["student"])
     asked = {user_text(one.messages) for one in work.mixture.stimuli.values()}
-    return fresh.candidates(target["id"], sides, asked, work.base, learnt=learnt)
+    return fresh.candidates(target["id"], sides(target), asked, work.base, learnt=learnt)
 
 
 def chosen(work: Work, target: Mapping[str, Any]) -> list[str]:
@@ -121,7 +128,11 @@ def fitting(work: Work, keys: Sequence[str]) -> list[str]:
 def _unasked(work: Work, target: Mapping[str, Any]) -> list[str]:
     """Return the names and numbers of a target's system prompt that no learnt answer says."""
     messages = target["teacher"]["messages"]
-    told = [str(m["content"]) for m in messages if m["role"] in ("system", "developer")]
+    told = [
+        without_names(str(m["content"]), target.get("variables", ()))
+        for m in messages
+        if m["role"] in ("system", "developer")
+    ]
     chat = work.base.chat
     learnt = of_target(work.mixture.train, target["id"])
     return agreement.unsaid("\n".join(told), (chat.text(p.student.target_ids) for p in learnt))

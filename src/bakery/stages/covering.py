@@ -105,7 +105,10 @@ def chosen(mixture: Mix, target_id: str) -> list[Answered]:
     for number in (0, 2, 3):
         kinds[number].sort(key=lambda key: short_id(["covered", key]))
     both = {**pairs, **held}
-    return [Answered(both[key], mixture.stimuli[key].messages) for key in _first_of_each(kinds)]
+    asked = mixture.stimuli
+    return [
+        Answered(both[key], asked[key].messages, asked[key].values) for key in _first_of_each(kinds)
+    ]
 
 
 def _kind(stimulus: Stimulus, *, is_held: bool) -> int:

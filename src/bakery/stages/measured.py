@@ -18,12 +18,13 @@ from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair
 from bakery.evals.agreement import OTHERWISE
 from bakery.identity import short_id
-from bakery.records import Prompt, Stimulus, user_text
+from bakery.records import Stimulus, user_text
 from bakery.reporting import Reporter
 from bakery.shares import REPLAY
 from bakery.stages.mix import Mix
 from bakery.stages.parts import of_target, question_of
 from bakery.stages.training import Work
+from bakery.variables import sides
 
 Measured = dict[str, Fidelity]
 """How near each question's answers are to the teacher's, by the question's key."""
@@ -148,7 +149,7 @@ def _card(
 
 def _left(mixture: Mix, chat: Chat) -> tuple[float, bool]:
     """Return how much each request still sends before its question, and if that is the template."""
-    students = [Prompt.from_data(target["student"]) for target in mixture.targets]
+    students = [sides(target)[1] for target in mixture.targets]
     tokens = [chat.tokens_left(student) for student in students]
     counts = [len(of_target(mixture.train, target["id"])) for target in mixture.targets]
     whole = sum(n * count for n, count in zip(tokens, counts, strict=True))

@@ -16,7 +16,7 @@ from bakery import held_out
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair
 from bakery.errors import ModelError, StageError
-from bakery.identity import SamplingSettings
+from bakery.identity import SamplingSettings, canonical
 from bakery.records import Stimulus
 from bakery.shaping import TrainingSettings
 from bakery.shares import REPLAY
@@ -25,6 +25,7 @@ from bakery.stages.anchors import Far, leave_moved
 from bakery.stages.longest import Limit, limit_of
 from bakery.stages.parts import Part, TargetData, of_target, part_of, stimulus_of
 from bakery.store import results
+from bakery.variables import filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,12 @@ def _notes(parts: Sequence[Part], settings: TrainingSettings, limit: Limit) -> I
                 f"{part.name}: {part.shared} answers are not trained on, as another target holds "
                 "their questions out"
             )
+        if alike := _asked_alike(part):
+            yield (
+                f"warning: {part.name}: {alike} questions come with the same words, and the same "
+                "student prompt, of rows whose prompts differ: the bake cannot tell them apart. "
+                "Name the variable in the question, or in the student prompt"
+            )
         if part.is_anchor:
             yield f"{part.name}: teacher equals student: an anchor that holds the parent still"
     yield from _answered_twice(parts)
@@ -224,6 +231,18 @@ def _notes(parts: Sequence[Part], settings: TrainingSettings, limit: Limit) -> I
         if not part.held and settings.eval_share != 0:
             of = f"{part.name}: " if len(parts) > 1 else ""  # one alone may be renamed
             yield f"{of}nothing is held out, so it is measured on what is learnt"
+
+
+def _asked_alike(part: Part) -> int:
+    """Count the questions of rows that only the teacher's prompt tells apart."""
+    share = part.target.share
+    teachers: dict[str, list[str]] = {}
+    for one in part.stimuli.values():
+        if one.values:
+            asked = canonical([one.messages, filled(share.student, one.values).as_data()])
+            told = canonical(filled(share.teacher, one.values).as_data())
+            teachers.setdefault(asked, []).append(told)
+    return sum(len(told) for told in teachers.values() if len(set(told)) > 1)
 
 
 def _of_beside(beside: Sequence[Pair], rest: Sequence[Part]) -> Iterator[str]:
@@ -282,6 +301,7 @@ def _described(target: TargetData) -> dict[str, Any]:
         "trajectories_digest": answered["digest"],
         "teacher": share.teacher.as_data(),
         "student": share.student.as_data(),
+        **({"variables": dict(share.variables)} if share.variables else {}),
         "seconds": {"stim": asked["seconds"], "rollout": answered["seconds"]},
         "notes": [*asked["notes"], *(seen.warnings if seen else ()), *answered["notes"]],
     }

@@ -17,6 +17,7 @@ from bakery.shares import REPLAY, TargetShare
 from bakery.stages.endless import endless_of
 from bakery.stages.longest import Limit
 from bakery.store import results
+from bakery.variables import filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ def _pairs(
                 f"{target.stim_dir / results.STIMULI} holds: they were written again",
                 hint=f"Delete {target.target_dir} and run `bgit run rollout`.",
             )
+        asked = questions[row.stimulus_id]
         key = f"{target.share.id}/{row.stimulus_id}/{row.sample}"
         if row.finish == "length":
             cut[key] = row
@@ -143,9 +145,9 @@ def _pairs(
             pair_up(
                 chat,
                 key,
-                target.share.teacher,
-                target.share.student,
-                questions[row.stimulus_id].messages,
+                filled(target.share.teacher, asked.values),
+                filled(target.share.student, asked.values),
+                asked.messages,
                 row.response_ids,
             )
         )

@@ -185,7 +185,7 @@ def _batches(
     reasons: dict[str, str] = {}
     for student, likeliest in ((False, True), (False, False), (True, True), (True, False)):
         asked = {
-            key: AnswerRequest(key, s.messages)
+            key: AnswerRequest(key, s.messages, s.values)
             for key, s in missing.items()
             if (s.rollout_with == "student") == student
             and _is_likeliest(request, key, s) == likeliest

@@ -10,14 +10,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from bakery import json_file
 from bakery.errors import StageError
 from bakery.generators import anchors, dataset, facts, hardcoded, oneshot, persona, writing
-from bakery.generators.base import ACCEPTED, Generator, OpenWriter, Round, Task, normal
-from bakery.identity import StimRequest, file_digest, short_id
+from bakery.generators.base import ACCEPTED, Generator, OpenWriter, Round, Task, of_row
+from bakery.identity import StimRequest, canonical, file_digest, short_id
 from bakery.records import (
     ASK_A_MODEL,
     Stimulus,
@@ -295,6 +296,7 @@ def _task(
         request.files,
         beside.origin(source) if request.defaults >= SECOND else {},
         before,
+        request.variables,
     )
 
 
@@ -326,23 +328,26 @@ def _write(out: Path, source: int, request: StimRequest, round_: Round) -> int:
     known = _known(written)
     behind = "student" if generator.get("rollout_with_conditioned") else None
     is_kept = generator.get("hold_out")
+    counts = Counter(map(canonical, round_.values))
     rows = []
-    for text in round_.questions:
-        if normal(text) in known:
+    for text, values in zip_longest(round_.questions, round_.values):
+        if of_row(text, values) in known:
             continue
         messages = ({"role": "user", "content": text},)
-        kind = generator["type"]
+        kind, own = generator["type"], dict(values) if values else None
+        kept = is_kept
+        if own and kept is None and counts[canonical(own)] == 1:
+            kept = False  # held out, what its prompt says would be learnt from nothing
+        name = short_id([messages, own] if own else messages)
         rows.append(
-            Stimulus(
-                short_id(messages), messages, kind, round_.writer, source, number, behind, is_kept
-            )
+            Stimulus(name, messages, kind, round_.writer, source, number, behind, kept, own)
         )
     append_rows(out / results.STIMULI, rows)
     return len(rows)
 
 
 def _known(rows: list[Stimulus]) -> set[str]:
-    return {normal(user_text(row.messages)) for row in rows}
+    return {of_row(user_text(row.messages), row.values) for row in rows}
 
 
 def _nothing(path: str) -> bytes:

@@ -28,6 +28,7 @@ from bakery.ui.console import (
     show_json_line,
 )
 from bakery.ui.harmless import harmless
+from bakery.variables import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def show_stimuli(found: Questions, form: Form) -> None:
     """Show the shares of a target's mix, then its questions."""
     flat = [
         {"question": user_text(r.messages), "generator": r.generator, "writer": r.writer,
-         "id": r.id}
+         "id": r.id, **({"values": shown(r.values)} if r.values else {})}
         for r in found.rows
     ]  # fmt: skip
 
@@ -56,6 +57,7 @@ def show_stimuli(found: Questions, form: Form) -> None:
             out.print()
         for number, row in enumerate(found.rows, start=found.offset + 1):
             behind = "  [answered under the student prompt]" if row.rollout_with else ""
+            behind += f"  [{shown(row.values)}]" if row.values else ""
             out.print(
                 Text.assemble((f"{number:>4}  ", "dim"), user_text(row.messages), (behind, "dim")),
                 soft_wrap=True,
@@ -69,6 +71,7 @@ def show_answers(found: Answers, form: Form) -> None:
     entries = found.entries()
     flat = [
         {key: e[key] for key in ("question", "text", "finish", "tokens", "model", "sample")}
+        | ({"values": shown(e["values"])} if "values" in e else {})
         for e in entries
     ]
 
@@ -182,7 +185,9 @@ def _usable(share: Share) -> str:
 
 
 def _show_answer(out: Console, number: int, entry: Mapping[str, Any]) -> None:
-    out.print(Text.assemble((f"{number:>4}  ", "dim"), (entry["question"], "cyan")), soft_wrap=True)
+    row = f"  [{shown(entry['values'])}]" if entry.get("values") else ""
+    asked = ((f"{number:>4}  ", "dim"), (entry["question"], "cyan"), (row, "dim"))
+    out.print(Text.assemble(*asked), soft_wrap=True)
     cut = _ENDS.get(entry["finish"], entry["finish"])
     told = f"  [{entry['tokens']} tokens" + (f", {cut}]" if cut else "]")
     style = "yellow" if entry["finish"] == "length" else "dim"

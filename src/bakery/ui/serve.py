@@ -22,6 +22,8 @@ def show_serving(found: Serving, *, as_json: bool = False) -> None:
     say(f"{found.url} serves {found.repository}: {found.base} and {bakes} on it")
     key = "$(cat TOKEN-FILE)" if found.has_token else "none"
     say(f"OPENAI_BASE_URL={found.url} OPENAI_API_KEY={key}")
+    if found.elsewhere:
+        note(f"it listens on every address; other machines ask {found.elsewhere}")
     at_once = f"{found.rows} answers at once; " if found.rows else ""
     by = f"decoded by {found.engine}; " if found.engine else ""
     note(f"{by}{at_once}Ctrl-C ends it when those under way are told")

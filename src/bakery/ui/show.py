@@ -21,6 +21,7 @@ from bakery.ui.console import (
     show_json,
     show_verdict,
 )
+from bakery.variables import shown
 
 
 def show_record(found: Described, *, as_json: bool = False) -> None:
@@ -32,6 +33,9 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     bake, data = found.bake, found.bake.data
     sign = f" {arrow(out)} "
     out.print(Text(str(bake.model), style="bold green"), soft_wrap=True)
+    if bake.card and bake.card.verdict:
+        show_verdict(out, bake.card)
+        out.print()
     table = pairs()
     base = (data.get("base") or {}).get("name", "the base model")
     first = [f"{found.lost} (which no branch has)"] if found.lost else [str(base)]
@@ -58,9 +62,6 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     every = {**learnt, **wanted}
     _show_pairs("Training", {key: value for key, value in every.items() if value is not None})
     result: dict[str, str] = {}
-    if bake.card and bake.card.verdict:
-        out.print()
-        show_verdict(out, bake.card)
     if bake.card:
         result |= card_rows(bake.card, data.get("seconds") or {}, arrow_sign=arrow(out))
     if loss := data.get("loss"):
@@ -114,6 +115,8 @@ def _show_target(target: Mapping[str, Any], sampling: Mapping[str, Any]) -> None
         table.add_row(key, str(value))
     for kind in ("teacher", "student"):
         table.add_row(kind, prompt_text(target[kind]) or "(none: always on)")
+    if target.get("variables"):
+        table.add_row("first row", shown(target["variables"]))
     lay(out, table)
 
 

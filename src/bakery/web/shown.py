@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,8 +124,11 @@ class StageRow:
     error: str | None
 
 
-def stage(found: StageStatus) -> StageRow:
-    """Return a stage as the page of jobs shows it."""
+def stage(found: StageStatus, jobs: Sequence[Job] = ()) -> StageRow:
+    """Return a stage as the page of jobs shows it: as far as the job says that is at it."""
+    at = next((one.progress for one in jobs if _is_at(one, found)), None)
+    if at is not None:
+        found = replace(found, done=at.done, left_s=at.left_s)
     return StageRow(
         found.stage,
         found.name,
@@ -135,6 +138,16 @@ def stage(found: StageStatus) -> StageRow:
         words.how_long(found),
         found.percent,
         found.error,
+    )
+
+
+def _is_at(job: Job, stage: StageStatus) -> bool:
+    """Tell whether a job that works says how far a stage is, in what the stage counts."""
+    at = job.progress if job.state == "running" and stage.name in job.names else None
+    return (
+        at is not None
+        and stage.state != "complete"
+        and (at.step, at.total) == (stage.stage, stage.expected)
     )
 
 

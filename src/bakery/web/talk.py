@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bakery import variables
 from bakery.errors import BakeryError
 from bakery.records import Prompt
 from bakery.repo.files.recipe import RecordedBake
@@ -91,8 +92,5 @@ def named(repo: ModelRepo, name: str) -> tuple[RecordedBake | None, Side | None]
 
 def _prompts(bake: RecordedBake) -> tuple[Prompt, Prompt]:
     """Return the prompt that was baked in, and the one that still has to be sent."""
-    taught = [
-        (Prompt.from_data(target["teacher"]), Prompt.from_data(target["student"]))
-        for target in bake.data["targets"]
-    ]
+    taught = [variables.sides(target) for target in bake.data["targets"]]
     return next(((old, new) for old, new in taught if old != new), (Prompt(), Prompt()))

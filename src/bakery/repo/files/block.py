@@ -132,6 +132,10 @@ def _is_backend(value: Any) -> bool:
     return value in BACKENDS
 
 
+def _are_values(value: Any) -> bool:
+    return _is_mapping(value) and all(isinstance(text, str) for text in value.values())
+
+
 def _is_prompt(value: Any) -> bool:
     return (
         _is_mapping(value)
@@ -156,6 +160,7 @@ _TARGET: Mapping[str, Check] = {
 _TARGET_FURTHER: Mapping[str, Check] = {
     "defaults": lambda value: _is_count(value) and value > 0,
     "backend": _is_backend,
+    "variables": _are_values,
     "weight": _is_number,
     "role": lambda value: value in (REPLAY, RETENTION),
     "writers": _is_figures,

@@ -6,7 +6,7 @@ Nothing is loaded and nothing is asked of a network: rates come from the store's
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -110,7 +110,7 @@ def _target(
     parent = target.rollout.parent
     return TargetForecast(
         name=target.name,
-        teacher=described(target.stim.teacher),
+        teacher=described(target.stim.teacher, target.stim.variables),
         student=described(target.student),
         questions=questions,
         generators=tuple(
@@ -151,15 +151,15 @@ def _writer(generator: Mapping[str, Any], plan: Plan, stim: StageStatus) -> Writ
             return Writer(name, None, None if stim.state == "complete" else name)
 
 
-def described(prompt: Prompt) -> str:
-    """Return what a prompt is made of, in a few words."""
+def described(prompt: Prompt, variables: Iterable[str] = ()) -> str:
+    """Return what a prompt is made of, in a few words; `variables` are filled by rows."""
     if not prompt.messages and not prompt.tools:
         return "nothing: always on"
     count = len(prompt.messages)
     words = [f"{count} message{'s' * (count != 1)}"] if count else []
     if prompt.tools:
         words.append(f"{len(prompt.tools)} tool{'s' * (len(prompt.tools) != 1)}")
-    return ", ".join(words)
+    return ", ".join([*words, *(f"{{{name}}} of each row" for name in variables)])
 
 
 def _bake(

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from bakery import costs
 from bakery.costs import Answers, Estimate, Pairs, Shape
 from bakery.identity import BakeRequest
-from bakery.records import ASK_A_MODEL, Prompt, user_text
+from bakery.records import ASK_A_MODEL, Prompt, asked_text
 from bakery.repo.look.forecasts import BakeForecast, TargetForecast
 from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.shaping import FirstWeights
+from bakery.variables import filled
 
 CHARACTERS, MESSAGE = 4, 5
 """Of a token, and the tokens that a template writes around a message."""
@@ -119,12 +120,14 @@ def _answering(
     if planned.rollout.model is not None or target.answers is None:
         return None
     tokens = length_of_answers(target.max_tokens) if known is None else known
+    prompt = tokens_of(filled(planned.rollout.teacher, planned.stim.variables))
+    own = prompt if planned.stim.variables else 0.0  # each row's own is read for it alone
     asked = Answers(
         max(target.answers - target.rollout.done, 1),
         tokens,
         target.max_tokens,
-        _question(planned),
-        tokens_of(planned.rollout.teacher),
+        own + _question(planned),
+        prompt - own,
         _cut_at(planned, tokens),
     )
     return costs.sampling(machine.shape, machine.rate, asked)
@@ -146,7 +149,7 @@ def _question(planned: PlannedTarget) -> float:
 def _written(planned: PlannedTarget) -> Iterator[str]:
     for generator in planned.stim.generators:
         for question in generator.get("questions", ()):
-            yield question if isinstance(question, str) else user_text(question)
+            yield asked_text(question)
 
 
 def of_rounds(
@@ -193,14 +196,14 @@ def _pairs(
     tokens = length_of_answers(most) if known is None else known
     most = max((_cut_at(p, tokens) or t.max_tokens for t, p in targets), default=most)
     questions = [_question(planned) for _, planned in targets] or [QUESTION + MESSAGE]
-    student = max(tokens_of(share.student) for share in request.shares)
+    student = max(tokens_of(filled(s.student, s.variables)) for s in request.shares)
     question = max(questions) + student
     fits: FirstWeights | None = request.training.first_weights
     return Pairs(
         learnt=bake.pairs,
         held_out=bake.held_out or 0,
         tokens=question + tokens,
-        prompt=max(tokens_of(share.teacher) for share in request.shares),
+        prompt=max(tokens_of(filled(s.teacher, s.variables)) for s in request.shares),
         most_tokens=round(question + most),
         epochs=bake.epochs,
         batch=bake.global_batch,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bakery import held_out
 from bakery.errors import StageError
-from bakery.records import WRITTEN_OUT, user_text
+from bakery.records import WRITTEN_OUT, asked_text, user_text
 from bakery.repo.look.forecasts import TargetForecast
 from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.shaping import TrainingSettings
@@ -63,7 +63,12 @@ def _of_plan(
     ]
     kept = sum(count for of, count in written if of.get("hold_out"))
     learnt = sum(count for _, count in written) - kept
-    asked = [text for of, _ in written if of.get("hold_out") for text in of.get("questions", ())]
+    asked = [
+        asked_text(question)
+        for of, _ in written
+        if of.get("hold_out")
+        for question in of.get("questions", ())
+    ]
     how = settings.held_out, settings.eval_share
     held = held_out.number(target.questions, min(learnt, target.questions), kept, *how)
     return Counts(target.questions, target.answers, held, tuple(asked))

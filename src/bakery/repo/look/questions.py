@@ -131,9 +131,18 @@ class Answers:
     def entries(self) -> list[dict[str, Any]]:
         """Return the answers as plain data, each with its question."""
         return [
-            {"question": self._question(row), "tokens": len(row.response_ids), **plain(row)}
+            {
+                "question": self._question(row),
+                "tokens": len(row.response_ids),
+                **plain(row),
+                **self._values(row),
+            }
             for row in self.rows
         ]
+
+    def _values(self, row: Trajectory) -> dict[str, Any]:
+        asked = self.questions.get(row.stimulus_id)
+        return {"values": asked.values} if asked and asked.values else {}
 
     def _question(self, row: Trajectory) -> str:
         asked = self.questions.get(row.stimulus_id)

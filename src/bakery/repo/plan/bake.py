@@ -262,8 +262,16 @@ def _refuse_made_up(shares: Sequence[TargetShare], head: Head, at: Callable[[int
 
 def _known(targets: Sequence[PlannedTarget], head: Head) -> dict[str, TargetShare]:
     """Return every target by each of its names; where one is used twice, own and newest win."""
-    earlier = [TargetShare(t.name, t.id, 1.0, t.teacher, t.student) for t in head.targets.values()]
-    own = [TargetShare(t.name, t.rollout.id, 1.0, t.stim.teacher, t.student) for t in targets]
+    earlier = [
+        TargetShare(t.name, t.id, 1.0, t.teacher, t.student, variables=t.variables)
+        for t in head.targets.values()
+    ]
+    own = [
+        TargetShare(
+            t.name, t.rollout.id, 1.0, t.stim.teacher, t.student, variables=t.stim.variables
+        )
+        for t in targets
+    ]
     named = list(_named([*earlier, *own]))
     return {name: share for rank in (0, 1) for of, name, share in named if of == rank}
 

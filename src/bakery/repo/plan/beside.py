@@ -45,7 +45,9 @@ def replayed(
         names = ", ".join(given_name(target.name) for target in found)
         notes.append(f"{at}: {100 * share:g} % of what is learnt replays {names}")
     each = share / max(1, len(found))
-    return [TargetShare(t.name, t.id, each, t.teacher, t.student, REPLAY) for t in found], notes
+    return [
+        TargetShare(t.name, t.id, each, t.teacher, t.student, REPLAY, t.variables) for t in found
+    ], notes
 
 
 def _why_none(mixed: set[str], head: Head) -> str:

@@ -23,6 +23,8 @@ class RecordedTarget:
     """What answered in place of a model; None: a model did."""
     is_in_chain: bool = True
     """Whether a bake that the current model was made of has it in its mix."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What the first row says in the place of each variable of its prompts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,8 @@ def _stim(
     generators = tuple(_generator_data(g, head, defaults) for g in target.generators)
     files = {g["dataset"]: spec.files[g["dataset"]] for g in generators
              if g.get("dataset") in spec.files}  # fmt: skip
-    return StimRequest(teacher, generators, spec.templates, files, defaults.version)
+    variables = spec.variables.get(target.name, {})
+    return StimRequest(teacher, generators, spec.templates, files, defaults.version, variables)
 
 
 def _generator_data(generator: schema.Generator, head: Head, defaults: Defaults) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from bakery.records import given_name
 from bakery.ui.report.curve import bar
 from bakery.ui.report.figures import share
 from bakery.ui.report.markup import Markup, cut, element, said
+from bakery.variables import shown
 from bakery.verdict import Covered
 
 LONGEST = 20_000
@@ -27,7 +28,7 @@ def target(
 ) -> Markup:
     """Return what a target bakes in: its coverage sentence by sentence, then its prompts."""
     teacher, student = data.get("teacher") or {}, data.get("student") or {}
-    weight = data.get("weight")
+    weight, values = data.get("weight"), data.get("variables")
     title = given_name(str(data.get("name", "")))
     some = f", weight {weight:g}" if isinstance(weight, int | float) else ""
     whole = prompt(teacher)
@@ -38,6 +39,7 @@ def target(
         element("details", element("summary", "The whole prompt"), whole) if coverage else whole,
         element("h4", "What still has to be sent for it") if student.get("messages") else None,
         prompt(student) if student.get("messages") else None,
+        element("p", f"Each row fills it; the first: {shown(values)}") if values else None,
         class_="target",
     )
 

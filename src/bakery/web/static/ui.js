@@ -180,6 +180,8 @@ class Chat {
     this.turns.push(turn);
     this.draw(turn);
     await this.answer(turn, this.columns);
+    const is_refused = turn.cells.every((cell) => cell.classList.contains("failed"));
+    if (is_refused && !this.field.value) this.field.value = question; // to be sent again, mended
     this.field.focus({ preventScroll: true });
   }
 
