@@ -12,14 +12,23 @@ from typing import Any
 import pytest
 import torch
 
+import bakery
 from bakery.app import stored
 from bakery.backends.local import LocalModel
 from bakery.engine.models import models
+from bakery.errors import GateError
 from bakery.records import Prompt
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import results
 from tests.e2e.conftest import BGIT, IDENTITY, Typist, bgit, copied
-from tests.support.models import another_version
+from tests.support.models import another_version, make_model, qwen3_config
+
+BLIND = (
+    "{% for m in messages if m['role'] != 'system' %}<|im_start|>{{ m['role'] }}\n"
+    "{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""A chat template that does not show a system prompt."""
 
 GATE = "gate: {verdict: holds}\n"
 
@@ -60,6 +69,7 @@ def test_a_chain_that_falls_short_of_the_gate_is_not_recorded(refused, baked_rep
     place, done = refused
     assert done.code == 6
     assert "falls short of the gate's verdict" in done.err
+    assert "`bgit rebase --base-model ../other --allow gate`" in done.err
     data = json.loads(done.out)
     assert data["commit"] is None
     assert "falls short" in data["refused"]
@@ -80,6 +90,19 @@ def test_the_same_line_goes_on_with_what_is_made_and_makes_one_commit(refused, m
     assert [bake["after"]["model"].split("/")[2][:-17] for bake in data["bakes"]] == [
         "first", "second"
     ]  # fmt: skip
+
+
+def test_python_has_the_same(refused, moved, workplace, monkeypatch):
+    place = copied(refused[0], workplace / "demo")
+    for name, value in place.env.items():
+        monkeypatch.setenv(name, value)
+    other = str(base_of(moved))
+    repo = bakery.Repo(place.root, progress=False)
+    with pytest.raises(GateError, match="falls short"):
+        repo.rebase(base_model=other)
+    made = repo.rebase(base_model=other, allow=["gate"])
+    assert repo.state.parent == made.model
+    assert str(made.model) == moved.parent()
 
 
 def test_the_cards_of_both_bases_are_shown(moved):
@@ -134,6 +157,19 @@ def test_what_cannot_be_is_refused_before_anything_is_made(refused, workplace):
     place.write(place.read("recipe.yml") + "# mine\n", "recipe.yml")
     dirty = place("rebase", "--base-model", "tiny")
     assert (dirty.code, "changed and not committed: recipe.yml" in dirty.err) == (3, True)
+
+
+def test_prompts_that_the_new_base_cannot_take_are_refused_for_all_bakes_first(refused, workplace):
+    place = copied(refused[0], workplace / "demo")
+    made = sorted(place.store.glob("target/*"))
+    small = make_model(workplace / "small", qwen3_config(max_position_embeddings=48))
+    short = place("rebase", "--base-model", str(small))
+    assert (short.code, "has a context of 48" in short.err) == (2, True)
+    blind = another_version(base_of(place), workplace / "blind")
+    (blind / "chat_template.jinja").write_text(BLIND, encoding="utf-8")
+    unseen = place("rebase", "--base-model", str(blind))
+    assert (unseen.code, "teacher prompt of main_target" in unseen.err) == (2, True), unseen.err
+    assert sorted(place.store.glob("target/*")) == made
 
 
 def test_a_dry_run_tells_what_is_there_and_what_is_to_do(refused, workplace):
@@ -198,10 +234,9 @@ def test_a_rebased_chain_is_the_one_that_always_was_there(workplace: Path) -> No
     )
     place = chained(on(workplace / "demo", "tiny"))
     kept = place.read("recipe.yml")
-    running = place.started("rebase", "--base-model", str(tiny), "--allow", "teacher")
-    wait_for_answers(place, count=4)
-    os.kill(running.pid, signal.SIGKILL)
-    running.wait()
+    with place.started("rebase", "--base-model", str(tiny), "--allow", "teacher") as running:
+        wait_for_answers(place, count=5)
+        os.kill(running.pid, signal.SIGKILL)
     assert (place.read("recipe.yml"), place.changes()) == (kept, "")
     said = place.must("rebase", "--base-model", str(tiny), "--allow", "teacher")
     assert "KL to the prompted" in said

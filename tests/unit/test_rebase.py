@@ -160,7 +160,10 @@ def test_bakes_beside_the_chain_stay_behind(workplace):
     ("change", "why"),
     [
         ("\n      backend: fake", "made up by the fake backend"),
-        ("\n      joined: [1]", "its weights were joined from other bakes"),
+        (
+            "\n      joined: {how: cat, sides: [], kept: []}",
+            "its weights were joined from other bakes",
+        ),
     ],
 )
 def test_what_no_input_makes_is_refused(repo, change, why):

@@ -5,13 +5,14 @@ Its bakes go into the store one by one, and so a rebase that was interrupted goe
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bakery.app import foreseen, gates, making, own_gate, replaying, run, writers
 from bakery.app.opening import Models
-from bakery.app.replaying import Replayed
+from bakery.app.replaying import Replayed, of_questions
 from bakery.app.workbench import InRepository
 from bakery.card import Card
 from bakery.errors import GateError, RepoError
@@ -21,10 +22,12 @@ from bakery.records import ModelRef, given_name
 from bakery.repo.commits import rebase as commits
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look.check import forecast
-from bakery.repo.look.forecasts import Cost, Forecast
+from bakery.repo.look.forecasts import Cost, Forecast, Writer
 from bakery.repo.model_repo import ModelRepo
+from bakery.repo.plan.planned import Plan
 from bakery.reporting import Quiet, Reporter
 from bakery.store import results
+from bakery.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,10 @@ def rebase(
     _check(repo, planned, base, allow, reporter)
     if planned:
         own_gate.check(planned[-1].repo, own, planned[-1].plan, allow, reporter)
-    made = replaying.replay(repo, chain, base=base, allow=allow, reporter=reporter)
+    try:
+        made = replaying.replay(repo, chain, base=base, allow=allow, reporter=reporter)
+    except GateError as error:
+        raise _of_rebase(error, reference) from error
     model, refused = _model(repo, made), None
     if made:
         last = made[-1]
@@ -160,6 +166,7 @@ def rebase(
     moved = tuple(Moved(one.before, one.bake) for one in made)
     beside = tuple(commits.left_out(repo.bakes(), chain))
     if refused is not None:
+        refused = _of_rebase(refused, reference)
         return Rebased(before, base, moved, model, beside, None, refused)
     anew = commits.Anew(base, {one.before: one.after for one in moved}, model)
     commit = repo.rebase(began, anew, reporter)
@@ -172,7 +179,8 @@ def dry_run(repo: ModelRepo, reference: str) -> Foreseen:
     before, base, chain = _asked(repo, reference)
     planned = replaying.foreseen(repo, chain, base=base)
     beside = tuple(commits.left_out(repo.bakes(), chain))
-    notes = tuple(filter(None, (run.coming(base), run.unnamed_end(base))))
+    told = filter(None, (run.coming(base), run.unnamed_end(base)))
+    notes = *told, *(said for one in planned for said in of_questions(repo.store, one.plan))
     found = tuple((one, _forecast(repo, one)) for one in planned)
     return Foreseen(before, base, found, beside, notes)
 
@@ -226,6 +234,12 @@ def _check(
             making.check_prompts(models, target, reporter)
 
 
+def _of_rebase(error: GateError, reference: str) -> GateError:
+    """Return what a run says where it stops, with the line that goes on here."""
+    here = f"`bgit rebase --base-model {shlex.quote(reference)} --allow"
+    return GateError(error.message, hint=(error.hint or "").replace("`bgit run --allow", here))
+
+
 def _model(repo: ModelRepo, made: Sequence[Replayed]) -> ModelRef | None:
     """Return what takes the place of the current model."""
     parent = repo.state().parent
@@ -245,9 +259,20 @@ def _model(repo: ModelRepo, made: Sequence[Replayed]) -> ModelRef | None:
 def _forecast(repo: ModelRepo, one: Replayed) -> Forecast:
     models = Models(InRepository(repo), one.plan.head.base, None, Quiet())
     asked = writers.asked_for(models, repo.store, one.plan)
-    real = {(each.target.name, each.source): each.writer for each in asked}
+    real = dict(_wrote(repo.store, one.plan))
+    real |= {(each.target.name, each.source): each.writer for each in asked}
     counts = dict(foreseen.counted(one.plan))
     return forecast(one.repo, one.plan, run.machine(one.plan), real, counts)
+
+
+def _wrote(store: Store, plan: Plan) -> Iterator[tuple[tuple[str, int], Writer]]:
+    """Yield who wrote what a generator was asked for, where all of it is there."""
+    for target in plan.targets:
+        folder = store.stim(target.stim.id)
+        rows = results.stimuli(folder) if results.is_done(folder) else []
+        for at in dict.fromkeys(row.source for row in rows):
+            names = dict.fromkeys(row.writer for row in rows if row.source == at)
+            yield (target.name, at), Writer(", ".join(names))
 
 
 def _together(costs: Sequence[Cost]) -> Cost:

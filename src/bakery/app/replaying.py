@@ -99,7 +99,7 @@ def replay(
     for number, bake in enumerate(bakes, start=1):
         onto, plan = line.planned(bake)
         reporter.note(f"{plan.bake_name}: bake {number} of {len(bakes)}, in place of {bake.name}")
-        for said in _of_questions(repo.store, plan):
+        for said in of_questions(repo.store, plan):
             reporter.note(said)
         allowed = {*allow, *(bake.part("allowed") or ())}
         bench = Bench(onto, bake.input_blob, show.input_text(repo, bake))
@@ -303,7 +303,7 @@ def _as_before(bake: RecordedBake, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _of_questions(store: Store, plan: Plan) -> Iterator[str]:
+def of_questions(store: Store, plan: Plan) -> Iterator[str]:
     """Yield who wrote the questions of a plan that a model writes, or who does now."""
     for target in plan.targets:
         asked = _asks_of(target)

@@ -14,23 +14,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bakery.app import joining
+from bakery.app import joining, not_again
 from bakery.app.gates import WAIVERS
 from bakery.app.making import Making
 from bakery.app.reproduced import Again, Compared, Reproduced, Step
 from bakery.app.stored import are_rows_told, is_bake_told, weights
 from bakery.app.workbench import InRepository
-from bakery.errors import BakeryError, ModelError, StageError
+from bakery.errors import BakeryError, ModelError
 from bakery.identity import file_digest
 from bakery.records import write_atomic
 from bakery.repo.files.recipe import RecordedBake
-from bakery.repo.history import replays
 from bakery.repo.look import show
 from bakery.repo.look.diff import Change, flat
 from bakery.repo.model_repo import ModelRepo
-from bakery.repo.plan.planned import Plan, PlannedTarget
+from bakery.repo.plan.planned import Plan
 from bakery.reporting import Reporter
-from bakery.schema.model_names import HOSTED, kind_of
 from bakery.store import drafts, results
 from bakery.store.results import STIMULI, TRAJECTORIES, WEIGHTS
 from bakery.store.store import Beside, Store
@@ -74,8 +72,8 @@ def steps(repo: ModelRepo, bake: RecordedBake, *, force: bool = False) -> list[S
             if target["id"] not in own:
                 continue
             name, took = target["name"], target.get("seconds") or {}
-            asked = _questions_are_here(repo, target)
-            answered = _is_here(repo, target["id"], target)
+            asked = not_again.are_questions_here(repo, target)
+            answered = not_again.is_here(repo, target["id"], target)
             for stage, count, seconds, here in (
                 ("stim", target["stimuli"], took.get("stim"), asked),
                 ("rollout", target["trajectories"], took.get("rollout"), answered),
@@ -110,7 +108,7 @@ def _again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Again:
     root = repo.store.root / "reproducing" / bake.id
     plan = _unwatched(show.plan_of(repo, bake))
     recorded = {target["id"]: target for target in bake.data["targets"]}
-    fixed = _check_inputs(repo, bake, plan, recorded, reporter)
+    fixed = not_again.check(repo, bake, plan, recorded, reporter)
     own = {bake.id} | {i for t in plan.targets for i in (t.stim.id, t.rollout.id)} - fixed
     with repo.store.lock(root, "bgit reproduce"):
         store = Beside(root, repo.store, frozenset(own))
@@ -158,79 +156,6 @@ def _unwatched(plan: Plan) -> Plan:
     assert plan.bake is not None
     running = replace(plan.bake.running, wandb=None, trackio=None, tensorboard=None)
     return replace(plan, bake=replace(plan.bake, running=running))
-
-
-def _check_inputs(
-    repo: ModelRepo,
-    bake: RecordedBake,
-    plan: Plan,
-    recorded: Mapping[str, Mapping[str, Any]],
-    reporter: Reporter,
-) -> set[str]:
-    """Return the ids of what cannot be made again, and is here; StageError where one is not."""
-    fixed: set[str] = set()
-    coming = {target.rollout.id for target in plan.targets}
-    for target_id, target in recorded.items():
-        if target_id not in coming and not _is_here(repo, target_id, target):
-            raise StageError(
-                f"the answers of {target['name']}, an earlier bake's target, are not here",
-                hint="`bgit import DIR --all` takes them; `bgit target "
-                f"{target['name']}` names the bakes that `bgit reproduce` makes them with.",
-            )
-    for planned in plan.targets:
-        known = recorded.get(planned.rollout.id)
-        if known is None:
-            continue  # configured, but no part of the mix
-        writers = _hosted_writers(repo, planned, known) or _former_writers(plan, bake, known)
-        answering = planned.rollout.model or ""
-        if writers:
-            _need(_questions_are_here(repo, known), known["name"], "questions", writers)
-            fixed.add(planned.stim.id)
-            reporter.note(f"the questions of {known['name']} are the stored ones, by {writers}")
-        if answering.startswith(HOSTED):
-            served = answering.removeprefix(HOSTED)
-            _need(_is_here(repo, planned.rollout.id, known), known["name"], "answers", served)
-            fixed |= {planned.stim.id, planned.rollout.id}
-            reporter.note(f"the answers of {known['name']} are the stored ones, by {served}")
-    return fixed
-
-
-def _need(is_here: bool, name: str, what: str, who: str) -> None:
-    if not is_here:
-        raise StageError(
-            f"the {what} of {name} are by {who}, which cannot be made to say the same again",
-            hint=f"`bgit import DIR` takes the recorded {what} from another clone.",
-        )
-
-
-def _hosted_writers(repo: ModelRepo, planned: PlannedTarget, recorded: Mapping[str, Any]) -> str:
-    """Return who of the recorded writers was an endpoint's model; "" where none was."""
-    named = {str(g["model"]) for g in planned.stim.generators if g.get("model")}
-    own = {bake.base_name for bake in repo.lineage().bakes.values()}
-    hosted = {
-        name.removeprefix(HOSTED)
-        for name in named
-        if kind_of(name) == "hosted" or (kind_of(name) == "word" and name not in own)
-    }
-    return ", ".join(sorted(hosted & set(recorded.get("writers", {}))))
-
-
-def _former_writers(plan: Plan, bake: RecordedBake, recorded: Mapping[str, Any]) -> str:
-    """Return who wrote the questions while a replayed bake was on another base; "": nobody did."""
-    replay = replays.of(bake)
-    former = set(replay.bases if replay else ()) - {plan.head.base.name}
-    return ", ".join(sorted(former & set(recorded.get("writers", {}))))
-
-
-def _questions_are_here(repo: ModelRepo, target: Mapping[str, Any]) -> bool:
-    path = repo.store.stim(target["stim_id"]) / STIMULI
-    return path.is_file() and file_digest(path) == target["stimuli_digest"]
-
-
-def _is_here(repo: ModelRepo, target_id: str, target: Mapping[str, Any]) -> bool:
-    path = repo.store.target(target_id) / TRAJECTORIES
-    answered = path.is_file() and file_digest(path) == target["trajectories_digest"]
-    return answered and _questions_are_here(repo, target)
 
 
 def _same_choices(repo: ModelRepo, bake: RecordedBake, store: Store) -> None:
