@@ -170,7 +170,7 @@ def test_a_hook_that_refuses_leaves_all_as_it_was(forked):
 
 def test_one_bake_is_picked_as_it_was_trained(forked):
     first, second, third = (added(forked, name) for name in ("first", "second", "third"))
-    found = data(forked, "cherry-pick", "--weights", "third", "--force")
+    found = data(forked, "cherry-pick", "--weights=cat", "third", "--force")
     assert forked.parent() == found["model"]
     assert forked.subjects()[0] == "cherry-pick: third"
     assert farthest(added(forked), together((1, second), (1, third), (-1, first))) < 1e-6
@@ -199,19 +199,24 @@ def test_a_bake_comes_out_of_the_middle(forked):
     assert forked.parent().split("/")[2].startswith("first_")
 
 
+def answers(here: Typist, model: str, questions: list[str], *more: str) -> list[str]:
+    asked = [word for one in questions for word in ("-m", one)]
+    lines = here.must("chat", model, *asked, "--each", "--max-tokens", "12", "--json", *more)
+    return [json.loads(line)["answer"].strip() for line in lines.splitlines()]
+
+
 def test_a_gate_holds_for_what_is_put_together_too(forked):
     questions = [f"q{i} what?" for i in range(8)]
-    asked = [word for one in questions for word in ("-m", one)]
-    lines = forked.must(
-        "chat", "second", *asked, "--each", "--system", "Sing!", "--max-tokens", "12", "--json"
-    ).splitlines()
-    answers = [json.loads(line)["answer"].strip() for line in lines]
-    question, prompted = max(zip(questions, answers, strict=True), key=lambda row: len(row[1]))
-    test = {"question": question, "regex": re.escape(prompted), "max_tokens": 12}
+    prompted = answers(forked, "second", questions, "--system", "Sing!")
+    forked.must("cherry-pick", "--weights=cat", "third", "--force")
+    rows = zip(questions, prompted, answers(forked, "parent", questions), strict=True)
+    question, wanted = next((one, right) for one, right, said in rows if right != said)
+    forked.git("reset", "-q", "--hard", "HEAD~1")
+    test = {"question": question, "regex": f"^{re.escape(wanted)}$", "max_tokens": 12}
     forked.write(json.dumps({"gate": {"tests": "all"}, "tests": [test]}), "tests.yml")
     forked.git("add", "tests.yml")
     forked.git("commit", "-qm", "Ask for what only the prompted model says")
-    for words in (("cherry-pick", "--weights", "third"), ("merge", "--weights=cat", "exp")):
+    for words in (("cherry-pick", "--weights=cat", "third"), ("merge", "--weights=cat", "exp")):
         before = forked.parent(), forked.git("rev-parse", "HEAD"), forked.changes()
         done = forked(*words, "--force")
         assert done.code == 6, done.err

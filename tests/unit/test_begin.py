@@ -268,7 +268,7 @@ def test_a_base_that_was_changed_by_hand_is_refused_with_advice(workplace):
         for _ in range(2):  # before it is committed, and after
             with pytest.raises(RepoError, match=r"made on tiny-1 \(digest ababababab") as caught:
                 repo.check_base()
-            assert "`bgit init` a new repository" in caught.value.hint
+            assert "`bgit rebase --base-model REF`" in caught.value.hint
             git(repo.root, "commit", "-qam", "Another base", "--allow-empty")
         (repo.root / ".bread").write_text(bread, encoding="utf-8")
         git(repo.root, "commit", "-qam", "The base it was")

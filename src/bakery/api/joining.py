@@ -40,13 +40,20 @@ class Joining:
                 reporter=reporter,
             )  # fmt: skip
 
-    def cherry_pick(self, name: str, *, force: bool = False, allow: Collection[str] = ()) -> Picked:
+    def cherry_pick(
+        self,
+        name: str,
+        *,
+        how: Literal["auto", "cat"] = "auto",
+        force: bool = False,
+        allow: Collection[str] = (),
+    ) -> Picked:
         """Put one bake of another branch on the current model."""
         from bakery.app import cherry_pick
 
         with self._told() as reporter:
             return cherry_pick.cherry_pick(
-                self._repo, name, force=force, allow=allow, reporter=reporter
+                self._repo, name, how=how, force=force, allow=allow, reporter=reporter
             )
 
     def leave_out(self, name: str) -> LeftOut:

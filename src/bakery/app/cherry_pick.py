@@ -1,26 +1,33 @@
 """One bake of another branch on the current model: `bgit cherry-pick --weights`.
 
 Its slice is taken as it was trained, on another parent: what it does here is looked at, for the
-questions that it learnt and for those of every bake that is here already.
+questions that it learnt and for those of every bake that is here already. Where answers are lost
+by it, it is baked anew on this model, from its recipe.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import joining, own_gate, panel
+from bakery.app import joining, own_gate, panel, replaying
 from bakery.app.joining import Link, Wanted
+from bakery.app.panel import Panel
 from bakery.errors import RepoError
 from bakery.plain import plain
-from bakery.records import ModelRef
-from bakery.repo.commits import checks
+from bakery.records import ModelRef, given_name
+from bakery.repo.commits import checks, revert
+from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 
 if TYPE_CHECKING:
     from bakery.kept import Contradiction, Kept
+
+
+WAYS = ("auto", "cat")
+"""How a bake comes: its slice, and by its recipe where that loses answers; or its slice alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,8 @@ class Picked:
     commit: str | None = None
     kept: tuple[Kept, ...] = ()
     contradictions: tuple[Contradiction, ...] = ()
+    is_anew: bool = False
+    """Whether it was baked on this model from its recipe, as its slice alone lost too much."""
 
     @property
     def is_refused(self) -> bool:
@@ -42,7 +51,7 @@ class Picked:
 
     def as_data(self) -> dict[str, Any]:
         """Return what `bgit cherry-pick --weights --json` prints."""
-        names = ("bake", "onto", "base", "model", "commit", "contradictions")
+        names = ("bake", "onto", "base", "model", "commit", "contradictions", "is_anew")
         data: dict[str, Any] = {name: plain(getattr(self, name)) for name in names}
         return {"schema": 1, **data, "kept": [one.as_data() for one in self.kept]}
 
@@ -51,12 +60,14 @@ def cherry_pick(
     repo: ModelRepo,
     name: str,
     *,
+    how: str = "auto",
     force: bool = False,
     allow: Collection[str] = (),
     reporter: Reporter,
 ) -> Picked:
     """Put the slice of a bake on the current model, and record that as a bake of this branch.
 
+    Where that loses answers and `how` is `auto`, it is baked there by its recipe (`cat`: never).
     RepoError where it is here already. Answers that contradict what is here are refused in the
     result, unless `force`. GateError where the gate is not reached, unless `allow` names it.
     """
@@ -81,13 +92,42 @@ def cherry_pick(
     asked = [*(("ours", one.bake) for one in chain), *(("theirs", one.bake) for one in taken)]
     probes = panel.questions(repo.store, asked, reporter)
     looked = panel.of(repo, (now.parent, bake.model, bake.parent), probes, reporter)
-    found = Picked(bake.name, now.parent, now.base.name)
     against = tuple(looked.contradictions())
+    found = Picked(bake.name, now.parent, now.base.name, contradictions=against)
     if against and not force:
-        return Picked(bake.name, now.parent, now.base.name, contradictions=against)
+        return found
     wanted = Wanted(bake.base_name, joining.EXACT, (taken,), now.parent, by="cherry-pick")
     made = joining.make(repo, wanted, looked, reporter=reporter)
+    if how == "auto" and made.lost and not bake.joined_from:
+        names = ", ".join(given_name(one.target) for one in made.lost)
+        reporter.note(f"as it was trained, {names} would be lost: it is baked anew from its recipe")
+        return _anew(repo, bake, chain, looked, found, allow=allow, reporter=reporter)
     own_gate.check_joined(repo, made.model, made.result, allow, reporter)
-    branch = checks.can_commit(repo.git)
-    commit = repo.record_model(made.model, made.result, "", branch, reporter)
-    return Picked(found.bake, found.onto, found.base, made.model, commit, made.kept, against)
+    commit = repo.record_model(made.model, made.result, "", checks.can_commit(repo.git), reporter)
+    return replace(found, model=made.model, commit=commit, kept=made.kept)
+
+
+def _anew(
+    repo: ModelRepo,
+    bake: RecordedBake,
+    chain: Sequence[Link],
+    looked: Panel,
+    found: Picked,
+    *,
+    allow: Collection[str],
+    reporter: Reporter,
+) -> Picked:
+    """Bake what was to be picked on the current model, by its recipe, and record that."""
+    below, now = [link.bake for link in chain], repo.state()
+    (made,) = replaying.replay(
+        repo, [bake], base=now.base, parent=now.parent, below=below, reporter=reporter
+    )
+    assert made.result is not None  # it was made just now
+    folder = repo.store.bake(made.bake.id) / str(made.bake.model.step)
+    kept = tuple(looked.kept(folder)[0])
+    own_gate.check_joined(repo, made.bake.model, made.result, allow, reporter)
+    commit = revert.replace(
+        repo.git, repo.store, [], model=made.bake.model, blocks=[made.bake.block], named=bake,
+        picked=True, reporter=reporter,
+    )  # fmt: skip
+    return replace(found, model=made.bake.model, commit=commit, kept=kept, is_anew=True)

@@ -16,13 +16,15 @@ class _CherryPick(WeightsCommand):
     git_values = frozenset(
         {"-m", "--mainline", "--strategy", "-X", "--strategy-option", "--cleanup", "--empty"}
     )
+    has_value = True
+    unsaid = "auto"
 
 
 @click.command("cherry-pick", cls=_CherryPick)
 @click.argument("bake", type=SAID)
 @click.option(
-    "--weights", is_flag=True, expose_value=False,
-    help="Pick a bake's weights; without it, git's cherry-pick.",
+    "--weights", "how", type=click.Choice(app.WAYS), metavar="[HOW]",
+    help="Pick a bake's weights (cat: its ranks alone); without it, git's cherry-pick.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Take it, whatever it contradicts.")
 @click.option(
@@ -32,15 +34,17 @@ class _CherryPick(WeightsCommand):
 @click.option("--json", "as_json", is_flag=True, help="Print what came of it as JSON.")
 @click.pass_context
 def cherry_pick(
-    context: click.Context, bake: str, force: bool, allow: tuple[str, ...], as_json: bool
+    context: click.Context, bake: str, how: str, force: bool, allow: tuple[str, ...], as_json: bool
 ) -> None:
     """Put one bake of another branch on this branch's model (--weights), or pick as git does.
 
-    Its ranks are taken as they were trained, and every question of either is asked again. Where
-    both answer one, each in its own way, that is shown, and nothing is picked (exit code 1)
-    without --force. Without --weights the whole line is git's cherry-pick.
+    Its ranks are taken as they were trained, and every question of either is asked again; where
+    answers are lost, it is baked here anew from its recipe. Where both answer a question, each in
+    its own way, that is shown, and nothing is picked (exit code 1) without --force. Without
+    --weights the whole line is git's cherry-pick.
     """
+    repo = ModelRepo.find()
     with reporter() as shown:
-        found = app.cherry_pick(ModelRepo.find(), bake, force=force, allow=allow, reporter=shown)
+        found = app.cherry_pick(repo, bake, how=how, force=force, allow=allow, reporter=shown)
     show_picked(found, as_json=as_json)
     context.exit(1 if found.is_refused else 0)

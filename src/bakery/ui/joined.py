@@ -61,7 +61,7 @@ def show_picked(found: Picked, *, as_json: bool = False) -> None:
         say_at_length("Nothing was picked. `--force` takes what comes out.")
         return
     show_kept(found.kept, "target")
-    _show_current("Picked: ", str(found.model))
+    _show_current("Baked here anew: " if found.is_anew else "Picked: ", str(found.model))
 
 
 def show_left_out(found: LeftOut, *, as_json: bool = False) -> None:

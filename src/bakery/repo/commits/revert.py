@@ -109,11 +109,13 @@ def replace(
     model: ModelRef | None,
     blocks: Sequence[str],
     named: RecordedBake,
+    picked: bool = False,
     reporter: Reporter,
 ) -> str:
     """Put other bakes in the place of the last ones of a chain, in one commit; return that.
 
-    `named` is the one of `gone` that is taken back for good, `model` what is current then.
+    `named` is the one of `gone` that is taken back for good, or where one is `picked` that comes;
+    `model` is what is current then.
     """
     branch = checks.can_commit(git)
     checks.own_files_are_clean(git)
@@ -131,7 +133,9 @@ def replace(
             RECIPE: git.write_blob(text),
         }
         common = str(git.common_dir)
-        message = _message([named], model)
+        message = f"cherry-pick: {named.base_name}\n\nModel:  {model}\n"
+        if not picked:
+            message = _message([named], model)
         journal = Journal(
             "adopt", named.id, common, branch, head, model=str(model or ""), message=message
         )
