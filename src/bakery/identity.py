@@ -202,10 +202,19 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A teacher that is not the parent of what learns: a base, and the bake on it (None: bare)."""
+
+    base: BaseModelId
+    model: ModelRef | None
+
+
+@dataclass(frozen=True, slots=True)
 class BakeRequest:
     """Train an adapter on top of `parent` (None: the base model itself).
 
     `micro_batch_size` and `running` change speed, memory and what is logged, not the id.
+    `teacher` None: the parent teaches. Where another model does, `base` is that of the student.
     """
 
     shares: tuple[TargetShare, ...]
@@ -215,19 +224,21 @@ class BakeRequest:
     micro_batch_size: int
     running: Running = Running()
     defaults: int = LATEST
+    teacher: Elsewhere | None = None
 
     @property
     def id(self) -> str:
         """Over students, targets, weights, training settings, parent chain and base."""
-        return short_id(
-            {
-                "defaults": self.defaults,
-                "shares": [share.as_data() for share in self.shares],
-                "training": self.training.as_data(),
-                "base": self.base.as_data(),
-                "parent": _link(self.parent),
-            }
-        )
+        data: dict[str, Any] = {
+            "defaults": self.defaults,
+            "shares": [share.as_data() for share in self.shares],
+            "training": self.training.as_data(),
+            "base": self.base.as_data(),
+            "parent": _link(self.parent),
+        }
+        if self.teacher is not None:
+            data["teacher"] = [self.teacher.base.as_data(), _link(self.teacher.model)]
+        return short_id(data)
 
 
 @dataclass(frozen=True, slots=True)

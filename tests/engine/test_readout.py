@@ -82,7 +82,7 @@ def test_the_probe_finds_what_the_model_makes_of_its_heads_product(
     name: str, expected: tuple[float, float | None]
 ) -> None:
     readout = Readout(random_model(name).requires_grad_(False))
-    head = readout._frozen()
+    head = readout.head
     assert (readout.exact, readout.how) == (True, "fused")
     assert (head.scale, head.softcap) == expected
 
@@ -90,7 +90,7 @@ def test_the_probe_finds_what_the_model_makes_of_its_heads_product(
 def test_a_scale_that_a_configuration_names_but_the_model_ignores_is_not_applied() -> None:
     model = random_model("llama").requires_grad_(False)
     model.config.logits_scaling, model.config.final_logit_softcapping = 8.0, 30.0
-    head = Readout(model)._frozen()
+    head = Readout(model).head
     assert (head.scale, head.softcap) == (1.0, None)
 
 

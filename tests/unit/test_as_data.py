@@ -12,7 +12,7 @@ import pytest
 from bakery.app import check, jobs
 from bakery.app.adopt import adopt
 from bakery.app.import_ import Imported
-from bakery.app.reproduce import Again, Compared, Reproduced
+from bakery.app.reproduced import Again, Compared, Reproduced
 from bakery.app.revert import revert
 from bakery.records import Stimulus, Trajectory, append_rows
 from bakery.repo.look import diff, metrics, models, questions, show, status, target

@@ -193,6 +193,12 @@ class Model:
                 f"{self.name} was not baked here, so there is no prompt to compare it with",
                 hint="Load a bake's own folder, or the result of `bakery.bake`.",
             )
+        if self._taught.by is not None:
+            raise ConfigError(
+                f"{self.name} learnt from {self._taught.by}, which lies on another base: there is "
+                "no prompted model in it",
+                hint="Load that one, and ask both: `model.chat(question, prompt=...)`.",
+            )
         from bakery.engine.models.strength import AS_BASE, AS_PARENT
 
         given.sampling(max_tokens=max_tokens)

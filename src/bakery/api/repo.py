@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from bakery.app.check import Checked
     from bakery.app.jobs import Cancelled, Jobs, Launched
     from bakery.app.model_card import Exported
-    from bakery.app.reproduce import Reproduced
+    from bakery.app.reproduced import Reproduced
     from bakery.app.revert import Reverted
     from bakery.app.run import RunReport
     from bakery.repo.files.state import State

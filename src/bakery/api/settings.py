@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from bakery import schema
 from bakery.api import asked
 from bakery.data import table
 from bakery.errors import ConfigError
+from bakery.repo.plan import students
 from bakery.repo.plan.planned import Head, Plan
 from bakery.repo.plan.resolve import resolve
 from bakery.schema.sources import Read
@@ -40,6 +43,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "lora_dropout": (*_LORA, "lora_dropout"),
     "target_modules": (*_LORA, "target_modules"),
     "dtype": ("BAKE", "model", "dtype"),
+    "student_model_path": ("BAKE", "model", "student_model_path"),
     "attn_implementation": ("BAKE", "model", "attn_implementation"),
     "max_length": ("BAKE", "data", "max_length"),
     "beta": ("BAKE", "data", "beta"),
@@ -89,7 +93,11 @@ def planned(
         spec = schema.load(dump(document), source=SOURCE, read=read, rows=table.rows)
     except ConfigError as error:
         raise ConfigError(_in_flat_names(error.message), hint="See docs/input-yml.md.") from error
-    return resolve(spec, head)
+    try:
+        student = students.find(spec, Path.cwd(), head.base)
+        return resolve(spec, replace(head, student=student))
+    except ConfigError as error:
+        raise ConfigError(_in_flat_names(error.message), hint=error.hint) from error
 
 
 def _put(document: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

@@ -9,7 +9,7 @@ from bakery.errors import RepoError
 from bakery.identity import BaseModelId
 from bakery.plain import Plain
 from bakery.records import ModelRef
-from bakery.repo.commits.adopt import recorded_base
+from bakery.repo.files.recipe import recorded_base
 from bakery.repo.look.progress import has_weights
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter

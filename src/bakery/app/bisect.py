@@ -110,6 +110,11 @@ def chain(repo: ModelRepo, good: str = "base", bad: str = "parent") -> Chain:
             f"{base} is the base model: there is no bake to look for",
             hint="--bad names the model that is bad; `bgit models` lists them.",
         )
+    if repo.base_of(last).digest != repo.state().base.digest:
+        raise RepoError(
+            f"{last.name} lies on another base model than this branch, {repo.base_of(last).name}",
+            hint=f"`bgit adopt {last.base_name}` first: a chain is searched on its own base.",
+        )
     bakes, lost = show.ancestry(repo.lineage(), last)
     # Each stands at the step that the next was baked on: the recipe of a bake names its latest.
     models = [bake.parent for bake in bakes[1:]] + [last.model]

@@ -119,7 +119,7 @@ def voices(
     itself = found.speaker()
     behind = taught.teacher if taught and meant.is_prompted else Prompt()
     alone = [Voice("", itself, behind)]
-    if taught is None:
+    if taught is None or taught.by is not None:
         return alone, ()
     parent = str(meant.bake.parent) if meant.bake and meant.bake.parent else meant.base.name
     from bakery.backends.chatting import LocalSpeaker

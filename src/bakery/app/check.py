@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import foreseen, own_gate, run, writers
+from bakery.app import foreseen, own_gate, run, student, writers
 from bakery.app.gates import beyond
 from bakery.app.opening import Models
 from bakery.app.workbench import InRepository
@@ -98,6 +98,8 @@ def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
     _check_rank(repo, plan)
     models = Models(InRepository(repo), plan.head.base, plan.head.parent, Quiet())
     _check_answering(repo, plan, models)
+    told = Quiet()
+    _check_student(repo, plan, models, told)
     asked = writers.asked_for(models, repo.store, plan)
     for one in asked:
         one.refuse()
@@ -106,7 +108,6 @@ def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
     said = dict.fromkeys(text for one in asked for text in one.warnings())
     unnamed = run.unnamed_end(plan.head.base) if plan.targets else None
     large = map(beyond, plan.targets)
-    told = Quiet()
     if plan.bake is not None:
         foreseen.check_epochs(repo, plan)
         for text in _of_this_machine(repo, plan):
@@ -145,6 +146,15 @@ def _check_answering(repo: ModelRepo, plan: Plan, models: Models) -> None:
                 raise ConfigError(error.message, hint=error.hint) from error
 
 
+def _check_student(repo: ModelRepo, plan: Plan, models: Models, reporter: Reporter) -> None:
+    """Refuse a student of other tokens, unless it is there already."""
+    if plan.bake is not None and not results.is_done(repo.store.bake(plan.bake.id)):
+        try:
+            student.check(plan.bake, models, reporter)
+        except ModelError as error:
+            raise ConfigError(error.message, hint=error.hint) from error
+
+
 def _with_own_prompt(found: Forecast, plan: Plan) -> Iterator[TargetForecast]:
     """Yield the targets with what the template writes where their student has no system prompt."""
     from bakery.engine.text.template import own_prompt
@@ -161,7 +171,7 @@ def _check_rank(repo: ModelRepo, plan: Plan) -> None:
     """Refuse a rank that is too large for the chain, where the parent's weights are here."""
     from bakery.engine.models import adapter_folder, chains
 
-    parent = plan.head.parent
+    parent = plan.bake.parent if plan.bake else None
     folder = repo.store.bake(parent.bake_id) / str(parent.step) if parent else None
     if plan.bake and (folder is None or (folder / adapter_folder.SLICES).is_file()):
         chains.check_rank(plan.bake.training.r, folder)

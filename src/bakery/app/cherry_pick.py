@@ -65,6 +65,11 @@ def cherry_pick(
     repo.check_parent()
     now, lineage = repo.state(), repo.lineage()
     bake = repo.find_bake(name)
+    if (base := repo.base_of(bake)).digest != now.base.digest:
+        raise RepoError(
+            f"{bake.name} lies on another base model than this branch, {base.name}",
+            hint="Weights fit one base only: bake its prompt here, or `bgit adopt` it.",
+        )
     link = Link(bake, bake.model)
     chain = joining.links(lineage, now.parent)
     taken = joining.atoms(lineage, (link,))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bakery.app import blame, stored
 from bakery.errors import ConfigError
+from bakery.identity import BaseModelId
 from bakery.plain import Plain, plain
 from bakery.records import Prompt, user_text
 from bakery.repo.look import diff as look
@@ -115,6 +116,8 @@ def diff(
             f"{_named(repo, new)} is the same model on both sides",
             hint="`bgit models` lists the others.",
         )
+    if weights or behaviour:
+        _refuse_two_bases(repo, old, new)
     folders = [stored.weights(repo, side.model) if side.model else None for side in found]
     return Differed(
         _named(repo, old),
@@ -123,6 +126,21 @@ def diff(
         weighed(*folders) if weights else None,
         _heard(repo, old, new, folders, reporter) if behaviour else None,
     )
+
+
+def _base_of(repo: ModelRepo, side: Side) -> BaseModelId:
+    return repo.base_of(side.bake) if side.bake else repo.state().base
+
+
+def _refuse_two_bases(repo: ModelRepo, old: Side, new: Side) -> None:
+    """Refuse weights and answers of models on two bases: they have no layer in common."""
+    first, second = _base_of(repo, old), _base_of(repo, new)
+    if first.digest != second.digest:
+        raise ConfigError(
+            f"{_named(repo, old)} lies on {first.name}, and {_named(repo, new)} on {second.name}",
+            hint="`bgit diff` alone compares their recipes, `bgit test` and `bgit report` what "
+            "each answers.",
+        )
 
 
 def _named(repo: ModelRepo, side: Side) -> str:
@@ -192,7 +210,7 @@ def _heard(
     asked = list(_questions(repo, (new, old)))
     from_store = bool(asked)
     asked = asked or [_Question("", Prompt(), blame.asked(text)) for text in _general()]
-    base_id = repo.state().base
+    base_id = _base_of(repo, new)
     reporter.note(f"loading {_named(repo, old)} and {_named(repo, new)}")
     base = models.load(base_id, dtype=defaults_for(base_id).dtype, reporter=reporter)
     rows = [(one.prompt, one.messages) for one in asked]

@@ -206,7 +206,7 @@ def _fill(
     from bakery.engine.bases import bases, licence
     from bakery.engine.models import adapter_folder, adapter_head
 
-    base = repo.state().base
+    base = repo.base_of(bake)
     chain, _ = show.ancestry(repo.lineage(), bake)
     folder.mkdir()
     digest = bake.digest_of(bake.model.step)

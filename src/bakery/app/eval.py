@@ -50,6 +50,7 @@ def evaluate(
 def _found(repo: ModelRepo | None, name: str) -> Meant:
     meant = meaning.find(repo, name)
     meaning.without_prompt(meant, "eval")
+    meaning.with_own_teacher(meant, "eval")
     if not meaning.targets(meant):
         raise ConfigError(
             f"{meant.name} was not baked here, so there is no prompt to measure it against",

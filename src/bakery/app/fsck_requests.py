@@ -10,6 +10,7 @@ from bakery import json_file
 from bakery.identity import (
     BakeRequest,
     BaseModelId,
+    Elsewhere,
     JoinRequest,
     RolloutRequest,
     SamplingSettings,
@@ -58,6 +59,7 @@ def _of_bake(data: Mapping[str, Any]) -> str:
         parent,
         data["micro_batch_size"],
         defaults=data["defaults"],
+        teacher=_elsewhere(data["teacher"]) if data.get("teacher") else None,
     ).id
 
 
@@ -94,6 +96,11 @@ def _shares(data: Mapping[str, Any]) -> tuple[TargetShare, ...]:
         TargetShare(**{**share, **{side: Prompt.from_data(share[side]) for side in prompts}})
         for share in data["shares"]
     )
+
+
+def _elsewhere(data: Mapping[str, Any]) -> Elsewhere:
+    model = data["model"]
+    return Elsewhere(BaseModelId(**data["base"]), ModelRef(**model) if model else None)
 
 
 def _of_rollout(data: Mapping[str, Any]) -> str:

@@ -249,7 +249,7 @@ def _complete_weights(repo: ModelRepo, bake: RecordedBake, draft: Path, path: Pa
         found = adapter_head.read(draft / WEIGHTS)
         adapter_head.check_numbers(draft / WEIGHTS)
         with suppress(ModelError):  # The base is not here: it is compared when it is loaded.
-            base = repo.state().base
+            base = repo.base_of(bake)
             adapter_check.check_fits(found, bases.locate(base.name, base.revision)[0])
         stored.write_beside(repo, bake, draft)
         ranks = [(link.id, link.rank) for link in chain]

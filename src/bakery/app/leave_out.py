@@ -78,7 +78,9 @@ def leave_out(repo: ModelRepo, name: str, *, reporter: Reporter) -> LeftOut:
         kept = tuple(looked.kept(_folder(repo, bakes[-1]))[0])
     model = bakes[-1].model if bakes else parent
     gone, blocks = [link.bake for link in chain[at:]], [one.block for one in bakes]
-    commit = revert.replace(repo.git, repo.store, gone, model, blocks, bake, reporter)
+    commit = revert.replace(
+        repo.git, repo.store, gone, model=model, blocks=blocks, named=bake, reporter=reporter
+    )
     return LeftOut(
         bake.name,
         now.parent,

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from bakery.app import gates, writers
+from bakery.app import gates, student, writers
 from bakery.app.opening import Models
 from bakery.app.workbench import Workbench
 from bakery.card import Card
@@ -102,7 +102,8 @@ class Making:
         from bakery.engine.models import chains
         from bakery.engine.training import needs
 
-        chains.check_rank(request.training.r, self.parent)
+        student.check(request, self.models, self.reporter)
+        chains.check_rank(request.training.r, self.parent if request.teacher is None else None)
         for note in needs.check(request.running):
             self.reporter.note(note)
 
@@ -221,16 +222,24 @@ class Making:
         if (text := self.bench.input_text()) is not None:
             write_atomic(folder / "input.yml", text)
         # Once more: hours may lie between the first stage and this one.
-        parent = self.bench.weights(request.parent) if request.parent else None
+        speaks = request.parent if request.teacher is None else request.teacher.model
+        parent = self.bench.weights(speaks) if speaks else None
         attention = needs.attention(request.running.attn_implementation)
-        local = self.models.to_train(dtype=request.training.dtype, attention=attention)
+        teacher = None
+        if request.teacher is None:
+            local = self.models.to_train(dtype=request.training.dtype, attention=attention)
+            base, model = local.base, local.model
+        else:
+            base, teacher = student.opened(request, self.models, parent, attention=attention)
+            model, parent = base.model, None
         return bake.run(
             request,
             targets,
             folder,
-            base=local.base,
-            model=local.model,
+            base=base,
+            model=model,
             parent=parent,
+            teacher=teacher,
             reporter=self.reporter,
             allowed=sorted(
                 {w for t in targets for w in gates.waived(results.done(t.stim_dir), t.target_dir)}

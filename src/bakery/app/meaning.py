@@ -67,6 +67,8 @@ class Prompts:
     student: Prompt
     first_row: Values = field(default_factory=dict)
     """What the variables of the prompts are filled with; empty where there are none."""
+    by: str | None = None
+    """The model that taught it, where that lies on another base; None: its own parent."""
 
     @property
     def remark(self) -> str | None:
@@ -104,6 +106,8 @@ def find(
             f"{meant.name} {why}, so there is no prompt to put in front of it",
             hint="Name a bake of this repository: `bgit models` lists them.",
         )
+    if side.is_prompted:
+        with_own_teacher(meant, "@prompted")
     return replace(meant, name=f"{meant.name}{side.suffix}", side=side)
 
 
@@ -129,6 +133,29 @@ def without_prompt(meant: Meant, command: str) -> None:
             f"{command} has the prompted model answer beside the bake, so {meant.name} is no "
             "model of its own there",
             hint=f"Name it without {meant.side.suffix if meant.side else ''}.",
+        )
+
+
+def taught_by(meant: Meant) -> str | None:
+    """Return the model on another base that a bake learnt from; None: its own parent taught it."""
+    told = meant.bake.part("teacher") if meant.bake is not None else None
+    if meant.bake is None and meant.folder is not None:
+        places = [place / RESULT for place in (meant.folder, meant.folder.parent)]
+        found = next((path for path in places if path.is_file()), None)
+        told = _read(found).get("teacher") if found is not None else None
+        if told is None and (left := outputs.beside(meant.folder)) is not None:
+            told = left.teacher
+    return str(told.get("model") or told["base"]["name"]) if told else None
+
+
+def with_own_teacher(meant: Meant, command: str) -> None:
+    """Refuse a student of another base where the prompted model would be asked, too."""
+    if by := taught_by(meant):
+        raise ConfigError(
+            f"{command} asks the prompted model, and {meant.name} learnt from {by}, which lies on "
+            "another base",
+            hint=f"Its card and `bgit report` have what both answered; `bgit test` checks it "
+            f"alone, and `bgit chat {by} --system @FILE` is its teacher.",
         )
 
 
@@ -170,11 +197,11 @@ def _inside(repo: ModelRepo, name: str) -> Meant:
             raise
         found = run.base_model(name)
         return Meant(found.name, found)
-    of = repo.state().base
     if recorded is None:
+        of = repo.state().base
         return Meant(of.name, of)
     weights = stored.weights(repo, recorded.model)
-    return Meant(str(recorded.model), of, weights, recorded)
+    return Meant(str(recorded.model), repo.base_of(recorded), weights, recorded)
 
 
 def _held_back(repo: ModelRepo, name: str) -> Path | None:
@@ -202,8 +229,9 @@ def prompts(meant: Meant, target: str | None = None) -> tuple[Prompts, list[str]
             f"{meant.name} was not baked here, so there is no prompt to compare it with",
             hint="Name a bake of this repository: `bgit models` lists them.",
         )
+    by = taught_by(meant)
     taught = [
-        Prompts(str(entry["name"]), *sides(entry), entry.get("variables") or {})
+        Prompts(str(entry["name"]), *sides(entry), entry.get("variables") or {}, by)
         for entry in found
         if entry["teacher"] != entry["student"]
     ]

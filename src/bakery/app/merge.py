@@ -135,9 +135,11 @@ def merge(
     found = replace(found, contradictions=tuple(against))
     if against and not (wins or force):
         return replace(found, how="refused")
-    joined, tried = _made(
-        repo, sides, how, wins if against else None, rank, looked, against, reporter
-    )
+    if not against:
+        wins = None  # nobody has to
+    if wins:
+        looked.given_up = looked.giving_way(against, wins)
+    joined, tried = _made(repo, sides, how, looked, wins=wins, rank=rank, reporter=reporter)
     own_gate.check_joined(repo, joined.model, joined.result, allow, reporter)
     commit = _recorded(repo, sides, joined.model, joined.result, reporter)
     return replace(found, how=tried[-1].how, model=joined.model, commit=commit, tried=tried)
@@ -167,19 +169,18 @@ def _made(
     repo: ModelRepo,
     sides: Sides,
     how: str,
+    looked: Panel,
+    *,
     wins: str | None,
     rank: int | None,
-    looked: Panel,
-    against: Sequence[Contradiction],
     reporter: Reporter,
 ) -> tuple[Joined, tuple[Tried, ...]]:
     """Return the model that two sides come to, and all ways that were gone."""
-    if wins:
-        looked.given_up = looked.giving_way(against, wins)
     first = ("distill" if wins else "cat") if how == "auto" else how
     tried: list[Tried] = []
     while True:
-        wanted = _wanted(repo, sides, first, rank, wins, tuple(sorted(looked.given_up)))
+        left_out = tuple(sorted(looked.given_up))
+        wanted = _wanted(repo, sides, first, rank, wins, left_out)
         joined = joining.make(repo, wanted, looked, reporter=reporter)
         tried.append(Tried(wanted.how, joined.kept))
         if not (joined.lost and how == "auto" and first == "cat"):

@@ -121,6 +121,15 @@ class Models:
             self._how = dtype, attention
         return self.teacher()
 
+    def student(self, base: BaseModelId, *, dtype: str, attention: str | None) -> BaseModel:
+        """Return another base to be trained beside its teacher, and let go of who wrote."""
+        from bakery.engine.models import models
+
+        self._other = None
+        self._reporter.note(f"loading {base.name}")
+        with self._reporter.doing("loading"):
+            return models.load(base, dtype=dtype, attention=attention, reporter=self._reporter)
+
     def writer(self, name: str | None) -> tuple[QuestionWriter, str | None]:
         """Return who writes questions, and a sentence where that is not who was asked for."""
         from bakery.backends import fake, hosted, writers

@@ -30,6 +30,8 @@ class Outputs:
     dtype: str
     template_kwargs: Mapping[str, Any]
     seconds: float
+    teacher: Mapping[str, Any] | None = None
+    """The base of another model that taught it, and the bake on it."""
 
     def questions(self, target: str) -> tuple[list[tuple[Message, ...]], bool]:
         """Return what may be asked behind a prompt, and whether that was held out."""
@@ -62,9 +64,17 @@ def beside(adapter: Path) -> Outputs | None:
             str(baked["dtype"]),
             dict(baked["template_kwargs"]),
             float(said.get("seconds") or 0.0),
+            _teacher(said.get("teacher")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged: `baked` lacks {error}") from error
+
+
+def _teacher(said: Any) -> Mapping[str, Any] | None:
+    """Return what is said of a teacher; ValueError where that is none."""
+    if said is not None and not isinstance(said["base"]["name"], str):
+        raise ValueError("the name of a teacher")
+    return said if isinstance(said, dict) else None
 
 
 def _target(entry: Any) -> Mapping[str, Any]:

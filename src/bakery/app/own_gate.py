@@ -319,10 +319,11 @@ def _subject(plan: Plan, folder: Path | None) -> Subject:
     ]
     return Subject(
         given_name(plan.bake_name),
-        plan.head.base,
+        plan.bake.base,
         folder,
         testing.taught(targets, _earlier(plan)),
-        is_on_base=plan.head.parent is None,
+        is_on_base=plan.bake.parent is None,
+        is_student=plan.bake.teacher is not None,
     )
 
 

@@ -243,6 +243,11 @@ def _refuse(repo: ModelRepo, bake: RecordedBake) -> None:
             "trained",
             hint="`bgit show` names what it was joined from.",
         )
+    if bake.part("teacher") is not None:
+        raise RepoError(
+            f"{bake.name} cannot be made anew on another base: it is a student of one already",
+            hint="Rebase the chain that taught it, then `bgit run` with its input.yml.",
+        )
     if bake.backend is not None:
         raise RepoError(
             f"{bake.name} cannot be made anew: its answers were made up by the {bake.backend} "

@@ -132,9 +132,14 @@ class Catalogue:
 
     def folders(self) -> list[Path]:
         """Return where the weights of every model lie that are here."""
-        found = models.models(self.repo, everywhere=True).models
         store = self.repo.store
-        return [store.bake(m.model.bake_id) / str(m.model.step) for m in found if m.has_weights]
+        return [store.bake(m.model.bake_id) / str(m.model.step) for m in self._fitting()]
+
+    def _fitting(self) -> Iterator[models.Model]:
+        """Yield the models whose weights are here and fit the base."""
+        for one in models.models(self.repo, everywhere=True).models:
+            if one.has_weights and self.repo.base_of(one.bake).digest == self.base.digest:
+                yield one
 
     def find(self, name: str) -> Served:
         """Return the model of a name; a BakeryError says why there is none.
@@ -189,7 +194,8 @@ class Catalogue:
         if meant.base.digest != self.base.digest:
             raise ModelError(
                 f"{meant.name} is on another base model than this server has loaded",
-                hint="Start the server again: it loads the base of the repository as it is now.",
+                hint="`bgit adopt` makes that model's base the branch's; a server that is started "
+                "then loads it.",
             )
         if not math.isfinite(meant.strength):
             raise ConfigError(f"{name!r} names a strength that is no number")
@@ -216,12 +222,11 @@ class Catalogue:
     def _all(self) -> Iterator[Listed]:
         state, base = self.repo.state(), self.base_name
         full = {base: Listed(base, base, None, state.owner, "")}
-        for one in models.models(self.repo, everywhere=True).models:
-            if one.has_weights:
-                bake, name = one.bake, str(one.model)
-                finished = str(bake.part("finished") or "")
-                parent = str(bake.parent or base)
-                full[name] = Listed(name, name, parent, one.model.owner, finished)
+        for one in self._fitting():
+            bake, name = one.bake, str(one.model)
+            finished = str(bake.part("finished") or "")
+            parent = str(bake.parent or base)
+            full[name] = Listed(name, name, parent, one.model.owner, finished)
         yield from full.values()
         lineage = self.repo.lineage()
         often = Counter(bake.base_name for bake in lineage.bakes.values())

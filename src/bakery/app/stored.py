@@ -59,7 +59,7 @@ def _check_base(repo: ModelRepo, bake: RecordedBake) -> None:
             hint="Weights of a bake fit the base that it was made on: `git switch` to a branch "
             "that has it (`bgit tree`).",
         )
-    checks.base_is_the_first(repo.git, now, [bake])
+    checks.base_is_the_first(repo.git, now, [*repo.bakes(), bake])
 
 
 def write_beside(repo: ModelRepo, bake: RecordedBake, folder: Path) -> None:
@@ -68,7 +68,7 @@ def write_beside(repo: ModelRepo, bake: RecordedBake, folder: Path) -> None:
     from bakery.engine.models import adapter_check, adapter_folder
 
     if not (folder / adapter_folder.CONFIG).is_file():
-        base = repo.state().base
+        base = repo.base_of(bake)
         named = bases.unpacked_at(base) or base.name
         adapter_folder.write_config(folder, base=named, revision=base.revision)
     if not (folder / adapter_folder.SLICES).is_file():

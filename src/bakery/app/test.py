@@ -121,6 +121,7 @@ def _subject(repo: ModelRepo | None, meant: Meant) -> Subject:
         testing.taught(targets, earlier),
         strength=meant.strength,
         is_on_base=bake.parent is None if bake else _is_of_bakery(meant),
+        is_student=meaning.taught_by(meant) is not None,
     )
 
 

@@ -59,12 +59,16 @@ class Subject:
     """How much of its bake there is."""
     is_on_base: bool = True
     """Whether it was baked on the base itself, so that base and parent are one."""
+    is_student: bool = False
+    """Whether a model on another base taught it, which is not asked here."""
 
     @property
     def sides(self) -> tuple[Side, ...]:
         """Who answers."""
         if self.folder is None:
             return ("base",)
+        if self.is_student:
+            return "base", "baked"
         return ("base", "prompted", "parent", "baked") if self.taught else ("base", "baked")
 
 

@@ -136,6 +136,7 @@ def chat(
     meant = meaning.find(repo, "parent" if model is None else model, base=base_model)
     if compare:
         meaning.without_prompt(meant, "--compare")
+        meaning.with_own_teacher(meant, "--compare")
     with reporter() as shown:
         taught = _taught(meant, target, shown) if compare else meaning.taught(meant)
         if taught is not None and taught.remark and (compare or meant.is_prompted):

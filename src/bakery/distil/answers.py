@@ -65,7 +65,9 @@ def judged(
     with reporter.doing("comparing answers"), evaluating(trainer.model):
         with trainer.accelerator.autocast():
             more = _afresh([*there[0], *there[1]], base)
-            found = comparing.compared(trainer.model, base, trainer.readout, asked, more)
+            found = comparing.compared(
+                trainer.model, base, trainer.readout, asked, more, teacher=trainer.other
+            )
         unasked = _unasked(trainer, settings, asked)
     comparing.write(trainer.args.out, {"base": source.name}, {ROWS: found})
     return replace(

@@ -24,12 +24,16 @@ from bakery.settings.config import BakeryConfig
 class Beginning:
     """How one adapter starts, and what that settles. The configuration is changed in place."""
 
-    def __init__(self, model: PeftModel, args: BakeryConfig, rounds: Rounds) -> None:
+    def __init__(
+        self, model: PeftModel, args: BakeryConfig, rounds: Rounds, *, is_taught: bool = False
+    ) -> None:
+        """`is_taught`: by another model, whose layers are not the student's."""
         self._model, self._args = model, args
         self._base = settled.base_of(model.config)
         self.is_asked = settled.fits(args)
         """Whether the adapter is to start fitted, and has not started yet."""
-        self.impossible = _impossible(model, args) if self.is_asked else None
+        why = "another model teaches it" if is_taught else None
+        self.impossible = (why or _impossible(model, args)) if self.is_asked else None
         """Why it cannot, as far as is known before the first answer."""
         self.settled: dict[str, Any] = settled.training(
             args,

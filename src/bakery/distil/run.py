@@ -19,11 +19,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from peft import PeftModel
-from transformers import PreTrainedConfig, PrinterCallback, ProgressCallback
+from transformers import PreTrainedConfig, PreTrainedModel, PrinterCallback, ProgressCallback
 from transformers.utils import logging as hf_logging
 
 from bakery.card import Card, Fidelity
-from bakery.distil import answers, baked, folder, loading, model_card, refusals
+from bakery.distil import answers, baked, elsewhere, folder, loading, model_card, refusals
 from bakery.distil.folder import MERGED
 from bakery.distil.keywords import Questions
 from bakery.distil.material import Material
@@ -71,22 +71,27 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
         told.note(note)
     _tune(settings, told)
     source, chat = _opened(settings, told)
+    learns, speaks = elsewhere.learns(settings.data), None
+    if settings.data.student_model_path is not None:
+        speaks, source = source, elsewhere.find(settings.data, training, chat, told)
+        chat = source.chat(training.template_kwargs)
     rounds = _rounds(material, settings, chat, source.config(), told)
     sized = settled.lora(settings.lora, settled.base_of(source.config()), training)
     with told.doing("loading"):
-        model = loading.load(source, settings.data, training)
+        model = loading.load(source, learns, training)
+        teacher = loading.load(speaks, settings.data, training) if speaks else None
     questions = Questions(
         chat, material.questions, settings.context.prefix, settings.context.left,
         max_tokens=settings.data.eval_max_new_tokens, worker=worker_of(training),
     )  # fmt: skip
-    scores = questions.before(model, told)
-    student = loading.with_adapter(model, settings.lora, source, settings.data, training)
+    scores = questions.before(teacher or model, told)
+    student = loading.with_adapter(model, settings.lora, source, learns, training)
     if training.merge:
         merged.check(student)
     with training.main_process_first(local=False):  # the others read what is in place then
         if first:
             folder.begin(settings, data=material.digest, resume=material.resume, reporter=told)
-    trainer = _trainer(settings, rounds, student, told, material.digest)
+    trainer = _trainer(settings, rounds, student, told, material.digest, teacher)
     if values := sized | trainer.beginning.settled:
         told.note(settled.sentence(values))
     _check_difference(trainer)
@@ -102,6 +107,8 @@ def _run(settings: Settings, material: Material, reporter: Reporter) -> dict[str
     measured = before, after, saved
     result = _came_to(settings, material, trainer, source, measured, told)
     result |= {**scores, "loss": metrics.summary(seen)}
+    if speaks is not None:
+        result["teacher"] = {"base": {"name": speaks.name}, "model": None}
     _save(trainer, student, chat.tokenizer, out)
     result |= {"seconds": round(time.monotonic() - clock, 2), "notes": told.notes}
     if first:
@@ -250,6 +257,7 @@ def _trainer(
     student: PeftModel,
     reporter: Reporter,
     digest_of_data: str,
+    teacher: PreTrainedModel | None,
 ) -> ContextBakingTrainer:
     def begins(*_: int) -> None:
         """Keep the configuration with all that was settled: first weights are fitted by now."""
@@ -265,6 +273,7 @@ def _trainer(
             eval_dataset=rounds[1],
             processing_class=rounds[0].chat.tokenizer,
             callbacks=[rows],
+            teacher=teacher,
             reporter=reporter,
         )
     made.remove_callback(PrinterCallback)

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftConfig, PeftModel
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 from bakery.card import Fidelity
 from bakery.data.datasets import prompt_baking_collator, rows_of
-from bakery.distil import student
+from bakery.distil import elsewhere, student
 from bakery.distil.beginning import Beginning
 from bakery.distil.settings import narrowed
 from bakery.engine.loss.forms import Form
@@ -79,37 +80,36 @@ class ContextBakingTrainer(OnPolicyTrainer):
         optimizers: tuple[Any, Any] = (None, None),
         *,
         peft_config: PeftConfig | LoraConfig | None = None,
+        teacher: PreTrainedModel | PeftModel | None = None,
         reporter: Reporter | None = None,
     ) -> None:
         """Make a trainer of a model, or of a name: a hub id, a folder, `tiny`.
 
         What has no adapter gets one: `peft_config`, else of the size that suits the base. What
-        `args` leaves open is settled by the base and the rows (docs/bakery.md).
+        `args` leaves open is settled by the base and the rows (docs/bakery.md). `teacher` is
+        another model of the same tokens that teaches in place of the student's own base.
         """
         if not isinstance(args, BakeryConfig):
             raise ConfigError("ContextBakingTrainer needs args=BakeryConfig(...)")
         learning, tokenizer = student.of(model, args, processing_class, peft_config)
         _refuse_unused(data_collator, compute_metrics)
         self.reporter = reporter or Quiet()
-        base = learning.get_base_model()
-        loaded.check_tokens(base.name_or_path, tokenizer, embedded(base))
-        named = end_ids(base, tokenizer.eos_token_id)
-        how: dict[str, Any] = {"template_kwargs": args.template_kwargs, "rows": embedded(base)}
-        self.chat = Chat(tokenizer, named, **how)
+        self.chat = _chat(learning, tokenizer, args)
         self._context = narrowed.views(context_of(args, context_config))
         self._rounds = self._rounds_of(train_dataset, args, learning)
         self._eval_rounds = (
             self._rounds_of(eval_dataset, args, learning) if eval_dataset is not None else None
         )
-        own = self._own_answers(args)
-        self.beginning = Beginning(learning, args, self._rounds)
+        own, readout = self._own_answers(args), Readout(learning)
+        self.other = elsewhere.of(teacher, self.chat, readout, args) if teacher else None
+        self.beginning = Beginning(learning, args, self._rounds, is_taught=teacher is not None)
         self._round: int | None = None
         self._told: set[str] = set()
         self._probe: Probe | None = None
         super().__init__(
             learning,
             args,
-            readout=Readout(learning),
+            readout=readout,
             loss=_loss(args, learning),
             train_dataset=_unmade(self._rounds, Places if own else Examples),
             eval_dataset=_unmade(self._eval_rounds) if self._eval_rounds else None,
@@ -148,7 +148,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
         if self._own is not None:
             if not self.train_dataset.is_taught:
                 begins = self._rounds.begins
-                self.train_dataset.record = LiveTeacher(self.model, self.readout, begins)
+                self.train_dataset.record = LiveTeacher(*self.taught_by, begins)
             return
         once = self.args.reuse_trajectories or self.args.trajectories_file
         if once or not self._rounds.has_open_rows:
@@ -170,6 +170,13 @@ class ContextBakingTrainer(OnPolicyTrainer):
         if self._eval_rounds is not None and examples is self.eval_dataset and not examples.pairs:
             self._fill(examples, self._eval_rounds, "eval")
         return super().evaluation_loop(dataloader, *arguments, **more)
+
+    @property
+    def taught_by(self) -> tuple[nn.Module, Readout]:
+        """The model that teaches, and what reads it."""
+        if self.other is not None:
+            return self.other.model, self.other.readout
+        return self.model, self.readout
 
     @property
     def probe(self) -> Probe:
@@ -210,7 +217,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
             # The file of a training round is given back when the next one is drawn.
             share = pairs[self.args.process_index :: self.args.world_size]
             if record.form is Form.LIKELIEST:  # the whole was too much for the disk
-                record = live(self.model, self.readout, share)
+                record = live(*self.taught_by, share)
             else:
                 record = KeptTeacher(record, share)
         return Probe(pairs, record, count, held_out)
@@ -246,12 +253,13 @@ class ContextBakingTrainer(OnPolicyTrainer):
         kept = f"eval_{TRAJECTORIES}" if name == "eval" else TRAJECTORIES
         given = self.args.trajectories_file if name == "0" else None
         answers = len(rounds.open_rows) * rounds.settings.num_traj_per_stimulus
-        fits = Captured.fits(self.readout, answers, rounds.settings)
-        asked = Asked(Prefixes(), Captured(self.readout) if fits else None)
+        teacher, readout = self.taught_by
+        fits = Captured.fits(readout, answers, rounds.settings)
+        asked = Asked(Prefixes(), Captured(readout) if fits else None)
         # As in the steps to come: accelerate puts mixed precision around the model only there.
-        with teaching(self.model), self.accelerator.autocast():
+        with teaching(teacher), self.accelerator.autocast():
             drawn = rounds.examples(
-                self.model,
+                teacher,
                 name,
                 asked=asked,
                 worker=self.worker,
@@ -268,7 +276,7 @@ class ContextBakingTrainer(OnPolicyTrainer):
         if self.worker.rank == 0:  # what a killed run left was made by other weights, maybe
             shutil.rmtree(folder, ignore_errors=True)
         examples.record, why = taught(
-            self.model, self.readout, examples.pairs, self.loss, place,
+            *self.taught_by, examples.pairs, self.loss, place,
             is_measured_on=name in ("eval", "probe"),
             worker=self.worker, asked=asked, reporter=self.reporter,
         )  # fmt: skip
@@ -330,6 +338,14 @@ class _NextRound(TrainerCallback):
 def _unmade(rounds: Rounds, kind: type[Examples] = Examples) -> Examples:
     """Return the examples of rounds that are not drawn yet."""
     return kind([()] * len(rounds))
+
+
+def _chat(student: PeftModel, tokenizer: PreTrainedTokenizerBase, args: BakeryConfig) -> Chat:
+    """Return how the student's base renders chats."""
+    base = student.get_base_model()
+    loaded.check_tokens(base.name_or_path, tokenizer, embedded(base))
+    named = end_ids(base, tokenizer.eos_token_id)
+    return Chat(tokenizer, named, template_kwargs=args.template_kwargs, rows=embedded(base))
 
 
 def _loss(args: BakeryConfig, student: PeftModel) -> Loss:

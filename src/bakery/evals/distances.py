@@ -16,6 +16,7 @@ from torch import nn
 
 from bakery.engine.loss.readout import Readout
 from bakery.engine.modes import evaluating
+from bakery.engine.teacher.elsewhere import Elsewhere
 from bakery.engine.teacher.scoring import features_of
 from bakery.engine.teacher.teacher import teaching
 from bakery.engine.text.views import Pair, View
@@ -59,23 +60,33 @@ def distances(
     pairs: Sequence[Pair],
     prompted: Sequence[Said],
     baked: Sequence[Said],
+    *,
+    teacher: Elsewhere | None = None,
 ) -> list[Distance]:
     """Return how far the student is from its parent, which reads the teacher's side.
 
-    The pairs are of what the parent answered, `prompted`. What was read while an answer was given
-    is not run again; along an answer that both gave that is so for both.
+    `teacher` reads it, where that is another model. The pairs are of what it answered, `prompted`.
+    What was read while an answer was given is not run again; along an answer that both gave that
+    is so for both.
     """
     heard = [one.features for one in prompted]
     own_heard = [
         own.features if own.ids == one.ids else None
         for one, own in zip(prompted, baked, strict=True)
     ]
-    with teaching(student):
-        parent = _features(student, readout, [pair.teacher for pair in pairs], heard)
+    taught_by: tuple[nn.Module, Readout] = (student, readout)
+    if teacher is not None:
+        taught_by = teacher.model, teacher.readout
+    with teaching(taught_by[0]):
+        parent = _features(*taught_by, [pair.teacher for pair in pairs], heard)
     with evaluating(student):
         own = _features(student, readout, [pair.student for pair in pairs], own_heard)
     # One pair after the other: a large vocabulary for all of them would not fit.
-    return [_distance(readout, *one) for one in zip(pairs, parent, own, strict=True)]
+    of_parent = taught_by[1]
+    return [
+        _distance(of_parent, readout, pair, said, own_said)
+        for pair, said, own_said in zip(pairs, parent, own, strict=True)
+    ]
 
 
 def along(
@@ -110,8 +121,10 @@ def _begun(readout: Readout, view: View, features: torch.Tensor) -> Begun:
 
 
 @torch.no_grad()
-def _distance(readout: Readout, pair: Pair, parent: torch.Tensor, own: torch.Tensor) -> Distance:
-    parent_NV, own_NV = (_log_probabilities(readout, one) for one in (parent, own))
+def _distance(
+    of_parent: Readout, readout: Readout, pair: Pair, parent: torch.Tensor, own: torch.Tensor
+) -> Distance:
+    parent_NV, own_NV = _log_probabilities(of_parent, parent), _log_probabilities(readout, own)
     kl_N = (parent_NV.exp() * (parent_NV - own_NV)).sum(-1)
     sure = _sure(pair.teacher, parent_NV)
     return Distance(float(kl_N.max()), sure, _likeliest(parent_NV[0]), _likeliest(own_NV[0]))

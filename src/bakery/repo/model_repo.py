@@ -132,6 +132,7 @@ class ModelRepo:
         return schema.load(text, source=source, read=read, earlier=self._earlier, rows=table.rows)
 
     def _resolved(self, spec: InputSpec) -> Plan:
+        from bakery.repo.plan import students
         from bakery.repo.plan.planned import Head
         from bakery.repo.plan.resolve import resolve
 
@@ -145,8 +146,9 @@ class ModelRepo:
         if self.backend is None and (teachers := [model for model in models.values() if model]):
             publishing.refuse_as_teachers(self.lineage(), teachers)
         head = Head(
-            now.owner, now.name, now.base, now.parent, targets, models, now.defaults, self.backend
-        )
+            now.owner, now.name, now.base, now.parent, targets, models, now.defaults, self.backend,
+            students.find(spec, self.root, now.base),
+        )  # fmt: skip
         return resolve(spec, head)
 
     def check_can_record(self, plan: Plan) -> None:
@@ -160,6 +162,11 @@ class ModelRepo:
         if not current and recipe.base_of(self._text(RECIPE)) is None:
             current = bakes
         checks.base_is_the_first(self.git, now.base, current)
+
+    def base_of(self, bake: RecordedBake) -> BaseModelId:
+        """Return the base that a bake lies on: this branch's, or another that it was made on."""
+        recorded, own = recipe.recorded_base(bake), self.state().base
+        return own if recorded is None or recorded.digest == own.digest else recorded
 
     def check_parent(self) -> None:
         """Refuse to build on a model that no recipe knows, or that another tool baked."""
@@ -293,6 +300,7 @@ class ModelRepo:
             if name and (kind == "bake" or (kind == "word" and self.names_bake(name))):
                 try:
                     bake = self.find_model(name)
+                    self._refuse_elsewhere(bake)
                 except BakeryError as error:
                     at = spec.places.at("TARGET", number, "model_name")
                     told = f"{at}: TARGET.model_name: {error.message}"
@@ -305,8 +313,17 @@ class ModelRepo:
             with suppress(BakeryError):
                 if kind_of(name) == "bake" or (kind_of(name) == "word" and self.names_bake(name)):
                     bake = self.find_model(name)
+                    self._refuse_elsewhere(bake)
                     found[name] = bake.model if bake else None
         return found
+
+    def _refuse_elsewhere(self, bake: RecordedBake | None) -> None:
+        """Refuse a bake on another base: its adapter fits that one alone."""
+        if bake is not None and self.base_of(bake).digest != self.state().base.digest:
+            raise RepoError(
+                f"{bake.name} lies on another base model, {self.base_of(bake).name}",
+                hint=f"`bgit adopt {bake.base_name}` makes that the base of this branch.",
+            )
 
     def _earlier(self) -> Sections:
         from bakery.repo.history import earlier

@@ -106,7 +106,10 @@ class BakeModel(Section):
     ] = None
     student_model_path: Annotated[
         str | None,
-        Field(description="Has to be the base model: baking into another model is not possible."),
+        Field(
+            description="Another base model with the same tokenizer, to be baked into in place of "
+            "the branch's, which teaches it: a folder, a .gguf file or a hub id (docs/weights.md)."
+        ),
     ] = None
     name_or_path: Annotated[Any, refused(NO_PARENT_BY_HAND), Field(description="Removed.")] = None
     adapter_paths: Annotated[Any, refused(NO_PARENT_BY_HAND), Field(description="Removed.")] = None

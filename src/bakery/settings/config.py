@@ -107,6 +107,10 @@ class DataConfig:
     model_name_or_path: str = _set(
         "Qwen/Qwen3-0.6B", "Model", "Hub id, folder or .gguf file of the model that is baked."
     )
+    student_model_path: str | None = _set(
+        None, "Model", "Another model with the same tokenizer, which learns in its place: that one "
+        "is the teacher then."
+    )  # fmt: skip
     revision: str | None = _set(None, "Model", "Branch, tag or commit of the model on the hub.")
     torch_dtype: str = _set(
         "bfloat16", "Model", "Dtype of the frozen weights: auto, bfloat16, float16, float32."

@@ -75,6 +75,7 @@ def _asked(work: Work, target: Mapping[str, Any]) -> Compared:
         questions(work, target, chosen(work, target)),
         made,
         has_parent=work.parent is not None,
+        teacher=work.teacher,
     )
 
 

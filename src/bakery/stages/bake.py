@@ -9,13 +9,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
+from torch import nn
 from transformers import PreTrainedModel
 
 from bakery.card import LITTLE_TO_BAKE, together
@@ -25,6 +26,7 @@ from bakery.engine.models.half_baked import kept
 from bakery.engine.models.models import BaseModel
 from bakery.engine.models.versions import versions
 from bakery.engine.teacher import teacher
+from bakery.engine.teacher.elsewhere import Elsewhere
 from bakery.engine.teacher.keeping import Place, taught
 from bakery.engine.text.chat import CLOCK_STOPPED
 from bakery.engine.training import shown, start
@@ -47,6 +49,15 @@ RECORD_GB = 16.0
 """Disk space, in 10^9 bytes, that the record of the teacher may take."""
 
 
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A model that teaches another one: its base, it as it answers, and its adapter's folder."""
+
+    base: BaseModel
+    model: PreTrainedModel | PeftModel
+    folder: Path | None = None
+
+
 @full_disk.told("The bake goes on from its last checkpoint; its questions and answers are kept.")
 def run(
     request: BakeRequest,
@@ -58,17 +69,20 @@ def run(
     parent: Path | None,
     reporter: Reporter,
     allowed: Sequence[str] = (),
+    teacher: Other | None = None,
 ) -> dict[str, Any]:
     """Train the adapter of `request` and return what bake.json says.
 
     `model` is the base, or the base with the parent's adapter attached; `parent` the folder of
-    that adapter; `allowed` names what of the data somebody waived.
+    that adapter; `allowed` names what of the data somebody waived. `teacher` teaches in place of
+    the parent.
     """
     started, clock = _now(), time.monotonic()
     with shown.shown(request.running, out) as figures:
         work, why = _ready(
-            request, data, out, base=base, model=model, parent=parent, reporter=reporter
-        )
+            request, data, out, base=base, model=model, parent=parent, teacher=teacher,
+            reporter=reporter,
+        )  # fmt: skip
         result = _baked(work, why, figures)
         result |= {
             **_marked(work.mixture, allowed),
@@ -122,24 +136,30 @@ def _ready(
     base: BaseModel,
     model: PreTrainedModel | PeftModel,
     parent: Path | None,
+    teacher: Other | None,
     reporter: Reporter,
 ) -> tuple[Work, str | None]:
     """Return a student before its first step, and what is to say of how its teacher is kept."""
     chains.check_parent(parent, request.parent.bake_id if request.parent else None)
     chains.check_rank(request.training.r, parent)
     results.begin(out, request)
-    far = partial(distances.moved, model)
+    far = partial(distances.moved, teacher.model if teacher else model)
     mixture = mix(data, base.chat, request.training, context=base.context, far=far)
     student = adapters.attach_new(model, request.training)
     readout = Readout(student)
+    other = Elsewhere.of(teacher.base, teacher.model, readout) if teacher else None
     _tell(mixture.notes, reporter)
-    weights = digest([base.id.digest, adapter_folder.digest(parent) if parent else ""])
+    speaks = (base, parent) if teacher is None else (teacher.base, teacher.folder)
+    weights = digest([speaks[0].id.digest, adapter_folder.digest(speaks[1]) if speaks[1] else ""])
     loss = training.loss_of(request.training)
     training.begin(student, readout, mixture.train, request.training.first_weights, out, reporter)
     of = digest([weights, readout.keeps_moments(loss)])
     place = Place(out / RECORD, RECORD_GB, of)
-    record, why = taught(student, readout, mixture.scored, loss, place, reporter=reporter)
-    return Work(request, student, readout, record, mixture, base, out, parent, reporter), why
+    by: tuple[nn.Module, Readout] = (student, readout)
+    if other is not None:
+        by = other.model, other.readout
+    record, why = taught(*by, mixture.scored, loss, place, reporter=reporter)
+    return Work(request, student, readout, record, mixture, base, out, parent, reporter, other), why
 
 
 def _leave(out: Path, result: dict[str, Any]) -> None:
@@ -220,9 +240,18 @@ def _described(work: Work) -> dict[str, Any]:
         "bake_id": request.id,
         "base": asdict(request.base),
         "parent": parent,
+        **_elsewhere(work),
         "training": request.training.as_data(),
         "versions": versions(work.base.unpacked),
     }
+
+
+def _elsewhere(work: Work) -> dict[str, Any]:
+    """Return what bake.json says of a teacher that is another model, where one is."""
+    asked = work.request.teacher
+    if asked is None:
+        return {}
+    return {"teacher": {"base": asdict(asked.base), "model": str(asked.model or "") or None}}
 
 
 def _marked(mixture: Mix, allowed: Sequence[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from peft import PeftModel
 from bakery.backends.local import LocalModel
 from bakery.engine.loss.readout import Readout
 from bakery.engine.models.models import BaseModel
+from bakery.engine.teacher.elsewhere import Elsewhere
 from bakery.engine.text.views import Pair, pair_up, view
 from bakery.evals import agreement, verdict
 from bakery.evals.agreement import Answered
@@ -97,12 +98,14 @@ def compared(
     candidates: Sequence[Candidate] = (),
     *,
     has_parent: bool = False,
+    teacher: Elsewhere | None = None,
 ) -> Compared:
     """Have the prompted parent and the bake answer; the base only where it is shown.
 
-    `has_parent`: earlier bakes lie between parent and base. `candidates`: see `side_by_side`.
+    `has_parent`: earlier bakes lie between parent and base. `candidates`, `teacher`: see
+    `side_by_side`.
     """
-    found = side_by_side(student, base, readout, questions, candidates)
+    found = side_by_side(student, base, readout, questions, candidates, teacher=teacher)
     if not found.questions:
         return found
     rows, sides = found.rows, _sides(student, base)
@@ -128,15 +131,17 @@ def side_by_side(
     candidates: Sequence[Candidate] = (),
     *,
     known: Mapping[str, Said] = KNOWN,
+    teacher: Elsewhere | None = None,
 ) -> Compared:
     """Have the prompted parent and the student as it stands answer.
 
     Of the `candidates` those are asked that the prompted model answers with something of their
     statement. `known` are prompted answers by the keys of their questions, not given anew.
+    `teacher` is the prompted model, where that is another one than the student's parent.
     """
     sides, tried = _sides(student, base), [one.question for one in candidates]
     new = [one for one in [*questions, *tried] if one.key not in known]
-    said = _say(sides, "prompted", new, readout=readout, as_teacher=True)
+    said = _prompted(sides, new, readout, teacher)
     prompted = {**known, **{one.key: answer for one, answer in zip(new, said, strict=True)}}
     asked = [*questions, *_telling(candidates, prompted)]
     found = Compared(asked, prompted=dict(zip(prompted, _unread(prompted.values()), strict=True)))
@@ -150,7 +155,7 @@ def side_by_side(
         pair_up(base.chat, one.key, one.teacher, one.student, one.messages, answer.ids)
         for one, answer in zip(asked, found.said["prompted"], strict=True)
     ]
-    found.far = distances(student, readout, found.pairs, *found.said.values())
+    found.far = distances(student, readout, found.pairs, *found.said.values(), teacher=teacher)
     found.own = _begun(sides, readout, asked[:PROBED], found.said["baked"][:PROBED])
     found.said = {side: _unread(said) for side, said in found.said.items()}
     found.rows = [
@@ -190,6 +195,18 @@ def _answered(one: Question, said: Said, other: Said, far: Distance) -> Answered
         told=tuple(sorted(told & agreement.told_of(f"{said.text}\n{other.text}"))),
         is_fresh=one.is_fresh,
     )
+
+
+def _prompted(
+    sides: Sides, questions: Sequence[Question], readout: Readout, teacher: Elsewhere | None
+) -> list[Said]:
+    """Return what the parent answers behind the teacher's prompt, or the model in its place."""
+    if teacher is None:
+        return _say(sides, "prompted", questions, readout=readout, as_teacher=True)
+    local = LocalModel(teacher.base)
+    local.model = teacher.model
+    alone = Sides(local, Prompt(), Prompt())
+    return _say(alone, "prompted", questions, readout=teacher.readout, as_teacher=True)
 
 
 def _sides(student: PeftModel, base: BaseModel) -> Sides:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from torch import nn
+
 from bakery.card import Card
+from bakery.engine.loss.readout import Readout
 from bakery.engine.models import adapters
 from bakery.engine.modes import evaluating
 from bakery.engine.teacher.examples import Features
-from bakery.engine.teacher.teacher import KeptTeacher
+from bakery.engine.teacher.teacher import KeptTeacher, LiveTeacher
 from bakery.engine.text.views import Pair
 from bakery.evals import coverage
 from bakery.evals.coverage import Answered, Dependence, Tokens
@@ -148,9 +151,18 @@ def _looked(
         evaluating(work.student),
         adapters.parent_only(work.student),
     ):
-        looked.found = list(coverage.dependences(*given, work.base.chat, prompt, answered))
+        parent = _parent(work, looked)
+        looked.found = list(coverage.dependences(*parent, work.base.chat, prompt, answered))
         looked.before = coverage.values(*given, [p.student for p in looked.kept], looked.kept)
     return looked
+
+
+def _parent(work: Work, looked: Looked) -> tuple[nn.Module, Readout, Features]:
+    """Return who said what is looked at, what reads it, and what it said in its own terms."""
+    if work.teacher is None:
+        return work.student, work.readout, looked.record
+    model, own = work.teacher.model, Readout(work.teacher.model)
+    return model, own, KeptTeacher(LiveTeacher(model, own), looked.kept)
 
 
 def _unasked(left: Sequence[str], name: str) -> str:

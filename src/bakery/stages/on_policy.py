@@ -31,7 +31,7 @@ def train(work: Work, own: OnPolicySettings, send: Send) -> dict[str, Any]:
     pairs, folder = work.mixture.train, work.out / CHECKPOINTS / ON_POLICY
     before = len(losses(work.out / METRICS))
     given = _arguments(work, own, folder)
-    places = Places([()] * len(pairs), keeping.live(work.student, work.readout, pairs))
+    places = Places([()] * len(pairs), keeping.live(*work.taught_by, pairs))
     made = training.trainer(OnPolicyTrainer, work, given, make_loss(own.loss), places)
     training.watch(made, work, send, before=before, phase=ON_POLICY)
     prompts = Continuations(pairs, work.mixture.sampling, seed=work.settings.seed)

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from peft import PeftModel
 from safetensors.torch import save_file
+from torch import nn
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 
 from bakery import costs
@@ -29,6 +30,7 @@ from bakery.engine.models import adapters
 from bakery.engine.models.half_baked import HalfBaked
 from bakery.engine.models.models import BaseModel
 from bakery.engine.modes import evaluating
+from bakery.engine.teacher.elsewhere import Elsewhere
 from bakery.engine.teacher.examples import Examples, Features
 from bakery.engine.teacher.fidelity import fidelity
 from bakery.engine.text.views import Pair
@@ -70,6 +72,15 @@ class Work:
     out: Path
     parent: Path | None
     reporter: Reporter
+    teacher: Elsewhere | None = None
+    """Another model that teaches; None: the parent does."""
+
+    @property
+    def taught_by(self) -> tuple[nn.Module, Readout]:
+        """The model that teaches, and what reads it."""
+        if self.teacher is None:
+            return self.student, self.readout
+        return self.teacher.model, self.teacher.readout
 
     @cached_property
     def settings(self) -> TrainingSettings:

@@ -137,7 +137,7 @@ def _round(work: Work, looks: Sequence[Look], send: Send) -> int:
         adapters.load_own_state(work.student, done)
         return looks[-1].step + steps
     loss = training.loss_of(work.settings)
-    record = Extended(work.record, extra, work.student, work.readout, loss)
+    record = Extended(work.record, extra, *work.taught_by, loss)
     settings = replace(work.settings, epochs=1, seed=work.settings.seed + number, data_seed=None)
     again = replace(work, request=replace(work.request, training=settings))
     given = training.arguments(again, folder / f"round-{number}", own=steps)
@@ -224,7 +224,7 @@ def _asked(work: Work, target: dict[str, Any], far: Measured, known: dict[str, S
     keys += answers.fitting(work, least)[:LOOKED_AT]
     more = [] if "anchor" in target else answers.candidates(work, target, learnt=True)
     asked, models = answers.questions(work, target, keys), (work.student, work.base, work.readout)
-    found = comparing.side_by_side(*models, asked, more, known=known)
+    found = comparing.side_by_side(*models, asked, more, known=known, teacher=work.teacher)
     known |= found.prompted
     return found
 

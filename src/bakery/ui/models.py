@@ -46,13 +46,19 @@ def show_models(found: Models, *, as_json: bool = False) -> None:
             _divergence(entry, out),
             *((found_word or "-",) if between else ()),
             "here" if entry.has_weights else "missing",
-            entry.bake.parent.given_name if entry.bake.parent else state.base.name,
+            entry.bake.parent.given_name if entry.bake.parent else _base(entry, state.base.name),
         )
     lay(out, table)
     if found.left_out:
         note(f"{found.left_out} older models are not shown")
     if any(not entry.has_weights for entry in found.models):
         note("missing weights: `bgit import DIR` copies them, `bgit reproduce` makes them again")
+
+
+def _base(entry: Model, own: str) -> str:
+    """Return the base that a bake was made on: this branch's, or that of a student."""
+    is_student = entry.bake.part("teacher") is not None
+    return str(entry.bake.part("base")["name"]) if is_student else own
 
 
 def _verdict(entry: Model) -> Text | None:

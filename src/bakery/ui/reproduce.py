@@ -12,7 +12,7 @@ from bakery.ui.console import arrow, lay, open_console, say, show_json
 from bakery.ui.progress import duration
 
 if TYPE_CHECKING:
-    from bakery.app.reproduce import Reproduced, Step
+    from bakery.app.reproduced import Reproduced, Step
 
 _UNITS = {"stim": "questions", "rollout": "answers", "bake": "steps"}
 

@@ -40,6 +40,8 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     base = (data.get("base") or {}).get("name", "the base model")
     first = [f"{found.lost} (which no branch has)"] if found.lost else [str(base)]
     table.add_row("baked from", sign.join([*first, *(b.base_name for b in found.chain)]))
+    if (by := data.get("teacher")) is not None:
+        table.add_row("taught by", str(by.get("model") or by["base"]["name"]))
     if replayed := data.get("replayed"):
         on = f", which was on {replayed['bases'][-1]}" if replayed.get("bases") else ""
         table.add_row("in place of", f"{replayed['bake']}{on}")

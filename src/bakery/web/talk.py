@@ -60,7 +60,7 @@ def sides(repo: ModelRepo, name: str) -> list[Column]:
         ),
         Column("baked", bake.base_name, own, "the prompt is in its weights", first, strength),
     ]
-    if teacher != student:
+    if teacher != student and bake.part("teacher") is None:
         columns.insert(1, Column("prompted", below, f"{own}@prompted", "behind the prompt"))
     return columns
 

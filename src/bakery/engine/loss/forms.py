@@ -14,3 +14,6 @@ class Form(Enum):
     """See `moments`: enough for forward KL."""
     LIKELIEST = "likeliest"
     """See `likeliest`: enough for the loss that reads no other tokens."""
+    OTHER = "other"
+    """Hidden states (or logits) of another model, whose own head turns them into logits: enough
+    for any loss. See `other_head`."""

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from bakery.engine.loss import likeliest, moments
+from bakery.engine.loss import likeliest, moments, other_head
 from bakery.engine.loss.forms import Form
 from bakery.engine.loss.head import Blocks, Head
 from bakery.engine.loss.losses import Divergence, Loss
@@ -42,7 +42,7 @@ def weighted_sum(
     """Return Σ weight · divergence with its gradient at the student, and each divergence (N,).
 
     The teacher is detached. Both are hidden states that `head` turns into logits, or the teacher's
-    are `moments` (N, D + 2) or its `likeliest` tokens (N, 2 K): `form` says which.
+    are `moments` (N, D + 2), its `likeliest` tokens (N, 2 K) or of another head: `form` says which.
     """
     total, values_N = _WeightedSum.apply(student_ND, teacher_ND, weights_N, head, loss, form)
     return total, values_N
@@ -104,6 +104,10 @@ def _evaluated(
     if form is Form.LIKELIEST:
         assert isinstance(loss, Divergence)  # no other keeps them
         return likeliest.evaluated(
+            student_ND, teacher_ND, head, loss, gradient=gradient, choices=choices
+        )
+    if form is Form.OTHER:
+        return other_head.evaluated(
             student_ND, teacher_ND, head, loss, gradient=gradient, choices=choices
         )
     n, device = len(student_ND), head.weight.device

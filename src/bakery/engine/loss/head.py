@@ -28,6 +28,8 @@ class Head:
     bias: torch.Tensor | None = None
     scale: float = 1.0
     softcap: float | None = None
+    teacher: Head | None = None
+    """The head of a teacher that is another model; None: it has this one, or gives logits."""
 
     def logits(self, hidden_ND: torch.Tensor) -> torch.Tensor:
         """Return the logits (N, V) in the head's dtype, all at once and with a gradient."""

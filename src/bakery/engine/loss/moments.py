@@ -61,6 +61,22 @@ def of_teacher(teacher_ND: torch.Tensor, head: Head) -> torch.Tensor:
 
 
 @torch.no_grad()
+def of_logits(teacher_NV: torch.Tensor, head: Head) -> torch.Tensor:
+    """Return the moments (N, D + 2), in this head, of a teacher that has another.
+
+    KL(p ‖ q) = log Z(h_q) - mean_p · h_q + Σ p log p - Σ p bias, for any p over the head's rows.
+    """
+    log_p_NV = teacher_NV.float().log_softmax(-1)
+    p_NV = log_p_NV.exp()
+    mean_ND = (p_NV @ head.weight.float()) * head.scale
+    offset_N = (p_NV.double() * log_p_NV.double()).sum(-1)
+    if head.bias is not None:
+        offset_N -= head.scale * (p_NV @ head.bias.float()).double()
+    last = [offset_N.float()[:, None], teacher_NV.argmax(-1).float()[:, None]]
+    return torch.cat([mean_ND, *last], dim=-1)
+
+
+@torch.no_grad()
 def evaluated(
     student_ND: torch.Tensor,
     moments: torch.Tensor,

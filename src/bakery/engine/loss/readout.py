@@ -43,13 +43,30 @@ class Readout:
         self._softcap: float | None = None
         self.seen: tuple[int, torch.dtype] | None = None
         """Width and type of features, once somebody has asked for some."""
+        self.other: Readout | None = None
+        """What reads the teacher, where that is another model (`other_readout`)."""
         self.exact = self._probe(model)
         """Whether features are hidden states that the frozen head gives the logits back from."""
 
     @property
     def width(self) -> int:
         """Return how many numbers the head reads at a position, D."""
-        return int(self._frozen().weight.shape[1])
+        return int(self.head.weight.shape[1])
+
+    @property
+    def vocabulary(self) -> int:
+        """Return how many tokens the head has rows for, V."""
+        return len(self.head.weight)
+
+    @property
+    def moments_width(self) -> int:
+        """Return how many numbers the moments of a teacher are at a position."""
+        return self.width + moments.EXTRA
+
+    @property
+    def own_form(self) -> Form:
+        """Return what its features are to whoever learns from them."""
+        return Form.WHOLE
 
     @property
     def how(self) -> str:
@@ -71,7 +88,7 @@ class Readout:
 
     def keeps_moments(self, loss: Loss) -> bool:
         """Tell whether a loss needs nothing of a teacher but its moments."""
-        return self.exact and moments.apply(self._frozen(), loss)
+        return self.exact and moments.apply(self.head, loss)
 
     def form(self, loss: Loss, whole: int, *, likeliest_only: bool = False) -> Form:
         """Return what is kept of a teacher for a loss, where `whole` numbers a position are all.
@@ -80,22 +97,22 @@ class Readout:
         """
         if likeliest_only and likeliest.width(loss, whole) is not None:
             return Form.LIKELIEST
-        return Form.MOMENTS if self.keeps_moments(loss) else Form.WHOLE
+        return Form.MOMENTS if self.keeps_moments(loss) else self.own_form
 
     def kept(self, features: torch.Tensor, loss: Loss, form: Form) -> torch.Tensor:
         """Return what is kept of a teacher's features (N, D) in a form."""
         if form is Form.MOMENTS:
-            return moments.of_teacher(features, self._frozen())
+            return moments.of_teacher(features, self.head)
         if form is Form.LIKELIEST:
             assert isinstance(loss, Divergence)  # no other keeps them
             if self.exact:
-                return likeliest.of_hidden(features, self._frozen(), loss)
+                return likeliest.of_hidden(features, self.head, loss)
             return likeliest.of_logits(features, loss)
         return features
 
     def logits(self, features: torch.Tensor) -> torch.Tensor:
         """Return logits (N, V) of features (N, D), or the features where they are logits."""
-        return self._frozen().logits(features) if self.exact else features
+        return self.head.logits(features) if self.exact else features
 
     def divergence(
         self,
@@ -115,13 +132,13 @@ class Readout:
         """
         if not self.exact:
             student_NV = model(**inputs, use_cache=False).logits[rows, cols]
-            values_N = _apart(student_NV, teacher, loss, form)
+            values_N = _apart(*self._both(student_NV, teacher, form), loss, form)
             return (values_N * weights_N).sum(), values_N.detach()
         found: list[tuple[torch.Tensor, torch.Tensor]] = []
 
         def stub(hidden: torch.Tensor) -> torch.Tensor:
             student_ND = hidden[rows, cols]
-            given = student_ND, teacher, weights_N, self._frozen(), loss, form
+            given = student_ND, teacher, weights_N, self.head, loss, form
             found.append(fused.weighted_sum(*given))
             return found[-1][0].expand(*hidden.shape[:-1], 1)
 
@@ -144,17 +161,30 @@ class Readout:
         than `fused` allows.
         """
         if self.exact:
-            values_N, agreed_N = fused.compare(features, teacher, self._frozen(), loss, form)
+            values_N, agreed_N = fused.compare(features, teacher, self.head, loss, form)
         else:
             with torch.no_grad():
+                features, teacher = self._both(features, teacher, form)
                 values_N = _apart(features, teacher, loss, form)
                 agreed_N = features.argmax(-1) == _first_choice(teacher, loss, form)
         return values_N, agreed_N & values_N.isfinite()  # logits that are no numbers agree on none
 
-    def _frozen(self) -> Head:
+    @property
+    def head(self) -> Head:
         """Return the head as it stands now: wrappers and moves replace its tensors."""
         weight, bias = self._head.weight, getattr(self._head, "bias", None)
-        return Head(weight, bias, self._scale, self._softcap)  # type: ignore[arg-type]
+        other = self.other.head if self.other is not None and self.other.exact else None
+        return Head(weight, bias, self._scale, self._softcap, other)  # type: ignore[arg-type]
+
+    def _both(
+        self, student_NV: torch.Tensor, teacher: torch.Tensor, form: Form
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return both sides, over the same rows where the teacher's are another model's."""
+        if form is not Form.OTHER:
+            return student_NV, teacher
+        assert self.other is not None  # whose features they are
+        rows = min(self.vocabulary, self.other.vocabulary)
+        return student_NV[:, :rows], self.other.logits(teacher)[:, :rows]
 
     @contextmanager
     def _captured(self) -> Iterator[Callable[[], torch.Tensor]]:
@@ -191,13 +221,13 @@ class Readout:
             self._scale, self._softcap = found
             with self._captured() as hidden:
                 model(**given)
-            return _close(self._frozen().logits(hidden()), model(**given).logits)
+            return _close(self.head.logits(hidden()), model(**given).logits)
 
     def _transform(
         self, model: nn.Module, given: Mapping[str, Any]
     ) -> tuple[float, float | None] | None:
         """Return scale and cap of what the model does to known logits, or None: something else."""
-        weight = self._frozen().weight
+        weight = self.head.weight
         known_V = torch.linspace(-PROBED_LOGITS, PROBED_LOGITS, len(weight)).to(weight)
 
         def stub(hidden: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from peft import PeftModel
+from torch import nn
 
 from bakery.engine.loss.forms import Form
 from bakery.engine.loss.losses import Loss
@@ -41,7 +41,7 @@ class Place:
 
 
 def taught(
-    student: PeftModel,
+    student: nn.Module,
     readout: Readout,
     pairs: Sequence[Pair],
     loss: Loss,
@@ -75,13 +75,13 @@ def taught(
     return TeacherRecord(shares, form), why
 
 
-def live(student: PeftModel, readout: Readout, pairs: Sequence[Pair]) -> LiveTeacher:
+def live(student: nn.Module, readout: Readout, pairs: Sequence[Pair]) -> LiveTeacher:
     """Return a teacher that is run each time it is asked for what it says of some of the pairs."""
     return LiveTeacher(student, readout, [beginning(pair.teacher) for pair in pairs])
 
 
 def _chosen(
-    student: PeftModel,
+    student: nn.Module,
     readout: Readout,
     pairs: Sequence[Pair],
     loss: Loss,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from peft import PeftModel
 from safetensors import SafetensorError
+from torch import nn
 
-from bakery.engine.loss import likeliest, moments
+from bakery.engine.loss import likeliest
 from bakery.engine.loss.forms import Form
 from bakery.engine.loss.losses import Loss
 from bakery.engine.loss.readout import Readout
@@ -94,7 +95,7 @@ class Extended:
     """
 
     def __init__(
-        self, record: Features, more: Sequence[Pair], model: PeftModel, readout: Readout, loss: Loss
+        self, record: Features, more: Sequence[Pair], model: nn.Module, readout: Readout, loss: Loss
     ) -> None:
         self._record, self.form, self.is_live = record, record.form, record.is_live
         self._found: dict[str, torch.Tensor] = {}
@@ -123,18 +124,19 @@ class LiveTeacher:
     and not for the workers of a data loader. The model is left as it was found.
     """
 
-    is_live, form = True, Form.WHOLE
+    is_live = True
 
     def __init__(
-        self, model: PeftModel, readout: Readout, begins: Sequence[Sequence[int]] = ()
+        self, model: nn.Module, readout: Readout, begins: Sequence[Sequence[int]] = ()
     ) -> None:
+        self.form = readout.own_form
         self._model, self._readout = model, readout
         self._prefixes = Prefixes(begins)
 
     def features_of_pairs(self, pairs: Sequence[Pair]) -> torch.Tensor:
         """Return the features (N, D) of the targets of some pairs, in their order."""
         if not pairs:
-            size = size_of(self._model, self._readout, (), Form.WHOLE)
+            size = size_of(self._model, self._readout, (), self.form)
             return torch.zeros(0, size.width, dtype=size.dtype)
         views = [pair.teacher for pair in pairs]
         with teaching(self._model):
@@ -164,7 +166,7 @@ class Size:
 
 
 def size_of(
-    model: PeftModel, readout: Readout, pairs: Sequence[Pair], form: Form, loss: Loss | None = None
+    model: nn.Module, readout: Readout, pairs: Sequence[Pair], form: Form, loss: Loss | None = None
 ) -> Size:
     """Return the size of what is kept of pairs in a form, for `loss`.
 
@@ -172,14 +174,14 @@ def size_of(
     """
     width, dtype = whole(model, readout)
     if form is Form.MOMENTS:
-        width, dtype = width + moments.EXTRA, torch.float32
+        width, dtype = readout.moments_width, torch.float32
     elif form is Form.LIKELIEST:
         assert loss is not None  # which says how many
         width, dtype = likeliest.width(loss, width) or width, torch.float32
     return Size(sum(pair.num_targets for pair in pairs), width, dtype)
 
 
-def whole(model: PeftModel, readout: Readout) -> tuple[int, torch.dtype]:
+def whole(model: nn.Module, readout: Readout) -> tuple[int, torch.dtype]:
     """Return how many numbers all that a teacher says at a position is, and their type."""
     if readout.seen is None:
         with teaching(model):
@@ -205,7 +207,7 @@ def too_large(size: Size, folder: Path, budget_gb: float) -> str:
 
 
 def record(
-    model: PeftModel,
+    model: nn.Module,
     readout: Readout,
     pairs: Sequence[Pair],
     path: Path,
@@ -255,11 +257,12 @@ def forget(path: Path) -> None:
 
 
 @contextmanager
-def teaching(model: PeftModel) -> Iterator[None]:
-    """Make the model its own teacher: the parent alone, without dropout."""
+def teaching(model: nn.Module) -> Iterator[None]:
+    """Make a student its own teacher: the parent alone. No dropout, of another model neither."""
     learnt = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
-        with evaluating(model), parent_only(model):
+        alone = parent_only(model) if isinstance(model, PeftModel) else nullcontext()
+        with evaluating(model), alone:
             yield
     finally:
         for parameter, was_learnt in learnt:
@@ -267,7 +270,7 @@ def teaching(model: PeftModel) -> Iterator[None]:
 
 
 def _scored(
-    model: PeftModel,
+    model: nn.Module,
     readout: Readout,
     pairs: Sequence[Pair],
     asked: Asked,

@@ -5,6 +5,7 @@ One commit: .bread names the model, and the recipe gets the blocks that it lacks
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bakery.errors import RepoError
@@ -15,7 +16,7 @@ from bakery.repo.commits.journal import Journal
 from bakery.repo.files import hosted, recipe, state
 from bakery.repo.files.emptied import emptied, has_active_lines
 from bakery.repo.files.names import BREAD, INPUT, RECIPE
-from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.files.recipe import RecordedBake, recorded_base, teacher_of
 from bakery.repo.files.state import State
 from bakery.repo.git import Git
 from bakery.repo.history.lineage import Lineage
@@ -58,7 +59,8 @@ def adopt(
             raise RepoError(f"{BREAD} or {RECIPE} is not committed on this branch")
         here = state.parse(bread.text)
         texts = _in_our_format(git, here, bread.text, recipe_blob.text, base, reporter)
-        chain = _chain(lineage, bake, base or here.base)
+        own = recipe.parse(texts[RECIPE])
+        chain, moved = _chain(lineage, bake, base or here.base, own)
         known = recipe.blocks(texts[RECIPE])
         added = tuple(link for link in chain if link.id not in known)
         if here.parent == model and not here.is_former and not added:
@@ -66,6 +68,12 @@ def adopt(
         for link in added:
             texts[RECIPE] = recipe.append(texts[RECIPE], link.block)
         texts[BREAD] = state.with_parent(texts[BREAD], model)
+        if moved is not None:
+            texts[BREAD] = state.with_base(texts[BREAD], moved)
+            reporter.note(
+                f"the base model of {branch} is {moved.name} now, in place of {here.base.name}: "
+                "`git revert` of this commit goes back"
+            )
         configuration = _baked_configuration(git, head, bake)
         if configuration is not None:
             texts[INPUT] = configuration
@@ -84,15 +92,6 @@ def adopt(
     return Adopted(commit, model, before, added)
 
 
-def recorded_base(bake: RecordedBake) -> BaseModelId | None:
-    """Return the base model that a bake says it was made on."""
-    data = bake.part("base")
-    if not isinstance(data, dict) or not {"name", "digest"} <= set(data):
-        return None
-    known = {key: data[key] for key in BaseModelId.__dataclass_fields__ if key in data}
-    return BaseModelId(**{"revision": "", **known})
-
-
 def _nothing_changes(here: State) -> RepoError:
     return RepoError(
         f"{here.parent or f'the base model {here.base.name}'} is the current model already: "
@@ -103,11 +102,14 @@ def _nothing_changes(here: State) -> RepoError:
 
 
 def _chain(
-    lineage: Lineage, bake: RecordedBake | None, base: BaseModelId
-) -> tuple[RecordedBake, ...]:
-    """Return what a bake's weights are made of, oldest first; RepoError where that is unknown."""
+    lineage: Lineage, bake: RecordedBake | None, base: BaseModelId, own: Sequence[RecordedBake]
+) -> tuple[tuple[RecordedBake, ...], BaseModelId | None]:
+    """Return what a bake's weights are made of, oldest first, and its base where that is another.
+
+    RepoError where that is unknown, or no bake of this branch (`own`) has to do with that base.
+    """
     if bake is None:
-        return ()
+        return (), None
     chain = lineage.chain(bake.model)
     if chain is None:
         raise RepoError(
@@ -117,13 +119,17 @@ def _chain(
             "were recorded and taken back.",
         )
     recorded = recorded_base(chain[-1])
-    if recorded is not None and recorded.digest != base.digest:
+    if recorded is None or recorded.digest == base.digest:
+        return chain, None
+    known = {base.digest, *(digest for digest, _ in checks.bases_of(own))}
+    teacher = teacher_of(chain[0])
+    if known.isdisjoint({recorded.digest, *([teacher[0].digest] if teacher else [])}):
         raise RepoError(
             f"{bake.model} was baked on another base model: {recorded.name} "
             f"({recorded.digest[:16]}); this branch is based on {base.name} ({base.digest[:16]})",
             hint="An adapter fits one base only. Switch to the branch it was baked on.",
         )
-    return chain
+    return chain, recorded
 
 
 def _in_our_format(

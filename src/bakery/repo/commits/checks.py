@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from bakery.errors import RepoError
@@ -33,15 +33,19 @@ def can_record(git: Git, plan: Plan) -> None:
 
 
 def base_is_the_first(git: Git, base: BaseModelId, bakes: Sequence[RecordedBake]) -> None:
-    """Refuse a base model other than the one that the repository was made, or baked, on.
+    """Refuse a base model other than one that the repository was made, or baked, on.
 
     A base is what it contains: one that was moved or is called otherwise is still the same.
     """
-    recorded = bakes[-1].part("base") if bakes else None
-    made_on = {recorded["digest"]: recorded["name"]} if recorded else _moved_to(git)
+    made_on: dict[str, str] = {}
+    for digest, name in bases_of(bakes):
+        made_on.setdefault(digest, name)
+        if digest == base.digest:
+            return
+    made_on = made_on or _moved_to(git)
     if not made_on or base.digest in made_on:
         return
-    ((digest, name),) = made_on.items()
+    digest, name = next(iter(made_on.items()))
     raise RepoError(
         f"{BREAD} names the base model {base.name} (digest {base.digest[:16] or 'missing'}), but "
         f"this repository was made on {name} (digest {digest[:16]})",
@@ -49,6 +53,14 @@ def base_is_the_first(git: Git, base: BaseModelId, bakes: Sequence[RecordedBake]
         "that were changed: write them back, and `bgit commit` it. `bgit rebase --base-model REF` "
         "makes the bakes of this branch anew on another base.",
     )
+
+
+def bases_of(bakes: Sequence[RecordedBake]) -> Iterator[tuple[str, str]]:
+    """Yield digest and name of the bases that bakes lie on or learnt from, the newest first."""
+    for bake in reversed(bakes):
+        for told in (bake.part("base"), (bake.part("teacher") or {}).get("base")):
+            if told:
+                yield str(told["digest"]), str(told["name"])
 
 
 def _moved_to(git: Git) -> dict[str, str]:

@@ -169,7 +169,12 @@ def _files(git: Git, head: str, journal: Journal, reporter: Reporter) -> dict[st
     for ancestor in along or ():
         text = recipe.append(text, ancestor.block)
     files = {RECIPE: git.write_blob(recipe.append(text, journal.block))}
-    if _link(current) == _link(bake.parent):
+    if bake.part("teacher") is not None:
+        reporter.note(
+            f"{bake.name} is recorded beside the current model, as it lies on another base: "
+            f"`bgit adopt {bake.base_name}` makes both those of {journal.branch}"
+        )
+    elif _link(current) == _link(bake.parent):
         files[BREAD] = git.write_blob(state.with_parent(bread.text, bake.model))
     else:
         reporter.note(

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bakery.errors import RepoError
+from bakery.identity import BaseModelId
 from bakery.records import ModelRef
 from bakery.repo.commits import checks, record
 from bakery.repo.commits.journal import Journal
 from bakery.repo.files import recipe, state
 from bakery.repo.files.emptied import has_active_lines
 from bakery.repo.files.names import BREAD, INPUT, RECIPE
-from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.files.recipe import RecordedBake, recorded_base, teacher_of
+from bakery.repo.files.state import State
 from bakery.repo.git import Git
 from bakery.repo.history import replays
 from bakery.reporting import Reporter
@@ -75,9 +77,14 @@ def revert(git: Git, store: Store, bakes: Sequence[RecordedBake], reporter: Repo
         if bread is None or recipe_blob is None:
             raise RepoError(f"{BREAD} or {RECIPE} is not committed on this branch")
         _refuse_orphans(recipe.parse(recipe_blob.text), bakes)
-        parent = _parent_without(state.parse(bread.text).parent, bakes)
+        before = state.parse(bread.text)
+        parent = _parent_without(before.parent, bakes)
+        text = bread.text
+        if parent is None and (teacher := _teacher(before, bakes, recipe_blob.text)) is not None:
+            base, parent = teacher
+            text = state.with_base(text, base)
         files = {
-            BREAD: git.write_blob(state.with_parent(bread.text, parent)),
+            BREAD: git.write_blob(state.with_parent(text, parent)),
             RECIPE: git.write_blob(recipe.remove(recipe_blob.text, {bake.id for bake in bakes})),
         }
         configuration = _configuration(git, store, bakes[-1], reporter)
@@ -98,6 +105,7 @@ def replace(
     git: Git,
     store: Store,
     gone: Sequence[RecordedBake],
+    *,
     model: ModelRef | None,
     blocks: Sequence[str],
     named: RecordedBake,
@@ -233,6 +241,25 @@ def _parent_without(parent: ModelRef | None, going: Sequence[RecordedBake]) -> M
     while parent is not None and parent.bake_id in parents:
         parent = parents[parent.bake_id]
     return parent
+
+
+def _teacher(
+    before: State, going: Sequence[RecordedBake], text: str
+) -> tuple[BaseModelId, ModelRef | None] | None:
+    """Return the base and the model that the branch goes back to with its student; None: it stays.
+
+    A base that only bakes that go were made on is theirs, not the branch's.
+    """
+    gone = {bake.id for bake in going}
+    for bake in going:
+        base, told = recorded_base(bake), teacher_of(bake)
+        if told is None or base is None or base.digest != before.base.digest:
+            continue
+        teaches, named = told
+        is_here = named is not None and named.bake_id in recipe.blocks(text)
+        is_kept = is_here and named is not None and named.bake_id not in gone
+        return teaches, named if is_kept else None
+    return None
 
 
 def _configuration(git: Git, store: Store, bake: RecordedBake, reporter: Reporter) -> str | None:

@@ -145,6 +145,15 @@ def _is_prompt(value: Any) -> bool:
     )
 
 
+def _is_teacher(value: Any) -> bool:
+    """Tell whether a value names a base, and a model on it or none."""
+    base = value.get("base") if isinstance(value, Mapping) else None
+    if not isinstance(base, Mapping):
+        return False
+    named = (base.get("name"), base.get("digest"), value.get("model") or "")
+    return all(isinstance(one, str) for one in named)
+
+
 _TARGET: Mapping[str, Check] = {
     "name": _matches(_NAME),
     "id": _matches(_ID),
@@ -180,6 +189,7 @@ def _is_replay(value: Any) -> bool:
 _FURTHER: Mapping[str, Check] = {
     "replayed": _is_replay,
     "base": lambda value: _is_mapping(value) and {"name", "digest"} <= set(value),
+    "teacher": lambda value: _is_teacher(value),
     "training": lambda value: _is_mapping(value) and _is_count(value.get("r")),
     "card": _is_card,
     "joined": _is_joined,

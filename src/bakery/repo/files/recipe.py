@@ -15,6 +15,7 @@ from typing import Any
 
 from bakery.card import Card
 from bakery.errors import ConfigError, RepoError
+from bakery.identity import BaseModelId
 from bakery.records import ModelRef, given_name, hex_of
 from bakery.repo.files import block as recorded
 from bakery.repo.files import hosted, state
@@ -124,6 +125,27 @@ class RecordedBake:
         return _part(self.block[start : end.start() if end else None], key)
 
 
+def recorded_base(bake: RecordedBake) -> BaseModelId | None:
+    """Return the base model that a bake says it was made on."""
+    return _base(bake.part("base"))
+
+
+def teacher_of(bake: RecordedBake) -> tuple[BaseModelId, ModelRef | None] | None:
+    """Return the base and the bake on it that taught another base; None: its parent taught it."""
+    data = bake.part("teacher")
+    base = _base(data["base"]) if data else None
+    if base is None:
+        return None
+    return base, ModelRef.parse(data["model"]) if data.get("model") else None
+
+
+def _base(data: Any) -> BaseModelId | None:
+    if not isinstance(data, dict) or not {"name", "digest"} <= set(data):
+        return None
+    known = {key: data[key] for key in BaseModelId.__dataclass_fields__ if key in data}
+    return BaseModelId(**{"revision": "", **known})
+
+
 def new(base_model: str, history: Mapping[str, str] | None = None) -> str:
     """Return the text of a recipe without bakes; `history` is what `hosted.as_data` gives."""
     kept = f"\n# What another tool had written before.\n{dump({'former': history})}\n"
@@ -169,7 +191,8 @@ def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str
 
 
 _RESULTS = (
-    "replayed", "defaults", "backend", "base", "joined", "training", "tests", "allowed", "gate",
+    "replayed", "defaults", "backend", "base", "teacher", "joined", "training", "tests", "allowed",
+    "gate",
     "checkpoints", "loss", "on_policy", "until", "card", "seconds", "started", "finished",
     "versions", "numerics", "notes",
 )  # fmt: skip

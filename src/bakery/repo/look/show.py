@@ -16,7 +16,7 @@ from bakery.identity import BaseModelId
 from bakery.plain import plain
 from bakery.records import ModelRef
 from bakery.repo.files.names import INPUT, RECIPE
-from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.files.recipe import RecordedBake, teacher_of
 from bakery.repo.files.state import State
 from bakery.repo.git import Blob
 from bakery.repo.history import replays
@@ -203,7 +203,11 @@ class Then(ModelRepo):
         self.store = store or repo.store
         now = repo.state()
         base = _as_recorded(now.base, bake)
-        self._state = replace(now, base=base, parent=bake.parent, defaults=bake.defaults)
+        parent = bake.parent
+        if (elsewhere := teacher_of(bake)) is not None:
+            told, parent = elsewhere
+            base = told if told.digest != now.base.digest else now.base
+        self._state = replace(now, base=base, parent=parent, defaults=bake.defaults)
         replay, self._below = replays.of(bake), None
         if replay is not None:
             self._below = list(ancestry(repo.lineage(), whole(repo, bake))[0][:-1])
@@ -214,6 +218,9 @@ class Then(ModelRepo):
     def state(self) -> State:
         """Return what .bread said, on the base model that it names now."""
         return self._state
+
+    def _refuse_elsewhere(self, bake: RecordedBake | None) -> None:
+        """Refuse nothing: it fitted then, and whoever replays it elsewhere looks at that."""
 
     def bakes(self) -> list[RecordedBake]:
         """Return the bakes that it could name."""

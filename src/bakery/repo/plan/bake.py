@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from bakery import held_out, schema
-from bakery.defaults import Defaults
+from bakery.defaults import Defaults, at_random, defaults_for
 from bakery.errors import ConfigError
-from bakery.identity import BakeRequest, Running
+from bakery.identity import BakeRequest, BaseModelId, Elsewhere, Running
 from bakery.records import ModelRef, given_name
 from bakery.repo.plan import beside
 from bakery.repo.plan.planned import Head, PlannedTarget
@@ -32,21 +32,25 @@ def request(
     """
     bake = spec.bake
     assert bake is not None  # the caller's to ask
-    _refuse_other_models(spec, bake.model, head)
+    _refuse_other_parent(spec, bake.model, head)
+    student, said = _student(spec, bake.model, head)
     named, notes = _shares(spec, bake, targets, head)
     shares, anchors = beside.held(spec, named, head, defaults)
     earlier, told = beside.replayed(spec, named, head)
+    if student is not None:  # what is fitted is the teacher's own layers
+        defaults = at_random(defaults_for(student, defaults.version))
     training = training_settings(bake, defaults)
     made = BakeRequest(
         (*shares, *earlier),
         training,
-        head.base,
-        head.parent,
+        student or head.base,
+        None if student else head.parent,
         bake.micro_batch_size or _at_once(defaults, training),
         _running(bake, head, defaults),
         defaults.version,
+        Elsewhere(head.base, head.parent) if student else None,
     )
-    return made, anchors, (*notes, *told)
+    return made, anchors, (*notes, *told, *said)
 
 
 def training_settings(bake: schema.Bake, defaults: Defaults) -> TrainingSettings:
@@ -163,8 +167,8 @@ def _running(bake: schema.Bake, head: Head, defaults: Defaults) -> Running:
     )
 
 
-def _refuse_other_models(spec: schema.InputSpec, model: schema.BakeModel, head: Head) -> None:
-    """Refuse a parent that is not the branch's, and a student that is not the base."""
+def _refuse_other_parent(spec: schema.InputSpec, model: schema.BakeModel, head: Head) -> None:
+    """Refuse a parent that is not the branch's."""
     asked = model.parent_model_name
     if asked is not None and not _is_parent(asked, head):
         at = spec.places.at("BAKE", "model", "parent_model_name")
@@ -174,13 +178,20 @@ def _refuse_other_models(spec: schema.InputSpec, model: schema.BakeModel, head: 
             hint="A bake starts from the model of its branch: take the line out, or go to the "
             "branch (or commit) where that model is the current one.",
         )
-    if model.student_model_path not in (None, head.base.name):
-        at = spec.places.at("BAKE", "model", "student_model_path")
-        raise ConfigError(
-            f"{at}: BAKE.model.student_model_path is {model.student_model_path}, but a bake "
-            f"trains the model it is asked of, {head.base.name}",
-            hint="Take the line out; for another base model start a repository of its own.",
-        )
+
+
+def _student(
+    spec: schema.InputSpec, model: schema.BakeModel, head: Head
+) -> tuple[BaseModelId | None, list[str]]:
+    """Return the base that is trained in place of the branch's; None: that is, with notes."""
+    if model.student_model_path in (None, head.base.name):
+        return None, []
+    at = spec.places.at("BAKE", "model", "student_model_path")
+    if head.student is None:
+        raise ConfigError(f"{at}: BAKE.model.student_model_path names no model that is known here")
+    if head.student.digest == head.base.digest:
+        return None, [f"{at}: student_model_path is this branch's own base: it changes nothing"]
+    return head.student, []
 
 
 def _is_parent(name: str, head: Head) -> bool:

@@ -42,6 +42,8 @@ class Head:
     """The version of the defaults that the repository plans by, where input.yml names none."""
     backend: str | None = None
     """What writes and answers in place of all models (`BACKENDS`); None: models do."""
+    student: BaseModelId | None = None
+    """The base that the bake is made on in place of `base`, which teaches; None: none is named."""
 
 
 @dataclass(frozen=True, slots=True)
