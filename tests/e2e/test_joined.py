@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -197,32 +196,6 @@ def test_a_bake_comes_out_of_the_middle(forked):
     last = data(forked, "revert", "--only", "second-third")
     assert last["moved"] == []
     assert forked.parent().split("/")[2].startswith("first_")
-
-
-def answers(here: Typist, model: str, questions: list[str], *more: str) -> list[str]:
-    asked = [word for one in questions for word in ("-m", one)]
-    lines = here.must("chat", model, *asked, "--each", "--max-tokens", "12", "--json", *more)
-    return [json.loads(line)["answer"].strip() for line in lines.splitlines()]
-
-
-def test_a_gate_holds_for_what_is_put_together_too(forked):
-    questions = [f"q{i} what?" for i in range(8)]
-    prompted = answers(forked, "second", questions, "--system", "Sing!")
-    forked.must("cherry-pick", "--weights=cat", "third", "--force")
-    rows = zip(questions, prompted, answers(forked, "parent", questions), strict=True)
-    question, wanted = next((one, right) for one, right, said in rows if right != said)
-    forked.git("reset", "-q", "--hard", "HEAD~1")
-    test = {"question": question, "regex": f"^{re.escape(wanted)}$", "max_tokens": 12}
-    forked.write(json.dumps({"gate": {"tests": "all"}, "tests": [test]}), "tests.yml")
-    forked.git("add", "tests.yml")
-    forked.git("commit", "-qm", "Ask for what only the prompted model says")
-    for words in (("cherry-pick", "--weights=cat", "third"), ("merge", "--weights=cat", "exp")):
-        before = forked.parent(), forked.git("rev-parse", "HEAD"), forked.changes()
-        done = forked(*words, "--force")
-        assert done.code == 6, done.err
-        assert "falls short of the gate's tests: 1 of 1 lost" in done.err
-        assert (forked.parent(), forked.git("rev-parse", "HEAD"), forked.changes()) == before
-    assert data(forked, *words, "--force", "--allow", "gate")["commit"]
 
 
 def test_names_that_are_no_such_thing_are_refused(forked):

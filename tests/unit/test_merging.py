@@ -153,7 +153,10 @@ def test_of_two_models_ours_stays_and_the_way_to_theirs_is_said():
     done = merging.merge(".bread", bread(1), bread(2), bread(3))
     assert done.is_clean
     assert state.parse(done.text).parent == ref(2)
-    assert f"`bgit adopt {ref(3).bake}` takes {ref(3)} instead" in done.notes[0]
+    assert (
+        f"`bgit merge --weights` and the same branch adds the weights of {ref(3)}" in done.notes[0]
+    )
+    assert f"`bgit adopt {ref(3).bake}` takes them instead" in done.notes[0]
 
 
 def test_another_key_that_both_changed_is_a_conflict():

@@ -7,7 +7,7 @@ reached. One that falls short stays in the store, unrecorded.
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +149,9 @@ def check_joined(
     allow: Collection[str],
     reporter: Reporter,
 ) -> None:
-    """Refuse a model that was put together from others and loses tests that the gate asks for.
+    """Refuse a model that was put together from others and loses tests that the gate asks for:
+
+    what the prompted model passes, as of any bake, and what the model passed that it was put on.
 
     Other keys of a gate are of a card, which such a model has none of: that is said.
     """
@@ -171,7 +173,7 @@ def check_joined(
     judges = Judges(Models(InRepository(repo), now.base, now.parent, reporter), now.base.name)
     rows = testing.rows(subject, found.suite, judges, reporter=reporter)
     testing.keep(repo.store, folder, Results(model.bake, TESTS, found.blob, rows))
-    if short := list(_of_tests(rows)):
+    if short := list(_of_tests(rows, _is_lost_by_joining)):
         raise GateError(
             f"{model.bake} falls short of the gate's {short[0]}",
             hint=f"Nothing is recorded: the current model stays {now.parent or now.base.name}. "
@@ -236,10 +238,29 @@ def _lost(part: Card) -> float | None:
     return part.kl_after - part.kl_before
 
 
-def _of_tests(rows: list[testing.Row]) -> Iterator[str]:
-    lost = [row for row in rows if row.state == "lost"]
+def _is_lost(row: testing.Row) -> bool:
+    return row.state == "lost"
+
+
+def _is_lost_by_joining(row: testing.Row) -> bool:
+    return _is_lost(row) or (
+        "parent" in row.outcomes and row.passes("parent") and not row.passes("baked")
+    )
+
+
+def _of_tests(
+    rows: list[testing.Row], is_lost: Callable[[testing.Row], bool] = _is_lost
+) -> Iterator[str]:
+    lost = [row for row in rows if is_lost(row)]
     if lost:
-        named = "; ".join(f'"{row.case.asked:.50}" ({row.lost[0].why})' for row in lost[:SHOWN])
+        failed = [
+            [*row.lost, *(one for one in row.outcomes["baked"] if not one.passed)][0]
+            for row in lost
+        ]
+        named = "; ".join(
+            f'"{row.case.asked:.50}" ({one.why})'
+            for row, one in list(zip(lost, failed, strict=True))[:SHOWN]
+        )
         yield f"tests: {len(lost)} of {len(rows)} lost, first of all {named}"
 
 
