@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from rich.text import Text
 
+from bakery.kept import Kept
+from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look.diff import flat, prompt_text
 from bakery.repo.look.show import Described
 from bakery.schema.model_names import GGUF
@@ -21,6 +24,7 @@ from bakery.ui.console import (
     show_json,
     show_verdict,
 )
+from bakery.ui.joined import show_kept
 from bakery.variables import shown
 
 
@@ -57,6 +61,8 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     lay(out, table)
     for target in data["targets"]:
         _show_target(target, found.made.sampling.get(str(target["id"]), {}))
+    if joined := data.get("joined"):
+        _show_joined(joined, bake)
     training = flat(data.get("training") or {})
     # Its `steps` are those that the size of a batch was to leave.
     wanted = {"steps_aimed_at" if key == "steps" else key: v for key, v in training.items()}
@@ -120,6 +126,20 @@ def _show_target(target: Mapping[str, Any], sampling: Mapping[str, Any]) -> None
     if target.get("variables"):
         table.add_row("first row", shown(target["variables"]))
     lay(out, table)
+
+
+def _show_joined(joined: Mapping[str, Any], bake: RecordedBake) -> None:
+    """Print whose ranks a bake was put together from, and what is left of each target."""
+    names = ", ".join(str(model) for model in bake.joined_from)
+    _show_pairs("Put together", {"how": joined["how"], "from": names})
+    kept = [
+        Kept(**{key: value for key, value in one.items() if key in _OF_KEPT}, rows=())
+        for one in joined["kept"]
+    ]
+    show_kept(kept, "target")
+
+
+_OF_KEPT = frozenset(one.name for one in fields(Kept)) - {"rows"}
 
 
 def _role(target: Mapping[str, Any]) -> str:
