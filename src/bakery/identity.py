@@ -21,6 +21,9 @@ from bakery.shaping import TrainingSettings
 from bakery.shares import TargetShare
 from bakery.trackers import TensorBoard, Trackio, Wandb
 
+COMPRESSION = "svd"
+"""How ranks are left out: of B·A in each layer the largest singular values stay, in float64."""
+
 QUESTION_TEMPLATE_VERSION = 1
 """Rises when the text changes by which a model is asked for questions."""
 
@@ -215,6 +218,7 @@ class BakeRequest:
 
     `micro_batch_size` and `running` change speed, memory and what is logged, not the id.
     `teacher` None: the parent teaches. Where another model does, `base` is that of the student.
+    `compressed` None: the whole parent is trained on; else the nearest to it of so many ranks.
     """
 
     shares: tuple[TargetShare, ...]
@@ -225,6 +229,7 @@ class BakeRequest:
     running: Running = Running()
     defaults: int = LATEST
     teacher: Elsewhere | None = None
+    compressed: int | None = None
 
     @property
     def id(self) -> str:
@@ -238,7 +243,7 @@ class BakeRequest:
         }
         if self.teacher is not None:
             data["teacher"] = [self.teacher.base.as_data(), _link(self.teacher.model)]
-        return short_id(data)
+        return short_id(data | _compressed(self.compressed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +265,8 @@ class JoinRequest:
     """What is learnt, and how, where that is trained."""
     left_out: tuple[str, ...] = ()
     """Questions of the side that gives way, which nobody learns, by `target/stimulus`."""
+    compressed: int | None = None
+    """How many ranks are kept of the parent; None: all."""
 
     @property
     def id(self) -> str:
@@ -276,7 +283,17 @@ class JoinRequest:
             data["training"] = self.training.as_data()
             data["shares"] = [share.as_data() for share in self.shares]
             data["left_out"] = list(self.left_out)
-        return short_id(data)
+        return short_id(data | _compressed(self.compressed))
+
+
+def compressed_id(parent: ModelRef, ranks: int) -> str:
+    """Return what stands for a model of which only so many ranks are kept, where a bake's id is."""
+    return f"{parent.bake_id}~{ranks}"
+
+
+def _compressed(ranks: int | None) -> dict[str, Any]:
+    """Return what is hashed of a parent that is compressed: by which method, and to what."""
+    return {} if ranks is None else {"compressed": [COMPRESSION, ranks]}
 
 
 def _link(parent: ModelRef | None) -> dict[str, Any] | None:

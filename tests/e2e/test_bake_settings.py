@@ -167,8 +167,8 @@ def test_an_earlier_target_goes_by_its_name_alone(mixed: Typist, workplace: Path
 @pytest.mark.parametrize(
     ("bake", "said"),
     [
-        ("model: {baked_adapter_config: {r: 254}}",
-         "the chain of bakes would have rank 258, more than 256: this one 254, those before it 4"),
+        ("model: {baked_adapter_config: {r: 256}}",
+         "a bake of rank 256 leaves no room for its parent in an adapter of 256 ranks"),
         ("wandb: {enable: true}", "BAKE.wandb.enable needs the package wandb"),
         ("model: {parent_model_name: Qwen/Qwen3-8B}", "but this branch stands at ann/demo/mixed_"),
     ],

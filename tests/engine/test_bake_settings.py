@@ -215,13 +215,6 @@ def test_a_step_that_was_much_nearer_is_told_of() -> None:
     assert bake._better_before({}, {"t": Fidelity(0.9, 0.5, 10)}) == []
 
 
-def test_a_chain_that_would_get_too_large_is_refused_before_training(bench: Bench) -> None:
-    first = bench.bake(epochs=1)
-    with pytest.raises(ConfigError, match="rank 258, more than 256: this one 254, those before"):
-        bench.bake(parent=first, r=254)
-    assert not list((bench.root / "bake").glob("*/metrics.jsonl"))[1:]
-
-
 def test_another_model_than_the_planned_parent_is_refused_before_training(bench: Bench) -> None:
     first, second = bench.bake(epochs=1), bench.bake(epochs=1, seed=1)
     with pytest.raises(ModelError, match=f"is {second['bake_id']}, but the plan says"):

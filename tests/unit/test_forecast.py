@@ -258,18 +258,6 @@ def test_check_reads_any_file_as_the_configuration_of_this_repository(repo, tmp_
     assert CliRunner().invoke(check, [str(other)]).exit_code == 1
 
 
-def test_check_finds_a_rank_that_the_chain_has_no_room_for(repo):
-    parent = baked(repo, "pirate")
-    planned(repo, configuration("parrot"))
-    folder = repo.store.bake(parent.bake_id) / str(parent.step)
-    folder.mkdir(parents=True, exist_ok=True)
-    ranks = [{"bake_id": parent.bake_id, "start": 0, "stop": 250}]
-    (folder / "slices.json").write_text(json.dumps(ranks), encoding="utf-8")
-    result = CliRunner().invoke(check, [])
-    assert result.exit_code == 1
-    assert "would have rank 266, more than 256" in str(result.exception)
-
-
 @pytest.mark.skipif(bool(find_spec("trackio")), reason="trackio is installed")
 def test_check_refuses_a_tracker_that_is_not_installed(repo):
     (repo.root / "input.yml").write_text(configuration("parrot") + "  trackio: {enable: true}\n")

@@ -171,7 +171,7 @@ def test_an_earlier_target_is_known_by_its_full_name(repo):
     plan = repo.plan("worktree")
     assert plan.bake is not None
     assert plan.bake.shares[0].teacher.messages[0]["content"] == "You are one."
-    assert list(repo.head().targets) == [target]
+    assert list(plan.head.targets) == [target]
 
 
 def refused(repo: ModelRepo, says: str) -> str:
@@ -212,7 +212,7 @@ def test_other_dirty_files_are_nobody_s_business(repo):
 
 
 def test_a_changed_recipe_is_refused(repo):
-    write(repo, "recipe.yml", "# mine\n")
+    write(repo, "recipe.yml", (repo.root / "recipe.yml").read_text(encoding="utf-8") + "# mine\n")
     assert "git restore" in refused(repo, r"changed and not committed: recipe\.yml")
 
 

@@ -86,7 +86,9 @@ def bake(
     base = given.id if given is not None else run.base_model(str(model))
     older = None if parent is None else _older(parent, base)
     bench = Alone(_store(), root, older.folder if older else None)
-    head = Head(saved.OWNER, saved.REPO, base, older.ref if older else None)
+    head = Head(
+        saved.OWNER, saved.REPO, base, older.ref if older else None, rank=older.rank if older else 0
+    )
     chosen, read = _as_loaded(settings, given), bench.reader("worktree")
     plan = flat.planned(head, prompts, generators, name, chosen, read=read)
     assert plan.bake is not None  # one was asked for

@@ -27,6 +27,8 @@ class Older:
 
     ref: ModelRef
     folder: Path
+    rank: int
+    """Of its adapter, with those of its own parents."""
 
 
 def older(folder: Path, base: BaseModelId) -> Older:
@@ -59,14 +61,15 @@ def older(folder: Path, base: BaseModelId) -> Older:
             hint="A bake fits only the base it was made on, given in the same way: by its name or "
             "folder, or loaded.",
         )
-    own = adapter_folder.slices(folder)[-1].bake_id
+    last = adapter_folder.slices(folder)[-1]
+    own = last.bake_id
     if own != found["bake_id"] or not _has_weights(folder, found):
         raise ModelError(f"the weights in {folder} are not those that {record} names")
     chain, whole = [(own, found["training"]["r"])], found.get("parent") is None
     hint = "Take the bake anew: from Bake.save, or with `bgit download`."
     adapter_check.check(folder, chain, whole=whole, hint=hint)
     step = int(folder.name) if folder.name.isdecimal() else int(found["step"])
-    return Older(ModelRef(OWNER, REPO, f"bake_{own}", step), folder)
+    return Older(ModelRef(OWNER, REPO, f"bake_{own}", step), folder, last.stop)
 
 
 def check_free(target: Path, bake_id: str) -> None:

@@ -43,6 +43,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "lora_dropout": (*_LORA, "lora_dropout"),
     "target_modules": (*_LORA, "target_modules"),
     "dtype": ("BAKE", "model", "dtype"),
+    "max_chain_rank": ("BAKE", "model", "max_chain_rank"),
     "student_model_path": ("BAKE", "model", "student_model_path"),
     "attn_implementation": ("BAKE", "model", "attn_implementation"),
     "max_length": ("BAKE", "data", "max_length"),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bakery.app import blame, chat, meaning, stored
+from bakery.app import apart, blame, meaning, stored
 from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.records import ModelRef, Prompt
 from bakery.repo.files.recipe import RecordedBake
@@ -280,7 +280,7 @@ def by_question(repo: ModelRepo, found: Chain, check: Check, *, reporter: Report
     """Load the bad model, and return a test that asks it with the later bakes left out."""
     meant = meaning.find(repo, found.bad.name)
     blame.expect_bakes(meant)
-    model = chat.opened(meant, reporter=reporter)
+    model = apart.opened(repo, meant, reporter=reporter)
     names = list(blame.bakes_of(repo, meant, model.dial))
     system = ({"role": "system", "content": check.system},) if check.system else ()
 

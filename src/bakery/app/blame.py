@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import chat, meaning
+from bakery.app import apart, chat, meaning
 from bakery.errors import ConfigError
 from bakery.plain import plain
 from bakery.records import Message, Prompt
@@ -128,7 +128,7 @@ def blame(
     meant = meaning.find(repo, model)
     meaning.as_baked(meant, "blame")
     expect_bakes(meant)
-    found = chat.opened(meant, reporter=reporter)
+    found = apart.opened(repo, meant, reporter=reporter)
     names = bakes_of(repo, meant, found.dial)
     prompt = Prompt(({"role": "system", "content": system},)) if system else Prompt()
     rows = [(prompt, asked(text)) for text in questions]

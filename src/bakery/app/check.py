@@ -95,7 +95,6 @@ def dry_run(repo: ModelRepo, stages: Sequence[str]) -> Checked:
 
 
 def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:
-    _check_rank(repo, plan)
     models = Models(InRepository(repo), plan.head.base, plan.head.parent, Quiet())
     _check_answering(repo, plan, models)
     told = Quiet()
@@ -165,16 +164,6 @@ def _with_own_prompt(found: Forecast, plan: Plan) -> Iterator[TargetForecast]:
             yield target
         else:
             yield replace(target, template_prompt=(own.text, own.tokens))
-
-
-def _check_rank(repo: ModelRepo, plan: Plan) -> None:
-    """Refuse a rank that is too large for the chain, where the parent's weights are here."""
-    from bakery.engine.models import adapter_folder, chains
-
-    parent = plan.bake.parent if plan.bake else None
-    folder = repo.store.bake(parent.bake_id) / str(parent.step) if parent else None
-    if plan.bake and (folder is None or (folder / adapter_folder.SLICES).is_file()):
-        chains.check_rank(plan.bake.training.r, folder)
 
 
 def _text(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""An export of fewer ranks, and what that costs: measured, not assumed.
+"""An adapter of fewer ranks, to go out or to be baked on, and what that costs: measured.
 
 The whole adapter and what is left of it read what each bake of the chain was asked and answered,
 and are held against each other at every token of the answers.
@@ -6,21 +6,24 @@ and are held against each other at every token of the answers.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bakery import json_file
 from bakery.app import probed
 from bakery.app.probed import Asked
 from bakery.errors import ModelError
-from bakery.identity import BaseModelId
+from bakery.identity import COMPRESSION, BaseModelId, compressed_id
 from bakery.plain import Plain
-from bakery.repo.files.recipe import RecordedBake
+from bakery.records import ModelRef, write_atomic
 from bakery.reporting import Reporter
+from bakery.store import drafts
 from bakery.store.results import PROBES
-from bakery.store.store import Store
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +58,10 @@ class Compression(Plain):
     bakes: tuple[OfBake, ...]
     """Oldest first; those whose questions are here."""
 
+    def as_recorded(self) -> dict[str, Any]:
+        """Return what a recipe says of a parent that a bake was put on so."""
+        return {"method": COMPRESSION, **asdict(self), "bakes": [asdict(one) for one in self.bakes]}
+
     def sentence(self) -> str:
         """Say it in a line."""
         told = ", ".join(f"{one.bake} {one.kl:.2g}" for one in self.bakes)
@@ -65,10 +72,44 @@ class Compression(Plain):
         )
 
 
-def compress(
-    store: Store,
+def parent(
+    out: Path,
     base: BaseModelId,
-    chain: Sequence[RecordedBake],
+    model: ModelRef,
+    source: Path,
+    asked: Sequence[tuple[str, Path]],
+    *,
+    rank: int,
+    reporter: Reporter,
+) -> Path:
+    """Return the folder, in that of a bake, of what is left of its parent for it to be put on.
+
+    It is made where it is not there. Beside it lies what recipes say of it.
+    """
+    from bakery.engine.models import adapter_folder, compressed
+
+    place = out / compressed.PARENT
+    of = {"model": str(model), "digest": adapter_folder.digest(source)}
+    with suppress(ModelError, OSError, ValueError, LookupError):
+        told = json_file.load_object(place / compressed.TOLD)
+        if told["of"] == of and told["digest"] == adapter_folder.digest(place):
+            return place
+    shutil.rmtree(place, ignore_errors=True)
+    with drafts.draft(out, compressed.PARENT) as draft:
+        found = compress(base, asked, source, draft, rank=rank, reporter=reporter)
+        made = draft / PLACE
+        parts = [adapter_folder.Slice(compressed_id(model, found.kept), 0, found.kept)]
+        adapter_folder.write_slices(made, parts)
+        told = {"of": of, "digest": adapter_folder.digest(made), "figures": found.as_recorded()}
+        write_atomic(made / compressed.TOLD, json.dumps(told, indent=2) + "\n")
+        made.rename(place)
+    reporter.note(found.sentence())
+    return place
+
+
+def compress(
+    base: BaseModelId,
+    asked: Sequence[tuple[str, Path]],
     source: Path,
     folder: Path,
     *,
@@ -77,7 +118,7 @@ def compress(
 ) -> Compression:
     """Write an adapter of at most so many ranks into a folder, at `PLACE`, and measure it.
 
-    `chain` are the bakes of the adapter, oldest first.
+    `asked` are its bakes, oldest first, with the folders that have their questions.
     """
     from bakery.engine.models import compressed
 
@@ -87,18 +128,18 @@ def compress(
     found = compressed.compress(source, place, rank=rank, base=base.name, revision=base.revision)
     if (source.parent / PROBES).is_file():  # for whoever verifies what is made of it
         shutil.copyfile(source.parent / PROBES, place.parent / PROBES)
-    asked = [(bake.base_name, _asked(store, bake, reporter)) for bake in chain]
-    bakes = _measured(base, (source, place), asked, reporter)
+    probes = [(bake, _asked(bake, at, reporter)) for bake, at in asked]
+    bakes = _measured(base, (source, place), probes, reporter)
     return Compression(found.rank, found.kept, found.lost, found.worst_lost, found.worst, bakes)
 
 
-def _asked(store: Store, bake: RecordedBake, reporter: Reporter) -> list[Asked]:
+def _asked(bake: str, folder: Path, reporter: Reporter) -> list[Asked]:
     """Return what a bake was asked; nothing where that is not here, which is said."""
-    path = store.bake(bake.id) / PROBES
+    path = folder / PROBES
     try:
         if path.is_file():
             return [one for one in probed.read(path) if one.greedy["baked"]]
-        why = f"{bake.name} has no {PROBES} here"
+        why = f"{bake} has no {PROBES} here"
     except ModelError as error:
         why = error.message
     reporter.note(f"{why}: what it loses is not measured")
@@ -120,7 +161,13 @@ def _measured(
         return ()
     loaded = models.load(base, dtype="float32", reporter=reporter)
     whole, smaller = (attach_parent(twin(loaded).model, folder) for folder in adapters)
-    return tuple(_lost(bake, probes, whole, smaller) for bake, probes in asked if probes)
+    found = []
+    for done, (bake, probes) in enumerate(asked):
+        reporter.progress("measuring what is lost", done, len(asked))
+        if probes:
+            found.append(_lost(bake, probes, whole, smaller))
+    reporter.progress("measuring what is lost", len(asked), len(asked))
+    return tuple(found)
 
 
 def _lost(bake: str, probes: Sequence[Asked], whole: Any, smaller: Any) -> OfBake:

@@ -97,9 +97,10 @@ def distil(
     begin: Factors,
     panel: Panel,
     *,
+    onto: Path | None,
     reporter: Reporter,
 ) -> dict[str, Any]:
-    """Train in the folder of a bake; return what bake.json says of that."""
+    """Train in the folder of a bake, on what lies in `onto`; return what bake.json says of that."""
     from bakery.stages import distilling
 
     base = panel.base_model()
@@ -111,7 +112,7 @@ def distil(
         defaults_for(base.id).micro_batch_size,
     )
     sides = (
-        distilling.Side(panel.ours, tuple(_data(store, learnt.ours))),
+        distilling.Side(onto, tuple(_data(store, learnt.ours))),
         distilling.Side(panel.theirs, tuple(_data(store, learnt.theirs))),
     )
     return distilling.run(

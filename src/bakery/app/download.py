@@ -219,8 +219,9 @@ def _fill(
     if wanted.rank is not None and wanted.rank >= whole:
         reporter.note(f"the adapter has rank {whole}: with --rank {wanted.rank} it is as recorded")
     elif wanted.rank is not None:
+        asked = [(link.base_name, repo.store.bake(link.id)) for link in chain]
         lost = compressing.compress(
-            repo.store, base, chain, source, folder.parent, rank=wanted.rank, reporter=reporter
+            base, asked, source, folder.parent, rank=wanted.rank, reporter=reporter
         )
         weights, source = replace(weights, compressed=lost), folder.parent / compressing.PLACE
     if wanted.form == "gguf":

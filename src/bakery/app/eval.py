@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bakery.app import chat, eval_material, meaning, outputs
+from bakery.app import apart, chat, eval_material, meaning, outputs
 from bakery.app.meaning import Meant
 from bakery.errors import ConfigError
 from bakery.evals import kept
@@ -107,7 +107,9 @@ def _now(
     sides = of_bake(opened.local, opened.dial, first.teacher, first.student)
     material = eval_material.material(repo, meant, subjects, given)
     sliced = meant.folder is not None and (meant.folder / SLICES).is_file()
-    chain = Chain(opened.local, meant.folder) if sliced and meant.folder else None
+    chain = None
+    if sliced and meant.folder:
+        chain = Chain(opened.local, meant.folder, apart.earlier(repo, meant, reporter))
     axes = measure(sides, chain, material, chosen, reporter=reporter)
     return EvalReport(
         meant.name,

@@ -60,6 +60,7 @@ def _of_bake(data: Mapping[str, Any]) -> str:
         data["micro_batch_size"],
         defaults=data["defaults"],
         teacher=_elsewhere(data["teacher"]) if data.get("teacher") else None,
+        compressed=data.get("compressed"),
     ).id
 
 
@@ -75,6 +76,7 @@ def _of_join(data: Mapping[str, Any], base: BaseModelId, parent: ModelRef | None
         training=training,
         shares=_shares(data),
         left_out=tuple(data["left_out"]),
+        compressed=data.get("compressed"),
     ).id
 
 

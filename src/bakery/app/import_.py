@@ -22,6 +22,7 @@ from bakery.errors import BakeryError, ConfigError, ModelError, StageError
 from bakery.identity import file_digest
 from bakery.json_file import DamagedError
 from bakery.records import ModelRef, write_atomic
+from bakery.repo.files import ranks
 from bakery.repo.files.names import INPUT
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look import show
@@ -252,8 +253,7 @@ def _complete_weights(repo: ModelRepo, bake: RecordedBake, draft: Path, path: Pa
             base = repo.base_of(bake)
             adapter_check.check_fits(found, bases.locate(base.name, base.revision)[0])
         stored.write_beside(repo, bake, draft)
-        ranks = [(link.id, link.rank) for link in chain]
-        for damage in adapter_check.damages(draft, ranks):
+        for damage in adapter_check.damages(draft, ranks.parts(chain)):
             raise DamagedError(damage.why)
     except DamagedError as error:
         raise ModelError(

@@ -6,6 +6,7 @@ comes out is a bake like any other: its parent's ranks as they are, and behind t
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,16 +14,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bakery.app import distilled, stored
+from bakery.app import compressing, distilled, stored
 from bakery.app.distilled import Learnt
 from bakery.app.panel import Panel, write_probes
-from bakery.errors import RepoError
+from bakery.app.workbench import InRepository
+from bakery.errors import ConfigError, RepoError
 from bakery.identity import BaseModelId, JoinRequest
 from bakery.kept import Kept, Row
 from bakery.records import ModelRef
+from bakery.repo.files import ranks
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.history.lineage import Lineage
 from bakery.repo.model_repo import ModelRepo
+from bakery.repo.plan import chains
 from bakery.reporting import Reporter
 from bakery.store import drafts, results
 
@@ -130,8 +134,8 @@ def within(lineage: Lineage, chain: Sequence[Link]) -> set[str]:
     return found
 
 
-def request_of(base: BaseModelId, wanted: Wanted) -> JoinRequest:
-    """Return what decides the weights."""
+def request_of(base: BaseModelId, wanted: Wanted, compressed: int | None) -> JoinRequest:
+    """Return what decides the weights; of the parent so many ranks are kept, None: all."""
     sides = tuple(tuple(link.key for link in side) for side in wanted.sides)
     learnt = wanted.learnt
     return JoinRequest(
@@ -144,13 +148,46 @@ def request_of(base: BaseModelId, wanted: Wanted) -> JoinRequest:
         learnt.training if learnt else None,
         learnt.shares if learnt else (),
         learnt.left_out if learnt else (),
+        compressed,
     )
+
+
+def _kept_of_parent(lineage: Lineage, wanted: Wanted) -> int | None:
+    """Return how many ranks of the parent there is room for; None: for all."""
+    taken = sum(link.bake.rank for side in wanted.sides for link in side)
+    own, chain = wanted.rank or taken, lineage.chain(wanted.parent)
+    if own >= chains.MOST:
+        raise ConfigError(
+            f"what is put on {wanted.parent or 'the base'} has {own} ranks, and a chain has "
+            f"{chains.MOST} at most",
+            hint=f"`bgit merge --weights=svd --rank {chains.MOST // 2}` keeps fewer.",
+        )
+    return chains.kept(ranks.total(chain or ()), own, None)
+
+
+def _before(
+    repo: ModelRepo,
+    folder: Path,
+    parent: ModelRef | None,
+    compressed: int | None,
+    reporter: Reporter,
+) -> Path | None:
+    """Return what is put on: the parent, or, made in `folder`, what is left of it."""
+    if parent is None:
+        return None
+    whole, bench = stored.weights(repo, parent), InRepository(repo)
+    if compressed is None:
+        return whole
+    return compressing.parent(
+        folder, repo.state().base, parent, whole, bench.chain(parent),
+        rank=compressed, reporter=reporter,
+    )  # fmt: skip
 
 
 def make(repo: ModelRepo, wanted: Wanted, panel: Panel, *, reporter: Reporter) -> Joined:
     """Put a bake together in the store, or take what lies there, and look at what is left."""
     now = repo.state()
-    request = request_of(now.base, wanted)
+    request = request_of(now.base, wanted, _kept_of_parent(repo.lineage(), wanted))
     place = repo.store.bake(request.id)
     with repo.store.lock(place, "bgit", wait_s=-1, announce=reporter.note):
         is_new = not results.is_done(place)
@@ -180,7 +217,8 @@ def again(repo: ModelRepo, bake: RecordedBake, out: Path, reporter: Reporter) ->
     wanted = Wanted(
         bake.base_name, told["how"], tuple(sides), bake.parent, told.get("rank"), told.get("wins")
     )
-    write(out, repo, bake.id, own_weights(repo, wanted, reporter), bake.parent)
+    before = _before(repo, out.parent, bake.parent, bake.kept_of_parent, reporter)
+    write(out, repo, bake.id, own_weights(repo, wanted, reporter), before)
     return adapter_folder.digest(out)
 
 
@@ -203,15 +241,18 @@ def _fill(
     reporter: Reporter,
 ) -> None:
     """Make all that lies in the folder of a bake that was put together."""
+    from bakery.engine.models.compressed import PARENT, told
     from bakery.engine.models.versions import versions
 
     started, clock = _now(), time.monotonic()
+    before = _before(repo, folder, request.parent, request.compressed, reporter)
+    less = told(before)
     if wanted.learnt is None:
-        made = _added(folder, repo, request.id, wanted, reporter)
+        made = _added(folder, repo, request.id, wanted, before, reporter)
     else:
         made = distilled.distil(
             folder, repo.store, request.id, wanted.learnt, own_weights(repo, wanted, reporter),
-            panel, reporter=reporter,
+            panel, onto=before, reporter=reporter,
         )  # fmt: skip
     parent = repo.find_model(str(wanted.parent)) if wanted.parent else None
     kept, probes = panel.kept(folder / str(made["step"]))
@@ -232,6 +273,7 @@ def _fill(
             "parent": {"model": str(wanted.parent), "digest": parent.digest_of(wanted.parent.step)}
             if parent and wanted.parent
             else None,
+            **({"compressed": less["figures"]} if less else {}),
             "joined": joined,
             "versions": versions(panel.base_model().unpacked),
             "targets": _targets(wanted),
@@ -243,10 +285,16 @@ def _fill(
             "lost": [one.as_data() for one in kept if one.rows],
         },
     )
+    shutil.rmtree(folder / PARENT, ignore_errors=True)
 
 
 def _added(
-    folder: Path, repo: ModelRepo, bake_id: str, wanted: Wanted, reporter: Reporter
+    folder: Path,
+    repo: ModelRepo,
+    bake_id: str,
+    wanted: Wanted,
+    before: Path | None,
+    reporter: Reporter,
 ) -> dict[str, Any]:
     """Write the adapter of what is only added up; return what bake.json says of it."""
     from bakery.engine.models import adapter_folder
@@ -254,7 +302,7 @@ def _added(
     out = folder / str(STEP)
     with drafts.draft(folder, str(STEP)) as draft:
         weights = own_weights(repo, wanted, reporter)
-        rank = write(draft / "adapter", repo, bake_id, weights, wanted.parent)
+        rank = write(draft / "adapter", repo, bake_id, weights, before)
         digest = adapter_folder.digest(draft / "adapter")
         (draft / "adapter").rename(out)
     return {"step": STEP, "digest": digest, "training": {"r": rank}}
@@ -276,13 +324,15 @@ def own_weights(repo: ModelRepo, wanted: Wanted, reporter: Reporter) -> Any:
     return (joined.ties if wanted.how == "ties" else joined.together)(sides, wanted.rank)
 
 
-def write(out: Path, repo: ModelRepo, bake_id: str, weights: Any, parent: ModelRef | None) -> int:
-    """Write a composed adapter to a new folder; return how many ranks are its own."""
+def write(out: Path, repo: ModelRepo, bake_id: str, weights: Any, before: Path | None) -> int:
+    """Write a composed adapter to a new folder; return how many ranks are its own.
+
+    `before` has the ranks of those that it is put on, as they are.
+    """
     from bakery.engine.bases import bases
     from bakery.engine.models import joined
 
     base = repo.state().base
-    before = stored.weights(repo, parent) if parent else None
     named = bases.unpacked_at(base) or base.name
     joined.write(out, weights, bake_id=bake_id, parent=before, base=named, revision=base.revision)
     return len(next(iter(weights.values()))[0])

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from bakery.app import gates, student, writers
+from bakery.app import compressing, gates, student, writers
 from bakery.app.opening import Models
 from bakery.app.workbench import Workbench
 from bakery.card import Card
@@ -99,11 +99,9 @@ class Making:
 
     def _check_training(self, request: BakeRequest) -> None:
         """Refuse what training would stumble over, before an hour of questions."""
-        from bakery.engine.models import chains
         from bakery.engine.training import needs
 
         student.check(request, self.models, self.reporter)
-        chains.check_rank(request.training.r, self.parent if request.teacher is None else None)
         for note in needs.check(request.running):
             self.reporter.note(note)
 
@@ -227,7 +225,10 @@ class Making:
         attention = needs.attention(request.running.attn_implementation)
         teacher = None
         if request.teacher is None:
-            local = self.models.to_train(dtype=request.training.dtype, attention=attention)
+            parent = self._trained_on(request, folder, parent)
+            local = self.models.to_train(
+                dtype=request.training.dtype, attention=attention, folder=parent
+            )
             base, model = local.base, local.model
         else:
             base, teacher = student.opened(request, self.models, parent, attention=attention)
@@ -246,6 +247,17 @@ class Making:
                 | ({gates.LIMITS} if any(map(gates.beyond, self.plan.targets)) else set())
             ),
         )
+
+    def _trained_on(self, request: BakeRequest, out: Path, parent: Path | None) -> Path | None:
+        """Return what a bake is put on: its parent, or what is left of one with many ranks."""
+        if request.parent is None or parent is None or request.compressed is None:
+            return parent
+        self.models.let_go()  # two adapters are compared on a base of their own
+        asked = self.bench.chain(request.parent)
+        return compressing.parent(
+            out, request.base, request.parent, parent, asked,
+            rank=request.compressed, reporter=self.reporter,
+        )  # fmt: skip
 
     def _train_again(
         self, request: BakeRequest, folder: Path, before: dict[str, Any]

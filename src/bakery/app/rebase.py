@@ -211,15 +211,11 @@ def _check(
     reporter: Reporter,
 ) -> None:
     """Refuse what any bake of the chain would stumble over, before the first is made."""
-    from bakery.engine.models import chains
     from bakery.engine.training import needs
 
     models = Models(InRepository(repo), base, None, reporter)
-    ranks = 0
     for one in planned:
         assert one.plan.bake is not None
-        chains.check_ranks(one.plan.bake.training.r, ranks)
-        ranks += one.plan.bake.training.r
         if results.is_done(repo.store.bake(one.plan.bake.id)):
             continue
         allowed = {*allow, *(one.before.part("allowed") or ())}

@@ -14,7 +14,9 @@ from bakery.app import stored
 from bakery.errors import ModelError
 from bakery.records import ModelRef
 from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo, Place
+from bakery.store.results import PROBES
 from bakery.store.store import Store
 
 
@@ -44,6 +46,9 @@ class Workbench(Protocol):
 
     def weights(self, model: ModelRef) -> Path:
         """Return the folder of a model's weights, checked against what was recorded of it."""
+
+    def chain(self, model: ModelRef) -> list[tuple[str, Path]]:
+        """Return the bakes that a model is made of, oldest first, with their folders."""
 
     def is_recorded(self, bake_id: str) -> bool:
         """Tell whether a recipe names a bake, so that its weights are never replaced."""
@@ -90,6 +95,12 @@ class InRepository:
         """Refuse weights that are missing, or not those that the recipe names."""
         return stored.weights(self.repo, model)
 
+    def chain(self, model: ModelRef) -> list[tuple[str, Path]]:
+        """Look it up in the lineage."""
+        lineage = self.repo.lineage()
+        chain, _ = show.ancestry(lineage, lineage.bakes[model.bake_id])
+        return [(bake.base_name, self.store.bake(bake.id)) for bake in chain]
+
     def is_recorded(self, bake_id: str) -> bool:
         """Look through the recipes of all branches."""
         return bake_id in self.repo.lineage().bakes
@@ -129,6 +140,12 @@ class Alone:
         """Return the parent's folder; a plan without a repository knows no other."""
         assert self.parent is not None  # or there was no model to ask for
         return self.parent
+
+    def chain(self, model: ModelRef) -> list[tuple[str, Path]]:
+        """Return the parent alone: whose ranks it has besides its own is not told here."""
+        folder = self.weights(model)
+        has_questions = (folder / PROBES).is_file()
+        return [(model.bake, folder if has_questions else folder.parent)]
 
     def is_recorded(self, bake_id: str) -> bool:
         """Know no recipe."""

@@ -18,7 +18,7 @@ from bakery.records import ModelRef, Prompt
 from bakery.repo import begin, reading
 from bakery.repo.commits import adopt, checks, merging, publishing, rebase, record, revert
 from bakery.repo.commits.adopt import Adopted
-from bakery.repo.files import hosted, recipe, state
+from bakery.repo.files import hosted, ranks, recipe, state
 from bakery.repo.files.emptied import has_active_lines
 from bakery.repo.files.hosted import Former
 from bakery.repo.files.names import BREAD, INPUT, RECIPE
@@ -33,7 +33,7 @@ from bakery.store.store import Store
 
 # The schema and plan are imported where they are used: what needs neither starts sooner.
 if TYPE_CHECKING:
-    from bakery.repo.plan.planned import Head, Plan, RecordedTarget
+    from bakery.repo.plan.planned import Plan, RecordedTarget
     from bakery.schema import InputSpec, Sections
 
 Place = Literal["index", "worktree"]
@@ -96,14 +96,6 @@ class ModelRepo:
         """Return the bakes of recipe.yml in the folder, in order."""
         return recipe.parse(self._text(RECIPE))
 
-    def head(self) -> Head:
-        """Return where the branch stands, with the targets of its earlier bakes."""
-        from bakery.repo.plan.planned import Head
-
-        now = self.state()
-        targets = self._targets()
-        return Head(now.owner, now.name, now.base, now.parent, targets, defaults=now.defaults)
-
     def spec(self, of: Place = "index") -> InputSpec:
         """Return what input.yml says, with its templates, in the index or in the folder."""
         return self._spec(self._input(of), INPUT, of)
@@ -147,9 +139,14 @@ class ModelRepo:
             publishing.refuse_as_teachers(self.lineage(), teachers)
         head = Head(
             now.owner, now.name, now.base, now.parent, targets, models, now.defaults, self.backend,
-            students.find(spec, self.root, now.base),
+            students.find(spec, self.root, now.base), self._rank() if spec.bake else 0,
         )  # fmt: skip
         return resolve(spec, head)
+
+    def _rank(self) -> int:
+        """Return how many ranks the adapter of the current model has; the base has none."""
+        known = {bake.id: bake for bake in self.bakes()}
+        return ranks.total(lineage.chain_of(known, self.state().parent))
 
     def check_can_record(self, plan: Plan) -> None:
         """Refuse what would make the bake unrecordable, before anything expensive is done."""

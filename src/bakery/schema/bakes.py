@@ -111,6 +111,15 @@ class BakeModel(Section):
             "the branch's, which teaches it: a folder, a .gguf file or a hub id (docs/weights.md)."
         ),
     ] = None
+    max_chain_rank: Annotated[
+        int | None,
+        Field(
+            ge=2,
+            le=4096,
+            description="Ranks of the adapter with all bakes of the chain. Past it, those before "
+            "this one are compressed (docs/weights.md). Default: 256.",
+        ),
+    ] = None
     name_or_path: Annotated[Any, refused(NO_PARENT_BY_HAND), Field(description="Removed.")] = None
     adapter_paths: Annotated[Any, refused(NO_PARENT_BY_HAND), Field(description="Removed.")] = None
     parent_peft_dir: Annotated[Any, refused(NO_PARENT_BY_HAND), Field(description="Removed.")] = (

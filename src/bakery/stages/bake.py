@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 
 from bakery.card import LITTLE_TO_BAKE, together
 from bakery.engine.loss.readout import Readout
-from bakery.engine.models import adapter_folder, adapters, chains
+from bakery.engine.models import adapter_folder, adapters, chains, compressed
 from bakery.engine.models.half_baked import kept
 from bakery.engine.models.models import BaseModel
 from bakery.engine.models.versions import versions
@@ -32,7 +32,7 @@ from bakery.engine.text.chat import CLOCK_STOPPED
 from bakery.engine.training import shown, start
 from bakery.engine.training.metrics import rows, summary
 from bakery.evals import distances
-from bakery.identity import BakeRequest, digest
+from bakery.identity import BakeRequest, compressed_id, digest
 from bakery.reporting import Reporter
 from bakery.stages import answers, covering, full_disk, measured, on_policy, steps, training, until
 from bakery.stages.mix import Mix, mix
@@ -140,8 +140,7 @@ def _ready(
     reporter: Reporter,
 ) -> tuple[Work, str | None]:
     """Return a student before its first step, and what is to say of how its teacher is kept."""
-    chains.check_parent(parent, request.parent.bake_id if request.parent else None)
-    chains.check_rank(request.training.r, parent)
+    chains.check_parent(parent, _below(request))
     results.begin(out, request)
     far = partial(distances.moved, teacher.model if teacher else model)
     mixture = mix(data, base.chat, request.training, context=base.context, far=far)
@@ -162,10 +161,18 @@ def _ready(
     return Work(request, student, readout, record, mixture, base, out, parent, reporter, other), why
 
 
+def _below(request: BakeRequest) -> str | None:
+    """Return whose ranks are the last of what is trained on."""
+    if request.parent is None or request.compressed is None:
+        return request.parent.bake_id if request.parent else None
+    return compressed_id(request.parent, request.compressed)
+
+
 def _leave(out: Path, result: dict[str, Any]) -> None:
     """Write the result down, done.json last, and drop what only a run that goes on needs."""
     results.end_bake(out, result)
-    shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+    for name in (CHECKPOINTS, compressed.PARENT):
+        shutil.rmtree(out / name, ignore_errors=True)
     steps.forget(out)
     teacher.forget(out / RECORD)
 
@@ -231,15 +238,17 @@ def _better_before(on_the_way: Mapping[int, float], after: measured.Measured) ->
 
 def _described(work: Work) -> dict[str, Any]:
     """Return what bake.json says of the request itself, and of what it was made with."""
-    request, parent = work.request, None
+    request, parent, less = work.request, None, compressed.told(work.parent)
     if request.parent is not None and work.parent is not None:
-        parent = {"model": str(request.parent), "digest": adapter_folder.digest(work.parent)}
+        digest_of = less["of"]["digest"] if less else adapter_folder.digest(work.parent)
+        parent = {"model": str(request.parent), "digest": digest_of}
     return {
         "schema": 1,
         "defaults": request.defaults,
         "bake_id": request.id,
         "base": asdict(request.base),
         "parent": parent,
+        **({"compressed": less["figures"]} if less else {}),
         **_elsewhere(work),
         "training": request.training.as_data(),
         "versions": versions(work.base.unpacked),

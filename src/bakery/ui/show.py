@@ -63,6 +63,8 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
         _show_target(target, found.made.sampling.get(str(target["id"]), {}))
     if joined := data.get("joined"):
         _show_joined(joined, bake)
+    if compressed := data.get("compressed"):
+        _show_compressed(compressed)
     training = flat(data.get("training") or {})
     # Its `steps` are those that the size of a batch was to leave.
     wanted = {"steps_aimed_at" if key == "steps" else key: v for key, v in training.items()}
@@ -126,6 +128,15 @@ def _show_target(target: Mapping[str, Any], sampling: Mapping[str, Any]) -> None
     if target.get("variables"):
         table.add_row("first row", shown(target["variables"]))
     lay(out, table)
+
+
+def _show_compressed(told: Mapping[str, Any]) -> None:
+    """Print what of a parent a bake was put on, and what that lost."""
+    lost = {"lost": f"{100 * told['lost']:.2g} % of what it adds"} if "lost" in told else {}
+    rows = {"ranks kept": f"{told['kept']} of {told['rank']}", **lost}
+    kl = [f"{one['bake']} {one['kl']:.2g}" for one in told.get("bakes", ())]
+    rows |= {"KL, nats per token": ", ".join(kl)} if kl else {}
+    _show_pairs("Parent, compressed", rows)
 
 
 def _show_joined(joined: Mapping[str, Any], bake: RecordedBake) -> None:

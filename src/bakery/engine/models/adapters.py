@@ -27,7 +27,6 @@ from bakery import pointers
 from bakery.engine.bases import heads, weights
 from bakery.engine.models import adapter_check
 from bakery.engine.models.adapter_folder import CONFIG, WEIGHTS, Slice, digest, slices, write_slices
-from bakery.engine.models.chains import check_rank
 from bakery.engine.text import patterns
 from bakery.errors import ConfigError, ModelError
 from bakery.records import sync_folder
@@ -185,7 +184,6 @@ def save_composed(model: PeftModel, folder: Path, *, bake_id: str, parent: Path 
     start = older[-1].stop if older else 0
     modules = _lora_modules(model)
     rank = start + max(layer.r[BAKE] for layer in modules.values() if BAKE in layer.lora_A)
-    check_rank(rank - start, parent)
     tensors: dict[str, torch.Tensor] = {}
     for name, layer in modules.items():
         a_RI, b_OR = _stack(layer, start, rank)

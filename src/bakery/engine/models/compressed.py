@@ -12,13 +12,18 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from bakery import json_file
 from bakery.engine.models import adapter_head
 from bakery.engine.models.adapter_folder import WEIGHTS, write_config
+
+PARENT, TOLD = "parent", "compressed.json"
+"""Where, in the folder of a bake, that lies which it is put on, and what is told of it."""
 
 _IN_PEFT = "base_model.model."
 
@@ -58,6 +63,12 @@ def compress(folder: Path, out: Path, *, rank: int, base: str, revision: str = "
     kept = write_config(out, base=base, revision=revision)
     before = adapter_head.read(folder / WEIGHTS).rank
     return Compressed(before, kept, math.sqrt(lost / whole) if whole else 0.0, *worst)
+
+
+def told(folder: Path | None) -> dict[str, Any] | None:
+    """Return what is told of a parent that has lost ranks; None: it is a whole one, or none."""
+    path = folder / TOLD if folder else None
+    return json_file.load_object(path) if path and path.is_file() else None
 
 
 def nearest(

@@ -69,9 +69,31 @@ def write(
         tensors[f"{_IN_PEFT}{name}.lora_A.weight"] = torch.cat([a for a, _ in pairs]).contiguous()
         b_OR = torch.cat([b for _, b in pairs], dim=1)
         tensors[f"{_IN_PEFT}{name}.lora_B.weight"] = b_OR.contiguous()
+    rows = [*older, Slice(bake_id, start, start + width)]
+    return _save(out, tensors, rows, base=base, revision=revision)
+
+
+def apart(out: Path, taken: Sequence[Taken], *, base: str, revision: str = "") -> int:
+    """Write the slices of bakes side by side, each told from the others; return how many ranks."""
+    parts = [slice_of(one) for one in taken]
+    rows, start = [], 0
+    for one, part in zip(taken, parts, strict=True):
+        stop = start + len(next(iter(part.values()))[0])
+        rows.append(Slice(one.bake_id, start, stop))
+        start = stop
+    tensors = {}
+    for name, (a_RI, b_OR) in side_by_side(parts).items():
+        tensors[f"{_IN_PEFT}{name}.lora_A.weight"] = a_RI.contiguous()
+        tensors[f"{_IN_PEFT}{name}.lora_B.weight"] = b_OR.contiguous()
+    return _save(out, tensors, rows, base=base, revision=revision)
+
+
+def _save(
+    out: Path, tensors: dict[str, torch.Tensor], rows: Sequence[Slice], *, base: str, revision: str
+) -> int:
     out.mkdir(parents=True)
     save_file(tensors, str(out / WEIGHTS), metadata={"format": "pt"})
-    write_slices(out, [*older, Slice(bake_id, start, start + width)])
+    write_slices(out, rows)
     return write_config(out, base=base, revision=revision)
 
 

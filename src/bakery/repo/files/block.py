@@ -104,6 +104,21 @@ def _is_asked(value: Any) -> bool:
     )
 
 
+def _is_compressed(value: Any) -> bool:
+    """Tell whether it says how many ranks of the parent were kept, and what that lost."""
+    return (
+        _is_mapping(value)
+        and all(_is_count(value.get(key)) and value[key] > 0 for key in ("kept", "rank"))
+        and all(_is_number(value.get(key, 0)) for key in ("lost", "worst_lost"))
+        and _is_list(value.get("bakes", []))
+        and all(map(_is_lost, value.get("bakes", [])))
+    )
+
+
+def _is_lost(value: Any) -> bool:
+    return _is_mapping(value) and isinstance(value.get("bake"), str) and _is_number(value.get("kl"))
+
+
 def _is_joined(value: Any) -> bool:
     """Tell whether it says how weights were put together, from which models, and what is left."""
     return (
@@ -192,6 +207,7 @@ _FURTHER: Mapping[str, Check] = {
     "teacher": lambda value: _is_teacher(value),
     "training": lambda value: _is_mapping(value) and _is_count(value.get("r")),
     "card": _is_card,
+    "compressed": _is_compressed,
     "joined": _is_joined,
     "loss": lambda value: _is_figures(value) and {"first", "last", "min"} <= set(value),
     "seconds": _is_figures,

@@ -91,6 +91,12 @@ class RecordedBake:
         return _rank(self.block)
 
     @property
+    def kept_of_parent(self) -> int | None:
+        """How many ranks of its parent are in its adapter; None: all."""
+        found = self.part("compressed")
+        return int(found["kept"]) if found else None
+
+    @property
     def card(self) -> Card | None:
         """How near it is to the prompted model; None: the recipe does not say."""
         found = self.part("card")
@@ -191,8 +197,8 @@ def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str
 
 
 _RESULTS = (
-    "replayed", "defaults", "backend", "base", "teacher", "joined", "training", "tests", "allowed",
-    "gate",
+    "replayed", "defaults", "backend", "base", "teacher", "compressed", "joined", "training",
+    "tests", "allowed", "gate",
     "checkpoints", "loss", "on_policy", "until", "card", "seconds", "started", "finished",
     "versions", "numerics", "notes",
 )  # fmt: skip

@@ -15,6 +15,7 @@ from bakery.errors import BakeryError, ConfigError, RepoError
 from bakery.identity import BaseModelId
 from bakery.plain import plain
 from bakery.records import ModelRef
+from bakery.repo.files import ranks as whose
 from bakery.repo.files.names import INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake, teacher_of
 from bakery.repo.files.state import State
@@ -124,9 +125,9 @@ def ancestry(
 
 
 def ranks(lineage: Lineage, bake: RecordedBake) -> tuple[list[tuple[str, int]], bool]:
-    """Return the bakes of a chain with their ranks, oldest first, and whether that is all of it."""
+    """Return whose ranks a bake's adapter has, oldest first, and whether those are all of them."""
     chain, lost = ancestry(lineage, bake)
-    return [(link.id, link.rank) for link in chain], lost is None
+    return whose.parts(chain), lost is None or whose.are_known(chain)
 
 
 def named(

@@ -11,7 +11,7 @@ from bakery.defaults import Defaults, at_random, defaults_for
 from bakery.errors import ConfigError
 from bakery.identity import BakeRequest, BaseModelId, Elsewhere, Running
 from bakery.records import ModelRef, given_name
-from bakery.repo.plan import beside
+from bakery.repo.plan import beside, chains
 from bakery.repo.plan.planned import Head, PlannedTarget
 from bakery.shaping import FirstWeights, OnPolicySettings, TrainingSettings, Until
 from bakery.shares import TargetShare
@@ -40,6 +40,12 @@ def request(
     if student is not None:  # what is fitted is the teacher's own layers
         defaults = at_random(defaults_for(student, defaults.version))
     training = training_settings(bake, defaults)
+    compressed = None
+    if student is None:
+        at = spec.places.at("BAKE", "model", key=True)
+        compressed = chains.kept(head.rank, training.r, bake.model.max_chain_rank, f"{at}: ")
+    if compressed is not None:
+        said.append(chains.told(head.rank, training.r, compressed))
     made = BakeRequest(
         (*shares, *earlier),
         training,
@@ -49,6 +55,7 @@ def request(
         _running(bake, head, defaults),
         defaults.version,
         Elsewhere(head.base, head.parent) if student else None,
+        compressed,
     )
     return made, anchors, (*notes, *told, *said)
 

@@ -44,6 +44,8 @@ class Head:
     """What writes and answers in place of all models (`BACKENDS`); None: models do."""
     student: BaseModelId | None = None
     """The base that the bake is made on in place of `base`, which teaches; None: none is named."""
+    rank: int = 0
+    """Of the adapter of `parent`."""
 
 
 @dataclass(frozen=True, slots=True)
