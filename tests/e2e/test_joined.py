@@ -198,6 +198,15 @@ def test_a_bake_comes_out_of_the_middle(forked):
     assert forked.parent().split("/")[2].startswith("first_")
 
 
+def test_the_bakes_on_the_one_that_goes_may_be_several(forked):
+    forked.commit(THIRD.replace("third", "last").replace("Sing!", "Hum!"), "Configure last")
+    forked.must("run")
+    found = data(forked, "revert", "--only", "first")
+    assert [name.split("/")[2][:-17] for name in found["moved"]] == ["second", "last"]
+    assert forked.parent() == found["moved"][-1]
+    assert "nothing is wrong" in forked("fsck").out
+
+
 def test_names_that_are_no_such_thing_are_refused(forked):
     for words, said in (
         (("merge", "--weights", "nowhere"), "no branch"),

@@ -8,29 +8,37 @@ from typing import Any
 
 import pytest
 from peft import AutoPeftModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import bakery
 from bakery.errors import ConfigError, ModelError
-from tests.e2e.conftest import IDENTITY, Typist, bgit, input_yml
+from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Quiet
+from bakery.server import running
+from tests.e2e.conftest import IDENTITY, Typist, bgit, copied, input_yml
 from tests.support.adapters import adapter
 from tests.support.bakery_door import SMALL, results, typed
 from tests.support.models import make_model, qwen3_config
 from tests.support.students import pair
 
+EMBEDDED = Path(bakery.__file__).parent / "tiny"
 MODEL = "  model: {{student_model_path: {student}, baked_adapter_config: {{r: 8}}}}\n"
 
 
 @pytest.fixture
 def repo(workplace: Path) -> Typist:
     """A repository on the wider of two models; `../small` is the other one."""
+    return repository(workplace, str(pair(workplace)[0]))
+
+
+def repository(workplace: Path, base: str) -> Typist:
     (workplace / "gitconfig").write_text(IDENTITY, encoding="utf-8")
     env = {
         "GIT_CONFIG_GLOBAL": str(workplace / "gitconfig"),
         "GIT_CONFIG_NOSYSTEM": "1",
         "HF_HUB_OFFLINE": "1",
     }
-    big, _ = pair(workplace)
-    made = bgit("init", "demo", "--base-model", str(big), "--owner", "ann", cwd=workplace, **env)
+    made = bgit("init", "demo", "--base-model", base, "--owner", "ann", cwd=workplace, **env)
     assert made.code == 0, made.err
     return Typist(workplace / "demo", env)
 
@@ -82,6 +90,50 @@ def test_a_student_is_recorded_beside_adopted_and_taken_back(repo: Typist) -> No
     assert shown(repo, "show", "second")["parent"]["model"] == record["model"]
     repo.must("revert", "second", "first")
     assert bread(repo) == before
+
+
+@pytest.mark.slow
+def test_its_weights_go_where_those_of_any_bake_go(repo: Typist, workplace: Path) -> None:
+    """A clone imports them, a server is verified by them, a GGUF file names their own base."""
+    written(repo, "../small")
+    repo.must("add", "input.yml")
+    repo.must("commit", "-qm", "Small")
+    repo.must("run")
+
+    repo.git("clone", "-q", str(repo.root), str(workplace / "clone"))
+    clone = Typist(workplace / "clone", repo.env)
+    clone.must("import", str(repo.root), "first")
+    assert clone.must("chat", "first", "-m", "q1 what?") == repo.must(
+        "chat", "first", "-m", "q1 what?"
+    )
+
+    adopted = copied(repo, workplace / "adopted" / "demo")
+    adopted.must("adopt", "first")
+    with running.opened(ModelRepo.find(adopted.root), port=0, rows=4, reporter=Quiet()) as server:
+        server.start()
+        assert shown(repo, "verify", server.url, "first")["what"] == "bake"
+
+
+@pytest.mark.slow
+def test_a_student_as_gguf_goes_on_a_base_of_its_own(workplace: Path) -> None:
+    """The lines that an export prints fetch the student's base, and not the branch's."""
+    tiny = AutoModelForCausalLM.from_pretrained(EMBEDDED)
+    tiny.model.layers = tiny.model.layers[:2]
+    tiny.config.num_hidden_layers, tiny.config.layer_types = 2, tiny.config.layer_types[:2]
+    tiny.save_pretrained(workplace / "small")
+    AutoTokenizer.from_pretrained(EMBEDDED).save_pretrained(workplace / "small")
+    repo = repository(workplace, "tiny")
+    written(repo, "../small")
+    repo.must("add", "input.yml")
+    repo.must("commit", "-qm", "Small")
+    repo.must("run", "--allow", "teacher")
+
+    lora = shown(repo, "download", "first", "--format", "gguf", "--out", "out")
+    line = lora["usage"]["the base, once"]
+    base = shown(repo, *line.split()[1:])
+    assert base["base"]["name"] == str(workplace / "small")
+    assert (repo.root / "base" / "model.gguf").is_file()
+    assert repo("download", "first", "--base").code == 2
 
 
 @pytest.mark.slow

@@ -159,6 +159,11 @@ def test_a_lora_goes_on_the_base_s_own_file_where_that_is_one():
     assert "the base, once" not in commands
     commands = dict(usage(in_gguf(), "out"))
     assert commands["the base, once"] == "bgit download base --format gguf --out base"
+    # `base` is the branch's own: a student's is named by the student.
+    found = replace(in_gguf(), is_elsewhere=True)
+    assert found.model is not None
+    told = f"bgit download {found.model.bake} --base --format gguf --out base"
+    assert dict(usage(found, "out"))["the base, once"] == told
 
 
 def test_a_whole_file_has_a_line_for_each_program():

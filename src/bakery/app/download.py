@@ -56,9 +56,16 @@ class Wanted:
     force: bool = False
     rank: int | None = None
     """The most that the adapter may have; None: it is as it was recorded."""
+    base: bool = False
+    """The base that the model lies on, in its place."""
 
     def check(self, form: Form) -> None:
         """Refuse a dtype or a rank that does not go with what is written."""
+        if self.base and form != "gguf":
+            raise ConfigError(
+                "--base writes a base as GGUF: in its own files it is there already",
+                hint="Add --format gguf, or leave --base out.",
+            )
         if self.rank is not None and self.merged:
             raise ConfigError(
                 "--rank is for an adapter: merged weights have none", hint="Leave one of them out."
@@ -111,6 +118,8 @@ def download(
     """
     if wanted.form == "gguf" and repo.find_model(model) is None:
         return export(repo, None, replace(wanted, merged=True), reporter)
+    if wanted.base:
+        wanted = replace(wanted, merged=True)
     bake = repo.find_bake(model)
     if step is not None:
         every = repo.lineage().bakes[bake.id].models
@@ -129,6 +138,8 @@ def export(
 
     `bake` None: those of the base.
     """
+    base = repo.state().base if bake is None else repo.base_of(bake)
+    bake = None if wanted.base else bake
     path, form = wanted.place(bake)
     wanted.check(form)
     if bake is not None:
@@ -141,7 +152,7 @@ def export(
     with draft(path) as folder:
         chosen = replace(wanted, form=form)
         if bake is None or source is None:
-            weights = _fill_with_base(repo.state().base, folder / name, chosen, reporter)
+            weights = _fill_with_base(base, folder / name, chosen, reporter)
         else:
             weights = _fill(repo, bake, source, folder / name, chosen, reporter)
         (folder / name / README).write_text(model_card.readme(weights, name), encoding="utf-8")
@@ -214,6 +225,7 @@ def _fill(
     weights = Weights(
         bake.model, base, 0, digest, bake.data, None, unpacked,
         earlier=tuple(link.data for link in chain[:-1]), licence=licence.said(base),
+        is_elsewhere=base.digest != repo.state().base.digest,
     )  # fmt: skip
     whole = adapter_head.read(source / WEIGHTS).rank
     if wanted.rank is not None and wanted.rank >= whole:

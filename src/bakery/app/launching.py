@@ -55,8 +55,11 @@ class InGguf:
         )
 
 
-def usage(found: InGguf, folder: str, name: str) -> list[tuple[str, str]]:
-    """Return what to type to use an export: (with what, commands)."""
+def usage(found: InGguf, folder: str, name: str, *, base: str = "base") -> list[tuple[str, str]]:
+    """Return what to type to use an export: (with what, commands).
+
+    `base` is what `bgit download` calls the model that a LoRA goes on.
+    """
     at = PurePosixPath(folder)
     file, called = quote(str(at / found.file)), _NAME.sub("-", name.lower()).strip("-.") or "baked"
     create = f"ollama create {called} -f {quote(str(at / MODELFILE))}\nollama run {called}"
@@ -69,7 +72,7 @@ def usage(found: InGguf, folder: str, name: str) -> list[tuple[str, str]]:
     if found.base_file is None:
         beside = at.parent / BASE
         return [
-            ("the base, once", f"bgit download base --format gguf --out {quote(str(beside))}"),
+            ("the base, once", f"bgit download {base} --format gguf --out {quote(str(beside))}"),
             ("llama.cpp", f"llama-server -m {quote(str(beside / MODEL))} --lora {file}"),
             ("Ollama", create),
         ]

@@ -7,7 +7,7 @@ looked at, and where it leant on that one, they are baked anew from their recipe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from bakery.records import ModelRef
 from bakery.repo.commits import checks, join, revert
 from bakery.repo.files import recipe
 from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.history.lineage import Lineage
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 
@@ -116,7 +117,8 @@ def _baked_anew(
 ) -> list[RecordedBake]:
     """Bake what leant on the one that goes, from its recipes, on what is left."""
     names = ", ".join(link.bake.base_name for link in later)
-    reporter.note(f"without it, answers would be lost: {names} is baked anew")
+    are = "is" if len(later) == 1 else "are"
+    reporter.note(f"without it, answers would be lost: {names} {are} baked anew")
     found = replaying.replay(
         repo,
         [link.bake for link in later],
@@ -137,11 +139,31 @@ def _moved(
 ) -> list[Joined]:
     """Put the later slices on what is left, one after the other."""
     made: list[Joined] = []
+    ahead = _Ahead(repo)
     for link in later:
         wanted = Wanted(link.bake.base_name, joining.EXACT, ((link,),), parent, by="revert")
-        made.append(joining.make(repo, wanted, looked, reporter=reporter))
+        made.append(joining.make(ahead, wanted, looked, reporter=reporter))
         parent = made[-1].model
+        ahead.made.append(_recorded(repo, made[-1]))
     return made
+
+
+class _Ahead(ModelRepo):
+    """The repository with bakes that are in the store and that no recipe names yet."""
+
+    def __init__(self, repo: ModelRepo) -> None:
+        super().__init__(repo.git, at=repo.at, backend=repo.backend)
+        self.store = repo.store
+        self.made: list[RecordedBake] = []
+
+    def bakes(self) -> list[RecordedBake]:
+        """Return those of recipe.yml, then those that are only made."""
+        return [*super().bakes(), *self.made]
+
+    def lineage(self, *, branch: str | None = None) -> Lineage:
+        """Return the tree, with what is only made on it."""
+        known = super().lineage(branch=branch)
+        return replace(known, bakes={**known.bakes, **{bake.id: bake for bake in self.made}})
 
 
 def _panel(repo: ModelRepo, chain: Sequence[Link], at: int, reporter: Reporter) -> Panel:

@@ -48,6 +48,8 @@ class Weights:
     """How it was written as GGUF; None: it was not."""
     compressed: Compression | None = None
     """What it lost with its ranks; None: it has all of them."""
+    is_elsewhere: bool = False
+    """Whether it lies on another base than its branch: `base` means the branch's own."""
 
     @property
     def called(self) -> str:
@@ -177,8 +179,10 @@ def _readme_of_base(weights: Weights, folder: str) -> str:
 def usage(weights: Weights, folder: str) -> list[tuple[str, str]]:
     """Return what to type to use exported weights: (with what, commands)."""
     if weights.gguf is not None:
-        return launching.usage(weights.gguf, folder, weights.given_name)
-    in_gguf = f"bgit download {weights.model.bake if weights.model else 'base'} --format gguf"
+        base = f"{weights.model.bake} --base" if weights.is_elsewhere and weights.model else "base"
+        return launching.usage(weights.gguf, folder, weights.given_name, base=base)
+    few = f" --rank {weights.rank}" if weights.compressed else ""
+    in_gguf = f"bgit download {weights.model.bake if weights.model else 'base'}{few} --format gguf"
     if weights.merged_as:
         return [
             ("transformers", _python(json.dumps(folder, ensure_ascii=False), None)),

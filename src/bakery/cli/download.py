@@ -33,6 +33,8 @@ from bakery.ui.progress import reporter
               help="Type of merged weights, or of GGUF's.")  # fmt: skip
 @click.option("--rank", type=click.IntRange(min=1), metavar="R",
               help="The nearest adapter of at most this rank, and what that costs.")  # fmt: skip
+@click.option("--base", is_flag=True,
+              help="With --format gguf: the base that MODEL lies on, which its LoRA goes on.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an export that is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def download(
@@ -43,6 +45,7 @@ def download(
     form: Form | None,
     dtype: str,
     rank: int | None,
+    base: bool,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -52,7 +55,7 @@ def download(
     adapter, as PEFT, vLLM and others read it; a model's whole chain of bakes is in it. With
     --format gguf `base` is a model, too.
     """
-    wanted = app.Wanted(out, form, merged, dtype, force, rank)
+    wanted = app.Wanted(out, form, merged, dtype, force, rank, base)
     with reporter() as shown:
         found = app.download(ModelRepo.find(), model, wanted, step=checkpoint, reporter=shown)
     show_exported(found, as_json=as_json)
