@@ -23,12 +23,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--base", default="tiny")
-    parser.add_argument("--parts", nargs="+", metavar="PART", help="some of the four")
+    parser.add_argument(
+        "--parts", nargs="+", metavar="PART", help="merged, voices, against, moved, long"
+    )
     parser.add_argument("--out", type=Path, default=Path("build/algebra/parts.jsonl"))
     parser.add_argument("--table", action="store_true", help="make nothing")
     arguments = parser.parse_args()
     out: Path = arguments.out.absolute()
-    from algebra import making, table
+    from algebra import parts, table
 
     out.parent.mkdir(parents=True, exist_ok=True)
     rows = (
@@ -38,12 +40,12 @@ def main() -> None:
     todo = [
         (seed, part)
         for seed in range(1, arguments.seeds + 1)
-        for part in arguments.parts or making.PARTS
+        for part in arguments.parts or parts.PARTS
     ]
     for seed, part in () if arguments.table else todo:
         if (seed, part) in there:
             continue
-        found = making.part_of(part, seed, out.parent, arguments.base)
+        found = parts.of(part, seed, out.parent, arguments.base)
         rows.append({"seed": seed, "part": part, "found": found})
         with out.open("a", encoding="utf-8") as file:
             file.write(json.dumps(rows[-1], ensure_ascii=False) + "\n")

@@ -17,7 +17,6 @@ from bakery.engine.models.models import BaseModel, load
 from bakery.evals import joining, moved
 from bakery.records import Prompt
 from bakery.reporting import Quiet
-from forgetting import cases
 from forgetting.cases import Case
 from forgetting.making import STOPS, document
 
@@ -210,24 +209,3 @@ def moved_about(place: Place, cases_of: Sequence[Case]) -> Row:
             "never": {case.name: place.right(case, "never") for case in (one, two, three)},
         },
     }
-
-
-PARTS = ("merged", "voices", "against", "moved")
-
-
-def part_of(part: str, seed: int, folder: Path, base: str) -> Any:
-    """Make a part of one seed, in repositories of its own.
-
-    `tiny` learns of its own world, another base what `recipes/real` bakes.
-    """
-    if base != "tiny":
-        persona, second, first = cases.real()
-    else:
-        persona, _, first, second, _ = cases.tiny(seed)
-    if part == "against":
-        return against(Place(folder, f"names-{seed}", base, seed))
-    if part == "moved":
-        return moved_about(Place(folder, f"chain-{seed}", base, seed), (first, persona, second))
-    if part == "voices":
-        return merged(Place(folder, f"voice-{seed}", base, seed), first, persona)
-    return merged(Place(folder, f"facts-{seed}", base, seed), first, second)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from algebra import long
+
 Row = dict[str, Any]
 
 
 def text(rows: Sequence[Row]) -> str:
     """Return all tables."""
-    tables = (_merged, _against, _moved)
-    names = (("merged", "voices"), ("against",), ("moved",))
+    tables = (_merged, _against, _moved, long.table)
+    names = (("merged", "voices"), ("against",), ("moved",), ("long",))
     parts = [[row for row in rows if row["part"] in own] for own in names]
     return "\n\n".join("\n".join(of(own)) for of, own in zip(tables, parts, strict=True) if own)
 
