@@ -167,3 +167,46 @@ def test_half_a_parent_that_a_killed_run_left_is_made_anew(long: Typist):
     (left / "compressed.json").write_text("{", encoding="utf-8")
     long.must("run")
     assert slices(weights(long, "fifth"))[0].bake_id == f"{bake(long, 'fourth').id}~6"
+
+
+@pytest.mark.parametrize("how", ["cat", "distill"])
+def test_a_merge_of_more_ranks_than_there_may_be_is_put_on_what_is_left_of_ours(
+    baked_repository: Typist, workplace: Path, how: str
+):
+    here = copied(baked_repository, workplace / "demo")
+    here.git("switch", "-qc", "exp")
+    wide = INPUT_WITH_RANK.replace("r: 4", "r: 130")
+    here.commit(wide.replace("second", "theirs").replace("Whisper", "Sing"), "Configure theirs")
+    here.must("run")
+    here.git("switch", "-q", "-")
+    here.commit(wide.replace("second", "ours").replace("Whisper", "Hum"), "Configure ours")
+    here.must("run")
+    before = slices(weights(here, "ours"))[-1].stop
+    assert before + 130 > 256
+    found = data(here, "merge", f"--weights={how}", "exp", "--force")
+    assert found["how"] == how
+    told = bake(here, "parent").part("compressed")
+    assert (told["rank"], told["kept"]) == (before, 126)
+    assert slices(weights(here, "parent"))[-1].stop == 256
+    assert "nothing is wrong" in here.must("fsck")
+    if how == "cat":
+        assert json.loads(here.must("reproduce", "--json"))["is_same"]
+
+
+def test_slices_that_are_too_many_by_themselves_are_refused(
+    baked_repository: Typist, workplace: Path
+):
+    here = copied(baked_repository, workplace / "demo")
+    here.git("switch", "-qc", "exp")
+    for name in ("wide", "broad"):
+        text = INPUT_WITH_RANK.replace("r: 4", "r: 130").replace("second", name)
+        here.commit(text.replace("Whisper", name), f"Configure {name}")
+        here.must("run")
+    here.git("switch", "-q", "-")
+    here.commit(INPUT_WITH_RANK.replace("second", "ours").replace("Whisper", "Hum"))
+    here.must("run")
+    done = here("merge", "--weights=cat", "exp", "--force")
+    assert done.code == 2
+    assert "has 260 ranks, and a chain has 256 at most" in done.err
+    assert "--weights=svd --rank 128" in done.err
+    assert here.changes() == ""

@@ -89,6 +89,7 @@ def cherry_pick(
             f"{bake.name} is part of the current model {now.parent} already",
             hint="`bgit tree` shows what it was made of.",
         )
+    joining.kept_of_parent(lineage, now.parent, sum(one.bake.rank for one in taken))
     asked = [*(("ours", one.bake) for one in chain), *(("theirs", one.bake) for one in taken)]
     probes = panel.questions(repo.store, asked, reporter)
     looked = panel.of(repo, (now.parent, bake.model, bake.parent), probes, reporter)

@@ -67,6 +67,11 @@ class Wanted:
     learnt: Learnt | None = None
     """None: nothing is trained."""
 
+    @property
+    def own(self) -> int:
+        """How many ranks it puts on its parent."""
+        return self.rank or sum(link.bake.rank for side in self.sides for link in side)
+
 
 @dataclass(frozen=True, slots=True)
 class Joined:
@@ -152,17 +157,18 @@ def request_of(base: BaseModelId, wanted: Wanted, compressed: int | None) -> Joi
     )
 
 
-def _kept_of_parent(lineage: Lineage, wanted: Wanted) -> int | None:
-    """Return how many ranks of the parent there is room for; None: for all."""
-    taken = sum(link.bake.rank for side in wanted.sides for link in side)
-    own, chain = wanted.rank or taken, lineage.chain(wanted.parent)
+def kept_of_parent(lineage: Lineage, parent: ModelRef | None, own: int) -> int | None:
+    """Return how many ranks of a parent there is room for beside its `own`; None: for all.
+
+    ConfigError where there is none for any.
+    """
     if own >= chains.MOST:
         raise ConfigError(
-            f"what is put on {wanted.parent or 'the base'} has {own} ranks, and a chain has "
+            f"what is put on {parent or 'the base'} has {own} ranks, and a chain has "
             f"{chains.MOST} at most",
             hint=f"`bgit merge --weights=svd --rank {chains.MOST // 2}` keeps fewer.",
         )
-    return chains.kept(ranks.total(chain or ()), own, None)
+    return chains.kept(ranks.total(lineage.chain(parent) or ()), own, None)
 
 
 def _before(
@@ -187,7 +193,9 @@ def _before(
 def make(repo: ModelRepo, wanted: Wanted, panel: Panel, *, reporter: Reporter) -> Joined:
     """Put a bake together in the store, or take what lies there, and look at what is left."""
     now = repo.state()
-    request = request_of(now.base, wanted, _kept_of_parent(repo.lineage(), wanted))
+    request = request_of(
+        now.base, wanted, kept_of_parent(repo.lineage(), wanted.parent, wanted.own)
+    )
     place = repo.store.bake(request.id)
     with repo.store.lock(place, "bgit", wait_s=-1, announce=reporter.note):
         is_new = not results.is_done(place)

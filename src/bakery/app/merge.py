@@ -130,6 +130,7 @@ def merge(
     if not sides.here and sides.before == sides.ours:
         commit = _recorded(repo, sides, sides.theirs, None, reporter)
         return replace(found, how="forward", model=sides.theirs, commit=commit)
+    _check_ranks(repo.lineage(), sides, how, rank)
     looked = _panel(repo, sides, reporter)
     against = looked.contradictions()
     found = replace(found, contradictions=tuple(against))
@@ -143,6 +144,15 @@ def merge(
     own_gate.check_joined(repo, joined.model, joined.result, allow, reporter)
     commit = _recorded(repo, sides, joined.model, joined.result, reporter)
     return replace(found, how=tried[-1].how, model=joined.model, commit=commit, tried=tried)
+
+
+def _check_ranks(lineage: Lineage, sides: Sides, how: str, rank: int | None) -> None:
+    """Refuse sides of too many ranks, before anybody is asked anything."""
+    here, there = (sum(link.bake.rank for link in side) for side in (sides.here, sides.there))
+    if how in ("svd", "ties"):
+        joining.kept_of_parent(lineage, sides.before, rank or max(here, there))
+    else:
+        joining.kept_of_parent(lineage, sides.ours, there)
 
 
 def _recorded(
