@@ -80,11 +80,13 @@ def parent(
     asked: Sequence[tuple[str, Path]],
     *,
     rank: int,
+    dtype: str = "float32",
     reporter: Reporter,
 ) -> Path:
     """Return the folder, in that of a bake, of what is left of its parent for it to be put on.
 
-    It is made where it is not there. Beside it lies what recipes say of it.
+    It is made where it is not there. Beside it lies what recipes say of it. `dtype` is that of the
+    base on which the loss is measured.
     """
     from bakery.engine.models import adapter_folder, compressed
 
@@ -96,7 +98,7 @@ def parent(
             return place
     shutil.rmtree(place, ignore_errors=True)
     with drafts.draft(out, compressed.PARENT) as draft:
-        found = compress(base, asked, source, draft, rank=rank, reporter=reporter)
+        found = compress(base, asked, source, draft, rank=rank, dtype=dtype, reporter=reporter)
         made = draft / PLACE
         parts = [adapter_folder.Slice(compressed_id(model, found.kept), 0, found.kept)]
         adapter_folder.write_slices(made, parts)
@@ -114,6 +116,7 @@ def compress(
     folder: Path,
     *,
     rank: int,
+    dtype: str = "float32",
     reporter: Reporter,
 ) -> Compression:
     """Write an adapter of at most so many ranks into a folder, at `PLACE`, and measure it.
@@ -129,7 +132,7 @@ def compress(
     if (source.parent / PROBES).is_file():  # for whoever verifies what is made of it
         shutil.copyfile(source.parent / PROBES, place.parent / PROBES)
     probes = [(bake, _asked(bake, at, reporter)) for bake, at in asked]
-    bakes = _measured(base, (source, place), probes, reporter)
+    bakes = _measured(base, dtype, (source, place), probes, reporter)
     return Compression(found.rank, found.kept, found.lost, found.worst_lost, found.worst, bakes)
 
 
@@ -148,6 +151,7 @@ def _asked(bake: str, folder: Path, reporter: Reporter) -> list[Asked]:
 
 def _measured(
     base: BaseModelId,
+    dtype: str,
     adapters: Sequence[Path],
     asked: Sequence[tuple[str, Sequence[Asked]]],
     reporter: Reporter,
@@ -159,7 +163,7 @@ def _measured(
 
     if not any(probes for _, probes in asked):
         return ()
-    loaded = models.load(base, dtype="float32", reporter=reporter)
+    loaded = models.load(base, dtype=dtype, reporter=reporter)
     whole, smaller = (attach_parent(twin(loaded).model, folder) for folder in adapters)
     found = []
     for done, (bake, probes) in enumerate(asked):

@@ -256,7 +256,7 @@ class Making:
         asked = self.bench.chain(request.parent)
         return compressing.parent(
             out, request.base, request.parent, parent, asked,
-            rank=request.compressed, reporter=self.reporter,
+            rank=request.compressed, dtype=request.training.dtype, reporter=self.reporter,
         )  # fmt: skip
 
     def _train_again(
