@@ -96,3 +96,10 @@ def test_version_names_both(workplace):
 
 def test_version_with_options_is_git_s(workplace):
     assert "sizeof-long" in typed("version", "--build-options").stdout
+
+
+def test_a_list_of_a_page_keeps_its_lines():
+    page = manual.page("merge", bgit.get_command(click.Context(bgit), "merge"))
+    lines = page.splitlines()
+    assert "    WAYS" in lines
+    assert any(line.startswith("    svd      the nearest") for line in lines)

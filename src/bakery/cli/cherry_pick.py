@@ -36,12 +36,12 @@ class _CherryPick(WeightsCommand):
 def cherry_pick(
     context: click.Context, bake: str, how: str, force: bool, allow: tuple[str, ...], as_json: bool
 ) -> None:
-    """Put one bake of another branch on this branch's model (--weights), or pick as git does.
+    """Put one bake on this branch's model (--weights), or as git does.
 
-    Its ranks are taken as they were trained, and every question of either is asked again; where
-    answers are lost, it is baked here anew from its recipe. Where both answer a question, each in
-    its own way, that is shown, and nothing is picked (exit code 1) without --force. Without
-    --weights the whole line is git's cherry-pick.
+    The bake is one of another branch. Its ranks are taken as they were trained, and every question
+    of either is asked again; where answers are lost, it is baked here anew from its recipe. Where
+    both answer a question, each in its own way, that is shown, and nothing is picked (exit code 1)
+    without --force. Without --weights the whole line is git's cherry-pick.
     """
     repo = ModelRepo.find()
     with reporter() as shown:

@@ -34,7 +34,7 @@ from bakery.ui.progress import reporter
 @click.option("--rank", type=click.IntRange(min=1), metavar="R",
               help="The nearest adapter of at most this rank, and what that costs.")  # fmt: skip
 @click.option("--base", is_flag=True,
-              help="With --format gguf: the base that MODEL lies on, which its LoRA goes on.")  # fmt: skip
+              help="With --format gguf: the base that MODEL lies on, for its LoRA.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an export that is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def download(

@@ -64,20 +64,30 @@ def _see_also(names: str) -> str:
     return ", ".join(f"`bgit help {name}`" for name in names.split())
 
 
+_LISTED = re.compile(r"(\S+ {2,})\S")
+"""The beginning of a line of a list: a word, and blanks up to what it means."""
+
+
 def _paragraphs(text: str) -> list[str]:
-    return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
+    """Return paragraphs in one line each; a list keeps its lines."""
+    parts = (part.strip("\n") for part in text.split("\n\n") if part.strip())
+    return [
+        part if any(map(_LISTED.match, part.split("\n"))) else " ".join(part.split())
+        for part in parts
+    ]
 
 
 def _indented(paragraphs: list[str], width: int) -> str:
-    wrapped = (
-        textwrap.fill(
-            part,
-            width,
-            initial_indent="    ",
-            subsequent_indent="    ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for part in paragraphs
+    return "\n\n".join(
+        "\n".join(_line(line, width) for line in part.split("\n")) for part in paragraphs
     )
-    return "\n\n".join(wrapped)
+
+
+def _line(line: str, width: int) -> str:
+    """Return a line in as many as it takes, of a list under what the first word means."""
+    listed = _LISTED.match(line)
+    behind = " " * len(listed[1]) if listed else ""
+    return textwrap.fill(
+        line, width, initial_indent="    ", subsequent_indent="    " + behind,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip

@@ -52,7 +52,7 @@ def merge(
     allow: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Merge a branch and its model's weights (--weights), or merge as git does.
+    """Merge a branch and its weights (--weights), or merge as git does.
 
     One commit. Weights are added up (cat), and each side's questions are asked again; where more
     than a tenth of a target's answers is lost, it is learnt again from both sides (distill).

@@ -47,11 +47,11 @@ def rebase(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Make the bakes of this branch anew on another base model (--base-model), or rebase as git.
+    """Make a chain anew on another base (--base-model), or rebase as git does.
 
-    Each is made from its own input.yml, on what takes the place of its parent; the cards of both
-    are shown, and one commit records all. What is made is kept: the same line again goes on where
-    it was interrupted. Without --base-model the whole line is git's rebase.
+    Each bake of this branch is made from its own input.yml, on what takes the place of its parent;
+    the cards of both are shown, and one commit records all. What is made is kept: the same line
+    again goes on where it was interrupted. Without --base-model the whole line is git's rebase.
     """
     if words or base_model is None:
         raise ConfigError(
