@@ -93,6 +93,12 @@ def test_two_branches_add_up_exactly_in_one_merge_commit(forked):
     row = next(line for line in forked.must("models").splitlines() if line.startswith("*"))
     assert "as before" in row or "lost" in row
     assert data(forked, "status")["joined"]["how"] == "cat"
+    forked.must("download", "--out", "whole")
+    card = forked.read("whole/README.md")
+    assert f"{count} questions are answered as by the models" in card
+    assert "0 per request" not in card
+    forked.must("report", "--out", "page.html")
+    assert f"{count} questions are answered as by the models" in forked.read("page.html")
     again = json.loads(forked("merge", "--weights", "exp", "--json").out)
     assert again["how"] == "nothing"
 
