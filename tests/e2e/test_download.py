@@ -320,6 +320,7 @@ def test_an_adapter_of_fewer_ranks_says_what_it_lost(typist: Typist) -> None:
     assert json.loads((small / "adapter_config.json").read_text("utf-8"))["r"] == 3
     assert (found["kept"], [one["bake"] for one in found["bakes"]]) == (3, ["first", "second"])
     assert 0 < found["lost"] <= found["worst_lost"] < 1
+    assert "--rank 3 --format gguf" in done["usage"]["llama.cpp, Ollama"]
     # What is said of the last bake's questions holds for those that PEFT computes.
     probes = json.loads((typist.root / "whole/probes.json").read_text("utf-8"))["probes"]
     base, kl = base_of(typist), []

@@ -87,6 +87,18 @@ def test_two_branches_add_up_exactly_in_one_merge_commit(forked):
     assert {one["side"] for one in found["tried"][0]["kept"]} == {"both", "ours", "theirs"}
     assert "nothing is wrong" in forked("fsck").out
     assert "second-third" in forked.must("tree")
+    count = sum(one["questions"] for one in found["tried"][0]["kept"])
+    assert f"{count} questions are answered as by the models" in forked.must("status")
+    assert f"{count} questions are answered as by the models" in forked.must("show", "parent")
+    row = next(line for line in forked.must("models").splitlines() if line.startswith("*"))
+    assert "as before" in row or "lost" in row
+    assert data(forked, "status")["joined"]["how"] == "cat"
+    forked.must("download", "--out", "whole")
+    card = forked.read("whole/README.md")
+    assert f"{count} questions are answered as by the models" in card
+    assert "0 per request" not in card
+    forked.must("report", "--out", "page.html")
+    assert f"{count} questions are answered as by the models" in forked.read("page.html")
     again = json.loads(forked("merge", "--weights", "exp", "--json").out)
     assert again["how"] == "nothing"
 
@@ -109,6 +121,8 @@ def test_fewer_ranks_stand_on_the_model_that_both_come_from(forked, how):
     assert bake.rank == 3
     assert {one["side"] for one in found["tried"][0]["kept"]} == {"both", "ours", "theirs"}
     assert "nothing is wrong" in forked("fsck").out
+    forked.must("revert", "parent")
+    assert forked.parent() == found["ours"]
 
 
 def test_a_merge_may_be_learnt_from_both_sides(forked):

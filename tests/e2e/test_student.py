@@ -107,6 +107,12 @@ def test_its_weights_go_where_those_of_any_bake_go(repo: Typist, workplace: Path
         "chat", "first", "-m", "q1 what?"
     )
 
+    (workplace / "small").rename(workplace / "moved")
+    lost = clone("chat", "first", "-m", "q1 what?")
+    assert (lost.code, "needs a link in its former place" in lost.err) == (5, True)
+    (workplace / "small").symlink_to("moved")
+    clone.must("chat", "first", "-m", "q1 what?")
+
     adopted = copied(repo, workplace / "adopted" / "demo")
     adopted.must("adopt", "first")
     with running.opened(ModelRepo.find(adopted.root), port=0, rows=4, reporter=Quiet()) as server:

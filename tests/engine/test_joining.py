@@ -91,3 +91,12 @@ def test_a_target_is_lost_where_more_than_one_answer_in_ten_is_another():
         assert found.agreed == pytest.approx(1 - wrong / 20)
         assert found.worst == 5.0
         assert [row.now for row in found.rows] == ["It is nine."] * min(3, wrong)
+
+
+def test_a_voice_that_is_gone_is_not_as_prompted():
+    pirate = "Ahoy! Pepper tastes hot, matey."
+    asked = [question("ours", f"q{i}", "You are a pirate.", pirate) for i in range(4)]
+    now = [pirate] * 3 + ["Pepper tastes hot."]
+    near, far = Moved(0.01, 0.1, 3), Moved(2.0, 5.0, 3)
+    (found,) = joining.kept(asked, said(*[pirate] * 4), now, [near] * 3 + [far])
+    assert (found.agreed_before, found.agreed, found.other) == (1.0, 0.75, 1)

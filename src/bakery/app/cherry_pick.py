@@ -15,8 +15,9 @@ from bakery.app import joining, own_gate, panel, replaying
 from bakery.app.joining import Link, Wanted
 from bakery.app.panel import Panel
 from bakery.errors import RepoError
+from bakery.kept import lost_of
 from bakery.plain import plain
-from bakery.records import ModelRef, given_name
+from bakery.records import ModelRef
 from bakery.repo.commits import checks, revert
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
@@ -100,8 +101,10 @@ def cherry_pick(
     wanted = Wanted(bake.base_name, joining.EXACT, (taken,), now.parent, by="cherry-pick")
     made = joining.make(repo, wanted, looked, reporter=reporter)
     if how == "auto" and made.lost and not bake.joined_from:
-        names = ", ".join(given_name(one.target) for one in made.lost)
-        reporter.note(f"as it was trained, {names} would be lost: it is baked anew from its recipe")
+        reporter.note(
+            f"as it was trained, answers of {lost_of(made.kept)} are lost: it is baked anew from "
+            "its recipe"
+        )
         return _anew(repo, bake, chain, looked, found, allow=allow, reporter=reporter)
     own_gate.check_joined(repo, made.model, made.result, allow, reporter)
     commit = repo.record_model(made.model, made.result, "", checks.can_commit(repo.git), reporter)

@@ -66,6 +66,8 @@ class Wanted:
     """The verb that asked for it."""
     learnt: Learnt | None = None
     """None: nothing is trained."""
+    instead_of: ModelRef | None = None
+    """The model that was current, where it is not put on that one; it is in no id."""
 
     @property
     def own(self) -> int:
@@ -206,6 +208,8 @@ def make(repo: ModelRepo, wanted: Wanted, panel: Panel, *, reporter: Reporter) -
         result = results.checked_result(place)
         results.freshen(place)
     result["joined"] = {**result["joined"], "by": wanted.by}
+    if wanted.instead_of is not None:
+        result["joined"]["instead_of"] = str(wanted.instead_of)
     model = ModelRef(now.owner, now.name, f"{wanted.name}_{request.id}", result["step"])
     return Joined(model, result, _kept(result), is_new)
 

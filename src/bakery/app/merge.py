@@ -15,8 +15,9 @@ from bakery.app import distilled, joining, own_gate, panel
 from bakery.app.joining import Joined, Link, Wanted
 from bakery.app.panel import Panel
 from bakery.errors import ConfigError, RepoError
+from bakery.kept import lost_of
 from bakery.plain import plain
-from bakery.records import ModelRef, given_name
+from bakery.records import ModelRef
 from bakery.repo.commits import checks, join
 from bakery.repo.files import state
 from bakery.repo.files.names import BREAD
@@ -195,8 +196,8 @@ def _made(
         tried.append(Tried(wanted.how, joined.kept))
         if not (joined.lost and how == "auto" and first == "cat"):
             return joined, tuple(tried)
-        names = ", ".join(given_name(one.target) for one in joined.lost)
-        reporter.note(f"added up, {names} would be lost: it is learnt from both sides")
+        names = lost_of(joined.kept)
+        reporter.note(f"added up, the two lose answers of {names}: the sum is trained on from both")
         first = "distill"
 
 
@@ -213,7 +214,8 @@ def _wanted(
     if how in ("svd", "ties"):
         ranks = [sum(link.bake.rank for link in side) for side in (sides.here, sides.there)]
         kept = rank or max(ranks)
-        return Wanted(name, how, (sides.here, sides.there), sides.before, kept, wins)
+        both = (sides.here, sides.there)
+        return Wanted(name, how, both, sides.before, kept, wins, instead_of=sides.ours)
     wanted = Wanted(name, how, (sides.there,), sides.ours, None, wins)
     if how != "distill":
         return wanted

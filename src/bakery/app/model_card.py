@@ -9,6 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
 
+from bakery import kept
 from bakery import readme as text
 from bakery.app import launching
 from bakery.app.compressing import Compression
@@ -130,6 +131,7 @@ def readme(weights: Weights, folder: str) -> str:
         what,
         _table(weights, card),
         *([f"{weights.compressed.sentence()}."] if weights.compressed else []),
+        *_joined(weights.record),
         *text.held(card),
         "## What was baked in",
         *_chain(weights),
@@ -154,6 +156,24 @@ def readme(weights: Weights, folder: str) -> str:
         "their own.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _summed_up(record: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the word for a bake that was put together, and why; None: it was not, or not asked."""
+    return kept.summed_up(kept.recorded(record.get("joined") or {}))
+
+
+def _joined(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a bake was put together from, and what is left of that."""
+    if not (told := record.get("joined")):
+        return
+    names = ", ".join(f"`{name}`" for side in told["sides"] for name in side)
+    on = (record.get("parent") or {}).get("model")
+    where = f" on `{on}`" if on else ""
+    yield "## It was put together from other bakes"
+    yield f"From {names}{where} (`{told['how']}`), without a prompt of its own."
+    if found := _summed_up(record):
+        yield f"{found[0].capitalize()}: {found[1]}."
 
 
 def _used(weights: Weights, folder: str) -> Iterator[str]:
@@ -262,7 +282,7 @@ def _table(weights: Weights, card: Card) -> str:
         "the base is": _how_unpacked(weights),
         f"digest of the {whole}adapter": f"`sha256:{weights.digest}`",
         "baked on": f"`{(weights.record.get('parent') or {}).get('model') or base.name}`",
-        **text.figures(card),
+        **(text.figures(card) if weights.record.get("card") else {}),
         "baked": weights.record.get("finished"),
     }
     return text.table(rows)
@@ -285,7 +305,9 @@ def _chain(weights: Weights) -> Iterator[str]:
         return
     for number, record in enumerate((*weights.earlier, weights.record), start=1):
         card = Card.from_data(record.get("card") or {})
-        told = [card.verdict.word if card.verdict else None, text.divergence(card)]
+        summed = _summed_up(record)
+        word = card.verdict.word if card.verdict else summed[0] if summed else None
+        told = [word, text.divergence(card)]
         said = "; ".join(part for part in told if part)
         yield f"### {number}. `{record.get('bake_name', '?')}`"
         if said:

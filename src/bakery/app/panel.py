@@ -152,7 +152,8 @@ def questions(
 
     What is not here is said: nobody can tell what becomes of it.
     """
-    from bakery.evals.joining import Question
+    with reporter.doing("loading"):  # of all that computes: the first to ask for it waits
+        from bakery.evals.joining import Question
 
     found: dict[str, tuple[Asked, Question]] = {}
     for side, bake in bakes:

@@ -38,9 +38,9 @@ def cherry_pick(
 ) -> None:
     """Put one bake on this branch's model (--weights), or as git does.
 
-    The bake is another branch's. Its ranks are taken as they were trained, and every question of
-    either is asked again; where answers are lost, it is baked here anew from its recipe. Where both
-    answer a question, each in its own way, that is shown, and nothing is picked (exit code 1)
+    The bake is one of another branch. Its ranks are taken as they were trained, and every question
+    of either is asked again; where answers are lost, it is baked here anew from its recipe. Where
+    both answer a question, each in its own way, that is shown, and nothing is picked (exit code 1)
     without --force. Without --weights the whole line is git's cherry-pick.
     """
     repo = ModelRepo.find()

@@ -71,20 +71,19 @@ def _kept(
     said = {one.key: answer.text for one, answer in zip(questions, before.said, strict=True)}
     other = [row for _, _, row in rows if row.differs]
     other.sort(key=lambda row: -row.kl)
-    agreed = [
-        fmean(_agrees(one, answer) for one, answer in answers)
-        for answers in (
-            [(one, said[one.key]) for one, _, _ in rows],
-            [(one, answer) for one, answer, _ in rows],
-        )
-    ]
+    was = fmean(_agrees(one, said[one.key]) for one, _, _ in rows)
+    # In other words than before is not as prompted either: a voice is in no name and no number.
+    now = fmean(
+        _agrees(one, answer) and (not row.differs or words(answer) == words(one.prompted))
+        for one, answer, row in rows
+    )
     return Kept(
         target,
         rows[0][0].side,
         len(rows),
         len(other),
-        round(agreed[0], 4),
-        round(agreed[1], 4),
+        round(was, 4),
+        round(now, 4),
         round(fmean(row.kl for _, _, row in rows), 4),
         max(row.worst for _, _, row in rows),
         tuple(other[:SHOWN]),

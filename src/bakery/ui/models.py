@@ -63,7 +63,9 @@ def _base(entry: Model, own: str) -> str:
 
 def _verdict(entry: Model) -> Text | None:
     """Return whether the prompt survived; None: nobody has looked, as at a step on the way."""
-    card = entry.bake.card
+    card, joined = entry.bake.card, entry.bake.part("joined")
+    if joined:
+        return verdict.of_joined(joined, at_length=False)
     if card is None or card.verdict is None or entry.model != entry.bake.model:
         return None
     return verdict.word(card.verdict)

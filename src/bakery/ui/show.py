@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from rich.text import Text
 
-from bakery.kept import Kept
+from bakery import kept
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look.diff import flat, prompt_text
 from bakery.repo.look.show import Described
 from bakery.schema.model_names import GGUF
+from bakery.ui import verdict
 from bakery.ui.chart import number
 from bakery.ui.console import (
     arrow,
@@ -40,6 +40,9 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     if bake.card and bake.card.verdict:
         show_verdict(out, bake.card)
         out.print()
+    if (joined := data.get("joined")) and (told := verdict.of_joined(joined)) is not None:
+        out.print(told, soft_wrap=not out.is_terminal)
+        out.print()
     table = pairs()
     base = (data.get("base") or {}).get("name", "the base model")
     first = [f"{found.lost} (which no branch has)"] if found.lost else [str(base)]
@@ -61,13 +64,14 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     lay(out, table)
     for target in data["targets"]:
         _show_target(target, found.made.sampling.get(str(target["id"]), {}))
-    if joined := data.get("joined"):
+    if joined:
         _show_joined(joined, bake)
     if compressed := data.get("compressed"):
         _show_compressed(compressed)
     training = flat(data.get("training") or {})
     # Its `steps` are those that the size of a batch was to leave.
     wanted = {"steps_aimed_at" if key == "steps" else key: v for key, v in training.items()}
+    wanted |= {key: _kinds(wanted[key]) for key in ("target_modules",) if key in wanted}
     learnt: dict[str, Any] = {"steps": found.made.steps, "batch": found.made.batch}
     every = {**learnt, **wanted}
     _show_pairs("Training", {key: value for key, value in every.items() if value is not None})
@@ -83,6 +87,18 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
         say_at_length(f"recorded, though it falls short of the gate's {told}")
     for told in data.get("notes") or ():
         say_at_length(f"note: {told}")
+
+
+MANY = 8
+"""Layers that are named one by one."""
+
+
+def _kinds(layers: Any) -> Any:
+    """Return what a list of every single layer comes to: how many, and of which kinds."""
+    if not isinstance(layers, list) or len(layers) <= MANY:
+        return layers
+    kinds = dict.fromkeys(str(name).rpartition(".")[2] for name in layers)
+    return f"{len(layers)} layers: {', '.join(kinds)}"
 
 
 _MISSING = "not in this clone: `bgit import DIR` copies them, `bgit reproduce` makes them again"
@@ -143,14 +159,7 @@ def _show_joined(joined: Mapping[str, Any], bake: RecordedBake) -> None:
     """Print whose ranks a bake was put together from, and what is left of each target."""
     names = ", ".join(str(model) for model in bake.joined_from)
     _show_pairs("Put together", {"how": joined["how"], "from": names})
-    kept = [
-        Kept(**{key: value for key, value in one.items() if key in _OF_KEPT}, rows=())
-        for one in joined["kept"]
-    ]
-    show_kept(kept, "target")
-
-
-_OF_KEPT = frozenset(one.name for one in fields(Kept)) - {"rows"}
+    show_kept(kept.recorded(joined), "target", by=joined.get("by", "merge"))
 
 
 def _role(target: Mapping[str, Any]) -> str:

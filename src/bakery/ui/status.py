@@ -98,8 +98,11 @@ def _repository(status: Status, sign: str) -> Table:
         table.add_row("baked from", f" {sign} ".join([status.base.name, *more, *names]))
     if (found := _card(status).verdict) is not None:
         table.add_row("verdict", verdict.line(found))
-    if told := _allowed(status):
-        table.add_row("allowed", told)
+    joined = status.last.part("joined") if status.last else None
+    if joined and (told := verdict.of_joined(joined)) is not None:
+        table.add_row("verdict", told)
+    if waived := _allowed(status):
+        table.add_row("allowed", waived)
     for at, line in enumerate(_result(status, sign)):
         table.add_row("" if at else "its card", line)
     if status.commented:

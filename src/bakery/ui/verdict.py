@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from bakery import kept
 from bakery.brief import brief
 from bakery.ui.differing import pieces
 from bakery.verdict import SideBySide, Verdict, Word
@@ -16,6 +17,11 @@ STYLES: Mapping[Word, str] = {
     "holds": "bold green",
     "holds in part": "bold yellow",
     "does not hold": "bold red",
+}
+OF_JOINED: Mapping[kept.Word, str] = {
+    "as before": "bold green",
+    "lost in part": "bold yellow",
+    "lost": "bold red",
 }
 SHOWN = 3
 """Questions of a card whose answers are shown; `bgit show --json` has all that are kept."""
@@ -31,6 +37,15 @@ def line(verdict: Verdict) -> Text:
 def word(verdict: Verdict) -> Text:
     """Return the word alone, for where a card is summed up."""
     return Text(verdict.word, style=STYLES[verdict.word])
+
+
+def of_joined(joined: Mapping[str, Any], *, at_length: bool = True) -> Text | None:
+    """Return what a bake that was put together comes to; None: nothing of it was asked."""
+    found = kept.summed_up(kept.recorded(joined))
+    if found is None:
+        return None
+    word, why = found
+    return Text.assemble((word, OF_JOINED[word]), f": {why}" if at_length else "")
 
 
 def answers(rows: Sequence[SideBySide]) -> Table:

@@ -92,7 +92,7 @@ def locate(name: str, revision: str = "") -> tuple[Path, str]:
             hint=_unpacked_there(name)
             or "Give a folder with config.json, a .gguf file, or a hub id like Qwen/Qwen3-0.6B. "
             "Where the base was moved, write its new place as base_model in .bread: its content is "
-            "checked.",
+            "checked. A student's base that was moved needs a link in its former place.",
         )
     return _from_hub(name, revision)
 

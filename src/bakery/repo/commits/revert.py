@@ -6,7 +6,7 @@ them, in any order, and after a squash. The weights stay in the store.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bakery.errors import RepoError
 from bakery.identity import BaseModelId
@@ -76,9 +76,10 @@ def revert(git: Git, store: Store, bakes: Sequence[RecordedBake], reporter: Repo
         bread, recipe_blob = git.blobs([f"{head}:{BREAD}", f"{head}:{RECIPE}"])
         if bread is None or recipe_blob is None:
             raise RepoError(f"{BREAD} or {RECIPE} is not committed on this branch")
-        _refuse_orphans(recipe.parse(recipe_blob.text), bakes)
+        recorded = recipe.parse(recipe_blob.text)
+        _refuse_orphans(recorded, bakes)
         before = state.parse(bread.text)
-        parent = _parent_without(before.parent, bakes)
+        parent = _parent_without(before.parent, bakes, {bake.id for bake in recorded})
         text = bread.text
         if parent is None and (teacher := _teacher(before, bakes, recipe_blob.text)) is not None:
             base, parent = teacher
@@ -195,7 +196,7 @@ def _made_by(git: Git, commit: str) -> set[str]:
             hint=f"Name the bakes: `bgit revert {names}`.",
         )
     was = state.parse(earlier.text).parent if earlier is not None else None
-    restored = _parent_without(state.parse(here.text).parent, added)
+    restored = _parent_without(state.parse(here.text).parent, added, old)
     return {bake.id for bake in added} if restored == was else set()
 
 
@@ -239,9 +240,17 @@ def _refuse_orphans(recorded: Sequence[RecordedBake], going: Sequence[RecordedBa
     )
 
 
-def _parent_without(parent: ModelRef | None, going: Sequence[RecordedBake]) -> ModelRef | None:
-    """Return the nearest ancestor that stays."""
-    parents = {bake.id: bake.parent for bake in going}
+def _parent_without(
+    parent: ModelRef | None, going: Sequence[RecordedBake], known: Collection[str]
+) -> ModelRef | None:
+    """Return the nearest model before it that stays; `known` are the ids of the recipe's bakes.
+
+    That is the ancestor, but for a merge in fewer ranks: it took the place of another one.
+    """
+    parents = {
+        bake.id: was if (was := bake.instead_of) and was.bake_id in known else bake.parent
+        for bake in going
+    }
     while parent is not None and parent.bake_id in parents:
         parent = parents[parent.bake_id]
     return parent

@@ -114,6 +114,12 @@ class RecordedBake:
         told = self.part("joined") or {}
         return tuple(ModelRef.parse(name) for side in told.get("sides", ()) for name in side)
 
+    @property
+    def instead_of(self) -> ModelRef | None:
+        """The model whose place it took, where that is not its parent; None: it is."""
+        told = (self.part("joined") or {}).get("instead_of")
+        return ModelRef.parse(told) if told else None
+
     def digest_of(self, step: int) -> str:
         """Return the digest of the model at a step: of the last, or of one kept on the way."""
         return str(self.on_the_way(step).get("digest", self.digest))

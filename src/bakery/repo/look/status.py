@@ -135,7 +135,7 @@ class Status:
         }
 
 
-_OF_LAST = ("card", "loss", "seconds", "allowed", "gate")
+_OF_LAST = ("card", "joined", "loss", "seconds", "allowed", "gate")
 """What is told of the current model's bake as its recipe has it."""
 
 

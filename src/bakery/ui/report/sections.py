@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from bakery import kept
 from bakery.app.report import Report
 from bakery.card import FEWEST_STIMULI, Card
 from bakery.records import given_name
@@ -19,6 +21,12 @@ from bakery.verdict import Covered, SideBySide
 
 NO_VERDICT = "no verdict: baked before there was one"
 
+AS_BEFORE: Mapping[kept.Word, tuple[str, str]] = {
+    "as before": ("✓", "good"),
+    "lost in part": ("~", "part"),
+    "lost": ("✗", "bad"),
+}
+"""Sign and kind of the word for a bake that was put together."""
 SIGNS = {"holds": "✓", "holds in part": "~", "does not hold": "✗"}
 
 Section = tuple[str, str, Sequence[Markup | None]]
@@ -64,21 +72,32 @@ def _top(found: Report) -> Markup:
         )
         if bake.backend
         else None,
-        _verdict(found.card),
+        _verdict(found.card, bake.part("joined") or {}),
         _tiles(found.card) if found.card else None,
     )
 
 
-def _verdict(card: Card | None) -> Markup:
+def _verdict(card: Card | None, of: Mapping[str, Any]) -> Markup:
+    """Return the word and the reason; `of` is what a bake was put together from, if it was."""
     verdict = card.verdict if card else None
+    if verdict is None and (found := kept.summed_up(kept.recorded(of))) is not None:
+        sign, kind = AS_BEFORE[found[0]]
+        return _judged(sign, found[0], found[1], kind)
+    if verdict is None and of:
+        told = "no verdict: nothing was asked when it was put together"
+        return element("div", element("p", told, class_="reason"), class_="verdict none")
     if verdict is None:
         return element("div", element("p", NO_VERDICT, class_="reason"), class_="verdict none")
+    return _judged(SIGNS[verdict.word], verdict.word, verdict.reason, KINDS[verdict.word])
+
+
+def _judged(sign: str, word: str, reason: str, kind: str) -> Markup:
     return element(
         "div",
-        element("p", element("span", SIGNS[verdict.word], class_="sign", aria_hidden="true"),
-                verdict.word, class_="word"),
-        element("p", cut(verdict.reason, 2_000), class_="reason"),
-        class_=f"verdict {KINDS[verdict.word]}",
+        element("p", element("span", sign, class_="sign", aria_hidden="true"), word,
+                class_="word"),
+        element("p", cut(reason, 2_000), class_="reason"),
+        class_=f"verdict {kind}",
     )  # fmt: skip
 
 
