@@ -7,7 +7,7 @@ looked at, and where it leant on that one, they are baked anew from their recipe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from bakery.records import ModelRef
 from bakery.repo.commits import checks, join, revert
 from bakery.repo.files import recipe
 from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.history.lineage import Lineage
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 
@@ -52,20 +53,27 @@ class LeftOut:
 
 def leave_out(repo: ModelRepo, name: str, *, reporter: Reporter) -> LeftOut:
     """Take one bake out of the current chain, and leave those that were baked on it."""
-    checks.can_commit(repo.git)
-    checks.own_files_are_clean(repo.git)
+    began = checks.stand(repo.git)
     repo.check_parent()
     now, lineage = repo.state(), repo.lineage()
     bake = repo.find_bake(name)
     chain = joining.links(lineage, now.parent)
     at = next((i for i, link in enumerate(chain) if link.bake.id == bake.id), None)
     if at is None or now.parent is None:
+        for link in chain:
+            if any(key.startswith(bake.id) for key in joining.within(lineage, (link,))):
+                raise RepoError(
+                    f"{bake.name} is in the current model as a part of {link.bake.name}",
+                    hint=f"`bgit revert --only {link.bake.name}` takes all of that out.",
+                )
         raise RepoError(
             f"{bake.name} is no part of the current model {now.parent or now.base.name}",
             hint="`bgit tree` shows what it was made of.",
         )
     later = chain[at + 1 :]
-    left = chain[:at]
+    left, before = chain[:at], chain[at].bake.instead_of
+    if before is not None and before.bake_id in {own.id for own in repo.bakes()}:
+        left = joining.links(lineage, before)
     looked = _panel(repo, chain, at, reporter)
     parent = left[-1].model if left else None
     made = _moved(repo, later, parent, looked, reporter)
@@ -79,7 +87,7 @@ def leave_out(repo: ModelRepo, name: str, *, reporter: Reporter) -> LeftOut:
     model = bakes[-1].model if bakes else parent
     gone, blocks = [link.bake for link in chain[at:]], [one.block for one in bakes]
     commit = revert.replace(
-        repo.git, repo.store, gone, model=model, blocks=blocks, named=bake, reporter=reporter
+        repo.git, repo.store, began, gone, model=model, blocks=blocks, named=bake, reporter=reporter
     )
     return LeftOut(
         bake.name,
@@ -139,9 +147,23 @@ def _moved(
     made: list[Joined] = []
     for link in later:
         wanted = Wanted(link.bake.base_name, joining.EXACT, ((link,),), parent, by="revert")
-        made.append(joining.make(repo, wanted, looked, reporter=reporter))
+        known = _Along(repo, [_recorded(repo, one) for one in made])
+        made.append(joining.make(known, wanted, looked, reporter=reporter))
         parent = made[-1].model
     return made
+
+
+class _Along(ModelRepo):
+    """The repository, with bakes of its store that no recipe has yet."""
+
+    def __init__(self, repo: ModelRepo, made: Sequence[RecordedBake]) -> None:
+        super().__init__(repo.git, at=repo.at, backend=repo.backend)
+        self.store, self._made = repo.store, {bake.id: bake for bake in made}
+
+    def lineage(self, *, branch: str | None = None) -> Lineage:
+        """Return the tree of all branches, with these."""
+        known = super().lineage(branch=branch)
+        return replace(known, bakes={**known.bakes, **self._made})
 
 
 def _panel(repo: ModelRepo, chain: Sequence[Link], at: int, reporter: Reporter) -> Panel:
