@@ -74,6 +74,9 @@ BAKE:
 """
 
 
+THIRD = INPUT_WITH_RANK.replace("Whisper, please.", "Sing!").replace("second", "third")
+
+
 def input_yml(prompt: str = "SHOUT!", bake: str = "first", questions: int = 12) -> str:
     """Return a configuration that a random model bakes in a second."""
     listed = ", ".join(f'"q{i} what?"' for i in range(questions))
@@ -205,3 +208,26 @@ def copied(repository: Typist, folder: Path) -> Typist:
     """Copy a repository with its store, as `cp -a` does."""
     shutil.copytree(repository.root, folder, symlinks=True)
     return Typist(folder, repository.env)
+
+
+@pytest.fixture(scope="session")
+def forked_repository(baked_repository: Typist, tmp_path_factory: pytest.TempPathFactory) -> Typist:
+    """Two branches from `first`: `second` on main, and `third` on exp; for copies only."""
+    made = copied(baked_repository, tmp_path_factory.mktemp("forked") / "demo")
+    made.git("switch", "-qc", "exp", "HEAD~2")
+    made.write("exp only\n", "notes.txt")
+    made.git("add", "notes.txt")
+    made.git("commit", "-qm", "Take notes")
+    made.commit(THIRD, "Configure third")
+    made.must("run")
+    made.git("switch", "-q", "-")
+    return made
+
+
+@pytest.fixture
+def forked(forked_repository: Typist, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Typist:
+    """Such a repository of the test's own."""
+    found = copied(forked_repository, workplace / "demo")
+    for name, value in found.env.items():
+        monkeypatch.setenv(name, value)
+    return found

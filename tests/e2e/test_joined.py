@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,32 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from bakery.repo.model_repo import ModelRepo
-from tests.e2e.conftest import INPUT_WITH_RANK, Typist, copied
-
-THIRD = INPUT_WITH_RANK.replace("Whisper, please.", "Sing!").replace("second", "third")
-
-
-@pytest.fixture(scope="module")
-def forked_repository(baked_repository: Typist, tmp_path_factory: pytest.TempPathFactory) -> Typist:
-    """Two branches from `first`: `second` on main, and `third` on exp; for copies only."""
-    made = copied(baked_repository, tmp_path_factory.mktemp("forked") / "demo")
-    made.git("switch", "-qc", "exp", "HEAD~2")
-    made.write("exp only\n", "notes.txt")
-    made.git("add", "notes.txt")
-    made.git("commit", "-qm", "Take notes")
-    made.commit(THIRD, "Configure third")
-    made.must("run")
-    made.git("switch", "-q", "-")
-    return made
-
-
-@pytest.fixture
-def forked(forked_repository: Typist, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Typist:
-    """Such a repository of the test's own."""
-    found = copied(forked_repository, workplace / "demo")
-    for name, value in found.env.items():
-        monkeypatch.setenv(name, value)
-    return found
+from tests.e2e.conftest import THIRD, Typist
 
 
 def data(here: Typist, *words: str) -> Any:

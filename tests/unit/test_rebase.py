@@ -14,7 +14,7 @@ from bakery.app import replaying
 from bakery.app.replaying import Replayed
 from bakery.errors import RepoError
 from bakery.identity import BaseModelId
-from bakery.repo.commits import merging, rebase
+from bakery.repo.commits import checks, merging, rebase
 from bakery.repo.commits.rebase import Anew
 from bakery.repo.files import recipe, state
 from bakery.repo.files.recipe import RecordedBake
@@ -67,7 +67,7 @@ def rebased(repo: ModelRepo) -> str:
     found = foreseen(repo)
     model = found[-1].bake.model if found else None
     anew = Anew(OTHER, {one.before: one.bake for one in found}, model)
-    return repo.rebase(rebase.stand(repo.git), anew, Quiet())
+    return repo.rebase(checks.stand(repo.git), anew, Quiet())
 
 
 def test_names_of_the_chain_mean_what_takes_their_place(repo):
@@ -211,7 +211,7 @@ def test_a_bake_taken_back_leaves_the_names_of_now(repo):
 
 
 def test_a_branch_that_went_on_meanwhile_is_left_alone(repo):
-    began, found = rebase.stand(repo.git), foreseen(repo)
+    began, found = checks.stand(repo.git), foreseen(repo)
     repo.adopt(None, reporter=Quiet())
     anew = Anew(OTHER, {one.before: one.bake for one in found}, found[-1].bake.model)
     with pytest.raises(RepoError, match="has changed since"):

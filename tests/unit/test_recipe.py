@@ -234,7 +234,7 @@ def test_windows_line_ends_read_the_same():
         (TWO.replace("schema: 1", "schema: 2"), "schema 2; this bgit reads up to 1"),
         ("<<<<<<< HEAD\n" + TWO, "recipe.yml:1: a merge conflict"),
         (TWO.replace(f"    # <<< bake {1:016x}\n", ""), "is incomplete, or there twice"),
-        (recipe.append(TWO, block(1)), "is incomplete, or there twice"),
+        (TWO + block(1), "is incomplete, or there twice"),
         (TWO + "    - bake_name: mine\n", "outside the blocks"),
         (TWO.replace("bake_name: bake_", "bake_name: other_", 1), "holds other_"),
         (TWO.replace("    - bake_name", "   - - bake_name", 1), "cannot be read"),
@@ -343,3 +343,7 @@ def test_recipes_that_begin_alike_are_read_as_each_would_be_alone(name):
         taken_apart(text, Shared()) for text in ALIKE[name]
     ]
     assert len(set(together.blocks)) == len(together.blocks)
+
+
+def test_a_bake_is_in_a_recipe_once():
+    assert recipe.append(TWO, block(1)) == TWO

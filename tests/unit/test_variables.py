@@ -132,6 +132,8 @@ def test_what_leaves_a_variable_open_is_refused(generators: str, told: str) -> N
          r"products.jsonl: line 3 has no value for \{product\}, \{price\}"),
         ("json", '[{"question": "A?", "product": "x", "price": 1}, "B?"]',
          r"products.json: row 2 has no value for"),
+        ("jsonl", r'{"question": "A?", "product": "\ud800", "price": 1}',
+         r"products.jsonl: line 1 has half a character \(a lone surrogate\) for \{product\}"),
     ],
 )  # fmt: skip
 def test_a_row_without_a_value_is_named_with_its_file(name: str, text: str, told: str) -> None:

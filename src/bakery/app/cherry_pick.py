@@ -19,6 +19,7 @@ from bakery.kept import lost_of
 from bakery.plain import plain
 from bakery.records import ModelRef
 from bakery.repo.commits import checks, revert
+from bakery.repo.commits.checks import Stand
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
@@ -72,8 +73,7 @@ def cherry_pick(
     RepoError where it is here already. Answers that contradict what is here are refused in the
     result, unless `force`. GateError where the gate is not reached, unless `allow` names it.
     """
-    checks.can_commit(repo.git)
-    checks.own_files_are_clean(repo.git)
+    began = checks.stand(repo.git)
     repo.check_parent()
     now, lineage = repo.state(), repo.lineage()
     bake = repo.find_bake(name)
@@ -105,14 +105,15 @@ def cherry_pick(
             f"as it was trained, answers of {lost_of(made.kept)} are lost: it is baked anew from "
             "its recipe"
         )
-        return _anew(repo, bake, chain, looked, found, allow=allow, reporter=reporter)
+        return _anew(repo, began, bake, chain, looked, found, allow=allow, reporter=reporter)
     own_gate.check_joined(repo, made.model, made.result, allow, reporter)
-    commit = repo.record_model(made.model, made.result, "", checks.can_commit(repo.git), reporter)
+    commit = joining.record(repo, began, made.model, made.result, reporter)
     return replace(found, model=made.model, commit=commit, kept=made.kept)
 
 
 def _anew(
     repo: ModelRepo,
+    began: Stand,
     bake: RecordedBake,
     chain: Sequence[Link],
     looked: Panel,
@@ -131,7 +132,7 @@ def _anew(
     kept = tuple(looked.kept(folder)[0])
     own_gate.check_joined(repo, made.bake.model, made.result, allow, reporter)
     commit = revert.replace(
-        repo.git, repo.store, [], model=made.bake.model, blocks=[made.bake.block], named=bake,
-        picked=True, reporter=reporter,
+        repo.git, repo.store, began, [], model=made.bake.model, blocks=[made.bake.block],
+        named=bake, picked=True, reporter=reporter,
     )  # fmt: skip
     return replace(found, model=made.bake.model, commit=commit, kept=kept, is_anew=True)

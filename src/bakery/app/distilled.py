@@ -64,6 +64,11 @@ def planned(
     return Learnt(training, ours, tuple(share for share in theirs if share.id not in known))
 
 
+def check(store: Store, bakes: Sequence[RecordedBake]) -> None:
+    """Refuse bakes whose questions or answers are not here; StageError."""
+    _shares(store, bakes)
+
+
 def _shares(store: Store, bakes: Sequence[RecordedBake]) -> list[TargetShare]:
     found: dict[str, TargetShare] = {}
     for bake in bakes:

@@ -22,7 +22,10 @@ from bakery.errors import ConfigError, RepoError
 from bakery.identity import BaseModelId, JoinRequest
 from bakery.kept import Kept, Row
 from bakery.records import ModelRef
+from bakery.repo.commits import checks
+from bakery.repo.commits.checks import Stand
 from bakery.repo.files import ranks
+from bakery.repo.files.names import RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.history.lineage import Lineage
 from bakery.repo.model_repo import ModelRepo
@@ -64,10 +67,10 @@ class Wanted:
     wins: str | None = None
     by: str = "merge"
     """The verb that asked for it."""
+    instead_of: ModelRef | None = None
+    """The model whose place it takes, where that is not the parent."""
     learnt: Learnt | None = None
     """None: nothing is trained."""
-    instead_of: ModelRef | None = None
-    """The model that was current, where it is not put on that one; it is in no id."""
 
     @property
     def own(self) -> int:
@@ -93,13 +96,18 @@ class Joined:
 
 
 def links(lineage: Lineage, model: ModelRef | None) -> tuple[Link, ...]:
-    """Return what a model was made of, oldest first; RepoError where that is not known here."""
+    """Return what a model was made of, oldest first; nothing of the base itself.
+
+    RepoError where that is not known here.
+    """
     chain = lineage.chain(model)
     if chain is None:
         raise RepoError(
             f"what {model} was baked on is in no branch's recipe.yml here",
             hint="`git fetch --all --tags` may bring the branch that has it; `bgit tree` names it.",
         )
+    if model is None:
+        return ()
     models = [*(bake.parent for bake in chain[1:]), model]
     return tuple(Link(bake, at) for bake, at in zip(chain, models, strict=True) if at is not None)
 
@@ -110,34 +118,45 @@ def how(bake: RecordedBake) -> str | None:
     return str(told["how"]) if told else None
 
 
-def atoms(lineage: Lineage, chain: Sequence[Link]) -> tuple[Link, ...]:
-    """Return the slices that a chain is the sum of: those that were added up as they are, apart."""
+def atoms(
+    lineage: Lineage, chain: Sequence[Link], above: frozenset[str] = frozenset()
+) -> tuple[Link, ...]:
+    """Return the slices that a chain is the sum of: those that were added up as they are, apart.
+
+    One of which a part is in no recipe any more stays whole. `above` are the ids of the bakes that
+    hold the chain.
+    """
     found: list[Link] = []
     for link in chain:
-        if how(link.bake) != EXACT:
+        parts = [(lineage.bakes.get(model.bake_id), model) for model in link.bake.joined_from]
+        known = [Link(bake, model) for bake, model in parts if bake is not None]
+        if how(link.bake) != EXACT or len(known) < len(parts):
             found.append(link)
             continue
-        for model in link.bake.joined_from:
-            bake = lineage.bakes.get(model.bake_id)
-            if bake is None:
-                raise RepoError(
-                    f"{link.bake.name} holds the slice of {model}, which no branch here has",
-                    hint="`git fetch --all --tags` may bring the branch that has it.",
-                )
-            found += atoms(lineage, (Link(bake, model),))
+        if link.bake.id in above:
+            raise RepoError(
+                f"{RECIPE} is damaged: it has {link.bake.name} hold its own slice",
+                hint=f"`git log -p -- {RECIPE}` shows who changed its `joined`; `git restore "
+                f"--source COMMIT -- {RECIPE}` brings back what was there before.",
+            )
+        found += atoms(lineage, known, above | {link.bake.id})
     return tuple(found)
 
 
 def within(lineage: Lineage, chain: Sequence[Link]) -> set[str]:
     """Return the keys of all that is in a chain, also of what went into it by training."""
     found: set[str] = set()
-    for link in chain:
-        found.add(link.key)
-        for model in link.bake.joined_from:
-            bake = lineage.bakes.get(model.bake_id)
-            found.add(f"{model.bake_id}/{model.step}")
-            if bake is not None:
-                found |= within(lineage, (Link(bake, model),))
+    waiting = [(link.bake, link.model) for link in chain]
+    while waiting:
+        bake, at = waiting.pop()
+        if (key := f"{at.bake_id}/{at.step}") in found:
+            continue
+        found.add(key)
+        for model in bake.joined_from:
+            if (part := lineage.bakes.get(model.bake_id)) is not None:
+                waiting.append((part, model))
+            else:
+                found.add(f"{model.bake_id}/{model.step}")
     return found
 
 
@@ -207,11 +226,21 @@ def make(repo: ModelRepo, wanted: Wanted, panel: Panel, *, reporter: Reporter) -
             _fill(place, repo, request, wanted, panel, reporter)
         result = results.checked_result(place)
         results.freshen(place)
-    result["joined"] = {**result["joined"], "by": wanted.by}
-    if wanted.instead_of is not None:
-        result["joined"]["instead_of"] = str(wanted.instead_of)
+    instead = {"instead_of": str(wanted.instead_of)} if wanted.instead_of else {}
+    result["joined"] = {**result["joined"], **instead, "by": wanted.by}
     model = ModelRef(now.owner, now.name, f"{wanted.name}_{request.id}", result["step"])
     return Joined(model, result, _kept(result), is_new)
+
+
+def record(
+    repo: ModelRepo, began: Stand, model: ModelRef, result: Mapping[str, Any], reporter: Reporter
+) -> str:
+    """Commit what was made for a branch as its current model; return the commit."""
+    checks.unchanged(repo.git, began)
+    known = next((bake for bake in repo.bakes() if bake.id == model.bake_id), None)
+    if known is not None:  # of another time, and left since
+        return repo.adopt(known, reporter=reporter).commit
+    return repo.record_model(model, result, "", began.branch, reporter)
 
 
 def again(repo: ModelRepo, bake: RecordedBake, out: Path, reporter: Reporter) -> str:
@@ -239,7 +268,8 @@ def _link(lineage: Lineage, bake: RecordedBake, model: ModelRef) -> Link:
     if found is None:
         raise RepoError(
             f"{bake.name} was put together from {model}, which no branch here has",
-            hint="`git fetch --all --tags` may bring the branch that has it.",
+            hint="`git fetch --all --tags` may bring the branch that has it; where it was taken "
+            "back, so does `git branch NAME COMMIT` of a commit from before that.",
         )
     return Link(found, model)
 

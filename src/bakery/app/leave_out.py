@@ -53,20 +53,27 @@ class LeftOut:
 
 def leave_out(repo: ModelRepo, name: str, *, reporter: Reporter) -> LeftOut:
     """Take one bake out of the current chain, and leave those that were baked on it."""
-    checks.can_commit(repo.git)
-    checks.own_files_are_clean(repo.git)
+    began = checks.stand(repo.git)
     repo.check_parent()
     now, lineage = repo.state(), repo.lineage()
     bake = repo.find_bake(name)
     chain = joining.links(lineage, now.parent)
     at = next((i for i, link in enumerate(chain) if link.bake.id == bake.id), None)
     if at is None or now.parent is None:
+        for link in chain:
+            if any(key.startswith(bake.id) for key in joining.within(lineage, (link,))):
+                raise RepoError(
+                    f"{bake.name} is in the current model as a part of {link.bake.name}",
+                    hint=f"`bgit revert --only {link.bake.name}` takes all of that out.",
+                )
         raise RepoError(
             f"{bake.name} is no part of the current model {now.parent or now.base.name}",
             hint="`bgit tree` shows what it was made of.",
         )
     later = chain[at + 1 :]
-    left = chain[:at]
+    left, before = chain[:at], chain[at].bake.instead_of
+    if before is not None and before.bake_id in {own.id for own in repo.bakes()}:
+        left = joining.links(lineage, before)
     looked = _panel(repo, chain, at, reporter)
     parent = left[-1].model if left else None
     made = _moved(repo, later, parent, looked, reporter)
@@ -80,7 +87,7 @@ def leave_out(repo: ModelRepo, name: str, *, reporter: Reporter) -> LeftOut:
     model = bakes[-1].model if bakes else parent
     gone, blocks = [link.bake for link in chain[at:]], [one.block for one in bakes]
     commit = revert.replace(
-        repo.git, repo.store, gone, model=model, blocks=blocks, named=bake, reporter=reporter
+        repo.git, repo.store, began, gone, model=model, blocks=blocks, named=bake, reporter=reporter
     )
     return LeftOut(
         bake.name,

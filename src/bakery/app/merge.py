@@ -19,6 +19,7 @@ from bakery.kept import lost_of
 from bakery.plain import plain
 from bakery.records import ModelRef
 from bakery.repo.commits import checks, join
+from bakery.repo.commits.checks import Stand
 from bakery.repo.files import state
 from bakery.repo.files.names import BREAD
 from bakery.repo.history.lineage import Lineage
@@ -27,6 +28,9 @@ from bakery.reporting import Quiet, Reporter
 
 if TYPE_CHECKING:
     from bakery.kept import Contradiction, Kept
+
+_BESIDE = ("svd", "ties")
+"""The ways that put both sides anew on the model that they come from, in fewer ranks."""
 
 WAYS = ("auto", "cat", "svd", "ties", "distill")
 """How two sides become one; `auto`: added up, and learnt from both where that loses too much."""
@@ -114,24 +118,24 @@ def merge(
     if how not in WAYS:
         ways = ", ".join(WAYS)
         raise ConfigError(f"there is no way {how!r} to merge weights", hint=f"One of: {ways}.")
-    if rank is not None and how not in ("svd", "ties"):
+    if rank is not None and how not in _BESIDE:
         raise ConfigError(
             "--rank goes with --weights=svd and --weights=ties: others keep all ranks"
         )
-    checks.can_commit(repo.git)
-    checks.own_files_are_clean(repo.git)
+    began = checks.stand(repo.git)
     repo.check_parent()
-    sides = _sides(repo, branch)
+    sides = _sides(repo, branch, how)
     found = Merged(branch, sides.ours, sides.theirs, repo.state().base.name, how)
-    join.check(repo.git, sides.commit)
+    join.check(repo.git, branch, sides.commit)
     if not sides.there:
-        is_in = join.is_in(repo.git, sides.commit)
-        made = None if is_in else join.merge(repo.git, repo.store, branch, sides.commit, None)
+        made = None
+        if not join.is_in(repo.git, sides.commit):
+            made = join.merge(repo.git, repo.store, began, branch, sides.commit, None)
         return replace(found, how="nothing", model=sides.ours, commit=made)
     if not sides.here and sides.before == sides.ours:
-        commit = _recorded(repo, sides, sides.theirs, None, reporter)
+        commit = _recorded(repo, began, sides, sides.theirs, None, reporter)
         return replace(found, how="forward", model=sides.theirs, commit=commit)
-    _check_ranks(repo.lineage(), sides, how, rank)
+    _check(repo, sides, how, wins, rank)
     looked = _panel(repo, sides, reporter)
     against = looked.contradictions()
     found = replace(found, contradictions=tuple(against))
@@ -143,21 +147,26 @@ def merge(
         looked.given_up = looked.giving_way(against, wins)
     joined, tried = _made(repo, sides, how, looked, wins=wins, rank=rank, reporter=reporter)
     own_gate.check_joined(repo, joined.model, joined.result, allow, reporter)
-    commit = _recorded(repo, sides, joined.model, joined.result, reporter)
+    commit = _recorded(repo, began, sides, joined.model, joined.result, reporter)
     return replace(found, how=tried[-1].how, model=joined.model, commit=commit, tried=tried)
 
 
-def _check_ranks(lineage: Lineage, sides: Sides, how: str, rank: int | None) -> None:
-    """Refuse sides of too many ranks, before anybody is asked anything."""
+def _check(repo: ModelRepo, sides: Sides, how: str, wins: str | None, rank: int | None) -> None:
+    """Refuse what could not be made, before anybody is asked."""
     here, there = (sum(link.bake.rank for link in side) for side in (sides.here, sides.there))
-    if how in ("svd", "ties"):
-        joining.kept_of_parent(lineage, sides.before, rank or max(here, there))
+    if how in _BESIDE:
+        joining.kept_of_parent(repo.lineage(), sides.before, rank or max(here, there))
     else:
-        joining.kept_of_parent(lineage, sides.ours, there)
+        joining.kept_of_parent(repo.lineage(), sides.ours, there)
+    if how == "distill":
+        distilled.check(
+            repo.store, [link.bake for link in (*sides.both, *sides.here, *sides.there)]
+        )
 
 
 def _recorded(
     repo: ModelRepo,
+    began: Stand,
     sides: Sides,
     model: ModelRef | None,
     result: Mapping[str, Any] | None,
@@ -168,12 +177,13 @@ def _recorded(
     `result` None: a recipe has the model already.
     """
     git, store = repo.git, repo.store
+    checks.unchanged(git, began)
     if not join.is_in(git, sides.commit):
         block = join.block(git, result, model) if result and model else None
-        return join.merge(git, store, sides.branch, sides.commit, join.Model(model, block))
+        return join.merge(git, store, began, sides.branch, sides.commit, join.Model(model, block))
     if result is None or model is None:
         return repo.adopt(repo.find_model(str(model)), reporter=reporter).commit
-    return repo.record_model(model, result, "", checks.can_commit(git), reporter)
+    return joining.record(repo, began, model, result, reporter)
 
 
 def _made(
@@ -211,7 +221,7 @@ def _wanted(
 ) -> Wanted:
     """Return which slices are put on what."""
     name = f"{_called(sides.here)}-{_called(sides.there)}"
-    if how in ("svd", "ties"):
+    if how in _BESIDE:
         ranks = [sum(link.bake.rank for link in side) for side in (sides.here, sides.there)]
         kept = rank or max(ranks)
         both = (sides.here, sides.there)
@@ -231,7 +241,7 @@ def _called(links: Sequence[Link]) -> str:
     return links[-1].bake.base_name if links else "base"
 
 
-def _sides(repo: ModelRepo, branch: str) -> Sides:
+def _sides(repo: ModelRepo, branch: str, how: str) -> Sides:
     """Return what two branches have, and what only one of them has; RepoError where they cannot
 
     be brought together.
@@ -258,6 +268,10 @@ def _sides(repo: ModelRepo, branch: str) -> Sides:
     ours, theirs = (joining.links(lineage, model) for model in (now.parent, there.parent))
     shared = _shared(ours, theirs)
     here, beyond = _lacking(lineage, ours, theirs), _lacking(lineage, theirs, ours)
+    if beyond:
+        # What is put on ours may well hold what ours was trained from; its own part goes along.
+        for side, other in ((beyond, ours), *(((here, theirs),) if how in _BESIDE else ())):
+            _refuse_mixed(lineage, side, other)
     return Sides(
         branch,
         commit,
@@ -281,18 +295,22 @@ def _shared(ours: Sequence[Link], theirs: Sequence[Link]) -> tuple[Link, ...]:
 
 
 def _lacking(lineage: Lineage, chain: Sequence[Link], other: Sequence[Link]) -> tuple[Link, ...]:
-    """Return the slices of a chain that another lacks; RepoError where they are mixed up."""
+    """Return the slices of a chain that another lacks."""
     has = joining.within(lineage, other)
-    left = [link for link in joining.atoms(lineage, chain) if link.key not in has]
-    for link in left:
+    return tuple(link for link in joining.atoms(lineage, chain) if link.key not in has)
+
+
+def _refuse_mixed(lineage: Lineage, side: Sequence[Link], other: Sequence[Link]) -> None:
+    """Refuse slices of a side that something of the other is trained into."""
+    has = joining.within(lineage, other)
+    for link in side:
         if common := joining.within(lineage, (link,)) & has:
             raise RepoError(
-                f"{link.bake.name} was trained from several bakes, and this branch has "
+                f"{link.bake.name} was trained from several bakes, and the other side has "
                 f"{len(common)} of them already: what it adds cannot be told apart",
                 hint="`bgit adopt` takes one model as it is; `bgit cherry-pick --weights` takes "
                 "single bakes.",
             )
-    return tuple(left)
 
 
 def _panel(repo: ModelRepo, sides: Sides, reporter: Reporter) -> Panel:

@@ -97,7 +97,22 @@ class Panel:
         if self._loaded is None:
             with self.reporter.doing("loading"):
                 self._loaded = models.load(self.base, dtype="float32", reporter=self.reporter)
+            self._refuse_strange(self._loaded)
         return self._loaded
+
+    def _refuse_strange(self, base: BaseModel) -> None:
+        """Refuse questions that cannot have been asked of a base."""
+        tokens = base.model.get_input_embeddings().num_embeddings
+        for asked, one in self.probes:
+            ids = (*asked.prefix, *asked.prompted)
+            if len(asked.prefix) >= base.context or max(ids) >= tokens or min(ids) < 0:
+                raise ModelError(
+                    f"the {PROBES} of the bake that learnt {one.target} is damaged: it has a "
+                    f"question that {base.id.name} cannot be asked",
+                    hint=f"`bgit show {one.target}` names the bake. Without the {PROBES} in its "
+                    "folder of the store its answers are not measured; baking it again writes it "
+                    "anew.",
+                )
 
     def _of(self, name: str) -> Heard:
         """Return what a side answers to everything."""
@@ -163,12 +178,13 @@ def questions(
             if target["teacher"] != target["student"] and not target.get("role")
         }
         for asked in _asked(store, bake, reporter):
-            if asked.target not in prompts or asked.key in found:
+            key = asked.key or f"{asked.target}/{asked.question}"  # of an earlier version
+            if asked.target not in prompts or key in found:
                 continue
             prompt = prompts[asked.target]
-            found[asked.key] = (
+            found[key] = (
                 asked,
-                Question(asked.key, asked.target, side, asked.question, asked.prefix, prompt),
+                Question(key, asked.target, side, asked.question, asked.prefix, prompt),
             )
     return list(found.values())
 

@@ -11,6 +11,7 @@ from bakery import json_file
 from bakery.errors import ModelError
 
 _SIDES = ("baked", "base")
+_HINT = "`bgit fsck` checks what lies beside it; baking again writes it anew."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,10 @@ def read(path: Path) -> list[Asked]:
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ModelError(
             f"{path} is damaged: it does not hold the probes of a bake ({error})",
-            hint="`bgit fsck` checks what lies beside it; baking again writes it anew.",
+            hint=_HINT,
         ) from error
+    if not all(one.prefix and min(one.prefix) >= 0 for one in found):
+        raise ModelError(f"{path} is damaged: a probe of it asks nothing", hint=_HINT)
     if not found:
         raise ModelError(f"{path} holds no probe", hint="It was baked without questions to ask.")
     return found

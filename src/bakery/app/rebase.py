@@ -19,6 +19,7 @@ from bakery.errors import GateError, RepoError
 from bakery.identity import BaseModelId
 from bakery.plain import plain
 from bakery.records import ModelRef, given_name
+from bakery.repo.commits import checks
 from bakery.repo.commits import rebase as commits
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.look.check import forecast
@@ -142,7 +143,7 @@ def rebase(
     anything is made. A last bake that falls short of the gate of tests.yml is not recorded.
     """
     gates.check_names(allow)
-    began = commits.stand(repo.git)
+    began = checks.stand(repo.git)
     before, base, chain = _asked(repo, reference)
     for note in filter(None, (run.coming(base), run.unnamed_end(base))):
         reporter.note(note)
@@ -175,7 +176,7 @@ def rebase(
 
 def dry_run(repo: ModelRepo, reference: str) -> Foreseen:
     """Return what a rebase would make and take; nothing is loaded and nothing is asked."""
-    commits.stand(repo.git)
+    checks.stand(repo.git)
     before, base, chain = _asked(repo, reference)
     planned = replaying.foreseen(repo, chain, base=base)
     beside = tuple(commits.left_out(repo.bakes(), chain))

@@ -120,10 +120,10 @@ class Git:
         done = call(arguments, cwd=self.root, extra=dict(self.extra))
         return os.fsdecode(done.stdout).rstrip("\n") if done.returncode == 0 else None
 
-    def answer(self, *arguments: str) -> tuple[int, str]:
-        """Return git's exit status, and all that it says."""
+    def answer(self, *arguments: str) -> tuple[int, str, str]:
+        """Return git's exit status, its answer, and what else it says."""
         done = call(arguments, cwd=self.root, extra=dict(self.extra))
-        return done.returncode, os.fsdecode(done.stdout + done.stderr)
+        return done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr)
 
     def commit(self, message: str, *, index: Path | None = None) -> None:
         """Run `git commit`, with the user's hooks, signing and language; RepoError if refused.
@@ -147,7 +147,8 @@ class Git:
             raise RepoError(
                 f"git commit was refused:\n{words}"
                 if words
-                else "git commit was refused without a reason (a hook?)"
+                else "git commit was refused without a reason (a hook?)",
+                hint="The same command again commits it, once nothing refuses that.",
             )
 
     def head(self) -> str | None:

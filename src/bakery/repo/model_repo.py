@@ -242,7 +242,7 @@ class ModelRepo:
         """Make a bake's model (None: the base model) the current one, in one commit."""
         return adopt.adopt(self.git, self.store, self.lineage(), bake, base=base, reporter=reporter)
 
-    def rebase(self, began: rebase.Stand, anew: rebase.Anew, reporter: Reporter) -> str:
+    def rebase(self, began: checks.Stand, anew: rebase.Anew, reporter: Reporter) -> str:
         """Have a chain on another base take the place of the branch's own, in one commit."""
         return rebase.rebase(self.git, self.store, began, anew, reporter)
 

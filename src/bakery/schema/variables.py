@@ -49,6 +49,8 @@ class _Row:
             return f"{self.where} has no value for {_braced(missing)}"
         if strange := [name for name in used if isinstance(self.data[name], list | Mapping)]:
             return f"{self.where} has more than a text or a number for {_braced(strange)}"
+        if torn := [name for name in used if not _is_whole(self.text(name) or "")]:
+            return f"{self.where} has half a character (a lone surrogate) for {_braced(torn)}"
         return None
 
 
@@ -139,3 +141,12 @@ class Variables:
 
 def _braced(names: Sequence[str]) -> str:
     return ", ".join(f"{{{name}}}" for name in names)
+
+
+def _is_whole(text: str) -> bool:
+    """Tell whether a text has no half of a character, which no file and no model takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

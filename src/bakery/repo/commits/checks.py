@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bakery.errors import RepoError
@@ -23,6 +24,33 @@ _UNDER_WAY = {
     "REVERT_HEAD": ("revert", "git revert"),
     "sequencer": ("cherry-pick or revert", "git revert"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Where a branch stands: what has to be the same once something is made for it."""
+
+    branch: str
+    files: tuple[str | None, ...]
+    """The blobs of .bread and recipe.yml."""
+
+
+def stand(git: Git) -> Stand:
+    """Return where the branch stands; RepoError where no commit could be made there."""
+    branch = can_commit(git)
+    own_files_are_clean(git)
+    return Stand(branch, tuple(git.ids([f"HEAD:{path}" for path in (BREAD, RECIPE)])))
+
+
+def unchanged(git: Git, began: Stand) -> None:
+    """Refuse to record what was made for a branch that stands elsewhere now."""
+    if stand(git) != began:
+        raise RepoError(
+            f"{BREAD} or {RECIPE} of branch {began.branch!r} has changed since, or another "
+            "branch is checked out",
+            hint="What was made is kept in the store: the same command again, on the branch "
+            "that it is meant for, makes what is missing.",
+        )
 
 
 def can_record(git: Git, plan: Plan) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from bakery.errors import RepoError
 from bakery.records import ModelRef
 from bakery.repo.commits import checks, record
+from bakery.repo.commits.checks import Stand
 from bakery.repo.files import recipe, state
 from bakery.repo.files.names import BREAD, RECIPE
 from bakery.repo.git import Change, Git
@@ -32,13 +33,19 @@ def block(git: Git, result: Mapping[str, Any], model: ModelRef) -> str:
     return recipe.block(result, model=model, input_blob=git.write_blob(""))
 
 
-def check(git: Git, commit: str) -> None:
+def check(git: Git, branch: str, commit: str) -> None:
     """Refuse what git could not merge, before anything expensive; nothing is changed.
 
     A git that cannot tell without trying is asked when the model is there.
     """
     if is_in(git, commit):
         return
+    if git.ask("merge-base", "HEAD", commit) is None:
+        raise RepoError(
+            f"{branch} and this branch have no commit in common here",
+            hint="In a shallow clone `git fetch --unshallow` brings what they share. `bgit "
+            "cherry-pick --weights MODEL` takes a bake without its branch's commits.",
+        )
     named = ("--name-only", "-z")
     coming = [p for p in git.run("diff", *named, f"HEAD...{commit}").split("\0") if p]
     staged = [p for p in git.run("diff", "--cached", *named).split("\0") if p]
@@ -48,20 +55,21 @@ def check(git: Git, commit: str) -> None:
             f"changed here, and in the way of a merge: {', '.join(mine)}",
             hint="`git commit` or `git stash` them first.",
         )
-    options = ("--write-tree", "--name-only", "--no-messages")
-    code, said = git.answer("merge-tree", *options, "HEAD", commit)
+    options = ("--write-tree", "-z", "--name-only", "--no-messages")
+    code, said, _ = git.answer("merge-tree", *options, "HEAD", commit)
     if code == 1:
-        raise _conflicting([line for line in said.splitlines()[1:] if line])
+        raise _conflicting([path for path in said.split("\0")[1:] if path])
 
 
-def merge(git: Git, store: Store, branch: str, commit: str, model: Model | None) -> str:
+def merge(
+    git: Git, store: Store, began: Stand, branch: str, commit: str, model: Model | None
+) -> str:
     """Merge a branch's commit, and record which model is current (None: it stays).
 
     Return the commit that came of it. Where git refuses, all is as it was.
     """
-    checks.can_commit(git)
-    checks.own_files_are_clean(git)
     with store.lock(store.root / "record", "bgit merge", wait_s=record.LOCK_WAIT_S):
+        checks.unchanged(git, began)
         _begin(git, commit)
         try:
             _change(git, model)
@@ -79,12 +87,16 @@ def is_in(git: Git, commit: str) -> bool:
 
 def _begin(git: Git, commit: str) -> None:
     """Let git merge, but for the commit; what it cannot merge is left as it was."""
-    code, said = git.answer("merge", "--no-ff", "--no-commit", "--quiet", commit)
+    code, *said = git.answer("merge", "--no-ff", "--no-commit", "--quiet", commit)
     if code == 0:
         return
     paths = (git.ask("diff", "--name-only", "--diff-filter=U") or "").splitlines()
     git.ask("merge", "--abort")
-    raise _conflicting(paths) if paths else RepoError(f"git cannot merge that:\n{said.strip()}")
+    raise (
+        _conflicting(paths)
+        if paths
+        else RepoError(f"git cannot merge that:\n{''.join(said).strip()}")
+    )
 
 
 def _change(git: Git, model: Model | None) -> None:

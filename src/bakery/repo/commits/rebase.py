@@ -14,6 +14,7 @@ from bakery.errors import RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
 from bakery.repo.commits import checks, record
+from bakery.repo.commits.checks import Stand
 from bakery.repo.commits.journal import Journal
 from bakery.repo.files import recipe, state
 from bakery.repo.files.names import BREAD, RECIPE
@@ -21,15 +22,6 @@ from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.git import Git
 from bakery.reporting import Reporter
 from bakery.store.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Stand:
-    """Where a branch stands: what has to be the same once the new chain is made."""
-
-    branch: str
-    files: tuple[str | None, ...]
-    """The blobs of .bread and recipe.yml."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +35,11 @@ class Anew:
     """The current one then; None: the base itself."""
 
 
-def stand(git: Git) -> Stand:
-    """Return where the branch stands; RepoError where no commit could be made there."""
-    branch = checks.can_commit(git)
-    checks.own_files_are_clean(git)
-    return Stand(branch, tuple(git.ids([f"HEAD:{path}" for path in (BREAD, RECIPE)])))
-
-
 def rebase(git: Git, store: Store, began: Stand, anew: Anew, reporter: Reporter) -> str:
     """Put a new chain on the branch in the place of its own; return the commit."""
     base, model = anew.base, anew.model
     with store.lock(store.root / "record", "bgit rebase", wait_s=record.LOCK_WAIT_S):
-        if stand(git) != began:
-            raise RepoError(
-                f"{BREAD} or {RECIPE} of branch {began.branch!r} has changed since, or another "
-                "branch is checked out",
-                hint="What was made is kept in the store: the same command again, on the branch "
-                "that it is meant for, makes what is missing.",
-            )
+        checks.unchanged(git, began)
         head = git.run("rev-parse", "HEAD")
         bread, recipe_blob = git.blobs([f"{head}:{BREAD}", f"{head}:{RECIPE}"])
         if bread is None or recipe_blob is None:

@@ -129,6 +129,8 @@ def _complete(git: Git, store: Store, journal: Journal, reporter: Reporter) -> s
     try:
         return commit_journal(git, store, replace(journal, head=head), files, reporter)
     except RepoError as error:
+        if not journal.launched:
+            raise
         kept = f"The bake is kept: `bgit run bake` records it without training. {error.hint or ''}"
         raise RepoError(error.message, hint=kept.strip()) from error
 
@@ -174,7 +176,7 @@ def _files(git: Git, head: str, journal: Journal, reporter: Reporter) -> dict[st
             f"{bake.name} is recorded beside the current model, as it lies on another base: "
             f"`bgit adopt {bake.base_name}` makes both those of {journal.branch}"
         )
-    elif _link(current) == _link(bake.parent):
+    elif _link(current) == _link(bake.instead_of or bake.parent):
         files[BREAD] = git.write_blob(state.with_parent(bread.text, bake.model))
     else:
         reporter.note(

@@ -6,12 +6,13 @@ them, in any order, and after a squash. The weights stay in the store.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from bakery.errors import RepoError
 from bakery.identity import BaseModelId
 from bakery.records import ModelRef
 from bakery.repo.commits import checks, record
+from bakery.repo.commits.checks import Stand
 from bakery.repo.commits.journal import Journal
 from bakery.repo.files import recipe, state
 from bakery.repo.files.emptied import has_active_lines
@@ -79,7 +80,7 @@ def revert(git: Git, store: Store, bakes: Sequence[RecordedBake], reporter: Repo
         recorded = recipe.parse(recipe_blob.text)
         _refuse_orphans(recorded, bakes)
         before = state.parse(bread.text)
-        parent = _parent_without(before.parent, bakes, {bake.id for bake in recorded})
+        parent = _parent_without(before.parent, bakes, recorded)
         text = bread.text
         if parent is None and (teacher := _teacher(before, bakes, recipe_blob.text)) is not None:
             base, parent = teacher
@@ -105,6 +106,7 @@ def revert(git: Git, store: Store, bakes: Sequence[RecordedBake], reporter: Repo
 def replace(
     git: Git,
     store: Store,
+    began: Stand,
     gone: Sequence[RecordedBake],
     *,
     model: ModelRef | None,
@@ -118,9 +120,8 @@ def replace(
     `named` is the one of `gone` that is taken back for good, or where one is `picked` that comes;
     `model` is what is current then.
     """
-    branch = checks.can_commit(git)
-    checks.own_files_are_clean(git)
     with store.lock(store.root / "record", "bgit revert", wait_s=record.LOCK_WAIT_S):
+        checks.unchanged(git, began)
         head = git.run("rev-parse", "HEAD")
         bread, recipe_blob = git.blobs([f"{head}:{BREAD}", f"{head}:{RECIPE}"])
         if bread is None or recipe_blob is None:
@@ -138,7 +139,7 @@ def replace(
         if not picked:
             message = _message([named], model)
         journal = Journal(
-            "adopt", named.id, common, branch, head, model=str(model or ""), message=message
+            "adopt", named.id, common, began.branch, head, model=str(model or ""), message=message
         )
         return record.commit_journal(git, store, journal, files, reporter)
 
@@ -187,7 +188,8 @@ def _made_by(git: Git, commit: str) -> set[str]:
     if after is None or here is None:
         return set()
     old = set(recipe.blocks(before.text)) if before is not None else set()
-    added = [bake for bake in recipe.parse(after.text) if bake.id not in old]
+    recorded = recipe.parse(after.text)
+    added = [bake for bake in recorded if bake.id not in old]
     if added and not parents:
         names = " ".join(bake.name for bake in reversed(added))
         raise RepoError(
@@ -196,7 +198,7 @@ def _made_by(git: Git, commit: str) -> set[str]:
             hint=f"Name the bakes: `bgit revert {names}`.",
         )
     was = state.parse(earlier.text).parent if earlier is not None else None
-    restored = _parent_without(state.parse(here.text).parent, added, old)
+    restored = _parent_without(state.parse(here.text).parent, added, recorded)
     return {bake.id for bake in added} if restored == was else set()
 
 
@@ -241,18 +243,14 @@ def _refuse_orphans(recorded: Sequence[RecordedBake], going: Sequence[RecordedBa
 
 
 def _parent_without(
-    parent: ModelRef | None, going: Sequence[RecordedBake], known: Collection[str]
+    parent: ModelRef | None, going: Sequence[RecordedBake], recorded: Sequence[RecordedBake]
 ) -> ModelRef | None:
-    """Return the nearest model before it that stays; `known` are the ids of the recipe's bakes.
-
-    That is the ancestor, but for a merge in fewer ranks: it took the place of another one.
-    """
-    parents = {
-        bake.id: was if (was := bake.instead_of) and was.bake_id in known else bake.parent
-        for bake in going
-    }
-    while parent is not None and parent.bake_id in parents:
-        parent = parents[parent.bake_id]
+    """Return the nearest ancestor that stays, or what was current before one took its place."""
+    gone, known = {bake.id: bake for bake in going}, {bake.id for bake in recorded}
+    while parent is not None and parent.bake_id in gone:
+        bake = gone.pop(parent.bake_id)  # or a damaged recipe would lead back here
+        before = bake.instead_of
+        parent = before if before is not None and before.bake_id in known else bake.parent
     return parent
 
 

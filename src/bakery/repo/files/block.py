@@ -127,6 +127,7 @@ def _is_joined(value: Any) -> bool:
         and _is_list(value.get("sides"))
         and all(_is_list(side) and all(map(_MODEL, side)) for side in value["sides"])
         and (value.get("rank") is None or _is_count(value["rank"]))
+        and (value.get("instead_of") is None or _MODEL(value["instead_of"]))
         and _is_list(value.get("kept"))
         and all(map(_is_kept, value["kept"]))
     )

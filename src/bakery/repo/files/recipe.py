@@ -21,7 +21,7 @@ from bakery.repo.files import block as recorded
 from bakery.repo.files import hosted, state
 from bakery.repo.files.hosted import Former
 from bakery.repo.files.names import RECIPE
-from bakery.repo.files.split import CLOSE, OPEN, split
+from bakery.repo.files.split import CLOSE, OPEN, id_of, split
 from bakery.yaml import reader
 from bakery.yaml.writer import dump
 
@@ -116,9 +116,12 @@ class RecordedBake:
 
     @property
     def instead_of(self) -> ModelRef | None:
-        """The model whose place it took, where that is not its parent; None: it is."""
-        told = (self.part("joined") or {}).get("instead_of")
-        return ModelRef.parse(told) if told else None
+        """The model whose place it took, where that is not its parent; None: that was its parent's.
+
+        Ranks of two sides in fewer are put on the model that both come from.
+        """
+        found = (self.part("joined") or {}).get("instead_of")
+        return None if found is None else ModelRef.parse(found)
 
     def digest_of(self, step: int) -> str:
         """Return the digest of the model at a step: of the last, or of one kept on the way."""
@@ -274,7 +277,9 @@ def read(bake_id: str, block: str, source: str = "recipe.yml") -> RecordedBake:
 
 
 def append(text: str, block: str) -> str:
-    """Return the recipe with one more block at its end."""
+    """Return the recipe with one more block at its end; as it is where it has that bake."""
+    if id_of(block) in blocks(text):
+        return text
     return (text if text.endswith("\n") else text + "\n") + block
 
 
