@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bakery import Repo
-from bakery.app import panel
-from bakery.app.joining import links
+from bakery.app import links, panel
 from bakery.backends.local import LocalModel
 from bakery.engine.models.given import twin
 from bakery.engine.models.models import BaseModel, load
@@ -95,7 +94,7 @@ class Place:
     def apart(self, one: str, other: str) -> dict[str, Row]:
         """Return by target of a model how far another is from what it says."""
         repo = self.repo._repo
-        chain = links(repo.lineage(), repo.find_bake(one).model)
+        chain = links.of(repo.lineage(), repo.find_bake(one).model)
         asked = [("ours", link.bake) for link in chain]
         questions = [question for _, question in panel.questions(repo.store, asked, Quiet())]
         first, second = self.model(one), self.model(other)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from bakery.app import chat, joining, stored
-from bakery.app.joining import Link
+from bakery.app import chat, links, stored
+from bakery.app.links import Link
 from bakery.app.meaning import Meant
 from bakery.errors import BakeryError
 from bakery.repo.files import ranks
@@ -62,4 +62,4 @@ def _chain(repo: ModelRepo | None, meant: Meant) -> tuple[Link, ...]:
     if repo is None or meant.bake is None:
         return ()
     bakes, _ = show.ancestry(repo.lineage(), meant.bake)
-    return joining.links(repo.lineage(), meant.bake.model) if ranks.are_known(bakes) else ()
+    return links.of(repo.lineage(), meant.bake.model) if ranks.are_known(bakes) else ()

@@ -11,8 +11,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import joining, own_gate, panel, replaying
-from bakery.app.joining import Link, Wanted
+from bakery.app import joining, links, own_gate, panel, replaying
+from bakery.app.joining import Wanted
+from bakery.app.links import Link
 from bakery.app.panel import Panel
 from bakery.errors import RepoError
 from bakery.kept import lost_of
@@ -83,9 +84,9 @@ def cherry_pick(
             hint="Weights fit one base only: bake its prompt here, or `bgit adopt` it.",
         )
     link = Link(bake, bake.model)
-    chain = joining.links(lineage, now.parent)
-    taken = joining.atoms(lineage, (link,))
-    if joining.within(lineage, (link,)) & joining.within(lineage, chain):
+    chain = links.of(lineage, now.parent)
+    taken = links.atoms(lineage, (link,))
+    if links.within(lineage, (link,)) & links.within(lineage, chain):
         raise RepoError(
             f"{bake.name} is part of the current model {now.parent} already",
             hint="`bgit tree` shows what it was made of.",
@@ -98,7 +99,7 @@ def cherry_pick(
     found = Picked(bake.name, now.parent, now.base.name, contradictions=against)
     if against and not force:
         return found
-    wanted = Wanted(bake.base_name, joining.EXACT, (taken,), now.parent, by="cherry-pick")
+    wanted = Wanted(bake.base_name, links.EXACT, (taken,), now.parent, by="cherry-pick")
     made = joining.make(repo, wanted, looked, reporter=reporter)
     if how == "auto" and made.lost and not bake.joined_from:
         reporter.note(

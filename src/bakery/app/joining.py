@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from bakery.app import compressing, distilled, stored
 from bakery.app.distilled import Learnt
+from bakery.app.links import Link
 from bakery.app.panel import Panel, write_probes
 from bakery.app.workbench import InRepository
 from bakery.errors import ConfigError, RepoError
@@ -25,7 +26,6 @@ from bakery.records import ModelRef
 from bakery.repo.commits import checks
 from bakery.repo.commits.checks import Stand
 from bakery.repo.files import ranks
-from bakery.repo.files.names import RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.history.lineage import Lineage
 from bakery.repo.model_repo import ModelRepo
@@ -33,24 +33,8 @@ from bakery.repo.plan import chains
 from bakery.reporting import Reporter
 from bakery.store import drafts, results
 
-EXACT = "cat"
-"""The way that adds up slices as they are, so that they can be told apart again."""
-
 STEP = 1
 """Of a model that no training made."""
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A bake at the step that the next one was made on."""
-
-    bake: RecordedBake
-    model: ModelRef
-
-    @property
-    def key(self) -> str:
-        """What tells its slice from any other."""
-        return f"{self.model.bake_id}/{self.model.step}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,71 +77,6 @@ class Joined:
     def lost(self) -> tuple[Kept, ...]:
         """The targets of which more is gone than may be."""
         return tuple(one for one in self.kept if one.is_lost)
-
-
-def links(lineage: Lineage, model: ModelRef | None) -> tuple[Link, ...]:
-    """Return what a model was made of, oldest first; nothing of the base itself.
-
-    RepoError where that is not known here.
-    """
-    chain = lineage.chain(model)
-    if chain is None:
-        raise RepoError(
-            f"what {model} was baked on is in no branch's recipe.yml here",
-            hint="`git fetch --all --tags` may bring the branch that has it; `bgit tree` names it.",
-        )
-    if model is None:
-        return ()
-    models = [*(bake.parent for bake in chain[1:]), model]
-    return tuple(Link(bake, at) for bake, at in zip(chain, models, strict=True) if at is not None)
-
-
-def how(bake: RecordedBake) -> str | None:
-    """Return the way in which a bake was put together; None: it was trained on a prompt."""
-    told = bake.part("joined")
-    return str(told["how"]) if told else None
-
-
-def atoms(
-    lineage: Lineage, chain: Sequence[Link], above: frozenset[str] = frozenset()
-) -> tuple[Link, ...]:
-    """Return the slices that a chain is the sum of: those that were added up as they are, apart.
-
-    One of which a part is in no recipe any more stays whole. `above` are the ids of the bakes that
-    hold the chain.
-    """
-    found: list[Link] = []
-    for link in chain:
-        parts = [(lineage.bakes.get(model.bake_id), model) for model in link.bake.joined_from]
-        known = [Link(bake, model) for bake, model in parts if bake is not None]
-        if how(link.bake) != EXACT or len(known) < len(parts):
-            found.append(link)
-            continue
-        if link.bake.id in above:
-            raise RepoError(
-                f"{RECIPE} is damaged: it has {link.bake.name} hold its own slice",
-                hint=f"`git log -p -- {RECIPE}` shows who changed its `joined`; `git restore "
-                f"--source COMMIT -- {RECIPE}` brings back what was there before.",
-            )
-        found += atoms(lineage, known, above | {link.bake.id})
-    return tuple(found)
-
-
-def within(lineage: Lineage, chain: Sequence[Link]) -> set[str]:
-    """Return the keys of all that is in a chain, also of what went into it by training."""
-    found: set[str] = set()
-    waiting = [(link.bake, link.model) for link in chain]
-    while waiting:
-        bake, at = waiting.pop()
-        if (key := f"{at.bake_id}/{at.step}") in found:
-            continue
-        found.add(key)
-        for model in bake.joined_from:
-            if (part := lineage.bakes.get(model.bake_id)) is not None:
-                waiting.append((part, model))
-            else:
-                found.add(f"{model.bake_id}/{model.step}")
-    return found
 
 
 def request_of(base: BaseModelId, wanted: Wanted, compressed: int | None) -> JoinRequest:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import joining, panel, replaying
-from bakery.app.joining import Joined, Link, Wanted
+from bakery.app import joining, links, panel, replaying
+from bakery.app.joining import Joined, Wanted
+from bakery.app.links import Link
 from bakery.app.panel import Panel
 from bakery.errors import RepoError
 from bakery.plain import plain
@@ -57,11 +58,11 @@ def leave_out(repo: ModelRepo, name: str, *, reporter: Reporter) -> LeftOut:
     repo.check_parent()
     now, lineage = repo.state(), repo.lineage()
     bake = repo.find_bake(name)
-    chain = joining.links(lineage, now.parent)
+    chain = links.of(lineage, now.parent)
     at = next((i for i, link in enumerate(chain) if link.bake.id == bake.id), None)
     if at is None or now.parent is None:
         for link in chain:
-            if any(key.startswith(bake.id) for key in joining.within(lineage, (link,))):
+            if any(key.startswith(bake.id) for key in links.within(lineage, (link,))):
                 raise RepoError(
                     f"{bake.name} is in the current model as a part of {link.bake.name}",
                     hint=f"`bgit revert --only {link.bake.name}` takes all of that out.",
@@ -73,7 +74,7 @@ def leave_out(repo: ModelRepo, name: str, *, reporter: Reporter) -> LeftOut:
     later = chain[at + 1 :]
     left, before = chain[:at], chain[at].bake.instead_of
     if before is not None and before.bake_id in {own.id for own in repo.bakes()}:
-        left = joining.links(lineage, before)
+        left = links.of(lineage, before)
     looked = _panel(repo, chain, at, reporter)
     parent = left[-1].model if left else None
     made = _moved(repo, later, parent, looked, reporter)
@@ -148,7 +149,7 @@ def _moved(
     made: list[Joined] = []
     ahead = _Ahead(repo)
     for link in later:
-        wanted = Wanted(link.bake.base_name, joining.EXACT, ((link,),), parent, by="revert")
+        wanted = Wanted(link.bake.base_name, links.EXACT, ((link,),), parent, by="revert")
         made.append(joining.make(ahead, wanted, looked, reporter=reporter))
         parent = made[-1].model
         ahead.made.append(_recorded(repo, made[-1]))

@@ -11,8 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import distilled, joining, own_gate, panel
-from bakery.app.joining import Joined, Link, Wanted
+from bakery.app import distilled, joining, links, own_gate, panel
+from bakery.app.joining import Joined, Wanted
+from bakery.app.links import Link
 from bakery.app.panel import Panel
 from bakery.errors import ConfigError, RepoError
 from bakery.kept import lost_of
@@ -265,7 +266,7 @@ def _sides(repo: ModelRepo, branch: str, how: str) -> Sides:
     if there.former_parent is not None:
         raise RepoError(f"the model of {branch}, {there.former_parent}, was made by another tool")
     lineage = repo.lineage()
-    ours, theirs = (joining.links(lineage, model) for model in (now.parent, there.parent))
+    ours, theirs = (links.of(lineage, model) for model in (now.parent, there.parent))
     shared = _shared(ours, theirs)
     here, beyond = _lacking(lineage, ours, theirs), _lacking(lineage, theirs, ours)
     if beyond:
@@ -296,15 +297,15 @@ def _shared(ours: Sequence[Link], theirs: Sequence[Link]) -> tuple[Link, ...]:
 
 def _lacking(lineage: Lineage, chain: Sequence[Link], other: Sequence[Link]) -> tuple[Link, ...]:
     """Return the slices of a chain that another lacks."""
-    has = joining.within(lineage, other)
-    return tuple(link for link in joining.atoms(lineage, chain) if link.key not in has)
+    has = links.within(lineage, other)
+    return tuple(link for link in links.atoms(lineage, chain) if link.key not in has)
 
 
 def _refuse_mixed(lineage: Lineage, side: Sequence[Link], other: Sequence[Link]) -> None:
     """Refuse slices of a side that something of the other is trained into."""
-    has = joining.within(lineage, other)
+    has = links.within(lineage, other)
     for link in side:
-        if common := joining.within(lineage, (link,)) & has:
+        if common := links.within(lineage, (link,)) & has:
             raise RepoError(
                 f"{link.bake.name} was trained from several bakes, and the other side has "
                 f"{len(common)} of them already: what it adds cannot be told apart",

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bakery.app import joining, not_again
+from bakery.app import joining, links, not_again
 from bakery.app.gates import WAIVERS
 from bakery.app.making import Making
 from bakery.app.reproduced import Again, Compared, Reproduced, Step
@@ -53,7 +53,7 @@ def reproduce(
         if made and not _has_parent(repo, each):
             return Reproduced(tuple(made), chain[number:])
         reporter.note(f"{each.base_name}: bake {number + 1} of {len(chain)}")
-        again = _again if joining.how(each) is None else _joined_again
+        again = _again if links.how(each) is None else _joined_again
         made.append(again(repo, each, reporter))
     return Reproduced(tuple(made), ())
 
@@ -63,7 +63,7 @@ def steps(repo: ModelRepo, bake: RecordedBake, *, force: bool = False) -> list[S
     chain, _ = show.ancestry(repo.lineage(), bake)
     found: list[Step] = []
     for each in chain[0 if force else _start(repo, chain) :]:
-        if joining.how(each) is not None:
+        if links.how(each) is not None:
             here = _has_all(repo.store, each)
             found.append(Step(each.name, "bake", str(each.model), each.model.step, None, here))
             continue
@@ -140,7 +140,7 @@ def _joined_again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Ag
     """Put a bake together again, whose weights are a sum of others'; one that was learnt is not."""
     model, found, note = bake.model, None, ""
     with drafts.draft(repo.store.root / "reproducing", bake.id) as draft:
-        if joining.how(bake) == "distill":
+        if links.how(bake) == "distill":
             note = "not made again: it was learnt from the models of two branches"
         else:
             found = joining.again(repo, bake, draft / "adapter", reporter)
