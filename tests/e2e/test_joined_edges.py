@@ -27,11 +27,11 @@ def hook(here: Typist, name: str = "pre-commit") -> Path:
 
 
 def test_a_branch_without_a_bake_takes_what_comes(forked):
+    own = together((1, added(forked, "second")), (-1, added(forked, "first")))
     root = forked.git("rev-list", "--max-parents=0", "HEAD").strip()
     forked.git("switch", "-qc", "bare", root)
     assert "Nothing to merge" in forked.must("merge", "--weights", root)
     forked.must("cherry-pick", "--weights=cat", "second")
-    own = together((1, added(forked, "second")), (-1, added(forked, "first")))
     assert farthest(added(forked), own) < 1e-6
     assert data(forked, "revert", "--only", "parent")["model"] is None
     assert "no part of" in forked("revert", "--only", "second").err
