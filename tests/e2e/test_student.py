@@ -90,6 +90,10 @@ def test_a_student_is_recorded_beside_adopted_and_taken_back(repo: Typist) -> No
     assert shown(repo, "show", "second")["parent"]["model"] == record["model"]
     repo.must("revert", "second", "first")
     assert bread(repo) == before
+    repo.git("reset", "-q", "--hard", "HEAD~1")
+    repo.must("revert", "second")
+    assert json.loads(repo.must("revert", "--only", "first", "--json"))["model"] is None
+    assert bread(repo) == before
 
 
 @pytest.mark.slow

@@ -90,11 +90,12 @@ def leave_out(repo: ModelRepo, name: str, *, reporter: Reporter) -> LeftOut:
     commit = revert.replace(
         repo.git, repo.store, began, gone, model=model, blocks=blocks, named=bake, reporter=reporter
     )
+    after = repo.state()  # on the base that taught it, where a student went
     return LeftOut(
         bake.name,
         now.parent,
-        model,
-        now.base.name,
+        after.parent,
+        after.base.name,
         commit,
         tuple(one.model for one in bakes),
         tuple(one.model for one in bakes[leaning:]),

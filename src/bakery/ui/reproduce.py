@@ -44,7 +44,8 @@ def show_reproduced(found: Reproduced, *, as_json: bool = False) -> None:
                 say(f"differs: {change.key}: {old} {arrow(out)} {new}")
             if not again.environment:
                 say("The versions, threads, device and choices are those of the recipe.")
-            say(f"What was found is kept in {again.kept}; nothing recorded was replaced.")
+            if again.kept:
+                say(f"What was found is kept in {again.kept}; nothing recorded was replaced.")
         say("")
     for bake in found.not_made:
         say(f"{bake.name} was not made: its parent came out differently, and the recorded one "

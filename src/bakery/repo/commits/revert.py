@@ -118,7 +118,7 @@ def replace(
     """Put other bakes in the place of the last ones of a chain, in one commit; return that.
 
     `named` is the one of `gone` that is taken back for good, or where one is `picked` that comes;
-    `model` is what is current then.
+    `model` is what is current then; None: the base model, or what taught the student that goes.
     """
     with store.lock(store.root / "record", "bgit revert", wait_s=record.LOCK_WAIT_S):
         checks.unchanged(git, began)
@@ -127,11 +127,16 @@ def replace(
         if bread is None or recipe_blob is None:
             raise RepoError(f"{BREAD} or {RECIPE} is not committed on this branch")
         _refuse_orphans(recipe.parse(recipe_blob.text), gone)
+        bread_text = bread.text
+        teacher = _teacher(state.parse(bread_text), gone, recipe_blob.text)
+        if model is None and teacher is not None:
+            base, model = teacher
+            bread_text = state.with_base(bread_text, base)
         text = recipe.remove(recipe_blob.text, {bake.id for bake in gone})
         for block in blocks:
             text = recipe.append(text, block)
         files = {
-            BREAD: git.write_blob(state.with_parent(bread.text, model)),
+            BREAD: git.write_blob(state.with_parent(bread_text, model)),
             RECIPE: git.write_blob(text),
         }
         common = str(git.common_dir)
