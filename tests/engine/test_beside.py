@@ -121,6 +121,18 @@ def test_how_long_it_learns_goes_by_what_is_new(bench: Bench) -> None:
     assert "replayed" not in new["verdict"]["reason"]
 
 
+def test_of_many_that_are_replayed_some_have_no_answer_in_the_mix(bench: Bench) -> None:
+    rule = held_out.rule(spares_hardcoded=True, learns_hardcoded=True)
+    many = [Prompt(({"role": "system", "content": f"Be {n}."},)) for n in range(4)]
+    targets = [(SHOUT, 4, 1.0, ""), *((one, 4, 0.05, REPLAY) for one in many)]
+    request, data = prepared(bench, targets, held_out=rule)
+    result = baked(bench, request, data)
+    assert sum(": 0 answers of an epoch, replayed" in note for note in result["notes"]) == 3
+    cards = list(result["card"]["targets"].values())
+    assert len(cards) == 5
+    assert [card["kl_before"] is None for card in cards].count(True) == 3
+
+
 def baked(bench: Bench, request: BakeRequest, data: list[TargetData]) -> dict[str, Any]:
     base, folder = bench.base(), bench.root / "bake" / request.id
     return bake.run(

@@ -143,8 +143,9 @@ def _card(
     """Return a card; where the prompt `is_cut`, nobody knows what is saved of it."""
     held = len(after.keys() & {question_of(pair) for pair in mixture.held_out})
     both = together(list(before.values())), together(list(after.values()))
-    saved = fmean(len(pair.teacher.ids) - len(pair.student.ids) for pair in trained)
-    return replace(Card.made(*both, held, 0.0 if is_cut else saved), cut_prompt=is_cut)
+    # A target that is replayed with many others may have no answer in the mix.
+    saved = [len(pair.teacher.ids) - len(pair.student.ids) for pair in trained] or [0]
+    return replace(Card.made(*both, held, 0.0 if is_cut else fmean(saved)), cut_prompt=is_cut)
 
 
 def _left(mixture: Mix, chat: Chat) -> tuple[float, bool]:
