@@ -53,6 +53,10 @@ class Pulled:
         return {"schema": 1, **{name: plain(getattr(self, name)) for name in names}}
 
 
+NOTHING = Pulled("", (), (), (), 0)
+"""What becomes of the weights where there is no remote of them."""
+
+
 def pull(
     repo: ModelRepo, *, everything: bool = False, data: bool = False, reporter: Reporter
 ) -> Pulled:

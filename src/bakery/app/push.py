@@ -57,6 +57,10 @@ class Pushed:
         return {"schema": 1, **{name: plain(getattr(self, name)) for name in names}}
 
 
+NOTHING = Pushed("", (), (), (), 0, 0, False)
+"""What becomes of the weights where there is no remote of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Object:
     entry: Entry

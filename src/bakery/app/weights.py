@@ -40,7 +40,7 @@ class WeightsRemote(Plain):
     @property
     def is_waiting(self) -> bool:
         """Whether something is proposed that this clone does not use."""
-        return bool(self.problem or self.proposed) and self.proposed != self.enabled
+        return bool(self.problem) or self.proposed not in ("", self.enabled)
 
     @property
     def announcement(self) -> str:

@@ -45,8 +45,8 @@ def pull(
     Without one, this is git's pull. All other options are git's. With --weights-only or
     --all-weights, exits with 1 where the remote lacks some.
     """
-    surely = weights_only or all_weights or data or as_json
-    if no_weights and surely:
+    surely = weights_only or all_weights or data
+    if no_weights and (surely or as_json):
         raise ConfigError("--no-weights fetches no weights: it goes with no other option of ours")
     typed = for_git(context, OURS)
     if not weights_only:
@@ -54,13 +54,15 @@ def pull(
         code = passthrough.hand_to_git(["pull", *typed], out=out)
         if code:
             context.exit(code)
-    repo = repository(surely=surely)  # now: the pull may have brought .bread
+    repo = repository(surely=surely or as_json)  # now: the pull may have brought .bread
     if repo is None or no_weights or is_said(arguments(context), "dry-run"):
         return
     found = weights.remote(repo)
     if not (found.enabled or surely):
         if found.is_waiting:
             note(found.announcement)
+        if as_json:
+            show_pulled(app.NOTHING, as_json=True)
         return
     with reporter() as shown:
         pulled = app.pull(repo, everything=all_weights, data=data, reporter=shown)

@@ -45,8 +45,8 @@ def push(
         raise ConfigError("--no-weights sends no weights: it goes with no other option of ours")
     repo = repository(surely=weights_only or data or as_json)
     typed = for_git(context, OURS)
-    sent = None
-    if repo is not None and not no_weights and (weights_only or data or as_json or _has(repo)):
+    sent = app.NOTHING if as_json else None
+    if repo is not None and not no_weights and (weights_only or data or _has(repo)):
         with reporter() as shown:
             bakes = app.pushed_bakes(repo, typed, Path.cwd(), alone=weights_only)
             dry_run = is_dry_run(list(arguments(context)))

@@ -59,10 +59,10 @@ def show_pulled(found: Pulled, *, as_json: bool = False) -> None:
         say(f"{size(found.bytes)} fetched from {found.remote}")
     elif found.here:
         say(f"0 bytes fetched: {_names(found.here)} here already")
-    lost = [one for one in found.missing if one.kind == "weights"]
-    if lost:
-        note(f"{found.remote} does not have the weights of {_names(lost)}: `bgit push` where they "
-             "are, or `bgit reproduce MODEL`")  # fmt: skip
+    for kind, option in (("weights", ""), ("questions", " --data"), ("answers", " --data")):
+        if lost := [one for one in found.missing if one.kind == kind]:
+            note(f"{found.remote} does not have the {kind} of {_names(lost)}: "
+                 f"`bgit push{option}` sends them from where they are")  # fmt: skip
 
 
 def show_remote_checked(found: Checked, *, as_json: bool = False) -> None:
