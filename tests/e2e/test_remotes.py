@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import bakery
+from bakery.app import push
 from bakery.identity import file_digest
 from bakery.repo.files import state
+from bakery.repo.model_repo import ModelRepo
+from bakery.reporting import Quiet
 from tests.e2e.conftest import BGIT, Typist, copied
 from tests.support.remotes import WEIGHTS, Folder
 
@@ -213,15 +218,30 @@ def test_two_pushers_at_once_lose_nothing(source: Typist, remote: Folder, workpl
     env = {**os.environ, "OMP_NUM_THREADS": "1", **source.env}
     other = copied(source, workplace / "other")
     words = [BGIT, "push", "--weights-only", "--data"]
-    begun = [
-        subprocess.Popen(words, cwd=one.root, env=env, stderr=subprocess.PIPE)
-        for one in (source, other)
-    ]
-    assert [one.communicate()[1] and one.returncode for one in begun] == [0, 0]
+    begun = [subprocess.Popen(words, cwd=one.root, env=env) for one in (source, other)]
+    assert [one.wait() for one in begun] == [0, 0]
     assert remote.is_whole()
     assert len(remote.manifests()) == 2
     assert "0 bytes sent" in source.must("push", "--weights-only", "--data")
     assert json.loads(source.must("fsck", "--remote", "--deep", "--json"))["is_sound"]
+
+
+def test_many_pushes_in_the_same_moment_lose_nothing(source: Typist, workplace: Path) -> None:
+    repo = ModelRepo.find(source.root)
+    for number in range(5):
+        remote = Folder(workplace / f"weights-{number}")
+        source.git("config", "bgit.weightsremote", remote.url)
+        together = threading.Barrier(4)
+
+        def one(together: threading.Barrier = together) -> int:
+            together.wait()
+            return push.push(repo, repo.bakes(), data=True, reporter=Quiet()).bytes
+
+        with ThreadPoolExecutor(4) as pool:
+            sent = [pool.submit(one) for _ in range(4)]
+        assert sum(done.result() for done in sent) > 0
+        assert remote.is_whole()
+        assert push.push(repo, repo.bakes(), data=True, reporter=Quiet()).bytes == 0
 
 
 def test_python_pushes_and_pulls(source: Typist, clone: Typist, remote: Folder) -> None:
