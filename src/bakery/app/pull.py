@@ -21,7 +21,7 @@ from bakery.identity import file_digest
 from bakery.plain import plain
 from bakery.records import ModelRef
 from bakery.remotes import transfer
-from bakery.remotes.bucket import Bucket, Moved
+from bakery.remotes.bucket import AT_ONCE, Bucket, Moved
 from bakery.remotes.manifests import Entry, Manifest
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
@@ -151,9 +151,7 @@ def _download(
     def one(pair: tuple[Entry, Manifest], moved: Moved) -> None:
         _fetch_one(bucket, *pair, folder, moved)
 
-    transfer.every(
-        one, lacking, label="pull", total=total, at_once=bucket.at_once, reporter=reporter
-    )
+    transfer.every(one, lacking, label="pull", total=total, at_once=AT_ONCE, reporter=reporter)
     return total
 
 

@@ -7,21 +7,26 @@ all that it names. What a killed push leaves are objects that nothing names: the
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bakery.app import travelling, weights
 from bakery.app.travelling import Part
 from bakery.plain import Plain, plain
 from bakery.remotes import transfer
-from bakery.remotes.bucket import Bucket, Moved, Seen
+from bakery.remotes.bucket import AT_ONCE, Bucket, Moved, Seen
 from bakery.remotes.manifests import DATA, MODELS, OBJECTS, Entry, Manifest
 from bakery.repo.commits import publishing
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
+
+T = TypeVar("T")
+
+PER_COMMIT = 200
+"""How many files go into a commit of a repository of the hub."""
 
 AGED_S = 86_400
 """An older object that nothing may name yet is sent again, so that no collection takes it."""
@@ -148,17 +153,40 @@ def _is_there(entry: Entry, seen: dict[str, Seen]) -> bool:
 
 
 def _send(bucket: Bucket, objects: Sequence[_Object], reporter: Reporter) -> None:
-    def one(item: _Object, moved: Moved) -> None:
-        if item.is_main:
-            bucket.send(item.path, item.entry.object, moved)
-        else:
-            bucket.write(travelling.steady(item.path, item.entry), item.entry.object)
-            moved(item.entry.size)
+    def one(items: Sequence[_Object], moved: Moved) -> None:
+        if bucket.commits:
+            files = {i.entry.object: i.path if i.is_main else _steady(i) for i in items}
+            bucket.commit(files, f"bgit: {len(files)} objects")
+            moved(sum(item.entry.size for item in items))
+            return
+        for item in items:
+            if item.is_main:
+                bucket.send(item.path, item.entry.object, moved)
+            else:
+                bucket.write(_steady(item), item.entry.object)
+                moved(item.entry.size)
 
     total = sum(item.entry.size for item in objects)
-    transfer.every(
-        one, objects, label="push", total=total, at_once=bucket.at_once, reporter=reporter
-    )
+    _every(one, objects, bucket, "push", total, reporter)
+
+
+def _steady(item: _Object) -> bytes:
+    return travelling.steady(item.path, item.entry)
+
+
+def _every(
+    work: Callable[[Sequence[T], Moved], None],
+    items: Sequence[T],
+    bucket: Bucket,
+    label: str,
+    total: int,
+    reporter: Reporter,
+) -> None:
+    """Do some work on all items: one by one, or many in a commit, and one commit after another."""
+    size = PER_COMMIT if bucket.commits else 1
+    some = [items[at : at + size] for at in range(0, len(items), size)]
+    at_once = 1 if bucket.commits else AT_ONCE
+    transfer.every(work, some, label=label, total=total, at_once=at_once, reporter=reporter)
 
 
 def _publish(
@@ -170,12 +198,15 @@ def _publish(
 ) -> None:
     """Write the manifests, then send again what a collection took in the same moment."""
 
-    def one(manifest: Manifest, moved: Moved) -> None:
-        bucket.write(manifest.text().encode(), manifest.place)
+    def one(manifests: Sequence[Manifest], moved: Moved) -> None:
+        texts = {manifest.place: manifest.text().encode() for manifest in manifests}
+        if bucket.commits:
+            bucket.commit(texts, f"bgit: {len(texts)} manifests")
+            return
+        for place, text in texts.items():
+            bucket.write(text, place)
 
-    transfer.every(
-        one, drafts, label="manifests", total=0, at_once=bucket.at_once, reporter=reporter
-    )
+    _every(one, drafts, bucket, "manifests", 0, reporter)
     now = {item.entry.object for item in sent}
     before = [item for place, item in objects.items() if place not in now]
     _send(bucket, [i for i in before if bucket.size(i.entry.object) != i.entry.size], reporter)

@@ -13,7 +13,7 @@ from bakery.app import travelling, weights
 from bakery.identity import file_digest
 from bakery.plain import Plain, plain
 from bakery.remotes import manifests, transfer
-from bakery.remotes.bucket import Bucket, Moved, Seen
+from bakery.remotes.bucket import AT_ONCE, Bucket, Moved, Seen
 from bakery.remotes.manifests import DATA, MODELS, OBJECTS, Manifest
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
@@ -126,6 +126,6 @@ def _read(
             return None if found == called else (place, f"its sha256 is {found[:16]}")
 
         wrong = transfer.every(
-            one, places, label="fsck", total=total, at_once=bucket.at_once, reporter=reporter
+            one, places, label="fsck", total=total, at_once=AT_ONCE, reporter=reporter
         )
     return [one for one in wrong if one is not None]

@@ -14,7 +14,7 @@ from bakery.app import remote_check, weights
 from bakery.errors import ModelError
 from bakery.plain import Plain, plain
 from bakery.remotes import manifests, transfer
-from bakery.remotes.bucket import Bucket, Moved, Seen
+from bakery.remotes.bucket import AT_ONCE, Bucket, Moved, Seen
 from bakery.remotes.manifests import DATA, MODELS, OBJECTS
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
@@ -65,7 +65,7 @@ def gc(
         old = [place for place in old if place not in named]
         transfer.every(
             lambda place, moved: _delete(bucket, place, moved),
-            old, label="gc", total=0, at_once=bucket.at_once, reporter=reporter,
+            old, label="gc", total=0, at_once=1 if bucket.commits else AT_ONCE, reporter=reporter,
         )  # fmt: skip
     removed = tuple(Unnamed(place, seen[place].size) for place in old)
     return Tidied(url, removed, len(spare) - len(removed), grace_days, dry_run)

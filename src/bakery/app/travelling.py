@@ -10,7 +10,7 @@ from pathlib import Path
 from bakery.errors import ModelError
 from bakery.identity import file_digest
 from bakery.remotes import manifests, transfer
-from bakery.remotes.bucket import Bucket, Seen
+from bakery.remotes.bucket import AT_ONCE, Bucket, Seen
 from bakery.remotes.manifests import Entry, Manifest
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
@@ -90,7 +90,7 @@ def read(bucket: Bucket, places: Sequence[str]) -> list[Manifest | ValueError | 
         except ValueError as error:
             return error
 
-    return transfer.every(one, places, label="", total=0, at_once=bucket.at_once, reporter=Quiet())
+    return transfer.every(one, places, label="", total=0, at_once=AT_ONCE, reporter=Quiet())
 
 
 def is_whole(manifest: Manifest, part: Part, seen: dict[str, Seen]) -> bool:

@@ -6,9 +6,11 @@ a transfer that ended early. What a library says of a failure is told as it is, 
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +25,12 @@ CONNECT_S, READ_S = 10, 60
 """How long a server may keep silent, at first and later on."""
 
 CHUNK = 1 << 20
+
+AT_ONCE = 8
+"""How many transfers go on at a time."""
+
+_LOUD = ("aiobotocore", "fsspec", "gcsfs", "huggingface_hub", "s3fs")
+"""Libraries that print what they have failed at, with tracebacks; it is told once, in words."""
 
 Moved = Callable[[int], None]
 """Told how many more bytes there are; it raises where that is to end."""
@@ -44,14 +52,24 @@ class Bucket:
     def __init__(self, url: str) -> None:
         self.url = addresses.checked(url)
         self.scheme = addresses.scheme(url)
+        self._own = threading.local()
         with self._told("opened"):
-            self._fs = _opened(self.scheme, self.url)
-            self._root = str(self._fs._strip_protocol(self.url)).rstrip("/")
+            self._shared = _opened(self.scheme, self.url)
+            self._root = str(self._shared._strip_protocol(self.url)).rstrip("/")
 
     @property
-    def at_once(self) -> int:
-        """How many transfers go on at a time: each change of a hub's repository is a commit."""
-        return 1 if self.scheme == "hf" else 8
+    def commits(self) -> bool:
+        """Whether what is written is a commit, so that many files should be one: see `commit`."""
+        return self.scheme == "hf" and not addresses.inside(self.url).startswith("buckets/")
+
+    @property
+    def _fs(self) -> Any:
+        """The file system; the hub's keeps what it has listed, and threads would take it apart."""
+        if self.scheme != "hf" or threading.current_thread() is threading.main_thread():
+            return self._shared
+        if not hasattr(self._own, "fs"):
+            self._own.fs = _opened(self.scheme, self.url)
+        return self._own.fs
 
     def seen(self, *folders: str) -> dict[str, Seen]:
         """Return all files below some folders of it."""
@@ -106,6 +124,23 @@ class Bucket:
                 self._into_folder(place, iter([data]), lambda count: None)
             else:
                 self._fs.pipe_file(f"{self._root}/{place}", data)
+
+    def commit(self, files: Mapping[str, Path | bytes], message: str) -> None:
+        """Put some files into a repository of the hub, all of them or none."""
+        from huggingface_hub import CommitOperationAdd, HfApi
+
+        with self._told("written to"):
+            to = self._fs.resolve_path(self._root)
+            within = f"{to.path_in_repo}/" if to.path_in_repo else ""
+            added = [
+                CommitOperationAdd(within + place, data if isinstance(data, bytes) else str(data))
+                for place, data in files.items()
+            ]
+            HfApi(endpoint=self._fs.endpoint, token=self._fs.token).create_commit(
+                to.repo_id, added, commit_message=message, repo_type=to.repo_type,
+                revision=to.revision,
+            )  # fmt: skip
+            self._fs.invalidate_cache()
 
     def fetch(self, place: str, to: Path, moved: Moved) -> None:
         """Write what lies there into a new file, which the caller checks."""
@@ -182,6 +217,8 @@ def _opened(scheme: str, url: str) -> Any:
     """Return the file system of an address: nothing is asked of it yet."""
     import fsspec  # here: most commands open no remote
 
+    for name in _LOUD:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     fresh = {"skip_instance_cache": True, "use_listings_cache": False}
     if scheme == "s3":
         waits = {"connect_timeout": CONNECT_S, "read_timeout": READ_S,
