@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 import bakery
-from bakery.app import push
+from bakery.app import pull, push, stored
+from bakery.app.serve import Catalogue
+from bakery.errors import ModelError
 from bakery.identity import file_digest
 from bakery.repo.files import state
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
-from tests.e2e.conftest import BGIT, Typist, copied
+from tests.e2e.conftest import BGIT, Typist, copied, input_yml
 from tests.support.remotes import WEIGHTS, Folder
 
 
@@ -109,6 +111,37 @@ def test_a_clone_fetches_what_a_command_needs_once_the_remote_is_enabled(
     assert (here.parent / "probes.json").is_file()
     assert weights_of(clone, "first") is None
     assert not (clone.store / "incoming").exists()
+
+
+def test_a_run_fetches_the_parent_that_it_starts_from(clone: Typist, remote: Folder) -> None:
+    clone.must("weights", "remote", remote.url)
+    clone.commit(input_yml("Whistle.", bake="third", questions=6), "Configure third")
+    assert "`bgit run` fetches them" in clone.must("check")
+    done = clone("run")
+    assert done.code == 0, done.err
+    assert "are not here: looking for them in" in done.err
+    assert weights_of(clone, "second")
+    assert "/third_" in clone.parent()
+
+
+def test_a_server_fetches_what_a_request_names(
+    clone: Typist, remote: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone.must("weights", "remote", remote.url)
+    repo, told = ModelRepo.find(clone.root), Quiet()
+    catalogue = Catalogue(repo)
+    with pytest.raises(ModelError, match="are not in this clone's store"):
+        catalogue.find("second")
+    monkeypatch.setattr(stored.FETCHING, "bring", lambda repo, model: pull.bring(repo, model, told))
+    folder = catalogue.find("second").folder
+    assert folder is not None
+    assert (folder / WEIGHTS).is_file()
+    assert "looking for them in" in told.notes[0]
+    for path in remote.root.rglob("*.json"):
+        path.write_text("{")
+    with pytest.raises(ModelError, match="is not the manifest of") as refused:
+        catalogue.find("first")
+    assert remote.url not in refused.value.message
 
 
 def test_a_pull_brings_commits_then_weights(source: Typist, clone: Typist, remote: Folder) -> None:

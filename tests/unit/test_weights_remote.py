@@ -12,6 +12,7 @@ from bakery.cli.push import is_dry_run
 from bakery.errors import ConfigError, ModelError
 from bakery.repo.commits import publishing
 from bakery.repo.files import state
+from bakery.repo.files.names import WEIGHTS_REMOTE
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
 from tests.support.recorded import baked, git, hook, made
@@ -99,20 +100,20 @@ def test_a_proposal_is_announced_and_not_enabled(repo, url, said):
 
 
 def test_an_address_of_gits_config_is_checked_too(repo):
-    git(repo.root, "config", weights.KEY, "s3://me:secret@models")
+    git(repo.root, "config", WEIGHTS_REMOTE, "s3://me:secret@models")
     with pytest.raises(ConfigError, match=r"in git's config.*user or password"):
         weights.remote(repo)
 
 
 def test_only_the_clones_own_config_counts(repo):
-    git(repo.root, "config", "--global", weights.KEY, "s3://models")
+    git(repo.root, "config", "--global", WEIGHTS_REMOTE, "s3://models")
     assert weights.remote(repo).enabled == ""
 
 
 def test_missing_weights_name_the_remote_that_may_have_them(repo, monkeypatch):
     model = baked(repo, "one")
     monkeypatch.setattr(stored.FETCHING, "bring", None)
-    git(repo.root, "config", weights.KEY, "s3://models")
+    git(repo.root, "config", WEIGHTS_REMOTE, "s3://models")
     with pytest.raises(ModelError) as told:
         stored.weights(repo, model)
     assert "`bgit pull --weights-only` fetches them from s3://models" in str(told.value.hint)

@@ -14,11 +14,10 @@ from bakery.errors import ConfigError, RepoError
 from bakery.plain import Plain
 from bakery.remotes import addresses
 from bakery.repo.commits import proposing
+from bakery.repo.files.names import WEIGHTS_REMOTE
 from bakery.repo.git import Git
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
-
-KEY = "bgit.weightsremote"
 
 OFFLINE = "BGIT_OFFLINE"
 """Set, no command fetches weights that nobody asked it for."""
@@ -88,7 +87,7 @@ def set_remote(repo: ModelRepo, text: str, reporter: Reporter) -> WeightsRemote:
     made = None
     if repo.state().weights != url:
         made = proposing.propose(repo.git, repo.store, url, reporter)
-    repo.git.run("config", "--local", KEY, url)
+    repo.git.run("config", "--local", WEIGHTS_REMOTE, url)
     return WeightsRemote(url, url, commit=made)
 
 
@@ -97,7 +96,7 @@ def remove(repo: ModelRepo, reporter: Reporter) -> WeightsRemote:
     made = None
     if repo.state().weights:
         made = proposing.propose(repo.git, repo.store, "", reporter)
-    repo.git.ask("config", "--local", "--unset-all", KEY)
+    repo.git.ask("config", "--local", "--unset-all", WEIGHTS_REMOTE)
     return WeightsRemote("", "", commit=made)
 
 
@@ -107,12 +106,13 @@ def is_offline() -> bool:
 
 
 def _enabled(git: Git) -> str:
-    said = git.ask("config", "--local", "--get", KEY)
+    said = git.ask("config", "--local", "--get", WEIGHTS_REMOTE)
     if not said:
         return ""
     try:
         return addresses.checked(said)
     except ConfigError as error:
         raise ConfigError(
-            f"{KEY} in git's config: {error.message}", hint=f"`git config --unset {KEY}`."
+            f"{WEIGHTS_REMOTE} in git's config: {error.message}",
+            hint=f"`git config --unset {WEIGHTS_REMOTE}`.",
         ) from error
