@@ -60,8 +60,11 @@ def longer(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"more")
 
 
-@pytest.mark.parametrize("spoil", [flipped, cut, longer, Path.unlink])
-@pytest.mark.parametrize("name", [WEIGHTS, "probes.json"])
+@pytest.mark.parametrize(
+    ("spoil", "name"),
+    [(flipped, WEIGHTS), (flipped, "probes.json"), (cut, WEIGHTS), (longer, "probes.json"),
+     (Path.unlink, WEIGHTS)],
+)  # fmt: skip
 def test_a_wrong_object_is_refused_and_named(
     clone: Typist, remote: Folder, spoil: Callable[[Path], None], name: str
 ) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import configparser
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from bakery.app import stored, weights
+from bakery.cli import app
 from bakery.cli.push import is_dry_run
 from bakery.errors import ConfigError, ModelError
 from bakery.repo.commits import publishing
@@ -15,6 +18,7 @@ from bakery.repo.files import state
 from bakery.repo.files.names import WEIGHTS_REMOTE
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
+from tests.support.commands import typed
 from tests.support.recorded import baked, git, hook, made
 
 
@@ -159,3 +163,35 @@ DRY = {
 @pytest.mark.parametrize("words", DRY, ids=" ".join)
 def test_a_dry_run_is_what_git_takes_for_one(words):
     assert is_dry_run(words) == DRY[words]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["https://x.example/ann/yoda.git"], ["ann@x.example:yoda", "--depth", "1"], ["-q", "../yoda/"],
+     ["../a/yoda/.git"], ["--", "yoda.bundle"], ["../other", "yoda", "-b", "main"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_the_folder_that_a_clone_makes_is_found(workplace, words):
+    assert Path("yoda") in app._places_of_clone(words)
+    (workplace / "yoda").mkdir()
+    (workplace / "yoda/file").touch()
+    assert Path("yoda") not in app._places_of_clone(words)
+
+
+def test_with_a_remote_git_is_still_handed_what_was_typed(repo, workplace, monkeypatch):
+    git(workplace, "init", "-q", "--bare", "origin")
+    weights.set_remote(repo, str(workplace / "weights"), Quiet())
+    log, found = workplace / "asked", shutil.which("git")
+    (workplace / "bin").mkdir()
+    script = f'#!/bin/sh\n[ "$1" = push ] && echo "$@" >> {log}\nexec {found} "$@"\n'
+    (workplace / "bin/git").write_text(script, encoding="utf-8")
+    (workplace / "bin/git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{workplace / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(repo.root)
+    words = ["-v", "-o", "ci.skip", "--force", str(workplace / "origin"), "main:x", "--", "--data"]
+    done = typed("push", "--data", *words)
+    assert done.returncode != 0  # --data is no ref
+    tried, asked = log.read_text(encoding="utf-8").splitlines()
+    assert asked == " ".join(["push", *words])
+    assert tried.startswith("push --dry-run -v -o ci.skip")
+    assert "no weights are sent" in done.stderr

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bakery.repo.commits import publishing
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 
@@ -50,8 +51,11 @@ class Sharing:
 
         sent = push.NOTHING
         if weights_only or data or weights.remote(self._repo).enabled:
-            bakes = push.pushed_bakes(self._repo, words, self._repo.root, alone=weights_only)
+            publishing.refuse_made_up(self._repo.git, words)
             with self._told() as reporter:
+                bakes = push.pushed_bakes(
+                    self._repo, words, self._repo.root, alone=weights_only, reporter=reporter
+                )
                 sent = push.push(self._repo, bakes, data=data, reporter=reporter)
         if not weights_only:
             self._repo.git.run("push", *words)

@@ -74,7 +74,12 @@ class _Object:
 
 
 def pushed_bakes(
-    repo: ModelRepo, arguments: Sequence[str], cwd: Path, *, alone: bool = False
+    repo: ModelRepo,
+    arguments: Sequence[str],
+    cwd: Path,
+    *,
+    alone: bool = False,
+    reporter: Reporter,
 ) -> list[RecordedBake]:
     """Return the bakes that a `git push` with these arguments makes public.
 
@@ -83,6 +88,8 @@ def pushed_bakes(
     revs = publishing.sent(arguments, cwd)
     if alone and not revs:
         revs = list(publishing.revisions(repo.git, arguments))
+    if not revs:
+        reporter.note("git names no branch that it would push: no weights are sent")
     return publishing.recorded(repo.git, revs)
 
 

@@ -225,10 +225,10 @@ def _refuse_made_up(arguments: Sequence[str]) -> None:
 
 
 def _places_of_clone(words: Sequence[str]) -> list[Path]:
-    """Return the folders that a clone may make: the last word, or what git calls it by that."""
-    last = next((word for word in reversed(words) if not word.startswith("-")), "")
-    name = re.split(r"[/:]", re.sub(r"(/?\.git)?/*$", "", last))[-1].removesuffix(".bundle")
-    places = [Path(word) for word in (last, name) if word]
+    """Return the folders that a clone may make: each word, or what git calls a folder by it."""
+    named = [re.split(r"[/:]", re.sub(r"(/?\.git)?/*$", "", w))[-1] for w in words]
+    both = [word for word in (*words, *named) if word and not word.startswith("-")]
+    places = [Path(word.removesuffix(".bundle")) for word in dict.fromkeys(both)]
     return [p for p in places if not p.exists() or (p.is_dir() and not any(p.iterdir()))]
 
 

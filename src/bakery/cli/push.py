@@ -48,7 +48,7 @@ def push(
     sent = app.NOTHING if as_json else None
     if repo is not None and not no_weights and (weights_only or data or _has(repo)):
         with reporter() as shown:
-            bakes = app.pushed_bakes(repo, typed, Path.cwd(), alone=weights_only)
+            bakes = app.pushed_bakes(repo, typed, Path.cwd(), alone=weights_only, reporter=shown)
             dry_run = is_dry_run(list(arguments(context)))
             sent = app.push(repo, bakes, data=data, dry_run=dry_run, reporter=shown)
     if sent is not None and not as_json:
