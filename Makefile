@@ -3,6 +3,7 @@
 # make test   lint, types, layers, tests: all that has to pass; test-slow: those that take longer
 # make test-page  the page of `bgit ui` in a browser: needs a Chromium; SHOTS=folder keeps images
 # make test-llama   exports in a real llama.cpp: installs the extra [llama] first
+# make test-bucket      remotes of weights in a bucket: installs the extra [moto] first
 # make coverage  the lines of this change that no test runs; ON=tests/unit/test_x.py for some tests
 # make hooks  check what is staged before each commit (pre-commit)
 # make bench  measure against other ways to bake, about an hour; bench-quick: about two minutes; bench-grid: by size
@@ -26,7 +27,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-branches real verdicts forgetting algebra test test-slow test-page test-llama coverage hooks dist site picture bench bench-quick bench-grid bench-quality docs attack lock audit fix clean
+.PHONY: demo demo-branches real verdicts forgetting algebra test test-slow test-page test-llama test-bucket coverage hooks dist site picture bench bench-quick bench-grid bench-quality docs attack lock audit fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
@@ -67,6 +68,10 @@ test-page: .venv/page-stamp
 # Beside test-slow, which skips these where the package is not installed.
 test-llama: .venv/llama-stamp
 	$(TESTS) -m slow tests/e2e/test_llama_cpp.py
+
+# Skipped by the others where moto is not installed.
+test-bucket: .venv/moto-stamp
+	$(TESTS) tests/e2e/test_remotes_s3.py
 
 # Against main, or AGAINST=some-commit. Lines of what tests start in processes of their own count, too.
 coverage: .venv/coverage-stamp

@@ -30,7 +30,9 @@ LINES = [
     "eval --only leakage --limit 1",
     "fetch",
     "fsck --weights-only",
+    "fsck --remote",
     "gc --dry-run",
+    "gc --remote",
     "import ../source",
     "init ../new --base-model tiny",
     "jobs",
@@ -38,6 +40,8 @@ LINES = [
     "metrics first second",
     "metrics --watch",
     "models",
+    "pull --weights-only",
+    "push --weights-only",
     "rebase --base-model tiny --dry-run",
     "report",
     "reproduce --dry-run first",
@@ -52,6 +56,7 @@ LINES = [
     "target",
     "test",
     "tree",
+    "weights remote",
 ]
 """A line of each command that has --json, in a repository with two bakes."""
 
@@ -66,6 +71,7 @@ def place(baked_repository: Typist, tmp_path_factory: pytest.TempPathFactory) ->
     """A repository with two bakes, tests, and an input.yml as the first was configured."""
     place = copied(baked_repository, tmp_path_factory.mktemp("json") / "demo")
     copied(baked_repository, place.root.parent / "source")
+    place.must("weights", "remote", str(place.root.parent / "remote"))
     place.write(TESTS, "tests.yml")
     place.git("add", "tests.yml")
     place.git("commit", "-q", "-m", "Say what to test")

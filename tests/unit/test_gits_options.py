@@ -17,7 +17,7 @@ from bakery.cli.app import SECTIONS
 from tests.support.commands import typed
 from tests.support.recorded import git, made
 
-VERBS = tuple(SECTIONS["Keep"])
+VERBS = (*SECTIONS["Keep"], "push", "pull")
 WEIGHED = ("blame", "bisect", "merge", "cherry-pick", "rebase")
 """Those that are ours only with --weights, or another option of ours."""
 

@@ -41,7 +41,7 @@ def check(example: str) -> None:
     assert command is not None
     known = {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
     gits = {"--cached", "--build-options", "--all", "-r", "--strict", "--connectivity-only"}
-    gits |= {"--no-dangling", "--prune=now"}
+    gits |= {"--no-dangling", "--prune=now", "--rebase", "-n", "-u"}
     valued = {word for word in own if word.partition("=")[0] in known}
     assert [word for word in own if word not in known | gits | valued] == []
 

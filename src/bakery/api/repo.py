@@ -16,7 +16,9 @@ from bakery.api.measuring import Measuring
 from bakery.api.model import Model
 from bakery.api.moving import Moving
 from bakery.api.serving import Serving
+from bakery.api.sharing import Sharing
 from bakery.api.telling import Telling
+from bakery.api.told import fetch_missing
 from bakery.api.tracing import Tracing
 from bakery.app import (
     adopt,
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from bakery.store.job import Fetched
 
 
-class Repo(Joining, Keeping, Measuring, Moving, Serving, Telling, Tracing):
+class Repo(Joining, Keeping, Measuring, Moving, Serving, Sharing, Telling, Tracing):
     """A model repository: a folder that `bgit init` made, or one within it.
 
         repo = bakery.Repo.init("yoda", base_model="tiny")
@@ -78,6 +80,7 @@ class Repo(Joining, Keeping, Measuring, Moving, Serving, Telling, Tracing):
             raise RepoError(f"there is no folder {place}", hint="`Repo.init` makes a repository.")
         self._repo = ModelRepo.find(place, backend=backend)
         self._progress = progress
+        fetch_missing(progress)
 
     @classmethod
     def init(

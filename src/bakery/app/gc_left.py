@@ -136,7 +136,8 @@ def _keep_inputs(folder: Path, needs: Needed) -> None:
 
 def _leftovers(store: Store, before: float) -> Iterator[Left]:
     """Yield what processes that are gone have left."""
-    for path in [*store.root.glob("import-*"), *store.root.glob("reproducing/*")]:
+    begun = ("import-*", "reproducing/*", "incoming")
+    for path in (path for name in begun for path in store.root.glob(name)):
         yield _aged(store, "left over", path, before)
     for folder in findings.entries(store.root / "bake"):
         if findings.AGAIN.fullmatch(folder.name):

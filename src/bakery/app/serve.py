@@ -11,11 +11,12 @@ import re
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import meaning
+from bakery.app import meaning, weights
 from bakery.defaults import defaults_for
 from bakery.errors import BakeryError, ConfigError, ModelError, RepoError
 from bakery.plain import plain
@@ -214,6 +215,8 @@ class Catalogue:
         Nor can they type a command here.
         """
         told = error.message.replace(self.base.name, self.base_name)
+        with suppress(BakeryError):
+            told = told.replace(weights.remote(self.repo).enabled or "\0", "…")
         for place in (self.repo.store.root, self.repo.root):
             told = told.replace(str(place), "…")
         lines = [line for line in (error.hint or "").splitlines() if "`bgit" not in line]

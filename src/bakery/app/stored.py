@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from bakery.app import fsck_requests
+from bakery.app import weights as remotes
 from bakery.errors import ModelError, RepoError
 from bakery.records import ModelRef
 from bakery.repo.commits import checks
@@ -13,6 +16,17 @@ from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import findings, results
 from bakery.store.results import DONE, RESULT
+
+
+@dataclass(slots=True)
+class Fetching:
+    """How a process gets weights that it needs and lacks: set where it begins."""
+
+    bring: Callable[[ModelRepo, ModelRef], bool] | None = None
+    """Tells whether they are here now. None: nobody fetches any unasked."""
+
+
+FETCHING = Fetching()
 
 
 def weights(repo: ModelRepo, model: ModelRef) -> Path:
@@ -25,11 +39,9 @@ def weights(repo: ModelRepo, model: ModelRef) -> Path:
 
     folder = repo.store.bake(model.bake_id) / str(model.step)
     if not (folder / adapter_folder.WEIGHTS).is_file():
-        raise ModelError(
-            f"the weights of {model} are not in this clone's store ({folder})",
-            hint="`bgit import DIR` takes them from another clone or an export; "
-            f"`bgit reproduce {model.bake}` makes them again.",
-        )
+        brought = FETCHING.bring is not None and FETCHING.bring(repo, model)
+        if not brought or not (folder / adapter_folder.WEIGHTS).is_file():
+            raise _missing(repo, model, folder)
     recorded = repo.find_model(str(model))
     if recorded is not None:
         _check_base(repo, recorded)
@@ -47,6 +59,22 @@ def weights(repo: ModelRepo, model: ModelRef) -> Path:
     hint = "Delete it: it is written anew from the weights and recipe.yml. Nothing was loaded."
     adapter_check.check(folder, chain, whole=whole, hint=hint)
     return folder
+
+
+def _missing(repo: ModelRepo, model: ModelRef, folder: Path) -> ModelError:
+    """Return what to say of weights that are not here: first where they may be fetched from."""
+    found = remotes.remote(repo)
+    if found.enabled and (FETCHING.bring is None or remotes.is_offline()):
+        first = f"`bgit pull --weights-only` fetches them from {found.enabled}, where it has them; "
+    elif found.enabled:
+        first = f"{found.enabled} does not have them, either (`bgit push` where they are); "
+    else:
+        first = f"{found.announcement}; " if found.is_waiting else ""
+    return ModelError(
+        f"the weights of {model} are not in this clone's store ({folder})",
+        hint=f"{first}`bgit import DIR` takes them from another clone or an export; "
+        f"`bgit reproduce {model.bake}` makes them again.",
+    )
 
 
 def _check_base(repo: ModelRepo, bake: RecordedBake) -> None:

@@ -5,14 +5,17 @@ No command is imported before it is called.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import re
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from bakery.cli import passthrough, rim
+from bakery.cli import fetching, passthrough, rim
 from bakery.errors import BakeryError
 from bakery.spelling import nearest
 
@@ -50,6 +53,9 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "cherry-pick": "Put one bake on this branch's model (--weights), or as git does.",
     },
     "Share": {
+        "weights": "Show, set or remove the remote of weights.",
+        "push": "Send the weights that a remote lacks, then push as git does.",
+        "pull": "Pull as git does, then fetch the current model's weights.",
         "download": "Write a model's weights to a folder or an archive.",
         "import": "Bring weights, questions and answers into this clone.",
         "reproduce": "Make a model again from its recipe, and compare the digests.",
@@ -74,7 +80,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
 _ASIDE = ("help", "version", "completion")
 """Commands that are about bgit itself: they neither need nor touch a repository."""
 
-GIT_LINE = "Every other verb is git's: bgit add, commit, log, switch, merge, push, …"
+GIT_LINE = "Every other verb is git's: bgit add, commit, log, switch, clone, tag, …"
 
 # Where a command's name cannot be that of its module: module and attribute.
 _PLACES = {"import": ("import_", "import_"), "eval": ("eval", "evaluate"),
@@ -143,7 +149,10 @@ class LazyGroup(click.Group):
             _refuse_made_up(arguments[1:])
         if not verb.startswith("-") and not ours:
             self._suggest(verb)
+            fresh = _places_of_clone(arguments[1:]) if verb == "clone" else ()
             code = passthrough.hand_to_git(arguments)
+            if code == 0 and fresh:
+                _announce_remote(fresh)
             if (
                 verb == "commit"
                 and code == 0
@@ -151,6 +160,8 @@ class LazyGroup(click.Group):
             ):
                 _warn_of_mistakes()
             return code
+        if ours and not asks:
+            fetching.allow()
         result = super().main(arguments, *rest, **extra)
         return result if isinstance(result, int) else 0
 
@@ -211,6 +222,28 @@ def _refuse_made_up(arguments: Sequence[str]) -> None:
     except BakeryError:
         return
     publishing.refuse_made_up(repo.git, arguments)
+
+
+def _places_of_clone(words: Sequence[str]) -> list[Path]:
+    """Return the folders that a clone may make: each word, or what git calls a folder by it."""
+    named = [re.split(r"[/:]", re.sub(r"(/?\.git)?/*$", "", w))[-1] for w in words]
+    both = [word for word in (*words, *named) if word and not word.startswith("-")]
+    places = [Path(word.removesuffix(".bundle")) for word in dict.fromkeys(both)]
+    return [p for p in places if not p.exists() or (p.is_dir() and not any(p.iterdir()))]
+
+
+def _announce_remote(places: Sequence[Path]) -> None:
+    """Say which remote of weights a new clone's repository proposes; nothing of it is opened."""
+    from bakery.app import weights
+    from bakery.repo.model_repo import ModelRepo
+    from bakery.ui import console
+
+    for place in places:
+        if (place / ".bread").is_file():
+            with contextlib.suppress(BakeryError):
+                found = weights.remote(ModelRepo.find(place))
+                if found.is_waiting:
+                    console.note(found.announcement)
 
 
 def _warn_of_mistakes() -> None:

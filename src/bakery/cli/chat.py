@@ -9,7 +9,7 @@ import click
 
 from bakery.app import chat as speakers
 from bakery.app import meaning
-from bakery.cli import given
+from bakery.cli import fetching, given
 from bakery.cli.said import SAID
 from bakery.conversation import MOST_TEMPERATURE, ChatSettings, Conversation
 from bakery.errors import ConfigError
@@ -93,6 +93,10 @@ def _finite(
 @click.option(
     "--no-history", is_flag=True, help="Neither read nor write the history of typed lines."
 )
+@click.option(
+    "--offline", is_flag=True, expose_value=False, callback=fetching.forbid,
+    help="Fetch no weights that are missing here.",
+)  # fmt: skip
 @click.option(
     "--base-model",
     metavar="MODEL",

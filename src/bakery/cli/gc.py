@@ -8,12 +8,15 @@ from pathlib import Path
 import click
 
 from bakery.app import gc as app
+from bakery.app import remote_gc
 from bakery.cli import passthrough
-from bakery.cli.raw import RawCommand, arguments, for_git, is_said, repository
+from bakery.cli.raw import RawCommand, alone_with, arguments, for_git, is_said, repository
 from bakery.cli.said import Place
 from bakery.errors import ConfigError
+from bakery.repo.model_repo import ModelRepo
 from bakery.ui.gc import show_collected
 from bakery.ui.progress import reporter
+from bakery.ui.weights import show_tidied
 
 OURS = {
     "--weights-only": False,
@@ -21,6 +24,8 @@ OURS = {
     "--dry-run": False,
     "--paid": False,
     "--beside": True,
+    "--remote": False,
+    "--grace": True,
     "--json": False,
 }
 
@@ -40,6 +45,13 @@ OURS = {
     metavar="REPOSITORY",
     help="Another repository of this store (BGIT_STORE), whose needs count; repeatable.",
 )
+@click.option("--remote", is_flag=True, help="Tidy the remote of weights, and it alone.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(0, 36500),
+    metavar="DAYS",
+    help="With --remote: how long an object stays that no manifest names. 14",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was removed as JSON.")
 @click.pass_context
 def gc(
@@ -50,6 +62,8 @@ def gc(
     no_weights: bool,
     paid: bool,
     beside: tuple[Path, ...],
+    remote: bool,
+    grace: float | None,
     as_json: bool,
 ) -> None:
     """Tidy git's objects, then remove what nothing needs from the store.
@@ -58,6 +72,15 @@ def gc(
     after --prune=DATE stays (two weeks ago, or gc.pruneExpire), with --no-prune everything does.
     Other options are git's; with --auto the store is left alone.
     """
+    if grace is not None and not remote:
+        raise ConfigError("--grace goes with --remote", hint="--prune=DATE is for the store.")
+    if remote:
+        alone_with(context, "--remote", {"--grace", "--dry-run", "--json"})
+        days = remote_gc.GRACE_DAYS if grace is None else grace
+        with reporter() as shown:
+            gone = remote_gc.gc(ModelRepo.find(), grace_days=days, dry_run=dry_run, reporter=shown)
+        show_tidied(gone, as_json=as_json)
+        return
     if weights_only and no_weights:
         raise ConfigError("--weights-only and --no-weights leave nothing to tidy")
     surely = weights_only or as_json or dry_run or paid or bool(beside)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import click
 
 from bakery.cli import passthrough
-from bakery.errors import BakeryError
+from bakery.errors import BakeryError, ConfigError
 from bakery.repo.model_repo import ModelRepo
 
 _KEY = "bakery.raw_arguments"
@@ -102,6 +102,16 @@ def for_git(context: click.Context, ours: Mapping[str, bool]) -> list[str]:
         elif ours[name] and not equals:
             next(words, None)
     return kept
+
+
+def alone_with(context: click.Context, option: str, others: Collection[str]) -> None:
+    """Refuse all that was typed beside an option of ours but for some others."""
+    names = (word.partition("=")[0] for word in arguments(context))
+    wrong = [n for n in names if n.startswith("-") and n not in {option, *others}]
+    if wrong:
+        raise ConfigError(
+            f"{option} goes with {', '.join(sorted(others))} alone, not with {wrong[0]}"
+        )
 
 
 def is_said(typed: Sequence[str], option: str, *, unsaid: bool = False) -> bool:

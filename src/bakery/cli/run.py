@@ -8,6 +8,7 @@ import click
 
 from bakery.app import check, jobs
 from bakery.app import run as app
+from bakery.cli import fetching
 from bakery.errors import ConfigError
 from bakery.records import BACKENDS
 from bakery.repo.model_repo import ModelRepo
@@ -68,6 +69,10 @@ from bakery.ui.progress import reporter
 @click.option(
     "--dry-run", is_flag=True, help="Only say what would be made, and what that would take."
 )
+@click.option(
+    "--offline", is_flag=True, expose_value=False, callback=fetching.forbid,
+    help="Fetch no weights that are missing here.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
 def run(
     stages: tuple[str, ...],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bakery.cli import fetching
 from bakery.cli.said import SAID, Place
 from bakery.errors import ConfigError
 from bakery.repo.model_repo import ModelRepo
@@ -67,6 +68,10 @@ PORT = 8000
     multiple=True,
     help="Is the running server's MODEL this bake? With --engine, before it serves.",
 )
+@click.option(
+    "--offline", is_flag=True, expose_value=False, callback=fetching.forbid,
+    help="Fetch no weights that are missing here.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print where it is as JSON.")
 @click.pass_context
 def serve(

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import FrameType
 
 from bakery.app import background
-from bakery.cli import rim
+from bakery.cli import fetching, rim
 from bakery.store.store import Store
 from bakery.ui.console import show_run
 from bakery.ui.progress import Lines
@@ -24,6 +24,7 @@ def main() -> None:
 
 
 def _work(store: Store, job_id: str) -> int:
+    fetching.allow()
     background.work(store, job_id, Lines(), show_run)
     return 0
 

@@ -21,10 +21,32 @@ from bakery.reporting import Pace, Reporter
 from bakery.ui.harmless import HarmlessConsole, harmless
 from bakery.ui.narrow import between_words
 
+_in_use: list[Reporter] = []
+
+
+@contextmanager
+def any_reporter() -> Iterator[Reporter]:
+    """Give the reporter that is in use, or one of its own: a terminal has room for one."""
+    if _in_use:
+        yield _in_use[-1]
+        return
+    with reporter() as shown:
+        yield shown
+
 
 @contextmanager
 def reporter() -> Iterator[Reporter]:
     """Give the reporter that suits this terminal or pipe, for the length of one command."""
+    with _fitting() as shown:
+        _in_use.append(shown)
+        try:
+            yield shown
+        finally:
+            _in_use.remove(shown)
+
+
+@contextmanager
+def _fitting() -> Iterator[Reporter]:
     console = HarmlessConsole(stderr=True)
     if not console.is_terminal:
         lines = Lines()

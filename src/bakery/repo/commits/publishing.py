@@ -1,13 +1,16 @@
-"""Bakes on made-up answers: neither pushed, nor let to write or answer as models do."""
+"""What a push sends; and bakes on made-up answers, which are neither pushed nor let to answer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from bakery.errors import ConfigError, RepoError
 from bakery.records import ModelRef
+from bakery.repo.calling import call
 from bakery.repo.files import recipe
 from bakery.repo.files.names import RECIPE
+from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.git import Git
 from bakery.repo.history.lineage import Lineage
 
@@ -39,6 +42,34 @@ def refuse_as_teachers(known: Lineage, models: Iterable[ModelRef]) -> None:
                     f"{bake.backend} backend",
                     hint="Name another model, or try it with `bgit run --backend fake`.",
                 )
+
+
+def sent(arguments: Sequence[str], cwd: Path) -> list[str]:
+    """Return the revisions that git says a push with these arguments would send, or has sent.
+
+    What the other side would refuse is none of them. Nothing is sent: git is told so before what
+    was typed and behind it, as the last word counts.
+    """
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    ends = ["--no-quiet", "--no-verify", "--porcelain", "--dry-run"]
+    words = ["push", "--dry-run", *arguments[:at], *ends, *arguments[at:]]
+    told = call(words, cwd=cwd).stdout.decode("utf-8", "surrogateescape")
+    found: list[str] = []
+    for line in told.splitlines():
+        flag, tab, rest = line.partition("\t")
+        source = rest.partition("\t")[0].partition(":")[0]
+        if tab and flag in ("", " ", "+", "*", "=") and source and source not in found:
+            found.append(source)
+    return found
+
+
+def recorded(git: Git, revs: Sequence[str]) -> list[RecordedBake]:
+    """Return the bakes of the recipes of some revisions, each once."""
+    found: dict[str, RecordedBake] = {}
+    for blob in git.blobs([f"{rev}:{RECIPE}" for rev in revs]):
+        for bake in recipe.parse(blob.text) if blob is not None else ():
+            found.setdefault(bake.id, bake)
+    return list(found.values())
 
 
 def revisions(git: Git, arguments: Sequence[str]) -> Iterator[str]:

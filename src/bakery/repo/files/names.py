@@ -7,3 +7,6 @@ TESTS = "tests.yml"
 
 ABOUT = "TEMPLATE.md"
 """A template's README, in a repository that has a README of its own."""
+
+WEIGHTS_REMOTE = "bgit.weightsremote"
+"""The key of git's own config under which a clone keeps its remote of weights."""

@@ -25,6 +25,9 @@ _LAST = "\n[STATE]\nPARENT_MODEL ="
 
 _PARENT_LINE = re.compile(r"^PARENT_MODEL[ \t]*=.*$", re.MULTILINE)
 
+_WEIGHTS_LINE = re.compile(r"^weights[ \t]*=.*\n\n?", re.MULTILINE)
+_SCHEMA_LINE = re.compile(r"^schema[ \t]*=", re.MULTILINE)
+
 _BASE_LINE = re.compile(r"^base_model[ \t]*=.*\n", re.MULTILINE)
 _OF_BASE = re.compile(r"^(revision|digest|family|hidden_size|beside)[ \t]*=.*\n", re.MULTILINE)
 """What stands beside it."""
@@ -53,6 +56,8 @@ class State:
     former_parent: str | None = None
     defaults: int = LATEST
     """The version of the defaults that bakes are planned by; a file that names none has 1."""
+    weights: str = ""
+    """The remote of weights that it proposes, unchecked: no clone opens it unasked. "": none."""
 
 
 def new(state: State) -> str:
@@ -143,7 +148,8 @@ def _parsed(text: str, source: str) -> State:
         check_version(defaults)
     except ConfigError as error:
         raise RepoError(f"{source}: {error.message}", hint=error.hint) from error
-    return State(repo["owner"], repo["name"], base, model, defaults=defaults)
+    proposed = repo.get("weights", "")
+    return State(repo["owner"], repo["name"], base, model, defaults=defaults, weights=proposed)
 
 
 _DIGITS = re.compile(r"[0-9]{1,9}")
@@ -169,6 +175,16 @@ def with_parent(text: str, parent: ModelRef | None) -> str:
     edited, count = _PARENT_LINE.subn(lambda _: line, text)
     if count != 1:
         raise damaged(BREAD, f"it has {count} lines `PARENT_MODEL = …` instead of one")
+    return edited
+
+
+def with_weights(text: str, url: str) -> str:
+    """Return the text with the remote of weights that it proposes; "": with none."""
+    line = f"weights = {url}\n\n" if url else ""
+    before = _WEIGHTS_LINE.sub("", text)
+    edited, count = _SCHEMA_LINE.subn(lambda found: line + found[0], before)
+    if count != 1:
+        raise damaged(BREAD, f"it has {count} lines `schema = …` instead of one")
     return edited
 
 

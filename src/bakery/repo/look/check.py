@@ -14,6 +14,7 @@ from typing import Any
 from bakery.defaults import times_for
 from bakery.identity import BakeRequest
 from bakery.records import WRITTEN_OUT, Prompt, questions_of
+from bakery.repo.files.names import WEIGHTS_REMOTE
 from bakery.repo.look import estimates, kept, progress
 from bakery.repo.look.estimates import Machine
 from bakery.repo.look.forecasts import (
@@ -76,16 +77,19 @@ def forecast(
         targets,
         bake,
         cost,
-        (*plan.warnings, *_missing(repo.store, plan)),
+        (*plan.warnings, *_missing(repo, plan)),
     )
 
 
-def _missing(store: Store, plan: Plan) -> Iterator[str]:
+def _missing(repo: ModelRepo, plan: Plan) -> Iterator[str]:
     """Yield what a run would look for in this store, and not find."""
+    store = repo.store
     if plan.head.parent is not None and not progress.has_weights(store, plan.head.parent):
+        has_remote = repo.git.ask("config", "--local", "--get", WEIGHTS_REMOTE)
+        ways = "`bgit run` fetches them from the remote of weights, " if has_remote else ""
         yield (
-            f"the weights of {plan.head.parent} are not in this clone's store: `bgit import DIR` "
-            "copies them, `bgit reproduce` makes them again"
+            f"the weights of {plan.head.parent} are not in this clone's store: {ways}"
+            "`bgit import DIR` copies them, `bgit reproduce` makes them again"
         )
     own = {target.rollout.id for target in plan.targets}
     for share in plan.bake.shares if plan.bake else ():
