@@ -207,9 +207,8 @@ def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str
 
 _RESULTS = (
     "replayed", "defaults", "backend", "base", "teacher", "compressed", "joined", "training",
-    "tests", "allowed", "gate",
-    "checkpoints", "loss", "on_policy", "until", "card", "seconds", "started", "finished",
-    "versions", "numerics", "notes",
+    "tests", "allowed", "gate", "checkpoints", "loss", "on_policy", "until", "card", "seconds",
+    "started", "finished", "versions", "numerics", "notes",
 )  # fmt: skip
 
 
