@@ -6,11 +6,25 @@ from dataclasses import replace
 
 import pytest
 
+from bakery.app import compressing
 from bakery.errors import ConfigError
+from bakery.repo.files import block as recorded
 from bakery.repo.files import ranks
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan import chains
+from bakery.reporting import Quiet
+from bakery.store.results import PROBES
 from tests.support.recorded import baked, configuration
+
+
+class Heard(Quiet):
+    """Keeps what is announced."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 def planned(repo: ModelRepo, limit: int | None = None):
@@ -74,3 +88,21 @@ def test_ranks_that_were_kept_stand_for_all_that_came_before(repo):
     assert ranks.total([first, third]) == 5 + third.rank
     assert ranks.are_known([third])
     assert not ranks.are_known([first, second])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"kept": 9}, {"kept": 10**9}, {"kept": 0}, {"lost": -3}, {"worst_lost": 1.5}]
+)
+def test_a_recipe_cannot_say_what_no_compression_leaves(wrong):
+    sane = {"method": "svd", "kept": 5, "rank": 9, "lost": 0.1, "worst_lost": 0.2}
+    assert recorded.part_problem("compressed", sane) is None
+    assert recorded.part_problem("compressed", sane | wrong)
+
+
+def test_questions_that_cannot_be_read_are_announced_with_whose_they_are(tmp_path):
+    (tmp_path / PROBES).write_text("{", encoding="utf-8")
+    reporter = Heard()
+    assert compressing._asked("first", tmp_path, reporter) == []
+    (said,) = reporter.notes
+    assert said.startswith("first: ")
+    assert said.endswith("what it loses is not measured")

@@ -30,7 +30,7 @@ def opened(repo: ModelRepo | None, meant: Meant, *, reporter: Reporter) -> chat.
 
     reporter.note(
         f"older bakes lie compressed in {meant.name}: the slices of all {len(chain)} are added up "
-        "as they were trained, which is not to the last digit what it answers with"
+        "as they were trained, so an answer may differ from its own"
     )
     with drafts.draft(repo.store.root, "apart") as draft:
         taken = [joined.Taken(link.bake.id, stored.weights(repo, link.model)) for link in chain]

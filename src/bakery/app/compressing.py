@@ -144,7 +144,7 @@ def _asked(bake: str, folder: Path, reporter: Reporter) -> list[Asked]:
             return [one for one in probed.read(path) if one.greedy["baked"]]
         why = f"{bake} has no {PROBES} here"
     except ModelError as error:
-        why = error.message
+        why = f"{bake}: {error.message}"
     reporter.note(f"{why}: what it loses is not measured")
     return []
 

@@ -108,11 +108,16 @@ def _is_compressed(value: Any) -> bool:
     """Tell whether it says how many ranks of the parent were kept, and what that lost."""
     return (
         _is_mapping(value)
-        and all(_is_count(value.get(key)) and value[key] > 0 for key in ("kept", "rank"))
-        and all(_is_number(value.get(key, 0)) for key in ("lost", "worst_lost"))
+        and all(map(_is_count, (value.get("kept"), value.get("rank"))))
+        and 0 < value["kept"] < value["rank"]
+        and all(_is_share(value.get(key, 0)) for key in ("lost", "worst_lost"))
         and _is_list(value.get("bakes", []))
         and all(map(_is_lost, value.get("bakes", [])))
     )
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= 1
 
 
 def _is_lost(value: Any) -> bool:
