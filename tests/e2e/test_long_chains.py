@@ -97,6 +97,8 @@ def test_it_is_announced_before_anything_is_made_and_told_afterwards(long: Typis
     shown = long.must("show", "fourth")
     assert "6 of 10" in shown
     assert "first" in shown.partition("KL, nats per token")[2].splitlines()[0]
+    long.must("download", "fourth", "--out", "export")
+    assert "the older ones compressed together" in long.read("export/README.md")
 
 
 def test_all_that_asks_about_single_bakes_tells_them_apart(long: Typist):

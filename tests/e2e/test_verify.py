@@ -63,6 +63,8 @@ def test_what_cannot_be_asked_is_an_error(repo, server, typist):
     with pytest.raises(BakeryError, match="'nobody'"):
         repo.verify(server.url, "second", served="nobody")
     with pytest.raises(BakeryError, match="is not an address"):
+        repo.verify("../export", "second")
+    with pytest.raises(BakeryError, match="is not an address"):
         repo.verify("ftp://here", "second")
     with pytest.raises(BakeryError, match="is a base"):
         repo.verify(server.url, "base")

@@ -116,7 +116,7 @@ def readme(weights: Weights, folder: str) -> str:
         f"The model `{model}`: its base, with the adapter in its weights ({weights.merged_as})."
         if weights.merged_as
         else f"The LoRA adapter of the model `{model}`, of rank {weights.rank}. Every bake of its "
-        "chain is in it: it goes on the base model itself."
+        f"chain is in it{_compressed(weights)}: it goes on the base model itself."
     )
     card = Card.from_data(weights.record.get("card") or {})
     local = base.name == EMBEDDED or base.name.startswith("/")
@@ -156,6 +156,13 @@ def readme(weights: Weights, folder: str) -> str:
         "their own.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _compressed(weights: Weights) -> str:
+    """Say that older bakes share ranks in it, where a bake of its chain was put on them so."""
+    if any(one.get("compressed") for one in (weights.record, *weights.earlier)):
+        return ", the older ones compressed together"
+    return ""
 
 
 def _summed_up(record: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -72,7 +72,7 @@ def _missing(repo: ModelRepo, model: ModelRef, folder: Path) -> ModelError:
         first = f"{found.announcement}; " if found.is_waiting else ""
     return ModelError(
         f"the weights of {model} are not in this clone's store ({folder})",
-        hint=f"{first}`bgit import DIR` takes them from another clone or an export; "
+        hint=f"{first}`bgit import DIR {model.bake}` takes them from another clone or an export; "
         f"`bgit reproduce {model.bake}` makes them again.",
     )
 

@@ -152,7 +152,7 @@ def _endpoint(url: str, model: str, key: str | None) -> Endpoint:
     from bakery.backends.endpoint import Endpoint, Provider
 
     address = url if "://" in url else f"http://{url}"
-    if not addresses.is_address(address):
+    if not addresses.is_address(address) or (url.startswith((".", "/")) and "://" not in url):
         raise ConfigError(
             f"{addresses.shown(url)} is not an address",
             hint="As in http://127.0.0.1:8000/v1: where a server of OpenAI's API answers.",

@@ -64,7 +64,9 @@ def forgetting(lab: Lab, chain: Chain, links: Sequence[Link]) -> Axis:
                 wholes = [n.forward for n in before]
                 lost.append(ratio(f"{named}_forgotten", parts, wholes, "share", OF))
     if not figures:
-        return unmeasured("forgetting", "the questions of the earlier bakes are not here")
+        return unmeasured(
+            "forgetting", "the questions or weights of the earlier bakes are not here"
+        )
     figures += lost
     if lost:
         worst = max(lost, key=lambda one: one.value or 0.0)

@@ -93,7 +93,7 @@ class RecordedBake:
     @property
     def kept_of_parent(self) -> int | None:
         """How many ranks of its parent are in its adapter; None: all."""
-        found = self.part("compressed")
+        found = self.part("compressed") if self.parent else None
         return int(found["kept"]) if found else None
 
     @property
