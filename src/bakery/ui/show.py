@@ -15,6 +15,7 @@ from bakery.repo.look.show import Described
 from bakery.schema.model_names import GGUF
 from bakery.ui.chart import number
 from bakery.ui.console import (
+    MISSING_WEIGHTS,
     arrow,
     card_rows,
     lay,
@@ -85,7 +86,7 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
         say_at_length(f"note: {told}")
 
 
-_MISSING = "not in this clone: `bgit import DIR` copies them, `bgit reproduce` makes them again"
+_MISSING = f"not in this clone: {MISSING_WEIGHTS}"
 
 
 def show_base(base: Any, *, as_json: bool = False) -> None:
