@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 1000
 """Nothing is wrapped or cut in a pipe: programs read it."""
 
+MISSING_WEIGHTS = (
+    "`bgit pull --weights-only` fetches them, `bgit import DIR` copies them, `bgit reproduce` "
+    "makes them again"
+)
+"""How weights that are not here come here."""
+
 PAGE_WIDTH = 80
 """Where text is meant to be read as a page, terminal or not."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from bakery.ui.console import note, say, show_json
+from bakery.ui.console import MISSING_WEIGHTS, note, say, show_json
 from bakery.ui.status import size
 
 if TYPE_CHECKING:
@@ -49,5 +49,4 @@ def show_checked(found: Checked, *, as_json: bool = False) -> None:
     )  # fmt: skip
     say(f"{verdict} with the weights of {models}, and {sets} of questions or answers ({how})")
     if found.missing:
-        note(f"the weights of {missing} are not here: `bgit import DIR` copies them, "
-             "`bgit reproduce` makes them again")  # fmt: skip
+        note(f"the weights of {missing} are not here: {MISSING_WEIGHTS}")

@@ -9,7 +9,7 @@ from rich.text import Text
 from bakery.repo.look.models import Model, Models
 from bakery.ui import verdict
 from bakery.ui.chart import number
-from bakery.ui.console import arrow, lay, note, open_console, say, show_json
+from bakery.ui.console import MISSING_WEIGHTS, arrow, lay, note, open_console, say, show_json
 
 
 def show_models(found: Models, *, as_json: bool = False) -> None:
@@ -52,7 +52,7 @@ def show_models(found: Models, *, as_json: bool = False) -> None:
     if found.left_out:
         note(f"{found.left_out} older models are not shown")
     if any(not entry.has_weights for entry in found.models):
-        note("missing weights: `bgit import DIR` copies them, `bgit reproduce` makes them again")
+        note(f"missing weights: {MISSING_WEIGHTS}")
 
 
 def _base(entry: Model, own: str) -> str:

@@ -15,6 +15,7 @@ from bakery.schema.model_names import GGUF
 from bakery.ui import verdict
 from bakery.ui.chart import number
 from bakery.ui.console import (
+    MISSING_WEIGHTS,
     arrow,
     card_rows,
     lay,
@@ -101,7 +102,7 @@ def _kinds(layers: Any) -> Any:
     return f"{len(layers)} layers: {', '.join(kinds)}"
 
 
-_MISSING = "not in this clone: `bgit import DIR` copies them, `bgit reproduce` makes them again"
+_MISSING = f"not in this clone: {MISSING_WEIGHTS}"
 
 
 def show_base(base: Any, *, as_json: bool = False) -> None:

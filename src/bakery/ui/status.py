@@ -12,7 +12,16 @@ from bakery.repo.look.progress import StageStatus
 from bakery.repo.look.status import ADDED, Status
 from bakery.ui import verdict
 from bakery.ui.chart import number
-from bakery.ui.console import arrow, lay, open_console, pairs, say, say_at_length, show_json
+from bakery.ui.console import (
+    MISSING_WEIGHTS,
+    arrow,
+    lay,
+    open_console,
+    pairs,
+    say,
+    say_at_length,
+    show_json,
+)
 from bakery.ui.progress import duration
 
 CHAIN_SHOWN = 4
@@ -91,7 +100,7 @@ def _repository(status: Status, sign: str) -> Table:
         table.add_row("latest", f"{status.latest} (not the current one)")
     if status.parent is not None and not status.has_weights:
         table.add_row("weights", Text("not in this clone's store", style="yellow"))
-        table.add_row("", "`bgit import DIR` copies them, `bgit reproduce` makes them again")
+        table.add_row("", MISSING_WEIGHTS)
     if len(status.chain) > 1:
         names = [bake.base_name for bake in status.chain[-CHAIN_SHOWN:]]
         more = ["..."] if len(status.chain) > CHAIN_SHOWN else []

@@ -15,7 +15,7 @@ from rich.text import Text
 from bakery.repo.files.hosted import FormerBake
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.history.lineage import Branch, Lineage, Node
-from bakery.ui.console import is_unicode, note, open_console, say, show_json
+from bakery.ui.console import MISSING_WEIGHTS, is_unicode, note, open_console, say, show_json
 from bakery.ui.harmless import harmless
 
 if TYPE_CHECKING:
@@ -66,10 +66,7 @@ def show_adopted(adopted: Adopted) -> None:
     if adopted.model is None:
         say("The next bake starts anew from it. What is recorded stays recorded.")
     if not adopted.has_weights:
-        note(
-            "its weights are not in this clone's store: `bgit import DIR` copies them, "
-            "`bgit reproduce` makes them again"
-        )
+        note(f"its weights are not in this clone's store: {MISSING_WEIGHTS}")
 
 
 def _base_item(lineage: Lineage) -> _Item:
