@@ -155,7 +155,7 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
                   "baked_adapter_config": "{r: 32, lora_alpha: 64}", "dtype": "bf16",
                   "attn_implementation": "sdpa", "disable_activation_checkpoint": "true",
                   "save_name": "yoda", "student_model_path": "Qwen/Qwen3-0.6B",
-                  "peft_config": "{}"},
+                  "max_chain_rank": "256", "peft_config": "{}"},
     "AdapterConfig": {"r": "32", "lora_alpha": "64", "lora_dropout": "0.05",
                       "target_modules": "[q_proj, v_proj]"},
     "BakeData": {"max_length": "3000", "train_eval_split": "[0.9, 0.1]", "seed": "7",

@@ -179,7 +179,7 @@ class Models:
         if request.model is not None and request.model.startswith(HOSTED):
             return self._hosted(request.model, request.max_concurrency)
         if request.model is not None:
-            return self._same_tokens(request.model)
+            return _for_another(self._local(request.model), self.base())
         if request.parent == self._parent:
             return self.teacher()
         return self._baked(request.parent) if request.parent else self.bare()
@@ -252,19 +252,6 @@ class Models:
             return self.bare()
         return self._kept(name, lambda: self._speaking(self._load(found), name))
 
-    def _same_tokens(self, name: str) -> Sampler:
-        from bakery.backends.local import AnsweringForAnother, same_tokens
-
-        model = self._local(name)
-        if not same_tokens(model.base.chat, self.base().chat):
-            raise ModelError(
-                f"{name} does not share the tokens of {self._base_id.name}: its answers would be "
-                "other words to the model that learns them",
-                hint="Let a model of the same family answer, or a hosted one, whose text is read "
-                "anew.",
-            )
-        return AnsweringForAnother(model)
-
     def _kept(self, name: str, load: Callable[[], LocalModel]) -> LocalModel:
         if self._other is None or self._other[0] != name:
             self._other = None  # first, so that two are never in memory
@@ -284,6 +271,19 @@ class Models:
             from bakery.engine.models import models
 
             return models.load(base, dtype=dtype, attention=attention, reporter=self._reporter)
+
+
+def _for_another(model: LocalModel, learner: BaseModel) -> Sampler:
+    """Return a model that answers in the place of the one that learns; it has to share tokens."""
+    from bakery.backends.local import AnsweringForAnother, same_tokens
+
+    if not same_tokens(model.base.chat, learner.chat):
+        raise ModelError(
+            f"{model.name} does not share the tokens of {learner.id.name}: its answers would be "
+            "other words to the model that learns them",
+            hint="Let a model of the same family answer, or a hosted one, whose text is read anew.",
+        )
+    return AnsweringForAnother(model)
 
 
 def _endpoint(model: str) -> Endpoint:
