@@ -201,8 +201,9 @@ def test_a_clone_says_which_weights_it_lacks(
     baked.git("clone", "-q", str(baked.root), str(workplace / "clone"))
     error, hint = refused(Typist(workplace / "clone", baked.env), *words)
     assert error.startswith(f"the weights of {baked.parent()} are not in this clone's store")
-    assert "`bgit import DIR` takes them from another clone" in hint
-    assert f"`bgit reproduce {baked.parent().split('/')[2]}` makes them again" in hint
+    bake = baked.parent().split("/")[2]
+    assert f"`bgit import DIR {bake}` takes them from another clone" in hint
+    assert f"`bgit reproduce {bake}` makes them again" in hint
 
 
 @pytest.mark.parametrize("words", [("run",), ("chat", "parent")])

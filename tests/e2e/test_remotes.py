@@ -130,6 +130,7 @@ def test_a_server_fetches_what_a_request_names(
     clone.must("weights", "remote", remote.url)
     repo, told = ModelRepo.find(clone.root), Quiet()
     catalogue = Catalogue(repo)
+    monkeypatch.setattr(stored.FETCHING, "bring", None)  # a command in this process may have set it
     with pytest.raises(ModelError, match="are not in this clone's store"):
         catalogue.find("second")
     monkeypatch.setattr(stored.FETCHING, "bring", lambda repo, model: pull.bring(repo, model, told))

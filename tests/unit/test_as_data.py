@@ -38,7 +38,7 @@ LOOKS: dict[str, tuple[Callable[[ModelRepo], Any], list[str]]] = {
         ["repository", "root", "branch", "base", "parent", "former_parent", "parent_problem",
          "has_weights", "chain", "is_configured", "problem", "draft_problem", "targets", "bake",
          "stages", "changes", "pending", "warnings", "commented", "jobs", "fetchable", "latest",
-         "unrecorded", "refused", "waiting", "card", "loss", "seconds", "allowed", "gate",
+         "unrecorded", "refused", "waiting", "card", "joined", "loss", "seconds", "allowed", "gate",
          "store", "store_bytes"],
     ),
     "tree": (ModelRepo.lineage, ["base", "current", "branches", "bakes", "problems", "former"]),

@@ -46,7 +46,7 @@ def test_show_says_what_a_model_was_baked_from(repo):
     for told in (
         "baked from  tiny-1 → pirate → parrot\n",
         "on          main, other\n",
-        "weights     not in this clone: `bgit import DIR`",
+        "weights     not in this clone: `bgit pull --weights-only`",
         "system: You are a parrot.\n",
         "You repeat.",
         "(none: always on)",

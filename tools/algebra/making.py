@@ -195,11 +195,15 @@ def moved_about(place: Place, cases_of: Sequence[Case]) -> Row:
     place.bake(three)
     place.branch("always-two", f"{whole}~2")
     place.branch("picked", first)
-    place.repo.cherry_pick(place.repo._repo.find_model("alone").name)  # type: ignore[union-attr]
+    alone = place.repo._repo.find_bake("alone").name
+    refused = place.repo.cherry_pick(alone).is_refused
+    picked = place.repo.cherry_pick(alone, force=True) if refused else None
     place.branch("left-out", whole)
     left = place.repo.leave_out(two.name)
     return {
         "anew": [model.given_name for model in left.anew],
+        "refused": refused,
+        "forced anew": picked is not None and picked.is_anew,
         "picked": place.apart("always-two", "picked"),
         "left out": place.apart("never", "left-out"),
         "right": {

@@ -54,4 +54,5 @@ def _moved(rows: Sequence[Row]) -> Iterator[str]:
             )
             anew = ", ".join(row["found"]["anew"]) if what == "left out" else ""
             more = f"; baked anew: {anew}" if anew else ""
+            more += "; refused, then forced" * (what == "picked" and row["found"]["refused"])
             yield f"{row['seed']:<5}{what:9} {told}; right: {right}{more}"
