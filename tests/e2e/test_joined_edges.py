@@ -38,7 +38,9 @@ def test_a_branch_without_a_bake_takes_what_comes(forked):
     assert data(forked, "merge", "--weights", "exp")["how"] == "forward"
 
 
-@pytest.mark.parametrize("how", ["svd", "ties", "distill"])
+@pytest.mark.parametrize(
+    "how", ["distill", *(pytest.param(one, marks=pytest.mark.slow) for one in ("svd", "ties"))]
+)
 def test_what_was_trained_together_is_not_merged_twice(forked, how):
     first = forked.parent()
     made = data(forked, "merge", f"--weights={how}", "exp", "--force")["model"]
@@ -57,7 +59,7 @@ def test_what_was_trained_together_is_not_merged_twice(forked, how):
     assert forked.parent() == first
 
 
-@pytest.mark.parametrize("leaning", [3, 1])
+@pytest.mark.parametrize("leaning", [3, pytest.param(1, marks=pytest.mark.slow)])
 def test_of_a_long_chain_the_first_bake_goes(forked, monkeypatch, leaning):
     from bakery.app import leave_out
     from bakery.reporting import Quiet

@@ -171,7 +171,7 @@ def test_half_a_parent_that_a_killed_run_left_is_made_anew(long: Typist):
     assert slices(weights(long, "fifth"))[0].bake_id == f"{bake(long, 'fourth').id}~6"
 
 
-@pytest.mark.parametrize("how", ["cat", "distill"])
+@pytest.mark.parametrize("how", ["cat", pytest.param("distill", marks=pytest.mark.slow)])
 def test_a_merge_of_more_ranks_than_there_may_be_is_put_on_what_is_left_of_ours(
     baked_repository: Typist, workplace: Path, how: str
 ):
@@ -195,6 +195,7 @@ def test_a_merge_of_more_ranks_than_there_may_be_is_put_on_what_is_left_of_ours(
         assert json.loads(here.must("reproduce", "--json"))["is_same"]
 
 
+@pytest.mark.slow
 def test_slices_that_are_too_many_by_themselves_are_refused(
     baked_repository: Typist, workplace: Path
 ):

@@ -55,9 +55,9 @@ def gc(
     """Delete the objects of the enabled remote that nothing names and that are old enough."""
     url = weights.enabled(repo)
     bucket = Bucket(url)
-    before = time.time() - grace_days * _DAY_S
     with reporter.doing(f"looking what {url} has"):
         seen = bucket.seen(MODELS, DATA, OBJECTS)
+        before = time.time() - grace_days * _DAY_S  # of what was seen by now
         spare = _unnamed(bucket, seen)
     old = [place for place in spare if (w := seen[place].written) is not None and w <= before]
     if not dry_run and old:
