@@ -143,6 +143,20 @@ def test_a_loaded_model_is_baked_on_and_not_changed(tmp_path: Path) -> None:
         bakery.bake(made.model, PROMPT, QUESTIONS, progress=False)
 
 
+def test_on_a_loaded_model_a_long_chain_is_compressed_without_its_folder(tmp_path: Path) -> None:
+    folder = random_model(tmp_path / "model")
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    tokens = AutoTokenizer.from_pretrained(folder)
+    folder.rename(tmp_path / "gone")  # its name leads nowhere: all there is is in memory
+    given: dict[str, Any] = {"tokenizer": tokens, "allow": ["teacher"], "r": 4, **FEW}
+    first = bakery.bake(model, PROMPT, QUESTIONS, **given)
+    then = bakery.bake(model, "Sing!", QUESTIONS, parent=first, max_chain_rank=6, **given)
+    told = then.result["compressed"]
+    assert (told["rank"], told["kept"]) == (4, 2)
+    assert told["bakes"][0]["kl"] >= 0
+    assert isinstance(then.chat("Who?", max_tokens=4), str)
+
+
 def test_a_settings_name_that_is_wrong_is_told_before_anything_is_loaded() -> None:
     with pytest.raises(ConfigError, match="no setting 'epoch': did you mean 'epochs'"):
         bakery.bake("tiny", PROMPT, 4, epoch=3)

@@ -14,6 +14,7 @@ from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan import chains
 from bakery.reporting import Quiet
 from bakery.store.results import PROBES
+from tests.support.models import random_model
 from tests.support.recorded import baked, configuration
 
 
@@ -73,6 +74,18 @@ def test_it_is_said_where_a_parent_is_compressed(repo):
     (said,) = [text for text in planned(repo, own + 3).warnings if "max_chain_rank" in text]
     assert f"would have rank {2 * own}, more than {own + 3}" in said
     assert not any("max_chain_rank" in text for text in planned(repo).warnings)
+
+
+def test_a_limit_that_does_nothing_for_a_student_is_told(repo):
+    path = random_model(repo.root.parent / "small")
+    student = f"  model: {{max_chain_rank: 64, student_model_path: {path}}}\n"
+    (said,) = [
+        text
+        for text in repo.plan_of(configuration("next") + student, "input.yml").warnings
+        if "max_chain_rank" in text
+    ]
+    assert "input.yml:" in said
+    assert "changes nothing: a student begins a chain of its own" in said
 
 
 def test_ranks_that_were_kept_stand_for_all_that_came_before(repo):

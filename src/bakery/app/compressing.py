@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +27,10 @@ from bakery.store.results import PROBES
 
 if TYPE_CHECKING:
     import torch
+
+    from bakery.engine.models.models import BaseModel
+
+Load = Callable[[], "BaseModel"]
 
 PLACE = Path("compressed/adapter")
 """Where the smaller adapter is made in a folder that is gone afterwards."""
@@ -72,6 +76,17 @@ class Compression(Plain):
         )
 
 
+def fresh(base: BaseModelId, reporter: Reporter) -> Load:
+    """Return what loads a base that nobody has in memory."""
+
+    def load() -> BaseModel:
+        from bakery.engine.models import models
+
+        return models.load(base, dtype="float32", reporter=reporter)
+
+    return load
+
+
 def parent(
     out: Path,
     base: BaseModelId,
@@ -80,13 +95,13 @@ def parent(
     asked: Sequence[tuple[str, Path]],
     *,
     rank: int,
-    dtype: str = "float32",
+    load: Load,
     reporter: Reporter,
 ) -> Path:
     """Return the folder, in that of a bake, of what is left of its parent for it to be put on.
 
-    It is made where it is not there. Beside it lies what recipes say of it. `dtype` is that of the
-    base on which the loss is measured.
+    It is made where it is not there. Beside it lies what recipes say of it. `load` gives the base,
+    bare, on which the loss is measured.
     """
     from bakery.engine.models import adapter_folder, compressed
 
@@ -98,7 +113,7 @@ def parent(
             return place
     shutil.rmtree(place, ignore_errors=True)
     with drafts.draft(out, compressed.PARENT) as draft:
-        found = compress(base, asked, source, draft, rank=rank, dtype=dtype, reporter=reporter)
+        found = compress(base, asked, source, draft, rank=rank, load=load, reporter=reporter)
         made = draft / PLACE
         parts = [adapter_folder.Slice(compressed_id(model, found.kept), 0, found.kept)]
         adapter_folder.write_slices(made, parts)
@@ -116,7 +131,7 @@ def compress(
     folder: Path,
     *,
     rank: int,
-    dtype: str = "float32",
+    load: Load,
     reporter: Reporter,
 ) -> Compression:
     """Write an adapter of at most so many ranks into a folder, at `PLACE`, and measure it.
@@ -132,7 +147,7 @@ def compress(
     if (source.parent / PROBES).is_file():  # for whoever verifies what is made of it
         shutil.copyfile(source.parent / PROBES, place.parent / PROBES)
     probes = [(bake, _asked(bake, at, reporter)) for bake, at in asked]
-    bakes = _measured(base, dtype, (source, place), probes, reporter)
+    bakes = _measured(load, (source, place), probes, reporter)
     return Compression(found.rank, found.kept, found.lost, found.worst_lost, found.worst, bakes)
 
 
@@ -150,20 +165,18 @@ def _asked(bake: str, folder: Path, reporter: Reporter) -> list[Asked]:
 
 
 def _measured(
-    base: BaseModelId,
-    dtype: str,
+    load: Load,
     adapters: Sequence[Path],
     asked: Sequence[tuple[str, Sequence[Asked]]],
     reporter: Reporter,
 ) -> tuple[OfBake, ...]:
     """Hold the whole adapter and the smaller one, on one base, against each other."""
-    from bakery.engine.models import models
     from bakery.engine.models.adapters import attach_parent
     from bakery.engine.models.given import twin
 
     if not any(probes for _, probes in asked):
         return ()
-    loaded = models.load(base, dtype=dtype, reporter=reporter)
+    loaded = load()
     whole, smaller = (attach_parent(twin(loaded).model, folder) for folder in adapters)
     found = []
     for done, (bake, probes) in enumerate(asked):

@@ -233,8 +233,9 @@ def _fill(
     elif wanted.rank is not None:
         asked = [(link.base_name, repo.store.bake(link.id)) for link in chain]
         lost = compressing.compress(
-            base, asked, source, folder.parent, rank=wanted.rank, reporter=reporter
-        )
+            base, asked, source, folder.parent,
+            rank=wanted.rank, load=compressing.fresh(base, reporter), reporter=reporter,
+        )  # fmt: skip
         weights, source = replace(weights, compressed=lost), folder.parent / compressing.PLACE
     if wanted.form == "gguf":
         weights = _as_gguf(weights, source, folder, wanted, reporter)

@@ -116,6 +116,7 @@ def _before(
     folder: Path,
     parent: ModelRef | None,
     compressed: int | None,
+    load: compressing.Load,
     reporter: Reporter,
 ) -> Path | None:
     """Return what is put on: the parent, or, made in `folder`, what is left of it."""
@@ -126,7 +127,7 @@ def _before(
         return whole
     return compressing.parent(
         folder, repo.state().base, parent, whole, bench.chain(parent),
-        rank=compressed, reporter=reporter,
+        rank=compressed, load=load, reporter=reporter,
     )  # fmt: skip
 
 
@@ -177,7 +178,8 @@ def again(repo: ModelRepo, bake: RecordedBake, out: Path, reporter: Reporter) ->
     wanted = Wanted(
         bake.base_name, told["how"], tuple(sides), bake.parent, told.get("rank"), told.get("wins")
     )
-    before = _before(repo, out.parent, bake.parent, bake.kept_of_parent, reporter)
+    load = compressing.fresh(repo.state().base, reporter)
+    before = _before(repo, out.parent, bake.parent, bake.kept_of_parent, load, reporter)
     write(out, repo, bake.id, own_weights(repo, wanted, reporter), before)
     return adapter_folder.digest(out)
 
@@ -206,7 +208,8 @@ def _fill(
     from bakery.engine.models.versions import versions
 
     started, clock = _now(), time.monotonic()
-    before = _before(repo, folder, request.parent, request.compressed, reporter)
+    load = panel.base_model  # it is in memory already
+    before = _before(repo, folder, request.parent, request.compressed, load, reporter)
     less = told(before)
     if wanted.learnt is None:
         made = _added(folder, repo, request.id, wanted, before, reporter)

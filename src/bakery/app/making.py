@@ -252,11 +252,11 @@ class Making:
         """Return what a bake is put on: its parent, or what is left of one with many ranks."""
         if request.parent is None or parent is None or request.compressed is None:
             return parent
-        self.models.let_go()  # two adapters are compared on a base of their own
+        self.models.take_off()  # two adapters are compared on the bare base
         asked = self.bench.chain(request.parent)
         return compressing.parent(
             out, request.base, request.parent, parent, asked,
-            rank=request.compressed, dtype=request.training.dtype, reporter=self.reporter,
+            rank=request.compressed, load=self.models.base, reporter=self.reporter,
         )  # fmt: skip
 
     def _train_again(

@@ -118,17 +118,11 @@ class Models:
         """
         self._other = None
         if self._how != (dtype, attention) and self._given is None:
-            self.let_go()  # first, so that two are never in memory
+            self._base = self._teacher = None  # first, so that two are never in memory
             self._how = dtype, attention
         if self._teacher is None and folder is not None:
             self._teacher = self._speaking(self.base(), str(self._parent), folder)
         return self.teacher()
-
-    def let_go(self) -> None:
-        """Let go of every model that is loaded, and that can be loaded again."""
-        self.take_off()
-        self._other = self._teacher = None
-        self._base = self._given
 
     def student(self, base: BaseModelId, *, dtype: str, attention: str | None) -> BaseModel:
         """Return another base to be trained beside its teacher, and let go of who wrote."""

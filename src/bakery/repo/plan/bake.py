@@ -41,6 +41,9 @@ def request(
         defaults = at_random(defaults_for(student, defaults.version))
     training = training_settings(bake, defaults)
     compressed = None
+    if student is not None and bake.model.max_chain_rank is not None:
+        at = spec.places.at("BAKE", "model", "max_chain_rank")
+        said.append(f"{at}: max_chain_rank changes nothing: a student begins a chain of its own")
     if student is None:
         at = spec.places.at("BAKE", "model", key=True)
         compressed = chains.kept(head.rank, training.r, bake.model.max_chain_rank, f"{at}: ")
