@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from bakery.app import compressing, gates, student, writers
+from bakery.app import compressing, gates, spread, student, writers
 from bakery.app.opening import Models
 from bakery.app.workbench import Workbench
 from bakery.card import Card
@@ -24,6 +25,7 @@ from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.shares import REPLAY, TargetShare
 from bakery.store import results
+from bakery.torchrun.asked import ONE, Processes
 
 _SHORTEST = {"role": "user", "content": "?"}
 ANSWERED_BY = "answered_by.json"
@@ -44,11 +46,13 @@ class Making:
         offline: bool = False,
         allow: Collection[str] = (),
         models: Models | None = None,
+        processes: Processes = ONE,
     ) -> None:
         """`offline`: no endpoint writes questions, whatever its key is; `allow` names waivers.
 
-        `models`: those of the run, where some are loaded already.
+        `models`: those of the run, where some are loaded already. `processes` train.
         """
+        self._processes = processes
         self.bench, self.plan, self.reporter = bench, plan, reporter
         self._wait, self._holder, self._allow = wait, holder, frozenset(allow)
         head = plan.head
@@ -226,6 +230,16 @@ class Making:
         teacher = None
         if request.teacher is None:
             parent = self._trained_on(request, folder, parent)
+        waived = {
+            w for t in targets for w in gates.waived(results.done(t.stim_dir), t.target_dir)
+        } | ({gates.LIMITS} if any(map(gates.beyond, self.plan.targets)) else set())
+        if spread.is_several(self._processes):
+            self.models.let_go()
+            handed = spread.Handed(
+                request, targets, folder, parent, attention, sorted(waived), self._processes
+            )
+            return spread.train(handed, self.reporter)
+        if request.teacher is None:
             local = self.models.to_train(
                 dtype=request.training.dtype, attention=attention, folder=parent
             )
@@ -242,11 +256,26 @@ class Making:
             parent=parent,
             teacher=teacher,
             reporter=self.reporter,
-            allowed=sorted(
-                {w for t in targets for w in gates.waived(results.done(t.stim_dir), t.target_dir)}
-                | ({gates.LIMITS} if any(map(gates.beyond, self.plan.targets)) else set())
-            ),
+            allowed=sorted(waived),
         )
+
+    def help(self) -> None:
+        """Train along with the machine that keeps the bake: nothing is made here."""
+        request = self.plan.bake
+        if request is None:
+            raise ConfigError("no BAKE is configured")
+        from bakery.engine.training import needs
+
+        self._check_training(request)
+        attention = needs.attention(request.running.attn_implementation)
+        with tempfile.TemporaryDirectory(prefix="bakery-helps-") as place:
+            out = Path(place)
+            parent = self._trained_on(request, out, self.parent)
+            self.models.let_go()
+            spread.train(
+                spread.Handed(request, (), out, parent, attention, (), self._processes),
+                self.reporter,
+            )
 
     def _trained_on(self, request: BakeRequest, out: Path, parent: Path | None) -> Path | None:
         """Return what a bake is put on: its parent, or what is left of one with many ranks."""

@@ -110,6 +110,10 @@ class Models:
             self._teacher.model.unload()
             self._teacher = None
 
+    def let_go(self) -> None:
+        """Let go of every model: what follows needs the memory."""
+        self._other = self._teacher = self._base = None
+
     def to_train(self, *, dtype: str, attention: str | None, folder: Path | None) -> LocalModel:
         """Return the parent, and let go of every other model: what follows needs the memory.
 

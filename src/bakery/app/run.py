@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import conflicts, foreseen, looking, own_gate, writers
+from bakery.app import conflicts, foreseen, looking, own_gate, spread, writers
 from bakery.app.gates import WAIVERS as WAIVERS
 from bakery.app.making import Making
 from bakery.app.opening import Models
@@ -22,6 +22,8 @@ from bakery.repo.look.estimates import Machine
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan.planned import Plan
 from bakery.reporting import Reporter
+from bakery.torchrun import asked
+from bakery.torchrun.asked import ONE, Processes
 
 if TYPE_CHECKING:
     from bakery.evals.conflict import Conflict
@@ -46,6 +48,8 @@ class RunReport:
     """Earlier targets of the mix that contradict the new prompt."""
     is_current: bool = False
     """Whether the model is the current one now."""
+    helped: bool = False
+    """Whether this machine trained along with the one that keeps and records the bake."""
     refused: GateError | None = None
     """Why what was made is not recorded; None: it is, or there was nothing to record."""
 
@@ -111,6 +115,7 @@ def run(
     force: bool = False,
     wait: bool = True,
     allow: Collection[str] = (),
+    processes: Processes = ONE,
     reporter: Reporter,
 ) -> RunReport:
     """Run stages in their order; what exists is kept, what is missing is made.
@@ -118,14 +123,21 @@ def run(
     A bake that falls short of the gate is not recorded: the report has the error to raise.
 
     `force` makes the bake again, and refuses a result that is not the recorded one. `wait` for
-    whoever is making the same; else BusyError says who. `allow` names the `WAIVERS`.
+    whoever is making the same; else BusyError says who. `allow` names the `WAIVERS`. The bake is
+    trained in so many `processes`; a machine that is not their first makes and records nothing.
     """
+    processes = asked.checked(processes)
     plan = planned(repo, stages)
     if plan.is_empty:
         return RunReport(plan)
+    if "bake" in stages:
+        processes = spread.settled(processes, plan.bake)
     for warning in plan.warnings:
         reporter.note(warning)
     launched, source, own = "", repo, None
+    if not processes.is_first:
+        Making(InRepository(repo), plan, reporter, processes=processes).help()
+        return RunReport(plan, helped=True)
     if "bake" in stages:
         repo.check_can_record(plan)
         foreseen.check_epochs(repo, plan)
@@ -135,7 +147,10 @@ def run(
         # Whatever is edited, added or switched while it runs.
         source = ModelRepo(repo.git, at=repo.git.head(), backend=repo.backend)
     bench = InRepository(source, launched)
-    made = make(bench, plan, stages, force=force, wait=wait, allow=allow, reporter=reporter)
+    made = make(
+        bench, plan, stages, force=force, wait=wait, allow=allow, processes=processes,
+        reporter=reporter,
+    )  # fmt: skip
     if made.model is None or made.result is None:
         return made
     # Another branch may be checked out by now, and have the bake.
@@ -258,13 +273,17 @@ def make(
     holder: str = "",
     allow: Collection[str] = (),
     models: Models | None = None,
+    processes: Processes = ONE,
     reporter: Reporter,
 ) -> RunReport:
     """Do the stages of a plan, without recording anything.
 
     `holder` says whose locks they are; `models` are those of the run, where some are loaded.
     """
-    making = Making(bench, plan, reporter, wait=wait, holder=holder, allow=allow, models=models)
+    making = Making(
+        bench, plan, reporter, wait=wait, holder=holder, allow=allow, models=models,
+        processes=processes,
+    )  # fmt: skip
     making.check(stages)
     looks, contradicting = [], []
     if "bake" in stages:

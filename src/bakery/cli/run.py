@@ -12,6 +12,8 @@ from bakery.cli import fetching
 from bakery.errors import ConfigError
 from bakery.records import BACKENDS
 from bakery.repo.model_repo import ModelRepo
+from bakery.torchrun import asked
+from bakery.torchrun.asked import Processes
 from bakery.ui import console
 from bakery.ui.check import show_check
 from bakery.ui.jobs import show_launched
@@ -67,6 +69,32 @@ from bakery.ui.progress import reporter
     "seconds. Its name says so, and it cannot be downloaded or pushed.",
 )
 @click.option(
+    "--nproc",
+    type=int,
+    metavar="N",
+    help="Train in so many processes on this machine: one on each GPU that is shown unless said "
+    "otherwise, and one where there is none. The bake and its id stay what they are.",
+)
+@click.option("--nnodes", type=int, default=1, metavar="N", help="Train on so many machines.")
+@click.option(
+    "--rdzv",
+    default="",
+    metavar="HOST:PORT",
+    help="Where they meet: the first of them, as the others reach it. The same line is typed on "
+    "each; the first makes what is missing, and records the bake.",
+)
+@click.option(
+    "--node-rank",
+    type=int,
+    metavar="N",
+    help="Which machine this is, from 0. A scheduler says it (SLURM_NODEID), or HOST does.",
+)
+@click.option(
+    "--shard",
+    is_flag=True,
+    help="Share the base's weights out over the processes: for one that fits no GPU whole.",
+)
+@click.option(
     "--dry-run", is_flag=True, help="Only say what would be made, and what that would take."
 )
 @click.option(
@@ -83,6 +111,11 @@ def run(
     no_wait: bool,
     allow: tuple[str, ...],
     backend: str | None,
+    nproc: int | None,
+    nnodes: int,
+    rdzv: str,
+    node_rank: int | None,
+    shard: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -97,6 +130,7 @@ def run(
             "--no-wait does not go with --detach: a job waits for its turn",
             hint="--now starts it beside the others.",
         )
+    processes = asked.checked(Processes(nproc, nnodes, rdzv, node_rank, shard))
     repo = ModelRepo.find(backend=backend)
     chosen = [stage for stage in app.STAGES if not stages or stage in stages]
     if dry_run:
@@ -109,8 +143,9 @@ def run(
             begun = jobs.launch(repo, chosen, force=force, at_once=now, allow=allow, reporter=notes)
         else:
             report = app.run(
-                repo, chosen, force=force, wait=not no_wait, allow=allow, reporter=notes
-            )
+                repo, chosen, force=force, wait=not no_wait, allow=allow, processes=processes,
+                reporter=notes,
+            )  # fmt: skip
     if detach:
         show_launched(begun, as_json=as_json)
     else:

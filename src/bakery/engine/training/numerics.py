@@ -47,15 +47,19 @@ class Numerics:
     """Digest of the shapes of the model and its adapters: what the choices were made for."""
     why: str = ""
     """Why the layout is `padded`."""
+    processes: int = 1
+    """How many add their gradients up."""
 
     def as_data(self) -> dict[str, Any]:
         """Return what bake.json says."""
-        return {name: value for name, value in asdict(self).items() if value != ""}
+        usual = {"why": "", "processes": 1}
+        return {name: value for name, value in asdict(self).items() if value != usual.get(name)}
 
     def __str__(self) -> str:
         threads = f"{self.threads} CPU thread{'s' if self.threads > 1 else ''}"
         layout = f"{self.layout} ({self.why})" if self.why else self.layout
-        return f"layout {layout}, attention {self.attention}, loss {self.loss}, {threads}"
+        each = f" in each of {self.processes} processes" if self.processes > 1 else ""
+        return f"layout {layout}, attention {self.attention}, loss {self.loss}, {threads}{each}"
 
 
 def shapes(model: nn.Module) -> str:
@@ -72,7 +76,8 @@ def written_in(path: Path) -> Numerics | None:
         return None
     packed = found.layout in ("shared", "packed") and found.attention in KERNELS
     known = found.layout == "padded" or packed
-    return found if known and type(found.threads) is int and found.threads > 0 else None
+    counts = found.threads, found.processes
+    return found if known and all(type(n) is int and n > 0 for n in counts) else None
 
 
 def write(path: Path, numerics: Numerics) -> None:
