@@ -77,6 +77,7 @@ class RunReport:
             "trajectories": self.trajectories,
             "model": self.model,
             "is_current": self.is_current,
+            "helped": self.helped,
             "commit": self.commit,
             "refused": self.refused.message if self.refused else None,
             **{key: result.get(key) for key in ("digest", "loss", "card", "seconds", "notes")},

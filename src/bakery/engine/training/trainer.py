@@ -149,8 +149,12 @@ class BakingTrainer(Trainer):
             return super().training_step(model, inputs, *more)
 
     def _replayed(self, model: PeftModel, args: TrainingArguments) -> Numerics | None:
-        """Return the choices of an earlier run, where they were made for such a model."""
+        """Return the choices of an earlier run, where they were made for such a model.
+
+        Those that the first process finds: all have to choose the same.
+        """
         found = written_in(self._numerics_file) if self._numerics_file else None
+        found = worker_of(args).of_first(found)
         if found is None or found.model != shapes(model):
             return None
         if found.layout != PADDED and self.support.refused is not None:
