@@ -126,7 +126,7 @@ def test_a_step_is_dealt_out_whole_and_nothing_twice(
     ("asked", "changes", "said"),
     [
         (Processes(here=1, sharded=True), {}, "nobody to share"),
-        (Processes(here=2, sharded=True), {"on_policy": OWN}, "on_policy"),
+        (Processes(here=2, sharded=True), {"on_policy": OWN}, "its own questions"),
     ],
 )
 def test_what_cannot_be_shared_out_is_refused(

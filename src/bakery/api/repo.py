@@ -40,6 +40,7 @@ from bakery.paths import expanded
 from bakery.records import BACKENDS
 from bakery.repo.look import metrics, models, questions, show, status, target
 from bakery.repo.model_repo import ModelRepo, Place
+from bakery.torchrun.asked import Processes
 
 if TYPE_CHECKING:
     from bakery.app.adopt import Adopted
@@ -155,11 +156,13 @@ class Repo(Joining, Keeping, Measuring, Moving, Serving, Sharing, Telling, Traci
 
     @overload
     def run(self, *stages: str, detach: Literal[False] = ..., force: bool = ...,
-            allow: Collection[str] = ...) -> RunReport: ...  # fmt: skip
+            allow: Collection[str] = ..., nproc: int | None = ..., shard: bool = ...,
+            ) -> RunReport: ...  # fmt: skip
 
     @overload
     def run(self, *stages: str, detach: Literal[True], force: bool = ...,
-            allow: Collection[str] = ...) -> Launched: ...  # fmt: skip
+            allow: Collection[str] = ..., nproc: int | None = ..., shard: bool = ...,
+            ) -> Launched: ...  # fmt: skip
 
     def run(
         self,
@@ -167,12 +170,16 @@ class Repo(Joining, Keeping, Measuring, Moving, Serving, Sharing, Telling, Traci
         detach: bool = False,
         force: bool = False,
         allow: Collection[str] = (),
+        nproc: int | None = None,
+        shard: bool = False,
     ) -> RunReport | Launched:
         """Run stages (`stim`, `rollout`, `bake`; none: all three), and record a bake that is made.
 
         What is there is kept. `detach`: in the background; `fetch` records it. `force` makes a bake
-        again. `allow` waives stops: `questions`, `teacher`, `limits`, `gate`.
+        again. `allow` waives stops: `questions`, `teacher`, `limits`, `gate`. The bake is trained
+        in `nproc` processes (None: one on each GPU), which with `shard` share the base's weights.
         """
+        processes = Processes(here=nproc, number=0, sharded=shard)
         wrong = {str(stage) for stage in stages} - set(run.STAGES)
         if wrong:
             raise RepoError(f"no stage is called {', '.join(sorted(wrong))}",
@@ -182,9 +189,13 @@ class Repo(Joining, Keeping, Measuring, Moving, Serving, Sharing, Telling, Traci
         with self._told() as reporter:
             if detach:
                 return jobs.launch(
-                    self._repo, chosen, force=force, allow=tuple(allow), reporter=reporter
-                )
-            report = run.run(self._repo, chosen, force=force, allow=allow, reporter=reporter)
+                    self._repo, chosen, force=force, allow=tuple(allow), processes=processes,
+                    reporter=reporter,
+                )  # fmt: skip
+            report = run.run(
+                self._repo, chosen, force=force, allow=allow, processes=processes,
+                reporter=reporter,
+            )  # fmt: skip
         if report.refused is not None:
             raise report.refused
         return report

@@ -13,6 +13,7 @@ from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.store import job
 from bakery.store.job import Job
+from bakery.torchrun.asked import UNSAID, Processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,14 @@ def launch(
     force: bool = False,
     at_once: bool = False,
     allow: Sequence[str] = (),
+    processes: Processes = UNSAID,
     reporter: Reporter,
 ) -> Launched:
     """Start a run in a process of its own."""
     begun = background.launch(
-        repo, stages, force=force, at_once=at_once, allow=allow, reporter=reporter
-    )
+        repo, stages, force=force, at_once=at_once, allow=allow, processes=processes,
+        reporter=reporter,
+    )  # fmt: skip
     return _launched(repo, begun)
 
 

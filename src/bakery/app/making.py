@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -98,10 +97,10 @@ class Making:
             for share in plan.bake.shares:
                 if share.id not in coming:
                     self._answered(share)
-            self._check_training(plan.bake)
+            self.check_training(plan.bake)
         return missing
 
-    def _check_training(self, request: BakeRequest) -> None:
+    def check_training(self, request: BakeRequest) -> None:
         """Refuse what training would stumble over, before an hour of questions."""
         from bakery.engine.training import needs
 
@@ -229,16 +228,15 @@ class Making:
         attention = needs.attention(request.running.attn_implementation)
         teacher = None
         if request.teacher is None:
-            parent = self._trained_on(request, folder, parent)
+            parent = self.trained_on(request, folder, parent)
         waived = {
             w for t in targets for w in gates.waived(results.done(t.stim_dir), t.target_dir)
         } | ({gates.LIMITS} if any(map(gates.beyond, self.plan.targets)) else set())
-        if spread.is_several(self._processes):
+        processes = spread.settled(self._processes, request)
+        if spread.is_several(processes):
             self.models.let_go()
-            handed = spread.Handed(
-                request, targets, folder, parent, attention, sorted(waived), self._processes
-            )
-            return spread.train(handed, self.reporter)
+            given = request, targets, folder, parent, attention, sorted(waived), processes
+            return spread.train(spread.Handed(*given), self.reporter)
         if request.teacher is None:
             local = self.models.to_train(
                 dtype=request.training.dtype, attention=attention, folder=parent
@@ -259,25 +257,7 @@ class Making:
             allowed=sorted(waived),
         )
 
-    def help(self) -> None:
-        """Train along with the machine that keeps the bake: nothing is made here."""
-        request = self.plan.bake
-        if request is None:
-            raise ConfigError("no BAKE is configured")
-        from bakery.engine.training import needs
-
-        self._check_training(request)
-        attention = needs.attention(request.running.attn_implementation)
-        with tempfile.TemporaryDirectory(prefix="bakery-helps-") as place:
-            out = Path(place)
-            parent = self._trained_on(request, out, self.parent)
-            self.models.let_go()
-            spread.train(
-                spread.Handed(request, (), out, parent, attention, (), self._processes),
-                self.reporter,
-            )
-
-    def _trained_on(self, request: BakeRequest, out: Path, parent: Path | None) -> Path | None:
+    def trained_on(self, request: BakeRequest, out: Path, parent: Path | None) -> Path | None:
         """Return what a bake is put on: its parent, or what is left of one with many ranks."""
         if request.parent is None or parent is None or request.compressed is None:
             return parent

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery.app import conflicts, foreseen, looking, own_gate, spread, writers
@@ -23,7 +25,7 @@ from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan.planned import Plan
 from bakery.reporting import Reporter
 from bakery.torchrun import asked
-from bakery.torchrun.asked import ONE, Processes
+from bakery.torchrun.asked import ONE, UNSAID, Processes
 
 if TYPE_CHECKING:
     from bakery.evals.conflict import Conflict
@@ -116,7 +118,7 @@ def run(
     force: bool = False,
     wait: bool = True,
     allow: Collection[str] = (),
-    processes: Processes = ONE,
+    processes: Processes = UNSAID,
     reporter: Reporter,
 ) -> RunReport:
     """Run stages in their order; what exists is kept, what is missing is made.
@@ -132,13 +134,12 @@ def run(
     if plan.is_empty:
         return RunReport(plan)
     if "bake" in stages:
-        processes = spread.settled(processes, plan.bake)
+        spread.check(processes, plan.bake)
     for warning in plan.warnings:
         reporter.note(warning)
     launched, source, own = "", repo, None
     if not processes.is_first:
-        Making(InRepository(repo), plan, reporter, processes=processes).help()
-        return RunReport(plan, helped=True)
+        return _help(repo, plan, processes, reporter)
     if "bake" in stages:
         repo.check_can_record(plan)
         foreseen.check_epochs(repo, plan)
@@ -167,6 +168,25 @@ def run(
         made = replace(made, result=result)
         commit = repo.record(plan, result, launched=launched, reporter=reporter)
     return replace(made, commit=commit, is_current=repo.state().parent == made.model)
+
+
+def _help(repo: ModelRepo, plan: Plan, processes: Processes, reporter: Reporter) -> RunReport:
+    """Train along with the machine that keeps the bake: nothing is made or recorded here."""
+    request = plan.bake
+    if request is None:
+        raise ConfigError("no BAKE is configured: there is nothing to train along with")
+    from bakery.engine.training import needs
+
+    making = Making(InRepository(repo), plan, reporter)
+    making.check_training(request)
+    attention = needs.attention(request.running.attn_implementation)
+    with tempfile.TemporaryDirectory(prefix="bakery-helps-") as place:
+        out = Path(place)
+        parent = making.trained_on(request, out, making.parent)
+        making.models.let_go()
+        given = request, (), out, parent, attention, (), spread.settled(processes, request)
+        spread.train(spread.Handed(*given), reporter)
+    return RunReport(plan, helped=True)
 
 
 def asked_again(

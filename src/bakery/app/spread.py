@@ -45,8 +45,14 @@ class Handed:
     asked: Processes
 
 
-def settled(asked: Processes, request: BakeRequest | None = None) -> Processes:
-    """Return how many processes there are here, or refuse more than there are GPUs."""
+def check(asked: Processes, request: BakeRequest | None) -> None:
+    """Refuse what somebody asked for and cannot have, before anything is spent."""
+    if request is not None and (asked.here is not None or asked.sharded):
+        settled(asked, request)
+
+
+def settled(asked: Processes, request: BakeRequest) -> Processes:
+    """Return how many processes train here: as many as are asked for, else one on each GPU."""
     import torch
 
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -57,12 +63,15 @@ def settled(asked: Processes, request: BakeRequest | None = None) -> Processes:
             hint="CUDA_VISIBLE_DEVICES says which are shown.",
         )
     found = replace(asked, here=asked.here or max(1, gpus))
-    if found.sharded and request is not None:
-        check_sharded(found, request)
+    if found.sharded:
+        _check_sharded(found, request)
+    elif request.running.sharded and is_several(found):
+        found = replace(found, sharded=True)
+        _check_sharded(found, request)
     return found
 
 
-def check_sharded(asked: Processes, request: BakeRequest) -> None:
+def _check_sharded(asked: Processes, request: BakeRequest) -> None:
     """Refuse what a base that is shared out cannot do: all processes have to run it in step."""
     total, training = (asked.here or 1) * asked.machines, request.training
     why = None
@@ -73,7 +82,10 @@ def check_sharded(asked: Processes, request: BakeRequest) -> None:
     elif request.teacher is not None:
         why = "a student of another size is trained beside its whole teacher"
     if why is not None:
-        raise ConfigError(f"--shard: {why}", hint="Leave --shard out, or that.")
+        raise ConfigError(
+            f"the base cannot be shared out: {why}",
+            hint="Leave --shard, or BAKE.deepspeed's stage 3, out.",
+        )
 
 
 def is_several(asked: Processes) -> bool:

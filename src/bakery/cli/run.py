@@ -131,6 +131,11 @@ def run(
             hint="--now starts it beside the others.",
         )
     processes = asked.checked(Processes(nproc, nnodes, rdzv, node_rank, shard))
+    if processes.machines > 1 and detach:
+        raise ConfigError(
+            "--detach is for one machine: a bake on several is started on each of them",
+            hint="`nohup`, tmux or a scheduler keeps it going there.",
+        )
     repo = ModelRepo.find(backend=backend)
     chosen = [stage for stage in app.STAGES if not stages or stage in stages]
     if dry_run:
@@ -140,7 +145,10 @@ def run(
         if again:
             within.enter_context(app.asked_again(repo, chosen, reporter=notes))
         if detach:
-            begun = jobs.launch(repo, chosen, force=force, at_once=now, allow=allow, reporter=notes)
+            begun = jobs.launch(
+                repo, chosen, force=force, at_once=now, allow=allow, processes=processes,
+                reporter=notes,
+            )  # fmt: skip
         else:
             report = app.run(
                 repo, chosen, force=force, wait=not no_wait, allow=allow, processes=processes,

@@ -44,6 +44,9 @@ class Processes:
         return found["host"].strip("[]"), int(found["port"])
 
 
+UNSAID = Processes()
+"""What a machine has: a process for each of its GPUs, or one."""
+
 ONE = Processes(here=1, number=0)
 """This process alone."""
 
