@@ -13,6 +13,7 @@
 # make verdicts   bakes good and spoilt, each with a hidden exam: what a verdict is worth, an hour; VERDICTS=--table
 # make forgetting chains of five bakes with replay, retention, both and neither: what is left, an hour; FORGETTING=--table
 # make algebra    two branches merged in every way, bakes picked and left out, against chains baked so: half an hour; ALGEBRA=--table
+# make scale      what 1,000 bakes a day would need, simulated; SCALE="--write" puts it into docs/scale.md
 # make dist   packages in dist/, tried in a clean environment with the demo; DIST=--quick without it
 # make site   the docs as a site, in build/site
 # make picture  draw docs/run.svg, the picture of the README, from a real run
@@ -28,7 +29,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-branches real verdicts forgetting algebra test test-slow test-page test-llama test-bucket coverage hooks dist site picture bench bench-quick bench-grid bench-gpu bench-quality docs attack lock audit fix clean
+.PHONY: demo demo-branches real verdicts forgetting algebra scale test test-slow test-page test-llama test-bucket coverage hooks dist site picture bench bench-quick bench-grid bench-gpu bench-quality docs attack lock audit fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
@@ -51,6 +52,10 @@ forgetting: .venv/stamp
 # The same: build/algebra/parts.jsonl.
 algebra: .venv/stamp
 	PYTHONPATH=tools OMP_NUM_THREADS=1 .venv/bin/python -m algebra $(ALGEBRA)
+
+# Half a minute at most, and nothing of it is kept: SCALE="--set gpu_hour=2.5" counts with others.
+scale: .venv/stamp
+	PYTHONPATH=tools OMP_NUM_THREADS=1 .venv/bin/python -m scale $(SCALE)
 
 test: .venv/stamp
 	.venv/bin/ruff check
