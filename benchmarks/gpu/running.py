@@ -16,6 +16,8 @@ from benchmarks.gpu.cases import Case
 from benchmarks.meter import ONE_THREAD
 from benchmarks.results import ROOT
 
+ONE_GPU = {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]}
+"""A trainer that sees several puts its model on all of them."""
 QUIET = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
 
 OK, OFF, CUT, FAILED, ABSENT = "ok", "off", "cut", "failed", "not here"
@@ -65,7 +67,7 @@ def _ended(command: Sequence[str], budget_s: float, device: str) -> tuple[int | 
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=os.environ | QUIET | ({} if device == "cuda" else ONE_THREAD),
+        env=os.environ | QUIET | (ONE_GPU if device == "cuda" else ONE_THREAD),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -17,7 +17,6 @@ from torch.autograd.function import once_differentiable
 from bakery.engine.loss.fused import CHUNK_BYTES
 
 MOST_BLOCK = 8192
-LOWEST = -3.0e38
 
 
 @triton.jit
@@ -25,12 +24,14 @@ def _kernel(student, teacher, slope, values, scale, vocabulary, BLOCK: tl.conste
     """Write KL(teacher ‖ student) of one position, and scale · (q - p), its slope."""
     row = tl.program_id(0).to(tl.int64)
     start = row * vocabulary
-    top_q, top_p, sum_q, sum_p, product = LOWEST, LOWEST, 0.0, 0.0, 0.0
+    lowest = -3.0e38  # not -inf: the difference of two would be nan
+    top_q, top_p = lowest, lowest
+    sum_q, sum_p, product = 0.0, 0.0, 0.0
     for at in range(0, vocabulary, BLOCK):
         token = at + tl.arange(0, BLOCK)
         inside = token < vocabulary
-        z_q = tl.load(student + start + token, mask=inside, other=LOWEST)
-        z_p = tl.load(teacher + start + token, mask=inside, other=LOWEST)
+        z_q = tl.load(student + start + token, mask=inside, other=lowest)
+        z_p = tl.load(teacher + start + token, mask=inside, other=lowest)
         new_q, new_p = tl.maximum(top_q, tl.max(z_q)), tl.maximum(top_p, tl.max(z_p))
         older_p = tl.exp(top_p - new_p)
         e_p = tl.exp(z_p - new_p)
@@ -44,8 +45,8 @@ def _kernel(student, teacher, slope, values, scale, vocabulary, BLOCK: tl.conste
     for at in range(0, vocabulary, BLOCK):
         token = at + tl.arange(0, BLOCK)
         inside = token < vocabulary
-        q = tl.exp(tl.load(student + start + token, mask=inside, other=LOWEST) - log_q)
-        p = tl.exp(tl.load(teacher + start + token, mask=inside, other=LOWEST) - log_p)
+        q = tl.exp(tl.load(student + start + token, mask=inside, other=lowest) - log_q)
+        p = tl.exp(tl.load(teacher + start + token, mask=inside, other=lowest) - log_p)
         tl.store(slope + start + token, (scale * (q - p)).to(tl.bfloat16), mask=inside)
 
 

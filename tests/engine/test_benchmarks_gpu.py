@@ -182,6 +182,17 @@ def test_every_line_fits_eighty_columns():
     assert "OFF" in "\n".join(lines)
 
 
+# What only a card can say: `make bench-gpu` says it, too.
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("side", cases.SIDES)
+def test_every_side_that_is_there_is_right_on_a_gpu(side):
+    if kernels.missing(side, "cuda"):
+        pytest.skip(f"{side} is not installed")
+    rows = list(kernels.measure(side, SHAPE, SMALL, "cuda"))
+    assert not any(row["is_off"] for row in rows)
+
+
 # Twenty seconds of it are a C++ compiler's.
 @pytest.mark.slow
 def test_all_of_it_runs_where_there_is_no_gpu(tmp_path, capsys):

@@ -37,18 +37,18 @@ class Input:
 _LOAD = (
     Input("repositories", 100_000, "", ASSUMED),
     Input("bakes_a_day", 1000, "in all of them", ASSUMED),
-    Input("peak_factor", 3, "busiest moment over the mean of a day", ASSUMED),
-    Input("spread", 0.5, "of seconds of a job, over their mean", ASSUMED),
-    Input("most_wait_s", 60, "s that 95 % of jobs may wait", ASSUMED),
+    Input("peak_factor", 3, "busiest over mean", ASSUMED),
+    Input("spread", 0.5, "of a length, over its mean", ASSUMED),
+    Input("most_wait_s", 60, "s, for 95 % of jobs", ASSUMED),
     Input("readers", 3, "clones that pull a bake", ASSUMED),
-    Input("new_workers", 0.1, "of the workers a day, with no base on disk", ASSUMED),
+    Input("new_workers", 0.1, "of all, each day", ASSUMED),
     Input("share_smollm2", 0.2, "of bakes, on a CPU", ASSUMED),
     Input("share_06b", 0.5, "of bakes, on a GPU", ASSUMED),
     Input("share_8b", 0.3, "of bakes, on a GPU", ASSUMED),
 )
 _BAKE = (
     Input("answers", 250, "a bake", "docs/real-model.md"),
-    Input("asked_by_model", 83, "questions a bake that a model writes", "docs/log.md, 2026-11-29"),
+    Input("asked_by_model", 83, "questions, a bake", "docs/log.md, 2026-11-29"),
     Input("question_tokens", 24, "tokens", ASSUMED),
     Input("answer_tokens", 64, "tokens", "benchmarks/workload.py"),
     Input("prompt_tokens", 1024, "tokens", "benchmarks/workload.py"),
@@ -56,33 +56,34 @@ _BAKE = (
     Input("batch", 4, "answers a step", "src/bakery/defaults.py"),
     Input("rank", 32, "a bake", "src/bakery/defaults.py"),
     Input("most_ranks", 256, "of a chain", "src/bakery/repo/plan/chains.py"),
-    Input("beside_bytes", 42_000, "bytes a bake: curve, probes, what was asked", MEASURED),
-    Input("data_bytes", 67_000, "bytes a bake: questions and answers, 204 of them", MEASURED),
+    Input("beside_bytes", 42_000, "bytes beside weights", MEASURED),
+    Input("data_bytes", 67_000, "bytes, 204 answers", MEASURED),
     Input("objects", 4, "a bake", MEASURED),
     Input("data_objects", 7, "a bake, with --data", MEASURED),
     Input("manifests", 1, "a bake", MEASURED),
     Input("data_manifests", 2, "a bake, with --data", MEASURED),
-    Input("push_calls", 14, "calls of the hub's API a push", MEASURED),
-    Input("push_commits", 2, "commits in a repository of the hub a push", MEASURED),
-    Input("pull_calls", 11, "calls of the hub's API a pull", MEASURED),
+    Input("push_calls", 14, "calls of the API", MEASURED),
+    Input("push_commits", 2, "commits a push", MEASURED),
+    Input("pull_calls", 11, "calls of the API", MEASURED),
     Input("pull_files", 5, "files resolved a pull", MEASURED),
 )
 _MACHINES = (
+    Input("cpu_tokens", 40, "tokens of those answers", "benchmarks/quality/cases.py"),
     Input("sampled_at_once", costs.ROWS, "answers on a GPU", "src/bakery/costs.py"),
-    Input("load_s", costs.LOAD_S, "s until the libraries are there", "src/bakery/costs.py"),
+    Input("load_s", costs.LOAD_S, "s, libraries", "src/bakery/costs.py"),
     Input("loaded", costs.LOADED, "bytes of weights a s", "src/bakery/costs.py"),
     Input("first_sample_s", costs.FIRST_SAMPLE_S, "s", "src/bakery/costs.py"),
     Input("first_step_s", costs.FIRST_STEP_S, "s", "src/bakery/costs.py"),
-    Input("token_s", costs.TOKEN_S, "s a layer and token of all rows", "src/bakery/costs.py"),
+    Input("token_s", costs.TOKEN_S, "s a layer and token", "src/bakery/costs.py"),
     Input("step_s", costs.STEP_S, "s a layer and batch", "src/bakery/costs.py"),
-    Input("gpu_flops", 989e12, "a s in bf16: H100 SXM, data sheet", ASSUMED),
+    Input("gpu_flops", 989e12, "a s, H100 (data sheet)", ASSUMED),
     Input("gpu_share", 0.3, "of that, in large products", ASSUMED),
 )
 _PRICES = (
     Input("gpu_hour", 4.0, "$ an hour and GPU (H100)", ASSUMED),
     Input("cpu_hour", 0.05, "$ an hour and core", ASSUMED),
     Input("tb_month", 23.0, "$ a TB and month", ASSUMED),
-    Input("egress_tb", 90.0, "$ a TB that leaves the bucket", ASSUMED),
+    Input("egress_tb", 90.0, "$ a TB out of the bucket", ASSUMED),
 )
 
 
@@ -121,7 +122,7 @@ def _cpu(path: Path) -> tuple[Input, ...]:
     learnt = 48  # benchmarks.quality.cases.TRAINED
     source = "benchmarks/results/quality.jsonl"
     took = (
-        ("cpu_start_s", at["three answers looked at"], "CPU s: loading, and three answers"),
+        ("cpu_start_s", at["three answers looked at"], "CPU s, three answers"),
         ("cpu_answer_s", (at["rollout"] - at["before rollout"]) / learnt, "CPU s an answer"),
         ("cpu_fit_s", at["fitted"] - at["rollout"], "CPU s: first weights"),
         ("cpu_record_s", (at["teacher"] - at["before teacher"]) / learnt, "CPU s an answer"),

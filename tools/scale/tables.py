@@ -51,7 +51,7 @@ def text(given: Inputs) -> str:
         the_hub(given),
         cost(given, some),
     )
-    return "\n\n".join("\n".join(part) for part in parts)
+    return "\n\n".join("\n".join(line.rstrip() for line in part) for part in parts)
 
 
 def _loads(given: Inputs) -> Iterator[tuple[str, int, Rule]]:
@@ -66,11 +66,11 @@ def _loads(given: Inputs) -> Iterator[tuple[str, int, Rule]]:
 
 def inputs(given: Inputs) -> Iterator[str]:
     """What is counted with, and where it is from."""
-    yield f"{'what is counted with':<17}{'':>11}  from"
+    yield f"{'what is counted with':<30}{'from':<20}"
     for one in given.all.values():
         value = f"{one.value:.3g}" if one.value >= 1e7 else f"{one.value:,.10g}"
-        unit = f" ({one.unit})" if one.unit else ""
-        yield f"{one.name:<17}{value:>11}  {one.source}{unit}"
+        source = one.source.rpartition("/")[2]
+        yield f"{one.name:<17}{value:>11}  {source:<20} {one.unit}".rstrip()
 
 
 def one_bake(given: Inputs) -> Iterator[str]:
@@ -198,11 +198,11 @@ def the_hub(given: Inputs) -> Iterator[str]:
     for one in hub.one_repository(given):
         yield f"{one.what:<44}{one.limit:>20}{one.days:>14,.1f}"
     yield ""
-    yield f"{'calls in the busiest five minutes':<44}{'API':>10}{'files':>10}  enough for one token"
+    yield f"{'calls in the busiest five minutes':<44}{'API':>8}{'files':>8}  one token of"
     for scale in (1, 10, 100):
         api, files = hub.calls(given, scale)
         load = f"{given['bakes_a_day'] * scale:,.0f} bakes a day"
-        yield f"{load:<44}{api:>10,.0f}{files:>10,.0f}  {hub.enough(api, files)}"
+        yield f"{load:<44}{api:>8,.0f}{files:>8,.0f}  {hub.enough(api, files)}"
 
 
 def cost(given: Inputs, some: list[Load]) -> Iterator[str]:

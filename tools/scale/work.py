@@ -109,12 +109,15 @@ def _on_a_gpu(base: Base, given: Inputs) -> Seconds:
 
 
 def _on_a_cpu(given: Inputs) -> Seconds:
-    """Loading is in the start that was measured: the look at three answers keeps the most of it."""
+    """Return what was measured for shorter answers, by their tokens."""
     answers = given["answers"]
-    asked = (answers + given["asked_by_model"]) * given["cpu_answer_s"]
+    longer = given["answer_tokens"] / given["cpu_tokens"]
+    row = given["question_tokens"] + given["answer_tokens"]
+    longer_row = row / (given["question_tokens"] + given["cpu_tokens"])
+    asked = (answers + given["asked_by_model"]) * given["cpu_answer_s"] * longer
     learnt = answers * given["cpu_record_s"] + given["steps"] * given["cpu_step_s"]
     return Seconds(
         load=given["load_s"],
         sampling=given["cpu_start_s"] + asked,
-        training=given["cpu_fit_s"] + learnt,
+        training=given["cpu_fit_s"] + learnt * longer_row,
     )
