@@ -48,9 +48,9 @@ def test_the_page_has_the_tables_that_the_program_prints(inputs):
     from scale import tables
 
     page = program.PAGE.read_text(encoding="utf-8")
-    assert program.written(page, tables.text(inputs.read())) == page, (
-        "run `make scale SCALE=--write`"
-    )
+    said = tables.text(inputs.read())
+    assert max(map(len, said.splitlines())) <= 80
+    assert program.written(page, said) == page, "run `make scale SCALE=--write`"
 
 
 @pytest.mark.parametrize(("workers", "load"), [(1, 0.5), (1, 0.8), (2, 1.5), (8, 6.5)])
