@@ -105,12 +105,11 @@ SIZES = {size.name: size for size in (FULL, SMALL)}
 
 SIDES = {"ours": 25.0, "plain": 25.0, "compiled": 55.0, "liger": 30.0, "triton": 30.0}
 """Who computes a loss with its gradient, and in how many seconds."""
-AGREEMENT_S = {"Qwen3-0.6B": 55.0, "Qwen3-8B, 8 layers": 75.0}
-SPEED_S = {"Qwen3-0.6B": 65.0, "Qwen3-8B": 95.0}
-USUAL_S = 60.0
-
 GIVEN = "given"
 """The model of `--model`, in the name of a case."""
+AGREEMENT_S = {"Qwen3-0.6B": 55.0, "Qwen3-8B, 8 layers": 75.0, GIVEN: 90.0}
+SPEED_S = {"Qwen3-0.6B": 65.0, "Qwen3-8B": 95.0, GIVEN: 75.0}
+USUAL_S = 60.0
 
 
 def cases(size: Size, *, given: bool) -> list[Case]:

@@ -182,7 +182,7 @@ def _plain(kind: str) -> Loss:
 
 
 def _compiled(kind: str) -> Loss:
-    return torch.compile(_plain(kind), fullgraph=True, dynamic=False)  # type: ignore[no-any-return]
+    return torch.compile(_plain(kind), fullgraph=True, dynamic=False)
 
 
 def _liger(kind: str) -> Loss:

@@ -44,7 +44,7 @@ class Subject:
                 for name, parameter in model.named_parameters():
                     if "lora_B" in name:
                         parameter.normal_(std=MOVED)
-        return model  # type: ignore[return-value]
+        return model
 
     @property
     def layers(self) -> int:

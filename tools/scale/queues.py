@@ -135,7 +135,9 @@ def smallest(
     jobs: Jobs, loads: Sequence[float], most_wait_s: float, rule: Rule = FIRST_COME
 ) -> tuple[int, Outcome]:
     """Return the fewest workers with which 95 % of the jobs wait no longer, and how it goes."""
-    low, high = 0, 1
+    # With fewer workers than there is work, nobody needs to try.
+    low = int(jobs.services.sum() / max(float(jobs.arrivals[-1]), 1.0))
+    high = max(1, 2 * low)
     tried: dict[int, Outcome] = {}
 
     def is_enough(workers: int) -> bool:
