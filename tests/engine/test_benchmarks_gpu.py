@@ -144,7 +144,7 @@ def test_what_is_not_installed_is_named_and_not_skipped_in_silence(side, monkeyp
     assert row["status"] == "not here"
     assert "pip install" in row["why"]
     said = table.losses([row])
-    assert any("not here: `pip install" in line for line in said)
+    assert any("not here: " in line for line in said)
 
 
 def full_report() -> running.Row:
