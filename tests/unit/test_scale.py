@@ -53,6 +53,25 @@ def test_the_page_has_the_tables_that_the_program_prints(inputs):
     assert program.written(page, said) == page, "run `make scale SCALE=--write`"
 
 
+def test_what_the_page_says_in_words_is_what_its_tables_say(inputs, work):
+    from scale import __main__ as program
+    from scale import hub, pools, storing
+
+    given = inputs.read()
+    page = " ".join(program.PAGE.read_text(encoding="utf-8").split())
+    even, skewed = (storing.bakes(365, given, skewed=skewed) for skewed in (False, True))
+    assert f"that is {even.composed / 1e12:.0f} to {skewed.composed / 1e12:.0f} TB" in page
+    assert f"the bakes' own ranks are {even.own / 1e12:.0f}." in page
+    assert f"bakes {skewed.longest / 365:.0f} times a day" in page
+    assert f"is {work.BASES[-1].adapter_bytes(int(given['rank'])) / 1e6:.0f} MB in fp32" in page
+    assert f"one token: {hub.calls(given, 10)[0]:,.0f} calls" in page
+    assert hub.one_repository(given)[0].days == 1.5
+    workers = {on: 0 for on in pools.KINDS}
+    for pool in pools.sized(1, given):
+        workers[pool.on] += pool.workers
+    assert workers == {"GPU": 3, "CPU": 6}  # "Three GPUs and six cores"
+
+
 @pytest.mark.parametrize(("workers", "load"), [(1, 0.5), (1, 0.8), (2, 1.5), (8, 6.5)])
 def test_the_mean_wait_is_erlangs(queues, workers, load):
     outcome = queues.run(memoryless(queues, rate=load), workers, [0.0])
