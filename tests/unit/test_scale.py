@@ -66,7 +66,7 @@ def test_what_the_page_says_in_words_is_what_its_tables_say(inputs, work):
     assert f"is {work.BASES[-1].adapter_bytes(int(given['rank'])) / 1e6:.0f} MB in fp32" in page
     assert f"one token: {hub.calls(given, 10)[0]:,.0f} calls" in page
     assert hub.one_repository(given)[0].days == 1.5
-    workers = {on: 0 for on in pools.KINDS}
+    workers = dict.fromkeys(pools.KINDS, 0)
     for pool in pools.sized(1, given):
         workers[pool.on] += pool.workers
     assert workers == {"GPU": 3, "CPU": 6}  # "Three GPUs and six cores"
