@@ -71,10 +71,8 @@ def launch(
     """
     plan = run.planned(repo, stages)
     if plan.is_empty:
-        raise ConfigError(
-            "input.yml configures nothing: there is nothing to run",
-            hint="Write or uncomment what to bake, then `bgit add input.yml` and `bgit commit`.",
-        )
+        hint = "Write or uncomment what to bake, then `bgit add input.yml` and `bgit commit`."
+        raise ConfigError("input.yml configures nothing: there is nothing to run", hint=hint)
     for warning in plan.warnings:
         reporter.note(warning)
     repo.check_can_record(plan)

@@ -184,7 +184,8 @@ def _ready(
     weights = digest([speaks[0].id.digest, adapter_folder.digest(speaks[1]) if speaks[1] else ""])
     loss = training.loss_of(request.training)
     first = request.training.first_weights
-    training.begin(student, readout, mixture.train, first, out, reporter, worker)
+    begins = student, readout, mixture.train, first, out
+    training.begin(*begins, worker=worker, reporter=reporter)
     of = digest([weights, readout.keeps_moments(loss)])
     place, recording = _place(out, records, of, worker)
     by: tuple[nn.Module, Readout] = (student, readout)

@@ -164,8 +164,9 @@ def begin(
     pairs: Sequence[Pair],
     asked: FirstWeights | None,
     out: Path,
-    reporter: Reporter,
+    *,
     worker: Worker = ALONE,
+    reporter: Reporter,
 ) -> None:
     """Give the adapter its first weights, where they are not those that it was drawn with.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,17 @@ def written_in(path: Path) -> Numerics | None:
     known = found.layout == "padded" or packed
     counts = found.threads, found.processes
     return found if known and all(type(n) is int and n > 0 for n in counts) else None
+
+
+def in_as_many(found: Numerics, processes: int) -> Numerics:
+    """Return choices as so many processes take them: the threads are those that they were made for.
+
+    Where other numbers of processes share the cores, each keeps the threads that it was given.
+    """
+    if found.processes == processes:
+        torch.set_num_threads(found.threads)
+        return found
+    return replace(found, threads=torch.get_num_threads(), processes=processes)
 
 
 def write(path: Path, numerics: Numerics) -> None:

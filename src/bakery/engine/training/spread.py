@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Sampler
+from transformers import TrainingArguments
 
 from bakery.engine.workers import Worker
 
@@ -65,6 +66,21 @@ class DealtLoader(DataLoader[Any]):
         """Draw the order of an epoch, by its number."""
         if hasattr(self._order, "set_epoch"):
             self._order.set_epoch(epoch)
+
+
+def dealt(
+    loader: DataLoader[Any], args: TrainingArguments, worker: Worker, size: int | None
+) -> DataLoader[Any]:
+    """Return a loader of this process's part of every step; alone it is the one that was given.
+
+    `size` examples make a step; None: as many as all its micro-batches hold.
+    """
+    order = order_of(loader)
+    if worker.count == 1 or order is None:
+        return loader
+    most = args.per_device_train_batch_size
+    size = size or most * args.gradient_accumulation_steps * worker.count
+    return DealtLoader(Dealt(order, size=size, most=most, worker=worker), order, loader)
 
 
 def only_trained(model: nn.Module) -> None:

@@ -34,8 +34,14 @@ from bakery.engine.teacher.examples import PADDED, SHARED, Examples, collator
 from bakery.engine.teacher.fidelity import totals
 from bakery.engine.training import spread
 from bakery.engine.training.checkpoints import OWN_WEIGHTS
-from bakery.engine.training.numerics import Numerics, faster_kernel, shapes, write, written_in
-from bakery.engine.training.spread import Dealt, DealtLoader
+from bakery.engine.training.numerics import (
+    Numerics,
+    faster_kernel,
+    in_as_many,
+    shapes,
+    write,
+    written_in,
+)
 from bakery.engine.workers import Worker
 from bakery.errors import ConfigError, StageError
 
@@ -127,14 +133,7 @@ class BakingTrainer(Trainer):
         made = self.lr_scheduler is None and not self._idle_first_step
         scheduler = super().create_scheduler(num_training_steps + made, optimizer)
         if made and isinstance(scheduler, LambdaLR):
-            scheduler.lr_lambdas = [_one_later(curve) for curve in scheduler.lr_lambdas]
-            groups = zip(
-                scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas,
-                strict=True,
-            )  # fmt: skip
-            for group, rate, curve in groups:
-                group["lr"] = rate * curve(0)
-            scheduler._last_lr = [group["lr"] for group in scheduler.optimizer.param_groups]
+            _begin_one_later(scheduler)
         return scheduler
 
     def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *more: Any) -> Any:
@@ -159,13 +158,9 @@ class BakingTrainer(Trainer):
             return None
         if found.layout != PADDED and self.support.refused is not None:
             return None
-        if args.world_size == found.processes:
-            torch.set_num_threads(found.threads)
-        else:  # the cores are shared by as many others
-            now = {"threads": torch.get_num_threads(), "processes": args.world_size}
-            found = replace(found, **now)
-            if self._numerics_file is not None and args.process_index == 0:
-                write(self._numerics_file, found)
+        found = in_as_many(found, args.world_size)
+        if self._numerics_file is not None and args.process_index == 0:
+            write(self._numerics_file, found)
         self._note(f"{found} (as in {self._numerics_file})")
         return found
 
@@ -206,12 +201,7 @@ class BakingTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Return a loader of this process's part of every step; alone it is transformers' own."""
         loader: DataLoader[Any] = super().get_train_dataloader()
-        args, order = self.args, spread.order_of(loader)
-        if args.world_size == 1 or order is None:
-            return loader
-        most = args.per_device_train_batch_size
-        size = self._step_size or most * args.gradient_accumulation_steps * args.world_size
-        return DealtLoader(Dealt(order, size=size, most=most, worker=self.worker), order, loader)
+        return spread.dealt(loader, self.args, self.worker, self._step_size)
 
     @property
     def worker(self) -> Worker:
@@ -311,6 +301,17 @@ class BakingTrainer(Trainer):
             load_own_state(model or self.model, own)
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+
+def _begin_one_later(scheduler: LambdaLR) -> None:
+    scheduler.lr_lambdas = [_one_later(curve) for curve in scheduler.lr_lambdas]
+    groups = zip(
+        scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas,
+        strict=True,
+    )  # fmt: skip
+    for group, rate, curve in groups:
+        group["lr"] = rate * curve(0)
+    scheduler._last_lr = [group["lr"] for group in scheduler.optimizer.param_groups]
 
 
 def _one_later(curve: Callable[[int], float]) -> Callable[[int], float]:
