@@ -135,6 +135,8 @@ def test_a_recipe_says_how_many_trained_and_the_id_does_not(
     (folder,) = typist.store.glob("bake/*")
     assert not (folder / "checkpoints").exists()
     assert typist.must("fsck")
+    again = typist.must("reproduce")
+    assert "Every digest matches" in again
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from bakery.repo.look.estimates import Machine
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan.planned import Plan
 from bakery.reporting import Reporter
+from bakery.store import results
 from bakery.torchrun import asked
 from bakery.torchrun.asked import ONE, UNSAID, Processes
 
@@ -175,6 +176,9 @@ def _help(repo: ModelRepo, plan: Plan, processes: Processes, reporter: Reporter)
     request = plan.bake
     if request is None:
         raise ConfigError("no BAKE is configured: there is nothing to train along with")
+    if results.is_done(repo.store.bake(request.id)):
+        reporter.note(f"{plan.bake_name} is in this store already: nobody waits for this machine")
+        return RunReport(plan, helped=True)
     from bakery.engine.training import needs
 
     making = Making(InRepository(repo), plan, reporter)

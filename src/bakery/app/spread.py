@@ -51,18 +51,23 @@ def check(asked: Processes, request: BakeRequest | None) -> None:
         settled(asked, request)
 
 
-def settled(asked: Processes, request: BakeRequest) -> Processes:
-    """Return how many processes train here: as many as are asked for, else one on each GPU."""
+def in_reach(count: int | None) -> Processes:
+    """Return so many processes on this machine, None: one on each GPU; refuse more than those."""
     import torch
 
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if gpus and asked.here is not None and asked.here > gpus:
+    if gpus and count is not None and count > gpus:
         raise ConfigError(
-            f"--nproc {asked.here}: this machine shows {gpus} GPU{'s' if gpus > 1 else ''}, and "
+            f"--nproc {count}: this machine shows {gpus} GPU{'s' if gpus > 1 else ''}, and "
             "each process needs one of its own",
             hint="CUDA_VISIBLE_DEVICES says which are shown.",
         )
-    found = replace(asked, here=asked.here or max(1, gpus))
+    return Processes(here=count or max(1, gpus), number=0)
+
+
+def settled(asked: Processes, request: BakeRequest) -> Processes:
+    """Return how many processes train here: as many as are asked for, else one on each GPU."""
+    found = replace(asked, here=in_reach(asked.here).here)
     if found.sharded:
         _check_sharded(found, request)
     elif request.running.sharded and is_several(found):

@@ -25,7 +25,7 @@ PROGRAM = (sys.executable, "-P", "-m", "bakery.torchrun.agent")
 SAID, ERROR = "said.jsonl", "error-{rank}.json"
 """In the folder that the processes share: what the first of them says, and why one has ended."""
 
-WAIT_S = 24 * 3600.0
+WAIT_S = 3600.0
 """How long a machine waits for the others: the first may have questions and answers to make."""
 
 _ADDRESS_OF = 0x8915
@@ -40,6 +40,11 @@ def launch(asked: Processes, program: Sequence[str], folder: Path, reporter: Rep
     """
     told = {"parent": os.getpid(), "asked": asdict(asked), "program": [*program], "wait_s": WAIT_S}
     (folder / TOLD).write_text(json.dumps(told), encoding="utf-8")
+    if asked.machines > 1:
+        reporter.note(
+            f"machine {asked.number} of {asked.machines} (from 0): it meets the others at "
+            f"{asked.meeting}, and waits for them for {WAIT_S / 60:.0f} minutes at most"
+        )
     with shown(folder / SAID, reporter), (folder / "agent.log").open("wb") as log:
         process = subprocess.Popen(
             [*PROGRAM, str(folder)],
@@ -98,6 +103,12 @@ def _error(folder: Path, asked: Processes) -> BakeryError:
         failures = json.loads((folder / FAILED).read_text(encoding="utf-8"))
     if not failures:
         last = _last_line(folder / "agent.log")
+        if asked.machines > 1:
+            return StageError(
+                f"the {asked.machines} machines did not meet at {asked.meeting}: {last}",
+                hint="The same line has to run on each of them, the first has to be reachable "
+                "there, and its port free.",
+            )
         return StageError(f"the processes did not start: {last}", hint=_again(asked))
     # Torchrun ends the others as soon as one has failed: the first of them is the one to name.
     first = min(failures, key=lambda one: (one["exit"] == -15, one["when"]))
