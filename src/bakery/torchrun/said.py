@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,19 +62,19 @@ def shown(path: Path, reporter: Reporter) -> Iterator[None]:
 
 def _pass_on(path: Path, reporter: Reporter, over: threading.Event) -> None:
     path.touch()
-    with path.open(encoding="utf-8") as file, ExitStack() as under_way:
-        doing: list[AbstractContextManager[None]] = []
-        rest = ""
+    under_way: list[ExitStack] = []
+    rest = ""
+    with path.open(encoding="utf-8") as file, ExitStack() as at_the_end:
         while True:
             is_last = over.wait(POLL_S)
             *lines, rest = (rest + file.read()).split("\n")
             for line in lines:
                 kind, *given = json.loads(line)
                 if kind == "doing":
-                    doing.append(reporter.doing(*given))
-                    under_way.enter_context(doing[-1])
+                    under_way.append(at_the_end.enter_context(ExitStack()))
+                    under_way[-1].enter_context(reporter.doing(*given))
                 elif kind == "over":
-                    under_way.close()
+                    under_way.pop().close()
                 else:
                     getattr(reporter, kind)(*given)
             if is_last:
