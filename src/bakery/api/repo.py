@@ -155,11 +155,11 @@ class Repo(Joining, Keeping, Measuring, Moving, Serving, Sharing, Telling, Traci
 
     @overload
     def run(self, *stages: str, detach: Literal[False] = ..., force: bool = ...,
-            allow: Collection[str] = ...) -> RunReport: ...  # fmt: skip
+            allow: Collection[str] = ..., on: str | None = ...) -> RunReport: ...  # fmt: skip
 
     @overload
     def run(self, *stages: str, detach: Literal[True], force: bool = ...,
-            allow: Collection[str] = ...) -> Launched: ...  # fmt: skip
+            allow: Collection[str] = ..., on: str | None = ...) -> Launched: ...  # fmt: skip
 
     def run(
         self,
@@ -167,11 +167,13 @@ class Repo(Joining, Keeping, Measuring, Moving, Serving, Sharing, Telling, Traci
         detach: bool = False,
         force: bool = False,
         allow: Collection[str] = (),
+        on: str | None = None,
     ) -> RunReport | Launched:
         """Run stages (`stim`, `rollout`, `bake`; none: all three), and record a bake that is made.
 
         What is there is kept. `detach`: in the background; `fetch` records it. `force` makes a bake
-        again. `allow` waives stops: `questions`, `teacher`, `limits`, `gate`.
+        again. `allow` waives stops: `questions`, `teacher`, `limits`, `gate`. `on` shares
+        questions and answers out: "local-cluster", "local-cluster:4" or "ray://HOST:PORT".
         """
         wrong = {str(stage) for stage in stages} - set(run.STAGES)
         if wrong:
@@ -182,9 +184,9 @@ class Repo(Joining, Keeping, Measuring, Moving, Serving, Sharing, Telling, Traci
         with self._told() as reporter:
             if detach:
                 return jobs.launch(
-                    self._repo, chosen, force=force, allow=tuple(allow), reporter=reporter
+                    self._repo, chosen, force=force, allow=tuple(allow), on=on, reporter=reporter
                 )
-            report = run.run(self._repo, chosen, force=force, allow=allow, reporter=reporter)
+            report = run.run(self._repo, chosen, force=force, allow=allow, on=on, reporter=reporter)
         if report.refused is not None:
             raise report.refused
         return report

@@ -60,6 +60,7 @@ def launch(
     force: bool,
     at_once: bool,
     allow: Sequence[str] = (),
+    on: str | None = None,
     reporter: Reporter,
 ) -> Job:
     """Start a run in a process of its own, and return its job once that process is up.
@@ -67,6 +68,7 @@ def launch(
     All that can be refused without loading a model is refused here. A run that is under way is
     not started twice.
     """
+    run.check_place(on, stages)
     plan = run.planned(repo, stages)
     if plan.is_empty:
         raise ConfigError(
@@ -93,6 +95,7 @@ def launch(
         force=force,
         at_once=at_once,
         allow=tuple(allow),
+        on=on,
         backend=repo.backend,
         process=ProcessId.own(),  # until it has one of its own
         created=job.now(),
@@ -179,6 +182,7 @@ def _work(store: Store, read: Job, shown: Reporter, show: Show) -> None:
                 now.stages,
                 force=now.force,
                 allow=now.allow,
+                on=now.on,
                 holder=f", job {now.id}",
                 reporter=recorder,
             )

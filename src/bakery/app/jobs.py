@@ -71,11 +71,12 @@ def launch(
     force: bool = False,
     at_once: bool = False,
     allow: Sequence[str] = (),
+    on: str | None = None,
     reporter: Reporter,
 ) -> Launched:
-    """Start a run in a process of its own."""
+    """Start a run in a process of its own; `on` says where it has questions and answers made."""
     begun = background.launch(
-        repo, stages, force=force, at_once=at_once, allow=allow, reporter=reporter
+        repo, stages, force=force, at_once=at_once, allow=allow, on=on, reporter=reporter
     )
     return _launched(repo, begun)
 

@@ -5,7 +5,9 @@ The base and the parent are kept; of others only the one that was used last.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,17 @@ if TYPE_CHECKING:
     from bakery.backends.local import LocalModel
     from bakery.engine.models.models import BaseModel
     from bakery.engine.text.chat import Chat
+    from bakery.pool.pool import Pool
+    from bakery.pool.work import Who
+
+
+@dataclass(frozen=True, slots=True)
+class Speaks:
+    """A model of this machine before it is loaded: a base, and the folder of a bake on it."""
+
+    base: BaseModelId
+    name: str
+    folder: Path | None = None
 
 
 class Models:
@@ -48,7 +61,9 @@ class Models:
         self._base: BaseModel | None = loaded
         self._told = False
         self._teacher: LocalModel | None = None
-        self._other: tuple[str, LocalModel] | None = None
+        self._other: tuple[Speaks, LocalModel] | None = None
+        self._pool: Pool | None = None
+        """Who writes and answers in the place of this process; None: nobody."""
 
     def check_base(self) -> None:
         """Refuse a base that is no longer the one that was recorded."""
@@ -87,7 +102,7 @@ class Models:
         if self._teacher is None or self._parent is None:
             return self._speaking(self.base(), name)
         # The parent's adapter lies in the base's own layers by now.
-        return self._kept(name, lambda: self._speaking(self._load(self._base_id), name))
+        return self._kept(Speaks(self._base_id, name))
 
     def teacher(self) -> LocalModel:
         """Return the parent: the base, or the base with the last bake's adapter."""
@@ -109,6 +124,29 @@ class Models:
         if self._teacher is not None and self._parent is not None:
             self._teacher.model.unload()
             self._teacher = None
+
+    @contextmanager
+    def shared_out(self, on: str | None) -> Iterator[None]:
+        """Have questions and answers made at a place; None: in this process."""
+        if on is None:
+            yield
+            return
+        from bakery.pool import addresses
+        from bakery.pool.pool import Pool
+
+        with Pool(addresses.place(on), self._reporter, before=self._let_go) as self._pool:
+            try:
+                yield
+            finally:
+                self._pool = None
+
+    def _let_go(self) -> None:
+        """Let go of every model but one that was handed in: processes load their own."""
+        from bakery.engine import memory
+
+        if self._given is None:
+            self._base = self._teacher = self._other = None
+            memory.give_back()
 
     def to_train(self, *, dtype: str, attention: str | None, folder: Path | None) -> LocalModel:
         """Return the parent, and let go of every other model: what follows needs the memory.
@@ -135,7 +173,7 @@ class Models:
 
     def writer(self, name: str | None) -> tuple[QuestionWriter, str | None]:
         """Return who writes questions, and a sentence where that is not who was asked for."""
-        from bakery.backends import fake, hosted, writers
+        from bakery.backends import fake, hosted
 
         if name == FAKE:
             return fake.FakeWriter(), None
@@ -146,7 +184,14 @@ class Models:
             if not isinstance(answer, str):
                 return answer, None
             instead = f"{name} cannot write the questions: {answer}; {base} writes them instead"
-        return writers.writer_for(found or self.bare()), instead
+        return self._writing(found or Speaks(self._base_id, base)), instead
+
+    def _writing(self, speaks: Speaks) -> QuestionWriter:
+        from bakery.backends import writers
+
+        if self._pool is not None:
+            return self._pool.writer(self._who(speaks))
+        return writers.writer_for(self._loaded(speaks))
 
     def is_hosted(self, name: str | None) -> bool:
         """Tell whether an endpoint is meant where a writer is called so."""
@@ -166,6 +211,8 @@ class Models:
 
     def sampler(self, request: RolloutRequest) -> Sampler:
         """Return who answers, as a request says."""
+        if self._pool is not None:
+            return self._pool.sampler(self._who_answers(request))
         if request.model == FAKE:
             from bakery.backends.fake import FakeSampler
 
@@ -173,10 +220,35 @@ class Models:
         if request.model is not None and request.model.startswith(HOSTED):
             return self._hosted(request.model, request.max_concurrency)
         if request.model is not None:
-            return _for_another(self._local(request.model), self.base())
+            model = self._loaded(self._local(request.model))
+            return _for_another(model, self.base())
         if request.parent == self._parent:
             return self.teacher()
-        return self._baked(request.parent) if request.parent else self.bare()
+        return self._loaded(self._baked(request.parent))
+
+    def _who_answers(self, request: RolloutRequest) -> Who:
+        """Return who answers, as a pool is told; nothing of it is loaded here."""
+        from bakery.pool.work import Who
+
+        model = request.model
+        if model is None:
+            return self._who(self._baked(request.parent))
+        if model == FAKE or model.startswith(HOSTED):
+            name = model.partition(":")[2] if model == FAKE else _endpoint(model).model
+            return Who(self._base_id, name, hosted=model, concurrency=request.max_concurrency)
+        speaks = self._local(model)
+        if speaks.base != self._base_id:
+            from bakery.engine.models import models
+
+            chat = models.load_chat(speaks.base, reporter=self._reporter)
+            _check_tokens(speaks.name, chat, self._base_id.name, self.chat())
+        return replace(self._who(speaks), for_another=True)
+
+    def _who(self, speaks: Speaks) -> Who:
+        from bakery.pool.work import Who, files_of
+
+        files = files_of(speaks.folder) if speaks.folder is not None else None
+        return Who(speaks.base, speaks.name, self._numbers(speaks.base)[0], files)
 
     def expect(self, request: RolloutRequest) -> None:
         """Refuse a request whose answering model is not available, before anything is loaded."""
@@ -211,46 +283,52 @@ class Models:
 
         return HostedSampler(_endpoint(model), self.base().chat, concurrency=concurrency)
 
-    def _named(self, name: str) -> LocalModel | None:
+    def _named(self, name: str) -> Speaks | None:
         """Return a model of this machine by its name; None where an endpoint is meant."""
         from bakery.backends import endpoint
 
         kind = kind_of(name)
         if kind == "base" or name == self._base_id.name:
-            return self.bare()
+            return self._baked(None)
         if self.is_hosted(name):
             return None
         if kind in ("bake", "word"):
             bake = self._bench.find_model(name)
-            return self._baked(bake.model) if bake else self.bare()
+            return self._baked(bake.model if bake else None)
         # A server of one's own calls its models by hub ids: where there is one, it is asked.
         at_hub = "/" in name and not name.startswith((".", "/", "~"))
         served = at_hub and not isinstance(endpoint.endpoint_for(name), str)
         return None if served else self._local(name)
 
-    def _baked(self, model: ModelRef) -> LocalModel:
-        return self._kept(
-            str(model),
-            lambda: self._speaking(
-                self._load(self._base_id), str(model), self._bench.weights(model)
-            ),
-        )
+    def _baked(self, model: ModelRef | None) -> Speaks:
+        """Return a bake; None: the base."""
+        if model is None:
+            return Speaks(self._base_id, self._base_id.name)
+        return Speaks(self._base_id, str(model), self._bench.weights(model))
 
-    def _local(self, name: str) -> LocalModel:
+    def _local(self, name: str) -> Speaks:
         """Return a model by path, hub id or embedded name; paths are seen from input.yml."""
         from bakery.engine.bases import bases
 
         place = self._bench.root / name
         found = bases.identify(str(place) if bases.is_here(place) else name)
-        if found.digest == self._base_id.digest:
-            return self.bare()
-        return self._kept(name, lambda: self._speaking(self._load(found), name))
+        return self._baked(None) if found.digest == self._base_id.digest else Speaks(found, name)
 
-    def _kept(self, name: str, load: Callable[[], LocalModel]) -> LocalModel:
-        if self._other is None or self._other[0] != name:
+    def _loaded(self, speaks: Speaks) -> LocalModel:
+        is_bare = speaks.base == self._base_id and speaks.folder is None
+        return self.bare() if is_bare else self._kept(speaks)
+
+    def _kept(self, speaks: Speaks) -> LocalModel:
+        if self._other is None or self._other[0] != speaks:
             self._other = None  # first, so that two are never in memory
-            self._other = name, load()
+            model = self._speaking(self._load(speaks.base), speaks.name, speaks.folder)
+            self._other = speaks, model
         return self._other[1]
+
+    def _numbers(self, base: BaseModelId) -> tuple[str, str | None]:
+        """Return the type of number and the attention that a base is loaded with."""
+        own = base.digest == self._base_id.digest
+        return self._how if own else (defaults_for(base).dtype, None)
 
     def _speaking(self, base: BaseModel, name: str, parent: Path | None = None) -> LocalModel:
         from bakery.backends.local import LocalModel
@@ -259,8 +337,7 @@ class Models:
 
     def _load(self, base: BaseModelId) -> BaseModel:
         self._reporter.note(f"loading {base.name}")
-        own = base.digest == self._base_id.digest
-        dtype, attention = self._how if own else (defaults_for(base).dtype, None)
+        dtype, attention = self._numbers(base)
         with self._reporter.doing("loading"):
             from bakery.engine.models import models
 
@@ -269,15 +346,21 @@ class Models:
 
 def _for_another(model: LocalModel, learner: BaseModel) -> Sampler:
     """Return a model that answers in the place of the one that learns; it has to share tokens."""
-    from bakery.backends.local import AnsweringForAnother, same_tokens
+    from bakery.backends.local import AnsweringForAnother
 
-    if not same_tokens(model.base.chat, learner.chat):
+    _check_tokens(model.name, model.base.chat, learner.id.name, learner.chat)
+    return AnsweringForAnother(model)
+
+
+def _check_tokens(name: str, chat: Chat, learner: str, learner_chat: Chat) -> None:
+    from bakery.backends.local import same_tokens
+
+    if not same_tokens(chat, learner_chat):
         raise ModelError(
-            f"{model.name} does not share the tokens of {learner.id.name}: its answers would be "
+            f"{name} does not share the tokens of {learner}: its answers would be "
             "other words to the model that learns them",
             hint="Let a model of the same family answer, or a hosted one, whose text is read anew.",
         )
-    return AnsweringForAnother(model)
 
 
 def _endpoint(model: str) -> Endpoint:

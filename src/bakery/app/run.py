@@ -17,6 +17,7 @@ from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, GateError
 from bakery.identity import BaseModelId
 from bakery.plain import plain
+from bakery.pool import addresses
 from bakery.records import ModelRef
 from bakery.repo.look.estimates import Machine
 from bakery.repo.model_repo import ModelRepo
@@ -111,6 +112,7 @@ def run(
     force: bool = False,
     wait: bool = True,
     allow: Collection[str] = (),
+    on: str | None = None,
     reporter: Reporter,
 ) -> RunReport:
     """Run stages in their order; what exists is kept, what is missing is made.
@@ -118,8 +120,10 @@ def run(
     A bake that falls short of the gate is not recorded: the report has the error to raise.
 
     `force` makes the bake again, and refuses a result that is not the recorded one. `wait` for
-    whoever is making the same; else BusyError says who. `allow` names the `WAIVERS`.
+    whoever is making the same; else BusyError says who. `allow` names the `WAIVERS`. `on` says
+    where questions and answers are made; None: in this process.
     """
+    check_place(on, stages)
     plan = planned(repo, stages)
     if plan.is_empty:
         return RunReport(plan)
@@ -135,7 +139,7 @@ def run(
         # Whatever is edited, added or switched while it runs.
         source = ModelRepo(repo.git, at=repo.git.head(), backend=repo.backend)
     bench = InRepository(source, launched)
-    made = make(bench, plan, stages, force=force, wait=wait, allow=allow, reporter=reporter)
+    made = make(bench, plan, stages, force=force, wait=wait, allow=allow, on=on, reporter=reporter)
     if made.model is None or made.result is None:
         return made
     # Another branch may be checked out by now, and have the bake.
@@ -258,11 +262,13 @@ def make(
     holder: str = "",
     allow: Collection[str] = (),
     models: Models | None = None,
+    on: str | None = None,
     reporter: Reporter,
 ) -> RunReport:
     """Do the stages of a plan, without recording anything.
 
-    `holder` says whose locks they are; `models` are those of the run, where some are loaded.
+    `holder` says whose locks they are; `models` are those of the run, where some are loaded. `on`
+    says where questions and answers are made; None: in this process.
     """
     making = Making(bench, plan, reporter, wait=wait, holder=holder, allow=allow, models=models)
     making.check(stages)
@@ -272,14 +278,28 @@ def make(
         making.models.take_off()
     if "rollout" in stages:
         looks = looking.before_answers(bench, making.models, plan, allow, reporter)
-    stimuli = making.stim() if "stim" in stages else None
-    trajectories = making.rollout() if "rollout" in stages else None
+    with making.models.shared_out(on):
+        stimuli = making.stim() if "stim" in stages else None
+        trajectories = making.rollout() if "rollout" in stages else None
     if "bake" not in stages:
         return RunReport(plan, stimuli, trajectories, looks=tuple(looks))
     result = making.bake(force=force)
     model = plan.model_ref(result["step"])
     seen = tuple(looks), tuple(contradicting)
     return RunReport(plan, stimuli, trajectories, model, None, result, *seen)
+
+
+def check_place(on: str | None, stages: Sequence[str]) -> None:
+    """Refuse a place that questions and answers cannot be made at, before anything is spent."""
+    if on is None:
+        return
+    place = addresses.place(on)
+    if not {"stim", "rollout"} & set(stages):
+        raise ConfigError(
+            f"--on {on} shares out questions and answers, and none are asked for",
+            hint="It goes with stim and rollout: `bgit run --on …` makes all three stages.",
+        )
+    addresses.check(place)
 
 
 def _check_configured(plan: Plan, stages: Sequence[str]) -> None:

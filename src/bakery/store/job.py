@@ -67,6 +67,8 @@ class Job:
     """Whether it runs beside the other jobs of its store instead of after them."""
     allow: tuple[str, ...] = ()
     """What it goes on with though it is poor."""
+    on: str | None = None
+    """Where it has questions and answers made; None: in its own process."""
     backend: str | None = None
     """What writes and answers in place of models; None: models do."""
     state: State = "queued"
