@@ -10,8 +10,11 @@ import contextlib
 import logging
 import os
 import secrets
+import select
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import warnings
@@ -23,14 +26,14 @@ from typing import Any
 
 from bakery.errors import ConfigError, StageError
 from bakery.pool.addresses import INSTALL, Place
+from bakery.pool.head import REFUSED
 from bakery.store.processes import ProcessId
 
-LOOPBACK = "127.0.0.1"
 FOLDER = "bgit-ray-"
 LONGEST = 107 - len("/ray/session_2026-12-01_01-30-00_123456_1234567/sockets/plasma_store")
 """Of the folder's own path: a socket of Unix lies in it, whose path has 107 characters at most."""
-OBJECTS = 128 << 20
-"""Bytes of the store that processes share: what travels is questions, answers and adapters."""
+BEGIN_S, END_S = 90.0, 10.0
+"""How long Ray may take to be there on this machine, and to be gone."""
 THREADS = 4
 """Of a process on a CPU, where there are so many cores: more gain little."""
 FEWEST = 2
@@ -102,6 +105,8 @@ def opened(place: Place) -> Iterator[tuple[Any, Shape]]:
 
 
 def _imported() -> Any:
+    """Return Ray, which knows the variables of now: it reads them when it is imported."""
+    is_first = "ray" not in sys.modules
     try:
         import ray
     except ImportError as error:
@@ -111,6 +116,10 @@ def _imported() -> Any:
             "Ray is in use in this process already",
             hint="`ray.shutdown()` first: a pool begins and ends its own.",
         )
+    if not is_first:
+        private: Any = ray._raylet
+        private.Config.initialize("")
+        private.AuthenticationTokenLoader.instance().reset_cache()
     return ray
 
 
@@ -131,47 +140,72 @@ def _own(folder: Path) -> dict[str, str]:
 
 
 def _begin(ray: Any, place: Place, folder: Path, after: contextlib.ExitStack) -> Shape:
-    shape = fitting(place.actors, os.cpu_count() or 1, _gpus())
-    after.callback(ray.shutdown)
-    try:
-        ray.init(
-            address="local", num_cpus=max(shape.actors, 1), _node_ip_address=LOOPBACK,
-            include_dashboard=False, log_to_driver=False, configure_logging=False,
-            logging_level=logging.CRITICAL, object_store_memory=OBJECTS,
-            _temp_dir=str(folder / "ray"),
-        )  # fmt: skip
-    except KeyboardInterrupt:
-        raise
-    except Exception as error:  # of many kinds: it starts programs
+    cores = os.cpu_count() or 1
+    head = _Head(folder, fitting(place.actors, cores, gpus=0).actors)
+    after.callback(head.end)
+    _connect(ray, head.address(), after)
+    return fitting(place.actors, cores, int(ray.cluster_resources().get("GPU", 0)))
+
+
+class _Head:
+    """The process that begins Ray here; all that it begins ends with it, however this one ends."""
+
+    def __init__(self, folder: Path, cpus: int) -> None:
+        self._folder, self._log = folder, folder / "head.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "bakery.pool.head", str(folder), str(cpus)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def address(self) -> str:
+        """Return where it listens, once it does."""
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], BEGIN_S)
+        said = self._process.stdout.readline().decode(errors="replace").strip() if ready else ""
+        if said and not said.startswith(REFUSED):
+            return said
+        told = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        why = said.removeprefix(REFUSED) or (told[-1] if told else f"nothing in {BEGIN_S:.0f} s")
         raise StageError(
-            f"Ray does not begin on this machine: {_said(error)}",
+            f"Ray does not begin on this machine: {why[:300]}",
             hint="`bgit run` without --on answers in one process.",
-        ) from error
-    if any(node["NodeManagerAddress"] != LOOPBACK for node in ray.nodes()):
-        raise StageError("Ray would listen to other machines, so nothing is started")
-    return shape
+        )
+
+    def end(self) -> None:
+        """Let go of it, and wait until all of it is gone."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 def _join(ray: Any, place: Place, after: contextlib.ExitStack) -> Shape:
-    after.callback(ray.shutdown)
-    try:
-        ray.init(address=str(place), log_to_driver=False, configure_logging=False,
-                 logging_level=logging.CRITICAL)  # fmt: skip
-    except KeyboardInterrupt:
-        raise
-    except Exception as error:  # of many kinds: versions, tokens, no server of Ray's at all
-        raise ConfigError(
-            f"the cluster at {place} cannot be joined: {_said(error)}",
-            hint="Ray and Python have to be of the same versions there, and the port that of "
-            "Ray's client server. Its token is read from RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH.",
-        ) from error
+    _connect(ray, str(place), after)
     return over_nodes([node["Resources"] for node in ray.nodes() if node["Alive"]])
 
 
-def _gpus() -> int:
-    import torch
-
-    return torch.cuda.device_count()
+def _connect(ray: Any, address: str, after: contextlib.ExitStack) -> None:
+    after.callback(ray.shutdown)
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            configure_logging=False,
+            logging_level=logging.CRITICAL,
+        )
+    except Exception as error:  # of many kinds: versions, tokens, no server of Ray's at all
+        raise ConfigError(
+            f"the cluster at {address} cannot be joined: {_said(error)}",
+            hint="Ray and Python have to be of the same versions there, and the port that of "
+            "Ray's client server. Its token is read from RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH.",
+        ) from error
 
 
 def _said(error: BaseException) -> str:
