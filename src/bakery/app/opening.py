@@ -134,17 +134,22 @@ class Models:
         from bakery.pool import addresses
         from bakery.pool.pool import Pool
 
-        with Pool(addresses.place(on), self._reporter, before=self._let_go) as self._pool:
+        with Pool(addresses.place(on), self._reporter) as self._pool:
             try:
                 yield
             finally:
                 self._pool = None
 
+    def join(self) -> None:
+        """Join the cluster of a place, where there is one: what is wrong there is found out now."""
+        if self._pool is not None:
+            self._pool.join()
+
     def _let_go(self) -> None:
         """Let go of every model but one that was handed in: processes load their own."""
         from bakery.engine import memory
 
-        if self._given is None:
+        if self._given is None and (self._base or self._other):
             self._base = self._teacher = self._other = None
             memory.give_back()
 
@@ -190,6 +195,7 @@ class Models:
         from bakery.backends import writers
 
         if self._pool is not None:
+            self._let_go()
             return self._pool.writer(self._who(speaks))
         return writers.writer_for(self._loaded(speaks))
 
@@ -212,6 +218,7 @@ class Models:
     def sampler(self, request: RolloutRequest) -> Sampler:
         """Return who answers, as a request says."""
         if self._pool is not None:
+            self._let_go()
             return self._pool.sampler(self._who_answers(request))
         if request.model == FAKE:
             from bakery.backends.fake import FakeSampler

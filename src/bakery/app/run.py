@@ -271,14 +271,14 @@ def make(
     says where questions and answers are made; None: in this process.
     """
     making = Making(bench, plan, reporter, wait=wait, holder=holder, allow=allow, models=models)
-    making.check(stages)
     looks, contradicting = [], []
-    if "bake" in stages:
-        contradicting = conflicts.before_training(bench, making.models, plan, reporter)
-        making.models.take_off()
-    if "rollout" in stages:
-        looks = looking.before_answers(bench, making.models, plan, allow, reporter)
     with making.models.shared_out(on):
+        making.check(stages)
+        if "bake" in stages:
+            contradicting = conflicts.before_training(bench, making.models, plan, reporter)
+            making.models.take_off()
+        if "rollout" in stages:
+            looks = looking.before_answers(bench, making.models, plan, allow, reporter)
         stimuli = making.stim() if "stim" in stages else None
         trajectories = making.rollout() if "rollout" in stages else None
     if "bake" not in stages:

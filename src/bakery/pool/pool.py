@@ -5,7 +5,7 @@ The cluster begins when somebody is asked for the first time, and ends with the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -34,11 +34,8 @@ from bakery.reporting import Reporter
 class Pool:
     """Processes of a place, there from the first question to the end of the block."""
 
-    def __init__(
-        self, place: Place, reporter: Reporter, *, before: Callable[[], None] = lambda: None
-    ) -> None:
-        """`before` is called when the processes are about to begin: they need the memory."""
-        self._place, self._reporter, self._before = place, reporter, before
+    def __init__(self, place: Place, reporter: Reporter) -> None:
+        self._place, self._reporter = place, reporter
         self._after = ExitStack()
         self._crew: Crew | None = None
 
@@ -58,14 +55,22 @@ class Pool:
         self._crew = None
         self._after.close()
 
+    def join(self) -> None:
+        """Have the processes of a cluster that exists begin now; here they wait to be needed."""
+        if not self._place.is_local:
+            self._begun()
+
     @property
     def crew(self) -> Crew:
         """The processes."""
+        return self._begun()
+
+    def _begun(self) -> Crew:
         if self._crew is None:
             from bakery.pool import cluster
 
-            self._before()
-            with self._reporter.doing(f"starting {self._place}"):
+            doing = "starting" if self._place.is_local else "joining"
+            with self._reporter.doing(f"{doing} {self._place}"):
                 ray, shape = self._after.enter_context(cluster.opened(self._place))
                 crew = Crew(ray, shape, self._reporter)
                 crew.begin()
