@@ -92,8 +92,8 @@ def opened(place: Place) -> Iterator[tuple[Any, Shape]]:
         folder = after.enter_context(_private_folder()) if place.is_local else None
         if folder is not None:  # what it says is read when Ray is imported
             after.enter_context(_environment(_own(folder), without=_OF_OTHERS))
-        ray = _imported()
         after.enter_context(_silence())
+        ray = _imported()
         take_sigterm = after.enter_context(_as_ctrl_c())
         if folder is None:
             shape = _join(ray, place, after)

@@ -76,6 +76,11 @@ class Crew:
                 )
 
     @property
+    def actors(self) -> list[_Actor]:
+        """The processes that wait for work."""
+        return self._idle
+
+    @property
     def size(self) -> int:
         """How many processes there are, or may yet be."""
         return max(1, len(self._idle) + len(self._starting))
