@@ -7,35 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bakery.app.called import Called, Speaks, check_tokens, endpoint_of
 from bakery.app.workbench import Workbench
 from bakery.defaults import defaults_for
-from bakery.errors import ConfigError, ModelError
 from bakery.identity import BaseModelId, RolloutRequest
 from bakery.records import FAKE, ModelRef
 from bakery.reporting import Reporter
-from bakery.schema.model_names import GGUF, HOSTED, kind_of
+from bakery.schema.model_names import HOSTED
 
 if TYPE_CHECKING:
     from bakery.backends.base import QuestionWriter, Sampler
-    from bakery.backends.endpoint import Endpoint
     from bakery.backends.local import LocalModel
     from bakery.engine.models.models import BaseModel
     from bakery.engine.text.chat import Chat
     from bakery.pool.pool import Pool
-    from bakery.pool.work import Who
-
-
-@dataclass(frozen=True, slots=True)
-class Speaks:
-    """A model of this machine before it is loaded: a base, and the folder of a bake on it."""
-
-    base: BaseModelId
-    name: str
-    folder: Path | None = None
 
 
 class Models:
@@ -57,6 +45,7 @@ class Models:
         """
         self._bench, self._base_id, self._parent, self._offline = bench, base, parent, offline
         self._reporter, self._given = reporter, loaded
+        self._called = Called(bench, base)
         self._how: tuple[str, str | None] = (defaults_for(base).dtype, None)
         self._base: BaseModel | None = loaded
         self._told = False
@@ -183,7 +172,7 @@ class Models:
         if name == FAKE:
             return fake.FakeWriter(), None
         base, instead = self._base_id.name, None
-        found = None if name is None else self._named(name)
+        found = None if name is None else self._called.named(name)
         if name is not None and found is None:
             answer = self.cannot_ask(name) or hosted.writer_for(name)
             if not isinstance(answer, str):
@@ -196,15 +185,12 @@ class Models:
 
         if self._pool is not None:
             self._let_go()
-            return self._pool.writer(self._who(speaks))
+            return self._pool.writer(self._called.who(speaks))
         return writers.writer_for(self._loaded(speaks))
 
     def is_hosted(self, name: str | None) -> bool:
         """Tell whether an endpoint is meant where a writer is called so."""
-        if name in (None, FAKE, self._base_id.name):
-            return False
-        kind = kind_of(str(name))
-        return kind == "hosted" or (kind == "word" and not self._bench.names_bake(str(name)))
+        return self._called.is_hosted(name)
 
     def cannot_ask(self, name: str) -> str | None:
         """Return why an endpoint cannot be asked for questions here; None: it can."""
@@ -219,7 +205,7 @@ class Models:
         """Return who answers, as a request says."""
         if self._pool is not None:
             self._let_go()
-            return self._pool.sampler(self._who_answers(request))
+            return self._pool.sampler(self._called.who_answers(request, self.chat()))
         if request.model == FAKE:
             from bakery.backends.fake import FakeSampler
 
@@ -227,99 +213,29 @@ class Models:
         if request.model is not None and request.model.startswith(HOSTED):
             return self._hosted(request.model, request.max_concurrency)
         if request.model is not None:
-            model = self._loaded(self._local(request.model))
+            model = self._loaded(self._called.local(request.model))
             return _for_another(model, self.base())
         if request.parent == self._parent:
             return self.teacher()
-        return self._loaded(self._baked(request.parent))
-
-    def _who_answers(self, request: RolloutRequest) -> Who:
-        """Return who answers, as a pool is told; nothing of it is loaded here."""
-        from bakery.pool.work import Who
-
-        model = request.model
-        if model is None:
-            return self._who(self._baked(request.parent))
-        if model == FAKE or model.startswith(HOSTED):
-            name = model.partition(":")[2] if model == FAKE else _endpoint(model).model
-            return Who(self._base_id, name, hosted=model, concurrency=request.max_concurrency)
-        speaks = self._local(model)
-        if speaks.base != self._base_id:
-            from bakery.engine.models import models
-
-            chat = models.load_chat(speaks.base, reporter=self._reporter)
-            _check_tokens(speaks.name, chat, self._base_id.name, self.chat())
-        return replace(self._who(speaks), for_another=True)
-
-    def _who(self, speaks: Speaks) -> Who:
-        from bakery.pool.work import Who, files_of
-
-        files = files_of(speaks.folder) if speaks.folder is not None else None
-        return Who(speaks.base, speaks.name, self._numbers(speaks.base)[0], files)
+        return self._loaded(self._called.baked(request.parent))
 
     def expect(self, request: RolloutRequest) -> None:
         """Refuse a request whose answering model is not available, before anything is loaded."""
         if request.model is not None and request.model.startswith(HOSTED):
-            _endpoint(request.model)
+            endpoint_of(request.model)
         elif request.model not in (None, FAKE):
-            self._check_here(str(request.model))
+            self._called.check_here(str(request.model))
         elif request.parent is not None and request.parent != self._parent:
             self._bench.weights(request.parent)
 
-    def _check_here(self, name: str) -> None:
-        """Refuse a path that leads to no model; what the hub has is found out when it is loaded."""
-        from bakery.engine.bases import bases
-
-        is_path = name.startswith((".", "/", "~")) or name.endswith(GGUF)
-        if is_path and not bases.is_here(self._bench.root / name):
-            raise ConfigError(
-                f"{name} cannot answer: there is no such model",
-                hint="A folder with a config.json, or a .gguf file; paths count from input.yml.",
-            )
-
     def content(self, model: str) -> str | None:
         """Return the digest of an answering model that is a folder or file; None for others."""
-        from bakery.engine.bases import bases
-
-        place = self._bench.root / model
-        is_here = not model.startswith(HOSTED) and bases.is_here(place)
-        return bases.content_digest(place) if is_here else None
+        return self._called.content(model)
 
     def _hosted(self, model: str, concurrency: int) -> Sampler:
         from bakery.backends.hosted import HostedSampler
 
-        return HostedSampler(_endpoint(model), self.base().chat, concurrency=concurrency)
-
-    def _named(self, name: str) -> Speaks | None:
-        """Return a model of this machine by its name; None where an endpoint is meant."""
-        from bakery.backends import endpoint
-
-        kind = kind_of(name)
-        if kind == "base" or name == self._base_id.name:
-            return self._baked(None)
-        if self.is_hosted(name):
-            return None
-        if kind in ("bake", "word"):
-            bake = self._bench.find_model(name)
-            return self._baked(bake.model if bake else None)
-        # A server of one's own calls its models by hub ids: where there is one, it is asked.
-        at_hub = "/" in name and not name.startswith((".", "/", "~"))
-        served = at_hub and not isinstance(endpoint.endpoint_for(name), str)
-        return None if served else self._local(name)
-
-    def _baked(self, model: ModelRef | None) -> Speaks:
-        """Return a bake; None: the base."""
-        if model is None:
-            return Speaks(self._base_id, self._base_id.name)
-        return Speaks(self._base_id, str(model), self._bench.weights(model))
-
-    def _local(self, name: str) -> Speaks:
-        """Return a model by path, hub id or embedded name; paths are seen from input.yml."""
-        from bakery.engine.bases import bases
-
-        place = self._bench.root / name
-        found = bases.identify(str(place) if bases.is_here(place) else name)
-        return self._baked(None) if found.digest == self._base_id.digest else Speaks(found, name)
+        return HostedSampler(endpoint_of(model), self.base().chat, concurrency=concurrency)
 
     def _loaded(self, speaks: Speaks) -> LocalModel:
         is_bare = speaks.base == self._base_id and speaks.folder is None
@@ -355,29 +271,5 @@ def _for_another(model: LocalModel, learner: BaseModel) -> Sampler:
     """Return a model that answers in the place of the one that learns; it has to share tokens."""
     from bakery.backends.local import AnsweringForAnother
 
-    _check_tokens(model.name, model.base.chat, learner.id.name, learner.chat)
+    check_tokens(model.name, model.base.chat, learner.id.name, learner.chat)
     return AnsweringForAnother(model)
-
-
-def _check_tokens(name: str, chat: Chat, learner: str, learner_chat: Chat) -> None:
-    from bakery.backends.local import same_tokens
-
-    if not same_tokens(chat, learner_chat):
-        raise ModelError(
-            f"{name} does not share the tokens of {learner}: its answers would be "
-            "other words to the model that learns them",
-            hint="Let a model of the same family answer, or a hosted one, whose text is read anew.",
-        )
-
-
-def _endpoint(model: str) -> Endpoint:
-    from bakery.backends.endpoint import endpoint_for
-
-    found = endpoint_for(model)
-    if isinstance(found, str):
-        raise ConfigError(
-            f"{model.removeprefix(HOSTED)} cannot answer: {found}",
-            hint="Set it in the environment. If you mean a model on this machine: "
-            "`bgit models` lists the bakes, and a folder begins with ./",
-        )
-    return found
