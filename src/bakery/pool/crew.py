@@ -24,6 +24,8 @@ BEGIN_S = 180.0
 LOOK_S = 0.5
 """Between looks at whether somebody pressed Ctrl-C."""
 
+_GO_ON = "What is answered is kept: run the same command again to go on."
+
 
 @dataclass(slots=True)
 class _Actor:
@@ -134,7 +136,10 @@ class Crew:
         return self._asked[1]
 
     def _ready(self, refs: dict[Any, Any]) -> list[Any]:
-        ready, _ = self.ray.wait(list(refs), num_returns=1, timeout=LOOK_S)
+        try:
+            ready, _ = self.ray.wait(list(refs), num_returns=1, timeout=LOOK_S)
+        except ConnectionError as error:
+            raise StageError("the cluster is gone", hint=_GO_ON) from error
         return list(ready)
 
     def _welcome(self, ref: Any) -> None:
@@ -170,8 +175,7 @@ class Crew:
             if part.tries >= TRIES:
                 raise StageError(
                     f"{part.tries} processes were lost at the same part of the work",
-                    hint="Is there memory for as many? `--on local-cluster:1` has one process. "
-                    "What is answered is kept: run the same command again to go on.",
+                    hint=f"Is there memory for as many? {_GO_ON}",
                 ) from error
             return None
         if done.pid != actor.pid:
@@ -187,10 +191,7 @@ class Crew:
         return "the other" if left == 1 else f"the {left} others"
 
     def _nobody(self) -> StageError:
-        return StageError(
-            "every process of the pool is lost",
-            hint="What is answered is kept: run the same command again to go on.",
-        )
+        return StageError("every process of the pool is lost", hint=_GO_ON)
 
 
 def _last_line(error: BaseException) -> str:
