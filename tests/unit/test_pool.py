@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,13 +16,14 @@ from bakery.app import run
 from bakery.backends.base import RefusedError
 from bakery.errors import ConfigError, GateError, StageError
 from bakery.identity import BaseModelId
-from bakery.pool import addresses
+from bakery.pool import addresses, cluster
 from bakery.pool.addresses import Place
-from bakery.pool.cluster import Shape, fitting, over_nodes
+from bakery.pool.cluster import FOLDER, Shape, fitting, over_nodes
 from bakery.pool.crew import TRIES, Crew
 from bakery.pool.parts import LARGEST, cut
 from bakery.pool.work import Done, Failure, Here, Who
 from bakery.reporting import Quiet
+from bakery.store.processes import ProcessId
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,33 @@ def test_a_bake_alone_has_nothing_to_share_out() -> None:
         run.check_place("local-cluster", ["bake"])
 
 
+def test_a_missing_extra_is_told_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match="needs the package ray") as caught:
+        addresses.check(Place())
+    assert caught.value.hint == "`pip install 'prompt-bakery[ray]'` adds it."
+    assert caught.value.exit_code == 2
+
+
+def test_a_folder_whose_owner_was_killed_goes_with_the_next(tmp_path: Path) -> None:
+    own = ProcessId.own()
+    for name, pid in (("lives", own.pid), ("killed", 4_194_304)):
+        folder = tmp_path / f"{FOLDER}{name}"
+        folder.mkdir()
+        (folder / "owner").write_text(f"{pid} {own.started} {own.host}", encoding="utf-8")
+    (tmp_path / f"{FOLDER}of-nobody").mkdir()
+    cluster.sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {f"{FOLDER}lives", f"{FOLDER}of-nobody"}
+
+
+def test_a_cluster_of_this_machine_never_reads_the_token_of_another(tmp_path: Path) -> None:
+    said = cluster.of_this_machine(tmp_path)
+    token = Path(said["RAY_AUTH_TOKEN_PATH"])
+    assert token.parent == tmp_path
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert len(token.read_text(encoding="utf-8")) == 64
+
+
 @pytest.mark.parametrize(
     ("rows", "actors"), [(0, 2), (1, 8), (17, 2), (100, 2), (999, 3), (5000, 4)]
 )
@@ -71,6 +101,7 @@ def test_a_machine_has_room_for_a_process_a_gpu_or_a_few_cores() -> None:
     assert fitting(3, cores=8, gpus=0) == Shape(3, 1, 0, 2)
     assert fitting(None, cores=32, gpus=4) == Shape(4, 0, 1, None)
     assert fitting(8, cores=32, gpus=4).gpus == 0.5
+    assert fitting(None, cores=32, gpus=0, most=1) == Shape(8, 1, 0, 1)
 
 
 def test_a_cluster_has_room_by_its_machines() -> None:

@@ -26,7 +26,7 @@ from typing import Any
 
 from bakery.errors import ConfigError, StageError
 from bakery.pool.addresses import INSTALL, Place
-from bakery.pool.head import REFUSED
+from bakery.pool.head import REFUSED, kill_session
 from bakery.store.processes import ProcessId
 
 FOLDER = "bgit-ray-"
@@ -66,12 +66,21 @@ def _threads(count: int | None) -> str:
     return "" if count is None else f"{count} thread{'s' * (count > 1)} each"
 
 
-def fitting(asked: int | None, cores: int, gpus: int) -> Shape:
-    """Return how many processes a machine has room for: one for each GPU, or for some cores."""
+def fitting(asked: int | None, cores: int, gpus: int, most: int | None = None) -> Shape:
+    """Return how many processes a machine has room for: one for each GPU, or for some cores.
+
+    `most`: threads of each, where somebody has said so (OMP_NUM_THREADS).
+    """
     if gpus and (asked is None or asked <= gpus):
-        return Shape(asked or gpus, 0, 1, None)
+        return Shape(asked or gpus, 0, 1, most)
     actors = asked or max(FEWEST, cores // THREADS)
-    return Shape(actors, 1, gpus / actors if gpus else 0, max(1, cores // actors))
+    threads = max(1, cores // actors)
+    return Shape(actors, 1, gpus / actors if gpus else 0, min(threads, most or threads))
+
+
+def _most_threads() -> int | None:
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(said) if said.isdecimal() and int(said) else None
 
 
 def over_nodes(nodes: list[dict[str, float]]) -> Shape:
@@ -91,7 +100,7 @@ def opened(place: Place) -> Iterator[tuple[Any, Shape]]:
         after.enter_context(_environment(_QUIET))
         folder = after.enter_context(_private_folder()) if place.is_local else None
         if folder is not None:  # what it says is read when Ray is imported
-            after.enter_context(_environment(_own(folder), without=_OF_OTHERS))
+            after.enter_context(_environment(of_this_machine(folder), without=_OF_OTHERS))
         after.enter_context(_silence())
         ray = _imported()
         take_sigterm = after.enter_context(_as_ctrl_c())
@@ -127,7 +136,7 @@ _OF_OTHERS = ("RAY_ADDRESS", "RAY_AUTH_TOKEN")
 """Variables that are for other clusters than one of our own."""
 
 
-def _own(folder: Path) -> dict[str, str]:
+def of_this_machine(folder: Path) -> dict[str, str]:
     """Return what is said to Ray of a cluster of this machine, and write its token."""
     token = folder / "token"
     token.write_text(secrets.token_hex(32), encoding="utf-8")
@@ -140,11 +149,18 @@ def _own(folder: Path) -> dict[str, str]:
 
 
 def _begin(ray: Any, place: Place, folder: Path, after: contextlib.ExitStack) -> Shape:
-    cores = os.cpu_count() or 1
+    cores = _cores()
     head = _Head(folder, fitting(place.actors, cores, gpus=0).actors)
     after.callback(head.end)
     _connect(ray, head.address(), after)
-    return fitting(place.actors, cores, int(ray.cluster_resources().get("GPU", 0)))
+    return fitting(place.actors, cores, int(ray.cluster_resources().get("GPU", 0)), _most_threads())
+
+
+def _cores() -> int:
+    """Return how many cores this process may use: a container, or Slurm, may give it a few."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class _Head:
@@ -182,6 +198,7 @@ class _Head:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        kill_session(self._process.pid)  # nobody is left in it, unless its first was killed
         if self._process.stdout is not None:
             self._process.stdout.close()
 
@@ -220,7 +237,7 @@ def _private_folder() -> Iterator[Path]:
     root = Path(tempfile.gettempdir())
     if len(str(root)) + len(FOLDER) + 20 > LONGEST:
         root = Path("/tmp")
-    _sweep(root)
+    sweep(root)
     folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-", dir=root))  # mode 0700
     own = ProcessId.own()
     (folder / "owner").write_text(f"{own.pid} {own.started} {own.host}", encoding="utf-8")
@@ -230,7 +247,8 @@ def _private_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sweep(root: Path) -> None:
+def sweep(root: Path) -> None:
+    """Remove what processes that were killed have left."""
     for folder in root.glob(f"{FOLDER}*"):
         with contextlib.suppress(OSError, ValueError):
             if folder.lstat().st_uid != os.getuid():

@@ -57,17 +57,17 @@ def main(folder: str, cpus: str) -> None:
 
 def _end_when_let_go(folder: Path) -> None:
     sys.stdin.buffer.read()
-    _kill_session()
+    kill_session(os.getsid(0))
     shutil.rmtree(folder, ignore_errors=True)
     # Not sys.exit: Ray would take its time to end what is gone.
     os._exit(0)
 
 
-def _kill_session() -> None:
-    """Kill every other process of this session: what Ray began, and what that began."""
+def kill_session(session: int) -> None:
+    """Kill every other process of a session: what Ray began, and what that began."""
     import psutil
 
-    session, ends = os.getsid(0), time.monotonic() + KILL_S
+    ends = time.monotonic() + KILL_S
     while True:
         others = []
         for process in psutil.process_iter():
