@@ -25,7 +25,8 @@ from bakery.pool.pool import Pool
 from bakery.pool.work import Who
 from bakery.records import FAKE, Prompt
 from bakery.reporting import Quiet
-from tests.e2e.conftest import Typist, bgit, copied
+from tests.e2e.conftest import Typist, bgit, copied, input_yml
+from tests.support.endpoint import serve
 
 pytest.importorskip("ray", reason="the extra [ray] is not installed")
 pytest.importorskip("grpc", reason="the extra [ray] is not installed")
@@ -283,3 +284,67 @@ def test_a_place_that_nobody_is_at_is_refused_at_once(on_tiny: Typist, workplace
     assert done.code == 2
     assert "no cluster answers at ray://127.0.0.1:1: Connection refused" in done.err
     assert not list(typist.store.glob("stim/*"))
+
+
+@pytest.mark.slow
+def test_a_bake_is_sent_to_who_answers_as_it(
+    baked_repository: Typist, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in baked_repository.env.items():
+        monkeypatch.setenv(name, value)
+    asked = input_yml("Now sing!", "third", questions=20).replace("main_target", "sung")
+    alone, shared = (
+        copied(baked_repository, workplace / name / "demo") for name in ("alone", "shared")
+    )
+    for one in (alone, shared):
+        one.commit(asked)
+    alone.must("run", "stim", "rollout")
+    report = bakery.Repo(shared.root, progress=False).run("stim", "rollout", on="local-cluster:2")
+    assert (report.stimuli, report.trajectories) == (20, 40)
+    assert shared.parent() != "None"
+    name = report.plan.targets[0].rollout.id
+    found = [read(one.store / "target" / name) for one in (alone, shared)]
+    assert found[0] == found[1]
+
+
+def read(folder: Path) -> dict[tuple[str, int], Any]:
+    lines = (folder / "trajectories.jsonl").read_text(encoding="utf-8").splitlines()
+    return {(row["stimulus_id"], row["sample"]): row for row in map(json.loads, lines)}
+
+
+@pytest.mark.slow
+def test_an_endpoint_is_asked_by_every_process(typist: Typist, workplace: Path) -> None:
+    typist.write(HOSTED)
+    typist.git("add", ".")
+    with serve(["AYE"]) as endpoint:
+        env = {"OPENAI_BASE_URL": endpoint.url, "OPENAI_API_KEY": "quite-secret-key"}
+        done = typist("run", "stim", "rollout", "--on", "local-cluster:2", **env)
+        assert done.code == 0, done.err
+        assert len(endpoint.requests) == 12
+    assert {row["text"] for row in answers(typist).values()} == {"AYE"}
+    assert "note: answerer answered at the server at OPENAI_BASE_URL" in done.err
+    assert "quite-secret-key" not in done.out + done.err
+    with serve(["AYE"], statuses=[401] * 99) as endpoint:
+        env = {"OPENAI_BASE_URL": endpoint.url, "OPENAI_API_KEY": "quite-secret-key"}
+        typist.write(HOSTED.replace("max_tokens: 8", "max_tokens: 9"))
+        typist.git("add", ".")
+        done = typist("run", "rollout", "--on", "local-cluster:2", **env)
+    assert done.code == 4
+    assert "invalid x-api-key (HTTP 401)" in done.err
+
+
+HOSTED = """\
+PROMPT:
+  teacher:
+    messages:
+      - role: system
+        content: "SHOUT!"
+TARGET:
+  name: asked
+  max_tokens: 8
+  model_name: answerer
+  max_concurrency: 4
+  generators:
+    - type: hardcoded
+      questions: ["1?", "2?", "3?", "4?", "5?", "6?", "7?", "8?", "9?", "10?", "11?", "12?"]
+"""
