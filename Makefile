@@ -4,6 +4,7 @@
 # make test-page  the page of `bgit ui` in a browser: needs a Chromium; SHOTS=folder keeps images
 # make test-llama   exports in a real llama.cpp: installs the extra [llama] first
 # make test-bucket      remotes of weights in a bucket: installs the extra [moto] first
+# make test-pool        questions and answers by a cluster of Ray on this machine: installs the extra [ray] first
 # make coverage  the lines of this change that no test runs; ON=tests/unit/test_x.py for some tests
 # make hooks  check what is staged before each commit (pre-commit)
 # make bench  measure against other ways to bake, about an hour; bench-quick: about two minutes; bench-grid: by size
@@ -29,7 +30,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-branches real verdicts forgetting algebra scale test test-slow test-page test-llama test-bucket coverage hooks dist site picture bench bench-quick bench-grid bench-gpu bench-quality docs attack lock audit fix clean
+.PHONY: demo demo-branches real verdicts forgetting algebra scale test test-slow test-page test-llama test-bucket test-pool coverage hooks dist site picture bench bench-quick bench-grid bench-gpu bench-quality docs attack lock audit fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
@@ -78,6 +79,10 @@ test-llama: .venv/llama-stamp
 # Skipped by the others where moto is not installed.
 test-bucket: .venv/moto-stamp
 	$(TESTS) tests/e2e/test_remotes_s3.py
+
+# The same where Ray is not; the slow ones, too.
+test-pool: .venv/ray-stamp
+	$(TESTS) -n 1 tests/e2e/test_pool.py
 
 # Against main, or AGAINST=some-commit. Lines of what tests start in processes of their own count, too.
 coverage: .venv/coverage-stamp

@@ -5,9 +5,8 @@ Each returns the object that the command draws; its `as_data()` is what `--json`
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING
 
 from bakery.api import asked
 from bakery.api.joining import Joining
@@ -15,6 +14,7 @@ from bakery.api.keeping import Keeping
 from bakery.api.measuring import Measuring
 from bakery.api.model import Model
 from bakery.api.moving import Moving
+from bakery.api.running import Running
 from bakery.api.serving import Serving
 from bakery.api.sharing import Sharing
 from bakery.api.telling import Telling
@@ -26,12 +26,10 @@ from bakery.app import (
     chat,
     check,
     download,
-    gates,
     import_,
     jobs,
     meaning,
     revert,
-    run,
 )
 from bakery.app import init as making
 from bakery.card import Card
@@ -40,23 +38,21 @@ from bakery.paths import expanded
 from bakery.records import BACKENDS
 from bakery.repo.look import metrics, models, questions, show, status, target
 from bakery.repo.model_repo import ModelRepo, Place
-from bakery.torchrun.asked import Processes
 
 if TYPE_CHECKING:
     from bakery.app.adopt import Adopted
     from bakery.app.check import Checked
-    from bakery.app.jobs import Cancelled, Jobs, Launched
+    from bakery.app.jobs import Cancelled, Jobs
     from bakery.app.model_card import Exported
     from bakery.app.reproduced import Reproduced
     from bakery.app.revert import Reverted
-    from bakery.app.run import RunReport
     from bakery.repo.files.state import State
     from bakery.repo.history.lineage import Lineage
     from bakery.repo.plan.planned import Plan
     from bakery.store.job import Fetched
 
 
-class Repo(Joining, Keeping, Measuring, Moving, Serving, Sharing, Telling, Tracing):
+class Repo(Joining, Keeping, Measuring, Moving, Running, Serving, Sharing, Telling, Tracing):
     """A model repository: a folder that `bgit init` made, or one within it.
 
         repo = bakery.Repo.init("yoda", base_model="tiny")
@@ -153,52 +149,6 @@ class Repo(Joining, Keeping, Measuring, Moving, Serving, Sharing, Telling, Traci
             return check.check(self._repo, path)
         with self._told() as reporter:
             return check.check(self._repo, path, sample=reporter)
-
-    @overload
-    def run(self, *stages: str, detach: Literal[False] = ..., force: bool = ...,
-            allow: Collection[str] = ..., nproc: int | None = ..., shard: bool = ...,
-            ) -> RunReport: ...  # fmt: skip
-
-    @overload
-    def run(self, *stages: str, detach: Literal[True], force: bool = ...,
-            allow: Collection[str] = ..., nproc: int | None = ..., shard: bool = ...,
-            ) -> Launched: ...  # fmt: skip
-
-    def run(
-        self,
-        *stages: str,
-        detach: bool = False,
-        force: bool = False,
-        allow: Collection[str] = (),
-        nproc: int | None = None,
-        shard: bool = False,
-    ) -> RunReport | Launched:
-        """Run stages (`stim`, `rollout`, `bake`; none: all three), and record a bake that is made.
-
-        What is there is kept. `detach`: in the background; `fetch` records it. `force` makes a bake
-        again. `allow` waives stops: `questions`, `teacher`, `limits`, `gate`. The bake is trained
-        in `nproc` processes (None: one on each GPU), which with `shard` share the base's weights.
-        """
-        processes = Processes(here=nproc, number=0, sharded=shard)
-        wrong = {str(stage) for stage in stages} - set(run.STAGES)
-        if wrong:
-            raise RepoError(f"no stage is called {', '.join(sorted(wrong))}",
-                            hint=f"There are: {', '.join(run.STAGES)}.")  # fmt: skip
-        gates.check_names(allow)
-        chosen = [stage for stage in run.STAGES if not stages or stage in stages]
-        with self._told() as reporter:
-            if detach:
-                return jobs.launch(
-                    self._repo, chosen, force=force, allow=tuple(allow), processes=processes,
-                    reporter=reporter,
-                )  # fmt: skip
-            report = run.run(
-                self._repo, chosen, force=force, allow=allow, processes=processes,
-                reporter=reporter,
-            )  # fmt: skip
-        if report.refused is not None:
-            raise report.refused
-        return report
 
     def status(self) -> status.Status:
         """Return where the repository stands, and what is next."""

@@ -62,6 +62,7 @@ def launch(
     at_once: bool,
     allow: Sequence[str] = (),
     processes: Processes = UNSAID,
+    on: str | None = None,
     reporter: Reporter,
 ) -> Job:
     """Start a run in a process of its own, and return its job once that process is up.
@@ -69,6 +70,7 @@ def launch(
     All that can be refused without loading a model is refused here. A run that is under way is
     not started twice.
     """
+    run.check_place(on, stages)
     plan = run.planned(repo, stages)
     if plan.is_empty:
         hint = "Write or uncomment what to bake, then `bgit add input.yml` and `bgit commit`."
@@ -96,6 +98,7 @@ def launch(
         allow=tuple(allow),
         nproc=processes.here,
         shard=processes.sharded,
+        on=on,
         backend=repo.backend,
         process=ProcessId.own(),  # until it has one of its own
         created=job.now(),
@@ -184,6 +187,7 @@ def _work(store: Store, read: Job, shown: Reporter, show: Show) -> None:
                 force=now.force,
                 allow=now.allow,
                 processes=Processes(here=now.nproc, number=0, sharded=now.shard),
+                on=now.on,
                 holder=f", job {now.id}",
                 reporter=recorder,
             )

@@ -73,11 +73,12 @@ def launch(
     at_once: bool = False,
     allow: Sequence[str] = (),
     processes: Processes = UNSAID,
+    on: str | None = None,
     reporter: Reporter,
 ) -> Launched:
-    """Start a run in a process of its own."""
+    """Start a run in a process of its own; `on` says where it has questions and answers made."""
     begun = background.launch(
-        repo, stages, force=force, at_once=at_once, allow=allow, processes=processes,
+        repo, stages, force=force, at_once=at_once, allow=allow, processes=processes, on=on,
         reporter=reporter,
     )  # fmt: skip
     return _launched(repo, begun)

@@ -65,6 +65,7 @@ class Making:
         missing = self.check_inputs(stages)
         if {"stim", "rollout"} & set(missing):
             gates.check_limits(self.plan.targets, self._allow)
+            self.models.join()
         tools = any(t.rollout.teacher.tools or t.student.tools for t in self.plan.targets)
         if not {"rollout", "bake"} & set(missing) and not (missing and tools):
             return

@@ -5,24 +5,25 @@ The base and the parent are kept; of others only the one that was used last.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bakery.app.called import Called, Speaks, check_tokens, endpoint_of
 from bakery.app.workbench import Workbench
 from bakery.defaults import defaults_for
-from bakery.errors import ConfigError, ModelError
 from bakery.identity import BaseModelId, RolloutRequest
 from bakery.records import FAKE, ModelRef
 from bakery.reporting import Reporter
-from bakery.schema.model_names import GGUF, HOSTED, kind_of
+from bakery.schema.model_names import HOSTED
 
 if TYPE_CHECKING:
     from bakery.backends.base import QuestionWriter, Sampler
-    from bakery.backends.endpoint import Endpoint
     from bakery.backends.local import LocalModel
     from bakery.engine.models.models import BaseModel
     from bakery.engine.text.chat import Chat
+    from bakery.pool.pool import Pool
 
 
 class Models:
@@ -44,11 +45,14 @@ class Models:
         """
         self._bench, self._base_id, self._parent, self._offline = bench, base, parent, offline
         self._reporter, self._given = reporter, loaded
+        self._called = Called(bench, base)
         self._how: tuple[str, str | None] = (defaults_for(base).dtype, None)
         self._base: BaseModel | None = loaded
         self._told = False
         self._teacher: LocalModel | None = None
-        self._other: tuple[str, LocalModel] | None = None
+        self._other: tuple[Speaks, LocalModel] | None = None
+        self._pool: Pool | None = None
+        """Who writes and answers in the place of this process; None: nobody."""
 
     def check_base(self) -> None:
         """Refuse a base that is no longer the one that was recorded."""
@@ -87,7 +91,7 @@ class Models:
         if self._teacher is None or self._parent is None:
             return self._speaking(self.base(), name)
         # The parent's adapter lies in the base's own layers by now.
-        return self._kept(name, lambda: self._speaking(self._load(self._base_id), name))
+        return self._kept(Speaks(self._base_id, name))
 
     def teacher(self) -> LocalModel:
         """Return the parent: the base, or the base with the last bake's adapter."""
@@ -110,9 +114,33 @@ class Models:
             self._teacher.model.unload()
             self._teacher = None
 
+    @contextmanager
+    def shared_out(self, on: str | None) -> Iterator[None]:
+        """Have questions and answers made at a place; None: in this process."""
+        if on is None:
+            yield
+            return
+        from bakery.pool import addresses
+        from bakery.pool.pool import Pool
+
+        with Pool(addresses.place(on), self._reporter) as self._pool:
+            try:
+                yield
+            finally:
+                self._pool = None
+
+    def join(self) -> None:
+        """Join the cluster of a place, where there is one: what is wrong there is found out now."""
+        if self._pool is not None:
+            self._pool.join()
+
     def let_go(self) -> None:
-        """Let go of every model: what follows needs the memory."""
-        self._other = self._teacher = self._base = None
+        """Let go of every model but one that was handed in: processes load their own."""
+        from bakery.engine import memory
+
+        if self._given is None and (self._base or self._other):
+            self._base = self._teacher = self._other = None
+            memory.give_back()
 
     def to_train(self, *, dtype: str, attention: str | None, folder: Path | None) -> LocalModel:
         """Return the parent, and let go of every other model: what follows needs the memory.
@@ -139,25 +167,30 @@ class Models:
 
     def writer(self, name: str | None) -> tuple[QuestionWriter, str | None]:
         """Return who writes questions, and a sentence where that is not who was asked for."""
-        from bakery.backends import fake, hosted, writers
+        from bakery.backends import fake, hosted
 
         if name == FAKE:
             return fake.FakeWriter(), None
         base, instead = self._base_id.name, None
-        found = None if name is None else self._named(name)
+        found = None if name is None else self._called.named(name)
         if name is not None and found is None:
             answer = self.cannot_ask(name) or hosted.writer_for(name)
             if not isinstance(answer, str):
                 return answer, None
             instead = f"{name} cannot write the questions: {answer}; {base} writes them instead"
-        return writers.writer_for(found or self.bare()), instead
+        return self._writing(found or Speaks(self._base_id, base)), instead
+
+    def _writing(self, speaks: Speaks) -> QuestionWriter:
+        from bakery.backends import writers
+
+        if self._pool is not None:
+            self.let_go()
+            return self._pool.writer(self._called.who(speaks))
+        return writers.writer_for(self._loaded(speaks))
 
     def is_hosted(self, name: str | None) -> bool:
         """Tell whether an endpoint is meant where a writer is called so."""
-        if name in (None, FAKE, self._base_id.name):
-            return False
-        kind = kind_of(str(name))
-        return kind == "hosted" or (kind == "word" and not self._bench.names_bake(str(name)))
+        return self._called.is_hosted(name)
 
     def cannot_ask(self, name: str) -> str | None:
         """Return why an endpoint cannot be asked for questions here; None: it can."""
@@ -170,6 +203,9 @@ class Models:
 
     def sampler(self, request: RolloutRequest) -> Sampler:
         """Return who answers, as a request says."""
+        if self._pool is not None:
+            self.let_go()
+            return self._pool.sampler(self._called.who_answers(request, self.chat()))
         if request.model == FAKE:
             from bakery.backends.fake import FakeSampler
 
@@ -177,84 +213,45 @@ class Models:
         if request.model is not None and request.model.startswith(HOSTED):
             return self._hosted(request.model, request.max_concurrency)
         if request.model is not None:
-            return _for_another(self._local(request.model), self.base())
+            model = self._loaded(self._called.local(request.model))
+            return _for_another(model, self.base())
         if request.parent == self._parent:
             return self.teacher()
-        return self._baked(request.parent) if request.parent else self.bare()
+        return self._loaded(self._called.baked(request.parent))
 
     def expect(self, request: RolloutRequest) -> None:
         """Refuse a request whose answering model is not available, before anything is loaded."""
         if request.model is not None and request.model.startswith(HOSTED):
-            _endpoint(request.model)
+            endpoint_of(request.model)
         elif request.model not in (None, FAKE):
-            self._check_here(str(request.model))
+            self._called.check_here(str(request.model))
         elif request.parent is not None and request.parent != self._parent:
             self._bench.weights(request.parent)
 
-    def _check_here(self, name: str) -> None:
-        """Refuse a path that leads to no model; what the hub has is found out when it is loaded."""
-        from bakery.engine.bases import bases
-
-        is_path = name.startswith((".", "/", "~")) or name.endswith(GGUF)
-        if is_path and not bases.is_here(self._bench.root / name):
-            raise ConfigError(
-                f"{name} cannot answer: there is no such model",
-                hint="A folder with a config.json, or a .gguf file; paths count from input.yml.",
-            )
-
     def content(self, model: str) -> str | None:
         """Return the digest of an answering model that is a folder or file; None for others."""
-        from bakery.engine.bases import bases
-
-        place = self._bench.root / model
-        is_here = not model.startswith(HOSTED) and bases.is_here(place)
-        return bases.content_digest(place) if is_here else None
+        return self._called.content(model)
 
     def _hosted(self, model: str, concurrency: int) -> Sampler:
         from bakery.backends.hosted import HostedSampler
 
-        return HostedSampler(_endpoint(model), self.base().chat, concurrency=concurrency)
+        return HostedSampler(endpoint_of(model), self.base().chat, concurrency=concurrency)
 
-    def _named(self, name: str) -> LocalModel | None:
-        """Return a model of this machine by its name; None where an endpoint is meant."""
-        from bakery.backends import endpoint
+    def _loaded(self, speaks: Speaks) -> LocalModel:
+        is_bare = speaks.base == self._base_id and speaks.folder is None
+        return self.bare() if is_bare else self._kept(speaks)
 
-        kind = kind_of(name)
-        if kind == "base" or name == self._base_id.name:
-            return self.bare()
-        if self.is_hosted(name):
-            return None
-        if kind in ("bake", "word"):
-            bake = self._bench.find_model(name)
-            return self._baked(bake.model) if bake else self.bare()
-        # A server of one's own calls its models by hub ids: where there is one, it is asked.
-        at_hub = "/" in name and not name.startswith((".", "/", "~"))
-        served = at_hub and not isinstance(endpoint.endpoint_for(name), str)
-        return None if served else self._local(name)
-
-    def _baked(self, model: ModelRef) -> LocalModel:
-        return self._kept(
-            str(model),
-            lambda: self._speaking(
-                self._load(self._base_id), str(model), self._bench.weights(model)
-            ),
-        )
-
-    def _local(self, name: str) -> LocalModel:
-        """Return a model by path, hub id or embedded name; paths are seen from input.yml."""
-        from bakery.engine.bases import bases
-
-        place = self._bench.root / name
-        found = bases.identify(str(place) if bases.is_here(place) else name)
-        if found.digest == self._base_id.digest:
-            return self.bare()
-        return self._kept(name, lambda: self._speaking(self._load(found), name))
-
-    def _kept(self, name: str, load: Callable[[], LocalModel]) -> LocalModel:
-        if self._other is None or self._other[0] != name:
+    def _kept(self, speaks: Speaks) -> LocalModel:
+        if self._other is None or self._other[0] != speaks:
             self._other = None  # first, so that two are never in memory
-            self._other = name, load()
+            model = self._speaking(self._load(speaks.base), speaks.name, speaks.folder)
+            self._other = speaks, model
         return self._other[1]
+
+    def _numbers(self, base: BaseModelId) -> tuple[str, str | None]:
+        """Return the type of number and the attention that a base is loaded with."""
+        own = base.digest == self._base_id.digest
+        return self._how if own else (defaults_for(base).dtype, None)
 
     def _speaking(self, base: BaseModel, name: str, parent: Path | None = None) -> LocalModel:
         from bakery.backends.local import LocalModel
@@ -263,8 +260,7 @@ class Models:
 
     def _load(self, base: BaseModelId) -> BaseModel:
         self._reporter.note(f"loading {base.name}")
-        own = base.digest == self._base_id.digest
-        dtype, attention = self._how if own else (defaults_for(base).dtype, None)
+        dtype, attention = self._numbers(base)
         with self._reporter.doing("loading"):
             from bakery.engine.models import models
 
@@ -273,25 +269,7 @@ class Models:
 
 def _for_another(model: LocalModel, learner: BaseModel) -> Sampler:
     """Return a model that answers in the place of the one that learns; it has to share tokens."""
-    from bakery.backends.local import AnsweringForAnother, same_tokens
+    from bakery.backends.local import AnsweringForAnother
 
-    if not same_tokens(model.base.chat, learner.chat):
-        raise ModelError(
-            f"{model.name} does not share the tokens of {learner.id.name}: its answers would be "
-            "other words to the model that learns them",
-            hint="Let a model of the same family answer, or a hosted one, whose text is read anew.",
-        )
+    check_tokens(model.name, model.base.chat, learner.id.name, learner.chat)
     return AnsweringForAnother(model)
-
-
-def _endpoint(model: str) -> Endpoint:
-    from bakery.backends.endpoint import endpoint_for
-
-    found = endpoint_for(model)
-    if isinstance(found, str):
-        raise ConfigError(
-            f"{model.removeprefix(HOSTED)} cannot answer: {found}",
-            hint="Set it in the environment. If you mean a model on this machine: "
-            "`bgit models` lists the bakes, and a folder begins with ./",
-        )
-    return found

@@ -19,6 +19,7 @@ from bakery.defaults import defaults_for
 from bakery.errors import ConfigError, GateError
 from bakery.identity import BaseModelId
 from bakery.plain import plain
+from bakery.pool import addresses
 from bakery.records import ModelRef
 from bakery.repo.look.estimates import Machine
 from bakery.repo.model_repo import ModelRepo
@@ -120,6 +121,7 @@ def run(
     wait: bool = True,
     allow: Collection[str] = (),
     processes: Processes = UNSAID,
+    on: str | None = None,
     reporter: Reporter,
 ) -> RunReport:
     """Run stages in their order; what exists is kept, what is missing is made.
@@ -129,8 +131,10 @@ def run(
     `force` makes the bake again, and refuses a result that is not the recorded one. `wait` for
     whoever is making the same; else BusyError says who. `allow` names the `WAIVERS`. The bake is
     trained in so many `processes`; a machine that is not their first makes and records nothing.
+    `on` says where questions and answers are made; None: in this process.
     """
     processes = asked.checked(processes)
+    check_place(on, stages)
     plan = planned(repo, stages)
     if plan.is_empty:
         return RunReport(plan)
@@ -152,7 +156,7 @@ def run(
     bench = InRepository(source, launched)
     made = make(
         bench, plan, stages, force=force, wait=wait, allow=allow, processes=processes,
-        reporter=reporter,
+        on=on, reporter=reporter,
     )  # fmt: skip
     if made.model is None or made.result is None:
         return made
@@ -299,31 +303,47 @@ def make(
     allow: Collection[str] = (),
     models: Models | None = None,
     processes: Processes = ONE,
+    on: str | None = None,
     reporter: Reporter,
 ) -> RunReport:
     """Do the stages of a plan, without recording anything.
 
-    `holder` says whose locks they are; `models` are those of the run, where some are loaded.
+    `holder` says whose locks they are; `models` are those of the run, where some are loaded. `on`
+    says where questions and answers are made; None: in this process.
     """
     making = Making(
         bench, plan, reporter, wait=wait, holder=holder, allow=allow, models=models,
         processes=processes,
     )  # fmt: skip
-    making.check(stages)
     looks, contradicting = [], []
-    if "bake" in stages:
-        contradicting = conflicts.before_training(bench, making.models, plan, reporter)
-        making.models.take_off()
-    if "rollout" in stages:
-        looks = looking.before_answers(bench, making.models, plan, allow, reporter)
-    stimuli = making.stim() if "stim" in stages else None
-    trajectories = making.rollout() if "rollout" in stages else None
+    with making.models.shared_out(on):
+        making.check(stages)
+        if "bake" in stages:
+            contradicting = conflicts.before_training(bench, making.models, plan, reporter)
+            making.models.take_off()
+        if "rollout" in stages:
+            looks = looking.before_answers(bench, making.models, plan, allow, reporter)
+        stimuli = making.stim() if "stim" in stages else None
+        trajectories = making.rollout() if "rollout" in stages else None
     if "bake" not in stages:
         return RunReport(plan, stimuli, trajectories, looks=tuple(looks))
     result = making.bake(force=force)
     model = plan.model_ref(result["step"])
     seen = tuple(looks), tuple(contradicting)
     return RunReport(plan, stimuli, trajectories, model, None, result, *seen)
+
+
+def check_place(on: str | None, stages: Sequence[str]) -> None:
+    """Refuse a place that questions and answers cannot be made at, before anything is spent."""
+    if on is None:
+        return
+    place = addresses.place(on)
+    if not {"stim", "rollout"} & set(stages):
+        raise ConfigError(
+            f"--on {on} shares out questions and answers, and none are asked for",
+            hint="It goes with stim and rollout: `bgit run --on …` makes all three stages.",
+        )
+    addresses.check(place)
 
 
 def _check_configured(plan: Plan, stages: Sequence[str]) -> None:

@@ -42,10 +42,18 @@ class LocalWriter(ABC):
 
     def write(self, wish: Wish) -> list[Reply]:
         """Sample one round; where the number of lists is said, none is longer than it has to be."""
-        longest, count = self._round(wish)
+        return self.part(wish, range(self.count(wish)))
+
+    def count(self, wish: Wish) -> int:
+        """Return how many replies a round has."""
+        return self._round(wish)[1]
+
+    def part(self, wish: Wish, numbers: Sequence[int]) -> list[Reply]:
+        """Sample some replies of a round: each is seeded by its own number."""
+        longest, _ = self._round(wish)
         settings = SamplingSettings(1, wish.max_tokens or longest, wish.temperature)
         prefix = tuple(self._prefix(wish.instruction, settings))
-        requests = [SampleRequest(f"{wish.key}/{i}", prefix) for i in range(count)]
+        requests = [SampleRequest(f"{wish.key}/{i}", prefix) for i in numbers]
         said = self._model.speaker.all(requests, settings)
         chat = self._model.base.chat
         begun = chat.thought_begun(prefix)

@@ -87,6 +87,7 @@ def _values(verb: str, names: Sequence[str]) -> Candidates:
     name = max(names, key=len)
     fixed: dict[tuple[str, str], Callable[[], Candidates]] = {
         ("run", "--allow"): _waivers,
+        ("run", "--on"): lambda: _words("local-cluster", "ray://"),
         ("rebase", "--allow"): _waivers,
         ("metrics", "--series"): _series,
         ("init", "--template"): _templates,

@@ -63,6 +63,12 @@ from bakery.ui.progress import reporter
     "or with a bake that falls short of the `gate` of tests.yml. The recipe says so.",
 )
 @click.option(
+    "--on",
+    metavar="PLACE",
+    help="Share questions and answers out over processes: `local-cluster` (`local-cluster:4` for "
+    "four), or `ray://HOST:PORT`, a cluster that runs. What is made is the same.",
+)
+@click.option(
     "--backend",
     type=click.Choice(list(BACKENDS)),
     help="Let `fake` make up questions and answers in place of every model, to try a pipeline in "
@@ -110,6 +116,7 @@ def run(
     now: bool,
     no_wait: bool,
     allow: tuple[str, ...],
+    on: str | None,
     backend: str | None,
     nproc: int | None,
     nnodes: int,
@@ -139,6 +146,7 @@ def run(
     repo = ModelRepo.find(backend=backend)
     chosen = [stage for stage in app.STAGES if not stages or stage in stages]
     if dry_run:
+        app.check_place(on, chosen)
         show_check(check.dry_run(repo, chosen), as_json=as_json)
         return
     with reporter() as notes, ExitStack() as within:
@@ -147,12 +155,12 @@ def run(
         if detach:
             begun = jobs.launch(
                 repo, chosen, force=force, at_once=now, allow=allow, processes=processes,
-                reporter=notes,
+                on=on, reporter=notes,
             )  # fmt: skip
         else:
             report = app.run(
                 repo, chosen, force=force, wait=not no_wait, allow=allow, processes=processes,
-                reporter=notes,
+                on=on, reporter=notes,
             )  # fmt: skip
     if detach:
         show_launched(begun, as_json=as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import gc
 import platform
 
 import torch
@@ -82,3 +83,10 @@ def keep_freed_memory() -> None:
     m_trim_threshold, m_mmap_threshold = -1, -3
     mallopt(m_trim_threshold, 2**31 - 1)
     mallopt(m_mmap_threshold, 2**30)
+
+
+def give_back() -> None:
+    """Give what no tensor holds any more back to the accelerator: another process needs it."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -71,6 +71,8 @@ class Job:
     """In how many processes it trains; None: one on each GPU."""
     shard: bool = False
     """Whether they share the base's weights out."""
+    on: str | None = None
+    """Where it has questions and answers made; None: in its own process."""
     backend: str | None = None
     """What writes and answers in place of models; None: models do."""
     state: State = "queued"
