@@ -71,18 +71,7 @@ def launch(
     not started twice.
     """
     run.check_place(on, stages)
-    plan = run.planned(repo, stages)
-    if plan.is_empty:
-        hint = "Write or uncomment what to bake, then `bgit add input.yml` and `bgit commit`."
-        raise ConfigError("input.yml configures nothing: there is nothing to run", hint=hint)
-    for warning in plan.warnings:
-        reporter.note(warning)
-    repo.check_can_record(plan)
-    run.check(repo, plan, stages, reporter=reporter)
-    if "bake" in stages:
-        spread.check(processes, plan.bake)
-        foreseen.check_epochs(repo, plan)
-        own_gate.check(repo, own_gate.read(repo, reporter), plan, allow, reporter)
+    plan = _checked(repo, stages, processes, allow, reporter)
     made = plan.bake_name if "bake" in stages else None
     new = Job(
         job.new_id(repo.store),
@@ -116,6 +105,29 @@ def launch(
                 )
         new.write(repo.store)
     return _start(repo, new)
+
+
+def _checked(
+    repo: ModelRepo,
+    stages: Sequence[str],
+    processes: Processes,
+    allow: Sequence[str],
+    reporter: Reporter,
+) -> Plan:
+    """Return the plan of a run that nothing known now would stop."""
+    plan = run.planned(repo, stages)
+    if plan.is_empty:
+        hint = "Write or uncomment what to bake, then `bgit add input.yml` and `bgit commit`."
+        raise ConfigError("input.yml configures nothing: there is nothing to run", hint=hint)
+    for warning in plan.warnings:
+        reporter.note(warning)
+    repo.check_can_record(plan)
+    run.check(repo, plan, stages, reporter=reporter)
+    if "bake" in stages:
+        spread.check(processes, plan.bake)
+        foreseen.check_epochs(repo, plan)
+        own_gate.check(repo, own_gate.read(repo, reporter), plan, allow, reporter)
+    return plan
 
 
 def _same(one: Job, other: Job) -> bool:
