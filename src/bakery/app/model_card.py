@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
@@ -102,13 +102,24 @@ class Exported:
         }
 
 
-_MADE_BY = (
-    "`recipe.yml` says how it was made: `bgit reproduce` makes it again from the repository. "
-)
+_MADE_BY = "`recipe.yml` says how it was made: `bgit reproduce` makes it again from the repository."
 
 
-def readme(weights: Weights, folder: str) -> str:
-    """Return the README.md of an export; `folder` is what its own folder is called."""
+Part = Literal["prompt", "examples"]
+"""What can be left out where an export is for others: with the prompt go the examples, too."""
+
+
+def readme(
+    weights: Weights,
+    folder: str,
+    *,
+    without: Collection[Part] = (),
+    measured: Sequence[str] = (),
+) -> str:
+    """Return the README.md of an export; `folder` is what its own folder is called.
+
+    `measured`: paragraphs about its evaluation.
+    """
     base, model = weights.base, weights.model
     if model is None:
         return _readme_of_base(weights, folder)
@@ -118,7 +129,7 @@ def readme(weights: Weights, folder: str) -> str:
         else f"The LoRA adapter of the model `{model}`, of rank {weights.rank}. Every bake of its "
         f"chain is in it{_compressed(weights)}: it goes on the base model itself."
     )
-    card = Card.from_data(weights.record.get("card") or {})
+    card = _shown(Card.from_data(weights.record.get("card") or {}), without)
     local = base.name == EMBEDDED or base.name.startswith("/")
     parts = [
         text.front_matter(
@@ -133,29 +144,40 @@ def readme(weights: Weights, folder: str) -> str:
         *([f"{weights.compressed.sentence()}."] if weights.compressed else []),
         *_joined(weights.record),
         *text.held(card),
+        *measured,
         "## What was baked in",
-        *_chain(weights),
+        *_chain(weights, without),
         *_proven(weights),
         "## Use it",
         *_used(weights, folder),
-        "## Files",
-        _MADE_BY
-        + (
-            "In a clone of that repository `bgit import` takes these weights, after "
-            "checking their digest."
-            if weights.compressed is None
-            else ""
-        )
-        if weights.gguf is None
-        else "`recipe.yml` says how it was made: `bgit reproduce` makes it again from the "
-        "repository. `verified.json` says how near this file came to the model that it was made "
-        "from, and `Modelfile` is what Ollama reads.",
+        *_files(weights, without),
         "## Licence",
         f"These weights are made from {base.name}, whose licence binds them, too: see that model's "
         "own page or files. The questions and answers that they learnt from may bring terms of "
         "their own.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _shown(card: Card, without: Collection[Part]) -> Card:
+    """Return a card without what is left out: sentences of the prompt, or answers."""
+    if "prompt" in without:
+        card = replace(card, coverage=())
+    return replace(card, side_by_side=()) if without else card
+
+
+def _files(weights: Weights, without: Collection[Part]) -> Iterator[str]:
+    """Yield what stands beside the weights, and what it is for."""
+    told = [] if "prompt" in without else [_MADE_BY]
+    if weights.gguf is not None:
+        told.append("`verified.json` says how near this file came to the model that it was made "
+                    "from, and `Modelfile` is what Ollama reads.")  # fmt: skip
+    elif told and weights.compressed is None:
+        told.append("In a clone of that repository `bgit import` takes these weights, after "
+                    "checking their digest.")  # fmt: skip
+    if told:
+        yield "## Files"
+        yield " ".join(told)
 
 
 def _compressed(weights: Weights) -> str:
@@ -305,10 +327,13 @@ def _how_unpacked(weights: Weights) -> str | None:
     return f"a GGUF file of that SHA-256{how if made else ''}{kept}"
 
 
-def _chain(weights: Weights) -> Iterator[str]:
+def _chain(weights: Weights, without: Collection[Part]) -> Iterator[str]:
     """Yield the prompts of every bake of the chain, oldest first, each with how near it came."""
+    is_shown = "prompt" not in without
+    if not is_shown:
+        yield "Who published it has left the prompt out."
     if not weights.earlier:
-        yield from map(_target, weights.record["targets"])
+        yield from map(_target, weights.record["targets"] if is_shown else ())
         return
     for number, record in enumerate((*weights.earlier, weights.record), start=1):
         card = Card.from_data(record.get("card") or {})
@@ -319,7 +344,7 @@ def _chain(weights: Weights) -> Iterator[str]:
         yield f"### {number}. `{record.get('bake_name', '?')}`"
         if said:
             yield f"{said}."
-        yield from map(_target, record["targets"])
+        yield from map(_target, record["targets"] if is_shown else ())
 
 
 def _target(target: Mapping[str, Any]) -> str:
