@@ -53,6 +53,8 @@ class ModelRepo:
         self.backend = backend
         self.root = git.root
         self.store = Store.beside(git.common_dir, git.root)
+        self.brought: tuple[RecordedBake, ...] = ()
+        """Bakes that no branch has yet: those that are about to be adopted."""
         self.launch_branch: str | None = None  # None: no bake was launched, or on no branch
 
     @classmethod
@@ -227,7 +229,9 @@ class ModelRepo:
 
     def lineage(self, *, branch: str | None = None) -> Lineage:
         """Return the tree of bakes over all branches and tags, or of one of them."""
-        return lineage.read(self.git, self.state().base.name, branch=branch)
+        found = lineage.read(self.git, self.state().base.name, branch=branch)
+        brought = {bake.id: bake for bake in self.brought}
+        return replace(found, bakes={**brought, **found.bakes}) if brought else found
 
     def former(self) -> Former | None:
         """Return what another tool had recorded here; None: nothing."""
@@ -236,11 +240,29 @@ class ModelRepo:
             return hosted.parse(self._text(BREAD), text)
         return recipe.former_of(recipe.outside(text))
 
+    def check_adoptable(self) -> None:
+        """Refuse to adopt where that could not be committed, or another tool wrote the files."""
+        checks.can_commit(self.git)
+        checks.own_files_are_clean(self.git)
+        if (now := self.state()).is_former:
+            raise hosted.not_begun(now.name)
+
     def adopt(
-        self, bake: RecordedBake | None, *, base: BaseModelId | None = None, reporter: Reporter
+        self,
+        bake: RecordedBake | None,
+        *,
+        base: BaseModelId | None = None,
+        source: str = "",
+        reporter: Reporter,
     ) -> Adopted:
-        """Make a bake's model (None: the base model) the current one, in one commit."""
-        return adopt.adopt(self.git, self.store, self.lineage(), bake, base=base, reporter=reporter)
+        """Make a bake's model (None: the base model) the current one, in one commit.
+
+        `source` is the address that it came from.
+        """
+        return adopt.adopt(
+            self.git, self.store, self.lineage(), bake,
+            base=base, source=source, reporter=reporter,
+        )  # fmt: skip
 
     def rebase(self, began: checks.Stand, anew: rebase.Anew, reporter: Reporter) -> str:
         """Have a chain on another base take the place of the branch's own, in one commit."""

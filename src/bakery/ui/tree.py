@@ -63,6 +63,8 @@ def show_adopted(adopted: Adopted) -> None:
         say(f"recorded here, too: {added}")
     model = adopted.model or f"the base model {adopted.base.name}"
     say(f"the model is now {model}  (commit {adopted.commit[:10]}; it was {adopted.before})")
+    if adopted.source:
+        say(f"from {adopted.source}")
     if adopted.model is None:
         say("The next bake starts anew from it. What is recorded stays recorded.")
     if not adopted.has_weights:
