@@ -53,6 +53,15 @@ def adopt(
     return told(repo, repo.adopt(bake, base=base, reporter=reporter))
 
 
+def unchanged(repo: ModelRepo, source: str) -> Adopted:
+    """Return what became of a model that was current before, and has its weights from now on."""
+    now = repo.state()
+    commit = repo.git.run("rev-parse", "HEAD")
+    return Adopted(
+        now.parent, now.base, commit, str(now.parent), (), has_weights=True, source=source
+    )
+
+
 def told(repo: ModelRepo, made: Made, source: str = "") -> Adopted:
     """Return what an adoption came to; `source` is where the weights came from."""
     return Adopted(

@@ -24,8 +24,8 @@ from bakery.json_file import MB, DamagedError
 from bakery.records import ModelRef
 from bakery.remotes import addresses
 from bakery.remotes.hub import HubModel, Seen
-from bakery.repo.commits import join
-from bakery.repo.files import recipe
+from bakery.repo.commits import checks, join
+from bakery.repo.files import hosted, recipe, taken
 from bakery.repo.files.names import RECIPE
 from bakery.repo.files.recipe import RecordedBake
 from bakery.repo.model_repo import ModelRepo
@@ -85,7 +85,7 @@ def repository(address: str) -> ModelRepo:
 def adopt(repo: ModelRepo, address: str, *, reporter: Reporter) -> Adopted:
     """Make an adapter of the Hub the current model, in one commit, once all of it is checked."""
     place = addresses.on_hub(address)
-    repo.check_adoptable()
+    _check_adoptable(repo)
     hub = HubModel(place)
     with reporter.doing(f"looking at {place.url}"):
         seen = _there(hub)
@@ -100,9 +100,24 @@ def adopt(repo: ModelRepo, address: str, *, reporter: Reporter) -> Adopted:
         knowing = ModelRepo(repo.git)
         knowing.brought = tuple(chain)
         _check_same(repo, there, chain)
-        import_.take(knowing, weights, [], reporter)
+        brought = import_.take(knowing, weights, [], reporter).taken
+        if brought and _is_current(repo, chain[-1]):
+            return adopting.unchanged(repo, there.address)
         made = knowing.adopt(chain[-1], source=there.address, reporter=reporter)
         return adopting.told(knowing, made, there.address)
+
+
+def _check_adoptable(repo: ModelRepo) -> None:
+    """Refuse to adopt where that could not be committed, or another tool wrote the files."""
+    checks.can_commit(repo.git)
+    checks.own_files_are_clean(repo.git)
+    if (now := repo.state()).is_former:
+        raise hosted.not_begun(now.name)
+
+
+def _is_current(repo: ModelRepo, bake: RecordedBake) -> bool:
+    """Tell whether a bake is the model of this branch, recorded here."""
+    return repo.state().parent == bake.model and any(own.id == bake.id for own in repo.bakes())
 
 
 def _there(hub: HubModel) -> Seen:
@@ -255,7 +270,7 @@ def _of_recipe(there: There, made: Mapping[str, Any]) -> list[RecordedBake]:
             if len(chain) > len(known):
                 raise ValueError("its bakes lie on each other in a circle")
             chain.insert(0, known[parent.bake_id])
-        own = [recipe.read(bake.id, recipe.with_source(bake.block, there.source)) for bake in chain]
+        own = [taken.with_source(bake, there.source) for bake in chain]
         for bake in own:
             _ = bake.data  # read whole, so that none is recorded that cannot be
         if own[-1].digest_of(model.step) != made["digest"] or model not in own[-1].models:

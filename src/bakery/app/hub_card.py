@@ -6,7 +6,7 @@ Made from an export by `bgit download`, and held against what was to be left out
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -161,14 +161,18 @@ def _without_examples(bake: RecordedBake) -> RecordedBake:
     card = bake.data.get("card")
     if not card:
         return bake
-    kept = {key: value for key, value in card.items() if key not in _OF_CARD}
-    parts = {
-        name: {key: value for key, value in part.items() if key not in _OF_CARD}
-        for name, part in (card.get("targets") or {}).items()
-    }
-    data = {**bake.data, "card": {**kept, **({"targets": parts} if parts else {})}}
+    parts = {name: _figures(part) for name, part in (card.get("targets") or {}).items()}
+    data = {**bake.data, "card": {**_figures(card), **({"targets": parts} if parts else {})}}
     block = recipe.block(data, model=bake.model, input_blob=bake.input_blob)
     return replace(bake, block=block)
+
+
+def _figures(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recorded card without what was asked and answered; a reason cites that, too."""
+    kept = {key: value for key, value in card.items() if key not in _OF_CARD}
+    if verdict := card.get("verdict"):
+        kept["verdict"] = {**verdict, "reason": ""}
+    return kept
 
 
 def _prompts(chain: Sequence[RecordedBake]) -> Iterator[tuple[str, str]]:

@@ -147,6 +147,7 @@ def readme(
         *measured,
         "## What was baked in",
         *_chain(weights, without),
+        *_adopted(weights),
         *_proven(weights),
         "## Use it",
         *_used(weights, folder),
@@ -161,9 +162,11 @@ def readme(
 
 def _shown(card: Card, without: Collection[Part]) -> Card:
     """Return a card without what is left out: sentences of the prompt, or answers."""
-    if "prompt" in without:
-        card = replace(card, coverage=())
-    return replace(card, side_by_side=()) if without else card
+    if not without:
+        return card
+    verdict = replace(card.verdict, reason="") if card.verdict else None
+    coverage = () if "prompt" in without else card.coverage
+    return replace(card, side_by_side=(), verdict=verdict, coverage=coverage)
 
 
 def _files(weights: Weights, without: Collection[Part]) -> Iterator[str]:
@@ -203,6 +206,14 @@ def _joined(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"From {names}{where} (`{told['how']}`), without a prompt of its own."
     if found := _summed_up(record):
         yield f"{found[0].capitalize()}: {found[1]}."
+
+
+def _adopted(weights: Weights) -> Iterator[str]:
+    """Yield from where on the Hub bakes of its chain were taken."""
+    for record in (*weights.earlier, weights.record):
+        if came := record.get("adopted"):
+            yield f"`{record.get('bake_name', '?')}` was taken from `{came.get('from')}`, commit " \
+                  f"`{came.get('commit')}`."  # fmt: skip
 
 
 def _used(weights: Weights, folder: str) -> Iterator[str]:

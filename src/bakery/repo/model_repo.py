@@ -240,29 +240,13 @@ class ModelRepo:
             return hosted.parse(self._text(BREAD), text)
         return recipe.former_of(recipe.outside(text))
 
-    def check_adoptable(self) -> None:
-        """Refuse to adopt where that could not be committed, or another tool wrote the files."""
-        checks.can_commit(self.git)
-        checks.own_files_are_clean(self.git)
-        if (now := self.state()).is_former:
-            raise hosted.not_begun(now.name)
-
     def adopt(
-        self,
-        bake: RecordedBake | None,
-        *,
-        base: BaseModelId | None = None,
-        source: str = "",
+        self, bake: RecordedBake | None, *, base: BaseModelId | None = None, source: str = "",
         reporter: Reporter,
-    ) -> Adopted:
-        """Make a bake's model (None: the base model) the current one, in one commit.
-
-        `source` is the address that it came from.
-        """
-        return adopt.adopt(
-            self.git, self.store, self.lineage(), bake,
-            base=base, source=source, reporter=reporter,
-        )  # fmt: skip
+    ) -> Adopted:  # fmt: skip
+        """Make a bake's model (None: the base model), which came from `source`, the current one."""
+        known = self.lineage()
+        return adopt.adopt(self.git, self.store, known, bake, base, source, reporter=reporter)
 
     def rebase(self, began: checks.Stand, anew: rebase.Anew, reporter: Reporter) -> str:
         """Have a chain on another base take the place of the branch's own, in one commit."""

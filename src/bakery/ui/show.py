@@ -9,6 +9,7 @@ from rich.text import Text
 
 from bakery import kept
 from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.files.taken import source_of
 from bakery.repo.look.diff import flat, prompt_text
 from bakery.repo.look.show import Described
 from bakery.schema.model_names import GGUF
@@ -53,6 +54,8 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     if replayed := data.get("replayed"):
         on = f", which was on {replayed['bases'][-1]}" if replayed.get("bases") else ""
         table.add_row("in place of", f"{replayed['bake']}{on}")
+    if (came := source_of(bake)) is not None:
+        table.add_row("taken from", f"{came.get('from')}@{came.get('commit')}")
     if len(bake.models) > 1:
         table.add_row("steps kept", ", ".join(str(model.step) for model in bake.models))
     table.add_row("commit", _commit(found))

@@ -41,9 +41,9 @@ def adopt(
     store: Store,
     lineage: Lineage,
     bake: RecordedBake | None,
-    *,
     base: BaseModelId | None = None,
     source: str = "",
+    *,
     reporter: Reporter,
 ) -> Adopted:
     """Make a bake's model (None: the base model) the current one of this branch.

@@ -123,12 +123,6 @@ class RecordedBake:
         found = (self.part("joined") or {}).get("instead_of")
         return None if found is None else ModelRef.parse(found)
 
-    @property
-    def adopted(self) -> Mapping[str, str] | None:
-        """Where it was taken from, as `from` and `commit`; None: it was made where it is."""
-        found = self.part("adopted")
-        return dict(found) if found else None
-
     def digest_of(self, step: int) -> str:
         """Return the digest of the model at a step: of the last, or of one kept on the way."""
         return str(self.on_the_way(step).get("digest", self.digest))
@@ -286,17 +280,6 @@ def append(text: str, block: str) -> str:
     if id_of(block) in blocks(text):
         return text
     return (text if text.endswith("\n") else text + "\n") + block
-
-
-def with_source(block: str, source: Mapping[str, str]) -> str:
-    """Return a block that says where its bake was taken from, in the place of what it said."""
-    start = block.find("\n      adopted:")
-    if start >= 0:
-        end = _NEXT_KEY.search(block, start + 1)
-        block = block[:start] + block[end.start() if end else block.rfind(f"\n{CLOSE}") :]
-    lines = "".join(f"      {line}\n" for line in dump({"adopted": dict(source)}).splitlines())
-    at = block.rfind(f"\n{CLOSE}") + 1
-    return block[:at] + lines + block[at:]
 
 
 def remove(text: str, ids: Collection[str]) -> str:

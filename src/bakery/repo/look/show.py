@@ -19,6 +19,7 @@ from bakery.repo.files import ranks as whose
 from bakery.repo.files.names import INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake, teacher_of
 from bakery.repo.files.state import State
+from bakery.repo.files.taken import source_of
 from bakery.repo.git import Blob
 from bakery.repo.history import replays
 from bakery.repo.history.find import MIN_PREFIX
@@ -283,7 +284,7 @@ def plan_of(repo: ModelRepo, bake: RecordedBake, at: ModelRepo | None = None) ->
 
     RepoError where that gives another id than the recorded one: defaults or a template changed.
     """
-    source = bake.adopted
+    source = source_of(bake)
     if source and not (bake.data["targets"] and repo.git.blob(bake.input_blob)):
         raise _made_elsewhere(bake, dict(source))
     try:
