@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from bakery.identity import file_digest
 from tests.e2e.conftest import Typist, copied
 from tests.support import hub as hubs
-from tests.support.hub import TOKEN, Hub, Repo
+from tests.support.hub import TOKEN, Hub
 from tests.support.remotes import WEIGHTS
 
 TO = "hf://ann/shout"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bakery.app import download, hub_card, terms
-from bakery.app.export_place import is_export_name
+from bakery.app.export_place import README, is_export_name
 from bakery.app.hub_card import MADE, Told
 from bakery.app.model_card import Exported, Part
 from bakery.app.terms import Terms
@@ -172,7 +172,14 @@ def prepared(
             out, weights, chain, place=_called(exported, place), without=wanted.without,
             reports=reports,
         )  # fmt: skip
-        yield _publication(hub, exported, out, told, asked, wanted, seen, warnings)
+        sizes = {path.name: path.stat().st_size for path in sorted(out.iterdir())}
+        found = Publication(
+            place, exported, out,
+            files=tuple(Sending(name, size, is_there=False) for name, size in sizes.items()),
+            gone=(), card=(out / README).read_text(encoding="utf-8"), told=told, terms=asked,
+            public=wanted.public, seen=None, replaces=None, warnings=tuple(warnings),
+        )  # fmt: skip
+        yield _against(hub, found, seen)
 
 
 def send(found: Publication, reporter: Reporter) -> Published:
@@ -271,39 +278,28 @@ def _called(exported: Exported, place: OnHub) -> str:
     return place.name if exported.weights.gguf else place.repo
 
 
-def _publication(
-    hub: HubModel,
-    exported: Exported,
-    folder: Path,
-    told: Told,
-    asked: Terms,
-    wanted: Wanted,
-    seen: Seen | None,
-    warnings: list[str],
-) -> Publication:
-    """Return what would be sent, compared with what lies there."""
-    base = exported.weights.base
+def _warnings(hub: HubModel, base: BaseModelId, asked: Terms, opens: bool) -> Iterator[str]:
+    """Yield what whoever agrees has to know, beside what is shown."""
     if asked.kind != "free":
-        warnings.append(asked.sentence(base.name))
+        yield asked.sentence(base.name)
     if base.name.startswith("/"):
-        warnings.append(
+        yield (
             f"its base is a place on this machine, {base.name}: nobody else has it by that name, "
             "and the card and its files tell it"
         )
-    if seen is not None and seen.is_private and wanted.public:
-        warnings.append(f"{hub.place.url} is private: all of its history becomes public, too")
-    size = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
-    files = tuple(Sending(name, count, is_there=False) for name, count in size.items())
-    card = (folder / "README.md").read_text(encoding="utf-8")
-    found = Publication(
-        hub.place, exported, folder, files, (), card, told, asked, wanted.public, None,
-        None, tuple(warnings),
-    )  # fmt: skip
-    return (
-        found
-        if seen is None
-        else replace(_compared(found, seen), replaces=_other(hub, found, seen))
-    )
+    if opens:
+        yield f"{hub.place.url} is private: all of its history becomes public, too"
+
+
+def _against(hub: HubModel, found: Publication, seen: Seen | None) -> Publication:
+    """Return it, compared with what lies there."""
+    base, asked = found.exported.weights.base, found.terms
+    opens = found.public and seen is not None and seen.is_private
+    warnings = (*found.warnings, *_warnings(hub, base, asked, opens))
+    found = replace(found, warnings=warnings)
+    if seen is None:
+        return found
+    return replace(_compared(found, seen), replaces=_other(hub, found, seen))
 
 
 def _compared(found: Publication, seen: Seen) -> Publication:
