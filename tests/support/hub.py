@@ -40,14 +40,27 @@ class Repo:
 
     @property
     def commit(self) -> str:
-        """The newest commit's id."""
-        return hashlib.sha1(f"{self.name} {len(self.commits)}".encode()).hexdigest()
+        """The newest commit of main."""
+        return self.branches.get("main") or self._id()
 
     def at(self, revision: str) -> dict[str, bytes] | None:
         """Return the files of a branch or a commit; None: there is none."""
-        if revision in ("main", self.commit):
-            return self.files
-        return self.kept.get(self.branches.get(revision, revision))
+        found = self.branches.get(revision, revision)
+        return self.files if found in ("main", self.commit) else self.kept.get(found)
+
+    def put(self, summary: str, files: dict[str, bytes], branch: str = "main") -> str:
+        """Make a commit, and return its id."""
+        if branch == "main":
+            self.kept[self.commit] = dict(self.files)
+            self.files.clear()
+            self.files.update(files)
+        self.commits.append(summary)
+        self.branches[branch] = self._id()
+        self.kept[self._id()] = dict(files)
+        return self._id()
+
+    def _id(self) -> str:
+        return hashlib.sha1(f"{self.name} {len(self.commits)}".encode()).hexdigest()
 
 
 @dataclass
@@ -249,16 +262,9 @@ class _Handler(BaseHTTPRequestHandler):
                 repo.in_lfs.add(value["path"])
             elif row["key"] == "deletedFile":
                 del files[value["path"]]
-        repo.kept[repo.commit] = dict(repo.files)
-        repo.commits.append(header["summary"])
-        if revision == "main":
-            repo.files.clear()
-            repo.files.update(files)
-        else:
-            repo.kept[repo.commit] = files
-            repo.branches[revision] = repo.commit
-        url = f"{self.known.url}/{repo.name}/commit/{repo.commit}"
-        self._json({"success": True, "commitOid": repo.commit, "commitUrl": url})
+        made = repo.put(header["summary"], files, revision)
+        url = f"{self.known.url}/{repo.name}/commit/{made}"
+        self._json({"success": True, "commitOid": made, "commitUrl": url})
 
     def _mode(self, files: dict[str, bytes], path: str) -> dict[str, Any]:
         large = self.known.lfs and path.endswith((".safetensors", ".gguf"))

@@ -44,6 +44,9 @@ _LARGEST: Mapping[str, int] = {
 }  # fmt: skip
 """The files that are read beside the weights, and how many bytes of each at most."""
 
+_DECIDE = ("r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern")
+"""What of PEFT's configuration decides what a LoRA computes, beside its weights."""
+
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
@@ -229,13 +232,20 @@ def _same_name(one: str, other: str) -> bool:
 def _check_fits(there: There, base: BaseModelId) -> None:
     """Refuse weights that are damaged, or have layers that the base has not."""
     from bakery.engine.bases import bases
-    from bakery.engine.models import adapter_check, foreign
+    from bakery.engine.models import adapter_check, adapter_head
 
-    adapter_check.check_any(there.folder)
+    try:
+        adapter_check.check_any(there.folder)
+    except ModelError as error:
+        raise ModelError(
+            f"the adapter of {there.hub.place.url} cannot be loaded: "
+            f"{error.message.partition(': ')[2] or error.message}",
+            hint="It is damaged, or does more than a LoRA. Nothing was taken.",
+        ) from error
     try:
         with suppress(ModelError):  # the base is not here: it is compared when it is loaded
             place = bases.locate(base.name, base.revision)[0]
-            adapter_check.check_fits(foreign.shapes(there.folder), place)
+            adapter_check.check_fits(adapter_head.shapes(there.folder / WEIGHTS), place)
     except DamagedError as error:
         raise ModelError(
             f"{there.hub.place.url} is no adapter of {base.name}: {error}",
@@ -300,7 +310,7 @@ def _composed(repo: ModelRepo, there: There, digest: str, out: Path) -> Recorded
     from bakery.engine.models import adapter_folder, foreign
 
     base, place = repo.state().base, there.hub.place
-    does = foreign.meaning(there.config)
+    does = {key: there.config[key] for key in _DECIDE if there.config.get(key)}
     bake_id = short_id({"adopted": digest, "does": does, "base": base.as_data()})
     rank = foreign.compose(
         there.folder, out, bake_id=bake_id, base=base.name, revision=base.revision

@@ -336,8 +336,8 @@ def _model_there(hub: HubModel, seen: Seen) -> str | None:
         held = seen.files.get(name)
         if held is None or held.size > _MOST:
             continue
+        data = hub.read(name, held, seen.commit)
         try:
-            data = hub.read(name, held, seen.commit)
             if name == MADE:
                 return str(hub_card.made(data)["model"])
             return str(recipe.parse(data.decode("utf-8"))[-1].model)

@@ -199,10 +199,20 @@ class HubModel:
         except BakeryError:
             raise
         except Exception as error:
-            raise _translated(self.place, what, error) from error
+            raise _translated(self.place, what, _first(error)) from error
 
 
-def _translated(place: OnHub, what: str, error: Exception) -> RepoError:
+def _first(error: BaseException) -> BaseException:
+    """Return the answer of the Hub that an error comes from, where it comes from one."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, HfHubHTTPError):
+        found = found.__cause__ or found.__context__
+    return found or error
+
+
+def _translated(place: OnHub, what: str, error: BaseException) -> RepoError:
     """Return what to say of an error of the library."""
     from huggingface_hub.errors import (
         GatedRepoError,

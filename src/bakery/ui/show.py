@@ -51,8 +51,8 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     table.add_row("baked from", sign.join([*first, *(b.base_name for b in found.chain)]))
     if (by := data.get("teacher")) is not None:
         table.add_row("taught by", str(by.get("model") or by["base"]["name"]))
-    for label, told in _elsewhere(bake):
-        table.add_row(label, told)
+    for label, said in _elsewhere(bake):
+        table.add_row(label, said)
     if len(bake.models) > 1:
         table.add_row("steps kept", ", ".join(str(model.step) for model in bake.models))
     table.add_row("commit", _commit(found))

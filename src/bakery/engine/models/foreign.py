@@ -16,10 +16,8 @@ import torch
 from safetensors.torch import load_file
 
 from bakery import json_file
-from bakery.engine.bases import heads
 from bakery.engine.models import joined
 from bakery.engine.models.adapter_folder import CONFIG, WEIGHTS
-from bakery.engine.models.adapter_head import Head
 from bakery.errors import ModelError
 from bakery.json_file import DamagedError
 
@@ -55,22 +53,6 @@ def compose(source: Path, out: Path, *, bake_id: str, base: str, revision: str) 
             hint="A LoRA of B·A alone can: PEFT's own, without DoRA, biases or whole layers.",
         ) from error
     return joined.write(out, factors, bake_id=bake_id, parent=None, base=base, revision=revision)
-
-
-def shapes(folder: Path) -> Head:
-    """Return inputs and outputs of each layer, of any adapter; other tensors are left out."""
-    found: dict[str, dict[str, tuple[int, ...]]] = {}
-    for name, tensor in heads.read(folder / WEIGHTS).items():
-        if (factor := _FACTOR.fullmatch(name)) is not None and len(tensor.shape) == 2:
-            found.setdefault(factor[1], {})[factor[2]] = tensor.shape
-    whole = {name: pair for name, pair in found.items() if len(pair) == 2}
-    return Head(0, {name: (pair["A"][1], pair["B"][0]) for name, pair in whole.items()})
-
-
-def meaning(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a configuration decides what an adapter computes, beside its weights."""
-    keys = ("r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern")
-    return {key: config[key] for key in keys if config.get(key)}
 
 
 def _factors(tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> joined.Factors:
