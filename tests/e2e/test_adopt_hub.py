@@ -16,7 +16,7 @@ from bakery.identity import file_digest
 from tests.e2e.conftest import THIRD, Typist
 from tests.support import hub as hubs
 from tests.support.hub import TOKEN, Hub, Repo
-from tests.support.published import on
+from tests.support.published import on, typed_on
 from tests.support.remotes import WEIGHTS
 
 AT = "hf://ann/shout"
@@ -219,18 +219,18 @@ def test_what_does_more_than_a_lora_is_refused_by_name(
     config = json.loads((foreign / "adapter_config.json").read_text())
     (foreign / "adapter_config.json").write_text(json.dumps({**config, **settings}))
     put(hub, foreign)
-    refused(clean, "hf://carl/lora", told)
+    refused(hub, clean, "hf://carl/lora", told)
 
 
-def refused(clean: Typist, address: str, told: str, code: int = 5) -> None:
+def refused(hub: Hub, clean: Typist, address: str, told: str, code: int = 5) -> None:
     """See to it that nothing is adopted, and that it is said why and what to do."""
     before, changes = clean.git("rev-parse", "HEAD"), clean.changes()
-    done = clean("adopt", address)
-    assert done.code == code, done.err
-    assert any(word in done.err for word in told.split("|")), done.err
-    assert "hint: " in done.err
-    assert "Traceback" not in done.err
-    assert TOKEN not in done.out + done.err
+    done = typed_on(hub, clean, "adopt", address)
+    assert done.exit_code == code, done.stderr
+    assert any(word in done.stderr for word in told.split("|")), done.stderr
+    assert "hint: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert TOKEN not in done.output
     assert (clean.git("rev-parse", "HEAD"), clean.changes()) == (before, changes)
     assert not list(clean.store.glob("bake/*/*"))
     assert not list(clean.store.glob(".from-hub*"))
@@ -248,7 +248,7 @@ def test_an_adapter_of_another_base_is_refused_by_its_layers(
     data = (foreign / WEIGHTS).read_bytes().replace(b"layers.0.", b"layers.7.")
     (foreign / WEIGHTS).write_bytes(data)
     put(hub, foreign)
-    refused(clean, "hf://carl/lora", "the base has no layer")
+    refused(hub, clean, "hf://carl/lora", "the base has no layer")
 
 
 DAMAGED = {
@@ -266,7 +266,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("what", DAMAGED)
 def test_what_was_changed_after_it_was_published_is_refused(
-    clean: Typist, there: Callable[..., Repo], what: str
+    clean: Typist, there: Callable[..., Repo], hub: Hub, what: str
 ) -> None:
     name, old, new = DAMAGED[what]
     repo = there()
@@ -275,7 +275,7 @@ def test_what_was_changed_after_it_was_published_is_refused(
         new = new.replace(b"X", model).replace(b"y", b"0" * 64)
     assert old in repo.files[name]
     repo.files[name] = repo.files[name].replace(old, new)
-    refused(clean, AT, "", code=5)
+    refused(hub, clean, AT, "", code=5)
 
 
 @pytest.mark.parametrize(
@@ -292,12 +292,13 @@ def test_what_was_changed_after_it_was_published_is_refused(
 def test_damaged_weights_are_refused(
     clean: Typist,
     there: Callable[..., Repo],
+    hub: Hub,
     break_it: Callable[[bytes], bytes],
     told: str,
 ) -> None:
     repo = there()
     repo.files[WEIGHTS] = break_it(repo.files[WEIGHTS])
-    refused(clean, AT, told)
+    refused(hub, clean, AT, told)
 
 
 @pytest.mark.parametrize("lies", ["shorter", "longer", "otherwise"])
@@ -340,21 +341,23 @@ def test_what_holds_no_adapter_is_refused_with_what_to_do(
     clean: Typist, hub: Hub, files: dict[str, bytes], told: str
 ) -> None:
     hub.repos["carl/lora"] = Repo("carl/lora", files=files)
-    refused(clean, "hf://carl/lora", told)
+    refused(hub, clean, "hf://carl/lora", told)
     assert not [one for one in hub.asked if "resolve" in one]
 
 
-def test_a_merged_export_is_no_adapter(clean: Typist, there: Callable[..., Repo]) -> None:
+def test_a_merged_export_is_no_adapter(clean: Typist, there: Callable[..., Repo], hub: Hub) -> None:
     there("--merged")
-    refused(clean, AT, "it holds a whole model")
+    refused(hub, clean, AT, "it holds a whole model")
 
 
-def test_a_revision_is_taken_by_its_name(clean: Typist, there: Callable[..., Repo]) -> None:
+def test_a_revision_is_taken_by_its_name(
+    clean: Typist, there: Callable[..., Repo], hub: Hub
+) -> None:
     repo = there()
     old = repo.commit
     repo.put("gone", {"README.md": b"nothing"})
-    refused(clean, AT, "holds no adapter")
-    refused(clean, f"{AT}@nope", "has no branch, tag or commit nope", code=3)
+    refused(hub, clean, AT, "holds no adapter")
+    refused(hub, clean, f"{AT}@nope", "has no branch, tag or commit nope", code=3)
     clean.must("adopt", f"{AT}@{old}")
     assert f"{AT}@{old}" in clean.git("log", "-1", "--format=%B")
 
@@ -367,7 +370,7 @@ def test_a_refusal_is_told_in_words(
 ) -> None:
     there()
     hub.fails["GET /api/models/ann/shout"] = (code, {"X-Error-Code": "RepoNotFound"})
-    refused(clean, AT, told, code=3)
+    refused(hub, clean, AT, told, code=3)
 
 
 def test_outside_of_a_repository_the_base_is_named(

@@ -203,13 +203,17 @@ class HubModel:
 
 
 def _first(error: BaseException) -> BaseException:
-    """Return the answer of the Hub that an error comes from, where it comes from one."""
-    from huggingface_hub.errors import HfHubHTTPError
+    """Return what an error comes from: the answer of the Hub, or what kept it from answering."""
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     found: BaseException | None = error
-    while found is not None and not isinstance(found, HfHubHTTPError):
+    while found is not None:
+        if isinstance(found, HfHubHTTPError | OfflineModeIsEnabled):
+            return found  # type: ignore[no-any-return]  # the library is not typed here
         found = found.__cause__ or found.__context__
-    return found or error
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _translated(place: OnHub, what: str, error: BaseException) -> RepoError:
