@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bakery.identity import file_digest
-from tests.e2e.conftest import BGIT, Typist
-from tests.support import hub as hubs
+from tests.e2e.conftest import BGIT, Typist, on
 from tests.support.hub import TOKEN, Hub, Repo
-from tests.support.published import on
 from tests.support.remotes import WEIGHTS
 
 TO = "hf://ann/shout"
@@ -24,13 +22,6 @@ ADAPTER = {
     ".gitattributes", "README.md", "adapter_config.json", "adapter_model.safetensors", "bake.json",
     "bakery.json", "metrics.jsonl", "probes.json", "recipe.yml", "slices.json",
 }  # fmt: skip
-
-
-@pytest.fixture
-def hub() -> Iterator[Hub]:
-    with hubs.running() as found:
-        found.lfs = True
-        yield found
 
 
 @pytest.fixture
@@ -310,6 +301,29 @@ def test_one_that_is_killed_leaves_nothing_and_goes_on(source: Typist, hub: Hub)
     done = source("publish", TO, "--yes")
     assert done.code == 0, done.err
     assert not list(source.store.glob(".publish*"))
+
+
+@pytest.mark.parametrize("at", ["PUT /lfs/", "POST /api/models/ann/shout/commit"])
+def test_ctrl_c_ends_it_in_words_and_the_next_one_goes_on(
+    source: Typist, hub: Hub, at: str
+) -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    def stopped(asked: str) -> None:
+        if asked.startswith(at) and started[0].poll() is None:
+            started[0].send_signal(signal.SIGINT)
+            started[0].wait(60)
+
+    hub.before = stopped
+    started.append(source.started("publish", TO, "--yes"))
+    _, err = started[0].communicate(timeout=120)
+    assert started[0].returncode == 130, err
+    assert "stopped; run the same command again" in err
+    assert "Traceback" not in err
+    assert not list(source.store.glob(".publish*"))
+    hub.before = None
+    done = source("publish", TO, "--yes")
+    assert done.code == 0, done.err
 
 
 def test_made_up_answers_and_the_base_are_no_models(source: Typist, hub: Hub) -> None:

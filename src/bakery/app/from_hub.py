@@ -19,6 +19,7 @@ from bakery.app import hub_card, import_
 from bakery.app.adopt import Adopted
 from bakery.app.hub_card import MADE
 from bakery.errors import BakeryError, ConfigError, ModelError, RepoError
+from bakery.harmless import STEERING
 from bakery.identity import BaseModelId, file_digest, short_id
 from bakery.json_file import MB, DamagedError
 from bakery.records import ModelRef
@@ -46,6 +47,8 @@ _LARGEST: Mapping[str, int] = {
 
 _DECIDE = ("r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern")
 """What of PEFT's configuration decides what a LoRA computes, beside its weights."""
+
+_LONGEST_NAME = 400
 
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
@@ -197,8 +200,9 @@ def _check_made(made: Mapping[str, Any]) -> None:
     if not all(isinstance(text, str) for text in texts):
         raise ValueError(f"{MADE} names no model")
     with suppress(ConfigError):
-        ModelRef.parse(made["model"])
-        return
+        model = ModelRef.parse(made["model"])
+        if STEERING.search(str(model)) is None and len(str(model)) <= _LONGEST_NAME:
+            return
     raise ValueError(f"{MADE} names {made['model'][:60]!r}, which is no model")
 
 
@@ -282,7 +286,7 @@ def _of_recipe(there: There, made: Mapping[str, Any]) -> list[RecordedBake]:
             chain.insert(0, known[parent.bake_id])
         own = [taken.with_source(bake, there.source) for bake in chain]
         for bake in own:
-            _ = bake.data  # read whole, so that none is recorded that cannot be
+            _check_block(bake)
         if own[-1].digest_of(model.step) != made["digest"] or model not in own[-1].models:
             raise ValueError(f"it records {model} with another digest than {MADE}")
         kept = tuple(one for one in own[-1].models if one == model)
@@ -292,6 +296,15 @@ def _of_recipe(there: There, made: Mapping[str, Any]) -> list[RecordedBake]:
             f"the recipe in {there.hub.place.url} is not that of its weights: {error}",
             hint="It was changed after `bgit publish`, or damaged. Nothing was taken.",
         ) from error
+
+
+def _check_block(bake: RecordedBake) -> None:
+    """Refuse a block that a recipe could not hold: it is a part of ours from then on."""
+    _ = bake.data  # read whole
+    if any(line.strip() and not line.startswith("    ") for line in bake.block.splitlines()):
+        raise ValueError(f"the block of {bake.name} does not stand in its place")
+    if any(STEERING.search(str(model)) for model in (bake.model, bake.parent)):
+        raise ValueError("it names a model with signs that steer a terminal")
 
 
 def _of_published(repo: ModelRepo, there: There, made: Mapping[str, Any]) -> RecordedBake:

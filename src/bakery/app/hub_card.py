@@ -20,6 +20,7 @@ from bakery.evals.figures import Axis, Figure
 from bakery.evals.report import EvalReport
 from bakery.harmless import harmless
 from bakery.plain import plain
+from bakery.remotes.addresses import OnHub
 from bakery.repo.files import recipe
 from bakery.repo.files.names import RECIPE
 from bakery.repo.files.recipe import RecordedBake
@@ -59,13 +60,14 @@ def fill(
     weights: Weights,
     chain: Sequence[RecordedBake],
     *,
-    place: str,
+    place: OnHub,
     without: Collection[Part],
     reports: Sequence[EvalReport],
 ) -> Told:
     """Make an exported folder what is published at a `place`, without some parts."""
     measured = list(_measured(reports))
-    card = model_card.readme(weights, place, without=without, measured=measured)
+    called = place.repo if weights.gguf is None else place.name  # such files lie in a folder
+    card = model_card.readme(weights, called, without=without, measured=measured, on_hub=place.repo)
     (folder / README).write_text(card, encoding="utf-8", newline="\n")
     made = json.dumps(_described(weights, chain), indent=2, ensure_ascii=False)
     (folder / MADE).write_text(made + "\n", encoding="utf-8", newline="\n")

@@ -115,10 +115,11 @@ def readme(
     *,
     without: Collection[Part] = (),
     measured: Sequence[str] = (),
+    on_hub: str = "",
 ) -> str:
     """Return the README.md of an export; `folder` is what its own folder is called.
 
-    `measured`: paragraphs about its evaluation.
+    `measured`: paragraphs about its evaluation. `on_hub`: its repository on the Hub.
     """
     base, model = weights.base, weights.model
     if model is None:
@@ -150,10 +151,12 @@ def readme(
         *_adopted(weights),
         *_proven(weights),
         "## Use it",
+        *_from_hub(weights, folder, on_hub),
         *_used(weights, folder),
         *_files(weights, without),
         "## Licence",
-        f"These weights are made from {base.name}, whose licence binds them, too: see that model's "
+        f"These weights are made from {base.name}, whose licence"
+        f"{f' ({weights.licence})' if weights.licence else ''} binds them, too: see that model's "
         "own page or files. The questions and answers that they learnt from may bring terms of "
         "their own.",
     ]
@@ -175,7 +178,7 @@ def _files(weights: Weights, without: Collection[Part]) -> Iterator[str]:
     if weights.gguf is not None:
         told.append("`verified.json` says how near this file came to the model that it was made "
                     "from, and `Modelfile` is what Ollama reads.")  # fmt: skip
-    elif told and weights.compressed is None:
+    elif told and weights.compressed is None and weights.merged_as is None:
         told.append("In a clone of that repository `bgit import` takes these weights, after "
                     "checking their digest.")  # fmt: skip
     if told:
@@ -214,6 +217,15 @@ def _adopted(weights: Weights) -> Iterator[str]:
         if came := record.get("adopted"):
             yield f"`{record.get('bake_name', '?')}` was taken from `{came.get('from')}`, commit " \
                   f"`{came.get('commit')}`."  # fmt: skip
+
+
+def _from_hub(weights: Weights, folder: str, repo: str) -> Iterator[str]:
+    """Yield how what lies on the Hub gets here, where programs do not fetch it by themselves."""
+    if repo and weights.gguf is not None:
+        command = f"hf download {repo} --local-dir {quote(folder)}"
+        yield f"The files:\n\n```\n{command}\n```"
+    elif repo and weights.merged_as is None:
+        yield f"bgit, to bake on top of it:\n\n```\nbgit adopt hf://{repo}\n```"
 
 
 def _used(weights: Weights, folder: str) -> Iterator[str]:

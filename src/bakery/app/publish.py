@@ -169,7 +169,7 @@ def prepared(
         chain, _ = show.ancestry(repo.lineage(), replace(bake, models=(weights.model,)))
         reports = kept.of_step(repo.store.bake(bake.id), weights.model.step)
         told = hub_card.fill(
-            out, weights, chain, place=_called(exported, place), without=wanted.without,
+            out, weights, chain, place=place, without=wanted.without,
             reports=reports,
         )  # fmt: skip
         sizes = {path.name: path.stat().st_size for path in sorted(out.iterdir())}
@@ -271,11 +271,6 @@ def _check_licence(asked: Terms, base: BaseModelId) -> None:
             hint="--licence NAME says which it is, once you have read it (as the Hub calls it: "
             "apache-2.0, mit, gemma, …). Without --public it is private.",
         )
-
-
-def _called(exported: Exported, place: OnHub) -> str:
-    """Return by what name the card loads it: files of GGUF lie in a folder."""
-    return place.name if exported.weights.gguf else place.repo
 
 
 def _warnings(hub: HubModel, base: BaseModelId, asked: Terms, opens: bool) -> Iterator[str]:

@@ -77,8 +77,9 @@ def _missing(repo: ModelRepo, model: ModelRef, folder: Path) -> ModelError:
         first += f"`bgit adopt {came.get('from')}@{came.get('commit')}` fetches them again; "
     return ModelError(
         f"the weights of {model} are not in this clone's store ({folder})",
-        hint=f"{first}`bgit import DIR {model.bake}` takes them from another clone or an export; "
-        f"`bgit reproduce {model.bake}` makes them again.",
+        hint=f"{first}`bgit import DIR {model.bake}` takes them from another clone or an export"
+        + ("" if came else f"; `bgit reproduce {model.bake}` makes them again")
+        + ".",
     )
 
 
