@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from bakery.identity import file_digest
+from bakery.app import publish
+from bakery.identity import BaseModelId, file_digest
 from tests.e2e.conftest import BGIT, Typist, on
 from tests.support.hub import TOKEN, Hub, Repo
+from tests.support.published import asking
 from tests.support.remotes import WEIGHTS
 
 TO = "hf://ann/shout"
@@ -128,6 +130,35 @@ def test_a_public_model_needs_a_licence_that_somebody_names(source: Typist, hub:
     repo = hub.repos["ann/shout"]
     assert not repo.private
     assert "license: gemma" in repo.files["README.md"].decode()
+
+
+@pytest.mark.parametrize(
+    ("card", "found"),
+    [
+        ({"license": "apache-2.0"}, "apache-2.0"),
+        ({"license": "other", "license_name": "qwen-research"}, "qwen-research"),
+        ({}, None),
+    ],
+)
+def test_the_page_of_a_base_says_its_licence(
+    hub: Hub, card: dict[str, str], found: str | None
+) -> None:
+    hub.repos["org/base"] = Repo("org/base", private=False, card=card)
+    with asking(hub):
+        assert publish.licence_of(BaseModelId("org/base", "", "0" * 64)) == found
+        assert publish.licence_of(BaseModelId("org/none", "", "0" * 64)) is None
+        hub.fails["GET"] = (503, {})
+        assert publish.licence_of(BaseModelId("org/base", "", "0" * 64)) is None
+
+
+def test_the_card_has_what_was_measured(source: Typist, hub: Hub) -> None:
+    source.must("eval", "first", "--only", "leakage", "--limit", "1")
+    source.must("publish", "first", TO, "--yes")
+    card = hub.repos["ann/shout"].files["README.md"].decode()
+    assert "## Evaluation" in card
+    assert "| leakage: " in card
+    made = source.must("publish", "first", TO, "-n", "--json")
+    assert json.loads(made)["evaluations"] == 1
 
 
 def test_a_private_one_becomes_public_and_its_history_is_told(source: Typist, hub: Hub) -> None:

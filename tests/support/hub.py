@@ -37,6 +37,8 @@ class Repo:
     in_lfs: set[str] = field(default_factory=set)
     branches: dict[str, str] = field(default_factory=dict)
     kept: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    card: dict[str, str] = field(default_factory=dict)
+    """What the head of its README says."""
 
     @property
     def commit(self) -> str:
@@ -104,7 +106,7 @@ def running() -> Iterator[Hub]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     hub.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield hub
     finally:
@@ -196,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
             on_branch = repo.branches.get(revision)
             sha = on_branch or (revision if revision in repo.kept else repo.commit)
             self._json({"id": repo.name, "sha": sha, "siblings": [], "private": repo.private,
-                        "tags": [], "downloads": 0, "likes": 0})  # fmt: skip
+                        "tags": [], "downloads": 0, "likes": 0, "cardData": repo.card})  # fmt: skip
         elif verb == "tree":
             deep = parse_qs(query).get("recursive") in (["true"], ["True"])
             self._tree(repo, files, within.strip("/"), recursive=deep)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,8 +22,18 @@ AT = f"hf://{PUBLISHED}"
 
 def typed_on(hub: Hub, at: Typist, *words: str) -> Result:
     """Run one command in the process of the test, which asks the stand-in: that is quicker."""
+    with asking(hub) as patch:
+        for name, value in at.env.items():
+            patch.setenv(name, value)
+        patch.chdir(at.root)
+        return typed_here(*words)
+
+
+@contextmanager
+def asking(hub: Hub) -> Iterator[pytest.MonkeyPatch]:
+    """Have the process of the test ask the stand-in until the block ends."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**at.env, **online(hub)}.items():
+        for name, value in online(hub).items():
             patch.setenv(name, value)
         files = "{repo_id}/resolve/{revision}/{filename}"
         constants = {
@@ -30,8 +42,7 @@ def typed_on(hub: Hub, at: Typist, *words: str) -> Result:
         }  # fmt: skip
         for name, said in constants.items():
             patch.setattr(f"huggingface_hub.constants.{name}", said)
-        patch.chdir(at.root)
-        return typed_here(*words)
+        yield patch
 
 
 def base_of(repository: Typist) -> Path:

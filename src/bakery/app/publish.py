@@ -160,7 +160,7 @@ def prepared(
         out = folder / place.name
         form = replace(wanted.form, out=out, force=False)
         exported = download.download(repo, model, form, step=step, reporter=reporter)
-        asked = terms.of(wanted.licence or _licence(exported.weights.base))
+        asked = terms.of(wanted.licence or licence_of(exported.weights.base))
         weights = replace(exported.weights, licence=asked.licence)
         exported = replace(exported, weights=weights)
         if wanted.public:
@@ -243,7 +243,7 @@ def _seen(hub: HubModel, wanted: Wanted) -> tuple[Seen | None, list[str]]:
     return seen, []
 
 
-def _licence(base: BaseModelId) -> str | None:
+def licence_of(base: BaseModelId) -> str | None:
     """Return the licence of a base: as its files name it, or as its page on the Hub does."""
     from bakery.engine.bases import bases, licence
 

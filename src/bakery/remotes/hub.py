@@ -99,7 +99,7 @@ class HubModel:
 
     def licence(self) -> str | None:
         """Return the licence that its card names; None: none, or nothing can be asked."""
-        with suppress(Exception):  # whatever the reason, it is not known then
+        with suppress(BakeryError), self._told("asked"):
             data = self._api.model_info(self.place.repo, revision=self.place.revision or None)
             card = data.card_data.to_dict() if data.card_data is not None else {}
             named = card.get("license_name") if card.get("license") == "other" else None
