@@ -28,6 +28,7 @@ from tests.support.remotes import WEIGHTS
         ({"kasa_config": {"x": 1}}, "more than B·A"),
         ({"base_model_name_or_path": "Qwen/Qwen3-0.6B"}, "lies on Qwen/Qwen3-0.6B"),
         ({"peft_type": "IA3"}, "IA3"),
+        ({"base_model_name_or_path": "x; touch y"}, "--base-model 'x; touch y'"),
     ],
 )
 def test_what_does_more_than_a_lora_is_refused_by_name(
@@ -153,6 +154,13 @@ def test_what_holds_no_adapter_is_refused_with_what_to_do(
     hub.repos["carl/lora"] = Repo("carl/lora", files=files)
     refused(hub, clean, "hf://carl/lora", told)
     assert not [one for one in hub.asked if "resolve" in one]
+
+
+def test_a_hub_that_names_no_commit_is_refused(
+    clean: Typist, there: Callable[..., Repo], hub: Hub
+) -> None:
+    there().branches["main"] = "a\nFrom:   elsewhere"
+    refused(hub, clean, AT, "names no commit", code=3)
 
 
 def test_a_merged_export_is_no_adapter(clean: Typist, there: Callable[..., Repo], hub: Hub) -> None:

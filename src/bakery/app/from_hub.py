@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from bakery import json_file
@@ -83,7 +84,8 @@ def repository(address: str) -> ModelRepo:
     except RepoError as error:
         hint = "Make one with `bgit init NAME --base-model BASE`, on the base of the adapter."
         with suppress(BakeryError):
-            hint = f"`bgit init NAME --base-model {_base_there(address)}` makes one for it; then " \
+            base = quote(_base_there(address))
+            hint = f"`bgit init NAME --base-model {base}` makes one for it; then " \
                    "run the same command in there."  # fmt: skip
         raise RepoError(error.message, hint=hint) from error
 
@@ -222,7 +224,7 @@ def _check_base(there: There, base: BaseModelId) -> None:
         f"{there.hub.place.url} lies on {its[:200]}, and this branch on {base.name} "
         f"({base.digest[:16]})",
         hint="An adapter fits one base only. `bgit init NAME --base-model "
-        f"{named[:200]}` makes a repository for it.",
+        f"{quote(named[:200])}` makes a repository for it.",
     )
 
 

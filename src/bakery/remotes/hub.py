@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +22,8 @@ from bakery.remotes.addresses import OnHub
 
 _LOUD = "huggingface_hub"
 """Prints what it has failed at; that is told once, in words."""
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _MOST_FILES = 10_000
 """A repository of a model has a few dozen."""
@@ -95,6 +98,9 @@ class HubModel:
                     return None
                 raise
             commit = str(info.sha or "")
+            if not _COMMIT.fullmatch(commit):
+                raise RepoError(f"{self.place.url} names no commit, but {commit[:60]!r}",
+                                hint="Is HF_ENDPOINT the address of a Hub?")  # fmt: skip
             return Seen(commit, info.private is not False, self._files(commit))
 
     def licence(self) -> str | None:
