@@ -71,7 +71,7 @@ def held(card: Card) -> Iterator[str]:
     """Yield whether a bake holds, and the answers that show it; nothing where nobody looked."""
     if card.verdict is not None:
         yield f"## It {card.verdict.word}"
-        yield quoted(card.verdict.reason)
+        yield from [quoted(card.verdict.reason)] if card.verdict.reason else []
     if card.side_by_side:
         yield "## What it says"
         yield (

@@ -6,16 +6,21 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 import pytest
 
+from tests.support import hub as hubs
 from tests.support import warm
+from tests.support.hub import TOKEN, Hub, Repo
 from tests.support.models import random_model
 from tests.support.warm import Typed
+
+PUBLISHED = "ann/shout"
+"""What tests publish to."""
 
 BGIT = str(Path(sys.executable).with_name("bgit"))
 
@@ -204,6 +209,19 @@ def baked(baked_repository: Typist, workplace: Path) -> Typist:
     return copied(baked_repository, workplace / "demo")
 
 
+def on(hub: Hub, repository: Typist, folder: Path) -> Typist:
+    """Return a copy of a repository that knows a stand-in of the Hub."""
+    made = copied(repository, folder)
+    return Typist(made.root, {**made.env, **online(hub)})
+
+
+def online(hub: Hub) -> dict[str, str]:
+    """Return what has huggingface_hub ask the stand-in."""
+    return {
+        "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1",
+    }  # fmt: skip
+
+
 def copied(repository: Typist, folder: Path) -> Typist:
     """Copy a repository with its store, as `cp -a` does."""
     shutil.copytree(repository.root, folder, symlinks=True)
@@ -231,3 +249,46 @@ def forked(forked_repository: Typist, workplace: Path, monkeypatch: pytest.Monke
     for name, value in found.env.items():
         monkeypatch.setenv(name, value)
     return found
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """A stand-in of the Hub, which takes weights by LFS."""
+    with hubs.running() as found:
+        found.lfs = True
+        yield found
+
+
+@pytest.fixture(scope="session")
+def published(
+    baked_repository: Typist, tmp_path_factory: pytest.TempPathFactory
+) -> dict[tuple[str, ...], Repo]:
+    """What the chain of two bakes is when it is published, by the options for that."""
+    found = {}
+    with hubs.running() as known:
+        known.lfs = True
+        source = on(known, baked_repository, tmp_path_factory.mktemp("published") / "source")
+        for options in ((), ("--without", "prompt"), ("--without", "examples"), ("--rank", "2"),
+                        ("--merged",)):  # fmt: skip
+            known.repos.pop(PUBLISHED, None)
+            source.must("publish", f"hf://{PUBLISHED}", "--yes", *options)
+            found[options] = known.repos[PUBLISHED]
+    return found
+
+
+@pytest.fixture
+def there(hub: Hub, published: dict[tuple[str, ...], Repo]) -> Callable[..., Repo]:
+    """Put a copy of what was published on the Hub of a test."""
+
+    def put(*options: str) -> Repo:
+        like = published[options]
+        hub.repos[PUBLISHED] = Repo(PUBLISHED, True, dict(like.files), ["x"], set(like.in_lfs))
+        return hub.repos[PUBLISHED]
+
+    return put
+
+
+@pytest.fixture
+def clean(new_repository: Typist, workplace: Path, hub: Hub) -> Typist:
+    """A repository on the same base, in which nothing was baked."""
+    return on(hub, new_repository, workplace / "clean")

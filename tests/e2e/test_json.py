@@ -107,8 +107,9 @@ def test_a_document_says_its_schema(here: Typist, line: str) -> None:
 
 
 def test_every_command_is_tried() -> None:
-    # They need a server (test_serve, test_ui, test_verify), or change the branch (test_joined).
-    elsewhere = {"serve", "ui", "verify", "merge", "cherry-pick", "revert"}
+    # They need a server (test_serve, test_ui, test_verify, test_publish), or change the branch
+    # (test_joined).
+    elsewhere = {"serve", "ui", "verify", "publish", "merge", "cherry-pick", "revert"}
     assert {line.split()[0] for line in LINES} | elsewhere == with_json()
 
 

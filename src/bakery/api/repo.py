@@ -14,6 +14,7 @@ from bakery.api.keeping import Keeping
 from bakery.api.measuring import Measuring
 from bakery.api.model import Model
 from bakery.api.moving import Moving
+from bakery.api.on_hub import OnHub
 from bakery.api.running import Running
 from bakery.api.serving import Serving
 from bakery.api.sharing import Sharing
@@ -26,6 +27,7 @@ from bakery.app import (
     chat,
     check,
     download,
+    from_hub,
     import_,
     jobs,
     meaning,
@@ -36,6 +38,7 @@ from bakery.card import Card
 from bakery.errors import RepoError
 from bakery.paths import expanded
 from bakery.records import BACKENDS
+from bakery.remotes import addresses
 from bakery.repo.look import metrics, models, questions, show, status, target
 from bakery.repo.model_repo import ModelRepo, Place
 
@@ -52,7 +55,7 @@ if TYPE_CHECKING:
     from bakery.store.job import Fetched
 
 
-class Repo(Joining, Keeping, Measuring, Moving, Running, Serving, Sharing, Telling, Tracing):
+class Repo(Joining, Keeping, Measuring, Moving, OnHub, Running, Serving, Sharing, Telling, Tracing):
     """A model repository: a folder that `bgit init` made, or one within it.
 
         repo = bakery.Repo.init("yoda", base_model="tiny")
@@ -248,8 +251,10 @@ class Repo(Joining, Keeping, Measuring, Moving, Running, Serving, Sharing, Telli
             return reproduce.reproduce(self._repo, bake, force=force, reporter=reporter)
 
     def adopt(self, name: str, *, base_model: str | None = None) -> Adopted:
-        """Make another model the current one, in one commit."""
+        """Make another model the current one, in one commit: also an adapter at hf://owner/name."""
         with self._told() as reporter:
+            if addresses.is_on_hub(name) and base_model is None:
+                return from_hub.adopt(self._repo, name, reporter=reporter)
             return adopt.adopt(self._repo, name, base_model=base_model, reporter=reporter)
 
     def revert(self, *names: str) -> Reverted:

@@ -9,6 +9,7 @@ from bakery.errors import RepoError
 from bakery.identity import BaseModelId
 from bakery.plain import Plain
 from bakery.records import ModelRef
+from bakery.repo.commits.adopt import Adopted as Made
 from bakery.repo.files.recipe import recorded_base
 from bakery.repo.look.progress import has_weights
 from bakery.repo.model_repo import ModelRepo
@@ -28,6 +29,8 @@ class Adopted(Plain):
     """Models that are recorded on this branch now, too."""
     has_weights: bool
     """Whether this clone's store has the weights."""
+    source: str = ""
+    """The address at a commit that they came from; "": they were recorded here."""
 
 
 def adopt(
@@ -47,7 +50,20 @@ def adopt(
             f"{before.name} is based on {before.base.name}, and bakes fit no other base model",
             hint="`bgit init <name> --base-model ...` makes a repository on another.",
         )
-    made = repo.adopt(bake, base=base, reporter=reporter)
+    return told(repo, repo.adopt(bake, base=base, reporter=reporter))
+
+
+def unchanged(repo: ModelRepo, source: str) -> Adopted:
+    """Return what became of a model that was current before, and has its weights from now on."""
+    now = repo.state()
+    commit = repo.git.run("rev-parse", "HEAD")
+    return Adopted(
+        now.parent, now.base, commit, str(now.parent), (), has_weights=True, source=source
+    )
+
+
+def told(repo: ModelRepo, made: Made, source: str = "") -> Adopted:
+    """Return what an adoption came to; `source` is where the weights came from."""
     return Adopted(
         made.model,
         repo.state().base,
@@ -55,4 +71,5 @@ def adopt(
         made.before,
         tuple(added.model for added in made.added),
         made.model is None or has_weights(repo.store, made.model),
+        source,
     )

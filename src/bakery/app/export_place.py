@@ -79,7 +79,7 @@ def _beside_a_folder(path: Path) -> str:
 
 def _is_written(entry: Path) -> bool:
     """Tell whether an entry of a folder is one that an export writes."""
-    return _is_export_name(entry.name) and entry.is_file() and not entry.is_symlink()
+    return is_export_name(entry.name) and entry.is_file() and not entry.is_symlink()
 
 
 def _beside_an_archive(path: Path) -> str:
@@ -93,13 +93,14 @@ def _beside_an_archive(path: Path) -> str:
         return "it is a file of another kind"
     # All lies in one folder of the archive's name, and PEFT or transformers could load it.
     own = {member.name for member in members if len(member.parts) == 2}
-    foreign = [str(m) for m in members if m.name not in own or not _is_export_name(m.name)]
+    foreign = [str(m) for m in members if m.name not in own or not is_export_name(m.name)]
     if foreign or not own & {"adapter_config.json", "config.json"}:
         return f"no export writes {', '.join(foreign[:NAMED])}" if foreign else "it holds no model"
     return ""
 
 
-def _is_export_name(name: str) -> bool:
+def is_export_name(name: str) -> bool:
+    """Tell whether an export may have a file of that name."""
     return name in _WRITTEN or _SHARD.fullmatch(name) is not None
 
 

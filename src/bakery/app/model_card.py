@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
@@ -102,13 +102,25 @@ class Exported:
         }
 
 
-_MADE_BY = (
-    "`recipe.yml` says how it was made: `bgit reproduce` makes it again from the repository. "
-)
+_MADE_BY = "`recipe.yml` says how it was made: `bgit reproduce` makes it again from the repository."
 
 
-def readme(weights: Weights, folder: str) -> str:
-    """Return the README.md of an export; `folder` is what its own folder is called."""
+Part = Literal["prompt", "examples"]
+"""What can be left out where an export is for others: with the prompt go the examples, too."""
+
+
+def readme(
+    weights: Weights,
+    folder: str,
+    *,
+    without: Collection[Part] = (),
+    measured: Sequence[str] = (),
+    on_hub: str = "",
+) -> str:
+    """Return the README.md of an export; `folder` is what its own folder is called.
+
+    `measured`: paragraphs about its evaluation. `on_hub`: its repository on the Hub.
+    """
     base, model = weights.base, weights.model
     if model is None:
         return _readme_of_base(weights, folder)
@@ -118,7 +130,7 @@ def readme(weights: Weights, folder: str) -> str:
         else f"The LoRA adapter of the model `{model}`, of rank {weights.rank}. Every bake of its "
         f"chain is in it{_compressed(weights)}: it goes on the base model itself."
     )
-    card = Card.from_data(weights.record.get("card") or {})
+    card = _shown(Card.from_data(weights.record.get("card") or {}), without)
     local = base.name == EMBEDDED or base.name.startswith("/")
     parts = [
         text.front_matter(
@@ -133,29 +145,45 @@ def readme(weights: Weights, folder: str) -> str:
         *([f"{weights.compressed.sentence()}."] if weights.compressed else []),
         *_joined(weights.record),
         *text.held(card),
+        *measured,
         "## What was baked in",
-        *_chain(weights),
+        *_chain(weights, without),
+        *_adopted(weights),
         *_proven(weights),
         "## Use it",
+        *_from_hub(weights, folder, on_hub),
         *_used(weights, folder),
-        "## Files",
-        _MADE_BY
-        + (
-            "In a clone of that repository `bgit import` takes these weights, after "
-            "checking their digest."
-            if weights.compressed is None
-            else ""
-        )
-        if weights.gguf is None
-        else "`recipe.yml` says how it was made: `bgit reproduce` makes it again from the "
-        "repository. `verified.json` says how near this file came to the model that it was made "
-        "from, and `Modelfile` is what Ollama reads.",
+        *_files(weights, without),
         "## Licence",
-        f"These weights are made from {base.name}, whose licence binds them, too: see that model's "
+        f"These weights are made from {base.name}, whose licence"
+        f"{f' ({weights.licence})' if weights.licence else ''} binds them, too: see that model's "
         "own page or files. The questions and answers that they learnt from may bring terms of "
         "their own.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _shown(card: Card, without: Collection[Part]) -> Card:
+    """Return a card without what is left out: sentences of the prompt, or answers."""
+    if not without:
+        return card
+    verdict = replace(card.verdict, reason="") if card.verdict else None
+    coverage = () if "prompt" in without else card.coverage
+    return replace(card, side_by_side=(), verdict=verdict, coverage=coverage)
+
+
+def _files(weights: Weights, without: Collection[Part]) -> Iterator[str]:
+    """Yield what stands beside the weights, and what it is for."""
+    told = [] if "prompt" in without else [_MADE_BY]
+    if weights.gguf is not None:
+        told.append("`verified.json` says how near this file came to the model that it was made "
+                    "from, and `Modelfile` is what Ollama reads.")  # fmt: skip
+    elif told and weights.compressed is None and weights.merged_as is None:
+        told.append("In a clone of that repository `bgit import` takes these weights, after "
+                    "checking their digest.")  # fmt: skip
+    if told:
+        yield "## Files"
+        yield " ".join(told)
 
 
 def _compressed(weights: Weights) -> str:
@@ -181,6 +209,23 @@ def _joined(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"From {names}{where} (`{told['how']}`), without a prompt of its own."
     if found := _summed_up(record):
         yield f"{found[0].capitalize()}: {found[1]}."
+
+
+def _adopted(weights: Weights) -> Iterator[str]:
+    """Yield from where on the Hub bakes of its chain were taken."""
+    for record in (*weights.earlier, weights.record):
+        if came := record.get("adopted"):
+            yield f"`{record.get('bake_name', '?')}` was taken from `{came.get('from')}`, commit " \
+                  f"`{came.get('commit')}`."  # fmt: skip
+
+
+def _from_hub(weights: Weights, folder: str, repo: str) -> Iterator[str]:
+    """Yield how what lies on the Hub gets here, where programs do not fetch it by themselves."""
+    if repo and weights.gguf is not None:
+        command = f"hf download {repo} --local-dir {quote(folder)}"
+        yield f"The files:\n\n```\n{command}\n```"
+    elif repo and weights.merged_as is None:
+        yield f"bgit, to bake on top of it:\n\n```\nbgit adopt hf://{repo}\n```"
 
 
 def _used(weights: Weights, folder: str) -> Iterator[str]:
@@ -305,10 +350,13 @@ def _how_unpacked(weights: Weights) -> str | None:
     return f"a GGUF file of that SHA-256{how if made else ''}{kept}"
 
 
-def _chain(weights: Weights) -> Iterator[str]:
+def _chain(weights: Weights, without: Collection[Part]) -> Iterator[str]:
     """Yield the prompts of every bake of the chain, oldest first, each with how near it came."""
+    is_shown = "prompt" not in without
+    if not is_shown:
+        yield "Who published it has left the prompt out."
     if not weights.earlier:
-        yield from map(_target, weights.record["targets"])
+        yield from map(_target, weights.record["targets"] if is_shown else ())
         return
     for number, record in enumerate((*weights.earlier, weights.record), start=1):
         card = Card.from_data(record.get("card") or {})
@@ -319,7 +367,7 @@ def _chain(weights: Weights) -> Iterator[str]:
         yield f"### {number}. `{record.get('bake_name', '?')}`"
         if said:
             yield f"{said}."
-        yield from map(_target, record["targets"])
+        yield from map(_target, record["targets"] if is_shown else ())
 
 
 def _target(target: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from bakery.errors import ModelError, RepoError
 from bakery.records import ModelRef
 from bakery.repo.commits import checks
 from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.files.taken import source_of
 from bakery.repo.look import show
 from bakery.repo.model_repo import ModelRepo
 from bakery.store import findings, results
@@ -70,10 +71,15 @@ def _missing(repo: ModelRepo, model: ModelRef, folder: Path) -> ModelError:
         first = f"{found.enabled} does not have them, either (`bgit push` where they are); "
     else:
         first = f"{found.announcement}; " if found.is_waiting else ""
+    recorded = next((bake for bake in repo.bakes() if bake.id == model.bake_id), None)
+    came = source_of(recorded) if recorded is not None else None
+    if came is not None and repo.state().parent == model:
+        first += f"`bgit adopt {came.get('from')}@{came.get('commit')}` fetches them again; "
     return ModelError(
         f"the weights of {model} are not in this clone's store ({folder})",
-        hint=f"{first}`bgit import DIR {model.bake}` takes them from another clone or an export; "
-        f"`bgit reproduce {model.bake}` makes them again.",
+        hint=f"{first}`bgit import DIR {model.bake}` takes them from another clone or an export"
+        + ("" if came else f"; `bgit reproduce {model.bake}` makes them again")
+        + ".",
     )
 
 

@@ -57,6 +57,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "push": "Send the weights that a remote lacks, then push as git does.",
         "pull": "Pull as git does, then fetch the current model's weights.",
         "download": "Write a model's weights to a folder or an archive.",
+        "publish": "Make a model repository on the Hugging Face Hub from a model.",
         "import": "Bring weights, questions and answers into this clone.",
         "reproduce": "Make a model again from its recipe, and compare the digests.",
         "verify": "Ask a server the probes of a bake, and say whether it is that bake.",

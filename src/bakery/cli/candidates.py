@@ -28,6 +28,7 @@ SHOWN = 60
 
 ONCE = (
     "target", "chat", "report", "download", "reproduce", "adopt", "eval", "help", "completion",
+    "publish",
 )  # fmt: skip
 """Commands that take a single word, besides options."""
 
@@ -118,7 +119,17 @@ def _arguments(verb: str, taken: Sequence[str]) -> Candidates:
             return {"ls": "list them", **_named("targets")}
         case "cancel":
             return _named("jobs")
-        case "chat" | "report" | "download" | "reproduce" | "metrics" | "eval" | "test" | "serve":
+        case (
+            "chat"
+            | "report"
+            | "download"
+            | "reproduce"
+            | "metrics"
+            | "eval"
+            | "test"
+            | "serve"
+            | "publish"
+        ):
             return _named("models")
         case "show" | "diff" | "adopt" | "revert":
             return {**_named("models"), **_named("branches")}

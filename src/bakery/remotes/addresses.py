@@ -7,6 +7,7 @@ chain of file systems, no user, no password, no options.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -60,6 +61,86 @@ def typed(text: str) -> str:
     if _PATH.match(text) and "://" not in text:
         text = f"file://{Path(text).expanduser().resolve().as_posix()}"
     return checked(text)
+
+
+@dataclass(frozen=True, slots=True)
+class OnHub:
+    """A model repository of the Hub, and which version of it; "": the newest."""
+
+    owner: str
+    name: str
+    revision: str = ""
+
+    @property
+    def repo(self) -> str:
+        """What the Hub calls it."""
+        return f"{self.owner}/{self.name}"
+
+    @property
+    def url(self) -> str:
+        """Its address, without the version."""
+        return f"{HUB}{self.repo}"
+
+    def at(self, commit: str) -> str:
+        """Return the address of one version of it."""
+        return f"{self.url}@{commit}"
+
+
+HUB = "hf://"
+
+_HUB_PAGE = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/", re.IGNORECASE)
+_HUB_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
+_REVISION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,198}[A-Za-z0-9_-])?")
+_OTHER_KINDS = ("datasets", "spaces", "buckets", "kernels")
+
+
+def is_on_hub(text: str) -> bool:
+    """Tell whether a word means a place on the Hub, and so no name of anything here."""
+    return text.startswith(HUB) or _HUB_PAGE.match(text) is not None
+
+
+def on_hub(text: str) -> OnHub:
+    """Return the model repository of the Hub that somebody typed; ConfigError where it is none."""
+    if (page := _HUB_PAGE.match(text)) is not None:
+        named = "/".join(text[page.end() :].split("/")[:2])
+        known = named if named.count("/") == 1 and all(map(_is_hub_part, named.split("/"))) else ""
+        raise _no_model(text, "it is the address of a page", f"{HUB}{known or 'owner/name'}")
+    if not text.startswith(HUB):
+        raise _no_model(text, f"it does not begin with {HUB}")
+    plain, mark, revision = text.removeprefix(HUB).partition("@")
+    parts = plain.rstrip("/").split("/")
+    if ":" in plain or (mark and "/" not in plain):
+        raise _no_model(f"{HUB}…", "an address has no user or password in it")
+    if parts[0] == "models":
+        raise _no_model(text, "a model needs no word for its kind", f"{HUB}{'/'.join(parts[1:])}")
+    if parts[0] in _OTHER_KINDS:
+        raise _no_model(text, f"it is a place of {parts[0]}, not of a model")
+    if len(parts) > 2 and all(map(_is_hub_part, parts[:2])):
+        raise _no_model(
+            text, "it names a file or folder in a repository", f"{HUB}{'/'.join(parts[:2])}"
+        )
+    if len(parts) != 2 or not all(map(_is_hub_part, parts)):
+        raise _no_model(text, "owner and name are letters, digits, `.`, `_` and `-`")
+    if mark and (not _REVISION.fullmatch(revision) or ".." in revision or "//" in revision):
+        raise _no_model(text, "behind @ stands a branch, a tag or a commit")
+    return OnHub(parts[0], parts[1], revision)
+
+
+def _is_hub_part(text: str) -> bool:
+    return (
+        _HUB_PART.fullmatch(text) is not None
+        and "--" not in text
+        and ".." not in text
+        and not text.endswith(".git")
+    )
+
+
+def _no_model(text: str, why: str, meant: str = f"{HUB}owner/name") -> ConfigError:
+    return ConfigError(
+        f"{harmless(text[:200])!r} is no model repository of the Hub: {why}",
+        hint=f"One is {meant if _CONTROLS.search(meant) is None else 'hf://owner/name'}, with "
+        "@branch, @tag or @commit behind it where another version than the newest is meant.",
+    )
 
 
 def scheme(url: str) -> str:

@@ -53,6 +53,8 @@ class ModelRepo:
         self.backend = backend
         self.root = git.root
         self.store = Store.beside(git.common_dir, git.root)
+        self.brought: tuple[RecordedBake, ...] = ()
+        """Bakes that no branch has yet: those that are about to be adopted."""
         self.launch_branch: str | None = None  # None: no bake was launched, or on no branch
 
     @classmethod
@@ -227,7 +229,9 @@ class ModelRepo:
 
     def lineage(self, *, branch: str | None = None) -> Lineage:
         """Return the tree of bakes over all branches and tags, or of one of them."""
-        return lineage.read(self.git, self.state().base.name, branch=branch)
+        found = lineage.read(self.git, self.state().base.name, branch=branch)
+        brought = {bake.id: bake for bake in self.brought}
+        return replace(found, bakes={**brought, **found.bakes}) if brought else found
 
     def former(self) -> Former | None:
         """Return what another tool had recorded here; None: nothing."""
@@ -237,10 +241,12 @@ class ModelRepo:
         return recipe.former_of(recipe.outside(text))
 
     def adopt(
-        self, bake: RecordedBake | None, *, base: BaseModelId | None = None, reporter: Reporter
-    ) -> Adopted:
-        """Make a bake's model (None: the base model) the current one, in one commit."""
-        return adopt.adopt(self.git, self.store, self.lineage(), bake, base=base, reporter=reporter)
+        self, bake: RecordedBake | None, *, base: BaseModelId | None = None, source: str = "",
+        reporter: Reporter,
+    ) -> Adopted:  # fmt: skip
+        """Make a bake's model (None: the base model), which came from `source`, the current one."""
+        known = self.lineage()
+        return adopt.adopt(self.git, self.store, known, bake, base, source, reporter=reporter)
 
     def rebase(self, began: checks.Stand, anew: rebase.Anew, reporter: Reporter) -> str:
         """Have a chain on another base take the place of the branch's own, in one commit."""

@@ -291,13 +291,18 @@ _SECRETS = re.compile(
 )
 
 
-def refuse_secrets(text: str, source: str) -> None:
-    """Refuse what looks like an API key: git history would keep it for ever."""
-    found = [
+def secrets_in(text: str, source: str) -> list[str]:
+    """Return where a text has what looks like an API key, a sentence each."""
+    return [
         f"{source}:{number}:{match.start() + 1}: this looks like an API key ({match.group()[:4]}…)"
         for number, line in enumerate(text.split("\n"), start=1)
         for match in _SECRETS.finditer(line)
     ]
+
+
+def refuse_secrets(text: str, source: str) -> None:
+    """Refuse what looks like an API key: git history would keep it for ever."""
+    found = secrets_in(text, source)
     if found:
         raise ConfigError(
             first(found, source),

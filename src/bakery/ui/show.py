@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.text import Text
 
 from bakery import kept
 from bakery.repo.files.recipe import RecordedBake
+from bakery.repo.files.taken import source_of
 from bakery.repo.look.diff import flat, prompt_text
 from bakery.repo.look.show import Described
 from bakery.schema.model_names import GGUF
@@ -50,9 +51,8 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     table.add_row("baked from", sign.join([*first, *(b.base_name for b in found.chain)]))
     if (by := data.get("teacher")) is not None:
         table.add_row("taught by", str(by.get("model") or by["base"]["name"]))
-    if replayed := data.get("replayed"):
-        on = f", which was on {replayed['bases'][-1]}" if replayed.get("bases") else ""
-        table.add_row("in place of", f"{replayed['bake']}{on}")
+    for label, said in _elsewhere(bake):
+        table.add_row(label, said)
     if len(bake.models) > 1:
         table.add_row("steps kept", ", ".join(str(model.step) for model in bake.models))
     table.add_row("commit", _commit(found))
@@ -145,6 +145,15 @@ def _show_target(target: Mapping[str, Any], sampling: Mapping[str, Any]) -> None
     if target.get("variables"):
         table.add_row("first row", shown(target["variables"]))
     lay(out, table)
+
+
+def _elsewhere(bake: RecordedBake) -> Iterator[tuple[str, str]]:
+    """Yield which bake it took the place of, and where its weights were taken from."""
+    if replayed := bake.data.get("replayed"):
+        on = f", which was on {replayed['bases'][-1]}" if replayed.get("bases") else ""
+        yield "in place of", f"{replayed['bake']}{on}"
+    if (came := source_of(bake)) is not None:
+        yield "taken from", f"{came.get('from')}@{came.get('commit')}"
 
 
 def _show_compressed(told: Mapping[str, Any]) -> None:

@@ -62,7 +62,12 @@ def show_adopted(adopted: Adopted) -> None:
     for added in adopted.added:
         say(f"recorded here, too: {added}")
     model = adopted.model or f"the base model {adopted.base.name}"
-    say(f"the model is now {model}  (commit {adopted.commit[:10]}; it was {adopted.before})")
+    if adopted.source and adopted.before == str(adopted.model):
+        say(f"{model} is the current model already; its weights are here now")
+    else:
+        say(f"the model is now {model}  (commit {adopted.commit[:10]}; it was {adopted.before})")
+    if adopted.source:
+        say(f"from {adopted.source}")
     if adopted.model is None:
         say("The next bake starts anew from it. What is recorded stays recorded.")
     if not adopted.has_weights:

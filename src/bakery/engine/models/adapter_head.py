@@ -49,6 +49,16 @@ def read(weights: Path) -> Head:
     return Head(ranks.pop(), layers)
 
 
+def shapes(weights: Path) -> Head:
+    """Return inputs and outputs of each layer of any LoRA; what else it holds is left out."""
+    found: dict[str, dict[str, tuple[int, ...]]] = {}
+    for name, tensor in heads.read(weights).items():
+        if (factor := _FACTOR.fullmatch(name)) is not None and len(tensor.shape) == 2:
+            found.setdefault(factor[1], {})[factor[2]] = tensor.shape
+    whole = {name: pair for name, pair in found.items() if len(pair) == 2}
+    return Head(0, {name: (pair["A"][1], pair["B"][0]) for name, pair in whole.items()})
+
+
 def check_numbers(weights: Path) -> None:
     """Refuse numbers that no training leaves: NaN, infinite, or far too large."""
     import numpy as np

@@ -41,13 +41,15 @@ def adopt(
     store: Store,
     lineage: Lineage,
     bake: RecordedBake | None,
-    *,
     base: BaseModelId | None = None,
+    source: str = "",
+    *,
     reporter: Reporter,
 ) -> Adopted:
     """Make a bake's model (None: the base model) the current one of this branch.
 
-    `base` is the base model to go on from where another tool wrote the files.
+    `base` is the base model to go on from where another tool wrote the files, `source` the address
+    that the model came from.
     """
     branch = checks.can_commit(git)
     checks.own_files_are_clean(git)
@@ -85,7 +87,7 @@ def adopt(
             branch,
             head,
             model=str(model or ""),
-            message=_message(bake, base or here.base, before),
+            message=_message(bake, base or here.base, before, source),
         )
         files = {path: git.write_blob(text) for path, text in texts.items()}
         commit = record.commit_journal(git, store, journal, files, reporter)
@@ -160,7 +162,8 @@ def _baked_configuration(git: Git, head: str, bake: RecordedBake | None) -> str 
     return emptied(blob.text) if has_active_lines(blob.text) else None
 
 
-def _message(bake: RecordedBake | None, base: BaseModelId, before: str) -> str:
+def _message(bake: RecordedBake | None, base: BaseModelId, before: str, source: str) -> str:
     name = bake.base_name if bake else f"the base model {base.name}"
     model = bake.model if bake else base.name
-    return f"adopt: {name}\n\nModel:  {model}\nBefore: {before}\n"
+    came = f"From:   {source}\n" if source else ""
+    return f"adopt: {name}\n\nModel:  {model}\n{came}Before: {before}\n"

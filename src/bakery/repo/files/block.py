@@ -207,7 +207,15 @@ def _is_replay(value: Any) -> bool:
     return all(isinstance(name, str) for name in named)
 
 
+def _is_adopted(value: Any) -> bool:
+    """Tell whether it says where weights were taken from."""
+    return _is_mapping(value) and all(
+        isinstance(value.get(key, ""), str) for key in ("from", "commit", "weights")
+    )
+
+
 _FURTHER: Mapping[str, Check] = {
+    "adopted": _is_adopted,
     "replayed": _is_replay,
     "base": lambda value: _is_mapping(value) and {"name", "digest"} <= set(value),
     "teacher": lambda value: _is_teacher(value),

@@ -206,9 +206,9 @@ def block(result: Mapping[str, Any], *, model: ModelRef, input_blob: str) -> str
 
 
 _RESULTS = (
-    "replayed", "defaults", "backend", "base", "teacher", "compressed", "joined", "training",
-    "tests", "allowed", "gate", "checkpoints", "loss", "on_policy", "until", "card", "seconds",
-    "started", "finished", "versions", "numerics", "notes",
+    "adopted", "replayed", "defaults", "backend", "base", "teacher", "compressed", "joined",
+    "training", "tests", "allowed", "gate", "checkpoints", "loss", "on_policy", "until", "card",
+    "seconds", "started", "finished", "versions", "numerics", "notes",
 )  # fmt: skip
 
 

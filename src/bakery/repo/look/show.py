@@ -19,6 +19,7 @@ from bakery.repo.files import ranks as whose
 from bakery.repo.files.names import INPUT, RECIPE
 from bakery.repo.files.recipe import RecordedBake, teacher_of
 from bakery.repo.files.state import State
+from bakery.repo.files.taken import source_of
 from bakery.repo.git import Blob
 from bakery.repo.history import replays
 from bakery.repo.history.find import MIN_PREFIX
@@ -283,6 +284,9 @@ def plan_of(repo: ModelRepo, bake: RecordedBake, at: ModelRepo | None = None) ->
 
     RepoError where that gives another id than the recorded one: defaults or a template changed.
     """
+    source = source_of(bake)
+    if source and not (bake.data["targets"] and repo.git.blob(bake.input_blob)):
+        raise _made_elsewhere(bake, dict(source))
     try:
         plan = (at or then(repo, bake)).plan("index")
     except ConfigError as error:
@@ -299,6 +303,15 @@ def plan_of(repo: ModelRepo, bake: RecordedBake, at: ModelRepo | None = None) ->
             "bgit has other defaults than the one that baked it.",
         )
     return plan
+
+
+def _made_elsewhere(bake: RecordedBake, source: dict[str, str]) -> RepoError:
+    return RepoError(
+        f"{bake.name} was made elsewhere: it came from {source.get('from')}, without the "
+        "input.yml that it was made from",
+        hint=f"`bgit adopt {source.get('from')}@{source.get('commit')}` takes its weights again; "
+        "a clone of the repository that it was made in makes it again.",
+    )
 
 
 def plan_or_none(repo: ModelRepo, bake: RecordedBake) -> Plan | None:
