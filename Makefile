@@ -8,11 +8,13 @@
 # make coverage  the lines of this change that no test runs; ON=tests/unit/test_x.py for some tests
 # make hooks  check what is staged before each commit (pre-commit)
 # make bench  measure against other ways to bake, about an hour; bench-quick: about two minutes; bench-grid: by size
+# make bench-gpu  hold a GPU to the CPU and measure it, under eight minutes; GPU="--model PATH": a real model, too
 # make bench-quality   CPU seconds until a bake is good, against TRL and others: hours
 # make real   bake four prompts into a real model of 135 M parameters: about half an hour a seed
 # make verdicts   bakes good and spoilt, each with a hidden exam: what a verdict is worth, an hour; VERDICTS=--table
 # make forgetting chains of five bakes with replay, retention, both and neither: what is left, an hour; FORGETTING=--table
 # make algebra    two branches merged in every way, bakes picked and left out, against chains baked so: half an hour; ALGEBRA=--table
+# make scale      what 1,000 bakes a day would need, simulated; SCALE="--write" puts it into docs/scale.md
 # make dist   packages in dist/, tried in a clean environment with the demo; DIST=--quick without it
 # make site   the docs as a site, in build/site
 # make picture  draw docs/run.svg, the picture of the README, from a real run
@@ -28,7 +30,7 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 TESTS = OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := test
-.PHONY: demo demo-branches real verdicts forgetting algebra test test-slow test-page test-llama test-bucket test-pool coverage hooks dist site picture bench bench-quick bench-grid bench-quality docs attack lock audit fix clean
+.PHONY: demo demo-branches real verdicts forgetting algebra scale test test-slow test-page test-llama test-bucket test-pool coverage hooks dist site picture bench bench-quick bench-grid bench-gpu bench-quality docs attack lock audit fix clean
 
 demo: .venv/stamp
 	.venv/bin/python recipes/sequential/run.py
@@ -51,6 +53,10 @@ forgetting: .venv/stamp
 # The same: build/algebra/parts.jsonl.
 algebra: .venv/stamp
 	PYTHONPATH=tools OMP_NUM_THREADS=1 .venv/bin/python -m algebra $(ALGEBRA)
+
+# Half a minute at most, and nothing of it is kept: SCALE="--set gpu_hour=2.5" counts with others.
+scale: .venv/stamp
+	PYTHONPATH=tools OMP_NUM_THREADS=1 .venv/bin/python -m scale $(SCALE)
 
 test: .venv/stamp
 	.venv/bin/ruff check
@@ -102,10 +108,13 @@ picture: .venv/stamp
 # Stopped halfway, `make bench BENCH=--resume` goes on.
 bench: .venv/bench-stamp
 	.venv/bin/python -m benchmarks.run $(BENCH)
-	.venv/bin/python -m benchmarks.gpu
 
 bench-quick: .venv/bench-stamp
 	.venv/bin/python -m benchmarks.run --quick $(BENCH)
+
+# Where there is no GPU it runs at a small size, in a minute. Needs nothing of the extra.
+bench-gpu: .venv/stamp
+	.venv/bin/python -m benchmarks.gpu $(GPU)
 
 bench-grid: .venv/bench-stamp
 	.venv/bin/python -m benchmarks.run --only grid --repeats 1 $(BENCH)

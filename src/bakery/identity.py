@@ -198,6 +198,8 @@ class Running:
     fits_memory: bool = False  # Where memory is short, fewer than `micro_batch_size` at once.
     eval_interval: int = 0
     """Steps between two measurements on what is held out; 0: none while training."""
+    sharded: bool = False
+    """Whether several processes share the base's weights out, as ZeRO stage 3 does."""
     wandb: Wandb | None = None
     trackio: Trackio | None = None
     tensorboard: TensorBoard | None = None

@@ -107,7 +107,7 @@ def test_fewer_answers_are_run_at_once_where_memory_is_short(
     monkeypatch.setattr(training, "arguments", told)
     losses = []
     for budget in (1 << 40, 0):
-        monkeypatch.setattr(memory, "training_budget", lambda device, budget=budget: budget)
+        monkeypatch.setattr(memory, "training_budget", lambda *_, budget=budget: budget)
         folder = asked[2].with_name(str(budget))
         losses.append(bench.train((request, asked[1], folder))["loss"]["last"])
     assert seen == [4, 1]

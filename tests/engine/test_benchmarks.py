@@ -10,7 +10,7 @@ import warnings
 import pytest
 import torch
 
-from benchmarks import chart, gpu, reference, report, results, run
+from benchmarks import chart, reference, report, results, run
 from benchmarks.cases import CASES, GRID, QUICK, chosen
 from benchmarks.sides import SIDES
 from benchmarks.workload import Workload
@@ -86,13 +86,6 @@ def test_the_reference_computes_the_divergence_by_its_definition():
     # A fresh adapter changes nothing, so the student is the teacher without its prefix.
     p, q = log_probs(row.teacher), log_probs(row.student)
     assert found == pytest.approx(float((p.exp() * (p - q)).sum(-1).mean()), rel=1e-4)
-
-
-def test_the_gpu_cases_run_wherever_they_are_sent():
-    shape = gpu.Shape(64, 1, 1, 1, 64, 128, True, TINY)
-    found = gpu.measure(shape, "cpu", gpu.matrix_peak("cpu", size=32))
-    assert found["sampling_tokens_s"] > 0
-    assert found["training_tokens_s"] > 0
 
 
 def test_case_names_are_unique_and_the_quick_ones_exist():

@@ -10,7 +10,8 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from bakery.errors import ConfigError, GateError
+from bakery.app.run import STAGES
+from bakery.errors import ConfigError, GateError, RepoError
 from bakery.paths import expanded
 from bakery.records import Message, Prompt
 from bakery.schema.data_sets import FILE_KINDS
@@ -33,6 +34,16 @@ def messages(given: Any) -> tuple[Message, ...]:
         f"this is neither a question nor a list of messages: {given!r:.80}",
         hint='A message is {"role": "user", "content": "..."}.',
     )
+
+
+def stages(given: Sequence[str]) -> list[str]:
+    """Return stages in their order; all of them where none is named."""
+    if wrong := {str(stage) for stage in given} - set(STAGES):
+        raise RepoError(
+            f"no stage is called {', '.join(sorted(wrong))}",
+            hint=f"There are: {', '.join(STAGES)}.",
+        )
+    return [stage for stage in STAGES if not given or stage in given]
 
 
 def prompt(given: Any) -> Prompt:

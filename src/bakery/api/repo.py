@@ -21,7 +21,6 @@ from bakery.api.telling import Telling
 from bakery.api.told import fetch_missing
 from bakery.api.tracing import Tracing
 from bakery.app import (
-    adopt,
     background,
     chat,
     check,
@@ -40,9 +39,9 @@ from bakery.paths import expanded
 from bakery.records import BACKENDS
 from bakery.repo.look import metrics, models, questions, show, status, target
 from bakery.repo.model_repo import ModelRepo, Place
+from bakery.torchrun.asked import Processes
 
 if TYPE_CHECKING:
-    from bakery.app.adopt import Adopted
     from bakery.app.check import Checked
     from bakery.app.jobs import Cancelled, Jobs, Launched
     from bakery.app.model_card import Exported
@@ -155,11 +154,13 @@ class Repo(Joining, Keeping, Measuring, Moving, Serving, Sharing, Telling, Traci
 
     @overload
     def run(self, *stages: str, detach: Literal[False] = ..., force: bool = ...,
-            allow: Collection[str] = ..., on: str | None = ...) -> RunReport: ...  # fmt: skip
+            allow: Collection[str] = ..., nproc: int | None = ..., shard: bool = ...,
+            on: str | None = ...) -> RunReport: ...  # fmt: skip
 
     @overload
     def run(self, *stages: str, detach: Literal[True], force: bool = ...,
-            allow: Collection[str] = ..., on: str | None = ...) -> Launched: ...  # fmt: skip
+            allow: Collection[str] = ..., nproc: int | None = ..., shard: bool = ...,
+            on: str | None = ...) -> Launched: ...  # fmt: skip
 
     def run(
         self,
@@ -167,26 +168,30 @@ class Repo(Joining, Keeping, Measuring, Moving, Serving, Sharing, Telling, Traci
         detach: bool = False,
         force: bool = False,
         allow: Collection[str] = (),
+        nproc: int | None = None,
+        shard: bool = False,
         on: str | None = None,
     ) -> RunReport | Launched:
         """Run stages (`stim`, `rollout`, `bake`; none: all three), and record a bake that is made.
 
         What is there is kept. `detach`: in the background; `fetch` records it. `force` makes a bake
-        again. `allow` waives stops: `questions`, `teacher`, `limits`, `gate`. `on` shares
-        questions and answers out: "local-cluster", "local-cluster:4" or "ray://HOST:PORT".
+        again. `allow` waives stops: `questions`, `teacher`, `limits`, `gate`. The bake is trained
+        in `nproc` processes (None: one on each GPU), which with `shard` share the base's weights.
+        `on` shares questions and answers out: "local-cluster[:N]" or "ray://HOST:PORT".
         """
-        wrong = {str(stage) for stage in stages} - set(run.STAGES)
-        if wrong:
-            raise RepoError(f"no stage is called {', '.join(sorted(wrong))}",
-                            hint=f"There are: {', '.join(run.STAGES)}.")  # fmt: skip
+        processes = Processes(here=nproc, number=0, sharded=shard)
+        chosen = asked.stages(stages)
         gates.check_names(allow)
-        chosen = [stage for stage in run.STAGES if not stages or stage in stages]
         with self._told() as reporter:
             if detach:
                 return jobs.launch(
-                    self._repo, chosen, force=force, allow=tuple(allow), on=on, reporter=reporter
-                )
-            report = run.run(self._repo, chosen, force=force, allow=allow, on=on, reporter=reporter)
+                    self._repo, chosen, force=force, allow=tuple(allow), processes=processes,
+                    on=on, reporter=reporter,
+                )  # fmt: skip
+            report = run.run(
+                self._repo, chosen, force=force, allow=allow, processes=processes, on=on,
+                reporter=reporter,
+            )  # fmt: skip
         if report.refused is not None:
             raise report.refused
         return report
@@ -287,11 +292,6 @@ class Repo(Joining, Keeping, Measuring, Moving, Serving, Sharing, Telling, Traci
         bake = self._repo.find_bake(name)
         with self._told() as reporter:
             return reproduce.reproduce(self._repo, bake, force=force, reporter=reporter)
-
-    def adopt(self, name: str, *, base_model: str | None = None) -> Adopted:
-        """Make another model the current one, in one commit."""
-        with self._told() as reporter:
-            return adopt.adopt(self._repo, name, base_model=base_model, reporter=reporter)
 
     def revert(self, *names: str) -> Reverted:
         """Take bakes back, in one commit."""

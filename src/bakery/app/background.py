@@ -12,13 +12,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bakery.app import foreseen, own_gate, run
+from bakery.app import foreseen, own_gate, run, spread, turns
 from bakery.app.recorder import Recorder
 from bakery.app.run import RunReport
 from bakery.app.workbench import InRepository
@@ -34,6 +34,7 @@ from bakery.store import job, results
 from bakery.store.job import Fetched, Job, Progress
 from bakery.store.processes import ProcessId
 from bakery.store.store import Store
+from bakery.torchrun.asked import UNSAID, Processes
 
 START_S = 120.0
 """How long a new process may take until it says that it is there."""
@@ -60,6 +61,7 @@ def launch(
     force: bool,
     at_once: bool,
     allow: Sequence[str] = (),
+    processes: Processes = UNSAID,
     on: str | None = None,
     reporter: Reporter,
 ) -> Job:
@@ -69,19 +71,7 @@ def launch(
     not started twice.
     """
     run.check_place(on, stages)
-    plan = run.planned(repo, stages)
-    if plan.is_empty:
-        raise ConfigError(
-            "input.yml configures nothing: there is nothing to run",
-            hint="Write or uncomment what to bake, then `bgit add input.yml` and `bgit commit`.",
-        )
-    for warning in plan.warnings:
-        reporter.note(warning)
-    repo.check_can_record(plan)
-    run.check(repo, plan, stages, reporter=reporter)
-    if "bake" in stages:
-        foreseen.check_epochs(repo, plan)
-        own_gate.check(repo, own_gate.read(repo, reporter), plan, allow, reporter)
+    plan = _checked(repo, stages, processes, allow, reporter)
     made = plan.bake_name if "bake" in stages else None
     new = Job(
         job.new_id(repo.store),
@@ -96,6 +86,8 @@ def launch(
         at_once=at_once,
         allow=tuple(allow),
         on=on,
+        nproc=processes.here,
+        shard=processes.sharded,
         backend=repo.backend,
         process=ProcessId.own(),  # until it has one of its own
         created=job.now(),
@@ -115,9 +107,33 @@ def launch(
     return _start(repo, new)
 
 
+def _checked(
+    repo: ModelRepo,
+    stages: Sequence[str],
+    processes: Processes,
+    allow: Sequence[str],
+    reporter: Reporter,
+) -> Plan:
+    """Return what a run makes, where nothing that can be known by now stands against it."""
+    plan = run.planned(repo, stages)
+    if plan.is_empty:
+        hint = "Write or uncomment what to bake, then `bgit add input.yml` and `bgit commit`."
+        raise ConfigError("input.yml configures nothing: there is nothing to run", hint=hint)
+    for warning in plan.warnings:
+        reporter.note(warning)
+    repo.check_can_record(plan)
+    run.check(repo, plan, stages, reporter=reporter)
+    if "bake" in stages:
+        spread.check(processes, plan.bake)
+        foreseen.check_epochs(repo, plan)
+        own_gate.check(repo, own_gate.read(repo, reporter), plan, allow, reporter)
+    return plan
+
+
 def _same(one: Job, other: Job) -> bool:
     def what(job: Job) -> tuple[Any, ...]:
-        return (job.branch, job.commit, job.stages, job.force, job.allow, job.backend)
+        how = job.force, job.allow, job.backend, job.nproc, job.shard
+        return (job.branch, job.commit, job.stages, *how)
 
     return what(one) == what(other)
 
@@ -168,7 +184,7 @@ def _work(store: Store, read: Job, shown: Reporter, show: Show) -> None:
         return
     recorder = Recorder(store, replace(read, process=ProcessId.own()).write(store), shown)
     try:
-        with _turn(store, recorder.job, recorder):
+        with turns.taken(store, recorder.job, recorder):
             if _is_cancelled(store, read):
                 raise KeyboardInterrupt
             recorder.write(state="running", began=job.now())
@@ -183,6 +199,7 @@ def _work(store: Store, read: Job, shown: Reporter, show: Show) -> None:
                 force=now.force,
                 allow=now.allow,
                 on=now.on,
+                processes=Processes(here=now.nproc, number=0, sharded=now.shard),
                 holder=f", job {now.id}",
                 reporter=recorder,
             )
@@ -255,33 +272,6 @@ def _git(now: Job) -> Git:
             if found.git_dir == found.common_dir == common:
                 return found
     return Git(common, common, common)
-
-
-@contextmanager
-def _turn(store: Store, mine: Job, reporter: Reporter) -> Iterator[None]:
-    """Hold the one place in which the jobs of a store work, in the order of their launch."""
-    if mine.at_once:
-        yield
-        return
-    for other in _before(store, mine, reporter):
-        reporter.note(f"waiting for job {other.id}, {' '.join(other.names)} on {other.branch}")
-        path = job.record_path(store, other.id)
-        while (now := job.peek(path)) and now.is_live:
-            time.sleep(POLL_S)
-    with store.lock(store.root / "turn", f"job {mine.id}", wait_s=-1, announce=reporter.note):
-        yield
-
-
-def _before(store: Store, mine: Job, reporter: Reporter) -> list[Job]:
-    return [
-        other
-        for other in job.listed(store, note=reporter.note)
-        if other.is_live
-        and not other.at_once
-        and (other.created, other.id) < (mine.created, mine.id)
-        and other.process is not None
-        and other.process.is_here
-    ]
 
 
 def cancel(store: Store, wanted: Job) -> Job:

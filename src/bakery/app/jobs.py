@@ -13,6 +13,7 @@ from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Reporter
 from bakery.store import job
 from bakery.store.job import Job
+from bakery.torchrun.asked import UNSAID, Processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,15 @@ def launch(
     force: bool = False,
     at_once: bool = False,
     allow: Sequence[str] = (),
+    processes: Processes = UNSAID,
     on: str | None = None,
     reporter: Reporter,
 ) -> Launched:
     """Start a run in a process of its own; `on` says where it has questions and answers made."""
     begun = background.launch(
-        repo, stages, force=force, at_once=at_once, allow=allow, on=on, reporter=reporter
-    )
+        repo, stages, force=force, at_once=at_once, allow=allow, processes=processes,
+        on=on, reporter=reporter,
+    )  # fmt: skip
     return _launched(repo, begun)
 
 

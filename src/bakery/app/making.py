@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from bakery.app import compressing, gates, student, writers
+from bakery.app import compressing, gates, spread, student, writers
 from bakery.app.opening import Models
 from bakery.app.workbench import Workbench
 from bakery.card import Card
@@ -24,6 +24,7 @@ from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.shares import REPLAY, TargetShare
 from bakery.store import results
+from bakery.torchrun.asked import ONE, Processes
 
 _SHORTEST = {"role": "user", "content": "?"}
 ANSWERED_BY = "answered_by.json"
@@ -44,11 +45,13 @@ class Making:
         offline: bool = False,
         allow: Collection[str] = (),
         models: Models | None = None,
+        processes: Processes = ONE,
     ) -> None:
         """`offline`: no endpoint writes questions, whatever its key is; `allow` names waivers.
 
-        `models`: those of the run, where some are loaded already.
+        `models`: those of the run, where some are loaded already. `processes` train.
         """
+        self._processes = processes
         self.bench, self.plan, self.reporter = bench, plan, reporter
         self._wait, self._holder, self._allow = wait, holder, frozenset(allow)
         head = plan.head
@@ -95,10 +98,10 @@ class Making:
             for share in plan.bake.shares:
                 if share.id not in coming:
                     self._answered(share)
-            self._check_training(plan.bake)
+            self.check_training(plan.bake)
         return missing
 
-    def _check_training(self, request: BakeRequest) -> None:
+    def check_training(self, request: BakeRequest) -> None:
         """Refuse what training would stumble over, before an hour of questions."""
         from bakery.engine.training import needs
 
@@ -226,7 +229,16 @@ class Making:
         attention = needs.attention(request.running.attn_implementation)
         teacher = None
         if request.teacher is None:
-            parent = self._trained_on(request, folder, parent)
+            parent = self.trained_on(request, folder, parent)
+        waived = {
+            w for t in targets for w in gates.waived(results.done(t.stim_dir), t.target_dir)
+        } | ({gates.LIMITS} if any(map(gates.beyond, self.plan.targets)) else set())
+        processes = spread.settled(self._processes, request)
+        if spread.is_several(processes):
+            self.models.let_go()
+            given = request, targets, folder, parent, attention, sorted(waived), processes
+            return spread.train(spread.Handed(*given), self.reporter)
+        if request.teacher is None:
             local = self.models.to_train(
                 dtype=request.training.dtype, attention=attention, folder=parent
             )
@@ -243,13 +255,10 @@ class Making:
             parent=parent,
             teacher=teacher,
             reporter=self.reporter,
-            allowed=sorted(
-                {w for t in targets for w in gates.waived(results.done(t.stim_dir), t.target_dir)}
-                | ({gates.LIMITS} if any(map(gates.beyond, self.plan.targets)) else set())
-            ),
+            allowed=sorted(waived),
         )
 
-    def _trained_on(self, request: BakeRequest, out: Path, parent: Path | None) -> Path | None:
+    def trained_on(self, request: BakeRequest, out: Path, parent: Path | None) -> Path | None:
         """Return what a bake is put on: its parent, or what is left of one with many ranks."""
         if request.parent is None or parent is None or request.compressed is None:
             return parent

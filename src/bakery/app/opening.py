@@ -134,12 +134,12 @@ class Models:
         if self._pool is not None:
             self._pool.join()
 
-    def _let_go(self) -> None:
-        """Let go of every model but one that was handed in: processes load their own."""
-        from bakery.engine import memory
+    def let_go(self) -> None:
+        """Let go of every model: what follows needs the memory."""
+        if self._base or self._other:
+            from bakery.engine import memory
 
-        if self._given is None and (self._base or self._other):
-            self._base = self._teacher = self._other = None
+            self._other = self._teacher = self._base = None
             memory.give_back()
 
     def to_train(self, *, dtype: str, attention: str | None, folder: Path | None) -> LocalModel:
@@ -184,7 +184,7 @@ class Models:
         from bakery.backends import writers
 
         if self._pool is not None:
-            self._let_go()
+            self.let_go()
             return self._pool.writer(self._called.who(speaks))
         return writers.writer_for(self._loaded(speaks))
 
@@ -204,7 +204,7 @@ class Models:
     def sampler(self, request: RolloutRequest) -> Sampler:
         """Return who answers, as a request says."""
         if self._pool is not None:
-            self._let_go()
+            self.let_go()
             return self._pool.sampler(self._called.who_answers(request, self.chat()))
         if request.model == FAKE:
             from bakery.backends.fake import FakeSampler

@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bakery.app import joining, links, not_again
+from bakery.app import joining, links, not_again, spread
 from bakery.app.gates import WAIVERS
 from bakery.app.making import Making
 from bakery.app.reproduced import Again, Compared, Reproduced, Step
 from bakery.app.stored import are_rows_told, is_bake_told, weights
 from bakery.app.workbench import InRepository
-from bakery.errors import BakeryError, ModelError
+from bakery.errors import BakeryError, ConfigError, ModelError
 from bakery.identity import file_digest
 from bakery.records import write_atomic
 from bakery.repo.files.recipe import RecordedBake
@@ -32,6 +32,7 @@ from bakery.reporting import Reporter
 from bakery.store import drafts, results
 from bakery.store.results import STIMULI, TRAJECTORIES, WEIGHTS
 from bakery.store.store import Beside, Store
+from bakery.torchrun.asked import ONE, Processes
 
 
 def reproduce(
@@ -116,7 +117,8 @@ def _again(repo: ModelRepo, bake: RecordedBake, reporter: Reporter) -> Again:
         _same_choices(repo, bake, store)
         _same_ways(plan, repo.store, store)
         bench = InRepository(then, bake.input_blob)
-        making = Making(bench, plan, reporter, offline=True, allow=WAIVERS)
+        as_many = _processes(bake, reporter)
+        making = Making(bench, plan, reporter, offline=True, allow=WAIVERS, processes=as_many)
         making.check(("stim", "rollout", "bake"))
         making.stim()
         making.rollout()
@@ -167,6 +169,18 @@ def _same_choices(repo: ModelRepo, bake: RecordedBake, store: Store) -> None:
     path = store.bake(bake.id) / numerics.FILE
     if chosen and not path.exists():
         write_atomic(path, json.dumps(chosen, indent=2) + "\n")
+
+
+def _processes(bake: RecordedBake, reporter: Reporter) -> Processes:
+    """Return as many processes as trained then, where this machine can have them."""
+    then = (bake.data.get("numerics") or {}).get("processes", 1)
+    if not isinstance(then, int) or then <= 1:
+        return ONE
+    try:
+        return spread.in_reach(then)
+    except ConfigError as error:
+        reporter.note(f"it was trained in {then} processes, and is in one here: {error.message}")
+        return ONE
 
 
 def _same_ways(plan: Plan, main: Store, store: Beside) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import conflicts, foreseen, looking, own_gate, writers
+from bakery.app import conflicts, foreseen, looking, own_gate, spread, writers
 from bakery.app.gates import WAIVERS as WAIVERS
 from bakery.app.making import Making
 from bakery.app.opening import Models
@@ -23,6 +25,9 @@ from bakery.repo.look.estimates import Machine
 from bakery.repo.model_repo import ModelRepo
 from bakery.repo.plan.planned import Plan
 from bakery.reporting import Reporter
+from bakery.store import results
+from bakery.torchrun import asked
+from bakery.torchrun.asked import ONE, UNSAID, Processes
 
 if TYPE_CHECKING:
     from bakery.evals.conflict import Conflict
@@ -47,6 +52,8 @@ class RunReport:
     """Earlier targets of the mix that contradict the new prompt."""
     is_current: bool = False
     """Whether the model is the current one now."""
+    helped: bool = False
+    """Whether this machine trained along with the one that keeps and records the bake."""
     refused: GateError | None = None
     """Why what was made is not recorded; None: it is, or there was nothing to record."""
 
@@ -74,6 +81,7 @@ class RunReport:
             "trajectories": self.trajectories,
             "model": self.model,
             "is_current": self.is_current,
+            "helped": self.helped,
             "commit": self.commit,
             "refused": self.refused.message if self.refused else None,
             **{key: result.get(key) for key in ("digest", "loss", "card", "seconds", "notes")},
@@ -112,6 +120,7 @@ def run(
     force: bool = False,
     wait: bool = True,
     allow: Collection[str] = (),
+    processes: Processes = UNSAID,
     on: str | None = None,
     reporter: Reporter,
 ) -> RunReport:
@@ -120,16 +129,22 @@ def run(
     A bake that falls short of the gate is not recorded: the report has the error to raise.
 
     `force` makes the bake again, and refuses a result that is not the recorded one. `wait` for
-    whoever is making the same; else BusyError says who. `allow` names the `WAIVERS`. `on` says
-    where questions and answers are made; None: in this process.
+    whoever is making the same; else BusyError says who. `allow` names the `WAIVERS`. The bake is
+    trained in so many `processes`; a machine that is not their first makes and records nothing.
+    `on` says where questions and answers are made; None: in this process.
     """
     check_place(on, stages)
+    processes = asked.checked(processes)
     plan = planned(repo, stages)
     if plan.is_empty:
         return RunReport(plan)
+    if "bake" in stages:
+        spread.check(processes, plan.bake)
     for warning in plan.warnings:
         reporter.note(warning)
     launched, source, own = "", repo, None
+    if not processes.is_first:
+        return _help(repo, plan, processes, reporter)
     if "bake" in stages:
         repo.check_can_record(plan)
         foreseen.check_epochs(repo, plan)
@@ -139,7 +154,10 @@ def run(
         # Whatever is edited, added or switched while it runs.
         source = ModelRepo(repo.git, at=repo.git.head(), backend=repo.backend)
     bench = InRepository(source, launched)
-    made = make(bench, plan, stages, force=force, wait=wait, allow=allow, on=on, reporter=reporter)
+    made = make(
+        bench, plan, stages, force=force, wait=wait, allow=allow, processes=processes,
+        on=on, reporter=reporter,
+    )  # fmt: skip
     if made.model is None or made.result is None:
         return made
     # Another branch may be checked out by now, and have the bake.
@@ -155,6 +173,28 @@ def run(
         made = replace(made, result=result)
         commit = repo.record(plan, result, launched=launched, reporter=reporter)
     return replace(made, commit=commit, is_current=repo.state().parent == made.model)
+
+
+def _help(repo: ModelRepo, plan: Plan, processes: Processes, reporter: Reporter) -> RunReport:
+    """Train along with the machine that keeps the bake: nothing is made or recorded here."""
+    request = plan.bake
+    if request is None:
+        raise ConfigError("no BAKE is configured: there is nothing to train along with")
+    if results.is_done(repo.store.bake(request.id)):
+        reporter.note(f"{plan.bake_name} is in this store already: nobody waits for this machine")
+        return RunReport(plan, helped=True)
+    from bakery.engine.training import needs
+
+    making = Making(InRepository(repo), plan, reporter)
+    making.check_training(request)
+    attention = needs.attention(request.running.attn_implementation)
+    with tempfile.TemporaryDirectory(prefix="bakery-helps-") as place:
+        out = Path(place)
+        parent = making.trained_on(request, out, making.parent)
+        making.models.let_go()
+        given = request, (), out, parent, attention, (), spread.settled(processes, request)
+        spread.train(spread.Handed(*given), reporter)
+    return RunReport(plan, helped=True)
 
 
 def asked_again(
@@ -262,6 +302,7 @@ def make(
     holder: str = "",
     allow: Collection[str] = (),
     models: Models | None = None,
+    processes: Processes = ONE,
     on: str | None = None,
     reporter: Reporter,
 ) -> RunReport:
@@ -270,7 +311,10 @@ def make(
     `holder` says whose locks they are; `models` are those of the run, where some are loaded. `on`
     says where questions and answers are made; None: in this process.
     """
-    making = Making(bench, plan, reporter, wait=wait, holder=holder, allow=allow, models=models)
+    making = Making(
+        bench, plan, reporter, wait=wait, holder=holder, allow=allow, models=models,
+        processes=processes,
+    )  # fmt: skip
     looks, contradicting = [], []
     with making.models.shared_out(on):
         making.check(stages)

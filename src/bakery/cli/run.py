@@ -12,6 +12,8 @@ from bakery.cli import fetching
 from bakery.errors import ConfigError
 from bakery.records import BACKENDS
 from bakery.repo.model_repo import ModelRepo
+from bakery.torchrun import asked
+from bakery.torchrun.asked import Processes
 from bakery.ui import console
 from bakery.ui.check import show_check
 from bakery.ui.jobs import show_launched
@@ -73,6 +75,32 @@ from bakery.ui.progress import reporter
     "seconds. Its name says so, and it cannot be downloaded or pushed.",
 )
 @click.option(
+    "--nproc",
+    type=int,
+    metavar="N",
+    help="Train in so many processes on this machine: one on each GPU that is shown unless said "
+    "otherwise, and one where there is none. The bake and its id stay what they are.",
+)
+@click.option("--nnodes", type=int, default=1, metavar="N", help="Train on so many machines.")
+@click.option(
+    "--rdzv",
+    default="",
+    metavar="HOST:PORT",
+    help="Where they meet: the first of them, as the others reach it. The same line is typed on "
+    "each; the first makes what is missing, and records the bake.",
+)
+@click.option(
+    "--node-rank",
+    type=int,
+    metavar="N",
+    help="Which machine this is, from 0. A scheduler says it (SLURM_NODEID), or HOST does.",
+)
+@click.option(
+    "--shard",
+    is_flag=True,
+    help="Share the base's weights out over the processes: for one that fits no GPU whole.",
+)
+@click.option(
     "--dry-run", is_flag=True, help="Only say what would be made, and what that would take."
 )
 @click.option(
@@ -90,6 +118,11 @@ def run(
     allow: tuple[str, ...],
     on: str | None,
     backend: str | None,
+    nproc: int | None,
+    nnodes: int,
+    rdzv: str,
+    node_rank: int | None,
+    shard: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -104,6 +137,12 @@ def run(
             "--no-wait does not go with --detach: a job waits for its turn",
             hint="--now starts it beside the others.",
         )
+    processes = asked.checked(Processes(nproc, nnodes, rdzv, node_rank, shard))
+    if processes.machines > 1 and detach:
+        raise ConfigError(
+            "--detach is for one machine: a bake on several is started on each of them",
+            hint="`nohup`, tmux or a scheduler keeps it going there.",
+        )
     repo = ModelRepo.find(backend=backend)
     chosen = [stage for stage in app.STAGES if not stages or stage in stages]
     if dry_run:
@@ -115,12 +154,14 @@ def run(
             within.enter_context(app.asked_again(repo, chosen, reporter=notes))
         if detach:
             begun = jobs.launch(
-                repo, chosen, force=force, at_once=now, allow=allow, on=on, reporter=notes
-            )
+                repo, chosen, force=force, at_once=now, allow=allow, processes=processes,
+                on=on, reporter=notes,
+            )  # fmt: skip
         else:
             report = app.run(
-                repo, chosen, force=force, wait=not no_wait, allow=allow, on=on, reporter=notes
-            )
+                repo, chosen, force=force, wait=not no_wait, allow=allow, processes=processes,
+                on=on, reporter=notes,
+            )  # fmt: skip
     if detach:
         show_launched(begun, as_json=as_json)
     else:

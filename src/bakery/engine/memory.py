@@ -34,11 +34,14 @@ def cache_bytes(device: torch.device) -> int:
     return int(machine.memory() * SHARE_OF_HOST)
 
 
-def training_budget(device: torch.device) -> int:
-    """Return how many bytes a training may take where nobody says how much is run at once."""
+def training_budget(device: torch.device, sharing: int = 1) -> int:
+    """Return how many bytes a training may take where nobody says how much is run at once.
+
+    So many processes are `sharing` the machine; each has a GPU of its own.
+    """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[1] * SHARE_OF_DEVICE)
-    return machine.memory() // TRAINING_SHARE
+    return machine.memory() // TRAINING_SHARE // sharing
 
 
 def shape_of(model: nn.Module) -> Shape:

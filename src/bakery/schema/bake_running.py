@@ -151,6 +151,10 @@ class Checkpoint(Section):
             yield ("save_end_of_training",), "the last step is kept in any case"
 
 
+SHARDS = 3
+"""The stage of ZeRO that shares weights out."""
+
+
 class ZeroOptimization(Section):
     """How DeepSpeed shards what training holds."""
 
@@ -160,15 +164,31 @@ class ZeroOptimization(Section):
 
 
 class DeepSpeed(Section):
-    """Settings of DeepSpeed. One process trains here, so there is nothing to shard."""
+    """Settings of DeepSpeed, of which its third stage is done: several processes share the base."""
 
     model_config = ConfigDict(extra="allow")
 
     zero_optimization: Annotated[ZeroOptimization, Field(description="ZeRO.")] = ZeroOptimization()
 
+    @property
+    def shares_out(self) -> bool:
+        """Whether processes share the base's weights out."""
+        return self.zero_optimization.stage == SHARDS
+
     def remarks(self) -> Iterator[tuple[Path, str]]:
         """Yield what is done differently."""
-        stage = self.zero_optimization.stage
-        if stage or self.model_extra or self.zero_optimization.model_extra:
-            said = f"ZeRO stage {stage}" if stage else "it"
-            yield (), f"deepspeed has no effect: one process trains, and {said} would shard nothing"
+        stage, said = self.zero_optimization.stage, ""
+        if self.shares_out:
+            said = (
+                "ZeRO stage 3 is done by FSDP2: with `bgit run bake --nproc N` the processes share "
+                "the base's weights out; one process alone has nobody to share with"
+            )
+        elif stage:
+            said = (
+                f"ZeRO stage {stage} has no effect: gradients and optimizer are those of a small "
+                "adapter. Stage 3 shares the base out"
+            )
+        if said:
+            yield (), said
+        if self.model_extra or self.zero_optimization.model_extra:
+            yield (), "deepspeed's other settings have no effect: DeepSpeed itself is not run"

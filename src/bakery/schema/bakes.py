@@ -250,9 +250,10 @@ class Bake(Section):
     checkpoint: Annotated[
         tuple[Checkpoint, ...], Field(description="Which steps are kept as models of their own.")
     ] = ()
-    deepspeed: Annotated[DeepSpeed | None, Field(description="No effect: one process trains.")] = (
-        None
-    )
+    deepspeed: Annotated[
+        DeepSpeed | None,
+        Field(description="Stage 3: several processes share the base's weights out."),
+    ] = None
     wandb: Annotated[
         Wandb, Field(description="Where the figures are sent, besides metrics.jsonl.")
     ] = Wandb()

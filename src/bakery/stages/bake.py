@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -31,8 +31,9 @@ from bakery.engine.teacher.keeping import Place, taught
 from bakery.engine.text.chat import CLOCK_STOPPED
 from bakery.engine.training import shown, start
 from bakery.engine.training.metrics import rows, summary
+from bakery.engine.workers import ALONE, Worker
 from bakery.evals import distances
-from bakery.identity import BakeRequest, compressed_id, digest
+from bakery.identity import BakeRequest, Running, compressed_id, digest
 from bakery.reporting import Reporter
 from bakery.stages import answers, covering, full_disk, measured, on_policy, steps, training, until
 from bakery.stages.mix import Mix, mix
@@ -70,20 +71,28 @@ def run(
     reporter: Reporter,
     allowed: Sequence[str] = (),
     teacher: Other | None = None,
+    worker: Worker = ALONE,
+    records: Path | None = None,
 ) -> dict[str, Any]:
     """Train the adapter of `request` and return what bake.json says.
 
     `model` is the base, or the base with the parent's adapter attached; `parent` the folder of
     that adapter; `allowed` names what of the data somebody waived. `teacher` teaches in place of
     the parent.
+
+    Of several processes, each a `worker` with a folder of its own, the first leaves what is made;
+    the others return an empty result. In `records` those of a machine share the teacher's record.
     """
     started, clock = _now(), time.monotonic()
-    with shown.shown(request.running, out) as figures:
+    trackers = request.running if worker.rank == 0 else Running()
+    with shown.shown(trackers, out) as figures:
         work, why = _ready(
             request, data, out, base=base, model=model, parent=parent, teacher=teacher,
-            reporter=reporter,
+            reporter=reporter, worker=worker, records=records or out,
         )  # fmt: skip
         result = _baked(work, why, figures)
+        if worker.rank:
+            return {}
         result |= {
             **_marked(work.mixture, allowed),
             "seconds": _seconds(work.mixture, time.monotonic() - clock),
@@ -100,19 +109,39 @@ def _baked(work: Work, why: str | None, figures: shown.Shown) -> dict[str, Any]:
 
     `why` tells how the teacher is kept, where that is worth saying; `figures` shows how it goes.
     """
-    mixture, student, request = work.mixture, work.student, work.request
-    out, parent = work.out, work.parent
-    with adapters.parent_only(student):
-        before = measured.standing(work, "measuring before", mixture.measured)
-    looked, unasked = covering.before(work)
-    early = [*([why] if why else []), *_notes(work, before), *unasked]
-    _tell(early, work.reporter)
+    does_all = work.worker.does_all
+    before = _before(work, why) if does_all else None
     step, trained = _train(work, figures)
+    return _after(work, before, step, trained) if before else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """How the parent stands, what of the prompts is asked, and what was said of both."""
+
+    measured: measured.Measured
+    looked: list[covering.Looked]
+    notes: list[str]
+
+
+def _before(work: Work, why: str | None) -> _Before:
+    with adapters.parent_only(work.student):
+        before = measured.standing(work, "measuring before", work.mixture.measured)
+    looked, unasked = covering.before(work)
+    notes = [*([why] if why else []), *_notes(work, before), *unasked]
+    _tell(notes, work.reporter)
+    return _Before(before, looked, notes)
+
+
+def _after(work: Work, begun: _Before, step: int, trained: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure and save what was trained; return what bake.json says of all of it."""
+    mixture, student, request = work.mixture, work.student, work.request
+    out, parent, before = work.out, work.parent, begun.measured
     after = measured.standing(work, "measuring after", mixture.measured)
     again = measured.standing(work, "measuring what was learnt", measured.trained_on(mixture))
     saved = out / str(step)
     adapter_digest = adapters.save_composed(student, saved, bake_id=request.id, parent=parent)
-    card = covering.on_card(answers.judged(work, before, after), covering.after(work, looked))
+    card = covering.on_card(answers.judged(work, before, after), covering.after(work, begun.looked))
     on_the_way = _measured_on_the_way(out / METRICS)
     late = [*_better_before(on_the_way, after), *measured.notes(after | again, mixture)]
     _tell(late, work.reporter)
@@ -124,7 +153,7 @@ def _baked(work: Work, why: str | None, figures: shown.Shown) -> dict[str, Any]:
         "targets": mixture.targets,
         **trained,
         "card": card.as_data(),
-        "notes": [*mixture.notes, *early, *start.notes(out), *late],
+        "notes": [*mixture.notes, *begun.notes, *start.notes(out), *late],
     }
 
 
@@ -138,12 +167,15 @@ def _ready(
     parent: Path | None,
     teacher: Other | None,
     reporter: Reporter,
+    worker: Worker,
+    records: Path,
 ) -> tuple[Work, str | None]:
     """Return a student before its first step, and what is to say of how its teacher is kept."""
     chains.check_parent(parent, _below(request))
     results.begin(out, request)
     far = partial(distances.moved, teacher.model if teacher else model)
-    mixture = mix(data, base.chat, request.training, context=base.context, far=far)
+    mixed = partial(mix, data, base.chat, request.training, context=base.context, far=far)
+    mixture = worker.same(mixed)
     student = adapters.attach_new(model, request.training)
     readout = Readout(student)
     other = Elsewhere.of(teacher.base, teacher.model, readout) if teacher else None
@@ -151,14 +183,27 @@ def _ready(
     speaks = (base, parent) if teacher is None else (teacher.base, teacher.folder)
     weights = digest([speaks[0].id.digest, adapter_folder.digest(speaks[1]) if speaks[1] else ""])
     loss = training.loss_of(request.training)
-    training.begin(student, readout, mixture.train, request.training.first_weights, out, reporter)
+    first = request.training.first_weights
+    begins = student, readout, mixture.train, first, out
+    training.begin(*begins, worker=worker, reporter=reporter)
     of = digest([weights, readout.keeps_moments(loss)])
-    place = Place(out / RECORD, RECORD_GB, of)
+    place, recording = _place(out, records, of, worker)
     by: tuple[nn.Module, Readout] = (student, readout)
     if other is not None:
         by = other.model, other.readout
-    record, why = taught(*by, mixture.scored, loss, place, reporter=reporter)
-    return Work(request, student, readout, record, mixture, base, out, parent, reporter, other), why
+    record, why = taught(*by, mixture.scored, loss, place, worker=recording, reporter=reporter)
+    given = request, student, readout, record, mixture, base, out, parent, reporter, other, worker
+    return Work(*given), why
+
+
+def _place(out: Path, records: Path, of: str, worker: Worker) -> tuple[Place, Worker]:
+    """Return where the teacher's record lies, and who makes it: the processes of each machine."""
+    if worker.count == 1:
+        return Place(out / RECORD, RECORD_GB, of), worker
+    own = replace(worker, rank=worker.local_rank, count=worker.local_count)
+    place = records / CHECKPOINTS / "teacher" / RECORD
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return Place(place, RECORD_GB, of), own
 
 
 def _below(request: BakeRequest) -> str | None:

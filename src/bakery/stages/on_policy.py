@@ -29,7 +29,7 @@ def train(work: Work, own: OnPolicySettings, send: Send) -> dict[str, Any]:
     Answers are sampled as those of the target were, and scored by the parent behind its prompt.
     """
     pairs, folder = work.mixture.train, work.out / CHECKPOINTS / ON_POLICY
-    before = len(losses(work.out / METRICS))
+    before = work.worker.of_first(len(losses(work.out / METRICS)))
     given = _arguments(work, own, folder)
     places = Places([()] * len(pairs), keeping.live(*work.taught_by, pairs))
     made = training.trainer(OnPolicyTrainer, work, given, make_loss(own.loss), places)
@@ -37,7 +37,7 @@ def train(work: Work, own: OnPolicySettings, send: Send) -> dict[str, Any]:
     prompts = Continuations(pairs, work.mixture.sampling, seed=work.settings.seed)
     made.learn_from(OwnAnswers(prompts, work.base.chat))
     training.go_on(made, folder, "the on-policy phase", work.reporter)
-    seen = losses(work.out / METRICS, ON_POLICY)
+    seen = work.worker.of_first(losses(work.out / METRICS, ON_POLICY))
     figures = {f"{name}_loss": value for name, value in summary(seen).items()}
     return {ON_POLICY: {"after": before, **asdict(own), **figures}}
 

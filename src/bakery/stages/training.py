@@ -23,7 +23,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 
 from bakery import costs
 from bakery.card import together
-from bakery.engine import memory
+from bakery.engine import memory, processes
 from bakery.engine.loss.losses import Divergence, make_loss
 from bakery.engine.loss.readout import Readout
 from bakery.engine.models import adapters
@@ -37,8 +37,10 @@ from bakery.engine.text.views import Pair
 from bakery.engine.training import checkpoints, numerics, start
 from bakery.engine.training.metrics import Metrics, losses
 from bakery.engine.training.shown import Send
+from bakery.engine.training.spread import micro_batches
 from bakery.engine.training.step_figures import StepFigures
 from bakery.engine.training.trainer import BakingTrainer
+from bakery.engine.workers import ALONE, Worker
 from bakery.errors import ModelError, StageError
 from bakery.identity import BakeRequest
 from bakery.reporting import Reporter
@@ -74,6 +76,8 @@ class Work:
     reporter: Reporter
     teacher: Elsewhere | None = None
     """Another model that teaches; None: the parent does."""
+    worker: Worker = ALONE
+    """This process among those that train."""
 
     @property
     def taught_by(self) -> tuple[nn.Module, Readout]:
@@ -107,15 +111,20 @@ class Work:
     def micro_batch(self) -> int:
         """How many of them are run at once."""
         most = min(self.request.micro_batch_size, self.batch)
+        if self.worker.count > 1:
+            most = min(most, -(-self.batch // self.worker.count))
         running = self.request.running
         if running.fits_memory and not running.gradient_checkpointing:
             most = costs.fitting(
                 memory.shape_of(self.student),
                 rank=self.settings.r,
                 tokens=max(len(pair.student.ids) for pair in self.mixture.train),
-                budget=memory.training_budget(self.base.device),
+                budget=memory.training_budget(self.base.device, self.worker.local_count),
                 most=most,
             )
+        if self.worker.count > 1:  # as even as it can be
+            own = -(-self.batch // self.worker.count)
+            return -(-own // micro_batches(self.batch, most, self.worker.count))
         return max(count for count in range(1, most + 1) if self.batch % count == 0)
 
     @cached_property
@@ -155,6 +164,8 @@ def begin(
     pairs: Sequence[Pair],
     asked: FirstWeights | None,
     out: Path,
+    *,
+    worker: Worker = ALONE,
     reporter: Reporter,
 ) -> None:
     """Give the adapter its first weights, where they are not those that it was drawn with.
@@ -163,13 +174,31 @@ def begin(
     """
     folder = out / CHECKPOINTS
     _drop_damaged(folder, reporter)
+    _take_over(out, worker)
     begun = (folder / TAUGHT).is_file() or checkpoints.newest(folder, reporter.note) is not None
     if asked is None or begun:
         return
     with reporter.doing("fitting first weights"):
-        why = start.fitted(student, readout, pairs, asked)
+        why = worker.same(lambda: start.fitted(student, readout, pairs, asked))
+    if worker.count > 1:
+        own = adapters.own_state(student)
+        worker.send(own)
+        adapters.put_own_state(student, own)
     for note in start.written(out, why):
         reporter.note(note)
+
+
+LEFT = ("*.json", METRICS, f"{CHECKPOINTS}/*.*", f"{CHECKPOINTS}/*checkpoint-*/*",
+        f"{CHECKPOINTS}/*/checkpoint-*/*")  # fmt: skip
+"""What a run that goes on finds, beside the record of the teacher."""
+
+
+def _take_over(out: Path, worker: Worker) -> None:
+    """Give the other processes what a run before has left to the first, in their own folders."""
+    if worker.count > 1:
+        there = {path for pattern in LEFT for path in out.glob(pattern) if path.is_file()}
+        names = sorted(str(path.relative_to(out)) for path in there)
+        processes.send_files(worker, out, names)
 
 
 def _drop_damaged(folder: Path, reporter: Reporter) -> None:
@@ -206,14 +235,14 @@ def train(work: Work, send: Send) -> tuple[int, list[float], dict[str, Any]]:
         go_on(made, folder, "training", work.reporter)
         if settings.on_policy is not None or settings.until is not None:
             keep(work.student, folder / TAUGHT)
-    seen = losses(work.out / METRICS)
+    seen = work.worker.of_first(losses(work.out / METRICS))
     if len(seen) != work.total:
         raise StageError(
             f"{work.out / METRICS} has {len(seen)} steps, where {work.total} were trained: it was "
             "damaged or changed",
             hint=f"Delete {work.out}, then run the same command: it is trained from its start.",
         )
-    chosen = numerics.written_in(work.out / numerics.FILE)
+    chosen = work.worker.of_first(numerics.written_in(work.out / numerics.FILE))
     return len(seen), seen, chosen.as_data() if chosen else {}
 
 
@@ -235,6 +264,7 @@ def trainer(
         numerics=work.out / numerics.FILE,
         note=work.reporter.note,
         idle_first_step=work.settings.warmup == IDLE_FIRST_STEP,
+        step_size=work.batch,
     )
 
 
@@ -278,6 +308,8 @@ def watch(
     held_out = work.mixture.measured
 
     def measure() -> float | None:
+        if not work.worker.does_all:
+            return None
         with evaluating(work.student):
             found = together(fidelity(work.student, work.readout, work.record, held_out))
         return found.kl if found else None
@@ -321,7 +353,7 @@ def arguments(work: Work, folder: Path, *, own: int | None = None) -> TrainingAr
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
         per_device_train_batch_size=micro,
-        gradient_accumulation_steps=work.batch // micro,
+        gradient_accumulation_steps=micro_batches(work.batch, micro, work.worker.count),
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
         adam_beta1=settings.betas[0],

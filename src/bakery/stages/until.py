@@ -14,6 +14,7 @@ import math
 import shutil
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,9 @@ def train(work: Work, limit: Until, send: Send) -> tuple[int, dict[str, Any]]:
         adapters.load_own_state(work.student, weights(folder, len(looks) - 1))
     while not looks or not _is_over(looks, limit):
         step = _round(work, looks, send) if looks else work.total
-        looks.append(_look(work, step, work.settings.epochs + len(looks), known))
+        looks.append(
+            work.worker.same(partial(_look, work, step, work.settings.epochs + len(looks), known))
+        )
         _write(folder / FILE, looks)
         work.reporter.note(_said(looks, limit))
     best = _best(looks)

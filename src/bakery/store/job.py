@@ -67,6 +67,10 @@ class Job:
     """Whether it runs beside the other jobs of its store instead of after them."""
     allow: tuple[str, ...] = ()
     """What it goes on with though it is poor."""
+    nproc: int | None = None
+    """In how many processes it trains; None: one on each GPU."""
+    shard: bool = False
+    """Whether they share the base's weights out."""
     on: str | None = None
     """Where it has questions and answers made; None: in its own process."""
     backend: str | None = None

@@ -146,6 +146,9 @@ def show_run(report: RunReport, *, as_json: bool = False) -> None:
         say(f"Nothing to run: input.yml configures nothing. The model is {model}.")
         say("For the next bake write input.yml, then `bgit add input.yml` and `bgit commit`.")
         return
+    if report.helped:
+        say("This machine has trained along. The bake is recorded on the first (--node-rank 0).")
+        return
     table = pairs()
     if report.stimuli is not None:
         table.add_row("stim", f"{report.stimuli} questions")

@@ -31,7 +31,7 @@ class HalfBaked(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Keep the model where its step is one of those."""
         step = self.first + state.global_step
-        if self.is_kept(step):
+        if state.is_world_process_zero and self.is_kept(step):
             place = self.out / str(step)
             save_composed(self.model, place, bake_id=self.bake_id, parent=self.parent)
 

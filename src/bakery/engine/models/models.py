@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,16 +77,21 @@ def load(
     dtype: str = "auto",
     attention: str | None = None,
     reporter: Reporter | None = None,
+    placed: Callable[[PreTrainedModel, torch.device], PreTrainedModel] | None = None,
 ) -> BaseModel:
     """Load a base model by hub id, folder, GGUF file or embedded name; refuse a changed one.
 
     `dtype` is a torch name or `auto` (as the weights are stored); `attention` what transformers
     calls an implementation. None: what the model is configured for. `reporter` is told where a
-    file has to be unpacked first; None: nobody is.
+    file has to be unpacked first; None: nobody is. `placed` puts it on the device; None: it is
+    put there whole.
     """
     source = source_of(base, reporter=reporter)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = source.model(dtype=dtype, attention=attention, device=device)
+    whole_on = device if placed is None else None
+    model = source.model(dtype=dtype, attention=attention, device=whole_on)
+    if placed is not None:
+        model = placed(model, device)
     tokenizer = source.tokenizer()
     loaded.check_tokens(base.name, tokenizer, embedded(model))
     chat = Chat(tokenizer, source.end_ids(tokenizer.eos_token_id), rows=embedded(model))

@@ -57,13 +57,26 @@ def taught(
     What is measured on has to have all that the teacher says: the card is of forward KL.
     """
     form: Form | None = readout.form(loss, teacher.whole(student, readout)[0])
-    why = ""
-    if not (place.of and teacher.is_recorded(place.path, pairs, of=place.of)):
-        teacher.forget(place.path)
+    why, fresh = "", not (place.of and teacher.is_recorded(place.path, pairs, of=place.of))
+    if worker.in_step:
+        fresh = any(worker.gather([fresh]))
+    if fresh:
+        if worker.rank == 0 or not worker.in_step:
+            teacher.forget(place.path)
         # The first process decides for all: free space changes while others write.
         form, why = worker.of_first(_chosen(student, readout, pairs, loss, place, is_measured_on))
     if form is None:
         return live(student, readout, pairs), why
+    if worker.in_step:
+        if fresh and worker.rank:
+            teacher.beside(student, readout, pairs, asked=asked)
+        elif fresh:
+            teacher.record(
+                student, readout, pairs, place.path,
+                of=place.of, loss=loss, form=form, asked=asked, reporter=reporter,
+            )  # fmt: skip
+        worker.wait()
+        return TeacherRecord([(place.path, pairs)], form), why
     shares = [(place.share(worker, r), pairs[r :: worker.count]) for r in range(worker.count)]
     path, own = shares[worker.rank]
     with worker.autocast():

@@ -242,6 +242,15 @@ def record(
     return TeacherRecord([(path, pairs)], form)
 
 
+def beside(
+    model: nn.Module, readout: Readout, pairs: Sequence[Pair], *, asked: Asked | None = None
+) -> None:
+    """Run what another process records, which has a part of the base alone."""
+    with teaching(model):
+        for _ in _scored(model, readout, pairs, asked or Asked()):
+            pass
+
+
 def is_recorded(path: Path, pairs: Sequence[Pair], *, of: str) -> bool:
     """Tell whether a whole record of these pairs by these weights lies at `path`."""
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +47,19 @@ class Numerics:
     """Digest of the shapes of the model and its adapters: what the choices were made for."""
     why: str = ""
     """Why the layout is `padded`."""
+    processes: int = 1
+    """How many add their gradients up."""
 
     def as_data(self) -> dict[str, Any]:
         """Return what bake.json says."""
-        return {name: value for name, value in asdict(self).items() if value != ""}
+        usual = {"why": "", "processes": 1}
+        return {name: value for name, value in asdict(self).items() if value != usual.get(name)}
 
     def __str__(self) -> str:
         threads = f"{self.threads} CPU thread{'s' if self.threads > 1 else ''}"
         layout = f"{self.layout} ({self.why})" if self.why else self.layout
-        return f"layout {layout}, attention {self.attention}, loss {self.loss}, {threads}"
+        each = f" in each of {self.processes} processes" if self.processes > 1 else ""
+        return f"layout {layout}, attention {self.attention}, loss {self.loss}, {threads}{each}"
 
 
 def shapes(model: nn.Module) -> str:
@@ -72,7 +76,19 @@ def written_in(path: Path) -> Numerics | None:
         return None
     packed = found.layout in ("shared", "packed") and found.attention in KERNELS
     known = found.layout == "padded" or packed
-    return found if known and type(found.threads) is int and found.threads > 0 else None
+    counts = found.threads, found.processes
+    return found if known and all(type(n) is int and n > 0 for n in counts) else None
+
+
+def in_as_many(found: Numerics, processes: int) -> Numerics:
+    """Return choices as so many processes take them: the threads are those that they were made for.
+
+    Where other numbers of processes share the cores, each keeps the threads that it was given.
+    """
+    if found.processes == processes:
+        torch.set_num_threads(found.threads)
+        return found
+    return replace(found, threads=torch.get_num_threads(), processes=processes)
 
 
 def write(path: Path, numerics: Numerics) -> None:

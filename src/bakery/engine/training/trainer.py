@@ -19,6 +19,7 @@ from accelerate.utils import gather_object
 from peft import PeftModel
 from safetensors.torch import save_file
 from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 
@@ -31,8 +32,16 @@ from bakery.engine.packed.layouts import Packed
 from bakery.engine.packed.support import support_of
 from bakery.engine.teacher.examples import PADDED, SHARED, Examples, collator
 from bakery.engine.teacher.fidelity import totals
+from bakery.engine.training import spread
 from bakery.engine.training.checkpoints import OWN_WEIGHTS
-from bakery.engine.training.numerics import Numerics, faster_kernel, shapes, write, written_in
+from bakery.engine.training.numerics import (
+    Numerics,
+    faster_kernel,
+    in_as_many,
+    shapes,
+    write,
+    written_in,
+)
 from bakery.engine.workers import Worker
 from bakery.errors import ConfigError, StageError
 
@@ -66,28 +75,33 @@ class BakingTrainer(Trainer):
         numerics: Path | None = None,
         note: Callable[[str], None] = lambda _: None,
         idle_first_step: bool = False,
+        step_size: int | None = None,
         **more: Any,
     ) -> None:
         """`numerics` is a file: choices that are in it are taken, others are made and put there.
 
         With `idle_first_step` the rate begins at 0 where it is warmed up, as it does in
-        transformers; else no step of a schedule has the rate 0.
+        transformers; else no step of a schedule has the rate 0. `step_size` examples make a step
+        of several processes; None: as many as all their micro-batches of it hold.
         """
+        self._step_size = step_size
         self._idle_first_step = idle_first_step
         self.readout = readout
         self.loss = loss
         self.step_tokens = 0
-        """Targets of the optimiser step under way, in this process."""
+        """Targets of the optimiser step under way, in all processes."""
         self._numerics_file, self._note = numerics, note
         self.support = support_of(model)
-        self.numerics = self._replayed(model)
+        self.numerics = self._replayed(model, args)
         self._layout = SHARED if self.support.refused is None else PADDED
         if self.numerics is not None:
             self._layout = self.numerics.layout
         if args.device.type == "cpu":
             keep_freed_memory()
-        for told in _mended(args, len(train_dataset)):
+        for told in _mended(args):
             note(told)
+        if args.world_size > 1:
+            spread.only_trained(model)
         more["callbacks"] = [*(more.get("callbacks") or ()), _Thaw()]
         super().__init__(
             model=model,
@@ -119,14 +133,7 @@ class BakingTrainer(Trainer):
         made = self.lr_scheduler is None and not self._idle_first_step
         scheduler = super().create_scheduler(num_training_steps + made, optimizer)
         if made and isinstance(scheduler, LambdaLR):
-            scheduler.lr_lambdas = [_one_later(curve) for curve in scheduler.lr_lambdas]
-            groups = zip(
-                scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas,
-                strict=True,
-            )  # fmt: skip
-            for group, rate, curve in groups:
-                group["lr"] = rate * curve(0)
-            scheduler._last_lr = [group["lr"] for group in scheduler.optimizer.param_groups]
+            _begin_one_later(scheduler)
         return scheduler
 
     def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *more: Any) -> Any:
@@ -140,14 +147,20 @@ class BakingTrainer(Trainer):
         with self.support.attending():
             return super().training_step(model, inputs, *more)
 
-    def _replayed(self, model: PeftModel) -> Numerics | None:
-        """Return the choices of an earlier run, where they were made for such a model."""
+    def _replayed(self, model: PeftModel, args: TrainingArguments) -> Numerics | None:
+        """Return the choices of an earlier run, where they were made for such a model.
+
+        Those that the first process finds: all have to choose the same.
+        """
         found = written_in(self._numerics_file) if self._numerics_file else None
+        found = worker_of(args).of_first(found)
         if found is None or found.model != shapes(model):
             return None
         if found.layout != PADDED and self.support.refused is not None:
             return None
-        torch.set_num_threads(found.threads)
+        found = in_as_many(found, args.world_size)
+        if self._numerics_file is not None and args.process_index == 0:
+            write(self._numerics_file, found)
         self._note(f"{found} (as in {self._numerics_file})")
         return found
 
@@ -163,7 +176,8 @@ class BakingTrainer(Trainer):
                 segments = tuple(s for _, group in layout.groups for s in group) if layout else ()
                 kernel = faster_kernel(config, segments, self.args.device)
         threads, how = torch.get_num_threads(), self.readout.how
-        chosen = Numerics(kind, kernel, threads, how, shapes(self.model), why)
+        count = self.args.world_size
+        chosen = Numerics(kind, kernel, threads, how, shapes(self.model), why, count)
         chosen = self.worker.of_first(chosen)
         if self._numerics_file is not None and self.args.process_index == 0:
             write(self._numerics_file, chosen)
@@ -177,9 +191,17 @@ class BakingTrainer(Trainer):
         if self.is_finished:
             return [], torch.zeros((), device=device)
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        self.step_tokens = sum(len(batch["weights"]) for batch in batches)
+        tokens = sum(len(batch["weights"]) for batch in batches)
+        self.step_tokens = (
+            tokens if self.args.world_size == 1 else round(self._summed((tokens,))[0])
+        )
         weight = torch.stack([batch["weights"].sum() for batch in batches]).sum().to(device)
         return batches, self._over_processes(weight)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Return a loader of this process's part of every step; alone it is transformers' own."""
+        loader: DataLoader[Any] = super().get_train_dataloader()
+        return spread.dealt(loader, self.args, self.worker, self._step_size)
 
     @property
     def worker(self) -> Worker:
@@ -281,6 +303,17 @@ class BakingTrainer(Trainer):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
 
+def _begin_one_later(scheduler: LambdaLR) -> None:
+    scheduler.lr_lambdas = [_one_later(curve) for curve in scheduler.lr_lambdas]
+    groups = zip(
+        scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas,
+        strict=True,
+    )  # fmt: skip
+    for group, rate, curve in groups:
+        group["lr"] = rate * curve(0)
+    scheduler._last_lr = [group["lr"] for group in scheduler.optimizer.param_groups]
+
+
 def _one_later(curve: Callable[[int], float]) -> Callable[[int], float]:
     return lambda step: curve(step + 1)
 
@@ -293,7 +326,7 @@ class _Thaw(TrainerCallback):
         gc.unfreeze()
 
 
-def _mended(args: TrainingArguments, rows: int) -> Iterator[str]:
+def _mended(args: TrainingArguments) -> Iterator[str]:
     """Change arguments that would train something else than they seem to, and say so."""
     args.logging_nan_inf_filter = False  # a loss that is no number has to be seen
     if args.n_gpu > 1:
@@ -302,8 +335,3 @@ def _mended(args: TrainingArguments, rows: int) -> Iterator[str]:
     if args.dataloader_persistent_workers:
         args.dataloader_persistent_workers = False
         yield "dataloader_persistent_workers is off: workers would keep the first round's answers"
-    if rows % (args.world_size * args.per_device_train_batch_size) and args.world_size > 1:
-        yield (
-            f"{rows} rows do not fill the batches of {args.world_size} processes: "
-            "the last of every epoch is filled up with rows it began with"
-        )

@@ -167,6 +167,7 @@ def _running(bake: schema.Bake, head: Head, defaults: Defaults) -> Running:
         or bake.activation_checkpoint_cpu_offload,
         fits_memory=defaults.fits_memory and bake.micro_batch_size is None,
         eval_interval=bake.eval_interval,
+        sharded=bake.deepspeed is not None and bake.deepspeed.shares_out,
         wandb=Wandb(wandb.project or head.repo, wandb.name or bake.name, wandb.entity, wandb.tags)
         if wandb.enable
         else None,

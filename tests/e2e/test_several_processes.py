@@ -1,0 +1,212 @@
+"""`bgit run bake --nproc 2`: what it says, what becomes of it when somebody dies, two machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import BGIT, Typist, copied, input_yml
+
+PATIENCE_S = 120
+ENDS_S = 60
+"""How long the others may go on when one has died."""
+
+STEPS = 300
+"""Of a bake that is long enough to be killed; each takes 20 ms."""
+
+
+@pytest.fixture(scope="module")
+def answered(new_repository: Typist, tmp_path_factory: pytest.TempPathFactory) -> Typist:
+    """A repository with questions and answers, and a bake of many steps to come."""
+    made = copied(new_repository, tmp_path_factory.mktemp("answered") / "repo")
+    text = input_yml().replace("epochs: 2", f"epochs: {STEPS // 3}")
+    made.commit(text)
+    made.must("run", "stim", "rollout")
+    return made
+
+
+@pytest.fixture
+def begun(answered: Typist, tmp_path: Path) -> Iterator[tuple[Typist, subprocess.Popen[str]]]:
+    """A bake in two processes that has a checkpoint to go on from."""
+    typist = copied(answered, tmp_path / "repo")
+    with ExitStack() as ending:
+        process = subprocess.Popen(
+            [sys.executable, "-c", CTRL_C, "run", "bake", "--nproc", "2"],
+            cwd=typist.root,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **typist.env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        ending.enter_context(process)
+        ending.callback(process.kill)
+        wait(lambda: any(typist.store.glob("bake/*/checkpoints/checkpoint-*/trainer_state.json")))
+        yield typist, process
+
+
+CTRL_C = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from bakery.cli.app import bgit; bgit(prog_name='bgit')"
+)
+
+
+def wait(until: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not until():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.01)
+
+
+def ranks() -> list[int]:
+    """The processes that train now, as the system lists them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if b"bakery.cli.rank" in path.read_bytes():
+                found.append(int(path.parent.name))
+    return sorted(found)
+
+
+def mine(typist: Typist) -> list[int]:
+    """Those that train in a repository of this test."""
+    return [pid for pid in ranks() if Path(f"/proc/{pid}/cwd").readlink() == typist.root]
+
+
+def test_one_that_is_killed_ends_the_others_and_another_number_goes_on(
+    begun: tuple[Typist, subprocess.Popen[str]],
+) -> None:
+    typist, process = begun
+    at = time.monotonic()
+    os.kill(mine(typist)[1], signal.SIGKILL)
+    _, said = process.communicate(timeout=ENDS_S)
+    assert time.monotonic() - at < ENDS_S
+    assert process.returncode == 4
+    assert re.search(r"error: process [01] of 2 was killed \(signal 9\)", said)
+    assert "it goes on from the last checkpoint" in said
+    assert not mine(typist)
+    done = typist("run", "bake", "--json")
+    assert done.code == 0, done.err
+    assert "goes on from checkpoint-" in done.err
+    (rows,) = typist.store.glob("bake/*/metrics.jsonl")
+    steps = [json.loads(line)["step"] for line in rows.read_text().splitlines()]
+    assert steps == list(range(1, int(json.loads(done.out)["model"].rpartition("/")[2]) + 1))
+
+
+def test_ctrl_c_ends_all_of_them(begun: tuple[Typist, subprocess.Popen[str]]) -> None:
+    typist, process = begun
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=ENDS_S)
+    assert process.returncode == 130
+    assert "stopped" in said
+    assert "Traceback" not in said
+    assert not mine(typist)
+
+
+def test_nobody_trains_on_behind_a_run_that_was_killed(
+    begun: tuple[Typist, subprocess.Popen[str]],
+) -> None:
+    typist, process = begun
+    process.kill()
+    process.wait()
+    wait(lambda: not mine(typist))
+
+
+def test_a_recipe_says_how_many_trained_and_the_id_does_not(
+    answered: Typist, tmp_path: Path
+) -> None:
+    typist = copied(answered, tmp_path / "repo")
+    plan = json.loads(typist.must("check", "--json"))
+    done = typist("run", "bake", "--nproc", "2", "--json")
+    assert done.code == 0, done.err
+    made = json.loads(done.out)
+    assert made["bake_id"] in json.dumps(plan)
+    assert "process 1 of 2: CPU, 1 thread" in done.err
+    assert "processes: 2" in typist.read("recipe.yml")
+    (folder,) = typist.store.glob("bake/*")
+    assert not (folder / "checkpoints").exists()
+    assert typist.must("fsck")
+    again = typist.must("reproduce")
+    assert "Every digest matches" in again
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--nproc", "0"), "at least one process"),
+        (("--nnodes", "2"), "needs --rdzv HOST:PORT"),
+        (("--nnodes", "2", "--rdzv", "here"), "'here' is none"),
+        (("--nnodes", "2", "--rdzv", "127.0.0.1:99999"), "is none"),
+        (("--nnodes", "3", "--rdzv", "192.0.2.1:29500"), "--node-rank 1"),
+        (("--nnodes", "2", "--rdzv", "127.0.0.1:29500", "--node-rank", "2"), "numbered from 0"),
+        (("--rdzv", "127.0.0.1:29500"), "--nnodes 2"),
+        (("--shard",), "nobody to share"),
+        (("--nnodes", "2", "--rdzv", "nobody.invalid:29500"), "nobody knows a machine"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_once(
+    words: tuple[str, ...], said: str, answered: Typist
+) -> None:
+    done = answered("run", "bake", *words)
+    assert done.code == 2
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert not list(answered.store.glob("bake/*"))
+
+
+MACHINES = ("bakery-test-a", "bakery-test-b")
+FIRST, SECOND = "10.231.7.1", "10.231.7.2"
+
+
+@pytest.fixture
+def machines() -> Iterator[None]:
+    """Two network namespaces with a cable between them: each has addresses of its own."""
+    lines = [
+        *(f"ip netns add {name}" for name in MACHINES),
+        f"ip link add veth0 netns {MACHINES[0]} type veth peer name veth0 netns {MACHINES[1]}",
+        f"ip -n {MACHINES[0]} addr add {FIRST}/24 dev veth0",
+        f"ip -n {MACHINES[1]} addr add {SECOND}/24 dev veth0",
+        *(f"ip -n {name} link set {link} up" for name in MACHINES for link in ("lo", "veth0")),
+    ]
+    with ExitStack() as ending:
+        for name in MACHINES:
+            ending.callback(subprocess.run, ["ip", "netns", "del", name], capture_output=True)
+        for line in lines:
+            try:
+                done = subprocess.run(line.split(), capture_output=True, text=True, check=False)
+            except OSError as error:
+                pytest.skip(f"no network namespaces here: {error}")
+            if done.returncode:
+                pytest.skip(f"no network namespaces here: {line}: {done.stderr.strip()}")
+        yield
+
+
+def test_two_machines_bake_what_one_does(machines: None, answered: Typist, tmp_path: Path) -> None:
+    here, there = (copied(answered, tmp_path / name) for name in ("here", "there"))
+    line = [BGIT, "run", "bake", "--nproc", "1", "--nnodes", "2", "--rdzv", f"{FIRST}:29577"]
+    running = [
+        subprocess.Popen(
+            ["ip", "netns", "exec", name, *line],
+            cwd=typist.root,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **typist.env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name, typist in zip(MACHINES, (here, there), strict=True)
+    ]
+    said = [process.communicate(timeout=PATIENCE_S) for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    assert "recorded on the first" in said[1][0]
+    assert "processes: 2" in here.read("recipe.yml")
+    assert ">>> bake" not in there.read("recipe.yml")
+    assert not list(there.store.glob("bake/*"))

@@ -1,0 +1,137 @@
+"""A bake in two processes of gloo is the bake of one, but for rounding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+from torch.utils.data import SequentialSampler
+
+from bakery.app import spread
+from bakery.app.spread import Handed
+from bakery.engine.training.spread import Dealt
+from bakery.engine.workers import Worker
+from bakery.errors import ConfigError
+from bakery.reporting import Quiet
+from bakery.shaping import OnPolicySettings, Until
+from bakery.store.results import WEIGHTS
+from bakery.torchrun.asked import Processes
+from tests.support.baking import NOTHING, SHOUT, Bench, rows
+
+ROUNDING, LEFT = 1e-5, 2e-7
+"""Relative, of a loss in fp32; and nats, which is what fp32 leaves of a small one."""
+
+OWN = OnPolicySettings(steps=3, loss="jsd", learning_rate=2e-3)
+
+
+@dataclass(frozen=True)
+class Both:
+    """The same bake by one process and by two."""
+
+    one: dict[str, Any]
+    two: dict[str, Any]
+    notes: list[str]
+
+    def losses(self, which: dict[str, Any]) -> list[float]:
+        return [row["loss"] for row in rows(which)]
+
+    def check(self) -> None:
+        """Refuse any difference beyond rounding."""
+        expected = pytest.approx(self.losses(self.one), rel=ROUNDING, abs=LEFT)
+        assert self.losses(self.two) == expected
+        assert [r["tokens"] for r in rows(self.two)] == [r["tokens"] for r in rows(self.one)]
+        first, second = (load_file(which["folder"] / WEIGHTS) for which in (self.one, self.two))
+        assert first.keys() == second.keys()
+        furthest = max(float((first[name] - second[name]).abs().max()) for name in first)
+        assert furthest < 1e-4
+        assert self.two["bake_id"] == self.one["bake_id"]
+        assert self.two["numerics"]["processes"] == 2
+        assert "processes" not in self.one["numerics"]
+        assert self.two["card"]["kl_after"] == pytest.approx(self.one["card"]["kl_after"], rel=1e-4)
+
+
+def both(
+    bench: Bench, parent: dict[str, Any] | None = None, *, sharded: bool = False, **changes: Any
+) -> Both:
+    """Bake in one process, then in two."""
+    asked = {"questions": 13, "parent": parent, **changes}
+    one = bench.bake(**asked)
+    request, data, folder = bench.prepare(SHOUT, NOTHING, **asked)
+    processes, told = Processes(here=2, number=0, sharded=sharded), Quiet()
+    out = folder.with_name(f"{folder.name}.two")
+    above = parent["folder"] if parent else None
+    two = spread.train(Handed(request, data, out, above, None, (), processes), told)
+    return Both(one, {**two, "folder": out / str(two["step"]), "bake_dir": out}, told.notes)
+
+
+def test_two_processes_bake_what_one_does_and_so_does_the_next_bake(bench: Bench) -> None:
+    """13 answers in steps of 8: the last step of each epoch has 3 and 2 of them."""
+    first = both(bench, save_every_steps=(2,))
+    first.check()
+    assert "process 1 of 2: CPU, 1 thread" in first.notes
+    kept = [
+        sorted(path.name for path in which["bake_dir"].iterdir())
+        for which in (first.one, first.two)
+    ]
+    assert kept[0] == kept[1]
+    both(bench, first.one, learning_rate=3e-3).check()
+
+
+def test_two_processes_answer_on_policy_questions_as_one_does(bench: Bench) -> None:
+    found = both(bench, on_policy=OWN)
+    found.check()
+    assert found.two["on_policy"]["steps"] == 3
+
+
+def test_rounds_go_on_in_all_processes_alike(bench: Bench) -> None:
+    found = both(bench, until=Until(max_epochs=4, patience=1))
+    assert found.two["until"]["kept"] == found.one["until"]["kept"]
+    found.check()
+
+
+def test_a_base_that_is_shared_out_is_baked_as_a_whole_one(bench: Bench) -> None:
+    found = both(bench, sharded=True)
+    found.check()
+    held = [note for note in found.notes if "holds" in note]
+    assert len(held) == 2
+    assert all("of the base's" in note and "at its peak" in note for note in held)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize(
+    ("rows_of", "size", "most"), [(13, 8, 4), (7, 8, 8), (16, 8, 3), (5, 4, 1)]
+)
+def test_a_step_is_dealt_out_whole_and_nothing_twice(
+    rows_of: int, size: int, most: int, count: int
+) -> None:
+    order = SequentialSampler(range(rows_of))
+    dealt = [
+        Dealt(order, size=size, most=most, worker=Worker(rank, count)) for rank in range(count)
+    ]
+    batches = [list(one) for one in dealt]
+    assert [len(own) for own in batches] == [len(one) for one in dealt]
+    assert len({len(own) for own in batches}) == 1
+    assert all(len(batch) <= most for own in batches for batch in own)
+    parts = dealt[0].parts
+    for step, first in enumerate(range(0, rows_of, size)):
+        mine = [own[step * parts : (step + 1) * parts] for own in batches]
+        taken = sorted(row for own in mine for batch in own for row in batch)
+        assert taken == list(range(rows_of))[first : first + size]
+        assert mine[0][0]  # which says how all run their batches
+
+
+@pytest.mark.parametrize(
+    ("asked", "changes", "said"),
+    [
+        (Processes(here=1, sharded=True), {}, "nobody to share"),
+        (Processes(here=2, sharded=True), {"on_policy": OWN}, "its own questions"),
+    ],
+)
+def test_what_cannot_be_shared_out_is_refused(
+    asked: Processes, changes: dict[str, Any], said: str, bench: Bench
+) -> None:
+    request, _, _ = bench.prepare(SHOUT, NOTHING, 3, None, **changes)
+    with pytest.raises(ConfigError, match=said):
+        spread.settled(asked, request)

@@ -1,0 +1,145 @@
+"""What is asked of torchrun, and what its processes say to the one that was asked."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bakery.errors import ConfigError, ModelError, StageError
+from bakery.torchrun import launch
+from bakery.torchrun.agent import FAILED, LOGS
+from bakery.torchrun.asked import Processes, checked
+from bakery.torchrun.said import Told, shown
+
+FAR = "192.0.2.1:29500"
+HERE = "127.0.0.1:29500"
+
+
+@pytest.mark.parametrize(
+    ("asked", "environment", "number"),
+    [
+        (Processes(), {}, 0),
+        (Processes(here=4), {"SLURM_NODEID": "3"}, 0),  # one machine of a larger job
+        (Processes(machines=2, meeting=HERE), {}, 0),
+        (Processes(machines=2, meeting=FAR), {}, 1),
+        (Processes(machines=4, meeting=FAR), {"SLURM_NODEID": "3"}, 3),
+        (Processes(machines=4, meeting=FAR), {"JOB_COMPLETION_INDEX": "2"}, 2),
+        (Processes(machines=4, meeting=FAR, number=1), {"SLURM_NODEID": "3"}, 1),
+    ],
+)
+def test_a_machine_knows_its_number(
+    asked: Processes, environment: dict[str, str], number: int
+) -> None:
+    assert checked(asked, environment).number == number
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (Processes(here=0), "--nproc 0"),
+        (Processes(machines=0), "--nnodes 0"),
+        (Processes(machines=2), "needs --rdzv HOST:PORT"),
+        (Processes(machines=2, meeting="nowhere"), "'nowhere' is none"),
+        (Processes(machines=2, meeting="a:0"), "is none"),
+        (Processes(machines=3, meeting=FAR), "which of the 3 machines"),
+        (Processes(machines=2, meeting=FAR, number=2), "numbered from 0 to 1"),
+        (Processes(meeting=HERE), "about several machines"),
+    ],
+)
+def test_what_cannot_be_is_refused(asked: Processes, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        checked(asked, {})
+    assert said in refused.value.message
+
+
+def test_an_address_may_be_of_the_sixth_version() -> None:
+    assert Processes(meeting="[::1]:29500").where == ("::1", 29500)
+
+
+class Heard:
+    """A reporter that keeps all that it hears, in order."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[object, ...]] = []
+
+    def progress(self, label: str, done: int, total: int, detail: str = "") -> None:
+        self.heard.append((label, done, total, detail))
+
+    def partly(self, done: float, of: int) -> None:
+        self.heard.append((done, of))
+
+    @contextmanager
+    def doing(self, label: str):
+        self.heard.append(("begins", label))
+        yield
+        self.heard.append(("ends", label))
+
+    def note(self, text: str) -> None:
+        self.heard.append((text,))
+
+
+def test_what_a_process_tells_is_heard_in_another_in_its_order(tmp_path: Path) -> None:
+    def tell(reporter: Told | Heard) -> None:
+        reporter.note("ünï\nzwei")
+        with reporter.doing("a"):
+            reporter.partly(0.5, 2)
+            with reporter.doing("b"):
+                reporter.note("within")
+            reporter.note("between")
+        reporter.progress("bake", 1, 3, "loss 1")
+
+    there, here = Heard(), Heard()
+    with shown(tmp_path / "said", there):
+        tell(Told(tmp_path / "said"))
+    tell(here)
+    assert there.heard == here.heard
+
+
+TWO = Processes(here=2, number=0)
+
+
+def test_the_error_of_a_process_is_raised_as_it_was(tmp_path: Path) -> None:
+    launch.write_error(tmp_path, 1, ModelError("no such thing", hint="find it"))
+    error = launch._error(tmp_path, TWO)
+    assert isinstance(error, ModelError)
+    assert (error.message, error.hint) == ("no such thing", "find it")
+
+
+def failed(folder: Path, *found: tuple[int, int, int]) -> StageError:
+    """The error after processes have ended, each with its rank, its code, and when."""
+    rows = [{"rank": rank, "exit": code, "when": when} for rank, code, when in found]
+    (folder / FAILED).write_text(json.dumps(rows))
+    error = launch._error(folder, TWO)
+    assert isinstance(error, StageError)
+    return error
+
+
+def test_who_was_killed_is_named_and_not_who_was_ended_for_it(tmp_path: Path) -> None:
+    error = failed(tmp_path, (0, -15, 1), (1, -9, 2))
+    assert "process 1 of 2 was killed (signal 9)" in error.message
+    assert "last checkpoint" in str(error.hint)
+
+
+def test_the_last_words_of_a_process_are_quoted(tmp_path: Path) -> None:
+    log = tmp_path / LOGS / "run" / "attempt_0" / "0" / "stderr.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("Traceback\n  File x\nRuntimeError: out of luck\n\n")
+    assert "process 0 of 2 ended with an error: RuntimeError: out of luck" in str(
+        failed(tmp_path, (0, 1, 1)).message
+    )
+
+
+def test_threads_share_the_cores_and_one_machine_listens_to_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("sys.platform", "linux")
+    found = launch.environment(TWO)
+    assert found["OMP_NUM_THREADS"] == "4"
+    assert found["GLOO_SOCKET_IFNAME"] == "lo"
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert launch.environment(TWO)["OMP_NUM_THREADS"] == "3"

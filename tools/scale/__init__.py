@@ -1,0 +1,1 @@
+"""What many repositories that bake every day would need: by simulation, from what was measured."""
