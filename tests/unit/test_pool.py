@@ -101,7 +101,7 @@ def test_a_machine_has_room_for_a_process_a_gpu_or_a_few_cores() -> None:
     assert fitting(None, cores=32, gpus=0) == Shape(8, 1, 0, 4)
     assert fitting(3, cores=8, gpus=0) == Shape(3, 1, 0, 2)
     assert fitting(None, cores=32, gpus=4) == Shape(4, 0, 1, None)
-    assert fitting(8, cores=32, gpus=4).gpus == 0.5
+    assert fitting(8, cores=32, gpus=4).gpus == fitting(6, cores=32, gpus=4).gpus == 0.5
     assert fitting(None, cores=32, gpus=0, most=1) == Shape(8, 1, 0, 1)
 
 

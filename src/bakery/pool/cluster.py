@@ -75,7 +75,9 @@ def fitting(asked: int | None, cores: int, gpus: int, most: int | None = None) -
         return Shape(asked or gpus, 0, 1, most)
     actors = asked or max(FEWEST, cores // THREADS)
     threads = max(1, cores // actors)
-    return Shape(actors, 1, gpus / actors if gpus else 0, min(threads, most or threads))
+    # Of a GPU as much that it holds a whole number of them.
+    share = 1 / -(-actors // gpus) if gpus else 0
+    return Shape(actors, 1, share, min(threads, most or threads))
 
 
 def _most_threads() -> int | None:
@@ -97,13 +99,13 @@ def over_nodes(nodes: list[dict[str, float]]) -> Shape:
 def opened(place: Place) -> Iterator[tuple[Any, Shape]]:
     """Give Ray, with room for some processes; end what was begun, however the block ends."""
     with contextlib.ExitStack() as after:
+        take_sigterm = after.enter_context(_as_ctrl_c())
         after.enter_context(_environment(_QUIET))
         folder = after.enter_context(_private_folder()) if place.is_local else None
         if folder is not None:  # what it says is read when Ray is imported
             after.enter_context(_environment(of_this_machine(folder), without=_OF_OTHERS))
         after.enter_context(_silence())
         ray = _imported()
-        take_sigterm = after.enter_context(_as_ctrl_c())
         if folder is None:
             shape = _join(ray, place, after)
         else:
