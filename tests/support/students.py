@@ -59,10 +59,10 @@ class Lesson:
         answers = RolloutRequest(request.id, SHOUT, sampling, self.bench.base_id, None)
         self.share = TargetShare("t", answers.id, 1.0, SHOUT, NOTHING)
         store = self.bench.root
-        self._data = TargetData(self.share, store / "stim" / request.id, store / "t" / answers.id)
-        stim.run(request, self._data.stim_dir, open_writer=_nobody, reporter=self.bench.reporter)
+        self.data = TargetData(self.share, store / "stim" / request.id, store / "t" / answers.id)
+        stim.run(request, self.data.stim_dir, open_writer=_nobody, reporter=self.bench.reporter)
         rollout.run(
-            answers, self._data.stim_dir, self._data.target_dir,
+            answers, self.data.stim_dir, self.data.target_dir,
             sampler=LocalModel(self.bench.base()), reporter=self.bench.reporter,
         )  # fmt: skip
 
@@ -78,7 +78,7 @@ class Lesson:
         base = models.load(self.student_id, dtype="float32")
         folder = self.bench.root / "bake" / request.id
         result = bake.run(
-            request, [self._data], folder, base=base, model=base.model, parent=None,
+            request, [self.data], folder, base=base, model=base.model, parent=None,
             teacher=bake.Other(teacher, teacher.model), reporter=self.bench.reporter,
         )  # fmt: skip
         return {**result, "folder": folder / str(result["step"]), "bake_dir": folder}
