@@ -116,9 +116,12 @@ def test_nobody_trains_on_behind_a_run_that_was_killed(
     begun: tuple[Typist, subprocess.Popen[str]],
 ) -> None:
     typist, process = begun
+    (pid, *_) = mine(typist)
+    folder = Path(Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")[-2])
+    assert folder.stat().st_mode & 0o077 == 0
     process.kill()
     process.wait()
-    wait(lambda: not mine(typist))
+    wait(lambda: not mine(typist) and not folder.exists())
 
 
 def test_a_recipe_says_how_many_trained_and_the_id_does_not(

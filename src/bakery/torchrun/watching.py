@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 import time
+from pathlib import Path
 
 POLL_S = 0.5
 
 
-def end_with(parent: int, *, group: bool = False) -> None:
-    """End this process, or its whole group, once it is no longer a child of `parent`."""
+def end_with(parent: int, *, folder: Path | None = None) -> None:
+    """End this process once it is no longer a child of `parent`.
+
+    With a `folder` that `parent` can no longer remove it is removed, and the whole group ends.
+    """
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(POLL_S)
-        if group:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
             os.killpg(os.getpgid(0), signal.SIGKILL)
         os._exit(1)
 
