@@ -81,7 +81,7 @@ def test_a_whole_plan_of_the_original_service_is_accepted_as_it_is():
     training = made.bake.training
     assert (training.r, training.lora_alpha, training.global_batch) == (32, 16, 2)
     assert (training.dtype, training.max_length, training.eval_share) == ("bfloat16", 3000, 0)
-    assert made.bake.running == Running("sdpa", gradient_checkpointing=True)
+    assert made.bake.running == Running("sdpa", gradient_checkpointing=True, sharded=True)
     assert [warning.split(": ")[1].split()[0] for warning in made.warnings] == [
         "data.sources",
         "data.cache_dir",
@@ -110,8 +110,9 @@ def test_a_whole_plan_of_the_original_service_is_accepted_as_it_is():
         ("data: {use_data_cache: true}", "data.use_data_cache has no effect"),
         ("data: {cache_fs_type: shared}", "data.cache_fs_type has no effect"),
         ("optimizer: {type: cpu_adam}", "cpu_adam is AdamW here"),
-        ("deepspeed: {zero_optimization: {stage: 3}}", "ZeRO stage 3 would shard nothing"),
-        ("deepspeed: {bf16: {enabled: true}}", "deepspeed has no effect"),
+        ("deepspeed: {zero_optimization: {stage: 3}}", "ZeRO stage 3 is done by FSDP2"),
+        ("deepspeed: {bf16: {enabled: true}}", "deepspeed's other settings have no effect"),
+        ("deepspeed: {zero_optimization: {stage: 2}}", "ZeRO stage 2 has no effect"),
         ("checkpoint: {auto_resume: false}", "an interrupted bake goes on where it was"),
         ("checkpoint: {output_dir: x}", "output_dir has no effect"),
         ("checkpoint: {save_end_of_training: false}", "the last step is kept in any case"),
