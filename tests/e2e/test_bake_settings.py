@@ -72,7 +72,7 @@ def block(typist: Typist) -> recipe.RecordedBake:
 
 def test_what_is_done_differently_is_said_before_anything_runs(mixed: Typist) -> None:
     said = mixed.read("run.log")
-    warning = "input.yml:30:3: ZeRO stage 3 is done by FSDP2"
+    warning = "input.yml:30:3: deepspeed: ZeRO stage 3 is done by FSDP2"
     assert warning in said
     assert said.index(warning) < said.index("loading")
     assert re.search(r"still_\w+: teacher equals student: an anchor", said)

@@ -111,7 +111,7 @@ def test_a_whole_plan_of_the_original_service_is_accepted_as_it_is():
         ("data: {cache_fs_type: shared}", "data.cache_fs_type has no effect"),
         ("optimizer: {type: cpu_adam}", "cpu_adam is AdamW here"),
         ("deepspeed: {zero_optimization: {stage: 3}}", "ZeRO stage 3 is done by FSDP2"),
-        ("deepspeed: {bf16: {enabled: true}}", "deepspeed's other settings have no effect"),
+        ("deepspeed: {bf16: {enabled: true}}", "deepspeed: its other settings have no effect"),
         ("deepspeed: {zero_optimization: {stage: 2}}", "ZeRO stage 2 has no effect"),
         ("checkpoint: {auto_resume: false}", "an interrupted bake goes on where it was"),
         ("checkpoint: {output_dir: x}", "output_dir has no effect"),

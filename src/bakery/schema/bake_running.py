@@ -189,6 +189,6 @@ class DeepSpeed(Section):
                 "adapter. Stage 3 shares the base out"
             )
         if said:
-            yield (), said
+            yield (), f"deepspeed: {said}"
         if self.model_extra or self.zero_optimization.model_extra:
-            yield (), "deepspeed's other settings have no effect: DeepSpeed itself is not run"
+            yield (), "deepspeed: its other settings have no effect: DeepSpeed itself is not run"
