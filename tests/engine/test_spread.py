@@ -14,9 +14,10 @@ from bakery.app import spread
 from bakery.app.spread import Handed
 from bakery.engine.training.spread import Dealt
 from bakery.engine.workers import Worker
-from bakery.errors import ConfigError
+from bakery.errors import ConfigError, StageError
 from bakery.reporting import Quiet
 from bakery.shaping import OnPolicySettings, Until
+from bakery.stages import bake
 from bakery.store.results import WEIGHTS
 from bakery.torchrun.asked import Processes
 from tests.support.baking import NOTHING, SHOUT, Bench, rows
@@ -112,6 +113,19 @@ def test_a_student_learns_from_a_larger_model_in_two_processes_as_in_one(tmp_pat
     made = {**two, "folder": out / str(two["step"]), "bake_dir": out}
     Both(one, made, []).check()
     assert two["teacher"] == one["teacher"]
+
+
+def test_a_teacher_that_has_to_be_run_at_every_step_is_refused_where_the_base_is_shared_out(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bake, "RECORD_GB", 0.0)
+    request, data, folder = bench.prepare(SHOUT, NOTHING, 3, None)
+    base = bench.base()
+    with pytest.raises(StageError, match="shared out"):
+        bake.run(
+            request, data, folder, base=base, model=base.model, parent=None, reporter=Quiet(),
+            worker=Worker(in_step=True),
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("count", [2, 3])

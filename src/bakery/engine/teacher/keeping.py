@@ -20,6 +20,7 @@ from bakery.engine.teacher.scoring import beginning
 from bakery.engine.teacher.teacher import Asked, LiveTeacher, TeacherRecord
 from bakery.engine.text.views import Pair
 from bakery.engine.workers import ALONE, Worker
+from bakery.errors import StageError
 from bakery.reporting import Reporter
 
 
@@ -65,6 +66,12 @@ def taught(
             teacher.forget(place.path)
         # The first process decides for all: free space changes while others write.
         form, why = worker.of_first(_chosen(student, readout, pairs, loss, place, is_measured_on))
+    if form is None and worker.in_step:
+        raise StageError(
+            f"{why}, which cannot be done where the base is shared out: each process would ask it "
+            "another number of times",
+            hint="Make room on the disk, bake fewer or shorter answers, or leave --shard out.",
+        )
     if form is None:
         return live(student, readout, pairs), why
     if worker.in_step:
