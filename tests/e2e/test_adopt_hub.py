@@ -54,6 +54,7 @@ def test_a_published_chain_keeps_name_id_digest_and_recipe(
     assert "is the current model already" in again.err
 
 
+@pytest.mark.slow
 def test_a_later_bake_is_trained_on_it_and_published_with_it(
     clean: Typist, there: Callable[..., Repo], hub: Hub
 ) -> None:
@@ -70,6 +71,7 @@ def test_a_later_bake_is_trained_on_it_and_published_with_it(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_weights_that_are_gone_are_fetched_again(clean: Typist, there: Callable[..., Repo]) -> None:
     there()
     clean.must("adopt", AT)
@@ -79,6 +81,7 @@ def test_weights_that_are_gone_are_fetched_again(clean: Typist, there: Callable[
     clean.must("chat", "-m", "Who?", "--max-tokens", "2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("without", ["prompt", "examples"])
 def test_what_was_left_out_is_not_needed_to_go_on(
     clean: Typist, there: Callable[..., Repo], without: str, baked_repository: Typist

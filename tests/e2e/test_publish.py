@@ -151,6 +151,7 @@ def test_the_page_of_a_base_says_its_licence(
         assert publish.licence_of(BaseModelId("org/base", "", "0" * 64)) is None
 
 
+@pytest.mark.slow
 def test_the_card_has_what_was_measured(source: Typist, hub: Hub) -> None:
     source.must("eval", "first", "--only", "leakage", "--limit", "1")
     source.must("publish", "first", TO, "--yes")
@@ -170,6 +171,7 @@ def test_a_private_one_becomes_public_and_its_history_is_told(source: Typist, hu
     assert len(hub.repos["ann/shout"].commits) == 1
 
 
+@pytest.mark.slow
 def test_another_model_is_named_before_it_is_replaced(source: Typist, hub: Hub) -> None:
     source.must("publish", "first", TO, "--yes", "--merged")
     done = source("publish", "second", TO, "--yes")
@@ -245,6 +247,7 @@ def test_a_key_goes_nowhere(source: Typist, hub: Hub) -> None:
     assert "ann/shout" not in hub.repos
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "code", "told"),
     [
@@ -302,6 +305,7 @@ def test_what_changed_since_it_was_shown_is_not_written_over(source: Typist, hub
     assert b"first_" in repo.files["bakery.json"]
 
 
+@pytest.mark.slow
 def test_a_branch_is_made_and_main_stays(source: Typist, hub: Hub) -> None:
     source.must("publish", "first", TO, "--yes")
     repo = hub.repos["ann/shout"]
@@ -334,6 +338,7 @@ def test_one_that_is_killed_leaves_nothing_and_goes_on(source: Typist, hub: Hub)
     assert not list(source.store.glob(".publish*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["PUT /lfs/", "POST /api/models/ann/shout/commit"])
 def test_ctrl_c_ends_it_in_words_and_the_next_one_goes_on(
     source: Typist, hub: Hub, at: str

@@ -107,6 +107,7 @@ def test_one_that_is_killed_ends_the_others_and_another_number_goes_on(
     assert steps == list(range(1, int(json.loads(done.out)["model"].rpartition("/")[2]) + 1))
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_of_them(begun: tuple[Typist, subprocess.Popen[str]]) -> None:
     typist, process = begun
     process.send_signal(signal.SIGINT)
@@ -117,6 +118,7 @@ def test_ctrl_c_ends_all_of_them(begun: tuple[Typist, subprocess.Popen[str]]) ->
     assert not mine(typist)
 
 
+@pytest.mark.slow
 def test_nobody_trains_on_behind_a_run_that_was_killed(
     begun: tuple[Typist, subprocess.Popen[str]],
 ) -> None:
@@ -198,6 +200,7 @@ def machines() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_two_machines_bake_what_one_does(machines: None, answered: Typist, tmp_path: Path) -> None:
     here, there = (copied(answered, tmp_path / name) for name in ("here", "there"))
     line = [BGIT, "run", "bake", "--nproc", "1", "--nnodes", "2", "--rdzv", f"{FIRST}:29577"]

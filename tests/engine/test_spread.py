@@ -83,12 +83,14 @@ def test_two_processes_bake_what_one_does_and_so_does_the_next_bake(bench: Bench
     both(bench, first.one, learning_rate=3e-3).check()
 
 
+@pytest.mark.slow
 def test_two_processes_answer_on_policy_questions_as_one_does(bench: Bench) -> None:
     found = both(bench, on_policy=OWN)
     found.check()
     assert found.two["on_policy"]["steps"] == 3
 
 
+@pytest.mark.slow
 def test_rounds_go_on_in_all_processes_alike(bench: Bench) -> None:
     found = both(bench, until=Until(max_epochs=4, patience=1))
     assert found.two["until"]["kept"] == found.one["until"]["kept"]
@@ -103,6 +105,7 @@ def test_a_base_that_is_shared_out_is_baked_as_a_whole_one(bench: Bench) -> None
     assert all("of the base's" in note and "at its peak" in note for note in held)
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_a_larger_model_in_two_processes_as_in_one(tmp_path: Path) -> None:
     lesson = Lesson(tmp_path)
     request = lesson.request()
