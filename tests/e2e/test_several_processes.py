@@ -131,6 +131,7 @@ def test_nobody_trains_on_behind_a_run_that_was_killed(
     wait(lambda: not mine(typist) and not folder.exists())
 
 
+@pytest.mark.slow
 def test_a_recipe_says_how_many_trained_and_the_id_does_not(
     answered: Typist, tmp_path: Path
 ) -> None:
