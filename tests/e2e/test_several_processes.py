@@ -21,6 +21,8 @@ PATIENCE_S = 120
 ENDS_S = 60
 """How long the others may go on when one has died."""
 
+TWO_MACHINES = ("--nnodes", "2", "--rdzv", "127.0.0.1:29500", "--node-rank", "1")
+
 STEPS = 300
 """Of a bake that is long enough to be killed; each takes 20 ms."""
 
@@ -172,6 +174,17 @@ def test_what_cannot_be_is_refused_at_once(
     assert said in done.err
     assert "Traceback" not in done.err
     assert not list(answered.store.glob("bake/*"))
+
+
+@pytest.mark.parametrize("more", [(), ("--detach",)])
+@pytest.mark.parametrize("words", [("--nproc", "2"), ("--shard",), TWO_MACHINES])
+def test_only_a_bake_takes_processes(
+    words: tuple[str, ...], more: tuple[str, ...], answered: Typist
+) -> None:
+    done = answered("run", "stim", "rollout", *words, *more)
+    assert done.code == 2
+    assert "about how a bake is trained" in done.err or "for one machine" in done.err
+    assert not list(answered.store.glob("jobs/*"))
 
 
 MACHINES = ("bakery-test-a", "bakery-test-b")

@@ -13,7 +13,7 @@ import pytest
 from tests.support.models import random_model
 
 ROOT = Path(__file__).parents[2]
-SHAPES = ("pairs", "prompts", "own", "unrecorded")
+SHAPES = ("pairs", "prompts", "own", "unrecorded", "uneven")
 SCRIPT = """
 import gc, json, sys
 from pathlib import Path
@@ -27,6 +27,8 @@ for shape in shapes:
     own = {"on_policy": True, "loss_type": "jsd"} if shape == "own" else {}
     if shape == "unrecorded":
         own = {"teacher_record_gb": 0.0}
+    if shape == "uneven":
+        data = data[:7]
     made = trainer(Path(base), Path(out, shape), data, evaluation=data[:3], eval_strategy="epoch",
                    per_device_train_batch_size=int(batch), use_cpu=True, **own)
     made.train()

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
-from torch.utils.data import SequentialSampler
+from torch.utils.data import DataLoader, SequentialSampler
+from transformers import TrainingArguments
 
 from bakery.app import spread
 from bakery.app.spread import Handed
-from bakery.engine.training.spread import Dealt
+from bakery.engine.training.spread import Dealt, deals, dealt
 from bakery.engine.workers import Worker
 from bakery.errors import ConfigError, StageError
 from bakery.reporting import Quiet
@@ -129,6 +130,15 @@ def test_a_teacher_that_has_to_be_run_at_every_step_is_refused_where_the_base_is
             request, data, folder, base=base, model=base.model, parent=None, reporter=Quiet(),
             worker=Worker(in_step=True),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["split_batches", "dispatch_batches"])
+def test_what_accelerate_was_asked_to_deal_out_is_left_to_it(how: str, tmp_path: Path) -> None:
+    given = TrainingArguments(str(tmp_path), use_cpu=True, accelerator_config={how: True})
+    loader = DataLoader(range(7), batch_size=2)
+    assert not deals(given)
+    assert deals(TrainingArguments(str(tmp_path), use_cpu=True))
+    assert dealt(loader, given, Worker(0, 2), None) is loader
 
 
 @pytest.mark.parametrize("count", [2, 3])

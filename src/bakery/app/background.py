@@ -71,6 +71,7 @@ def launch(
     not started twice.
     """
     run.check_place(on, stages)
+    spread.check_stages(processes, stages)
     plan = _checked(repo, stages, processes, allow, reporter)
     made = plan.bake_name if "bake" in stages else None
     new = Job(
@@ -132,8 +133,7 @@ def _checked(
 
 def _same(one: Job, other: Job) -> bool:
     def what(job: Job) -> tuple[Any, ...]:
-        how = job.force, job.allow, job.backend, job.nproc, job.shard
-        return (job.branch, job.commit, job.stages, *how)
+        return (job.branch, job.commit, job.stages, job.force, job.allow, job.backend)
 
     return what(one) == what(other)
 

@@ -134,6 +134,7 @@ def run(
     `on` says where questions and answers are made; None: in this process.
     """
     processes = asked.checked(processes)
+    spread.check_stages(processes, stages)
     check_place(on, stages)
     plan = planned(repo, stages)
     if plan.is_empty:

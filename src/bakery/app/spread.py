@@ -45,6 +45,16 @@ class Handed:
     asked: Processes
 
 
+def check_stages(asked: Processes, stages: Sequence[str]) -> None:
+    """Refuse processes for stages that they have no part in."""
+    is_asked = asked.here is not None or asked.machines > 1 or asked.sharded
+    if is_asked and "bake" not in stages:
+        raise ConfigError(
+            "--nproc, --nnodes and --shard are about how a bake is trained, and none is asked for",
+            hint="`bgit run bake --nproc 2`. Questions and answers are shared out by --on.",
+        )
+
+
 def check(asked: Processes, request: BakeRequest | None) -> None:
     """Refuse what somebody asked for and cannot have, before anything is spent."""
     if request is not None and (asked.here is not None or asked.sharded):

@@ -110,9 +110,8 @@ class Work:
     @cached_property
     def micro_batch(self) -> int:
         """How many of them are run at once."""
-        most = min(self.request.micro_batch_size, self.batch)
-        if self.worker.count > 1:
-            most = min(most, -(-self.batch // self.worker.count))
+        own = math.ceil(self.batch / self.worker.count)
+        most = min(self.request.micro_batch_size, own)
         running = self.request.running
         if running.fits_memory and not running.gradient_checkpointing:
             most = costs.fitting(
@@ -123,8 +122,7 @@ class Work:
                 most=most,
             )
         if self.worker.count > 1:  # as even as it can be
-            own = -(-self.batch // self.worker.count)
-            return -(-own // micro_batches(self.batch, most, self.worker.count))
+            return math.ceil(own / math.ceil(own / most))
         return max(count for count in range(1, most + 1) if self.batch % count == 0)
 
     @cached_property

@@ -116,7 +116,7 @@ class KeptAnswers(OwnAnswers):
     def _keep(self, answers: Sequence[Answered], has_target: bool, worker: Worker) -> None:
         self._asked = True
         own = self._rounds.trajectories(answers)
-        # A row that fills up the batches of the last step may be there twice.
+        # Where accelerate deals the rows out (`spread.deals`), one may be there twice.
         everyone: dict[str, Trajectory] = {}
         for has_any, theirs in worker.gather([(has_target, own)]):
             self._found |= has_any

@@ -75,12 +75,18 @@ def dealt(
 
     `size` examples make a step; None: as many as all its micro-batches hold.
     """
-    order = order_of(loader)
-    if worker.count == 1 or order is None:
+    order = _order_of(loader)
+    if worker.count == 1 or not deals(args) or order is None:
         return loader
     most = args.per_device_train_batch_size
     size = size or most * args.gradient_accumulation_steps * worker.count
     return DealtLoader(Dealt(order, size=size, most=most, worker=worker), order, loader)
+
+
+def deals(args: TrainingArguments) -> bool:
+    """Tell whether steps are dealt out here; else accelerate does, in a way that was asked for."""
+    how = args.accelerator_config
+    return not (how.split_batches or how.dispatch_batches)
 
 
 def only_trained(model: nn.Module) -> None:
@@ -90,7 +96,7 @@ def only_trained(model: nn.Module) -> None:
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, frozen + buffers)
 
 
-def order_of(loader: Any) -> Sampler[int] | None:
+def _order_of(loader: Any) -> Sampler[int] | None:
     """Return the order of all examples that accelerate has dealt out; None: it deals otherwise."""
     shard = getattr(loader, "batch_sampler", None)
     order = getattr(getattr(shard, "batch_sampler", None), "sampler", None)

@@ -98,7 +98,7 @@ class BakingTrainer(Trainer):
             self._layout = self.numerics.layout
         if args.device.type == "cpu":
             keep_freed_memory()
-        for told in _mended(args):
+        for told in _mended(args, len(train_dataset)):
             note(told)
         if args.world_size > 1:
             spread.only_trained(model)
@@ -158,8 +158,8 @@ class BakingTrainer(Trainer):
             return None
         if found.layout != PADDED and self.support.refused is not None:
             return None
-        found = in_as_many(found, args.world_size)
-        if self._numerics_file is not None and args.process_index == 0:
+        before, found = found, in_as_many(found, args.world_size)
+        if found != before and self._numerics_file is not None and args.process_index == 0:
             write(self._numerics_file, found)
         self._note(f"{found} (as in {self._numerics_file})")
         return found
@@ -326,7 +326,7 @@ class _Thaw(TrainerCallback):
         gc.unfreeze()
 
 
-def _mended(args: TrainingArguments) -> Iterator[str]:
+def _mended(args: TrainingArguments, rows: int) -> Iterator[str]:
     """Change arguments that would train something else than they seem to, and say so."""
     args.logging_nan_inf_filter = False  # a loss that is no number has to be seen
     if args.n_gpu > 1:
@@ -335,3 +335,11 @@ def _mended(args: TrainingArguments) -> Iterator[str]:
     if args.dataloader_persistent_workers:
         args.dataloader_persistent_workers = False
         yield "dataloader_persistent_workers is off: workers would keep the first round's answers"
+    if args.world_size > 1 and not spread.deals(args):
+        each = args.per_device_train_batch_size
+        if rows % (each if args.accelerator_config.split_batches else each * args.world_size):
+            yield (
+                f"{rows} rows do not fill the batches of {args.world_size} processes: with "
+                "split_batches or dispatch_batches the last of every epoch is filled up with rows "
+                "it began with"
+            )
