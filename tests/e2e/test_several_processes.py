@@ -176,7 +176,7 @@ def test_what_cannot_be_is_refused_at_once(
     assert not list(answered.store.glob("bake/*"))
 
 
-@pytest.mark.parametrize("more", [(), ("--detach",)])
+@pytest.mark.parametrize("more", [(), ("--detach",), ("--dry-run",)])
 @pytest.mark.parametrize("words", [("--nproc", "2"), ("--shard",), TWO_MACHINES])
 def test_only_a_bake_takes_processes(
     words: tuple[str, ...], more: tuple[str, ...], answered: Typist

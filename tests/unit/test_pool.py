@@ -24,6 +24,7 @@ from bakery.pool.parts import LARGEST, cut
 from bakery.pool.work import Done, Failure, Here, Who
 from bakery.reporting import Quiet
 from bakery.store.processes import ProcessId
+from bakery.torchrun.asked import UNSAID
 
 
 @pytest.mark.parametrize(
@@ -53,9 +54,9 @@ def test_what_is_no_place_is_refused(text: str) -> None:
 
 
 def test_a_bake_alone_has_nothing_to_share_out() -> None:
-    run.check_place(None, ["bake"])
+    run.check_where(["bake"], UNSAID, None)
     with pytest.raises(ConfigError, match="shares out questions and answers"):
-        run.check_place("local-cluster", ["bake"])
+        run.check_where(["bake"], UNSAID, "local-cluster")
 
 
 def test_a_missing_extra_is_told_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,8 +70,7 @@ def launch(
     All that can be refused without loading a model is refused here. A run that is under way is
     not started twice.
     """
-    run.check_place(on, stages)
-    spread.check_stages(processes, stages)
+    run.check_where(stages, processes, on)
     plan = _checked(repo, stages, processes, allow, reporter)
     made = plan.bake_name if "bake" in stages else None
     new = Job(

@@ -134,8 +134,7 @@ def run(
     `on` says where questions and answers are made; None: in this process.
     """
     processes = asked.checked(processes)
-    spread.check_stages(processes, stages)
-    check_place(on, stages)
+    check_where(stages, processes, on)
     plan = planned(repo, stages)
     if plan.is_empty:
         return RunReport(plan)
@@ -334,8 +333,9 @@ def make(
     return RunReport(plan, stimuli, trajectories, model, None, result, *seen)
 
 
-def check_place(on: str | None, stages: Sequence[str]) -> None:
-    """Refuse a place that questions and answers cannot be made at, before anything is spent."""
+def check_where(stages: Sequence[str], processes: Processes, on: str | None) -> None:
+    """Refuse processes and places that the stages cannot be run in, before anything is spent."""
+    spread.check_stages(processes, stages)
     if on is None:
         return
     place = addresses.place(on)
