@@ -187,6 +187,41 @@ def test_only_a_bake_takes_processes(
     assert not list(answered.store.glob("jobs/*"))
 
 
+ENVIRONMENT = {
+    "ACCELERATE_MIXED_PRECISION": "bf16",
+    "ACCELERATE_USE_DEEPSPEED": "true",
+    "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "3",
+}
+
+
+def test_what_accelerate_says_is_no_part_of_a_bake(answered: Typist, tmp_path: Path) -> None:
+    made = []
+    for name, env in {"plain": {}, "launched": ENVIRONMENT}.items():
+        typist = copied(answered, tmp_path / name)
+        typist.commit(input_yml())
+        done = typist("run", "bake", "--json", **env)
+        assert done.code == 0, done.err
+        assert ("not heeded" in done.err) is bool(env)
+        made.append(json.loads(done.out)["digest"])
+    assert made[0] == made[1]
+
+
+def test_a_file_of_accelerate_is_an_option_like_the_others(
+    answered: Typist, tmp_path: Path
+) -> None:
+    file = tmp_path / "accelerate.yaml"
+    file.write_text("distributed_type: FSDP\nnum_processes: 1\n", encoding="utf-8")
+    alone = answered("run", "bake", "--accelerate", str(file))
+    assert alone.code == 2
+    assert "nobody to share the base with" in alone.err
+    before_it = answered("run", "bake", "--accelerate", str(file), "--nproc", "0")
+    assert "--nproc 0: at least one process" in before_it.err
+    file.write_text("distributed_type: TPU\n", encoding="utf-8")
+    other = answered("run", "bake", "--accelerate", str(file))
+    assert other.code == 2
+    assert f"{file}: distributed_type TPU is not done" in other.err
+
+
 MACHINES = ("bakery-test-a", "bakery-test-b")
 FIRST, SECOND = "10.231.7.1", "10.231.7.2"
 

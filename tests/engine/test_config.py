@@ -197,6 +197,18 @@ def test_a_line_sets_its_field(line, name, value):
     assert getattr(settings(f"{PROMPTS}{line}\n").training, name) == value
 
 
+def test_what_accelerate_was_launched_with_is_a_setting_like_the_others(monkeypatch):
+    assert not settings(PROMPTS).training.bf16
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    assert settings(PROMPTS).training.bf16
+    assert not settings(f"{PROMPTS}fp16: true\n").training.bf16
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    launched = settings(PROMPTS).training
+    assert not launched.in_parts  # one process has the whole model
+    monkeypatch.setattr(BakeryConfig, "world_size", 2)
+    assert launched.in_parts
+
+
 def test_every_training_argument_has_a_flag():
     text = help_text()
     missing = [f.name for f in fields(TrainingArguments) if f"--{f.name} " not in text]

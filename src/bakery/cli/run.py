@@ -9,10 +9,10 @@ import click
 from bakery.app import check, jobs
 from bakery.app import run as app
 from bakery.cli import fetching
+from bakery.cli.spreading import takes_processes
 from bakery.errors import ConfigError
 from bakery.records import BACKENDS
 from bakery.repo.model_repo import ModelRepo
-from bakery.torchrun import asked
 from bakery.torchrun.asked import Processes
 from bakery.ui import console
 from bakery.ui.check import show_check
@@ -74,32 +74,7 @@ from bakery.ui.progress import reporter
     help="Let `fake` make up questions and answers in place of every model, to try a pipeline in "
     "seconds. Its name says so, and it cannot be downloaded or pushed.",
 )
-@click.option(
-    "--nproc",
-    type=int,
-    metavar="N",
-    help="Train in so many processes on this machine: one on each GPU that is shown unless said "
-    "otherwise, and one where there is none. The bake and its id stay what they are.",
-)
-@click.option("--nnodes", type=int, default=1, metavar="N", help="Train on so many machines.")
-@click.option(
-    "--rdzv",
-    default="",
-    metavar="HOST:PORT",
-    help="Where they meet: the first of them, as the others reach it. The same line is typed on "
-    "each; the first makes what is missing, and records the bake.",
-)
-@click.option(
-    "--node-rank",
-    type=int,
-    metavar="N",
-    help="Which machine this is, from 0. A scheduler says it (SLURM_NODEID), or HOST does.",
-)
-@click.option(
-    "--shard",
-    is_flag=True,
-    help="Share the base's weights out over the processes: for one that fits no GPU whole.",
-)
+@takes_processes
 @click.option(
     "--dry-run", is_flag=True, help="Only say what would be made, and what that would take."
 )
@@ -118,13 +93,10 @@ def run(
     allow: tuple[str, ...],
     on: str | None,
     backend: str | None,
-    nproc: int | None,
-    nnodes: int,
-    rdzv: str,
-    node_rank: int | None,
-    shard: bool,
     dry_run: bool,
     as_json: bool,
+    processes: Processes,
+    not_heeded: list[str],
 ) -> None:
     """Run stages of the pipeline: stim, rollout, bake.
 
@@ -137,7 +109,6 @@ def run(
             "--no-wait does not go with --detach: a job waits for its turn",
             hint="--now starts it beside the others.",
         )
-    processes = asked.checked(Processes(nproc, nnodes, rdzv, node_rank, shard))
     if processes.machines > 1 and detach:
         raise ConfigError(
             "--detach is for one machine: a bake on several is started on each of them",
@@ -150,6 +121,8 @@ def run(
         show_check(check.dry_run(repo, chosen), as_json=as_json)
         return
     with reporter() as notes, ExitStack() as within:
+        for text in not_heeded:
+            notes.note(text)
         if again:
             within.enter_context(app.asked_again(repo, chosen, reporter=notes))
         if detach:

@@ -88,7 +88,7 @@ def _afresh(asked: Sequence[Question], base: BaseModel) -> list[Candidate]:
 
 def _why_none(settings: Settings, context: ContextSettings) -> str | None:
     """Return why whole answers say nothing of this bake; None: they do."""
-    if settings.training.fsdp or settings.training.deepspeed:
+    if settings.training.in_parts:
         return "under fsdp and deepspeed nobody has the whole model to ask"
     if "assistant" not in context.target_roles:
         return "target_roles has no answers, so there are none to compare"

@@ -77,6 +77,6 @@ class Beginning:
 def _impossible(model: PeftModel, args: BakeryConfig) -> str | None:
     if args.on_policy:
         return "the student answers itself"
-    if args.deepspeed or args.fsdp:
+    if args.in_parts:
         return "its weights are in parts"
     return first_weights.refused(model, model.active_adapter)

@@ -91,7 +91,7 @@ def load(source: Source, data: DataConfig, training: BakeryConfig) -> PreTrained
     more = {}
     if data.load_in_4bit:
         more = {"quantization_config": _four_bits(data), "device_map": {"": training.device}}
-    placed_elsewhere = data.load_in_4bit or training.deepspeed or training.fsdp
+    placed_elsewhere = data.load_in_4bit or training.in_parts
     return source.model(
         dtype=data.torch_dtype,
         attention=needs.attention(data.attn_implementation),

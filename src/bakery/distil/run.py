@@ -43,6 +43,7 @@ from bakery.settings.config import ContextConfig
 from bakery.store import output_dir
 from bakery.store.output_dir import FINAL, RESULTS
 from bakery.store.results import METRICS
+from bakery.torchrun import environment
 
 
 def run(settings: Settings, material: Material, *, reporter: Reporter) -> dict[str, Any]:
@@ -247,7 +248,9 @@ def _tune(settings: Settings, reporter: Reporter) -> None:
             setattr(settings.training, name, value)
     if "log_level" not in settings.given:
         hf_logging.set_verbosity_error()
-    if settings.training.fsdp or settings.training.deepspeed:
+    if asked := environment.said():
+        reporter.note(f"the environment asks transformers for {', '.join(asked)}")
+    if settings.training.in_parts:
         reporter.note("fsdp and deepspeed are handed to transformers; bakery is not tested there")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 import warnings
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -311,6 +312,9 @@ class BakeryConfig(TrainingArguments):
         left_open = [name for name in _SETTLED_LATER if getattr(self, name) is None]
         for name in left_open:  # TrainingArguments takes numbers alone
             setattr(self, name, getattr(TrainingArguments, name))
+        launched = os.environ.get("ACCELERATE_MIXED_PRECISION")
+        if launched in ("bf16", "fp16") and not (self.bf16 or self.fp16):
+            setattr(self, launched, True)  # transformers heeds it, and does not say so here
         super().__post_init__()
         for name in left_open:
             setattr(self, name, None)
@@ -320,6 +324,13 @@ class BakeryConfig(TrainingArguments):
     def out(self) -> Path:
         """The folder that everything is left in."""
         return Path(str(self.output_dir))
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether no process has the whole model: by these settings, or by `accelerate launch`."""
+        launched = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
+        said = any(os.environ.get(name, "").lower() == "true" for name in launched)
+        return bool(self.fsdp or self.deepspeed or (said and self.world_size > 1))
 
     @property
     def template_kwargs(self) -> dict[str, Any]:
