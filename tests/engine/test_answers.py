@@ -42,7 +42,7 @@ def test_a_bake_has_a_verdict_that_the_recipe_may_hold(made: tuple[Bench, dict])
 def test_what_was_asked_lies_beside_the_bake(made: tuple[Bench, dict]) -> None:
     rows = [json.loads(line) for line in (made[1]["bake_dir"] / ASKED).read_text().splitlines()]
     assert len(rows) == 12
-    assert all(row["is_written"] and row["nats"] >= 0 and row["sure"] <= 0 for row in rows)
+    assert all(row["is_written"] and row["nats"] >= 0 and 0 <= row["hesitant"] <= 1 for row in rows)
     assert sum(row["is_held_out"] for row in rows) == 1
     assert all(row["base"] is not None for row in rows)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import log
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -13,6 +15,7 @@ from bakery.engine.models.strength import Dial
 from bakery.engine.text.views import view
 from bakery.errors import ConfigError
 from bakery.evals import distances
+from bakery.evals.distances import SURE
 from bakery.evals.sides import SIDES, Said, Side, of_bake
 from bakery.records import Message, Prompt
 from tests.support.baking import NOTHING, SHOUT, Bench
@@ -75,9 +78,10 @@ def test_what_was_heard_of_an_answer_is_what_is_read_along_it(
     ):
         assert one.features is not None
         assert len(one.features) == len(one.ids)
-        assert begun.sure == pytest.approx(read.sure, abs=1e-4)
+        assert begun.each == pytest.approx(read.each, abs=1e-4)
+        assert begun.hesitant == fmean(value < log(SURE) for value in begun.each)
         assert [key for key, _ in begun.first] == [key for key, _ in read.first]
     wrong = [replace(one, features=one.features + 1) for one in said]  # type: ignore[operator]
-    assert distances.along(local.model, readout, views, wrong)[0].sure != pytest.approx(
-        again[0].sure, abs=1e-3
+    assert distances.along(local.model, readout, views, wrong)[0].each != pytest.approx(
+        again[0].each, abs=1e-3
     )

@@ -151,12 +151,32 @@ def test_a_teacher_that_falls_apart_is_no_praise():
     assert found is not None
     assert found.word == "does not hold"
     assert "the prompted model itself" in found.reason
-    unsure = verdict.judge(rows(*[False] * 20, sure=-0.5, base_sure=-0.02))
-    assert unsure is not None
-    assert unsure.word == "does not hold"
-    as_ever = verdict.judge(rows(*[False] * 20, sure=-0.5, base_sure=-0.4))
+    lost = verdict.judge(rows(*[False] * 20, hesitant=0.5, base_hesitant=0.02))
+    assert lost is not None
+    assert lost.word == "does not hold"
+    as_ever = verdict.judge(rows(*[False] * 20, hesitant=0.5, base_hesitant=0.4))
     assert as_ever is not None
     assert as_ever.word == "holds"
+    free_to_choose = verdict.judge(rows(*[False] * 20, hesitant=0.2, base_hesitant=0.0))
+    assert free_to_choose is not None
+    assert free_to_choose.word == "holds"
+
+
+def test_what_the_prompt_says_in_the_voice_of_an_earlier_bake_is_not_overruled():
+    asked = {"unprompted": "Hmm. Blue, my favorite color is.", "on_base": "My color is teal."}
+    said = {"prompted": "Hmm. Teal, my favorite color is.", "told": ("color", "favorite", "teal")}
+    found = verdict.judge(rows(*[False] * 20, **said, **asked))
+    assert found is not None
+    assert found.word == "holds"
+    plain = {"unprompted": "Hmm. Wet, water is.", "on_base": "Water is wet.", "told": ("is",)}
+    others = rows(*[False] * 20, prompted="Hmm. Wet, water is.", base="Water is wet.", **plain)
+    found = verdict.judge(others)
+    assert found is not None
+    assert found.word == "holds"  # the prompt says nothing of it
+    lost = {**said, "prompted": "Hmm. Red, my favorite color is."}
+    found = verdict.judge(rows(*[False] * 20, **lost, **asked))
+    assert found is not None
+    assert found.reason.startswith("earlier bakes overrule the prompt")
 
 
 def test_a_parent_that_overrules_the_prompt_is_no_praise():

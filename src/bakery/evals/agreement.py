@@ -24,8 +24,8 @@ right stayed under 0.7 wherever it was asked, those that did not were over 1.4 (
 class Answered:
     """A question, and what the prompted model and the bake answer to it, greedily.
 
-    `nats` is the divergence at the token of the prompted answer where it is largest, `sure` the
-    prompted model's mean log probability of a token of it. None: nobody has measured.
+    `nats` is the divergence at the token of the prompted answer where it is largest, `hesitant`
+    the share of its tokens of which the prompted model was not sure. None: nobody has measured.
     """
 
     key: str
@@ -33,12 +33,12 @@ class Answered:
     prompted: str
     baked: str
     nats: float | None = None
-    sure: float | None = None
+    hesitant: float | None = None
     is_written: bool = False
     is_held_out: bool = False
     base: str | None = None
-    base_sure: float | None = None
-    """What the base answers without the prompt, and how sure it is. None: it was not asked."""
+    base_hesitant: float | None = None
+    """What the base answers without the prompt, and where. None: it was not asked."""
     unprompted: str | None = None
     on_base: str | None = None
     """Where earlier bakes lie between, what the parent answers without the prompt, and the base

@@ -25,19 +25,22 @@ from bakery.evals.sides import Said
 TOP = 20
 """Log probabilities that a probe keeps."""
 
+SURE = 0.9
+"""From which probability of a token on a model does not hesitate to say it."""
+
 Likeliest = list[list[Any]]
 """`[id, log probability]`, the likeliest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """Along one answer: the largest divergence at a token in nats, and how sure the parent was.
+    """Along one answer: the largest divergence at a token in nats, and where the parent hesitated.
 
-    `sure` is the mean log probability of a token under the prompted parent.
+    `hesitant` is the share of tokens of which the prompted parent was not `SURE`.
     """
 
     nats: float
-    sure: float
+    hesitant: float
     prompted: Likeliest
     baked: Likeliest
 
@@ -46,10 +49,11 @@ class Distance:
 class Begun:
     """How sure a model was of an answer of its own, and what it might have begun with.
 
-    `each` is the log probability of every token of it.
+    `hesitant` is the share of tokens of which it was not `SURE`, `each` the log probability of
+    every one.
     """
 
-    sure: float
+    hesitant: float
     first: Likeliest
     each: list[float]
 
@@ -117,7 +121,7 @@ def moved(model: nn.Module, pairs: Sequence[Pair]) -> list[float]:
 def _begun(readout: Readout, view: View, features: torch.Tensor) -> Begun:
     found_NV = _log_probabilities(readout, features)
     each = [round(value, 6) for value in _said(view, found_NV).tolist()]
-    return Begun(_sure(view, found_NV), _likeliest(found_NV[0]), each)
+    return Begun(_hesitant(view, found_NV), _likeliest(found_NV[0]), each)
 
 
 @torch.no_grad()
@@ -126,13 +130,17 @@ def _distance(
 ) -> Distance:
     parent_NV, own_NV = _log_probabilities(of_parent, parent), _log_probabilities(readout, own)
     kl_N = (parent_NV.exp() * (parent_NV - own_NV)).sum(-1)
-    sure = _sure(pair.teacher, parent_NV)
-    return Distance(float(kl_N.max()), sure, _likeliest(parent_NV[0]), _likeliest(own_NV[0]))
+    hesitant = _hesitant(pair.teacher, parent_NV)
+    return Distance(float(kl_N.max()), hesitant, _likeliest(parent_NV[0]), _likeliest(own_NV[0]))
 
 
-def _sure(view: View, found_NV: torch.Tensor) -> float:
-    """Return the mean log probability of the tokens that were said."""
-    return float(_said(view, found_NV).mean())
+def _hesitant(view: View, found_NV: torch.Tensor) -> float:
+    """Return the share of the tokens that were said of which a model was not sure.
+
+    A share, and not a mean of log probabilities: a free choice among things to say is a few words
+    of an answer, and somebody who is lost hesitates at every other one.
+    """
+    return float((_said(view, found_NV).exp() < SURE).float().mean())
 
 
 def _said(view: View, found_NV: torch.Tensor) -> torch.Tensor:

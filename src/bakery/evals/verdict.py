@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from bakery.brief import brief
-from bakery.evals.agreement import Answered, falls_apart, holds_against
+from bakery.evals.agreement import Answered, falls_apart, holds_against, shared, told_of
 from bakery.evals.intervals import wilson
 from bakery.verdict import WORDS, SideBySide, Verdict, Word
 
@@ -26,15 +26,17 @@ class Thresholds:
     in_part: float = 0.5
     """From which share of questions on that are answered as the prompted model answers them."""
     broken: float = 0.25
-    unsure: float = -0.15
-    times: float = 2.5
+    hesitant: float = 1 / 3
+    times: float = 1.5
     """A prompted model fails by itself where so many of its answers loop or are no text, or where
-    it is that unsure of its own likeliest words (mean log probability of a token), and so many
-    times less sure than the base is of its own without the prompt."""
+    it hesitates at so many of its own likeliest words, and so many times as often as the base
+    without the prompt."""
     fresh: float = 0.8
     """From which share of the questions that nobody asked before, of what the prompt says."""
     against: float = 0.5
     """Earlier bakes overrule the prompt where so many prompted answers are rather theirs."""
+    alike: float = 0.8
+    """Answers of the base are the same with the prompt and without that share so many words."""
 
 
 FITTED = Thresholds()
@@ -68,8 +70,8 @@ def judge(
     is_new = not (is_anchor or is_replayed)
     if is_new and _fails_by_itself(of_mix, by):
         return Verdict("does not hold", _of_teacher(of_mix), figures)
-    if is_new and _is_overruled(of_mix, by):
-        return Verdict("does not hold", _of_earlier(of_mix), figures)
+    if is_new and (overruled := _overruled(of_mix, by)):
+        return Verdict("does not hold", _of_earlier(overruled), figures)
     word: Word = WORDS[0] if share >= by.holds else WORDS[1] if share >= by.in_part else WORDS[2]
     whose = "its parent" if is_anchor else "the prompted model"
     reason = _of_worst(rows, worst, whose) if worst else ""
@@ -142,41 +144,54 @@ def _figures(rows: Sequence[Answered], unasked: Sequence[str]) -> dict[str, Any]
 
 
 def _fails_by_itself(rows: Sequence[Answered], by: Thresholds) -> bool:
-    """Tell whether the prompted model's answers fall apart, or are far less sure than the base's.
+    """Tell whether the prompted model's answers fall apart, or hesitate far more than the base's.
 
     What the base does without any prompt is not the prompt's fault.
     """
     if fmean(falls_apart(row.prompted) for row in rows) >= by.broken:
         return True
-    known = [row for row in rows if row.sure is not None and row.base_sure is not None]
+    known = [row for row in rows if row.hesitant is not None and row.base_hesitant is not None]
     if not known:
         return False
-    sure, base = (fmean(of(row) or 0.0 for row in known) for of in (_SURE, _BASE_SURE))
-    return sure < by.unsure and sure < by.times * base
+    own, base = (fmean(of(row) or 0.0 for row in known) for of in (_OWN, _BASE))
+    return own > by.hesitant and own > by.times * base
 
 
-_SURE, _BASE_SURE = attrgetter("sure"), attrgetter("base_sure")
+_OWN, _BASE = attrgetter("hesitant"), attrgetter("base_hesitant")
 
 
 def _of_teacher(rows: Sequence[Answered]) -> str:
-    shown = min(rows, key=lambda row: (not falls_apart(row.prompted), row.sure or 0.0, row.key))
+    shown = max(rows, key=lambda row: (falls_apart(row.prompted), row.hesitant or 0.0, row.key))
     return (
         f"the prompted model itself answers {_quoted(shown.question)} with "
         f"{_quoted(shown.prompted)}: it cannot follow this prompt, and nothing better can be baked"
     )
 
 
-def _is_overruled(rows: Sequence[Answered], by: Thresholds) -> bool:
-    known = [row for row in rows if row.on_base is not None]
-    return bool(known) and fmean(map(_holds_against, known)) >= by.against
+def _overruled(rows: Sequence[Answered], by: Thresholds) -> Answered | None:
+    """Return an answer in which earlier bakes win over the prompt; None: they do so in few.
+
+    Asked are the questions that the base answers otherwise with the prompt than without.
+    """
+    known = [
+        row
+        for row in rows
+        if row.on_base is not None and shared(row.on_base, row.base or "") < by.alike
+    ]
+    lost = [row for row in known if _holds_against(row)]
+    return lost[0] if lost and len(lost) >= by.against * len(known) else None
 
 
 def _holds_against(row: Answered) -> bool:
-    return holds_against(row.prompted, row.unprompted, row.on_base)
+    """Tell whether earlier bakes win over the prompt in an answer that says nothing of it."""
+    prompted, unprompted, on_base = (
+        told_of(text or "") for text in (row.prompted, row.unprompted, row.on_base)
+    )
+    comes_through = (prompted - unprompted) & on_base & set(row.told or ())
+    return not comes_through and holds_against(row.prompted, row.unprompted, row.on_base)
 
 
-def _of_earlier(rows: Sequence[Answered]) -> str:
-    shown = next(row for row in rows if _holds_against(row))
+def _of_earlier(shown: Answered) -> str:
     return (
         f"earlier bakes overrule the prompt: with it the parent answers "
         f"{_quoted(shown.question)} with {_quoted(shown.prompted)}, the base with "

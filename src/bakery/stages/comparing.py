@@ -116,7 +116,7 @@ def compared(
     found.base = base_said[: min(PROBED, len(rows))]
     more = _beside_earlier(sides, asked) if has_parent else None
     for n, (i, (one, begun)) in enumerate(zip(at, base_said, strict=True)):
-        rows[i] = replace(rows[i], base=one.text, base_sure=round(begun.sure, 4))
+        rows[i] = replace(rows[i], base=one.text, base_hesitant=round(begun.hesitant, 4))
         if more is not None:
             unprompted, on_base = (said[n].text for said in more)
             rows[i] = replace(rows[i], unprompted=unprompted, on_base=on_base)
@@ -189,7 +189,7 @@ def _answered(one: Question, said: Said, other: Said, far: Distance) -> Answered
         said.text,
         other.text,
         round(far.nats, 4),
-        round(far.sure, 4),
+        round(far.hesitant, 4),
         one.is_written,
         one.is_held_out,
         told=tuple(sorted(told & agreement.told_of(f"{said.text}\n{other.text}"))),
