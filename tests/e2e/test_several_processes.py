@@ -152,9 +152,29 @@ def test_a_recipe_says_how_many_trained_and_the_id_does_not(
     assert "Every digest matches" in again
 
 
+def test_neither_the_place_nor_what_launchers_left_changes_a_bake(
+    answered: Typist, tmp_path: Path
+) -> None:
+    place = tmp_path / "a b%20#é:?"
+    place.mkdir()
+    left = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1"}
+    left |= {"MASTER_PORT": "29998", "ACCELERATE_MIXED_PRECISION": "fp16"}
+    made = []
+    for nproc, env in (("1", {}), ("1", left), ("2", left | {"TMPDIR": str(place)})):
+        typist = copied(answered, tmp_path / str(len(made)))
+        typist.commit(input_yml())
+        done = typist("run", "bake", "--json", "--nproc", nproc, **env)
+        assert done.code == 0, done.err
+        made.append(json.loads(done.out))
+    assert made[1]["digest"] == made[0]["digest"]
+    assert made[2]["loss"]["last"] == pytest.approx(made[0]["loss"]["last"], rel=1e-4)
+    assert not list(place.iterdir())
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("--nproc", "100000"), "takes"),
         (("--nproc", "0"), "at least one process"),
         (("--nnodes", "2"), "needs --rdzv HOST:PORT"),
         (("--nnodes", "2", "--rdzv", "here"), "'here' is none"),

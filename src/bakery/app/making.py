@@ -24,6 +24,7 @@ from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.shares import REPLAY, TargetShare
 from bakery.store import results
+from bakery.torchrun import left_over
 from bakery.torchrun.asked import ONE, Processes
 
 _SHORTEST = {"role": "user", "content": "?"}
@@ -246,17 +247,18 @@ class Making:
         else:
             base, teacher = student.opened(request, self.models, parent, attention=attention)
             model, parent = base.model, None
-        return bake.run(
-            request,
-            targets,
-            folder,
-            base=base,
-            model=model,
-            parent=parent,
-            teacher=teacher,
-            reporter=self.reporter,
-            allowed=sorted(waived),
-        )
+        with left_over.hidden():
+            return bake.run(
+                request,
+                targets,
+                folder,
+                base=base,
+                model=model,
+                parent=parent,
+                teacher=teacher,
+                reporter=self.reporter,
+                allowed=sorted(waived),
+            )
 
     def trained_on(self, request: BakeRequest, out: Path, parent: Path | None) -> Path | None:
         """Return what a bake is put on: its parent, or what is left of one with many ranks."""

@@ -17,6 +17,7 @@ from typing import Any
 from bakery import errors, json_file
 from bakery.errors import BakeryError, StageError
 from bakery.reporting import Reporter
+from bakery.torchrun import left_over
 from bakery.torchrun.agent import FAILED, GRACE_S, LOGS, TOLD
 from bakery.torchrun.asked import Processes
 from bakery.torchrun.said import shown
@@ -33,10 +34,11 @@ _ADDRESS_OF = 0x8915
 
 
 def launch(asked: Processes, program: Sequence[str], folder: Path, reporter: Reporter) -> None:
-    """Run a program of Python, given `folder`, in as many processes as are asked for.
+    """Run a program of Python in as many processes as are asked for.
 
-    What the first tells (`said.Told`) is passed on. Raises the error that one of them wrote down
-    (`write_error`), StageError where one was killed or failed otherwise.
+    It is given `folder`, and the id of the process that starts it. What the first tells
+    (`said.Told`) is passed on. Raises the error that one of them wrote down (`write_error`),
+    StageError where one was killed or failed otherwise.
     """
     told = {"parent": os.getpid(), "asked": asdict(asked), "program": [*program], "wait_s": WAIT_S}
     (folder / TOLD).write_text(json.dumps(told), encoding="utf-8")
@@ -70,7 +72,7 @@ def environment(asked: Processes) -> dict[str, str]:
     found = {"OMP_NUM_THREADS": str(threads), "TORCH_CPP_LOG_LEVEL": "ERROR"}
     if interface := _interface(asked):
         found["GLOO_SOCKET_IFNAME"] = interface
-    return {**found, **os.environ, "PYTHONUNBUFFERED": "1"}
+    return {**found, **left_over.without(os.environ), "PYTHONUNBUFFERED": "1"}
 
 
 def write_error(folder: Path, rank: int, error: BakeryError) -> None:
