@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,16 @@ def test_who_was_killed_is_named_and_not_who_was_ended_for_it(tmp_path: Path) ->
     error = failed(tmp_path, (0, -15, 1), (1, -9, 2))
     assert "process 1 of 2 was killed (signal 9)" in error.message
     assert "last checkpoint" in str(error.hint)
+
+
+@pytest.mark.parametrize(("code", "how"), [(-9, "killed (signal 9)"), (130, "told to end")])
+def test_torchrun_that_was_ended_is_not_one_that_did_not_start(
+    code: int, how: str, tmp_path: Path
+) -> None:
+    (tmp_path / "agent.log").write_text("W1201 Sending process 3134 closing signal SIGTERM\n")
+    error = launch._error(tmp_path, replace(TWO, machines=2, meeting=HERE), code)
+    assert error.message == f"torchrun was {how}, and its processes with it"
+    assert "on every machine: it goes on" in str(error.hint)
 
 
 def test_the_last_words_of_a_process_are_quoted(tmp_path: Path) -> None:

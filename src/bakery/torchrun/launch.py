@@ -18,7 +18,7 @@ from bakery import errors, json_file
 from bakery.errors import BakeryError, StageError
 from bakery.reporting import Reporter
 from bakery.torchrun import left_over
-from bakery.torchrun.agent import FAILED, GRACE_S, LOGS, TOLD
+from bakery.torchrun.agent import FAILED, GRACE_S, LOGS, STOPPED, TOLD
 from bakery.torchrun.asked import Processes
 from bakery.torchrun.said import shown
 
@@ -62,7 +62,7 @@ def launch(asked: Processes, program: Sequence[str], folder: Path, reporter: Rep
             _end(process)
             raise
     if code:
-        raise _error(folder, asked)
+        raise _error(folder, asked, code)
 
 
 def environment(asked: Processes) -> dict[str, str]:
@@ -92,8 +92,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _error(folder: Path, asked: Processes) -> BakeryError:
-    """Return what has ended a run."""
+def _error(folder: Path, asked: Processes, code: int = 1) -> BakeryError:
+    """Return what has ended a run, of which torchrun has returned `code`."""
     for path in sorted(folder.glob(ERROR.format(rank="*"))):
         with suppress(ValueError, OSError, KeyError):
             said = json_file.load_object(path)
@@ -103,6 +103,9 @@ def _error(folder: Path, asked: Processes) -> BakeryError:
     failures: list[dict[str, Any]] = []
     with suppress(ValueError, OSError):
         failures = json.loads((folder / FAILED).read_text(encoding="utf-8"))
+    if not failures and (code < 0 or code == STOPPED):
+        how = f"killed (signal {-code})" if code < 0 else "told to end"
+        return StageError(f"torchrun was {how}, and its processes with it", hint=_again(asked))
     if not failures:
         last = _last_line(folder / "agent.log")
         if asked.machines > 1:
