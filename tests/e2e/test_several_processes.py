@@ -126,7 +126,7 @@ def test_nobody_trains_on_behind_a_run_that_was_killed(
 ) -> None:
     typist, process = begun
     (pid, *_) = mine(typist)
-    folder = Path(Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")[-2])
+    folder = Path(Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")[-3])
     assert folder.stat().st_mode & 0o077 == 0
     process.kill()
     process.wait()
@@ -152,9 +152,31 @@ def test_a_recipe_says_how_many_trained_and_the_id_does_not(
     assert "Every digest matches" in again
 
 
+def test_neither_the_place_nor_what_launchers_left_changes_a_bake(
+    answered: Typist, tmp_path: Path
+) -> None:
+    place = tmp_path / "a b%20#é:?"
+    place.mkdir()
+    left = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1"}
+    left |= {"MASTER_PORT": "29998", "ACCELERATE_MIXED_PRECISION": "bf16"}
+    left |= {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "3"}
+    made = []
+    for nproc, env in (("1", {}), ("1", left), ("2", left | {"TMPDIR": str(place)})):
+        typist = copied(answered, tmp_path / str(len(made)))
+        typist.commit(input_yml())
+        done = typist("run", "bake", "--json", "--nproc", nproc, **env)
+        assert done.code == 0, done.err
+        assert done.err.count("not heeded") == bool(env)
+        made.append(json.loads(done.out))
+    assert made[1]["digest"] == made[0]["digest"]
+    assert made[2]["loss"]["last"] == pytest.approx(made[0]["loss"]["last"], rel=1e-4)
+    assert not list(place.iterdir())
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("--nproc", "100000"), "takes"),
         (("--nproc", "0"), "at least one process"),
         (("--nnodes", "2"), "needs --rdzv HOST:PORT"),
         (("--nnodes", "2", "--rdzv", "here"), "'here' is none"),
@@ -185,25 +207,6 @@ def test_only_a_bake_takes_processes(
     assert done.code == 2
     assert "about how a bake is trained" in done.err or "for one machine" in done.err
     assert not list(answered.store.glob("jobs/*"))
-
-
-ENVIRONMENT = {
-    "ACCELERATE_MIXED_PRECISION": "bf16",
-    "ACCELERATE_USE_DEEPSPEED": "true",
-    "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "3",
-}
-
-
-def test_what_accelerate_says_is_no_part_of_a_bake(answered: Typist, tmp_path: Path) -> None:
-    made = []
-    for name, env in {"plain": {}, "launched": ENVIRONMENT}.items():
-        typist = copied(answered, tmp_path / name)
-        typist.commit(input_yml())
-        done = typist("run", "bake", "--json", **env)
-        assert done.code == 0, done.err
-        assert ("not heeded" in done.err) is bool(env)
-        made.append(json.loads(done.out)["digest"])
-    assert made[0] == made[1]
 
 
 def test_a_file_of_accelerate_is_an_option_like_the_others(

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bakery.app import spread
 from bakery.errors import ConfigError, ModelError, StageError
-from bakery.torchrun import launch
+from bakery.reporting import Quiet
+from bakery.torchrun import environment, launch
 from bakery.torchrun.agent import FAILED, LOGS
 from bakery.torchrun.asked import Processes, checked
 from bakery.torchrun.said import Told, shown
@@ -123,6 +131,16 @@ def test_who_was_killed_is_named_and_not_who_was_ended_for_it(tmp_path: Path) ->
     assert "last checkpoint" in str(error.hint)
 
 
+@pytest.mark.parametrize(("code", "how"), [(-9, "killed (signal 9)"), (130, "told to end")])
+def test_torchrun_that_was_ended_is_not_one_that_did_not_start(
+    code: int, how: str, tmp_path: Path
+) -> None:
+    (tmp_path / "agent.log").write_text("W1201 Sending process 3134 closing signal SIGTERM\n")
+    error = launch._error(tmp_path, replace(TWO, machines=2, meeting=HERE), code)
+    assert error.message == f"torchrun was {how}, and its processes with it"
+    assert "on every machine: it goes on" in str(error.hint)
+
+
 def test_the_last_words_of_a_process_are_quoted(tmp_path: Path) -> None:
     log = tmp_path / LOGS / "run" / "attempt_0" / "0" / "stderr.log"
     log.parent.mkdir(parents=True)
@@ -130,6 +148,55 @@ def test_the_last_words_of_a_process_are_quoted(tmp_path: Path) -> None:
     assert "process 0 of 2 ended with an error: RuntimeError: out of luck" in str(
         failed(tmp_path, (0, 1, 1)).message
     )
+
+
+LEFT = {"RANK": "1", "WORLD_SIZE": "2", "PMI_SIZE": "9", "ACCELERATE_MIXED_PRECISION": "fp16"}
+
+
+def test_what_other_launchers_left_reaches_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (LEFT | {"SLURM_NODEID": "0"}).items():
+        monkeypatch.setenv(name, value)
+    found = launch.environment(TWO)
+    assert not LEFT.keys() & found.keys()
+    assert found["SLURM_NODEID"] == "0"
+    with environment.left_out(Quiet()):
+        assert not LEFT.keys() & os.environ.keys()
+    assert LEFT.items() <= os.environ.items()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for it")
+def test_a_process_dies_with_its_parent_though_no_thread_of_it_runs(tmp_path: Path) -> None:
+    child = "import time; from bakery.torchrun.watching import die_with_parent as die; die(); "
+    child += "print(flush=True); time.sleep(60)"
+    parent = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', sys.argv[1]"
+    parent += "], stdout=subprocess.PIPE); p.stdout.readline(); print(p.pid, flush=True); "
+    parent += "time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", parent, child], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        os.kill(pid, signal.SIGSTOP)
+        process.kill()
+        process.wait()
+    end = time.monotonic() + 20
+    while is_running(pid):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process is more than the name of one that nobody has asked after."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_thousand_processes_are_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert spread.in_reach(8).here == 8
+    with pytest.raises(ConfigError, match="--nproc 1000: this machine has 2 cores"):
+        spread.in_reach(1000)
 
 
 def test_threads_share_the_cores_and_one_machine_listens_to_itself(

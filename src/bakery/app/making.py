@@ -24,6 +24,7 @@ from bakery.repo.plan.planned import Plan, PlannedTarget
 from bakery.reporting import Reporter
 from bakery.shares import REPLAY, TargetShare
 from bakery.store import results
+from bakery.torchrun import environment
 from bakery.torchrun.asked import ONE, Processes
 
 _SHORTEST = {"role": "user", "content": "?"}
@@ -209,11 +210,12 @@ class Making:
         folder = self.bench.store.bake(request.id)
         with self._locked(folder, "bake"):
             before = results.result(folder)
-            if before is None:
-                return self._train(request, folder)
-            if not force:
+            if before is not None and not force:
                 return self._kept(folder)
-            return self._train_again(request, folder, before)
+            with environment.left_out(self.reporter):
+                if before is None:
+                    return self._train(request, folder)
+                return self._train_again(request, folder, before)
 
     def _train(self, request: BakeRequest, folder: Path) -> dict[str, Any]:
         from bakery.engine.training import needs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 import tempfile
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 PROGRAM = ("-P", "-m", "bakery.cli.rank")
 WORK, RESULT, MEETING = "work.pickle", "result.pickle", "meeting"
 """Of this user's own processes, in a folder that nobody else can write to."""
+
+MOST_PER_CORE = 4
+"""Processes without a GPU: a thousand would bring a machine to a halt."""
 
 PACKAGES = ("bakery", "torch", "transformers", "peft")
 """What has to be the same on every machine."""
@@ -71,6 +75,13 @@ def in_reach(count: int | None) -> Processes:
             f"--nproc {count}: this machine shows {gpus} GPU{'s' if gpus > 1 else ''}, and "
             "each process needs one of its own",
             hint="CUDA_VISIBLE_DEVICES says which are shown.",
+        )
+    cores = os.cpu_count() or 1
+    if not gpus and count is not None and count > MOST_PER_CORE * cores:
+        raise ConfigError(
+            f"--nproc {count}: this machine has {cores} core{'s' if cores > 1 else ''} and no GPU, "
+            f"and takes {MOST_PER_CORE * cores} processes at most",
+            hint="Each process loads the whole base. More than one for each core are no faster.",
         )
     return Processes(here=count or max(1, gpus), number=0)
 

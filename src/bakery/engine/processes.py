@@ -34,7 +34,10 @@ def joined(meeting: Path, *, in_step: bool) -> Iterator[Worker]:
         torch.cuda.set_device(local_rank())
     given: dict[str, Any] = {}
     if int(os.environ["GROUP_WORLD_SIZE"]) == 1:
-        given = {"init_method": meeting.as_uri(), "rank": rank, "world_size": count}
+        # Not by its URL: torch would look for a file with the URL's %20 in its name, for ever.
+        store = dist.FileStore(str(meeting), count)  # type: ignore[attr-defined]
+        store.set_timeout(WAIT)
+        given = {"store": store, "rank": rank, "world_size": count}
     backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
     dist.init_process_group(backend, timeout=WAIT, **given)
     group = dist.group.WORLD

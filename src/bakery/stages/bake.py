@@ -41,7 +41,6 @@ from bakery.stages.parts import TargetData
 from bakery.stages.training import CHECKPOINTS, Work
 from bakery.store import results
 from bakery.store.results import METRICS
-from bakery.torchrun import environment
 
 MUCH_BETTER = 0.9
 """A step whose divergence is under this part of the last one's is reported."""
@@ -86,7 +85,7 @@ def run(
     """
     started, clock = _now(), time.monotonic()
     trackers = request.running if worker.rank == 0 else Running()
-    with environment.left_out(reporter), shown.shown(trackers, out) as figures:
+    with shown.shown(trackers, out) as figures:
         work, why = _ready(
             request, data, out, base=base, model=model, parent=parent, teacher=teacher,
             reporter=reporter, worker=worker, records=records or out,

@@ -7,6 +7,7 @@ writes down which did, and how.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def main() -> None:
     from torch.distributed.launcher.api import elastic_launch
 
     asked = Processes(**told["asked"])
-    program = [*told["program"], str(folder)]
+    program = [*told["program"], str(folder), str(os.getpid())]
     try:
         elastic_launch(_config(asked, folder, told["wait_s"]), sys.executable)(*program)
     except ChildFailedError as error:

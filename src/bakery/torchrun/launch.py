@@ -17,7 +17,8 @@ from typing import Any
 from bakery import errors, json_file
 from bakery.errors import BakeryError, StageError
 from bakery.reporting import Reporter
-from bakery.torchrun.agent import FAILED, GRACE_S, LOGS, TOLD
+from bakery.torchrun import environment as surroundings
+from bakery.torchrun.agent import FAILED, GRACE_S, LOGS, STOPPED, TOLD
 from bakery.torchrun.asked import Processes
 from bakery.torchrun.said import shown
 
@@ -33,10 +34,11 @@ _ADDRESS_OF = 0x8915
 
 
 def launch(asked: Processes, program: Sequence[str], folder: Path, reporter: Reporter) -> None:
-    """Run a program of Python, given `folder`, in as many processes as are asked for.
+    """Run a program of Python in as many processes as are asked for.
 
-    What the first tells (`said.Told`) is passed on. Raises the error that one of them wrote down
-    (`write_error`), StageError where one was killed or failed otherwise.
+    It is given `folder`, and the id of the process that starts it. What the first tells
+    (`said.Told`) is passed on. Raises the error that one of them wrote down (`write_error`),
+    StageError where one was killed or failed otherwise.
     """
     told = {"parent": os.getpid(), "asked": asdict(asked), "program": [*program], "wait_s": WAIT_S}
     (folder / TOLD).write_text(json.dumps(told), encoding="utf-8")
@@ -60,7 +62,7 @@ def launch(asked: Processes, program: Sequence[str], folder: Path, reporter: Rep
             _end(process)
             raise
     if code:
-        raise _error(folder, asked)
+        raise _error(folder, asked, code)
 
 
 def environment(asked: Processes) -> dict[str, str]:
@@ -70,7 +72,7 @@ def environment(asked: Processes) -> dict[str, str]:
     found = {"OMP_NUM_THREADS": str(threads), "TORCH_CPP_LOG_LEVEL": "ERROR"}
     if interface := _interface(asked):
         found["GLOO_SOCKET_IFNAME"] = interface
-    return {**found, **os.environ, "PYTHONUNBUFFERED": "1"}
+    return {**found, **surroundings.without(os.environ), "PYTHONUNBUFFERED": "1"}
 
 
 def write_error(folder: Path, rank: int, error: BakeryError) -> None:
@@ -90,8 +92,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _error(folder: Path, asked: Processes) -> BakeryError:
-    """Return what has ended a run."""
+def _error(folder: Path, asked: Processes, code: int = 1) -> BakeryError:
+    """Return what has ended a run, of which torchrun has returned `code`."""
     for path in sorted(folder.glob(ERROR.format(rank="*"))):
         with suppress(ValueError, OSError, KeyError):
             said = json_file.load_object(path)
@@ -101,6 +103,9 @@ def _error(folder: Path, asked: Processes) -> BakeryError:
     failures: list[dict[str, Any]] = []
     with suppress(ValueError, OSError):
         failures = json.loads((folder / FAILED).read_text(encoding="utf-8"))
+    if not failures and (code < 0 or code == STOPPED):
+        how = f"killed (signal {-code})" if code < 0 else "told to end"
+        return StageError(f"torchrun was {how}, and its processes with it", hint=_again(asked))
     if not failures:
         last = _last_line(folder / "agent.log")
         if asked.machines > 1:

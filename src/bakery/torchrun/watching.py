@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
 
 POLL_S = 0.5
+
+_PR_SET_PDEATHSIG = 1
+"""By which Linux is asked to send a signal when the parent ends."""
 
 
 def end_with(parent: int, *, folder: Path | None = None) -> None:
@@ -27,3 +32,13 @@ def end_with(parent: int, *, folder: Path | None = None) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="ends with its parent", daemon=True).start()
+
+
+def die_with_parent() -> None:
+    """Have the system kill this process with its parent, where it can.
+
+    Also while it is stopped, or in the middle of what lets no thread of Python run. A parent that
+    has ended by now is what `end_with` sees.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
