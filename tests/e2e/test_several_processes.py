@@ -162,7 +162,7 @@ def test_a_recipe_says_how_many_trained_and_the_id_does_not(
         (("--nnodes", "3", "--rdzv", "192.0.2.1:29500"), "--node-rank 1"),
         (("--nnodes", "2", "--rdzv", "127.0.0.1:29500", "--node-rank", "2"), "numbered from 0"),
         (("--rdzv", "127.0.0.1:29500"), "--nnodes 2"),
-        (("--shard",), "nobody to share"),
+        (("--shard",), "`--nproc N` trains in several"),
         (("--nnodes", "2", "--rdzv", "nobody.invalid:29500"), "nobody knows a machine"),
     ],
 )
