@@ -86,6 +86,19 @@ def test_a_batch_that_is_given_is_taken(given: dict[str, int], expected: tuple[i
 
 
 @pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, 3),  # 40 rows in steps of 4
+        ({"per_device_train_batch_size": 8}, 6),
+        ({"per_device_train_batch_size": 2, "gradient_accumulation_steps": 5}, 8),
+        ({"rows": 5}, 6),  # a row with 8 answers is not cut
+    ],
+)
+def test_there_are_thirty_steps_of_what_a_step_takes(given: dict[str, int], expected: int) -> None:
+    assert settle(**given).num_train_epochs == expected
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("learning_rate", 5e-5), ("learning_rate", 0.0), ("num_train_epochs", 2),
