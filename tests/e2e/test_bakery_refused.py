@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import bakery
+from bakery.cli import bakery as door
+from bakery.distil.settings import parse
 from tests.support.bakery_door import ROOT, typed
 from tests.support.models import forbid_weights, random_model
 from tests.support.templates import THINKING
@@ -191,3 +193,24 @@ def test_a_dry_run_says_where_the_teacher_has_yet_to_answer(config, workplace, c
     assert done.code == 0, done.err
     assert done.out.count("⟦the teacher's answer⟧") == 4
     assert "2 of 2, 2 for the teacher to answer (8 answers)" in done.out
+
+
+def test_what_one_of_several_processes_alone_has_met_is_said_with_its_number(
+    workplace, monkeypatch, capsys
+):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(door, "FIRST_SAYS_IT_S", 0.0)
+    refused = typed(capsys, "--config", "none.yaml")
+    assert refused.code == 2
+    assert "error: process 1: no such file: none.yaml" in refused.err
+
+
+def test_only_the_first_of_several_processes_says_that_it_was_stopped(monkeypatch, capsys):
+    def stop(words):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(parse, "parse", stop)
+    assert "stopped" in typed(capsys, "--config", "a.yaml").err
+    monkeypatch.setenv("RANK", "1")
+    stopped = typed(capsys, "--config", "a.yaml")
+    assert (stopped.code, stopped.err) == (130, "")

@@ -184,7 +184,7 @@ def test_neither_the_place_nor_what_launchers_left_changes_a_bake(
         (("--nnodes", "3", "--rdzv", "192.0.2.1:29500"), "--node-rank 1"),
         (("--nnodes", "2", "--rdzv", "127.0.0.1:29500", "--node-rank", "2"), "numbered from 0"),
         (("--rdzv", "127.0.0.1:29500"), "--nnodes 2"),
-        (("--shard",), "nobody to share"),
+        (("--shard",), "`--nproc N` trains in several"),
         (("--nnodes", "2", "--rdzv", "nobody.invalid:29500"), "nobody knows a machine"),
     ],
 )

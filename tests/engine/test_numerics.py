@@ -78,6 +78,7 @@ def test_layouts_and_kernels_learn_the_same(base: Path, tmp_path: Path) -> None:
 def test_what_is_no_such_file_counts_for_nothing(tmp_path: Path) -> None:
     good = Numerics("packed", "sdpa", 1, "fused", "x").as_data()
     bad = [{"threads": 0}, {"threads": "2"}, {"attention": "nope"}, {"layout": "?"}, {"more": 1}]
+    bad.append({"sharded": "yes"})
     for text in ("", "[]", "{}", *(json.dumps(good | change) for change in bad)):
         (tmp_path / numerics.FILE).write_text(text)
         assert written_in(tmp_path / numerics.FILE) is None

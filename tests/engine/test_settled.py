@@ -85,6 +85,14 @@ def test_a_batch_that_is_given_is_taken(given: dict[str, int], expected: tuple[i
     assert batch(settle(rows=240, answers=240, **given)) == expected
 
 
+@pytest.mark.parametrize(("processes", "epochs"), [(1, 3), (2, 3), (8, 6)])
+def test_there_are_thirty_steps_where_each_process_takes_a_row(
+    processes: int, epochs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BakeryConfig, "world_size", processes)
+    assert settle().num_train_epochs == epochs  # 40 rows in steps of 4, or one for each process
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -101,6 +101,8 @@ def test_rounds_go_on_in_all_processes_alike(bench: Bench) -> None:
 def test_a_base_that_is_shared_out_is_baked_as_a_whole_one(bench: Bench) -> None:
     found = both(bench, sharded=True)
     found.check()
+    assert found.two["numerics"]["sharded"] is True
+    assert "sharded" not in found.one["numerics"]
     held = [note for note in found.notes if "holds" in note]
     assert len(held) == 2
     assert all("of the base's" in note and "at its peak" in note for note in held)

@@ -34,3 +34,12 @@ def test_what_this_clone_does_not_have_is_left_out(repo, capsys):
     assert "\nsteps" in out
     assert "\nbatch" not in out
     assert "temperature" not in out
+
+
+def test_a_warning_is_not_announced_as_a_note_as_well(repo, capsys):
+    baked(repo, "one")
+    found = show.describe(repo, repo.bakes()[0])
+    found.bake.data["notes"] = ["warning: nobody asked", "cut short"]
+    show_record(found)
+    last = capsys.readouterr().out.splitlines()[-2:]
+    assert last == ["warning: nobody asked", "note: cut short"]

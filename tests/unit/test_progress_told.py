@@ -122,6 +122,31 @@ def test_bars_say_what_has_passed_and_what_is_left():
     assert "left" not in over.rsplit("bake", 1)[1]
 
 
+def test_the_clock_of_a_finished_bar_stands_still():
+    file = io.StringIO()
+    bars = Bars(Console(file=file, force_terminal=True, width=100))
+    bars.progress("stim", 0, 4)
+    time.sleep(0.05)
+    bars.progress("stim", 4, 4)
+    bars._bars.refresh()
+    rates = re.findall(r"4/4.*?([\d.]+)/s", file.getvalue())
+    time.sleep(0.3)
+    bars._bars.refresh()
+    bars.close()
+    assert re.findall(r"4/4.*?([\d.]+)/s", file.getvalue())[-1] == rates[-1]
+
+
+def test_a_bar_gives_way_where_there_is_little_room():
+    file = io.StringIO()
+    bars = Bars(Console(file=file, force_terminal=True, width=80))
+    bars.progress("bake", 0, 1400, "loss 0.0072")
+    time.sleep(0.05)
+    bars.progress("bake", 700, 1400, "1,195 tokens/s")
+    bars._bars.refresh()
+    bars.close()
+    assert re.search(r"elapsed, 0:00 left\S* +\S*1,195 tokens/s", file.getvalue())
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0:00"), (12.4, "0:12"), (200, "3:20"), (7500, "2:05:00")]
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bakery.app.reproduce import _same_ways, reproduce
+from bakery.app.reproduce import _processes, _same_ways, reproduce
 from bakery.errors import ModelError, StageError
 from bakery.identity import file_digest
 from bakery.records import Stimulus, append_rows
@@ -72,6 +72,22 @@ def test_stored_questions_of_a_hosted_writer_are_enough(repo, workplace):
     # The base of this repository does not exist: so far it gets, with the stored questions.
     with pytest.raises(ModelError, match="base model tiny-1 has changed"):
         reproduce(repo, repo.bakes()[0], reporter=Quiet())
+
+
+@pytest.mark.parametrize(
+    ("numerics", "here", "sharded"),
+    [
+        ({}, 1, False),
+        ({"processes": 2}, 2, False),
+        ({"processes": 2, "sharded": True}, 2, True),
+        ({"processes": "2", "sharded": True}, 1, False),
+    ],
+)
+def test_a_bake_is_made_again_by_as_many_that_share_as_much(repo, numerics, here, sharded):
+    (bake,) = repo.bakes()
+    bake.data["numerics"] = numerics
+    found = _processes(bake, Quiet())
+    assert (found.here, found.sharded) == (here, sharded)
 
 
 def test_only_what_is_made_again_lies_beside_the_store(workplace):

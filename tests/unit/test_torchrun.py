@@ -100,8 +100,10 @@ def test_what_a_process_tells_is_heard_in_another_in_its_order(tmp_path: Path) -
         reporter.progress("bake", 1, 3, "loss 1")
 
     there, here = Heard(), Heard()
-    with shown(tmp_path / "said", there):
+    with shown(tmp_path / "said", there, before="starting"):
         tell(Told(tmp_path / "said"))
+    with here.doing("starting"):
+        pass
     tell(here)
     assert there.heard == here.heard
 

@@ -173,11 +173,12 @@ def _same_choices(repo: ModelRepo, bake: RecordedBake, store: Store) -> None:
 
 def _processes(bake: RecordedBake, reporter: Reporter) -> Processes:
     """Return as many processes as trained then, where this machine can have them."""
-    then = (bake.data.get("numerics") or {}).get("processes", 1)
+    numerics = bake.data.get("numerics") or {}
+    then = numerics.get("processes", 1)
     if not isinstance(then, int) or then <= 1:
         return ONE
     try:
-        return spread.in_reach(then)
+        return replace(spread.in_reach(then), sharded=numerics.get("sharded") is True)
     except ConfigError as error:
         reporter.note(f"it was trained in {then} processes, and is in one here: {error.message}")
         return ONE

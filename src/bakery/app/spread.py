@@ -100,9 +100,10 @@ def settled(asked: Processes, request: BakeRequest) -> Processes:
 def _check_sharded(asked: Processes, request: BakeRequest) -> None:
     """Refuse what a base that is shared out cannot do: all processes have to run it in step."""
     total, training = (asked.here or 1) * asked.machines, request.training
-    why = None
+    why, instead = None, ""
     if total == 1:
         why = "one process has nobody to share the base with"
+        instead = "`--nproc N` trains in several; otherwise, leave "
     elif training.on_policy is not None:
         why = "each process answers its own questions in BAKE.on_policy, and no two take as long"
     elif request.teacher is not None:
@@ -110,7 +111,7 @@ def _check_sharded(asked: Processes, request: BakeRequest) -> None:
     if why is not None:
         raise ConfigError(
             f"the base cannot be shared out: {why}",
-            hint="Leave --shard, or BAKE.deepspeed's stage 3, out.",
+            hint=f"{instead or 'Leave '}--shard, or BAKE.deepspeed's stage 3, out.",
         )
 
 

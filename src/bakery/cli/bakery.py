@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -18,10 +19,15 @@ STOPPED = (
     "if save_strategy made one"
 )
 
+FIRST_SAYS_IT_S = 10.0
+"""How long the first process may take to come to an error that all of them come to."""
+
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command line, and end the process with its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if "RANK" in os.environ:  # torch would warn of what costs a small adapter nothing
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     rim.end(lambda: _run(words), stopped=STOPPED)
 
 
@@ -70,7 +76,11 @@ def _bake(words: Sequence[str]) -> int:
 
 
 def _beside(words: Sequence[str]) -> int:
-    """Take part in the work of several processes, and leave the talking to the first."""
+    """Take part in the work of several processes, and leave the talking to the first.
+
+    What all of them meet the first says: torchrun ends the others as soon as one has ended, so
+    this one waits for that. What only this one has met is said here.
+    """
     from bakery.distil import run
     from bakery.distil.material import gather
     from bakery.distil.settings import parse as settings
@@ -81,7 +91,11 @@ def _beside(words: Sequence[str]) -> int:
         if not told.dry_run:
             run.run(told, gather(told), reporter=Quiet())
     except BakeryError as error:
-        return error.exit_code
+        time.sleep(FIRST_SAYS_IT_S)
+        error.message = f"process {os.environ['RANK']}: {error.message}"
+        raise
+    except KeyboardInterrupt:  # which reaches all of them
+        return rim.INTERRUPTED
     return 0
 
 

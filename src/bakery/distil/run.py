@@ -207,17 +207,24 @@ class _Told:
 
     def __init__(self, reporter: Reporter, notes: list[str]) -> None:
         self._reporter, self.notes = reporter, notes
-        self.partly, self.doing = reporter.partly, reporter.doing
+        self.doing = reporter.doing
         self._bake: tuple[int, int] | None = None  # where training stands, while it runs
+        self._is_within = False  # a round is under way in it, whose answers are no steps
 
     def progress(self, label: str, done: int, total: int, detail: str = "") -> None:
         """Show how far a step is; what a round does while training runs is a detail of that."""
         if label == "bake":
-            self._bake = (done, total) if done < total else None
+            self._bake, self._is_within = ((done, total) if done < total else None), False
         elif self._bake is not None:
+            self._is_within = done < total
             self._reporter.progress("bake", *self._bake, f"{label} {done}/{total}")
             return
         self._reporter.progress(label, done, total, detail)
+
+    def partly(self, done: float, of: int) -> None:
+        """Show how far the next units of a step are."""
+        if not self._is_within:
+            self._reporter.partly(done, of)
 
     def note(self, text: str) -> None:
         """Show a note, and keep it."""

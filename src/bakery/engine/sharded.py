@@ -59,6 +59,15 @@ def layers_of(model: PreTrainedModel) -> list[nn.Module]:
     return found
 
 
+def is_shared_out(model: nn.Module) -> bool:
+    """Tell whether processes share the weights of a model's base out."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return False
+    from torch.distributed.tensor import DTensor
+
+    return any(isinstance(parameter, DTensor) for parameter in model.parameters())
+
+
 def held(model: nn.Module) -> tuple[int, int]:
     """Return how many bytes of a model's weights this process holds, and how many there are."""
     from torch.distributed.tensor import DTensor

@@ -47,7 +47,9 @@ def launch(asked: Processes, program: Sequence[str], folder: Path, reporter: Rep
             f"machine {asked.number} of {asked.machines} (from 0): it meets the others at "
             f"{asked.meeting}, and waits for them for {WAIT_S / 60:.0f} minutes at most"
         )
-    with shown(folder / SAID, reporter), (folder / "agent.log").open("wb") as log:
+    before = "starting" if asked.machines == 1 else "meeting"
+    said = shown(folder / SAID, reporter, before=before)
+    with said, (folder / "agent.log").open("wb") as log:
         process = subprocess.Popen(
             [*PROGRAM, str(folder)],
             stdin=subprocess.DEVNULL,

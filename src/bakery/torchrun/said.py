@@ -48,10 +48,13 @@ class Told:
 
 
 @contextmanager
-def shown(path: Path, reporter: Reporter) -> Iterator[None]:
-    """Pass on what is written to a file until the block ends, and what is in it by then."""
+def shown(path: Path, reporter: Reporter, *, before: str) -> Iterator[None]:
+    """Pass on what is written to a file until the block ends, and what is in it by then.
+
+    `before` says what is under way as long as nothing is.
+    """
     over = threading.Event()
-    passing = threading.Thread(target=_pass_on, args=(path, reporter, over), daemon=True)
+    passing = threading.Thread(target=_pass_on, args=(path, reporter, over, before), daemon=True)
     passing.start()
     try:
         yield
@@ -60,14 +63,17 @@ def shown(path: Path, reporter: Reporter) -> Iterator[None]:
         passing.join()
 
 
-def _pass_on(path: Path, reporter: Reporter, over: threading.Event) -> None:
+def _pass_on(path: Path, reporter: Reporter, over: threading.Event, before: str) -> None:
     path.touch()
     under_way: list[ExitStack] = []
     rest = ""
-    with path.open(encoding="utf-8") as file, ExitStack() as at_the_end:
+    with path.open(encoding="utf-8") as file, ExitStack() as at_the_end, ExitStack() as silent:
+        silent.enter_context(reporter.doing(before))
         while True:
             is_last = over.wait(POLL_S)
             *lines, rest = (rest + file.read()).split("\n")
+            if lines:
+                silent.close()
             for line in lines:
                 kind, *given = json.loads(line)
                 if kind == "doing":

@@ -26,7 +26,7 @@ from bakery.repo.files.names import ABOUT
 from bakery.ui import covered, narrow, verdict
 from bakery.ui.chart import number
 from bakery.ui.harmless import HarmlessConsole, harmless, harmless_json
-from bakery.ui.progress import WARNING, duration
+from bakery.ui.progress import WARNING, duration, noted
 
 if TYPE_CHECKING:
     from bakery.app.drafts import Template
@@ -57,7 +57,7 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """Announce something beside the answer, on stderr."""
-    print(_between_words(f"note: {harmless(text)}", sys.stderr), file=sys.stderr)
+    print(_between_words(noted(harmless(text)), sys.stderr), file=sys.stderr)
 
 
 def say_at_length(text: str) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from bakery.reporting import Pace, Reporter
@@ -65,8 +66,8 @@ def _fitting() -> Iterator[Reporter]:
 EVERY_S = 15.0
 """The longest that a pipe stays silent while a step is under way."""
 
-WARNING = "warning: "
-"""How a note begins that is more than one."""
+NOTE, WARNING = "note: ", "warning: "
+"""How a note is announced, and how one begins that is more than that."""
 
 SHORT_S = 2.0
 """What takes no longer than this, and has no count, is not worth a line."""
@@ -198,7 +199,7 @@ class Lines:
     def note(self, text: str) -> None:
         """Print a note on its own line."""
         with self._lock:
-            self._say(text if text.startswith(WARNING) else f"note: {text}")
+            self._say(noted(text))
 
     def close(self) -> None:
         """Say no more of what an error broke off."""
@@ -283,8 +284,8 @@ class Bars:
 
     def note(self, text: str) -> None:
         """Print a note above the bars."""
-        said = "" if text.startswith(WARNING) else "note: "
-        lines = between_words(f"{said}{text}", self._console.width)
+        lines = between_words(noted(text), self._console.width)
+        said = "" if text.startswith(WARNING) else NOTE
         self._console.print(
             Text.assemble((said, "yellow"), lines.removeprefix(said)), soft_wrap=True
         )
@@ -315,7 +316,7 @@ class _Told(ProgressColumn):
     """What there is to say of a step, as text."""
 
     def __init__(self, said: Callable[[_Step, Task], str]) -> None:
-        super().__init__()
+        super().__init__(table_column=Column(no_wrap=True))  # the bar gives way instead
         self._said = said
 
     def render(self, task: Task) -> Text:
@@ -325,7 +326,7 @@ class _Told(ProgressColumn):
 def _now(task: Task) -> float:
     """Return the time at which a step is looked at: of a finished one, its end."""
     step: _Step = task.fields["step"]
-    return time.monotonic() if task.elapsed is None else step.pace.began + task.elapsed
+    return time.monotonic() if task.finished_time is None else step.pace.began + task.finished_time
 
 
 def _rate(step: _Step, task: Task) -> str:
@@ -359,6 +360,11 @@ def _without_control_echo() -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(keyboard, termios.TCSANOW, before)
+
+
+def noted(text: str) -> str:
+    """Return a note as it is announced: a warning announces itself."""
+    return text if text.startswith(WARNING) else f"{NOTE}{text}"
 
 
 def speed(rate: float) -> str:

@@ -27,6 +27,7 @@ from bakery.ui.console import (
     show_verdict,
 )
 from bakery.ui.joined import show_kept
+from bakery.ui.progress import noted
 from bakery.variables import shown
 
 
@@ -87,7 +88,7 @@ def show_record(found: Described, *, as_json: bool = False) -> None:
     for told in data.get("gate") or ():
         say_at_length(f"recorded, though it falls short of the gate's {told}")
     for told in data.get("notes") or ():
-        say_at_length(f"note: {told}")
+        say_at_length(noted(told))
 
 
 MANY = 8

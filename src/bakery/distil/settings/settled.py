@@ -81,9 +81,13 @@ def training(
         table = defaults.at_random(table)
     epochs = table.epochs if args.num_train_epochs is None else args.num_train_epochs
     batch = defaults.batch_for(int(answers * epochs), 1, table.steps)
+    each = max(answers / rows, 1.0)
+    at_once, accumulated = _batch(args, batch, each, table.micro_batch_size)
     if args.num_train_epochs is None:
-        epochs = max(epochs, defaults.epochs_for(answers, batch, table.fewest_steps))
-    at_once, accumulated = _batch(args, batch, max(answers / rows, 1.0), table.micro_batch_size)
+        learnt = batch
+        if args.world_size > 1:  # each takes a row at least: a step may learn more than it was to
+            learnt = max(batch, round(at_once * accumulated * args.world_size * each))
+        epochs = max(epochs, defaults.epochs_for(answers, learnt, table.fewest_steps))
     return _put(
         args,
         {
@@ -159,7 +163,7 @@ def _batch(args: BakeryConfig, answers: int, each: float, most: int) -> tuple[in
     at once, but for those of one row.
     """
     if args.per_device_train_batch_size is not None:
-        return args.per_device_train_batch_size, 1
+        return args.per_device_train_batch_size, args.gradient_accumulation_steps or 1
     share = max(1, int(answers / each) // args.world_size)
     if args.gradient_accumulation_steps is not None:
         return max(1, share // args.gradient_accumulation_steps), args.gradient_accumulation_steps

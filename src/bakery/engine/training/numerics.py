@@ -49,17 +49,21 @@ class Numerics:
     """Why the layout is `padded`."""
     processes: int = 1
     """How many add their gradients up."""
+    sharded: bool = False
+    """Whether they share the base's weights out, and so run it on parts that are put together."""
 
     def as_data(self) -> dict[str, Any]:
         """Return what bake.json says."""
-        usual = {"why": "", "processes": 1}
+        usual = {"why": "", "processes": 1, "sharded": False}
         return {name: value for name, value in asdict(self).items() if value != usual.get(name)}
 
     def __str__(self) -> str:
         threads = f"{self.threads} CPU thread{'s' if self.threads > 1 else ''}"
         layout = f"{self.layout} ({self.why})" if self.why else self.layout
         each = f" in each of {self.processes} processes" if self.processes > 1 else ""
-        return f"layout {layout}, attention {self.attention}, loss {self.loss}, {threads}{each}"
+        share = ", which share the base" if self.sharded else ""
+        how = f"attention {self.attention}, loss {self.loss}, {threads}{each}{share}"
+        return f"layout {layout}, {how}"
 
 
 def shapes(model: nn.Module) -> str:
@@ -77,14 +81,16 @@ def written_in(path: Path) -> Numerics | None:
     packed = found.layout in ("shared", "packed") and found.attention in KERNELS
     known = found.layout == "padded" or packed
     counts = found.threads, found.processes
+    known = known and type(found.sharded) is bool
     return found if known and all(type(n) is int and n > 0 for n in counts) else None
 
 
-def in_as_many(found: Numerics, processes: int) -> Numerics:
+def in_as_many(found: Numerics, processes: int, *, sharded: bool) -> Numerics:
     """Return choices as so many processes take them: the threads are those that they were made for.
 
     Where other numbers of processes share the cores, each keeps the threads that it was given.
     """
+    found = replace(found, sharded=sharded)
     if found.processes == processes:
         torch.set_num_threads(found.threads)
         return found

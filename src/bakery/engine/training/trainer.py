@@ -30,6 +30,7 @@ from bakery.engine.models.adapters import BAKE, load_own_state, own_state
 from bakery.engine.packed.attention import KEYWORD
 from bakery.engine.packed.layouts import Packed
 from bakery.engine.packed.support import support_of
+from bakery.engine.sharded import is_shared_out
 from bakery.engine.teacher.examples import PADDED, SHARED, Examples, collator
 from bakery.engine.teacher.fidelity import totals
 from bakery.engine.training import spread
@@ -158,7 +159,8 @@ class BakingTrainer(Trainer):
             return None
         if found.layout != PADDED and self.support.refused is not None:
             return None
-        before, found = found, in_as_many(found, args.world_size)
+        before = found
+        found = in_as_many(found, args.world_size, sharded=is_shared_out(model))
         if found != before and self._numerics_file is not None and args.process_index == 0:
             write(self._numerics_file, found)
         self._note(f"{found} (as in {self._numerics_file})")
@@ -176,8 +178,8 @@ class BakingTrainer(Trainer):
                 segments = tuple(s for _, group in layout.groups for s in group) if layout else ()
                 kernel = faster_kernel(config, segments, self.args.device)
         threads, how = torch.get_num_threads(), self.readout.how
-        count = self.args.world_size
-        chosen = Numerics(kind, kernel, threads, how, shapes(self.model), why, count)
+        count, sharded = self.args.world_size, is_shared_out(self.model)
+        chosen = Numerics(kind, kernel, threads, how, shapes(self.model), why, count, sharded)
         chosen = self.worker.of_first(chosen)
         if self._numerics_file is not None and self.args.process_index == 0:
             write(self._numerics_file, chosen)
