@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bakery.remotes import addresses
+from bakery.remotes import hub as hub_of
 from tests.e2e.conftest import Typist
 from tests.support.hub import Hub, Repo
 from tests.support.published import AT, base_of, lora, put, refused
@@ -189,3 +191,14 @@ def test_a_refusal_is_told_in_words(
     there()
     hub.fails["GET /api/models/ann/shout"] = (code, {"X-Error-Code": "RepoNotFound"})
     refused(hub, clean, AT, told, code=3)
+
+
+@pytest.mark.parametrize(("what", "of_a_commit"), [("asked", False), ("written to", True)])
+def test_a_hub_that_cannot_be_reached_leaves_nothing_half_written(
+    what: str, of_a_commit: bool
+) -> None:
+    failed = RuntimeError("[Errno -2] Name or service not known")
+    error = hub_of._translated(addresses.on_hub(AT), what, failed)
+    assert f"{AT} cannot be {what}: [Errno -2]" in error.message
+    assert ("a commit is whole" in str(error.hint)) is of_a_commit
+    assert "Is this machine online?" in str(error.hint)

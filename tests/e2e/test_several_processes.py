@@ -270,6 +270,7 @@ def test_two_machines_bake_what_one_does(machines: None, answered: Typist, tmp_p
     said = [process.communicate(timeout=PATIENCE_S) for process in running]
     assert [process.returncode for process in running] == [0, 0], said
     assert "recorded on the first" in said[1][0]
+    assert "training along" in said[1][1]
     assert "processes: 2" in here.read("recipe.yml")
     assert ">>> bake" not in there.read("recipe.yml")
     assert not list(there.store.glob("bake/*"))

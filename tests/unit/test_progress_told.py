@@ -14,7 +14,8 @@ from bakery.reporting import Pace, Quiet
 from bakery.store import job
 from bakery.store.job import Job
 from bakery.store.store import Store
-from bakery.ui.progress import Bars, Lines, clock
+from bakery.ui.progress import Bars, Lines
+from bakery.ui.times import clock
 
 
 def spoken(capsys: pytest.CaptureFixture[str], count: int) -> list[str]:

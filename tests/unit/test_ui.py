@@ -12,7 +12,8 @@ from bakery.card import Card
 from bakery.records import ModelRef
 from bakery.ui import console, verdict
 from bakery.ui.chart import number
-from bakery.ui.progress import Bars, Lines, duration, reporter
+from bakery.ui.progress import Bars, Lines, reporter
+from bakery.ui.times import duration
 from bakery.verdict import SideBySide, Verdict
 
 CARD = {

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from bakery.app import stored, weights
+from bakery.app.pull import Pulled
+from bakery.app.push import Moving
 from bakery.cli import app
 from bakery.cli.push import is_dry_run
 from bakery.errors import ConfigError, ModelError
@@ -18,6 +20,7 @@ from bakery.repo.files import state
 from bakery.repo.files.names import WEIGHTS_REMOTE
 from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet
+from bakery.ui.weights import show_pulled
 from tests.support.commands import typed
 from tests.support.recorded import baked, git, hook, made
 
@@ -61,6 +64,18 @@ def test_what_was_typed_is_enabled_and_proposed(repo):
     assert weights.remote(repo) == weights.WeightsRemote("s3://models/yoda", "s3://models/yoda")
     weights.remove(repo, Quiet())
     assert weights.remote(repo) == weights.WeightsRemote("", "")
+
+
+def test_a_folder_that_is_not_there_is_named(repo, workplace, capsys):
+    said = Quiet()
+    weights.set_remote(repo, str(workplace / "there"), said)
+    assert said.notes == [f"there is no folder {workplace / 'there'} yet: `bgit push` makes it"]
+    lost = Moving("weights", "yoda")
+    show_pulled(Pulled(f"file://{workplace / 'there'}", (), (), (lost,), 0))
+    assert f"there is no folder {workplace / 'there'}. Is a disk" in capsys.readouterr().err
+    (workplace / "there").mkdir()
+    weights.set_remote(repo, str(workplace / "there"), said)
+    assert len(said.notes) == 1
 
 
 def test_a_proposal_is_enabled_without_a_commit(repo):
@@ -195,3 +210,9 @@ def test_with_a_remote_git_is_still_handed_what_was_typed(repo, workplace, monke
     assert asked == " ".join(["push", *words])
     assert tried.startswith("push --dry-run -v -o ci.skip")
     assert "no weights are sent" in done.stderr
+
+
+def test_weights_alone_shows_the_remote(repo, monkeypatch):
+    monkeypatch.chdir(repo.root)
+    weights.set_remote(repo, "s3://models/yoda", Quiet())
+    assert typed("weights").stdout == typed("weights", "remote").stdout == "s3://models/yoda\n"

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,8 +137,12 @@ def take_part(folder: Path) -> int:
 
     handed: Handed = pickle.loads((folder / WORK).read_bytes())
     with processes.joined(folder / MEETING, in_step=handed.asked.sharded) as worker:
+        along: AbstractContextManager[None] = nullcontext()
+        if worker.rank and worker.local_rank == 0:  # the first of a machine that helps
+            along = Told(folder / launch.SAID).doing("training along")
         try:
-            _train(handed, folder, worker)
+            with along:
+                _train(handed, folder, worker)
         except BakeryError as error:
             launch.write_error(folder, worker.rank, error)
             return error.exit_code

@@ -88,6 +88,8 @@ def set_remote(repo: ModelRepo, text: str, reporter: Reporter) -> WeightsRemote:
     if repo.state().weights != url:
         made = proposing.propose(repo.git, repo.store, url, reporter)
     repo.git.run("config", "--local", WEIGHTS_REMOTE, url)
+    if (folder := addresses.missing_folder(url)) is not None:
+        reporter.note(f"there is no folder {folder} yet: `bgit push` makes it")
     return WeightsRemote(url, url, commit=made)
 
 

@@ -13,7 +13,7 @@ from bakery.ui.weights import show_remote
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["remote"]), metavar="remote")
+@click.argument("what", type=click.Choice(["remote"]), default="remote", metavar="[remote]")
 @click.argument("url", required=False, type=SAID)
 @click.option("--remove", is_flag=True, help="Forget the remote, and propose none any more.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")

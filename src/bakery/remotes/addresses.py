@@ -63,6 +63,17 @@ def typed(text: str) -> str:
     return checked(text)
 
 
+def missing_folder(url: str) -> str | None:
+    """Return the folder that an address means and that is not there, as a disk that is not mounted.
+
+    None: there is one, or it means no folder.
+    """
+    if scheme(url) != "file":
+        return None
+    path = Path(url.removeprefix("file://"))
+    return None if path.is_dir() else str(path)
+
+
 @dataclass(frozen=True, slots=True)
 class OnHub:
     """A model repository of the Hub, and which version of it; "": the newest."""

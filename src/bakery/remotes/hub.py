@@ -254,7 +254,8 @@ def _translated(place: OnHub, what: str, error: BaseException) -> RepoError:
     why = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
     return RepoError(
         f"{where} cannot be {what}: {masking.masked(why)[:LONGEST_TOLD]}",
-        hint="Is this machine online? Run the same command again: a commit is whole, or not made.",
+        hint="Is this machine online? Run the same command again"
+        + (": a commit is whole, or not made." if what == "written to" else " when it is."),
     )
 
 
@@ -281,7 +282,7 @@ def _refused(where: str, what: str, error: Any) -> RepoError:
         ),
     }.get(
         code,
-        ("the Hub has trouble of its own", "Run it again later: a commit is whole, or not made."),
+        ("the Hub has trouble of its own", "Run the same command again later."),
     )
     return RepoError(f"{where} cannot be {what}: {why} ({code}{said})", hint=hint)
 

@@ -12,7 +12,7 @@ from bakery.card import Card
 from bakery.ui import verdict
 from bakery.ui.chart import number
 from bakery.ui.console import arrow, lay, open_console, pairs, say, show_verdict
-from bakery.ui.progress import duration
+from bakery.ui.times import duration
 
 _SCORES = (
     ("eval", ("baseline_none", "baseline_discrete", "baked_eval")),

@@ -13,8 +13,8 @@ from bakery.card import FEWEST_STIMULI
 from bakery.repo.look.forecasts import BakeForecast, Cost, TargetForecast, Writing
 from bakery.repo.look.progress import StageStatus
 from bakery.ui.console import arrow, lay, open_console, pairs, say, show_json
-from bakery.ui.progress import duration
 from bakery.ui.status import size
+from bakery.ui.times import duration
 
 if TYPE_CHECKING:
     from bakery.app.check import Checked

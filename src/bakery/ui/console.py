@@ -26,7 +26,8 @@ from bakery.repo.files.names import ABOUT
 from bakery.ui import covered, narrow, verdict
 from bakery.ui.chart import number
 from bakery.ui.harmless import HarmlessConsole, harmless, harmless_json
-from bakery.ui.progress import WARNING, duration, noted
+from bakery.ui.progress import WARNING, noted
+from bakery.ui.times import duration
 
 if TYPE_CHECKING:
     from bakery.app.drafts import Template

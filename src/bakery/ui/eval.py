@@ -12,7 +12,7 @@ from bakery.evals.report import EvalReport
 from bakery.records import given_name
 from bakery.ui.chart import number
 from bakery.ui.console import lay, open_console, say_at_length, show_json
-from bakery.ui.progress import duration
+from bakery.ui.times import duration
 
 
 def show_evaluation(

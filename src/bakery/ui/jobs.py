@@ -14,7 +14,7 @@ from bakery.records import ModelRef, given_name
 from bakery.store.job import GO_ON, Fetched, Job
 from bakery.ui.console import lay, open_console, pairs, say, say_next, show_card, show_json
 from bakery.ui.harmless import harmless
-from bakery.ui.progress import duration
+from bakery.ui.times import duration
 
 if TYPE_CHECKING:
     from bakery.app.jobs import Cancelled, Jobs, Launched

@@ -21,6 +21,7 @@ from rich.text import Text
 from bakery.reporting import Pace, Reporter
 from bakery.ui.harmless import HarmlessConsole, harmless
 from bakery.ui.narrow import between_words
+from bakery.ui.times import clock, duration, speed
 
 _in_use: list[Reporter] = []
 
@@ -365,32 +366,6 @@ def _without_control_echo() -> Iterator[None]:
 def noted(text: str) -> str:
     """Return a note as it is announced: a warning announces itself."""
     return text if text.startswith(WARNING) else f"{NOTE}{text}"
-
-
-def speed(rate: float) -> str:
-    """Return units per second, or seconds per unit where that is the readable side."""
-    return f"{rate:.1f}/s" if rate >= 1 else f"{duration(1 / rate)} each"
-
-
-def clock(seconds: float) -> str:
-    """Return a length of time as a clock shows it: 0:12, 3:20, 2:05:00."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time as people say it: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def _after(detail: str) -> str:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bakery.ui.console import arrow, lay, open_console, say, show_json
-from bakery.ui.progress import duration
+from bakery.ui.times import duration
 
 if TYPE_CHECKING:
     from bakery.app.reproduced import Reproduced, Step

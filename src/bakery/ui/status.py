@@ -22,7 +22,7 @@ from bakery.ui.console import (
     say_at_length,
     show_json,
 )
-from bakery.ui.progress import duration
+from bakery.ui.times import duration
 
 CHAIN_SHOWN = 4
 """Earlier bakes that are named; `bgit models` lists them all."""

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from bakery.previews import Estimate, Piece, Preview, ShownRow, Side
 from bakery.ui.console import is_unicode, lay, open_console, pairs, say
-from bakery.ui.progress import duration
 from bakery.ui.status import size
+from bakery.ui.times import duration
 
 LONGEST = 1200
 """Characters of a stretch that are shown; the middle of a longer one is left out."""

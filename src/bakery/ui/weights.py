@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bakery.remotes import addresses
 from bakery.ui.console import note, say, show_json
 from bakery.ui.status import size
 
@@ -61,8 +62,10 @@ def show_pulled(found: Pulled, *, as_json: bool = False) -> None:
         say(f"0 bytes fetched: {_names(found.here)} here already")
     for kind, option in (("weights", ""), ("questions", " --data"), ("answers", " --data")):
         if lost := [one for one in found.missing if one.kind == kind]:
-            note(f"{found.remote} does not have the {kind} of {_names(lost)}: "
-                 f"`bgit push{option}` sends them from where they are")  # fmt: skip
+            why = f"`bgit push{option}` sends them from where they are"
+            if (folder := addresses.missing_folder(found.remote)) is not None:
+                why = f"there is no folder {folder}. Is a disk not mounted?"
+            note(f"{found.remote} does not have the {kind} of {_names(lost)}: {why}")
 
 
 def show_remote_checked(found: Checked, *, as_json: bool = False) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 from bakery.app.report import Link, Report
 from bakery.repo.look.diff import flat
-from bakery.ui.progress import duration
 from bakery.ui.report import prompts
 from bakery.ui.report.figures import change, facts, pairs, share
 from bakery.ui.report.markup import Markup, element
 from bakery.ui.status import size
+from bakery.ui.times import duration
 from bakery.verdict import Verdict
 
 KINDS = {"holds": "good", "holds in part": "part", "does not hold": "bad"}
