@@ -195,6 +195,7 @@ def test_what_cannot_be_is_refused_at_once(
     assert done.code == 2
     assert said in done.err
     assert "Traceback" not in done.err
+    assert said in answered("run", "bake", *words, "--dry-run").err
     assert not list(answered.store.glob("bake/*"))
 
 

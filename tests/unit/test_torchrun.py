@@ -49,6 +49,8 @@ def test_a_machine_knows_its_number(
     [
         (Processes(here=0), "--nproc 0"),
         (Processes(machines=0), "--nnodes 0"),
+        (Processes(here="2"), "nproc is '2'"),  # type: ignore[arg-type]
+        (Processes(here=True), "nproc is True"),
         (Processes(machines=2), "needs --rdzv HOST:PORT"),
         (Processes(machines=2, meeting="nowhere"), "'nowhere' is none"),
         (Processes(machines=2, meeting="a:0"), "is none"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakery.app import foreseen, own_gate, run, student, writers
+from bakery.app import foreseen, own_gate, run, spread, student, writers
 from bakery.app.gates import beyond
 from bakery.app.opening import Models
 from bakery.app.workbench import InRepository
@@ -23,6 +23,7 @@ from bakery.repo.model_repo import ModelRepo
 from bakery.reporting import Quiet, Reporter
 from bakery.settings import prefix
 from bakery.store import results
+from bakery.torchrun.asked import UNSAID, Processes
 
 if TYPE_CHECKING:
     from bakery.evals.conflict import Conflict
@@ -89,9 +90,22 @@ def check(repo: ModelRepo, file: Path | None = None, *, sample: Reporter | None 
     return Checked(source, found, None, tuple(looks), tuple(others), tuple(conflicts))
 
 
-def dry_run(repo: ModelRepo, stages: Sequence[str]) -> Checked:
-    """Return what a run of what is added would make and take."""
-    return Checked(INPUT, _forecast(repo, run.planned(repo, stages)))
+def dry_run(
+    repo: ModelRepo,
+    stages: Sequence[str],
+    *,
+    processes: Processes = UNSAID,
+    on: str | None = None,
+) -> Checked:
+    """Return what a run of what is added would make and take, in one process on this machine.
+
+    Processes and a place that it could not have are refused.
+    """
+    run.check_where(stages, processes, on)
+    plan = run.planned(repo, stages)
+    if "bake" in stages:
+        spread.check(processes, plan.bake)
+    return Checked(INPUT, _forecast(repo, plan))
 
 
 def _forecast(repo: ModelRepo, plan: Plan) -> Forecast:

@@ -117,8 +117,8 @@ def run(
     repo = ModelRepo.find(backend=backend)
     chosen = [stage for stage in app.STAGES if not stages or stage in stages]
     if dry_run:
-        app.check_where(chosen, processes, on)
-        show_check(check.dry_run(repo, chosen), as_json=as_json)
+        found = check.dry_run(repo, chosen, processes=processes, on=on)
+        show_check(found, as_json=as_json)
         return
     with reporter() as notes, ExitStack() as within:
         for text in not_heeded:

@@ -53,6 +53,9 @@ ONE = Processes(here=1, number=0)
 
 def checked(asked: Processes, environment: Mapping[str, str] = os.environ) -> Processes:
     """Return what was asked for with this machine's number, or refuse it."""
+    for name, value in (("nproc", asked.here), ("nnodes", asked.machines)):
+        if value is not None and type(value) is not int:
+            raise ConfigError(f"{name} is {value!r}, and has to be a whole number")
     if asked.here is not None and asked.here < 1:
         raise ConfigError(f"--nproc {asked.here}: at least one process has to train")
     if asked.machines < 1:
