@@ -93,6 +93,8 @@ def test_one_that_is_killed_ends_the_others_and_another_number_goes_on(
     begun: tuple[Typist, subprocess.Popen[str]],
 ) -> None:
     typist, process = begun
+    weights = [*typist.store.glob("bake/*/checkpoints/ranks/**/*.safetensors")]
+    assert not weights, "only the first keeps checkpoints: nobody would clear the others away"
     at = time.monotonic()
     os.kill(mine(typist)[1], signal.SIGKILL)
     _, said = process.communicate(timeout=ENDS_S)
