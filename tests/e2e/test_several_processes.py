@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,19 @@ def test_only_a_bake_takes_processes(
     assert done.code == 2
     assert "about how a bake is trained" in done.err or "for one machine" in done.err
     assert not list(answered.store.glob("jobs/*"))
+
+
+def test_a_machine_that_helps_leaves_nothing_when_it_is_killed(
+    answered: Typist, tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    typist = replace(answered, env={**answered.env, "TMPDIR": str(place)})
+    with typist.started("run", "bake", "--nproc", "1", *TWO_MACHINES) as process:
+        wait(lambda: any(place.glob("bakery-processes-*/logs")))
+        assert [*place.glob("bakery-helps-*")]
+        process.terminate()
+    wait(lambda: not [*place.glob("bakery-*")])
 
 
 MACHINES = ("bakery-test-a", "bakery-test-b")
