@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,8 @@ def test_one_that_is_killed_ends_the_others_and_another_number_goes_on(
     begun: tuple[Typist, subprocess.Popen[str]],
 ) -> None:
     typist, process = begun
+    weights = [*typist.store.glob("bake/*/checkpoints/ranks/**/*.safetensors")]
+    assert not weights, "only the first keeps checkpoints: nobody would clear the others away"
     at = time.monotonic()
     os.kill(mine(typist)[1], signal.SIGKILL)
     _, said = process.communicate(timeout=ENDS_S)
@@ -224,6 +227,19 @@ def test_a_file_of_accelerate_is_an_option_like_the_others(
     other = answered("run", "bake", "--accelerate", str(file))
     assert other.code == 2
     assert f"{file}: distributed_type TPU is not done" in other.err
+
+
+def test_a_machine_that_helps_leaves_nothing_when_it_is_killed(
+    answered: Typist, tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    typist = replace(answered, env={**answered.env, "TMPDIR": str(place)})
+    with typist.started("run", "bake", "--nproc", "1", *TWO_MACHINES) as process:
+        wait(lambda: any(place.glob("bakery-processes-*/logs")))
+        assert [*place.glob("bakery-helps-*")]
+        process.terminate()
+    wait(lambda: not [*place.glob("bakery-*")])
 
 
 MACHINES = ("bakery-test-a", "bakery-test-b")

@@ -126,7 +126,9 @@ def train(handed: Handed, reporter: Reporter) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="bakery-processes-") as place:
         folder = Path(place)
         (folder / WORK).write_bytes(pickle.dumps(handed))
-        launch.launch(handed.asked, PROGRAM, folder, reporter)
+        # On a machine that helps, the teacher's record lies in a folder for this run alone.
+        beside = [] if handed.asked.is_first else [handed.out]
+        launch.launch(handed.asked, PROGRAM, folder, reporter, beside=beside)
         found = folder / RESULT
         return pickle.loads(found.read_bytes()) if found.is_file() else {}
 

@@ -28,7 +28,7 @@ def main() -> None:
     """Start the processes, and wait for them."""
     folder = Path(sys.argv[1])
     told = json_file.load_object(folder / TOLD)
-    end_with(told["parent"], folder=folder)
+    end_with(told["parent"], folders=[folder, *map(Path, told["beside"])])
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch

@@ -33,14 +33,28 @@ _ADDRESS_OF = 0x8915
 """The number by which Linux is asked for the address of an interface (SIOCGIFADDR)."""
 
 
-def launch(asked: Processes, program: Sequence[str], folder: Path, reporter: Reporter) -> None:
+def launch(
+    asked: Processes,
+    program: Sequence[str],
+    folder: Path,
+    reporter: Reporter,
+    *,
+    beside: Sequence[Path] = (),
+) -> None:
     """Run a program of Python in as many processes as are asked for.
 
     It is given `folder`, and the id of the process that starts it. What the first tells
     (`said.Told`) is passed on. Raises the error that one of them wrote down (`write_error`),
-    StageError where one was killed or failed otherwise.
+    StageError where one was killed or failed otherwise. Where this process is killed, `folder`
+    and what is `beside` it are removed.
     """
-    told = {"parent": os.getpid(), "asked": asdict(asked), "program": [*program], "wait_s": WAIT_S}
+    told = {
+        "parent": os.getpid(),
+        "asked": asdict(asked),
+        "program": [*program],
+        "wait_s": WAIT_S,
+        "beside": [*map(str, beside)],
+    }
     (folder / TOLD).write_text(json.dumps(told), encoding="utf-8")
     if asked.machines > 1:
         reporter.note(

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 POLL_S = 0.5
@@ -17,17 +18,18 @@ _PR_SET_PDEATHSIG = 1
 """By which Linux is asked to send a signal when the parent ends."""
 
 
-def end_with(parent: int, *, folder: Path | None = None) -> None:
+def end_with(parent: int, *, folders: Sequence[Path] = ()) -> None:
     """End this process once it is no longer a child of `parent`.
 
-    With a `folder` that `parent` can no longer remove it is removed, and the whole group ends.
+    With `folders` that `parent` can no longer remove they are removed, and the whole group ends.
     """
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(POLL_S)
-        if folder is not None:
+        for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
+        if folders:
             os.killpg(os.getpgid(0), signal.SIGKILL)
         os._exit(1)
 

@@ -292,6 +292,8 @@ class BakingTrainer(Trainer):
         if BAKE not in self.model.peft_config:
             super()._save(output_dir, state_dict)
             return
+        if not self.args.should_save:  # each process comes here, and one folder may be all theirs
+            return
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         save_file(own_state(self.model), str(folder / OWN_WEIGHTS))
