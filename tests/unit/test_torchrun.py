@@ -212,5 +212,7 @@ def test_threads_share_the_cores_and_one_machine_listens_to_itself(
     found = launch.environment(TWO)
     assert found["OMP_NUM_THREADS"] == "4"
     assert found["GLOO_SOCKET_IFNAME"] == "lo"
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")
+    assert launch.environment(TWO)["OMP_NUM_THREADS"] == "4"
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert launch.environment(TWO)["OMP_NUM_THREADS"] == "3"

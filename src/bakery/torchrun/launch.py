@@ -88,7 +88,10 @@ def environment(asked: Processes) -> dict[str, str]:
     found = {"OMP_NUM_THREADS": str(threads), "TORCH_CPP_LOG_LEVEL": "ERROR"}
     if interface := _interface(asked):
         found["GLOO_SOCKET_IFNAME"] = interface
-    return {**found, **surroundings.without(os.environ), "PYTHONUNBUFFERED": "1"}
+    said = surroundings.without(os.environ)
+    if not said.get("OMP_NUM_THREADS", "").isdecimal():  # accelerate takes it for a whole number
+        said.pop("OMP_NUM_THREADS", None)
+    return {**found, **said, "PYTHONUNBUFFERED": "1"}
 
 
 def write_error(folder: Path, rank: int, error: BakeryError) -> None:
