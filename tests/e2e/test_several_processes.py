@@ -217,6 +217,9 @@ def test_a_file_of_accelerate_is_an_option_like_the_others(
     answered: Typist, tmp_path: Path
 ) -> None:
     file = tmp_path / "accelerate.yaml"
+    missing = answered("run", "bake", "--accelerate", str(file))
+    assert missing.code == 2
+    assert "accelerate.yaml" in missing.err
     file.write_text("distributed_type: FSDP\nnum_processes: 1\n", encoding="utf-8")
     alone = answered("run", "bake", "--accelerate", str(file))
     assert alone.code == 2

@@ -12,7 +12,11 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-SHARED = {"row_options": "questions", "evaluation_options": "evaluating"}
+SHARED = {
+    "row_options": "questions",
+    "evaluation_options": "evaluating",
+    "process_options": "spreading",
+}
 """Decorators that add options, and the modules that they are in."""
 
 

@@ -9,7 +9,7 @@ import click
 from bakery.app import check, jobs
 from bakery.app import run as app
 from bakery.cli import fetching
-from bakery.cli.spreading import takes_processes
+from bakery.cli.spreading import process_options
 from bakery.errors import ConfigError
 from bakery.records import BACKENDS
 from bakery.repo.model_repo import ModelRepo
@@ -74,7 +74,7 @@ from bakery.ui.progress import reporter
     help="Let `fake` make up questions and answers in place of every model, to try a pipeline in "
     "seconds. Its name says so, and it cannot be downloaded or pushed.",
 )
-@takes_processes
+@process_options
 @click.option(
     "--dry-run", is_flag=True, help="Only say what would be made, and what that would take."
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from bakery.cli.said import Place
 from bakery.torchrun import asked, config_file
 from bakery.torchrun.asked import Processes
 
@@ -40,7 +41,7 @@ OPTIONS = (
     ),
     click.option(
         "--accelerate",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=Place(dir_okay=False),
         metavar="FILE",
         help="Take all of this from a file that `accelerate config` has written; what is said "
         "beside it goes before it.",
@@ -48,7 +49,7 @@ OPTIONS = (
 )
 
 
-def takes_processes(run: Callable[..., None]) -> Callable[..., None]:
+def process_options(run: Callable[..., None]) -> Callable[..., None]:
     """Give a command these options, as `processes`, and as `not_heeded` what has no effect."""
 
     @wraps(run)
