@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from bakery.engine.models import models
 from bakery.identity import RolloutRequest, SamplingSettings, StimRequest
 from bakery.records import Trajectory, read_rows
 from bakery.reporting import Quiet
-from bakery.stages import limit, rollout, stim
+from bakery.stages import limit, rollout, spent, stim
 from bakery.store import results
 from tests.support.baking import SHOUT
 from tests.support.models import random_model
@@ -147,3 +149,24 @@ def test_looking_in_rounds_finds_what_looking_at_once_does(
     (rounds, once) = (made[name][1] for name in ("rounds", "once"))
     assert rounds is not None
     assert rounds == once
+
+
+def test_the_seconds_of_answers_are_those_of_all_runs_that_made_some(
+    tmp_path: Path, model: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stopped(LocalModel):
+        def answers(self, *given: Any) -> Iterator[list[Answer]]:
+            yield next(iter(super().answers(*given)))
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(spent, "EVERY_S", 0.0)
+    settings = SamplingSettings(1, 12)
+    with pytest.raises(KeyboardInterrupt):
+        rolled_out(tmp_path, Stopped(model.base), settings)
+    kept = tmp_path / "out" / spent.FILE
+    assert 0 < json.loads(kept.read_text())["seconds"] < 600
+    kept.write_text('{"seconds": 1000}')
+    rolled_out(tmp_path, model, settings)
+    done = json.loads((tmp_path / "out" / results.DONE).read_text())
+    assert 1000 < done["seconds"] < 1600
+    assert not kept.exists()

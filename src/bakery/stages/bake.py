@@ -83,7 +83,7 @@ def run(
     Of several processes, each a `worker` with a folder of its own, the first leaves what is made;
     the others return an empty result. In `records` those of a machine share the teacher's record.
     """
-    started, clock = _now(), time.monotonic()
+    started, clock, earlier = _now(), time.monotonic(), rows(out / METRICS)
     trackers = request.running if worker.rank == 0 else Running()
     with shown.shown(trackers, out) as figures:
         work, why = _ready(
@@ -95,7 +95,7 @@ def run(
             return {}
         result |= {
             **_marked(work.mixture, allowed),
-            "seconds": _seconds(work.mixture, time.monotonic() - clock),
+            "seconds": _seconds(work.mixture, time.monotonic() - clock + _kept_s(out, earlier)),
             "started": started,
             "finished": _now(),
         }
@@ -330,6 +330,13 @@ def _seconds(mixture: Mix, bake: float) -> dict[str, float]:
         name: sum(t["seconds"][name] for t in mixture.targets) for name in ("stim", "rollout")
     }
     return {**stages, "bake": round(bake, 2)}
+
+
+def _kept_s(out: Path, earlier: Sequence[Mapping[str, Any]]) -> float:
+    """Return the seconds of those steps of earlier runs that none was made again of."""
+    now = rows(out / METRICS)
+    took = [row.get("seconds") for row in earlier if row in now]
+    return sum(seconds for seconds in took if isinstance(seconds, int | float))
 
 
 def _now() -> str:

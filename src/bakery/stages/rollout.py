@@ -18,6 +18,7 @@ from bakery.identity import RolloutRequest, SamplingSettings, file_digest, short
 from bakery.records import BACKENDS, Stimulus, Trajectory, append_rows, user_text
 from bakery.reporting import Reporter
 from bakery.stages import limit
+from bakery.stages.spent import Spent
 from bakery.store import results
 
 
@@ -25,7 +26,7 @@ def run(
     request: RolloutRequest, stim_dir: Path, out: Path, *, sampler: Sampler, reporter: Reporter
 ) -> int:
     """Answer every stimulus that has no answer in `out`; return how many answers there are."""
-    started = time.monotonic()
+    spent = Spent(out)
     if not results.is_done(stim_dir):
         raise StageError("the questions are not complete", hint="Run `bgit run stim` first.")
     if (changed := results.changed(stim_dir)) is not None:  # before anything is spent on answers
@@ -51,6 +52,7 @@ def run(
         unread += [a.unread for a in batch if a.unread is not None]
         made = [_trajectory(a, *wanted[a.key], sampler.name) for a in batch]
         append_rows(out / results.TRAJECTORIES, made)
+        spent.keep()
         done += len(batch)
         tokens += sum(len(a.ids) for a in batch)
         rate = tokens / max(time.monotonic() - clock, 1e-9)
@@ -63,9 +65,10 @@ def run(
         "digest": file_digest(out / results.TRAJECTORIES),
         "model": sampler.name,
         **({"backend": sampler.name} if request.model in BACKENDS.values() else {}),
-        "seconds": round(time.monotonic() - started, 2),
+        "seconds": round(spent.seconds(), 2),
     }
     results.end(out, done_now)
+    spent.forget()
     for note in done_now["notes"]:
         reporter.note(note)
     return len(rows)
