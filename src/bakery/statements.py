@@ -67,19 +67,23 @@ def finely(prompt: Prompt) -> list[Statement]:
     return [part for one in statements(prompt) for part in _apart(prompt, one)]
 
 
-def without(prompt: Prompt, statement: Statement) -> Prompt:
-    """Return a prompt that says all but one statement."""
-    messages = list(prompt.messages)
-    if statement.stop is None:
-        del messages[statement.first : statement.last + 1]
-        return Prompt(tuple(messages), prompt.tools)
-    message = messages[statement.first]
-    left = _cut(_text(message), statement.start, statement.stop)
-    if left:
-        messages[statement.first] = {**message, "content": left}
-    else:
-        del messages[statement.first]
-    return Prompt(tuple(messages), prompt.tools)
+def without(prompt: Prompt, *left_out: Statement) -> Prompt:
+    """Return a prompt that says all but some of its statements."""
+    messages: list[Message | None] = list(prompt.messages)
+    cut: dict[int, int] = {}  # of a message, where what was taken out of it begins
+    for one in sorted(left_out, key=lambda one: (one.first, one.start), reverse=True):
+        message = messages[one.first]
+        if one.stop is None or message is None:
+            messages[one.first : one.last + 1] = [None] * (one.last + 1 - one.first)
+            continue
+        stop = min(one.stop, cut.get(one.first, one.stop))
+        messages[one.first] = {**message, "content": _cut(_text(message), one.start, stop)}
+        cut[one.first] = one.start
+    for at in cut:
+        message = messages[at]
+        left = _text(message).strip() if message else ""
+        messages[at] = {**message, "content": left} if message and left else None
+    return Prompt(tuple(message for message in messages if message is not None), prompt.tools)
 
 
 def _text(message: Message) -> str:
@@ -218,7 +222,7 @@ def _cut(text: str, start: int, stop: int) -> str:
     head, tail = text[:start], text[stop:]
     line = head.rpartition("\n")[2]
     if not _BULLET.sub("", line, count=1).strip() and (not tail or tail.lstrip(" \t")[:1] in "\n"):
-        return (head[: len(head) - len(line)] + tail.lstrip(" \t")[1:]).strip()
+        return (head[: len(head) - len(line)] + tail.lstrip(" \t")[1:]).rstrip()
     tail = tail.lstrip(" ")
     is_joined = line.strip() and tail[:1] not in "\n.!"
-    return (head.rstrip(" ") + " " * bool(is_joined) + tail).strip()
+    return (head.rstrip(" ") + " " * bool(is_joined) + tail).rstrip()

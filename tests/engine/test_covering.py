@@ -9,9 +9,12 @@ import torch
 
 from bakery.backends.local import LocalModel
 from bakery.card import Card
+from bakery.engine.bases import bases
+from bakery.engine.models import models
 from bakery.evals import asked, coverage
 from bakery.evals.coverage import Dependence
 from bakery.identity import SamplingSettings
+from bakery.records import Prompt
 from bakery.stages import bake, covering
 from bakery.stages.mix import mix
 from bakery.ui.covered import rows
@@ -46,7 +49,7 @@ def test_what_nobody_asked_is_said_before_and_after(
     result = bake.run(
         request, data, folder, base=base, model=base.model, parent=None, reporter=bench.reporter
     )
-    (said,) = [note for note in result["notes"] if "nobody asked about" in note]
+    (said,) = [note for note in result["notes"] if "would be another without" in note]
     assert SHOUT.messages[0]["content"] in said
     assert Card.from_data(result["card"]).coverage[0].asked == 0
 
@@ -60,6 +63,18 @@ def test_what_nobody_asks_is_known_before_any_answer(
         monkeypatch.setattr(coverage, "MOVED", moved)
         assert asked.unasked(local, questions, SHOUT, NOTHING, settings) == left
     assert asked.unasked(local, [], SHOUT, NOTHING, settings) == []
+
+
+def test_sentences_that_say_the_same_are_looked_at_together() -> None:
+    local = LocalModel(models.load(bases.identify("tiny-1"), dtype="float32"))
+    settings = SamplingSettings(1, 24, temperature=0.0)
+    questions = [
+        (({"role": "user", "content": text},), None)
+        for text in ("What is the color of a banana?", "How are you today?", "Where do fish live?")
+    ]
+    twice, shop = "You are Yoda. Speak like Yoda.", "The shop on the hill opens at nine."
+    prompt = Prompt(({"role": "system", "content": f"{twice} {shop}"},))
+    assert asked.unasked(local, questions, prompt, NOTHING, settings) == [shop]
 
 
 def test_too_much_to_look_at_is_left_out_and_said(bench: Bench) -> None:
@@ -91,7 +106,7 @@ def test_a_card_shows_the_sentences_that_are_learnt_least() -> None:
     assert shown[0] == ("learnt of each sentence", "Rule 0.  0.0 %, 3 questions")
     (one,) = rows((Covered("Rule.", 1, 0.9954),))
     assert one[1] == f"Rule.  {share(0.9954)}, 1 question".replace("\u00a0", " ")  # as a report
-    assert shown[7] == ("", "Be brief.  nobody asked")
+    assert shown[7] == ("", "Be brief.  no effect seen")
     assert shown[8] == ("", "and 5 that are learnt better")
 
 

@@ -150,8 +150,8 @@ def test_a_sentence_that_nobody_asked_about_is_named(repo: ModelRepo) -> None:
     baked(repo, "yoda")
     planted(repo, "yoda")
     shown = read(repo).text
-    missed = shown[shown.index("Sentences that nobody asked about, or that were missed") :]
-    assert "Never promise a date. nobody asked" in " ".join(missed.split()).replace(".n", ". n")
+    missed = shown[shown.index("Sentences without an effect, or that were missed") :]
+    assert "Never promise a date. no effect seen" in " ".join(missed.split()).replace(".n", ". n")
     assert "25.0 %" in missed
     assert "You are Rosa." not in missed
 

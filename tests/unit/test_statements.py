@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -95,6 +96,17 @@ def test_a_prompt_without_a_statement_says_all_the_others() -> None:
     for left in found:
         rest = [one.text for one in statements(without(prompt, left))]
         assert rest == [one.text for one in found if one != left]
+
+
+@pytest.mark.parametrize("text", [SHOP, SMALL, f"  {SHOP}"])
+def test_a_prompt_without_several_statements_says_the_others(text: str) -> None:
+    prompt = said(text, "Who?", "Me.")
+    found = finely(prompt)
+    chosen = [{kept} for kept in found] + [set(found) - set(pair) for pair in pairwise(found)]
+    for kept in chosen:
+        left = statements(without(prompt, *(one for one in found if one not in kept)))
+        rest = " ".join(one.text for one in left)
+        assert all((one.text.rstrip(".") in rest) == (one in kept) for one in found)
 
 
 def test_nothing_is_left_of_a_message_whose_only_sentence_goes() -> None:

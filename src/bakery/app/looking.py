@@ -124,7 +124,7 @@ def unasked(bench: Workbench, models: Models, plan: Plan) -> Iterator[str]:
 
     Of questions that are yet to be written by a model nothing is known.
     """
-    from bakery.evals import asked
+    from bakery.evals import asked, coverage
     from bakery.stages import look as stage
 
     for target in plan.targets:
@@ -140,8 +140,7 @@ def unasked(bench: Workbench, models: Models, plan: Plan) -> Iterator[str]:
             named = ", ".join(f'"{text:.60}"' for text in left)
             yield (
                 f"{target.base_name}: no answer to the {len(known)} questions known by now "
-                f"would be another without {named}: ask for it (`type: facts` asks about every "
-                "sentence); where that is done, the model does not follow it"
+                f"would be another without {named}: {coverage.IDLE}"
             )
 
 

@@ -70,4 +70,4 @@ def unasked(
     readout = Readout(local.model)
     record = AsItStands(local, readout, [one.pair for one in answered])
     found = coverage.dependences(local.model, readout, record, chat, teacher, answered)
-    return coverage.unasked(list(found))
+    return coverage.unasked(found)

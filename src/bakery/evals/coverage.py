@@ -6,7 +6,7 @@ sampled. Shapes: N answer tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +19,7 @@ from bakery.engine.teacher.scoring import in_order
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair, View
 from bakery.records import Message, Prompt
-from bakery.statements import finely, without
+from bakery.statements import Statement, finely, without
 from bakery.variables import Values, filled
 from bakery.verdict import Covered
 
@@ -31,6 +31,12 @@ LITTLE = 0.01
 """Nats per token under which there is no gap to close."""
 FEWEST = 6
 """Questions under which nothing is said."""
+
+IDLE = (
+    "no question asks for it, or the model does so anyway, or cannot follow it. Ask for it where "
+    "it is to be learnt (`type: facts` asks about every sentence)"
+)
+"""What is said of statements on which no answer hangs."""
 
 Tokens = tuple[torch.Tensor, ...]
 """What was measured at each answer token (N,), pair by pair."""
@@ -73,20 +79,38 @@ def dependences(
     chat: Chat,
     prompt: Prompt,
     answered: Sequence[Answered],
-) -> Iterator[Dependence]:
-    """Yield what hangs on each statement of a prompt; `parent` as it answers, without the bake."""
-    for statement in finely(prompt):
-        shorter = without(prompt, statement)
+) -> list[Dependence]:
+    """Return what hangs on each statement of a prompt; `parent` as it answers, without the bake.
+
+    Where a statement can go because others say the same, an answer hangs on it that is another one
+    without all of those, and is not with it alone.
+    """
+
+    def moved(*left_out: Statement) -> Tokens:
+        shorter = without(prompt, *left_out)
         views = [_behind(chat, shorter, one) for one in answered]
-        moved = values(parent, readout, record, views, [one.pair for one in answered])
-        yield Dependence(
-            statement.text,
-            {
-                at: part >= TOUCHED
-                for at, part in enumerate(moved)
-                if len(part) and float(part.max()) >= MOVED
-            },
-        )
+        return values(parent, readout, record, views, [one.pair for one in answered])
+
+    said = finely(prompt)
+    found = {one: _touched(moved(one)) for one in said}
+    idle = [one for one, tokens in found.items() if not tokens]
+    together = _touched(moved(*idle)) if len(idle) > 1 else {}
+    for one in idle if together else ():
+        still = moved(*(other for other in idle if other is not one))
+        for at, tokens in together.items():
+            kept = tokens & (still[at] < TOUCHED)
+            if float(still[at].max()) < MOVED and bool(kept.any()):
+                found[one][at] = kept
+    return [Dependence(one.text, tokens) for one, tokens in found.items()]
+
+
+def _touched(moved: Tokens) -> dict[int, torch.Tensor]:
+    """Return which tokens of which answers hang on what was left out."""
+    return {
+        at: part >= TOUCHED
+        for at, part in enumerate(moved)
+        if len(part) and float(part.max()) >= MOVED
+    }
 
 
 @torch.no_grad()

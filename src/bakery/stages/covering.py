@@ -152,7 +152,7 @@ def _looked(
         adapters.parent_only(work.student),
     ):
         parent = _parent(work, looked)
-        looked.found = list(coverage.dependences(*parent, work.base.chat, prompt, answered))
+        looked.found = coverage.dependences(*parent, work.base.chat, prompt, answered)
         looked.before = coverage.values(*given, [p.student for p in looked.kept], looked.kept)
     return looked
 
@@ -170,7 +170,6 @@ def _unasked(left: Sequence[str], name: str) -> str:
     more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
     whose = f" of {name}" if name else ""
     return (
-        f"nobody asked about {named}{more}: no answer that was looked at{whose} would be another "
-        "without it. Ask for it (`type: facts` asks about every sentence); where that is done, the "
-        "model does not follow it"
+        f"no answer that was looked at{whose} would be another without {named}{more}: "
+        f"{coverage.IDLE}"
     )

@@ -28,7 +28,7 @@ def _learnt(one: Covered) -> tuple[bool, float]:
 def _line(one: Covered) -> str:
     text = textwrap.shorten(one.sentence, ROOM, placeholder=" …")
     if not one.asked:
-        return f"{text}  nobody asked"
+        return f"{text}  no effect seen"
     if one.gap_closed is None:
         return f"{text}  nothing to learn"
     return f"{text}  {100 * one.gap_closed:.1f} %, {one.asked} question{'s' * (one.asked != 1)}"

@@ -74,7 +74,7 @@ def _sentence(row: Covered) -> Markup:
 def learnt(row: Covered) -> tuple[str, str]:
     """Return how a sentence is drawn, and the word for it."""
     if not row.asked:
-        return "none", "nobody asked"
+        return "none", "no effect seen"
     if row.gap_closed is None:
         return "same", "no gap to close"
     if row.gap_closed >= GOOD:

@@ -225,7 +225,7 @@ def _missed(found: Report, card: Card) -> Iterator[Markup]:
     rows = [row for one in (card, *card.targets.values()) for row in one.coverage]
     poor = list(dict.fromkeys(row for row in rows if prompts.learnt(row)[0] in ("none", "bad")))
     if poor:
-        yield element("h3", "Sentences that nobody asked about, or that were missed")
+        yield element("h3", "Sentences without an effect, or that were missed")
         yield prompts.covered(poor)
     if card.furthest:
         yield element("h3", "Held-out questions furthest from the prompted model")
