@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ GIT_CONFIG = """\
 [init]
     defaultBranch = main
 """
+
+
+def pytest_configure() -> None:
+    """Have what tests start hear Ctrl-C, also where a shell runs them in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

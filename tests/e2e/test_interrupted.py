@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.e2e.conftest import Typed, Typist, copied, input_yml
-
-# A shell that runs the tests in the background has its children ignore Ctrl-C.
-BGIT = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    "from bakery.cli.app import bgit; bgit(prog_name='bgit')"
-)
+from tests.e2e.conftest import BGIT, Typed, Typist, copied, input_yml
 
 PATIENCE_S = 120
 
@@ -52,7 +45,7 @@ def long_input() -> str:
 def running(typist: Typist) -> Iterator[subprocess.Popen[str]]:
     """Start `bgit run stim rollout bake`; kill it where nobody stopped it."""
     process = subprocess.Popen(
-        [sys.executable, "-c", BGIT, "run", "stim", "rollout", "bake"],
+        [BGIT, "run", "stim", "rollout", "bake"],
         cwd=typist.root,
         env={**os.environ, "OMP_NUM_THREADS": "1", **typist.env},
         stdout=subprocess.PIPE,

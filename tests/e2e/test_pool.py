@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +86,10 @@ def answers(typist: Typist) -> dict[tuple[str, int], dict[str, Any]]:
 
 def of_cluster(driver: int) -> list[psutil.Process]:
     """Return what Ray runs for a command: the session of the process that begins it."""
-    heads = [
-        child.pid
-        for child in psutil.Process(driver).children()
-        if "bakery.pool.head" in child.cmdline()
-    ]
-    found = []
+    heads, found = [], []
+    for child in psutil.Process(driver).children():
+        with suppress(psutil.NoSuchProcess):
+            heads += [child.pid] if "bakery.pool.head" in child.cmdline() else []
     for process in psutil.process_iter():
         try:
             if os.getsid(process.pid) in heads and process.status() != psutil.STATUS_ZOMBIE:

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -44,7 +43,7 @@ def begun(answered: Typist, tmp_path: Path) -> Iterator[tuple[Typist, subprocess
     typist = copied(answered, tmp_path / "repo")
     with ExitStack() as ending:
         process = subprocess.Popen(
-            [sys.executable, "-c", CTRL_C, "run", "bake", "--nproc", "2"],
+            [BGIT, "run", "bake", "--nproc", "2"],
             cwd=typist.root,
             env={**os.environ, "OMP_NUM_THREADS": "1", **typist.env},
             stdout=subprocess.PIPE,
@@ -55,12 +54,6 @@ def begun(answered: Typist, tmp_path: Path) -> Iterator[tuple[Typist, subprocess
         ending.callback(process.kill)
         wait(lambda: any(typist.store.glob("bake/*/checkpoints/checkpoint-*/trainer_state.json")))
         yield typist, process
-
-
-CTRL_C = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    "from bakery.cli.app import bgit; bgit(prog_name='bgit')"
-)
 
 
 def wait(until: Callable[[], bool]) -> None:
