@@ -99,6 +99,7 @@ def test_a_clone_fetches_what_a_command_needs_once_the_remote_is_enabled(
     assert clone.changes() == ""
     refused = clone("chat", "--offline", "-m", "Who?")
     assert refused.code == 5
+    assert "--offline or BGIT_OFFLINE keeps them from being fetched" in refused.err
     assert f"`bgit pull --weights-only` fetches them from {remote.url}" in refused.err
     assert clone("chat", "-m", "Who?", BGIT_OFFLINE="1").code == 5
     answered = clone("chat", "-m", "Who?")

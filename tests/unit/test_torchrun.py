@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -63,6 +64,16 @@ def test_what_cannot_be_is_refused(asked: Processes, said: str) -> None:
     with pytest.raises(ConfigError) as refused:
         checked(asked, {})
     assert said in refused.value.message
+
+
+def test_network_interfaces_that_are_not_there_are_refused() -> None:
+    several, there = Processes(here=2), socket.if_nameindex()[0][1]
+    with pytest.raises(ConfigError) as refused:
+        checked(several, {"GLOO_SOCKET_IFNAME": f"{there},nosuch"})
+    assert "GLOO_SOCKET_IFNAME says nosuch" in refused.value.message
+    assert there in str(refused.value.hint)
+    assert checked(several, {"GLOO_SOCKET_IFNAME": there}).number == 0
+    assert checked(Processes(), {"GLOO_SOCKET_IFNAME": "nosuch"}).number == 0  # nobody is met
 
 
 def test_an_address_may_be_of_the_sixth_version() -> None:

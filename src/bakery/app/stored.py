@@ -67,6 +67,8 @@ def _missing(repo: ModelRepo, model: ModelRef, folder: Path) -> ModelError:
     found = remotes.remote(repo)
     if found.enabled and (FETCHING.bring is None or remotes.is_offline()):
         first = f"`bgit pull --weights-only` fetches them from {found.enabled}, where it has them; "
+        if remotes.is_offline():
+            first = f"--offline or {remotes.OFFLINE} keeps them from being fetched. {first}"
     elif found.enabled:
         first = f"{found.enabled} does not have them, either (`bgit push` where they are); "
     else:

@@ -230,7 +230,10 @@ def _connect(ray: Any, address: str, after: contextlib.ExitStack) -> None:
 def _said(error: BaseException) -> str:
     """Return the line of an error that says what is wrong."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
+    said = lines[0] if lines else type(error).__name__
+    if said.endswith(":") and len(lines) > 1:  # a traceback of the server follows
+        said = f"{said} {lines[-1]}"
+    return said[:300]
 
 
 @contextlib.contextmanager

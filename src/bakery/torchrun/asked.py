@@ -14,6 +14,9 @@ from bakery.errors import ConfigError
 NUMBERED_BY = ("SLURM_NODEID", "JOB_COMPLETION_INDEX", "GROUP_RANK", "NODE_RANK")
 """Where schedulers say which of a job's machines this one is."""
 
+INTERFACES = "GLOO_SOCKET_IFNAME"
+"""By which network interfaces processes reach each other, where somebody says so."""
+
 _ADDRESS = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
 
 
@@ -60,6 +63,8 @@ def checked(asked: Processes, environment: Mapping[str, str] = os.environ) -> Pr
         raise ConfigError(f"--nproc {asked.here}: at least one process has to train")
     if asked.machines < 1:
         raise ConfigError(f"--nnodes {asked.machines}: at least one machine has to train")
+    if asked.machines > 1 or (asked.here or 1) > 1:
+        _check_interfaces(environment.get(INTERFACES, ""))
     if asked.machines == 1:
         if asked.meeting or asked.number:
             raise ConfigError(
@@ -81,6 +86,18 @@ def checked(asked: Processes, environment: Mapping[str, str] = os.environ) -> Pr
             f"{asked.machines - 1}"
         )
     return replace(asked, number=number)
+
+
+def _check_interfaces(said: str) -> None:
+    """Refuse network interfaces that are not there: gloo would say no more than that."""
+    there = [name for _, name in socket.if_nameindex()]
+    for name in filter(None, said.split(",")):
+        if name not in there:
+            raise ConfigError(
+                f"{INTERFACES} says {name}, and this machine has no such network interface",
+                hint=f"It has {', '.join(there)}. Without {INTERFACES} the one is taken by which "
+                "the others are reached.",
+            )
 
 
 def _number(asked: Processes, environment: Mapping[str, str]) -> int:

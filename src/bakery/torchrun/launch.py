@@ -19,7 +19,7 @@ from bakery.errors import BakeryError, StageError
 from bakery.reporting import Reporter
 from bakery.torchrun import environment as surroundings
 from bakery.torchrun.agent import FAILED, GRACE_S, LOGS, STOPPED, TOLD
-from bakery.torchrun.asked import Processes
+from bakery.torchrun.asked import INTERFACES, Processes
 from bakery.torchrun.said import shown
 
 PROGRAM = (sys.executable, "-P", "-m", "bakery.torchrun.agent")
@@ -87,7 +87,7 @@ def environment(asked: Processes) -> dict[str, str]:
     threads = max(1, (os.cpu_count() or 1) // count)
     found = {"OMP_NUM_THREADS": str(threads), "TORCH_CPP_LOG_LEVEL": "ERROR"}
     if interface := _interface(asked):
-        found["GLOO_SOCKET_IFNAME"] = interface
+        found[INTERFACES] = interface
     said = surroundings.without(os.environ)
     if not said.get("OMP_NUM_THREADS", "").isdecimal():  # accelerate takes it for a whole number
         said.pop("OMP_NUM_THREADS", None)
