@@ -57,7 +57,8 @@ def test_a_parent_is_asked_with_and_without_its_bakes_and_taken_off_bit_for_bit(
     found = both_ways.ask(local, asked, *how)
     bare = both_ways.ask(loaded(bench, None), asked, *how)
     assert found.on_base == bare.prompted != found.prompted
-    assert bare.on_base is None
+    assert found.base == bare.unprompted
+    assert bare.on_base is bare.base is None
     assert found.moved > 0
     local.model.unload()
     assert torch.equal(logits(local.base.model), before)

@@ -63,6 +63,13 @@ def test_what_a_person_should_know_is_warned_of(found: Look, words: list[str]) -
         assert "example turns in the prompt" in warning
 
 
+@pytest.mark.parametrize(("base", "warnings"), [("At ten.", 1), ("We open at ten.", 0)])
+def test_earlier_bakes_hold_only_against_what_the_prompt_is_about(base: str, warnings: int) -> None:
+    one = Answers("When?", ARR, f"{ARR} At ten.", "We open at ten.", base=base)
+    found = Look("main", "pirate_bake", (one,) * 3, 2.0).warnings
+    assert len([text for text in found if "hold against" in text]) == warnings
+
+
 GARBLED = "I can answer small questions, silence holds. In theycert 10 to 18, user"
 SURE, LOST = (0.02, 0.3), (0.02, 0.9)
 

@@ -113,6 +113,7 @@ def look(bench: Workbench, models: Models, target: PlannedTarget, read: Read) ->
             found.prompted[at],
             found.on_base[at] if found.on_base is not None else None,
             found.unsure[at],
+            found.base[at] if found.base is not None else None,
         )
         for at, request in enumerate(asked)
     ]

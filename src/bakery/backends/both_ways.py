@@ -26,10 +26,14 @@ from bakery.variables import filled
 
 @dataclass(frozen=True, slots=True)
 class BothWays:
-    """Answers in the order of the questions. `on_base`: None where the model carries no bake."""
+    """Answers in the order of the questions; `base` and `on_base` are those of the model without
+
+    earlier bakes, unprompted and prompted. None: it carries none.
+    """
 
     unprompted: list[str]
     prompted: list[str]
+    base: list[str] | None
     on_base: list[str] | None
     moved: float
     """Mean KL(prompted ‖ unprompted) over the tokens of the prompted answers, in nats."""
@@ -45,7 +49,7 @@ def ask(
     student: Prompt,
     settings: SamplingSettings,
 ) -> BothWays:
-    """Answer every request under both prompts, and behind the teacher's without earlier bakes."""
+    """Answer every request under both prompts, with earlier bakes and without them."""
     views = [
         (f"{name}/{request.key}", tuple(_prefix(local, prompt, request, settings)))
         for name, prompt in (("without", student), ("with", teacher))
@@ -54,11 +58,11 @@ def ask(
     readout = Readout(local.model)
     seen = Captured(readout) if readout.exact else None
     found = _sampled(local, views, settings, seen)
-    on_base = None
+    base = on_base = None
     if isinstance(local.model, PeftModel):
         with local.model.disable_adapter():
-            bare = _sampled(local, views[len(requests) :], settings)
-        on_base = [_text(local, one) for one in bare]
+            bare = [_text(local, one) for one in _sampled(local, views, settings)]
+        base, on_base = bare[: len(requests)], bare[len(requests) :]
     without, behind = found[: len(requests)], found[len(requests) :]
     pairs = [
         pair_up(
@@ -80,7 +84,8 @@ def ask(
         )
         for at in range(len(requests))
     ]
-    return BothWays(texts[0], texts[1], on_base, _moved(local, pairs, readout, seen), unsure)
+    moved = _moved(local, pairs, readout, seen)
+    return BothWays(texts[0], texts[1], base, on_base, moved, unsure)
 
 
 def _prefix(

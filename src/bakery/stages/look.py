@@ -45,7 +45,7 @@ HELPS = "two or three example turns in the prompt, or a stronger base, help"
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What one question was answered with. `on_base`: under the prompt, without earlier bakes."""
+    """What one question was answered with; `base` and `on_base` without earlier bakes."""
 
     question: str
     unprompted: str
@@ -53,6 +53,14 @@ class Answers:
     on_base: str | None = None
     unsure: tuple[float, float] | None = None
     """Without the prompt and with it: nats per token. None: nobody looked."""
+    base: str | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether earlier bakes win over the prompt, where it is about the question at all."""
+        if self.base is not None and shared(self.base, self.on_base or "") >= ALIKE:
+            return False
+        return holds_against(self.prompted, self.unprompted, self.on_base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +144,8 @@ def _answers(row: Any) -> Answers:
         before, after = unsure
         unsure = float(before), float(after)
     found = Answers(**data, unsure=unsure)
-    texts = (found.question, found.unprompted, found.prompted, found.on_base or "")
+    of_base = found.base or "", found.on_base or ""
+    texts = (found.question, found.unprompted, found.prompted, *of_base)
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("an answer is no text")
     return found
@@ -169,7 +178,7 @@ def _warnings(look: Look) -> Iterator[str]:
             f"{look.parent} answers all {len(look.asked)} questions alike under the prompt, with "
             f'"{answer}": if that is not what the prompt asks for, {HELPS}'
         )
-    held = sum(holds_against(one.prompted, one.unprompted, one.on_base) for one in look.asked)
+    held = sum(one.is_held for one in look.asked)
     if held >= MANY:
         yield (
             f"earlier bakes hold against the prompt: {held} of {len(look.asked)} prompted answers "
