@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -110,6 +111,38 @@ def test_a_cluster_has_room_by_its_machines() -> None:
     assert over_nodes([{"CPU": 8.0}, {"CPU": 4.0}]) == Shape(3, 4, 0, 4)
     assert over_nodes([{"CPU": 2.0}]) == Shape(1, 2, 0, 2)
     assert over_nodes([{"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 1.0}]) == Shape(3, 0, 1, None)
+
+
+HUNG = ConnectionAbortedError("Initialization failure from server:\nTraceback:\n  it hung")
+
+
+@pytest.mark.parametrize(
+    ("failures", "said"),
+    [
+        ([HUNG], None),
+        ([HUNG, HUNG], "Initialization failure from server: it hung"),
+        ([RuntimeError("2.9 is not 2.50")], "2.9 is not 2.50"),
+    ],
+)
+def test_a_cluster_that_begins_no_server_is_asked_once_more(
+    failures: list[Exception], said: str | None
+) -> None:
+    left, ended = list(failures), 0
+
+    class Ray:
+        def init(self, **_: Any) -> None:
+            if left:
+                raise left.pop(0)
+
+        def shutdown(self) -> None:
+            nonlocal ended
+            ended += 1
+
+    joined = pytest.raises(ConfigError, match=said) if said else nullcontext()
+    with joined, ExitStack() as after:
+        cluster._connect(Ray(), "ray://head:10001", after)
+    assert not left
+    assert ended == 1 + (HUNG in failures)
 
 
 def test_an_error_is_the_same_behind_its_travels() -> None:

@@ -212,13 +212,17 @@ def _join(ray: Any, place: Place, after: contextlib.ExitStack) -> Shape:
 
 def _connect(ray: Any, address: str, after: contextlib.ExitStack) -> None:
     after.callback(ray.shutdown)
+    quietly = {
+        "log_to_driver": False,
+        "configure_logging": False,
+        "logging_level": logging.CRITICAL,
+    }
     try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            configure_logging=False,
-            logging_level=logging.CRITICAL,
-        )
+        try:
+            ray.init(address=address, **quietly)
+        except ConnectionAbortedError:  # Ray's server forks one for us, which now and then hangs
+            ray.shutdown()
+            ray.init(address=address, **quietly)
     except Exception as error:  # of many kinds: versions, tokens, no server of Ray's at all
         raise ConfigError(
             f"the cluster at {address} cannot be joined: {_said(error)}",
