@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import shutil
 import tempfile
@@ -79,7 +80,9 @@ def make_model(
 
 @functools.cache
 def _cached(template: str) -> Path:
-    return make_model(Path(tempfile.mkdtemp(prefix="bakery-model-")), template=template)
+    folder = Path(tempfile.mkdtemp(prefix="bakery-model-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return make_model(folder, template=template)
 
 
 def random_model(folder: Path, template: str = CHATML) -> Path:
