@@ -6,7 +6,7 @@ sampled. Shapes: N answer tokens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -86,31 +86,28 @@ def dependences(
     without all of those, and is not with it alone.
     """
 
-    def moved(*left_out: Statement) -> Tokens:
+    def moved(numbers: Iterable[int], *left_out: Statement) -> dict[int, torch.Tensor]:
         shorter = without(prompt, *left_out)
-        views = [_behind(chat, shorter, one) for one in answered]
-        return values(parent, readout, record, views, [one.pair for one in answered])
+        some = {at: answered[at] for at in numbers if answered[at].pair.num_targets}
+        views = [_behind(chat, shorter, one) for one in some.values()]
+        pairs = [one.pair for one in some.values()]
+        return dict(zip(some, values(parent, readout, record, views, pairs), strict=True))
 
-    said = finely(prompt)
-    found = {one: _touched(moved(one)) for one in said}
+    said, all_of_them = finely(prompt), range(len(answered))
+    found = {one: _touched(moved(all_of_them, one)) for one in said}
     idle = [one for one, tokens in found.items() if not tokens]
-    together = _touched(moved(*idle)) if len(idle) > 1 else {}
+    together = _touched(moved(all_of_them, *idle)) if len(idle) > 1 else {}
     for one in idle if together else ():
-        still = moved(*(other for other in idle if other is not one))
-        for at, tokens in together.items():
-            kept = tokens & (still[at] < TOUCHED)
-            if float(still[at].max()) < MOVED and bool(kept.any()):
+        for at, still in moved(together, *(other for other in idle if other is not one)).items():
+            kept = together[at] & (still < TOUCHED)
+            if float(still.max()) < MOVED and bool(kept.any()):
                 found[one][at] = kept
     return [Dependence(one.text, tokens) for one, tokens in found.items()]
 
 
-def _touched(moved: Tokens) -> dict[int, torch.Tensor]:
+def _touched(moved: Mapping[int, torch.Tensor]) -> dict[int, torch.Tensor]:
     """Return which tokens of which answers hang on what was left out."""
-    return {
-        at: part >= TOUCHED
-        for at, part in enumerate(moved)
-        if len(part) and float(part.max()) >= MOVED
-    }
+    return {at: part >= TOUCHED for at, part in moved.items() if float(part.max()) >= MOVED}
 
 
 @torch.no_grad()
