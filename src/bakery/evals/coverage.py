@@ -19,7 +19,7 @@ from bakery.engine.teacher.scoring import in_order
 from bakery.engine.text.chat import Chat
 from bakery.engine.text.views import Pair, View
 from bakery.records import Message, Prompt
-from bakery.statements import Statement, finely, without
+from bakery.statements import finely, without
 from bakery.variables import Values, filled
 from bakery.verdict import Covered
 
@@ -31,6 +31,9 @@ LITTLE = 0.01
 """Nats per token under which there is no gap to close."""
 FEWEST = 6
 """Questions under which nothing is said."""
+
+NEUTRAL = Prompt(({"role": "system", "content": "Answer the question."},))
+"""What stands for a prompt that says nothing: without any, a template may put in one of its own."""
 
 IDLE = (
     "no question asks for it, or the model does so anyway, or cannot follow it. Ask for it where "
@@ -82,23 +85,24 @@ def dependences(
 ) -> list[Dependence]:
     """Return what hangs on each statement of a prompt; `parent` as it answers, without the bake.
 
-    Where a statement can go because others say the same, an answer hangs on it that is another one
-    without all of those, and is not with it alone.
+    Where none alone would be missed, as others say the same, an answer hangs on each statement
+    that does for all of them.
     """
 
-    def moved(numbers: Iterable[int], *left_out: Statement) -> dict[int, torch.Tensor]:
-        shorter = without(prompt, *left_out)
+    def moved(shorter: Prompt, numbers: Iterable[int]) -> dict[int, torch.Tensor]:
         some = {at: answered[at] for at in numbers if answered[at].pair.num_targets}
         views = [_behind(chat, shorter, one) for one in some.values()]
         pairs = [one.pair for one in some.values()]
         return dict(zip(some, values(parent, readout, record, views, pairs), strict=True))
 
-    said, all_of_them = finely(prompt), range(len(answered))
-    found = {one: _touched(moved(all_of_them, one)) for one in said}
-    idle = [one for one, tokens in found.items() if not tokens]
-    together = _touched(moved(all_of_them, *idle)) if len(idle) > 1 else {}
-    for one in idle if together else ():
-        for at, still in moved(together, *(other for other in idle if other is not one)).items():
+    said, every = finely(prompt), range(len(answered))
+    found = {one: _touched(moved(without(prompt, one), every)) for one in said}
+    rest = set(every).difference(*found.values()) if len(said) > 1 else ()
+    bare = without(prompt, *said)
+    together = _touched(moved(bare if bare.messages else NEUTRAL, rest))
+    for one in said if together else ():
+        alone = without(prompt, *(other for other in said if other is not one))
+        for at, still in moved(alone, together).items():
             kept = together[at] & (still < TOUCHED)
             if float(still.max()) < MOVED and bool(kept.any()):
                 found[one][at] = kept
