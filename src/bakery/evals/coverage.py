@@ -32,7 +32,7 @@ LITTLE = 0.01
 FEWEST = 6
 """Questions under which nothing is said."""
 
-NEUTRAL = Prompt(({"role": "system", "content": "Answer the question."},))
+NEUTRAL: tuple[Message, ...] = ({"role": "system", "content": "Answer the question."},)
 """What stands for a prompt that says nothing: without any, a template may put in one of its own."""
 
 IDLE = (
@@ -99,7 +99,9 @@ def dependences(
     found = {one: _touched(moved(without(prompt, one), every)) for one in said}
     rest = set(every).difference(*found.values()) if len(said) > 1 else ()
     bare = without(prompt, *said)
-    together = _touched(moved(bare if bare.messages else NEUTRAL, rest))
+    if not bare.messages:
+        bare = Prompt(NEUTRAL, prompt.tools)
+    together = _touched(moved(bare, rest))
     for one in said if together else ():
         alone = without(prompt, *(other for other in said if other is not one))
         for at, still in moved(alone, together).items():
