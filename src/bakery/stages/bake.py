@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import takewhile
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -333,9 +335,9 @@ def _seconds(mixture: Mix, bake: float) -> dict[str, float]:
 
 
 def _kept_s(out: Path, earlier: Sequence[Mapping[str, Any]]) -> float:
-    """Return the seconds of those steps of earlier runs that none was made again of."""
-    now = rows(out / METRICS)
-    took = [row.get("seconds") for row in earlier if row in now]
+    """Return the seconds of the steps of earlier runs that were not made again: the first ones."""
+    both = zip(earlier, rows(out / METRICS), strict=False)
+    took = [before.get("seconds") for before, now in takewhile(lambda rows: eq(*rows), both)]
     return sum(seconds for seconds in took if isinstance(seconds, int | float))
 
 
